@@ -1,0 +1,131 @@
+"""Finding inputs: which files, in which order, and where their results go."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.media.samples import make_files
+from vision.errors import DataError
+from vision.media import find_inputs
+
+
+def _found(folder: Path, *inputs: str) -> list[tuple[str, str]]:
+    """Path below the folder, and place below the output folder, of each source."""
+    sources = find_inputs([str(folder / text) for text in inputs])
+    return [(s.path.relative_to(folder).as_posix(), s.relative.as_posix()) for s in sources]
+
+
+def test_no_input_gives_no_source() -> None:
+    assert find_inputs([]) == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        (["b.png"], [("b.png", "b.png")]),
+        (["b.png", "a.JPG"], [("b.png", "b.png"), ("a.JPG", "a.JPG")]),
+        (["in/film.avi"], [("in/film.avi", "film.mp4")]),
+        (["in"], [("in/2.jp2", "2.png"), ("in/d/1.jpg", "d/1.jpg"), ("in/film.avi", "film.mp4")]),
+        (["in/"], [("in/2.jp2", "2.png"), ("in/d/1.jpg", "d/1.jpg"), ("in/film.avi", "film.mp4")]),
+        (["in/d", "in/d/1.jpg"], [("in/d/1.jpg", "1.jpg")]),
+        (["in/*/1.jpg"], [("in/d/1.jpg", "d/1.jpg")]),
+        (["in/**/*.jpg"], [("in/d/1.jpg", "d/1.jpg")]),
+        (["**/*.jpg"], [("c[1]/x.jpg", "c[1]/x.jpg"), ("in/d/1.jpg", "in/d/1.jpg")]),
+        (["**/1.*"], [("in/d/1.jpg", "in/d/1.jpg")]),
+        (["?.*"], [("a.JPG", "a.JPG"), ("b.png", "b.png")]),
+        (["[ab].png"], [("b.png", "b.png")]),
+        (["i[1].png"], [("i[1].png", "i[1].png")]),
+        (["c[1]"], [("c[1]/x.jpg", "x.jpg")]),
+        (["c[1]/*.jpg"], [("c[1]/x.jpg", "x.jpg")]),
+        (["in/.h/3.jpg"], [("in/.h/3.jpg", "3.jpg")]),
+    ],
+)
+def test_inputs(tmp_path: Path, inputs: list[str], expected: list[tuple[str, str]]) -> None:
+    make_files(tmp_path, "a.JPG", "b.png", "i[1].png", "i1.png", "c[1]/x.jpg", "notes.txt")
+    make_files(tmp_path, "in/film.avi", "in/d/1.jpg", "in/2.jp2", "in/.h/3.jpg", "in/.4.jpg")
+    make_files(tmp_path, "in/readme.md", "in/no_suffix")
+    assert _found(tmp_path, *inputs) == expected
+
+
+def test_kinds(tmp_path: Path) -> None:
+    make_files(tmp_path, "a.jpg", "b.MOV")
+    assert [source.kind for source in find_inputs([str(tmp_path)])] == ["image", "video"]
+
+
+def test_relative_inputs_and_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_files(tmp_path, "in/a.jpg", "b.jpg")
+    monkeypatch.chdir(tmp_path / "in")
+    places = [str(s.relative) for s in find_inputs(["*.jpg", "./a.jpg", "..", "../*.jpg"])]
+    assert places == ["a.jpg", "b.jpg"]
+
+
+def test_equal_names_get_places_of_their_own(tmp_path: Path) -> None:
+    make_files(
+        tmp_path, "x/a.jpg", "y/a.jpg", "z/A.jpg", "x/f.avi", "x/f.mov", "x/p.png", "x/p.jp2"
+    )
+    places = [place for _, place in _found(tmp_path, "x", "y", "z/A.jpg")]
+    assert places == ["a.jpg", "f.mp4", "f_2.mp4", "p.png", "p_2.png", "a_2.jpg", "A_3.jpg"]
+
+
+def test_a_place_that_is_taken_by_a_numbered_name(tmp_path: Path) -> None:
+    make_files(tmp_path, "x/a.jpg", "x/a_2.jpg", "y/a.jpg")
+    assert [place for _, place in _found(tmp_path, "x", "y")] == ["a.jpg", "a_2.jpg", "a_3.jpg"]
+
+
+def test_a_file_is_taken_once(tmp_path: Path) -> None:
+    make_files(tmp_path, "d/a.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "d/a.jpg")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "d/loop").symlink_to(tmp_path)
+    found = _found(tmp_path, "d/a.jpg", "d", "d/../d/a.jpg", "*.jpg", "d/*", ".")
+    assert found == [("d/a.jpg", "a.jpg")]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nowhere.jpg", "nowhere.jpg does not exist; pass a file"),
+        ("notes.txt", r"notes.txt is neither an image nor a video; accepted are .*\.jpg .*\.mp4"),
+        ("no_suffix", "no_suffix is neither"),
+        ("empty", "empty holds no image or video"),
+        ("texts", "texts holds no image or video"),
+        ("*.gif", r"\*.gif matches no image or video"),
+        ("texts/*", r"texts/\* matches no image or video"),
+        ("nul\0.jpg", "does not exist"),
+        ("a" * 300 + ".jpg", "cannot be opened: File name too long"),
+    ],
+)
+def test_inputs_that_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    make_files(tmp_path, "notes.txt", "no_suffix", "texts/a.txt", "texts/.b.jpg", "fine.jpg")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=message) as raised:
+        find_inputs([str(tmp_path / "fine.jpg"), str(tmp_path / text)])
+    assert "\n" not in str(raised.value)
+
+
+NAMES = st.lists(
+    st.tuples(st.sampled_from("xyz"), st.sampled_from(["a", "A", "a_2", "b"])), max_size=8
+)
+SUFFIXES = st.sampled_from([".jpg", ".JPG", ".png", ".jp2", ".pgm", ".avi", ".mp4"])
+
+
+@given(NAMES, st.lists(SUFFIXES, min_size=8, max_size=8), st.permutations("xyz"))
+@settings(max_examples=25, deadline=None)
+def test_places_never_collide(
+    tmp_path_factory: pytest.TempPathFactory,
+    names: list[tuple[str, str]],
+    suffixes: list[str],
+    order: list[str],
+) -> None:
+    folder = tmp_path_factory.mktemp("places")
+    make_files(
+        folder, *(f"{where}/{what}{s}" for (where, what), s in zip(names, suffixes, strict=False))
+    )
+    make_files(folder, "x/last.png", "y/last.png", "z/last.png")
+    sources = find_inputs([str(folder / where) for where in order])
+    places = {str(source.relative).lower() for source in sources}
+    assert len(places) == len(sources) == len(list(folder.rglob("?*.*")))

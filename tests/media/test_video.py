@@ -1,0 +1,179 @@
+"""Writing videos and reading them back: content, order, end, and what is refused."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from tests.media.samples import make_files, plain
+from vision.errors import DataError
+from vision.media import VideoReader, VideoWriter, read_video
+
+
+def _write(
+    path: Path, levels: list[int], fps: float = 10.0, size: tuple[int, int] = (48, 64)
+) -> Path:
+    with VideoWriter(path, fps) as writer:
+        for level in levels:
+            writer.write(plain(level, *size))
+    return path
+
+
+def test_a_video_is_read_back_in_order_and_ends(tmp_path: Path) -> None:
+    levels = list(range(10, 250, 20))
+    path = _write(tmp_path / "new/a.mp4", levels)
+    with read_video(path) as video:
+        assert (video.size, video.fps, video.num_frames) == ((48, 64), 10, len(levels))
+        frames = list(video)
+        assert not list(video)
+    assert len(frames) == len(levels) == 12
+    for frame, level in zip(frames, levels, strict=True):
+        assert frame.shape == (48, 64, 3)
+        assert abs(float(frame.mean()) - level) < 5
+
+
+def test_frames_are_rgb(tmp_path: Path) -> None:
+    frame = plain(0)
+    frame[...] = (200, 100, 20)
+    with VideoWriter(tmp_path / "a.mp4", 25.0) as writer:
+        writer.write(frame)
+    with read_video(tmp_path / "a.mp4") as video:
+        (back,) = video
+    assert np.abs(back.mean(axis=(0, 1)) - (200, 100, 20)).max() < 8
+
+
+def test_iterating_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    with read_video(_write(tmp_path / "a.mp4", [20, 80, 140, 200])) as video:
+        first = [next(iter(video)) for _ in range(2)]
+        rest = list(video)
+    means = [float(frame.mean()) for frame in first + rest]
+    np.testing.assert_allclose(means, [20, 80, 140, 200], atol=5)
+    assert not list(video)
+
+
+@pytest.mark.parametrize("size", [(47, 63), (47, 64), (48, 63), (1, 1), (2, 500)])
+def test_odd_sides_are_written_a_pixel_longer(tmp_path: Path, size: tuple[int, int]) -> None:
+    with read_video(_write(tmp_path / "a.mp4", [40, 200], size=size)) as video:
+        assert video.size == (size[0] + size[0] % 2, size[1] + size[1] % 2)
+        np.testing.assert_allclose([f.mean() for f in video], [40, 200], atol=6)
+
+
+def test_frames_of_other_sizes_are_resized_to_the_first(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", 25.0) as writer:
+        for size in ((48, 64), (24, 32), (100, 20)):
+            writer.write(plain(100, *size))
+    with read_video(tmp_path / "a.mp4") as video:
+        assert [frame.shape for frame in video] == [(48, 64, 3)] * 3
+
+
+@pytest.mark.parametrize("fps", [0.5, 23.976, 29.97, 27.4389123, 240.0])
+def test_rates_are_kept(tmp_path: Path, fps: float) -> None:
+    with read_video(_write(tmp_path / "a.mp4", [0, 99], fps)) as video:
+        assert video.fps == pytest.approx(fps, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("rate", "count", "fps", "num_frames"),
+    [
+        (0, 0, 25, None),
+        (float("nan"), float("nan"), 25, None),
+        (-1, -1, 25, None),
+        (90_000, -9e15, 25, None),
+        (float("inf"), float("inf"), 25, None),
+        (30, 7, 30, 7),
+    ],
+)
+def test_headers_that_say_nothing_of_use(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rate: float,
+    count: float,
+    fps: float,
+    num_frames: int | None,
+) -> None:
+    class Capture:
+        """Stands in for OpenCV: two frames, the second of another size."""
+
+        def __init__(self) -> None:
+            self.frames = [plain(1, 4, 6), plain(2, 8, 8)]
+
+        def open(self, path: str) -> bool:
+            return bool(path)
+
+        def get(self, key: int) -> float:
+            return {cv2.CAP_PROP_FPS: rate, cv2.CAP_PROP_FRAME_COUNT: count}[key]
+
+        def read(self) -> tuple[bool, UInt8[ndarray, "h w 3"] | None]:
+            return (True, self.frames.pop(0)) if self.frames else (False, None)
+
+        def release(self) -> None: ...
+
+    make_files(tmp_path, "a.mp4")
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    video = VideoReader(tmp_path / "a.mp4")
+    assert (video.fps, video.num_frames, video.size) == (fps, num_frames, (4, 6))
+    assert [frame.shape for frame in video] == [(4, 6, 3), (8, 8, 3)]
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", bytes(range(256)) * 20, None])
+def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "film_001.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=r"film_001\.mp4 cannot be read: it is missing, empty") as e:
+        read_video(path)
+    assert "\n" not in str(e.value)
+
+
+def test_a_video_cut_off_before_its_index_is_refused(tmp_path: Path) -> None:
+    path = _write(tmp_path / "a.mp4", [0, 200] * 10)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match=r"a\.mp4 cannot be read"):
+        read_video(path)
+
+
+def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", 25.0):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "fps", "size", "message"),
+    [
+        ("a.avi", 25.0, (8, 8), "suffix must be .mp4"),
+        ("file/a.mp4", 25.0, (8, 8), "(Not a directory|File exists)"),
+        ("folder.mp4", 25.0, (8, 8), "cannot open it"),
+        ("a.mp4", 25.0, (8, 9000), "9000 x 8 pixels at 25 frames per second"),
+        ("a.mp4", 0.0, (8, 8), "8 x 8 pixels at 0 frames per second"),
+    ],
+)
+def test_videos_that_cannot_be_written(
+    tmp_path: Path, name: str, fps: float, size: tuple[int, int], message: str
+) -> None:
+    make_files(tmp_path, "file", "folder.mp4/x")
+    with pytest.raises(DataError, match=f"cannot be written: .*{message}"):
+        _write(tmp_path / name, [0], fps, size)
+
+
+def test_an_unfinished_video_is_reported(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    writer = VideoWriter(path, 25.0)
+    writer.write(plain(0))
+    path.unlink()
+    with pytest.raises(DataError, match="could not be finished"):
+        writer.close()
+
+
+def test_an_unfinished_video_hides_no_other_error(tmp_path: Path) -> None:
+    def fail() -> None:
+        with VideoWriter(tmp_path / "a.mp4", 25.0) as writer:
+            writer.write(plain(0))
+            writer.path.unlink()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()

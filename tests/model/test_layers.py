@@ -1,0 +1,138 @@
+"""Blocks of the network, against torchvision's."""
+
+import pytest
+import torch
+from jaxtyping import TypeCheckError
+from torch import nn
+from torch.testing import assert_close
+from torchvision.models import mobilenetv2
+
+from tests.reference_model import randomise
+from vision.model.layers import (
+    BlockStyle,
+    ConvNormAct,
+    InvertedResidual,
+    depthwise_separable,
+    initialise,
+    make_divisible,
+)
+
+# Under pytest jaxtyping checks the words before the class does.
+REFUSED = (ValueError, TypeCheckError)
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [
+        pytest.param(1.0, 8, id="at least one multiple"),
+        pytest.param(32 * 0.35, 16, id="rounding down would lose more than a tenth"),
+        pytest.param(96 * 0.35, 32, id="rounding down loses less"),
+        pytest.param(24 * 1.3, 32, id="rounding up"),
+        pytest.param(1280 * 1.4, 1792, id="exact"),
+    ],
+)
+def test_channels_are_rounded_to_multiples_of_8(channels: float, expected: int) -> None:
+    assert make_divisible(channels) == expected
+
+
+def test_rounding_equals_torchvision() -> None:
+    values = [tenth / 10 for tenth in range(1, 4000, 7)]
+    theirs = [mobilenetv2._make_divisible(value, 8) for value in values]
+    assert [make_divisible(value) for value in values] == theirs
+
+
+@pytest.mark.parametrize(
+    ("norm", "activation"), [("", "relu6"), ("group", "relu6"), ("batch", "hardswish")]
+)
+def test_unknown_styles_are_refused(norm: str, activation: str) -> None:
+    with pytest.raises(REFUSED):
+        BlockStyle(norm, activation)  # type: ignore[arg-type]
+
+
+def test_norms_have_eps_1e_3_and_momentum_003() -> None:
+    norm = ConvNormAct(3, 8, BlockStyle())[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert (norm.eps, norm.momentum) == (1e-3, 0.03)
+
+
+def test_convolution_before_a_norm_has_no_bias() -> None:
+    block = ConvNormAct(3, 8, BlockStyle())
+    assert [type(layer) for layer in block] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU6]
+    assert block[0].bias is None
+
+
+def test_style_without_norm_gives_a_biased_convolution_and_relu() -> None:
+    block = ConvNormAct(3, 8, BlockStyle("none", "relu"))
+    assert [type(layer) for layer in block] == [nn.Conv2d, nn.ReLU]
+    assert block[0].bias is not None
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2)])
+def test_convolution_keeps_or_halves_the_map(kernel: int, stride: int) -> None:
+    block = ConvNormAct(3, 8, BlockStyle(), kernel=kernel, stride=stride).eval()
+    assert block(torch.zeros(1, 3, 9, 14)).shape == (1, 8, -(-9 // stride), 14 // stride)
+
+
+def test_depthwise_separable_is_depthwise_3x3_and_then_biased_1x1() -> None:
+    depthwise, pointwise = depthwise_separable(16, 24, BlockStyle())
+    assert isinstance(depthwise, ConvNormAct)
+    assert depthwise[0].weight.shape == (16, 1, 3, 3)
+    assert isinstance(depthwise[-1], nn.ReLU6)
+    assert isinstance(pointwise, nn.Conv2d)
+    assert pointwise.weight.shape == (24, 16, 1, 1)
+    assert pointwise.bias is not None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "stride", "expand", "has_shortcut"),
+    [
+        pytest.param(16, 16, 1, 1, True, id="without expansion"),
+        pytest.param(16, 16, 1, 6, True, id="shortcut"),
+        pytest.param(16, 16, 2, 6, False, id="no shortcut when strided"),
+        pytest.param(16, 24, 1, 6, False, id="no shortcut to other channels"),
+    ],
+)
+def test_inverted_residual_equals_torchvision(
+    inputs: int, outputs: int, stride: int, expand: int, has_shortcut: bool
+) -> None:
+    ours = InvertedResidual(inputs, outputs, BlockStyle(), stride=stride, expand=expand).eval()
+    theirs = mobilenetv2.InvertedResidual(inputs, outputs, stride, expand).eval()
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-3
+    randomise(theirs)
+    ours.load_state_dict(theirs.state_dict())
+    features = torch.randn(2, inputs, 9, 12, generator=torch.Generator().manual_seed(0))
+    assert_close(ours(features), theirs(features), rtol=1e-5, atol=1e-5)
+    assert ours.is_residual is has_shortcut
+
+
+def test_block_leaves_its_input_alone() -> None:
+    block = InvertedResidual(8, 8, BlockStyle("none"), stride=1, expand=6).eval()
+    features = torch.randn(1, 8, 5, 5) * 10
+    before = features.clone()
+    block(features)
+    assert torch.equal(features, before)
+
+
+def test_initialisation_is_normal_003_with_zero_biases_and_identity_norms() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(64, 64, 3), nn.BatchNorm2d(64), nn.Flatten(), nn.Linear(256, 256)
+    )
+    randomise(network)
+    nn.init.ones_(network[1].weight)  # type: ignore[arg-type]
+    nn.init.zeros_(network[1].bias)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    initialise(network)
+    for index in (0, 3):
+        weight, bias = network[index].weight, network[index].bias
+        assert isinstance(weight, torch.Tensor)
+        assert isinstance(bias, torch.Tensor)
+        assert weight.std().item() == pytest.approx(0.03, rel=0.02)
+        assert abs(weight.mean().item()) < 1e-3
+        # A normal draw has values past two deviations, a uniform one of this width has none.
+        assert 0.04 < (weight.abs() > 0.06).float().mean().item() < 0.05
+        assert not bias.any()
+    norm = network.get_submodule("1").state_dict()
+    assert bool((norm["weight"] == 1).all())
+    assert not norm["bias"].any()

@@ -1,0 +1,266 @@
+"""Which prior learns which object: against torchvision, a greedy search, and by hand."""
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.testing import assert_close
+from torchvision.models.detection._utils import SSDMatcher
+from torchvision.ops import box_iou
+
+from tests import reference_model as reference
+from vision import boxes as box_ops
+from vision.model import match, pad_targets, prior_boxes
+from vision.structures import Target
+
+SEEDS = st.integers(0, 10_000)
+SIZE = (100, 200)
+PRIORS = prior_boxes([(12, 12), (6, 6), (3, 3), (2, 2), (1, 1), (1, 1)])
+
+Box = tuple[float, float, float, float]
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def as_target(*boxes: Box, ignore: tuple[bool, ...] = (), crowd: tuple[bool, ...] = ()) -> Target:
+    """Objects of one class; boxes as shares of the image."""
+    shares = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    flags = [
+        torch.tensor(some or (False,) * len(boxes), dtype=torch.bool) for some in (ignore, crowd)
+    ]
+    labels = torch.zeros(len(boxes), dtype=torch.int64)
+    pixels = box_ops.scale(shares, (1, 1), SIZE)
+    return Target(pixels, labels, flags[0], size=SIZE, crowd=flags[1])
+
+
+def as_priors(*boxes: Box) -> Tensor:
+    """Priors in centre form from corners."""
+    return box_ops.to_centre(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4))
+
+
+def objects_of(target: Target, priors: Tensor) -> list[int]:
+    found: list[int] = match(pad_targets([target]), priors).objects[0].tolist()
+    return found
+
+
+def ignored_by(target: Target, priors: Tensor) -> list[bool]:
+    found: list[bool] = match(pad_targets([target]), priors).ignored[0].tolist()
+    return found
+
+
+# A prior in the left half, and three of falling overlap with it.
+A = (0.0, 0.0, 0.4, 0.4)
+NEAR_A = (0.0, 0.0, 0.4, 0.3)
+HALF_A = (0.0, 0.0, 0.4, 0.2)
+THIRD_A = (0.0, 0.0, 0.4, 0.13)
+FAR = (0.6, 0.6, 0.9, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("target", "priors", "expected"),
+    [
+        pytest.param(as_target(), as_priors(A, FAR), [-1, -1], id="no object"),
+        pytest.param(as_target(A), as_priors(A, FAR), [0, -1], id="one object"),
+        pytest.param(
+            as_target(A), as_priors(A, NEAR_A, HALF_A, THIRD_A), [0, 0, 0, -1], id="IoU from .5 on"
+        ),
+        pytest.param(
+            as_target(A), as_priors(FAR, THIRD_A), [-1, 0], id="the best prior, whatever its IoU"
+        ),
+        pytest.param(
+            as_target(NEAR_A, A),
+            as_priors(A, NEAR_A),
+            [1, 0],
+            id="each prior takes its best object",
+        ),
+        pytest.param(
+            as_target(THIRD_A, HALF_A),
+            as_priors(A, (0.2, 0.0, 0.6, 0.13)),
+            [1, 0],
+            id="two want one: the greater IoU wins and the loser takes its next best",
+        ),
+        pytest.param(
+            as_target(A, A), as_priors(A, NEAR_A, FAR), [0, 1, -1], id="the same object twice"
+        ),
+        pytest.param(
+            as_target(A, A, A), as_priors(A, FAR), [0, -1], id="no overlap, no forced prior"
+        ),
+        pytest.param(as_target(A, FAR, A), as_priors(A), [0], id="more objects than priors"),
+    ],
+)
+def test_objects_by_hand(target: Target, priors: Tensor, expected: list[int]) -> None:
+    found = objects_of(target, priors)
+    # Of two equal boxes either may win: what counts is which priors learn.
+    if len(target) > 1 and torch.equal(target.boxes[0], target.boxes[-1]):
+        assert [k >= 0 for k in found] == [k >= 0 for k in expected]
+        assert len(set(found)) == len(set(expected))
+    else:
+        assert found == expected
+
+
+@given(SEEDS, st.integers(1, 4))
+def test_equals_torchvision_where_best_priors_are_distinct(seed: int, count: int) -> None:
+    generator = seeded(seed)
+    # Sides from a third of the image on: smaller objects fit into several priors of equal IoU.
+    sides = 0.35 + 0.5 * torch.rand(count, 2, generator=generator)
+    corner = (1 - sides) * torch.rand(count, 2, generator=generator)
+    boxes = torch.cat([corner, corner + sides], dim=1)
+    target = Target(boxes, torch.zeros(count, dtype=torch.int64), size=(1, 1))
+    overlaps = box_iou(boxes, box_ops.to_corners(PRIORS))
+    assume(len(set(overlaps.argmax(dim=1).tolist())) == count)
+    assert objects_of(target, PRIORS) == SSDMatcher(0.5)(overlaps).tolist()
+
+
+@given(SEEDS, st.integers(0, 9), st.sampled_from([1, 4, 12, 60]))
+@example(seed=3, count=9, num_priors=4)
+def test_equals_the_greedy_search_in_all_cases(seed: int, count: int, num_priors: int) -> None:
+    """Objects lie in close pairs, so they compete; some are ignored; priors may be too few."""
+    generator = seeded(seed)
+    target = reference.random_target(generator, count, flags=True)
+    priors = reference.random_priors(generator, num_priors)
+    objects, ignored = reference.match(target, priors)
+    assert objects_of(target, priors) == objects
+    assert ignored_by(target, priors) == ignored
+
+
+@given(SEEDS, st.integers(2, 6))
+def test_every_sound_object_gets_a_prior_of_its_own(seed: int, count: int) -> None:
+    """Small ones, of which several share their best prior, and equal ones too."""
+    generator = seeded(seed)
+    centre = torch.rand(count, 2, generator=generator) * torch.tensor([300, 200]) + 10
+    side = 1 + 8 * torch.rand(count, 2, generator=generator)
+    boxes = torch.cat([centre - side / 2, centre + side / 2], dim=1)
+    boxes[1] = boxes[0]
+    target = Target(boxes, torch.zeros(count, dtype=torch.int64), size=(220, 320))
+    assert set(objects_of(target, PRIORS)) == {-1, *range(count)}
+
+
+@pytest.mark.parametrize("count", [5, 30, 200])
+def test_crowded_image_serves_as_many_objects_as_there_are_priors(count: int) -> None:
+    """All objects and priors overlap in the middle."""
+    boxes = 0.4 - 0.3 * torch.rand(count, 2, generator=seeded(0))
+    target = Target(
+        torch.cat([boxes, 1 - boxes], dim=1), torch.zeros(count, dtype=torch.int64), size=(1, 1)
+    )
+    priors = torch.cat([torch.full((30, 2), 0.5), torch.rand(30, 2, generator=seeded(1))], dim=1)
+    found = objects_of(target, priors)
+    assert len(set(found) - {-1}) == min(count, 30)
+
+
+@given(SEEDS, st.lists(st.integers(0, 6), min_size=1, max_size=4))
+def test_images_of_a_batch_are_matched_alone(seed: int, counts: list[int]) -> None:
+    generator = seeded(seed)
+    targets = [reference.random_target(generator, count, flags=True) for count in counts]
+    priors = reference.random_priors(generator, 40)
+    together = match(pad_targets(targets), priors)
+    for row, target in enumerate(targets):
+        assert together.objects[row].tolist() == objects_of(target, priors)
+        assert together.ignored[row].tolist() == ignored_by(target, priors)
+
+
+def test_no_images_no_matches() -> None:
+    found = match(pad_targets([]), PRIORS)
+    assert found.objects.shape == found.ignored.shape == (0, len(PRIORS))
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.3, [0, 0, 0]), (0.6, [0, 0, -1])])
+def test_threshold_can_be_chosen(threshold: float, expected: list[int]) -> None:
+    found = match(pad_targets([as_target(A)]), as_priors(A, NEAR_A, HALF_A), threshold)
+    assert found.objects[0].tolist() == expected
+
+
+# A region that covers the left half of the image, and a small prior inside.
+REGION = (0.0, 0.0, 0.5, 1.0)
+INSIDE = (0.1, 0.1, 0.3, 0.3)
+MOSTLY_INSIDE = (0.35, 0.1, 0.6, 0.3)
+MOSTLY_OUTSIDE = (0.45, 0.1, 0.65, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("target", "priors", "expected"),
+    [
+        pytest.param(as_target(), as_priors(A), [False], id="no object"),
+        pytest.param(as_target(A), as_priors(A, FAR), [False, False], id="nothing to ignore"),
+        pytest.param(
+            as_target(A, ignore=(True,)),
+            as_priors(A, NEAR_A, THIRD_A, FAR),
+            [True, True, False, False],
+            id="difficult: by IoU",
+        ),
+        pytest.param(
+            as_target(REGION, ignore=(True,)),
+            as_priors(REGION, INSIDE, MOSTLY_INSIDE),
+            [True, False, False],
+            id="difficult: a small prior inside stays a negative",
+        ),
+        pytest.param(
+            as_target(REGION, ignore=(True,), crowd=(True,)),
+            as_priors(REGION, INSIDE, MOSTLY_INSIDE, MOSTLY_OUTSIDE, FAR),
+            [True, True, True, False, False],
+            id="crowd: by the share of the prior's own area",
+        ),
+        pytest.param(
+            as_target(A, A, ignore=(False, True)),
+            as_priors(A, FAR),
+            [False, False],
+            id="a positive prior is not ignored",
+        ),
+    ],
+)
+def test_ignored_by_hand(target: Target, priors: Tensor, expected: list[bool]) -> None:
+    assert ignored_by(target, priors) == expected
+
+
+@pytest.mark.parametrize("crowd", [False, True])
+def test_ignored_objects_are_never_positive(crowd: bool) -> None:
+    target = as_target(A, FAR, ignore=(True, False), crowd=(crowd, False))
+    assert objects_of(target, as_priors(A, FAR)) == [-1, 1]
+
+
+DEGENERATE = [
+    pytest.param((0.3, 0.3, 0.3, 0.3), id="a point"),
+    pytest.param((0.3, 0.3, 0.3, 0.6), id="a line"),
+    pytest.param((0.6, 0.6, 0.3, 0.3), id="crossed corners"),
+    pytest.param((0.3, 0.6, 0.6, 0.3), id="one side crossed"),
+]
+
+
+@pytest.mark.parametrize("box", DEGENERATE)
+@pytest.mark.parametrize(("ignore", "crowd"), [(False, False), (True, False), (True, True)])
+def test_degenerate_box_is_no_object_and_takes_no_prior(
+    box: Box, ignore: bool, crowd: bool
+) -> None:
+    target = as_target(box, A, ignore=(ignore, False), crowd=(crowd, False))
+    assert objects_of(target, as_priors(A, FAR, (0.2, 0.2, 0.7, 0.7))) == [1, -1, -1]
+    assert ignored_by(target, as_priors(A, FAR, (0.2, 0.2, 0.7, 0.7))) == [False] * 3
+
+
+def test_targets_are_padded_side_by_side() -> None:
+    targets = [as_target(), as_target(A, FAR, (0.3, 0.3, 0.3, 0.3), ignore=(False, True, False))]
+    padded = pad_targets(targets)
+    assert_close(padded.boxes[1, :2], torch.tensor([A, FAR]))
+    assert padded.positive.tolist() == [[False] * 3, [True, False, False]]
+    assert padded.difficult.tolist() == [[False] * 3, [False, True, False]]
+    assert not padded.crowd.any()
+
+
+def test_no_target_pads_to_one_empty_row() -> None:
+    padded = pad_targets([as_target()])
+    assert padded.boxes.shape == (1, 1, 4)
+    assert not padded.positive.any()
+
+
+def test_result_does_not_depend_on_the_order_of_objects() -> None:
+    target = reference.random_target(seeded(5), 5)
+    priors = reference.random_priors(seeded(6), 50)
+    expected = objects_of(target, priors)
+    for order in itertools.islice(itertools.permutations(range(5)), 0, 120, 17):
+        picked = torch.tensor(order)
+        turned = Target(target.boxes[picked], target.labels[picked], size=target.size)
+        found = objects_of(turned, priors)
+        assert [order[k] if k >= 0 else -1 for k in found] == expected

@@ -1,0 +1,101 @@
+"""Prior boxes, by hand and against torchvision's generator."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
+from torchvision.models.detection.image_list import ImageList
+
+from vision import boxes as box_ops
+from vision.model import prior_boxes
+from vision.model.priors import PRIORS_PER_CELL
+
+MapSizes = Sequence[tuple[int, int]]
+
+AT_320 = [(side, side) for side in (20, 10, 5, 3, 2, 1)]
+AT_300 = [(side, side) for side in (19, 10, 5, 3, 2, 1)]
+WIDE = [(12, 20), (6, 10), (3, 5), (2, 3), (1, 2), (1, 1)]
+
+
+def torchvision_priors(map_sizes: MapSizes, scales: tuple[float, float]) -> Tensor:
+    """Torchvision's priors in corner form, as shares of the image."""
+    height, width = 480, 640
+    generator = DefaultBoxGenerator([[2, 3]] * 6, min_ratio=scales[0], max_ratio=scales[1])
+    maps = [torch.zeros(1, 1, *size) for size in map_sizes]
+    images = ImageList(torch.zeros(1, 3, height, width), [(height, width)])
+    priors: Tensor = generator(images, maps)[0]
+    return priors / torch.tensor([width, height, width, height])
+
+
+@pytest.mark.parametrize(
+    ("map_sizes", "count"),
+    [
+        pytest.param([(1, 1)], 6, id="one cell"),
+        pytest.param(AT_320, 3234, id="320 pixels"),
+        pytest.param(AT_300, 3000, id="300 pixels"),
+        pytest.param([(2, 3)], 36, id="not square"),
+    ],
+)
+def test_priors_are_counted(map_sizes: MapSizes, count: int) -> None:
+    assert prior_boxes(map_sizes).shape == (count, 4)
+    assert PRIORS_PER_CELL == 6
+
+
+@pytest.mark.parametrize("scales", [(0.2, 0.95), (0.06, 0.95), (0.1, 0.5), (0.3, 1.0)])
+@pytest.mark.parametrize("map_sizes", [AT_320, AT_300, WIDE], ids=["320", "300", "wide"])
+def test_priors_equal_torchvision(map_sizes: MapSizes, scales: tuple[float, float]) -> None:
+    ours = box_ops.to_corners(prior_boxes(map_sizes, *scales))
+    assert_close(ours, torchvision_priors(map_sizes, scales), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        pytest.param(0, [0.025, 0.025, 0.2, 0.2], id="first: square of the first scale"),
+        pytest.param(
+            6 * (20 * 2 + 5) + 1,
+            [0.275, 0.125, math.sqrt(0.2 * 0.35), math.sqrt(0.2 * 0.35)],
+            id="row 2, column 5 of the first map: square between the first scales",
+        ),
+        pytest.param(
+            6 * (400 + 10 * 9 + 9) + 4,
+            [0.95, 0.95, 0.35 * math.sqrt(3), 0.35 / math.sqrt(3)],
+            id="last cell of the second map: three times as wide as high",
+        ),
+        pytest.param(
+            3233, [0.5, 0.5, 0.95 / math.sqrt(3), 1.0], id="last: high, cut off at the image's side"
+        ),
+    ],
+)
+def test_four_priors_at_320_pixels_by_hand(row: int, expected: list[float]) -> None:
+    assert prior_boxes(AT_320)[row].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_scales_rise_evenly_from_02_to_095() -> None:
+    starts = itertools.accumulate([0, *(6 * height * width for height, width in AT_320[:-1])])
+    squares = [prior_boxes(AT_320)[start, 2].item() for start in starts]
+    assert squares == pytest.approx([0.2, 0.35, 0.5, 0.65, 0.8, 0.95])
+
+
+@pytest.mark.parametrize("map_sizes", [AT_320, AT_300, WIDE], ids=["320", "300", "wide"])
+def test_centres_lie_inside_the_image_and_tile_it_without_drift(map_sizes: MapSizes) -> None:
+    priors = prior_boxes(map_sizes)
+    assert bool(((priors > 0) & (priors[:, :2] < 1).repeat(1, 2)).all())
+    assert bool((priors <= 1).all())
+    start = 0
+    for height, width in map_sizes:
+        centres = priors[start : start + 6 * height * width, :2]
+        start += len(centres)
+        assert_close(centres.mean(dim=0), torch.tensor([0.5, 0.5]))
+        assert_close(centres[0], torch.tensor([0.5 / width, 0.5 / height]))
+
+
+def test_rows_run_by_level_row_column_prior() -> None:
+    centres = prior_boxes([(2, 3), (1, 1)])[::6, :2].tolist()
+    expected = [(x / 6, y / 4) for y in (1, 3) for x in (1, 3, 5)] + [(0.5, 0.5)]
+    assert [pytest.approx(pair) for pair in expected] == centres

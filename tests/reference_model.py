@@ -1,0 +1,244 @@
+"""The detector's arithmetic in slow, plain form, one number at a time; and random inputs for it."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vision.structures import Target
+
+Box = Sequence[float]
+
+
+def iou(first: Box, second: Box) -> float:
+    """Intersection over union of two corner-form boxes; 0 where there is no union."""
+    shared = intersection(first, second)
+    union = area(first) + area(second) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def intersection(first: Box, second: Box) -> float:
+    """Area that two corner-form boxes share."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    return max(0.0, width) * max(0.0, height)
+
+
+def area(box: Box) -> float:
+    """Area of a corner-form box."""
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def corners(centre_form: Box) -> list[float]:
+    """(centre x, centre y, width, height) as (x0, y0, x1, y1)."""
+    x, y, width, height = centre_form
+    return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+
+
+def encode(box: Box, prior: Box) -> list[float]:
+    """SSD's four regression targets of a corner-form box for a centre-form prior."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    return [
+        (x - prior[0]) / prior[2] / 0.1,
+        (y - prior[1]) / prior[3] / 0.1,
+        math.log((box[2] - box[0]) / prior[2]) / 0.2,
+        math.log((box[3] - box[1]) / prior[3]) / 0.2,
+    ]
+
+
+def decode(offsets: Box, prior: Box) -> list[float]:
+    """The corner-form box of four offsets from a centre-form prior."""
+    x, y = offsets[0] * 0.1 * prior[2] + prior[0], offsets[1] * 0.1 * prior[3] + prior[1]
+    width, height = (prior[2 + k] * math.exp(offsets[2 + k] * 0.2) for k in range(2))
+    return corners([x, y, width, height])
+
+
+def relative(target: Target) -> list[list[float]]:
+    """A target's boxes as shares of its image's width and height."""
+    height, width = target.size
+    sides = [width, height, width, height]
+    return [
+        [value / side for value, side in zip(box, sides, strict=True)]
+        for box in target.boxes.tolist()
+    ]
+
+
+def match(target: Target, priors: Tensor, threshold: float = 0.5) -> tuple[list[int], list[bool]]:
+    """Object of each prior (-1 for none), and whether the prior is ignored.
+
+    Goes through all (object, prior) pairs by falling IoU, and gives each object the first prior
+    that is still free.
+    """
+    boxes, places = relative(target), [corners(prior) for prior in priors.tolist()]
+    ignored_boxes = target.ignore.tolist()
+    sound = [k for k, box in enumerate(boxes) if area(box) > 0 and not ignored_boxes[k]]
+    objects = [-1] * len(places)
+    for index, place in enumerate(places):
+        best = max(sound, key=lambda k: iou(boxes[k], place), default=-1)
+        if best >= 0 and iou(boxes[best], place) >= threshold:
+            objects[index] = best
+    pairs = [(iou(boxes[k], place), k, p) for k in sound for p, place in enumerate(places)]
+    served: set[int] = set()
+    taken: set[int] = set()
+    for overlap, k, p in sorted(pairs, reverse=True):
+        if overlap > 0 and k not in served and p not in taken:
+            objects[p] = k
+            served.add(k)
+            taken.add(p)
+    passed_over = [
+        any(
+            intersection(box, place) >= threshold * area(place)
+            if is_crowd
+            else is_ignored and iou(box, place) >= threshold
+            for box, is_ignored, is_crowd in zip(
+                boxes, ignored_boxes, target.crowd.tolist(), strict=True
+            )
+        )
+        for place in places
+    ]
+    return objects, [objects[p] < 0 and passed_over[p] for p in range(len(places))]
+
+
+def loss(
+    logits: Tensor,
+    offsets: Tensor,
+    targets: Sequence[Target],
+    priors: Tensor,
+    ratio: float = 3.0,
+    floor: int = 3,
+) -> tuple[float, float]:
+    """Classification and localisation loss of a batch."""
+    classification = localisation = 0.0
+    positives = 0
+    for row, target in enumerate(targets):
+        objects, ignored = match(target, priors)
+        boxes = relative(target)
+        negatives = []
+        count = 0
+        for p, k in enumerate(objects):
+            values = logits[row, p].tolist()
+            wanted = len(values) - 1 if k < 0 else int(target.labels[k])
+            entropy = _log_sum_exp(values) - values[wanted]
+            if k >= 0:
+                count += 1
+                classification += entropy
+                aims = encode(boxes[k], priors[p].tolist())
+                localisation += sum(map(_smooth_l1, offsets[row, p].tolist(), aims))
+            elif not ignored[p]:
+                negatives.append(entropy)
+        hardest = sorted(negatives, reverse=True)[: max(floor, math.ceil(ratio * count))]
+        classification += sum(hardest)
+        positives += count
+    return classification / max(1, positives), localisation / max(1, positives)
+
+
+def _log_sum_exp(values: Sequence[float]) -> float:
+    top = max(values)
+    return top + math.log(sum(math.exp(value - top) for value in values))
+
+
+def _smooth_l1(value: float, aim: float) -> float:
+    gap = abs(value - aim)
+    return gap - 0.5 if gap >= 1 else gap * gap / 2
+
+
+class Found(NamedTuple):
+    """One detection."""
+
+    score: float
+    label: int
+    box: list[float]
+
+
+def post_process(
+    logits: Tensor,
+    offsets: Tensor,
+    priors: Tensor,
+    size: tuple[int, int],
+    *,
+    threshold: float,
+    nms_iou: float,
+    max_candidates: int,
+    max_detections: int,
+) -> list[Found]:
+    """One image's detections, best first."""
+    height, width = size
+    candidates = []
+    for p, prior in enumerate(priors.tolist()):
+        x0, y0, x1, y1 = decode(offsets[p].tolist(), prior)
+        box = [
+            min(max(x0 * width, 0), width),
+            min(max(y0 * height, 0), height),
+            min(max(x1 * width, 0), width),
+            min(max(y1 * height, 0), height),
+        ]
+        values = logits[p].tolist()
+        total = _log_sum_exp(values)
+        candidates += [
+            Found(math.exp(value - total), label, box) for label, value in enumerate(values[:-1])
+        ]
+    candidates.sort(key=lambda found: found.score, reverse=True)
+    kept: list[Found] = []
+    for found in candidates[:max_candidates]:
+        is_sound = found.score > threshold and area(found.box) > 0
+        if is_sound and not any(
+            found.label == better.label and iou(found.box, better.box) > nms_iou for better in kept
+        ):
+            kept.append(found)
+    return kept[:max_detections]
+
+
+def random_boxes(generator: torch.Generator, count: int, size: tuple[int, int]) -> Tensor:
+    """Corner-form boxes of all shapes inside an image of (height, width)."""
+    ends = torch.rand(count, 2, 2, generator=generator).sort(dim=1).values
+    height, width = size
+    return (ends * torch.tensor([width, height])).reshape(count, 4)
+
+
+def random_target(
+    generator: torch.Generator,
+    count: int,
+    size: tuple[int, int] = (240, 320),
+    num_classes: int = 3,
+    *,
+    flags: bool = False,
+) -> Target:
+    """Objects of all shapes, some close to each other; with ``flags`` some are to be ignored."""
+    boxes = random_boxes(generator, count, size)
+    # Every other object lies on the one before, moved by a few pixels: they want the same prior.
+    boxes[1::2] = boxes[: count - 1 : 2] + torch.rand(count // 2, 4, generator=generator) * 4
+    ignore = torch.rand(count, generator=generator) < (0.4 if flags else 0.0)
+    crowd = ignore & (torch.rand(count, generator=generator) < 0.5)
+    labels = torch.randint(num_classes, (count,), generator=generator)
+    return Target(boxes, labels, ignore, "random", size, crowd)
+
+
+def random_priors(generator: torch.Generator, count: int) -> Tensor:
+    """Relative centre-form priors at no two places alike, so that no two overlaps are equal."""
+    centres = torch.rand(count, 2, generator=generator)
+    return torch.cat([centres, 0.1 + 0.5 * torch.rand(count, 2, generator=generator)], dim=1)
+
+
+def randomise(network: Any, seed: int = 0) -> None:  # noqa: ANN401
+    """Random weights, biases and norm statistics that keep a network's activations near 1."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            inputs = module.weight[0].numel()
+            _draw(module.weight, generator, 0, inputs**-0.5)
+            if module.bias is not None:
+                _draw(module.bias, generator, 0, 0.2)
+        elif isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            _draw(module.running_mean, generator, 0, 0.3)
+            _draw(module.weight, generator, 1, 0.2)
+            _draw(module.bias, generator, 0, 0.3)
+            module.running_var.uniform_(0.5, 1.5, generator=generator)
+
+
+@torch.no_grad()
+def _draw(values: Tensor, generator: torch.Generator, mean: float, std: float) -> None:
+    values.normal_(mean, std, generator=generator)

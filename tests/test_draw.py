@@ -1,0 +1,169 @@
+"""Drawing: what changes and what does not, at every size, and the labels that it refuses."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jaxtyping import UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from vision.draw import _colour, draw_detections, draw_target
+from vision.structures import Detections, Target
+
+NAMES = ["cat", "dog", "person"]
+GREY = 90
+
+
+def _grey(height: int, width: int) -> UInt8[ndarray, "h w 3"]:
+    return np.full((height, width, 3), GREY, np.uint8)
+
+
+def _detections(boxes: list[list[float]], labels: list[int] | None = None) -> Detections:
+    tensor = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    scores = torch.linspace(0.9, 0.5, len(boxes))
+    return Detections(tensor, scores, torch.tensor(labels or [0] * len(boxes), dtype=torch.int64))
+
+
+def _target(boxes: list[list[float]], ignore: list[bool]) -> Target:
+    tensor = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    labels = torch.zeros(len(boxes), dtype=torch.int64)
+    return Target(tensor, labels, torch.tensor(ignore, dtype=torch.bool))
+
+
+def test_nothing_is_drawn_for_nothing() -> None:
+    image = _grey(40, 60)
+    for drawn in (
+        draw_detections(image, Detections.empty(), NAMES),
+        draw_target(image, _target([], []), NAMES),
+    ):
+        np.testing.assert_array_equal(drawn, image)
+        assert drawn is not image
+        assert not np.shares_memory(drawn, image)
+
+
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize(
+    ("box", "is_drawn"),
+    [
+        ([10, 10, 50, 30], True),
+        ([0, 0, 100, 80], True),
+        ([-20, -20, 30, 30], True),
+        ([-1e9, -1e9, 1e9, 1e9], True),
+        ([-INF, 5, INF, 9], True),
+        ([20, 20, 21, 21], True),
+        ([20, 20, 20, 20], True),
+        ([99.6, 79.7, 100, 80], True),
+        ([100, 10, 120, 30], False),
+        ([-30, 10, 0, 30], False),
+        ([10, 90, 20, 95], False),
+        ([NAN, 10, 50, 30], False),
+        ([10, 10, 50, NAN], False),
+    ],
+)
+def test_each_box_that_touches_the_image_is_drawn(box: list[float], is_drawn: bool) -> None:
+    image = _grey(80, 100)
+    assert (draw_detections(image, _detections([box]), NAMES) != image).any() == is_drawn
+    assert (draw_target(image, _target([box], [False]), NAMES) != image).any() == is_drawn
+
+
+def test_a_box_is_outlined_in_its_own_columns_and_rows() -> None:
+    drawn = draw_detections(_grey(120, 160), _detections([[40, 50, 90, 100]]), NAMES)
+    colour = list(_colour(0))
+    for y, x in ((50, 80), (99, 80), (70, 40), (70, 89)):
+        assert drawn[y, x].tolist() == colour
+    for y, x in ((75, 60), (101, 80), (70, 92), (70, 37)):
+        assert drawn[y, x].tolist() == [GREY] * 3
+
+
+def test_the_best_detection_is_on_top() -> None:
+    both = _detections([[40, 50, 90, 100], [40, 50, 90, 100]], [1, 2])
+    best = draw_detections(_grey(120, 160), both[:1], NAMES)
+    assert draw_detections(_grey(120, 160), both, NAMES)[70, 40].tolist() == best[70, 40].tolist()
+
+
+def test_ignored_boxes_are_dashed() -> None:
+    drawn = draw_target(
+        _grey(200, 400), _target([[20, 20, 180, 150], [220, 20, 380, 150]], [False, True]), NAMES
+    )
+    whole, dashed = drawn[20, 30:170], drawn[20, 230:370]
+    assert (whole == 255).all()
+    assert (dashed == 255).all(axis=1).any()
+    assert (dashed == GREY).all(axis=1).any()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (1, 1), (16, 300), (300, 16), (3000, 4000)])
+def test_every_size_of_image(size: tuple[int, int]) -> None:
+    height, width = size
+    boxes = [[0.0, 0, width, height], [width - 1.0, height - 1, width, height], [0.0, 0, 1, 1]]
+    image = _grey(height, width)
+    drawn = draw_detections(image, _detections(boxes), ["a name longer than the image"])
+    assert drawn.shape == image.shape
+    assert (drawn != image).any()
+    assert (draw_target(image, _target(boxes, [True, False, True]), NAMES) != image).any()
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 280), (180, 0), (180, 280)])
+def test_tags_stay_inside_the_image(corner: tuple[int, int]) -> None:
+    """As many pixels of a tag are drawn for a box in a corner as for one in the middle."""
+    y, x = corner
+    boxes = torch.tensor([[100.0, 80, 120, 100], [x, y, x + 20, y + 20]])
+
+    def tag_pixels(box: Tensor) -> int:
+        drawn = draw_detections(_grey(200, 300), _detections([box.tolist()]), ["person"])
+        ink = (drawn == 255).all(axis=2) | (drawn == 0).all(axis=2)
+        return int(ink.sum())
+
+    in_the_middle, in_the_corner = (tag_pixels(box) for box in boxes)
+    assert in_the_corner == in_the_middle > 0
+
+
+@pytest.mark.parametrize(
+    "name", ["", "Ärger", "猫", "кот", "two\nlines", "nul\0", "\ud800", "🦊", "a" * 500, "e\u0301"]
+)
+def test_any_name_is_drawn(name: str) -> None:
+    image = _grey(60, 80)
+    assert (draw_detections(image, _detections([[5, 30, 40, 50]]), [name]) != image).any()
+    assert (draw_target(image, _target([[5, 30, 40, 50]], [False]), [name]) != image).any()
+
+
+@pytest.mark.parametrize("label", [-1, 3, 1000])
+def test_a_label_without_a_name_is_refused(label: int) -> None:
+    detections = _detections([[900, 900, 901, 901], [1, 1, 5, 5]], [0, label])
+    with pytest.raises(ValueError, match=f"label {label} has no name: there are 3 names"):
+        draw_detections(_grey(20, 20), detections, NAMES)
+    target = Target(detections.boxes, detections.labels)
+    with pytest.raises(ValueError, match=f"label {label} has no name"):
+        draw_target(_grey(20, 20), target, NAMES)
+
+
+def test_colours_are_distinct_and_near_labels_far_apart() -> None:
+    colours = np.array([_colour(label) for label in range(200)], int)
+    assert len({tuple(colour) for colour in colours.tolist()}) == 200
+    steps = np.abs(np.diff(colours, axis=0)).sum(axis=1)
+    assert steps.min() > 100
+    assert _colour(7) == _colour(7)
+
+
+COORDINATES = st.floats(-200, 300, width=32)
+
+
+@given(
+    st.integers(1, 120),
+    st.integers(1, 120),
+    st.lists(st.tuples(COORDINATES, COORDINATES, COORDINATES, COORDINATES), max_size=5),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_input_is_never_changed(
+    height: int, width: int, boxes: list[tuple[float, float, float, float]]
+) -> None:
+    image = np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3)[:, ::-1]
+    before = image.copy()
+    rows = [list(box) for box in boxes]
+    labels = [k % len(NAMES) for k in range(len(rows))]
+    draw_detections(image, _detections(rows, labels), NAMES)
+    draw_target(image, _target(rows, [k % 2 == 0 for k in range(len(rows))]), NAMES)
+    np.testing.assert_array_equal(image, before)

@@ -1,0 +1,263 @@
+"""Reading images of every kind, size and state, and resizing them."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jaxtyping import UInt8
+from numpy import ndarray
+from PIL import Image
+
+from vision.errors import DataError
+from vision.images import image_size, read_image, resize
+
+ORIENTATION = 0x0112
+SIZE = (20, 30)
+TURNS: dict[
+    int, Callable[[Any], Any]
+] = {  # what EXIF says was done to the picture that a person should see, undone
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90,
+}
+
+
+def _picture(height: int = SIZE[0], width: int = SIZE[1]) -> UInt8[ndarray, "h w 3"]:
+    """Smooth, so that JPEG keeps it, and different in each corner and channel."""
+    y, x = np.mgrid[:height, :width]
+    channels = [8 * y, 255 - 6 * x, 3 * (x + y)]
+    return np.stack(channels, axis=2).clip(0, 255).astype(np.uint8)
+
+
+def _save(path: Path, orientation: int) -> Path:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    Image.fromarray(_picture()).save(path, exif=exif)
+    return path
+
+
+def _jpeg(size: tuple[int, int] = (100, 120)) -> bytes:
+    buffer = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    Image.fromarray(noise).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "bmp", "tif", "tiff", "jp2", "ppm"])
+@pytest.mark.parametrize("name", ["plain", "Löwe 猫 [1]"])
+def test_formats_and_names(tmp_path: Path, suffix: str, name: str) -> None:
+    path = tmp_path / f"{name}.{suffix}"
+    Image.fromarray(_picture()).save(path)
+    image = read_image(path)
+    assert np.abs(image.astype(int) - _picture()).mean() < 4
+    assert image_size(path) == image.shape[:2] == SIZE
+    np.testing.assert_array_equal(read_image(str(path)), image)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [
+        ("L", "png"),
+        ("L", "jpg"),
+        ("L", "tif"),
+        ("LA", "png"),
+        ("1", "png"),
+        ("1", "bmp"),
+        ("P", "png"),
+        ("P", "bmp"),
+        ("RGBA", "png"),
+        ("RGBA", "bmp"),
+        ("CMYK", "jpg"),
+        ("CMYK", "tif"),
+    ],
+)
+def test_colour_modes_become_three_channels(tmp_path: Path, mode: str, suffix: str) -> None:
+    source = Image.fromarray(_picture()).convert(mode)
+    if mode == "RGBA":
+        source.putalpha(Image.fromarray(_picture()[..., 0]))
+    path = tmp_path / f"a.{suffix}"
+    source.save(path)
+    image = read_image(path)
+    assert image_size(path) == image.shape[:2] == SIZE
+    assert np.abs(image.astype(int) - np.asarray(source.convert("RGB"))).mean() < 4
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_become_eight(tmp_path: Path, suffix: str) -> None:
+    colour, grey = tmp_path / f"colour.{suffix}", tmp_path / f"grey.{suffix}"
+    cv2.imwrite(str(colour), _picture()[..., ::-1].astype(np.uint16) * 257)
+    cv2.imwrite(str(grey), _picture()[..., 0].astype(np.uint16) * 257)
+    np.testing.assert_array_equal(read_image(colour), _picture())
+    np.testing.assert_array_equal(read_image(grey), np.repeat(_picture()[..., :1], 3, axis=2))
+    assert image_size(colour) == image_size(grey) == SIZE
+
+
+def test_floating_point_pictures_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pgm"
+    Image.fromarray(_picture()).convert("F").save(path)
+    with pytest.raises(DataError, match="cannot be decoded"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_exif_turns_the_picture(tmp_path: Path, suffix: str, orientation: int) -> None:
+    path = _save(tmp_path / f"a.{suffix}", orientation)
+    image, expected = read_image(path), TURNS[orientation](_picture())
+    assert image.shape == expected.shape
+    assert np.abs(image.astype(int) - expected).mean() < 4
+    assert image_size(path) == image.shape[:2]
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 255])
+def test_unknown_orientations_turn_nothing(tmp_path: Path, orientation: int) -> None:
+    path = _save(tmp_path / "a.jpg", orientation)
+    assert image_size(path) == read_image(path).shape[:2] == SIZE
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("orientation", TURNS)
+def test_the_annotated_size_decides_whether_exif_counts(
+    tmp_path: Path, suffix: str, orientation: int
+) -> None:
+    path = _save(tmp_path / f"a.{suffix}", orientation)
+    upright = TURNS[orientation](_picture())
+    as_stored = orientation > 4
+    for annotated, expected in (
+        (SIZE, _picture() if as_stored else upright),
+        (SIZE[::-1], upright),
+        ((7, 7), upright),
+        (None, upright),
+    ):
+        image = read_image(path, annotated)
+        assert image.shape == expected.shape
+        assert np.abs(image.astype(int) - expected).mean() < 4
+        assert image_size(path, annotated) == image.shape[:2]
+
+
+@pytest.mark.parametrize("annotated", [SIZE, SIZE[::-1], None])
+def test_a_turned_tiff_has_one_size(tmp_path: Path, annotated: tuple[int, int] | None) -> None:
+    path = _save(tmp_path / "a.tif", 6)
+    assert image_size(path, annotated) == read_image(path, annotated).shape[:2] == SIZE[::-1]
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0", b"Exif\0\0rubbish", b"Exif\0\0MM\xab*\0\0\0\x08", b"rubbish"]
+)
+@pytest.mark.parametrize("form", ["JPEG", "WEBP"])
+def test_broken_exif_is_no_obstacle(tmp_path: Path, exif: bytes, form: str) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(_picture()).save(path, form, exif=exif)
+    assert image_size(path) == read_image(path).shape[:2] == SIZE
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xd8", b"\xff\xd8\xff\xd9", b"\0" * 999])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_what_is_no_image_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    for function in (read_image, image_size):
+        with pytest.raises(DataError, match=f"{name} cannot be decoded: .*; restore it"):
+            function(path)
+
+
+def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "no.jpg", "No such file"), (tmp_path, "directory")):
+        for function in (read_image, image_size):
+            with pytest.raises(DataError, match=f"cannot be opened: .*{reason}"):
+                function(path)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM"])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9, 0.995])
+def test_a_cut_off_image_is_refused(tmp_path: Path, form: str, share: float) -> None:
+    path = tmp_path / "a.bin"
+    noise = np.random.default_rng(0).integers(0, 256, (100, 120, 3), np.uint8)
+    Image.fromarray(noise).save(path, form)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(share * len(data))])
+    with pytest.raises(DataError, match="cut off"):
+        read_image(path)
+
+
+@given(st.integers(2, len(_jpeg()) - 2))
+@settings(max_examples=40, deadline=None)
+def test_a_jpeg_cut_off_anywhere_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, length: int
+) -> None:
+    path = tmp_path_factory.mktemp("cut") / "a.jpg"
+    path.write_bytes(_jpeg()[:length])
+    with pytest.raises(DataError):
+        read_image(path)
+
+
+def test_a_cut_off_jpeg_with_a_whole_thumbnail_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    thumbnail = b"Exif\0\0" + b"MM\0*\0\0\0\x08\0\0\0\0\0\0" + _jpeg((20, 20))
+    Image.fromarray(_picture(200, 200)).save(path, exif=thumbnail)
+    data = path.read_bytes()
+    assert read_image(path).shape == (200, 200, 3)
+    path.write_bytes(data[:-100])
+    with pytest.raises(DataError, match="cut off"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("tail", [b"\xff\xda", b"\xff\xd8\xff\xda\xff\xda", b"film" * 9])
+def test_what_follows_a_whole_jpeg_does_not_count(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(_jpeg() + tail)
+    assert read_image(path).shape == (100, 120, 3)
+
+
+@pytest.mark.parametrize("how", [{"progressive": True}, {"restart_marker_rows": 1}, {"quality": 1}])
+def test_kinds_of_jpeg(tmp_path: Path, how: dict[str, Any]) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(_picture()).save(path, **how)
+    assert image_size(path) == read_image(path).shape[:2] == SIZE
+
+
+SIDES = st.integers(1, 70)
+
+
+@given(SIDES, SIDES, SIDES, SIDES, st.tuples(*[st.integers(0, 255)] * 3))
+@settings(max_examples=80, deadline=None)
+def test_a_plain_image_stays_plain_at_any_size(
+    height: int, width: int, new_height: int, new_width: int, colour: tuple[int, int, int]
+) -> None:
+    image = np.full((height, width, 3), colour, np.uint8)
+    resized = resize(image, (new_height, new_width))
+    assert resized.shape == (new_height, new_width, 3)
+    assert (resized == colour).all()
+
+
+def test_the_same_size_gives_the_image_itself() -> None:
+    image = _picture()
+    assert resize(image, SIZE) is image
+
+
+def test_shrinking_takes_all_pixels_into_account() -> None:
+    stripes = np.zeros((90, 90, 3), np.uint8)
+    stripes[:, ::3] = 240
+    np.testing.assert_array_equal(resize(stripes, (30, 30)), np.full((30, 30, 3), 80, np.uint8))
+
+
+def test_resizing_keeps_edges_where_they_are() -> None:
+    image = np.zeros((60, 80, 3), np.uint8)
+    image[20:, 40:] = 255
+    for size in ((120, 240), (45, 60), (15, 20)):
+        resized = resize(image, size)[..., 0] >= 128
+        y, x = size[0] // 3, size[1] // 2
+        expected = np.zeros(size, bool)
+        expected[y:, x:] = True
+        assert (resized != expected).sum() <= 1

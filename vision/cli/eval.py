@@ -1,0 +1,57 @@
+"""``ssdlite eval --weights W [--config F] [key=value ...] [--out DIR]``."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from vision.cli.options import parse
+from vision.config import config_from_dict, load_config
+from vision.engine import evaluate_saved, write_json
+from vision.errors import ConfigError
+from vision.metrics import Metrics, evaluate_detections, read_coco_results
+from vision.model.weights import load_weights
+
+__all__ = ["run"]
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Evaluate, print the table and write ``metrics.json`` where wanted."""
+    parser = argparse.ArgumentParser(
+        prog="ssdlite eval", description="COCO AP and AR, and VOC AP, of weights or detections."
+    )
+    parser.add_argument("--weights", type=Path, metavar="W", help="what training wrote")
+    parser.add_argument(
+        "--config", metavar="F", help="where data.val is (default: as recorded with the weights)"
+    )
+    parser.add_argument(
+        "--detections", type=Path, metavar="J", help="detections in COCO's result format instead"
+    )
+    parser.add_argument(
+        "--annotations", type=Path, metavar="J", help="with --detections: COCO's instances file"
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write metrics.json there")
+    options = parse(parser, argv, "overrides", "key=value, such as data.val.split=test")
+    metrics = _evaluate(options)
+    print(metrics.table())
+    if options.out is not None:
+        write_json(options.out / "metrics.json", metrics.to_dict())
+        print(f"metrics are in {options.out / 'metrics.json'}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> Metrics:
+    files = (options.annotations, options.detections)
+    if options.weights is not None and not any(files):
+        saved = load_weights(options.weights)
+        if options.config is None:
+            recorded = saved.config.model_dump(mode="json")
+            config = config_from_dict(
+                recorded, options.overrides, f"configuration of {options.weights}"
+            )
+        else:
+            config = load_config(options.config, options.overrides)
+        return evaluate_saved(saved, config)
+    if options.weights is None and all(files):
+        detections, targets, names = read_coco_results(*files)
+        return evaluate_detections(detections, targets, names)
+    raise ConfigError("give either --weights, or both --detections and --annotations")

@@ -1,0 +1,47 @@
+"""``ssdlite COMMAND ...``: find the command, run it, turn errors into lines and exit codes."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from vision.errors import VisionError
+
+__all__ = ["COMMANDS", "main", "run_command"]
+
+COMMANDS = {
+    "train": "train a detector on VOC, COCO or drawn data",
+    "eval": "evaluate a detector, or detections of any other",
+    "detect": "find objects in images and videos",
+}
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``ssdlite COMMAND ...`` and give its exit code."""
+    parser = argparse.ArgumentParser(prog="ssdlite", description=__doc__)
+    parser.add_argument(
+        "command", choices=COMMANDS, help="; ".join(f"{k}: {v}" for k, v in COMMANDS.items())
+    )
+    given = list(sys.argv[1:] if argv is None else argv)
+    command = parser.parse_args(given[:1]).command
+    return run_command(command, given[1:])
+
+
+def run_command(command: str, argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0, 2 for a user's error, 130 for Ctrl-C."""
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
+    run: Callable[[Sequence[str] | None], int] = import_module(f"vision.cli.{command}").run
+    try:
+        with logging_redirect_tqdm():
+            return run(argv)
+    except VisionError as error:
+        print(f"ssdlite {command}: error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print(f"ssdlite {command}: interrupted", file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,167 @@
+"""From YAML files and overrides to a checked `Config`, and back."""
+
+from collections.abc import Iterator, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from vision.config import yaml12
+from vision.config.messages import explain
+from vision.config.models import Config
+from vision.errors import ConfigError
+
+__all__ = ["config_from_dict", "dump_config", "find_config", "load_config", "shipped_configs"]
+
+_PACKAGE = Path(__file__).parents[1]
+
+
+def shipped_configs() -> dict[str, Path]:
+    """Name and path of each configuration that comes with the package."""
+    installed, cloned = _PACKAGE / "configs", _PACKAGE.parent / "configs"
+    folder = installed if installed.is_dir() else cloned
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
+    """The file that a path, or the name of a shipped configuration, stands for.
+
+    Args:
+        name_or_path: A path, also relative to ``beside``; or a name such as ``quickstart``.
+        beside: A folder to look in first.
+
+    Raises:
+        ConfigError: If there is no such file and no such name.
+    """
+    for candidate in ([beside / name_or_path] if beside else []) + [Path(name_or_path)]:
+        if candidate.is_file():
+            return candidate
+    shipped = shipped_configs()
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    raise ConfigError(
+        f"configuration {name_or_path} does not exist; give a YAML file, or one of the shipped:"
+        f" {', '.join(shipped)}"
+    )
+
+
+def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration, with its bases, apply overrides and check the result.
+
+    Args:
+        name_or_path: A YAML file, or the name of a shipped configuration.
+        overrides: ``dotted.key=value``, the value being YAML; an item of a list by its index.
+
+    Raises:
+        ConfigError: With every error that the result has, one a line if there are several.
+    """
+    path = find_config(name_or_path)
+    return config_from_dict(_read(path, ()), overrides, str(path))
+
+
+def config_from_dict(
+    values: dict[str, Any], overrides: Sequence[str] = (), where: str = "configuration"
+) -> Config:
+    """Check nested values with overrides applied; ``where`` heads the error.
+
+    Raises:
+        ConfigError: With every error that the result has.
+    """
+    values = dict(values)
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(error, values, where)) from error
+
+
+def dump_config(config: Config) -> str:
+    """The YAML text of a resolved configuration."""
+    return yaml12.dump(config.model_dump(mode="json"))
+
+
+def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """The values of a file over those of its bases."""
+    resolved = path.resolve()
+    if resolved in above:
+        raise ConfigError(f"{path}: _base_ leads back to the file itself")
+    values = _parse_file(path)
+    bases = values.pop("_base_", [])
+    merged: dict[str, Any] = {}
+    for base in bases if isinstance(bases, list) else [bases]:
+        if not isinstance(base, str):
+            raise ConfigError(f"{path}: _base_ is a file name or a list of them, not {base!r}")
+        _merge(merged, _read(find_config(base, beside=path.parent), (*above, resolved)))
+    _merge(merged, values)
+    return merged
+
+
+def _parse_file(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml12.parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict | None):
+        raise ConfigError(f"{path}: expected keys and values, found {type(values).__name__}")
+    return values or {}
+
+
+def _merge(onto: dict[str, Any], values: dict[str, Any]) -> None:
+    """Lay ``values`` over ``onto``: mappings key by key, anything else as a whole.
+
+    What changes is copied first: by YAML's anchors, two keys may hold one and the same mapping.
+    """
+    for key, value in values.items():
+        if isinstance(value, dict) and isinstance(onto.get(key), dict):
+            onto[key] = dict(onto[key])
+            _merge(onto[key], value)
+        else:
+            onto[key] = value
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Set one ``dotted.key=value``; what changes below ``values`` is copied, as in `_merge`."""
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"override {override!r}: expected key=value, such as train.epochs=50")
+    try:
+        value = yaml12.parse(text)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(f"override {override!r}: the value is not YAML ({reason})") from error
+    *parents, last = _steps(key.strip())
+    node: Any = values
+    for depth, step in enumerate(parents):
+        child = _get(node, step, key, depth)
+        child = {} if child is None else copy(child)
+        node[int(step) if isinstance(node, list) else step] = child
+        node = child
+    _get(node, last, key, len(parents))
+    node[int(last) if isinstance(node, list) else last] = value
+
+
+def _steps(key: str) -> Iterator[str]:
+    for step in key.split("."):
+        if not step:
+            raise ConfigError(f"override {key!r}: a part of the dotted key is empty")
+        yield step
+
+
+def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
+    """What ``node`` has under ``step``, None if nothing; an error if it cannot have it."""
+    at = ".".join(key.split(".")[:depth])
+    if isinstance(node, list):
+        if not step.isdecimal() or int(step) >= len(node):
+            raise ConfigError(
+                f"override {key!r}: {at} is a list of {len(node)}; name an item by its index,"
+                f" such as {at}.0"
+            )
+        return node[int(step)]
+    if not isinstance(node, dict):
+        raise ConfigError(f"override {key!r}: {at} is {node!r} and has no parts")
+    return node.get(step)

@@ -1,0 +1,244 @@
+"""The configuration of a run: YAML files with ``_base_``, checked models, ``key=value`` overrides.
+
+Names in a file or an override are the attributes below, dotted: ``train.epochs=50``. All errors
+of a configuration are reported at once. Scalars follow YAML 1.2: ``1e-3`` is a number, and ``no``
+and ``on`` are words, not booleans.
+"""
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+__all__ = [
+    "WIDTH_MULTS",
+    "AugmentConfig",
+    "CocoSource",
+    "Config",
+    "DataConfig",
+    "LossConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "PostProcessConfig",
+    "PriorsConfig",
+    "Source",
+    "SyntheticSource",
+    "TrainConfig",
+    "VocSource",
+]
+
+WIDTH_MULTS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+"""Width multipliers for which published MobileNetV2 weights exist."""
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, without unknown keys, without conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def _height_width(value: Any) -> Any:  # noqa: ANN401
+    """One number for a square; a list as YAML gives it to the tuple that the model holds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return (value, value)
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise ValueError("expected one whole number or [height, width]")
+    return tuple(value)
+
+
+Size: TypeAlias = Annotated[tuple[int, int], BeforeValidator(_height_width)]
+
+
+class PriorsConfig(Section):
+    """Prior boxes; sizes are shares of the image's sides."""
+
+    min_scale: float = Field(0.2, gt=0)
+    """Scale of the finest level's priors. Choose it for the data's small objects."""
+    max_scale: float = Field(0.95, le=1)
+    """Scale of the coarsest level's priors."""
+
+    @model_validator(mode="after")
+    def _rising(self) -> "PriorsConfig":
+        if self.min_scale >= self.max_scale:
+            raise ValueError(f"min_scale {self.min_scale} is not below max_scale {self.max_scale}")
+        return self
+
+
+class PostProcessConfig(Section):
+    """From predictions to detections."""
+
+    score_threshold: float = Field(0.01, ge=0, lt=1)
+    """Detections below are dropped before suppression; low, since mAP counts the tail too."""
+    nms_iou: float = Field(0.5, gt=0, le=1)
+    """A box goes when it overlaps a better one of its class by more than this IoU."""
+    max_candidates: int = Field(1000, ge=1)
+    """Best (prior, class) pairs of an image that suppression looks at."""
+    max_detections: int = Field(100, ge=1)
+    """Best detections of an image that are kept."""
+
+
+class ModelConfig(Section):
+    """The network and what belongs to it."""
+
+    name: Literal["ssdlite_mobilenet_v2"] = "ssdlite_mobilenet_v2"
+    image_size: Size = (320, 320)
+    """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
+    width_mult: float = 1.0
+    """Width multiplier of the trunk."""
+    activation: Literal["relu6", "relu"] = "relu6"
+    priors: PriorsConfig = PriorsConfig()
+    postprocess: PostProcessConfig = PostProcessConfig()
+
+    @field_validator("image_size")
+    @classmethod
+    def _sides(cls, size: tuple[int, int]) -> tuple[int, int]:
+        for side in size:
+            if side != 300 and (side % 32 or not 128 <= side <= 640):
+                raise ValueError(f"{side} is neither a multiple of 32 from 128 to 640 nor 300")
+        return size
+
+    @field_validator("width_mult")
+    @classmethod
+    def _known_width(cls, width_mult: float) -> float:
+        if width_mult not in WIDTH_MULTS:
+            raise ValueError(f"{width_mult} is none of {', '.join(map(str, WIDTH_MULTS))}")
+        return width_mult
+
+
+class VocSource(Section):
+    """A folder in PASCAL VOC's layout."""
+
+    format: Literal["voc"]
+    root: str
+    """The folder that holds ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/``."""
+    split: str
+    """``train`` reads ``ImageSets/Main/train.txt``."""
+    annotations: str | None = None
+    """Folder of the XML files, if it is not ``Annotations``; below ``root`` or a path."""
+    images: str | None = None
+    """Folder of the images, if it is not ``JPEGImages``; below ``root`` or a path."""
+
+
+class CocoSource(Section):
+    """A folder in COCO's layout."""
+
+    format: Literal["coco"]
+    root: str
+    """The folder that holds ``annotations/`` and one folder of images a split."""
+    split: str
+    """``train`` reads ``annotations/instances_train.json`` and images in ``train/``."""
+    annotations: str | None = None
+    """The JSON file, if it is not the one of the split; below ``root`` or a path."""
+    images: str | None = None
+    """Folder of the images, if it is not the split's; below ``root`` or a path."""
+
+
+class SyntheticSource(Section):
+    """Scenes of simple shapes, drawn on the fly; no file is read."""
+
+    format: Literal["synthetic"]
+    num_images: int = Field(ge=1)
+    seed: int = Field(0, ge=0)
+    """Other seeds give other scenes."""
+    image_size: Size = (192, 192)
+    """One number or [height, width] of the drawn scenes."""
+
+
+Source: TypeAlias = Annotated[
+    VocSource | CocoSource | SyntheticSource, Field(discriminator="format")
+]
+
+
+def _one_or_many(value: object) -> str:
+    return "many" if isinstance(value, list) else "one"
+
+
+Sources: TypeAlias = Annotated[
+    Annotated[Source, Tag("one")] | Annotated[list[Source], Tag("many")],
+    Discriminator(_one_or_many),
+]
+
+
+class DataConfig(Section):
+    """Where images and boxes come from; each of ``train`` and ``val`` is one source or a list."""
+
+    train: Sources | None = None
+    val: Sources | None = None
+    """Without it nothing is evaluated and the last weights count as the best."""
+    classes: list[str] | None = None
+    """Names in order; boxes of other classes are left out, and counted. Discovered if null."""
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: list[str] | None) -> list[str] | None:
+        if classes is not None and not classes:
+            raise ValueError("it is empty; name a class, or write null to discover them")
+        twice = sorted({name for name in classes or [] if (classes or []).count(name) > 1})
+        if twice:
+            raise ValueError(f"named twice: {', '.join(twice)}")
+        return classes
+
+
+class TrainConfig(Section):
+    """How long, how many at once, where."""
+
+    epochs: int = Field(100, ge=1)
+    batch_size: int = Field(32, ge=2)
+    """At least 2: the last feature maps have one pixel, which BatchNorm cannot normalise alone."""
+    workers: int = Field(2, ge=0)
+    """Processes that read and augment images; results do not depend on their number."""
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    """``auto`` (CUDA, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """``auto`` is bf16 autocast where the device has bf16 arithmetic in hardware."""
+    eval_every: int = Field(5, ge=1)
+    """Evaluate after so many epochs, and always after the last."""
+
+
+class OptimConfig(Section):
+    """Stochastic gradient descent with linear warm-up and cosine decay to 0."""
+
+    lr: float = Field(0.05, gt=0)
+    """Peak learning rate."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(4e-5, ge=0)
+    """On convolution weights alone: norms and biases are left free."""
+    warmup_epochs: float = Field(1.0, ge=0)
+
+
+class LossConfig(Section):
+    """Which priors learn what."""
+
+    match_iou: float = Field(0.5, gt=0, lt=1)
+    """A prior is positive from this IoU with an object on."""
+    negative_ratio: float = Field(3.0, gt=0)
+    """Hardest negatives per positive prior of an image."""
+    min_negatives: int = Field(3, ge=0)
+    """At least so many negatives per image, so that images without objects teach too."""
+
+
+class AugmentConfig(Section):
+    """What training does to images."""
+
+    preset: Literal["none", "ssdlite", "ssd"] = "ssdlite"
+    """``none``; ``ssdlite``: IoU crop and flip; ``ssd``: photometric and zoom-out besides."""
+
+
+class Config(Section):
+    """A whole run."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    optim: OptimConfig = OptimConfig()
+    loss: LossConfig = LossConfig()
+    augment: AugmentConfig = AugmentConfig()

@@ -1,0 +1,34 @@
+"""Data: readers of VOC, COCO and drawn data, augmentation, batches."""
+
+from vision.data.build import DATASETS, check_known, choose_classes, describe, read_sources
+from vision.data.coco import read_coco
+from vision.data.loader import DetectionDataset, EpochSampler, Sample, collate, make_loader
+from vision.data.records import AnnotatedObject, Annotations, Record, Tally, make_record
+from vision.data.synthetic import read_synthetic
+from vision.data.transforms import PRESETS, Augment, V2Augment, seeded
+from vision.data.voc import read_voc
+
+__all__ = [
+    "DATASETS",
+    "PRESETS",
+    "AnnotatedObject",
+    "Annotations",
+    "Augment",
+    "DetectionDataset",
+    "EpochSampler",
+    "Record",
+    "Sample",
+    "Tally",
+    "V2Augment",
+    "check_known",
+    "choose_classes",
+    "collate",
+    "describe",
+    "make_loader",
+    "make_record",
+    "read_coco",
+    "read_sources",
+    "read_synthetic",
+    "read_voc",
+    "seeded",
+]

@@ -1,0 +1,103 @@
+"""Data from a configuration: which classes there are, and what was read."""
+
+import difflib
+from collections.abc import Callable, Sequence
+
+from vision.config import DataConfig, Source
+from vision.data.coco import read_coco
+from vision.data.records import Annotations, Record
+from vision.data.synthetic import read_synthetic
+from vision.data.voc import read_voc
+from vision.errors import ConfigError, DataError
+
+__all__ = ["DATASETS", "check_known", "choose_classes", "describe", "read_sources"]
+
+DATASETS: dict[str, Callable[..., Annotations]] = {
+    "voc": read_voc,
+    "coco": read_coco,
+    "synthetic": read_synthetic,
+}
+"""Readers by ``format``; a source's other keys are the reader's arguments."""
+
+
+def read_sources(sources: Source | list[Source] | None, key: str) -> Annotations:
+    """Read one source or several, one after the other.
+
+    Args:
+        sources: Of the configuration.
+        key: Where they stand there, for the message if there are none.
+
+    Raises:
+        ConfigError: If there are none.
+        DataError: If one cannot be read.
+    """
+    if not sources:
+        raise ConfigError(f"{key} is missing; name the data, such as {key}.format=voc")
+    result = Annotations()
+    for source in sources if isinstance(sources, list) else [sources]:
+        result.add(DATASETS[source.format](**source.model_dump(exclude={"format"})))
+    return result
+
+
+def choose_classes(config: DataConfig, found: Annotations) -> list[str]:
+    """The classes to train: those configured, else all that were found.
+
+    Raises:
+        DataError: If there is none, or a configured one is missing while another differs from it
+            by its spelling alone.
+    """
+    counts = found.count()
+    names = config.classes if config.classes is not None else found.names
+    if not names:
+        raise DataError("the training data hold no box, so there is no class to learn")
+    for name in names:
+        alike = difflib.get_close_matches(name, set(counts) - set(names), n=1, cutoff=0.8)
+        folded = [other for other in counts if other.casefold() == name.casefold()]
+        if not counts[name] and (alike or folded):
+            raise DataError(
+                f"data.classes names {name!r}, which no training box bears; did you mean"
+                f" {(folded or alike)[0]!r}?"
+            )
+    return list(names)
+
+
+def check_known(known: Sequence[str], config: DataConfig, found: Annotations, key: str) -> None:
+    """Make sure that every class to be evaluated is one that the detector knows.
+
+    Raises:
+        DataError: Naming the classes that it does not know.
+    """
+    wanted = config.classes
+    counts = found.count()
+    if wanted is None:
+        wanted = [name for name in found.names if counts[name]]
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise DataError(
+            f"{key} has classes that the detector does not know: {', '.join(unknown)}; it knows"
+            f" {', '.join(known)}. Name with data.classes those to keep"
+        )
+
+
+def describe(found: Annotations, names: Sequence[str], key: str) -> list[str]:
+    """What was read, in lines for a person."""
+    counts = found.count()
+    total = sum(counts[name] for name in names)
+    empty = sum(not set(record.names) & set(names) for record in found.records)
+    ignored = sum(int(_of(record, names)) for record in found.records)
+    lines = [
+        f"{key}: {len(found.records)} images, {empty} of them without objects",
+        f"  {total} boxes, {ignored} of them difficult or crowds",
+        "  " + ", ".join(f"{name} {counts[name]}" for name in names),
+    ]
+    others = {name: count for name, count in counts.items() if name not in names and count}
+    if others:
+        left_out = ", ".join(f"{name} {count}" for name, count in others.items())
+        lines.append(f"  {sum(others.values())} boxes of other classes left out: {left_out}")
+    return lines + [f"  {line}" for line in found.tally.lines()]
+
+
+def _of(record: Record, names: Sequence[str]) -> int:
+    return sum(
+        bool(flag) for name, flag in zip(record.names, record.ignore, strict=True) if name in names
+    )

@@ -1,0 +1,156 @@
+"""PASCAL VOC's layout: one XML file an image, lists of names as splits."""
+
+import re
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import parse
+
+from vision.data.records import AnnotatedObject, Annotations, make_record
+from vision.errors import DataError
+from vision.images import IMAGE_SUFFIXES
+
+__all__ = ["read_voc"]
+
+_LABELLED_LINE = re.compile(r"^(.*\S)\s+(?:-1|0|1)$")
+
+
+def read_voc(
+    root: str, split: str, annotations: str | None = None, images: str | None = None
+) -> Annotations:
+    """Read one split.
+
+    Corners are 1-based and inclusive in the files: ``x0 = xmin - 1``, ``x1 = xmax``. Class names
+    are kept as they stand; ``difficult`` objects are kept as ignored, and a missing tag means no.
+
+    Args:
+        root: Folder that holds ``ImageSets/Main/``.
+        split: Name of the list there, without ``.txt``.
+        annotations: Folder of the XML files, if it is not ``Annotations``.
+        images: Folder of the images, if it is not ``JPEGImages``.
+
+    Raises:
+        DataError: If a file or folder is missing, or cannot be understood.
+    """
+    base = Path(root)
+    split_file = base / "ImageSets" / "Main" / f"{split}.txt"
+    if not split_file.is_file():
+        raise DataError(
+            f"VOC root {root} has no ImageSets/Main/{split}.txt; pass the folder that holds"
+            f" JPEGImages/, and one of its splits{_existing_splits(split_file.parent)}"
+        )
+    xml_folder = _folder(base, annotations or "Annotations")
+    image_files = _by_stem(_folder(base, images or "JPEGImages"))
+    result = Annotations()
+    for line in _lines(split_file):
+        xml_file = _xml_file(xml_folder, line, split_file)
+        root_element = _parse(xml_file)
+        image_file = _image_file(image_files, xml_file, root_element)
+        objects = [_object(element, xml_file) for element in root_element.findall("object")]
+        size = _size(root_element)
+        result.records.append(make_record(image_file, size, objects, result.tally))
+    result.names = sorted({name for record in result.records for name in record.names})
+    if not result.records:
+        raise DataError(f"{split_file} names no image")
+    return result
+
+
+def _existing_splits(folder: Path) -> str:
+    splits = sorted(path.stem for path in folder.glob("*.txt")) if folder.is_dir() else []
+    return f": {', '.join(splits)}" if splits else ""
+
+
+def _lines(split_file: Path) -> list[str]:
+    try:
+        text = split_file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"split {split_file} cannot be read as UTF-8 text: {error}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _folder(base: Path, name: str) -> Path:
+    """The folder below ``base``, or as it stands."""
+    for folder in (base / name, Path(name)):
+        if folder.is_dir():
+            return folder
+    raise DataError(f"VOC root {base} has no folder {name}")
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    """The folder's images by name without suffix."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def _xml_file(folder: Path, line: str, split_file: Path) -> Path:
+    """The annotation that a line of a split names.
+
+    Besides a bare name, a line may carry an image suffix, or the -1, 0, 1 of VOC's class lists.
+    """
+    labelled = _LABELLED_LINE.match(line)
+    for name in (line, Path(line).stem, labelled.group(1) if labelled else line):
+        path = folder / f"{name}.xml"
+        if path.is_file():
+            return path
+    raise DataError(f"{split_file} names {line}, but {folder / line}.xml does not exist")
+
+
+def _parse(path: Path) -> Element:
+    try:
+        root = parse(path).getroot()
+    except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:
+        raise DataError(f"annotation {path} cannot be read as XML: {error}") from error
+    if root is None:
+        raise DataError(f"annotation {path} is empty")
+    return root
+
+
+def _image_file(images: dict[str, list[Path]], xml_file: Path, root: Element) -> Path:
+    """The image of an annotation: of equal stem; of several, the one that ``filename`` names."""
+    found = images.get(xml_file.stem, [])
+    if len(found) == 1:
+        return found[0]
+    filename = (root.findtext("filename") or "").strip()
+    named = [path for path in found if path.name == filename]
+    if named:
+        return named[0]
+    if found:
+        names = ", ".join(path.name for path in found)
+        raise DataError(f"annotation {xml_file} fits several images: {names}; keep one of them")
+    raise DataError(
+        f"annotation {xml_file} has no image named {xml_file.stem} in the image folder; add it,"
+        " or take the name out of the split"
+    )
+
+
+def _size(root: Element) -> tuple[int, int] | None:
+    """(height, width) that the annotation states, None if it does not."""
+    try:
+        height = int(float(root.findtext("size/height") or 0))
+        width = int(float(root.findtext("size/width") or 0))
+    except (ValueError, OverflowError):
+        return None
+    return (height, width) if height > 0 and width > 0 else None
+
+
+def _object(element: Element, path: Path) -> AnnotatedObject:
+    name = (element.findtext("name") or "").strip()
+    if not name:
+        raise DataError(f"annotation {path} has an object without a name")
+    texts = [element.findtext(f"bndbox/{tag}") for tag in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        x_min, y_min, x_max, y_max = (float(text or "") for text in texts)
+    except ValueError as error:
+        raise DataError(
+            f"annotation {path}: object {name} needs a bndbox of the numbers xmin, ymin, xmax,"
+            f" ymax, found {texts}"
+        ) from error
+    difficult = (element.findtext("difficult") or "0").strip().lower() in {"1", "true"}
+    # What begins and ends on one pixel is a slip of the mouse: it is left without area, to be
+    # dropped, though by the rule of inclusive corners it would be a pixel wide.
+    first = 1 if x_min < x_max and y_min < y_max else 0
+    return AnnotatedObject(name, (x_min - first, y_min - first, x_max, y_max), ignore=difficult)

@@ -1,0 +1,7 @@
+"""Training and evaluation."""
+
+from vision.engine.evaluate import evaluate, evaluate_saved
+from vision.engine.run_folder import RunFolder, write_json
+from vision.engine.train import train
+
+__all__ = ["RunFolder", "evaluate", "evaluate_saved", "train", "write_json"]

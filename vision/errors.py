@@ -1,0 +1,23 @@
+"""Errors that a user can mend: the command line prints each as one line and exits with 2."""
+
+__all__ = ["ConfigError", "DataError", "TrainingError", "VisionError", "WeightsError"]
+
+
+class VisionError(ValueError):
+    """What was expected, what was found, where, and the remedy where there is one."""
+
+
+class ConfigError(VisionError):
+    """A configuration or a command line that cannot be used."""
+
+
+class DataError(VisionError):
+    """Images or annotations that cannot be used."""
+
+
+class WeightsError(VisionError):
+    """A weights file that cannot be used."""
+
+
+class TrainingError(VisionError):
+    """A training run that cannot go on."""

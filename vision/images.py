@@ -1,0 +1,116 @@
+"""Reading an image and resizing it: the one way for training, evaluation and detection."""
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+from PIL import Image
+
+from vision.errors import DataError
+
+__all__ = ["IMAGE_SUFFIXES", "image_size", "read_image", "resize"]
+
+IMAGE_SUFFIXES = frozenset(
+    {".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+_EXIF_ORIENTATION = 0x0112
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+_TURNED_BY_DECODER = frozenset({"TIFF"})  # whether Pillow and OpenCV are told to or not
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # but those without a length
+
+
+def read_image(
+    path: str | Path, annotated_size: tuple[int, int] | None = None
+) -> UInt8[ndarray, "h w 3"]:
+    """The image as a person sees it: RGB, 8 bits, turned as its EXIF orientation says.
+
+    Grey images get three equal channels, transparency is dropped, 16 bits become 8.
+
+    Args:
+        path: The file.
+        annotated_size: (height, width) that boxes were drawn on, if known. Where only the picture
+            as stored has that size, EXIF is left aside: the boxes were drawn on it unturned.
+
+    Raises:
+        DataError: If the file cannot be opened or is not a whole image.
+    """
+    data = _read_bytes(Path(path))
+    image = _decode(data, cv2.IMREAD_COLOR_RGB, path)
+    if annotated_size is not None and image.shape[:2] != tuple(annotated_size):
+        stored = _decode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, path)
+        if stored.shape[:2] == tuple(annotated_size):
+            return stored
+    return image
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
+
+
+def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"]:
+    try:
+        image = None if _is_cut_off(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None or image.ndim != 3 or image.dtype != np.uint8:
+        raise DataError(
+            f"image {path} cannot be decoded: it is empty, cut off or not an image;"
+            " restore it, or remove it from the data"
+        )
+    return np.asarray(image, np.uint8)
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether a JPEG ends before its end marker, which some decoders pass over.
+
+    Walks from marker to marker, since a thumbnail inside the file has an end marker of its own
+    and what follows the end (the film of a phone's moving picture) may hold any bytes.
+    """
+    if not data.startswith(_JPEG_START):
+        return False
+    position = len(_JPEG_START)
+    while found := _JPEG_MARKER.search(data, position):
+        if found.group() == _JPEG_END:
+            return False
+        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return True
+
+
+def image_size(path: str | Path, annotated_size: tuple[int, int] | None = None) -> tuple[int, int]:
+    """(height, width) of what `read_image` gives, from the file's header where that will do.
+
+    Raises:
+        DataError: If the file cannot be opened or is not an image.
+    """
+    try:
+        with Image.open(path) as image:
+            stored = (image.height, image.width)
+            turned = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
+            is_plain = image.format not in _TURNED_BY_DECODER
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        is_plain = False  # for `read_image` to decide, and to say what is wrong
+    if not is_plain:
+        height, width = read_image(path, annotated_size).shape[:2]
+        return height, width
+    upright = stored[::-1] if turned else stored
+    return stored if annotated_size == stored else upright
+
+
+def resize(image: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarray, "H W 3"]:
+    """The image stretched to ``size`` (height, width).
+
+    Bilinear; by area where a side shrinks to less than half, since bilinear would skip pixels.
+    """
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    halved = image.shape[0] > 2 * height or image.shape[1] > 2 * width
+    method = cv2.INTER_AREA if halved else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)

@@ -1,0 +1,18 @@
+"""Finding images and videos, reading videos frame by frame, and writing both.
+
+OpenCV's BGR and (width, height) stay in this package.
+"""
+
+from vision.media.files import write_image
+from vision.media.inputs import VIDEO_SUFFIXES, Source, find_inputs
+from vision.media.video import VideoReader, VideoWriter, read_video
+
+__all__ = [
+    "VIDEO_SUFFIXES",
+    "Source",
+    "VideoReader",
+    "VideoWriter",
+    "find_inputs",
+    "read_video",
+    "write_image",
+]

@@ -1,0 +1,57 @@
+"""Writing image files."""
+
+import contextlib
+import uuid
+from pathlib import Path
+
+import cv2
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from vision.errors import DataError
+
+__all__ = ["WRITTEN_IMAGE_SUFFIXES", "write_image"]
+
+WRITTEN_IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+def write_image(path: str | Path, image: UInt8[ndarray, "h w 3"]) -> None:
+    """Write an RGB image in the format that the file's suffix names, in a folder made if need be.
+
+    The file appears when it is whole, over one of that name.
+
+    Raises:
+        DataError: If the suffix is none of `WRITTEN_IMAGE_SUFFIXES`, the image is too large for
+            the format, or the file cannot be written.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in WRITTEN_IMAGE_SUFFIXES:
+        accepted = " ".join(sorted(WRITTEN_IMAGE_SUFFIXES))
+        raise DataError(f"image {path} cannot be written: its suffix must be one of {accepted}")
+    _put(path, _encode(path, suffix, image))
+
+
+def _encode(path: Path, suffix: str, image: UInt8[ndarray, "h w 3"]) -> bytes:
+    try:
+        encoded, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    except cv2.error:
+        encoded = False
+    if not encoded:
+        height, width = image.shape[:2]
+        raise DataError(
+            f"image {path} cannot be written: {suffix} does not hold {width} x {height} pixels"
+        )
+    return data.tobytes()
+
+
+def _put(path: Path, data: bytes) -> None:
+    partial = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise DataError(f"image {path} cannot be written: {error.strerror or error}") from error

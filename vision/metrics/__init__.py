@@ -1,0 +1,16 @@
+"""How good detections are: VOC's and COCO's average precision, from memory or from files."""
+
+from vision.metrics.coco import CocoResult, coco_ap
+from vision.metrics.files import read_coco_results
+from vision.metrics.results import Metrics, evaluate_detections
+from vision.metrics.voc import VocResult, voc_ap
+
+__all__ = [
+    "CocoResult",
+    "Metrics",
+    "VocResult",
+    "coco_ap",
+    "evaluate_detections",
+    "read_coco_results",
+    "voc_ap",
+]

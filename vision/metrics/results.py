@@ -1,0 +1,114 @@
+"""Both families of numbers for one set of detections, for people and for programs."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vision.metrics.coco import CocoResult, coco_ap
+from vision.metrics.voc import VocResult, voc_ap
+from vision.structures import Detections, Target
+
+__all__ = ["Metrics", "evaluate_detections"]
+
+CLASS_HEADER = ["class", "boxes", "VOC AP50 (area)", "VOC AP50 (11-pt)", "COCO AP"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """How good the detections of ``num_images`` images are, by COCO's and by VOC's rules."""
+
+    coco: CocoResult
+    voc: VocResult
+    names: tuple[str, ...]
+    num_images: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object of both families, with null for what is undefined."""
+        numbers = asdict(self.coco)
+        del numbers["per_class"]
+        return {
+            "coco": {**numbers, "per_class": self._by_name(self.coco.per_class)},
+            "voc": {
+                "mAP50": self.voc.mean,
+                "mAP50_11pt": self.voc.mean_11pt,
+                "per_class": self._by_name(self.voc.ap),
+            },
+            "num_images": self.num_images,
+        }
+
+    def table(self) -> str:
+        """The same as text: the headline numbers of both families, then a line for each class."""
+        numbers = asdict(self.coco)
+        del numbers["per_class"]
+        names, values = list(numbers), [_number(value) for value in numbers.values()]
+        coco = _align([names[:6], values[:6], names[6:], values[6:]])
+        voc = _align(
+            [
+                ["mAP50 (area)", "mAP50 (11-pt)"],
+                [_number(self.voc.mean), _number(self.voc.mean_11pt)],
+            ]
+        )
+        classes = _align([CLASS_HEADER, *self._class_rows()], left=1)
+        counted = f"{self.num_images} images, {sum(self.voc.num_boxes)} boxes"
+        blocks = [[counted], ["COCO", *_indent(coco)], ["VOC", *_indent(voc)], classes]
+        return "\n\n".join("\n".join(lines) for lines in blocks)
+
+    def _class_rows(self) -> list[list[str]]:
+        columns = zip(
+            self.names,
+            self.voc.num_boxes,
+            self.voc.ap,
+            self.voc.ap_11pt,
+            self.coco.per_class,
+            strict=True,
+        )
+        return [
+            [name, str(boxes), *(_number(value) for value in values)]
+            for name, boxes, *values in columns
+        ]
+
+    def _by_name(self, values: Sequence[float | None]) -> dict[str, float | None]:
+        return dict(zip(self.names, values, strict=True))
+
+
+def evaluate_detections(
+    detections: Sequence[Detections], targets: Sequence[Target], names: Sequence[str]
+) -> Metrics:
+    """COCO's and VOC's numbers of the same detections.
+
+    Args:
+        detections: Of each image, in pixels of the image that its target refers to.
+        targets: The truth of the same images.
+        names: Of the classes, all different; label 0 is the first.
+
+    Raises:
+        ValueError: If two classes have the same name, or detections and targets do not fit:
+            different lengths, a label that is no class, different image sizes.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f"names: expected each class once, got {', '.join(twice)} more than once")
+    voc = voc_ap(detections, targets, len(names))
+    coco = coco_ap(detections, targets, len(names))
+    return Metrics(coco, voc, tuple(names), len(targets))
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _align(rows: Sequence[Sequence[str]], left: int = 0) -> list[str]:
+    """Lines of columns as wide as their widest cell, the first ``left`` of them flush left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if index < left else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+
+
+def _indent(lines: Sequence[str]) -> list[str]:
+    return [f"  {line}" for line in lines]

@@ -1,0 +1,30 @@
+"""The detector: network, priors, matching, loss and post-processing."""
+
+from vision.model.build import build_loss, build_model, build_post_process
+from vision.model.loss import Losses, MultiBoxLoss
+from vision.model.matching import Matches, PaddedTargets, match, pad_targets
+from vision.model.mobilenet_v2 import MobileNetV2
+from vision.model.postprocess import PostProcess
+from vision.model.priors import prior_boxes
+from vision.model.ssdlite import BACKBONES, SSDLite, fuse
+from vision.model.trunk import Taps, Trunk
+
+__all__ = [
+    "BACKBONES",
+    "Losses",
+    "Matches",
+    "MobileNetV2",
+    "MultiBoxLoss",
+    "PaddedTargets",
+    "PostProcess",
+    "SSDLite",
+    "Taps",
+    "Trunk",
+    "build_loss",
+    "build_model",
+    "build_post_process",
+    "fuse",
+    "match",
+    "pad_targets",
+    "prior_boxes",
+]

@@ -1,0 +1,94 @@
+"""The multibox loss: assignment, hard negative mining, classification and localisation."""
+
+# N batch, P priors, C classes, M objects
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vision import boxes as box_ops
+from vision.model.matching import match, pad_targets
+from vision.structures import Predictions, Target
+
+__all__ = ["Losses", "MultiBoxLoss"]
+
+
+class Losses(NamedTuple):
+    """The parts of the loss; their sum is what training lowers."""
+
+    classification: Float[Tensor, ""]
+    localisation: Float[Tensor, ""]
+
+    @property
+    def total(self) -> Float[Tensor, ""]:
+        """The sum."""
+        return self.classification + self.localisation
+
+
+class MultiBoxLoss(nn.Module):
+    """SSD's loss (arXiv 1512.02325, section 2.2, equations 1 to 3).
+
+    Softmax cross-entropy on the positive priors and the hardest negatives of each image, smooth
+    L1 on the offsets of the positives, both summed and divided by the batch's positives (1 if
+    there are none). It is computed in float32 whatever the predictions come in.
+
+    Args:
+        priors: Relative, in centre form.
+        match_iou: A prior is positive from this IoU with an object on.
+        negative_ratio: Hardest negatives per positive of an image.
+        min_negatives: At least so many per image, so that images without objects teach.
+    """
+
+    priors: Tensor
+
+    def __init__(
+        self,
+        priors: Float[Tensor, "P 4"],
+        *,
+        match_iou: float = 0.5,
+        negative_ratio: float = 3.0,
+        min_negatives: int = 3,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("priors", priors, persistent=False)
+        self.match_iou = match_iou
+        self.negative_ratio = negative_ratio
+        self.min_negatives = min_negatives
+
+    def forward(self, predictions: Predictions, targets: Sequence[Target]) -> Losses:
+        """The losses of a batch; ``targets`` are on the CPU, one an image."""
+        logits, offsets = predictions.logits.float(), predictions.offsets.float()
+        background = logits.shape[2] - 1
+        padded = pad_targets(targets, logits.device)
+        objects, ignored = match(padded, self.priors, self.match_iou)
+        positive = objects >= 0
+        chosen = objects.clamp(min=0)
+
+        classes = padded.labels.gather(1, chosen).masked_fill(~positive, background)
+        losses = functional.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
+        negative = self._mine(losses.detach(), positive, ignored)
+        classification = losses.masked_fill(~(positive | negative), 0).sum()
+
+        boxes = padded.boxes.gather(1, chosen[..., None].expand(-1, -1, 4))
+        image, prior = positive.nonzero(as_tuple=True)
+        wanted = box_ops.encode(box_ops.to_centre(boxes[image, prior]), self.priors[prior])
+        localisation = functional.smooth_l1_loss(offsets[image, prior], wanted, reduction="sum")
+
+        count = positive.sum().clamp(min=1)
+        return Losses(classification / count, localisation / count)
+
+    def _mine(
+        self,
+        losses: Float[Tensor, "N P"],
+        positive: Bool[Tensor, "N P"],
+        ignored: Bool[Tensor, "N P"],
+    ) -> Bool[Tensor, "N P"]:
+        """The hardest negatives of each image."""
+        wanted = (self.negative_ratio * positive.sum(dim=1)).clamp(min=self.min_negatives)
+        hardness = losses.masked_fill(positive | ignored, -torch.inf)
+        rank = hardness.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        return (rank < wanted[:, None]) & ~positive & ~ignored

@@ -1,0 +1,98 @@
+"""MobileNetV2 (arXiv 1801.04381): an image classifier, and the trunk of the detector."""
+
+# N batch, H W image height and width, K classes
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vision.model.layers import (
+    Activation,
+    BlockStyle,
+    ConvNormAct,
+    InvertedResidual,
+    Norm,
+    initialise,
+    make_divisible,
+)
+from vision.model.trunk import Taps, Trunk
+
+__all__ = ["MobileNetV2"]
+
+# (expansion, channels, repeats, stride of the first): the paper's table 2.
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+STEM_CHANNELS = 32
+LAST_CHANNELS = 1280
+TAP_BLOCK = 14
+"""The first block of stride 32: its expansion is the last map of stride 16."""
+
+
+class MobileNetV2(Trunk):
+    """A classifier whose state-dict keys are torchvision's, with the taps that SSDLite needs.
+
+    The paper's printed table has two slips. The 64-channel stage (bottlenecks 7 to 10) has stride
+    2, so the map after it is 14x14 for a 224x224 image, where early versions print 28x28. And the
+    text counts 19 bottlenecks where the table sums to 17.
+
+    Args:
+        num_classes: Outputs of the classifier; 0 leaves it out, for a trunk.
+        width_mult: Multiplier of all channels, rounded to multiples of 8; below 1 it leaves the
+            last convolution at 1280 (section 5 of the paper's text on width multipliers).
+        dropout: Share of features zeroed before the classifier while training.
+        norm: ``batch``, or ``none`` for biased convolutions: the form that BN fusion gives.
+        activation: ``relu6`` or ``relu``, in every layer.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        width_mult: float = 1.0,
+        *,
+        dropout: float = 0.2,
+        norm: Norm = "batch",
+        activation: Activation = "relu6",
+    ) -> None:
+        super().__init__()
+        style = BlockStyle(norm, activation)
+        channels = make_divisible(STEM_CHANNELS * width_mult)
+        last_channels = make_divisible(LAST_CHANNELS * max(1.0, width_mult))
+        layers: list[nn.Module] = [ConvNormAct(3, channels, style, stride=2)]
+        for expand, stage_channels, repeats, stride in STAGES:
+            outputs = make_divisible(stage_channels * width_mult)
+            for repeat in range(repeats):
+                block_stride = stride if repeat == 0 else 1
+                if len(layers) == TAP_BLOCK:
+                    self.tap_channels = (channels * expand, last_channels)
+                block = InvertedResidual(
+                    channels, outputs, style, stride=block_stride, expand=expand
+                )
+                layers.append(block)
+                channels = outputs
+        layers.append(ConvNormAct(channels, last_channels, style, kernel=1))
+        self.features = nn.Sequential(*layers)
+        self.classifier = (
+            nn.Sequential(nn.Dropout(dropout), nn.Linear(last_channels, num_classes))
+            if num_classes
+            else nn.Identity()
+        )
+        initialise(self)
+
+    def forward(self, images: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N K"]:
+        """Class logits of images of any size; the pooled features where there is no classifier."""
+        pooled = self.features(images).mean(dim=(2, 3))
+        logits: Tensor = self.classifier(pooled)
+        return logits
+
+    def taps(self, images: Float[Tensor, "N 3 H W"]) -> Taps:
+        """The expansion of block 14 (stride 16) and the last map (stride 32)."""
+        block = self.features[TAP_BLOCK]
+        assert isinstance(block, InvertedResidual)
+        stride16 = block.conv[0](self.features[:TAP_BLOCK](images))
+        return Taps(stride16, self.features[TAP_BLOCK + 1 :](block.conv[1:](stride16)))

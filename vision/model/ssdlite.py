@@ -1,0 +1,186 @@
+"""The SSDLite detector: a trunk with two taps, extra layers, depthwise-separable heads."""
+
+# N batch, P priors, C classes, H W image height and width
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from vision.model.layers import (
+    Activation,
+    BlockStyle,
+    ConvNormAct,
+    Norm,
+    depthwise_separable,
+    initialise,
+)
+from vision.model.mobilenet_v2 import MobileNetV2
+from vision.model.priors import PRIORS_PER_CELL, prior_boxes
+from vision.model.trunk import Trunk
+from vision.structures import Predictions
+
+__all__ = ["BACKBONES", "SSDLite", "fuse"]
+
+Network = TypeVar("Network", bound=nn.Module)
+
+EXTRA_CHANNELS = (512, 256, 256, 128)
+PIXEL_MEAN = (127.5, 127.5, 127.5)
+PIXEL_STD = (127.5, 127.5, 127.5)
+
+
+def _mobilenet_v2(width_mult: float, norm: Norm, activation: Activation) -> MobileNetV2:
+    return MobileNetV2(0, width_mult, norm=norm, activation=activation)
+
+
+BACKBONES: dict[str, Callable[[float, Norm, Activation], Trunk]] = {
+    "ssdlite_mobilenet_v2": _mobilenet_v2,
+}
+"""Builders of trunks by ``model.name``: (width_mult, norm, activation) to a trunk."""
+
+
+class SSDLite(nn.Module):
+    """SSDLite on a trunk (MobileNetV2, arXiv 1801.04381, section 6.2).
+
+    The first heads sit on the trunk's last map of stride 16 before it is strided, the second on
+    its last map, four more on the extra layers. Feature map sizes, and with them the priors, come
+    from the network itself.
+
+    Args:
+        trunk: Where the maps come from, such as a `MobileNetV2` without classifier.
+        num_classes: Classes without background.
+        image_size: (height, width) that images come in.
+        min_scale: Scale of the finest priors, as a share of the image's sides.
+        max_scale: Scale of the coarsest priors.
+        norm: As in `vision.model.mobilenet_v2.MobileNetV2`.
+        activation: Likewise.
+
+    Attributes:
+        priors: (P, 4), relative centre form.
+        pixel_mean: What is taken from red, green and blue, 0 to 255, before the first layer.
+        pixel_std: What that is divided by.
+    """
+
+    priors: Tensor
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        trunk: Trunk,
+        num_classes: int,
+        image_size: tuple[int, int] = (320, 320),
+        *,
+        min_scale: float = 0.2,
+        max_scale: float = 0.95,
+        norm: Norm = "batch",
+        activation: Activation = "relu6",
+    ) -> None:
+        super().__init__()
+        style = BlockStyle(norm, activation)
+        self.num_classes = num_classes
+        self.image_size = image_size
+        self.trunk = trunk
+        channels: list[int] = list(trunk.tap_channels)
+        extras = []
+        for outputs in EXTRA_CHANNELS:
+            extras.append(_extra_layer(channels[-1], outputs, style))
+            channels.append(outputs)
+        self.extras = nn.ModuleList(extras)
+        self.class_heads = _heads(channels, num_classes + 1, style)
+        self.box_heads = _heads(channels, 4, style)
+        for part in (self.extras, self.class_heads, self.box_heads):
+            initialise(part)
+        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1))
+        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1))
+        self.map_sizes = self._measure_maps()
+        priors = prior_boxes(self.map_sizes, min_scale, max_scale)
+        self.register_buffer("priors", priors, persistent=False)
+
+    def _measure_maps(self) -> list[tuple[int, int]]:
+        """(height, width) of each level, from a pass without arithmetic."""
+        twin = copy.deepcopy(self).to("meta").eval()
+        maps = twin.levels(torch.empty(1, 3, *self.image_size, device="meta"))
+        return [(level.shape[2], level.shape[3]) for level in maps]
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """The six maps that the heads look at, finest first, from images as they come."""
+        normalised = (images - self.pixel_mean) / self.pixel_std
+        maps: list[Tensor] = list(self.trunk.taps(normalised))
+        for extra in self.extras:
+            maps.append(_halve(extra, maps[-1]))
+        return maps
+
+    def forward(self, images: Shaped[Tensor, "N 3 H W"]) -> Predictions:
+        """Predictions for each prior of each image.
+
+        Args:
+            images: RGB from 0 to 255, uint8 or floating, of the network's ``image_size``.
+
+        Returns:
+            ``logits`` (N, P, C + 1), before the softmax, background last; ``offsets`` (N, P, 4)
+            from ``priors``, to be undone by `vision.boxes.decode`. P runs as in ``priors``.
+        """
+        maps = self.levels(images)
+        return Predictions(
+            _rows(maps, self.class_heads, self.num_classes + 1), _rows(maps, self.box_heads, 4)
+        )
+
+
+def _halve(extra: nn.Module, features: Tensor) -> Tensor:
+    """Apply an extra layer, on the CPU in float32 where a side of the map is one pixel.
+
+    There oneDNN's bf16 gradient of a depthwise convolution of stride 2 leaves weights that touch
+    only padding unwritten, and they come out as whatever lay in memory.
+    """
+    if 1 in features.shape[2:] and torch.is_autocast_enabled("cpu"):
+        with torch.autocast("cpu", enabled=False):
+            return torch.as_tensor(extra(features.float()))
+    return torch.as_tensor(extra(features))
+
+
+def _extra_layer(inputs: int, outputs: int, style: BlockStyle) -> nn.Sequential:
+    """Halve the map: 1x1 to half the outputs, depthwise 3x3 of stride 2, 1x1."""
+    hidden = outputs // 2
+    return nn.Sequential(
+        ConvNormAct(inputs, hidden, style, kernel=1),
+        ConvNormAct(hidden, hidden, style, stride=2, groups=hidden),
+        ConvNormAct(hidden, outputs, style, kernel=1),
+    )
+
+
+def _heads(channels: Sequence[int], values: int, style: BlockStyle) -> nn.ModuleList:
+    """A prediction layer for each level with ``values`` numbers a prior."""
+    return nn.ModuleList(
+        depthwise_separable(inputs, PRIORS_PER_CELL * values, style) for inputs in channels
+    )
+
+
+def _rows(maps: Sequence[Tensor], heads: nn.ModuleList, values: int) -> Tensor:
+    """The heads' outputs as (N, P, values), in the row order of the priors."""
+    outputs = [head(level) for head, level in zip(heads, maps, strict=True)]
+    return torch.cat(
+        [output.permute(0, 2, 3, 1).reshape(len(output), -1, values) for output in outputs], dim=1
+    )
+
+
+def fuse(network: Network) -> Network:
+    """A copy for inference with each BatchNorm folded into the convolution before it.
+
+    The copy is in evaluation mode and has the layers and state-dict keys of the same network
+    built with ``norm="none"``.
+    """
+    fused = copy.deepcopy(network).eval()
+    for block in fused.modules():
+        if not isinstance(block, nn.Sequential):
+            continue
+        for index in range(len(block) - 1, 0, -1):
+            conv, norm = block[index - 1], block[index]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[index - 1] = fuse_conv_bn_eval(conv, norm)
+                del block[index]
+    return fused

@@ -1,0 +1,32 @@
+"""What the detector asks of a backbone."""
+
+# N batch, H W image height and width
+
+from abc import abstractmethod
+from typing import NamedTuple
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["Taps", "Trunk"]
+
+
+class Taps(NamedTuple):
+    """The maps of a trunk that detection starts from."""
+
+    stride16: Float[Tensor, "N C16 H/16 W/16"]
+    stride32: Float[Tensor, "N C32 H/32 W/32"]
+
+
+class Trunk(nn.Module):
+    """A network of convolutions with two taps; an interface without code of its own.
+
+    Attributes:
+        tap_channels: Channels of the maps of stride 16 and of stride 32.
+    """
+
+    tap_channels: tuple[int, int]
+
+    @abstractmethod
+    def taps(self, images: Float[Tensor, "N 3 H W"]) -> Taps:
+        """The two maps of normalised images."""

@@ -1,0 +1,138 @@
+"""The weights file: safetensors with all that evaluation and detection need in its metadata."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from safetensors.torch import save_file
+
+from vision.config import Config, config_from_dict
+from vision.errors import ConfigError, WeightsError
+from vision.model.build import build_model
+from vision.model.ssdlite import SSDLite
+
+__all__ = ["SavedDetector", "load_weights", "save_weights"]
+
+FORMAT = "ssdlite-1"
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDetector:
+    """What a weights file holds.
+
+    Attributes:
+        model: The network with its weights, on the CPU, in evaluation mode.
+        config: The configuration it was trained with.
+        names: Class names in label order.
+        training: How it was trained: epoch, metrics, versions.
+    """
+
+    model: SSDLite
+    config: Config
+    names: list[str]
+    training: dict[str, Any]
+
+
+def save_weights(
+    path: Path,
+    model: SSDLite,
+    config: Config,
+    names: Sequence[str],
+    training: Mapping[str, Any],
+) -> None:
+    """Write a weights file; an older one stays whole until the new one is.
+
+    Args:
+        path: Where to.
+        model: The network; built from ``config.model`` for ``len(names)`` classes.
+        config: The configuration of the run.
+        names: Class names in label order.
+        training: How it was trained; anything that JSON can hold.
+    """
+    preprocessing = {
+        "channels": "RGB",
+        "resize": "stretched to image_size (height, width)",
+        "image_size": model.image_size,
+        "mean": model.pixel_mean.flatten().tolist(),
+        "std": model.pixel_std.flatten().tolist(),
+    }
+    metadata = {
+        "format": FORMAT,
+        "config": config.model_dump_json(),
+        "names": json.dumps(list(names)),
+        "preprocessing": json.dumps(preprocessing),
+        "training": json.dumps(dict(training)),
+    }
+    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    partial = path.with_name(f"{path.name}.partial")
+    save_file(tensors, partial, metadata)
+    partial.replace(path)
+
+
+def load_weights(path: str | Path) -> SavedDetector:
+    """Read a weights file.
+
+    Raises:
+        WeightsError: If it is missing, not one of ours, or does not fit its own configuration.
+    """
+    metadata, tensors = _read(Path(path))
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(
+            f"weights {path}: expected metadata format {FORMAT}, found {metadata.get('format')};"
+            " this file was not written by ssdlite"
+        )
+    try:
+        config = config_from_dict(_decode(metadata, "config"), where=f"weights {path}")
+        names: list[str] = _decode(metadata, "names")
+        training: dict[str, Any] = _decode(metadata, "training")
+    except (KeyError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise WeightsError("; ".join(map(str.strip, str(error).splitlines()))) from error
+        raise WeightsError(f"weights {path}: the metadata are damaged: {error}") from error
+    model = build_model(config.model, len(names))
+    _fill(model, tensors, path)
+    return SavedDetector(model.eval(), config, names, training)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    if not path.is_file():
+        raise WeightsError(f"weights {path} do not exist")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, tensors
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"weights {path} cannot be read as safetensors ({error}); pass a file that training"
+            " wrote, such as best.safetensors"
+        ) from error
+
+
+def _decode(metadata: Mapping[str, str], key: str) -> Any:  # noqa: ANN401
+    """One entry of the metadata: ``names`` is a list of text, the others are mappings."""
+    value: Any = json.loads(metadata[key])
+    if key == "names":
+        is_sound = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    else:
+        is_sound = isinstance(value, dict)
+    if not is_sound:
+        raise ValueError(f"{key} is {value!r}")
+    return value
+
+
+def _fill(model: SSDLite, tensors: Mapping[str, Any], path: str | Path) -> None:
+    """Load the tensors, all of them and of equal shapes."""
+    wanted = model.state_dict()
+    problems = [f"missing {key}" for key in wanted if key not in tensors]
+    problems += [f"unknown {key}" for key in tensors if key not in wanted]
+    problems += [
+        f"{key} has the shape {tuple(tensors[key].shape)}, not {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in tensors and tensors[key].shape != value.shape
+    ]
+    if problems:
+        raise WeightsError(f"weights {path} do not fit their configuration: {'; '.join(problems)}")
+    model.load_state_dict(dict(tensors))

@@ -1,0 +1,174 @@
+"""What the parts hand each other: `Target`, `Detections`, `Predictions`, `Batch`."""
+
+# N batch, P priors, C classes, n objects or detections of one image
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from torch import Tensor
+
+from vision import boxes as box_ops
+
+__all__ = ["Batch", "Detections", "Predictions", "Target"]
+
+
+def _check(owner: str, boxes: Tensor, columns: dict[str, tuple[Tensor, torch.dtype]]) -> None:
+    """Raise ValueError unless ``boxes`` is float32 (n, 4) and each column is (n,) of its dtype."""
+    if boxes.dtype != torch.float32 or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(
+            f"{owner}.boxes: expected float32 of shape (n, 4), got {boxes.dtype} of shape"
+            f" {tuple(boxes.shape)}"
+        )
+    for name, (column, dtype) in columns.items():
+        if column.dtype != dtype or column.shape != boxes.shape[:1]:
+            raise ValueError(
+                f"{owner}.{name}: expected {dtype} of shape ({len(boxes)},), got {column.dtype}"
+                f" of shape {tuple(column.shape)}"
+            )
+
+
+def _no_flags() -> Tensor:
+    return torch.zeros(0, dtype=torch.bool)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """The ground truth of one image.
+
+    Attributes:
+        boxes: ``xyxy`` in pixels of an image of ``size``.
+        labels: Class indices from 0; background is no class.
+        ignore: Boxes that are neither to be found nor to be held against a detector:
+            VOC's ``difficult`` and COCO's ``iscrowd``. None are, if left out.
+        image_id: What names the image in messages: its path, or a name for a drawn one.
+        size: (height, width) of the image that the boxes refer to.
+        crowd: Those of ``ignore`` that outline a group (COCO's ``iscrowd``), where a prior or
+            detection belongs to the group by the share of its own area that lies inside.
+        areas: What COCO sorts objects by into small, medium and large, in square pixels: the
+            annotation's ``area`` (of the outline) where there is one, else the box's.
+    """
+
+    boxes: Float32[Tensor, "n 4"]
+    labels: Int64[Tensor, "n"]
+    ignore: Bool[Tensor, "n"] = field(default_factory=_no_flags)
+    image_id: str | int = ""
+    size: tuple[int, int] = (0, 0)
+    crowd: Bool[Tensor, "n"] = field(default_factory=_no_flags)
+    areas: Float32[Tensor, "n"] = field(default_factory=lambda: torch.zeros(0))
+
+    def __post_init__(self) -> None:
+        for name in ("ignore", "crowd"):
+            if not len(getattr(self, name)):
+                flags = torch.zeros(len(self.boxes), dtype=torch.bool, device=self.boxes.device)
+                object.__setattr__(self, name, flags)
+        if not len(self.areas):
+            object.__setattr__(self, "areas", box_ops.area(self.boxes))
+        columns = {
+            "labels": (self.labels, torch.int64),
+            "ignore": (self.ignore, torch.bool),
+            "crowd": (self.crowd, torch.bool),
+            "areas": (self.areas, torch.float32),
+        }
+        _check("Target", self.boxes, columns)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by value: between processes a shared-memory handle a tensor would cost more."""
+        columns = (self.boxes, self.labels, self.ignore, self.crowd, self.areas)
+        return _unpickle_target, (*(c.cpu().numpy() for c in columns), self.image_id, self.size)
+
+
+def _unpickle_target(*columns: Any) -> Target:  # noqa: ANN401
+    boxes, labels, ignore, crowd, areas = (torch.from_numpy(column) for column in columns[:5])
+    image_id, size = columns[5:]
+    return Target(boxes, labels, ignore, image_id, size, crowd, areas)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """The objects found in one image, highest score first.
+
+    Attributes:
+        boxes: ``xyxy`` in pixels of an image of ``size``.
+        scores: Confidences in [0, 1], falling.
+        labels: Class indices from 0.
+        size: (height, width) of the image that the boxes refer to; None where it is not known.
+    """
+
+    boxes: Float32[Tensor, "n 4"]
+    scores: Float32[Tensor, "n"]
+    labels: Int64[Tensor, "n"]
+    size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        columns = {"scores": (self.scores, torch.float32), "labels": (self.labels, torch.int64)}
+        _check("Detections", self.boxes, columns)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: Bool[Tensor, "n"] | Int64[Tensor, "kept"] | slice) -> "Detections":
+        """Those that a boolean mask, an index tensor or a slice picks."""
+        return Detections(self.boxes[index], self.scores[index], self.labels[index], self.size)
+
+    @classmethod
+    def empty(cls, size: tuple[int, int] | None = None) -> "Detections":
+        """No detection."""
+        labels = torch.zeros(0, dtype=torch.int64)
+        return cls(torch.zeros(0, 4), torch.zeros(0), labels, size)
+
+    def scale_to(self, size: tuple[int, int]) -> "Detections":
+        """The same detections on the image resized to ``size`` (height, width).
+
+        Raises:
+            ValueError: If the size that the boxes refer to is not known.
+        """
+        if self.size is None:
+            raise ValueError("Detections.scale_to: the boxes' own image size is not known")
+        boxes = box_ops.scale(self.boxes, self.size, size)
+        return Detections(boxes, self.scores, self.labels, size)
+
+    def to(self, device: torch.device | str) -> "Detections":
+        """The same detections on ``device``."""
+        boxes, scores, labels = (x.to(device) for x in (self.boxes, self.scores, self.labels))
+        return Detections(boxes, scores, labels, self.size)
+
+    def to_dict(self) -> dict[str, Tensor]:
+        """Torchvision's form: ``{"boxes", "scores", "labels"}``."""
+        return {"boxes": self.boxes, "scores": self.scores, "labels": self.labels}
+
+
+class Predictions(NamedTuple):
+    """What the network says of each prior, before decoding.
+
+    Attributes:
+        logits: Class scores before the softmax; the last column is background.
+        offsets: Box offsets from the priors, as `vision.boxes.encode` gives them.
+    """
+
+    logits: Float[Tensor, "N P C+1"]
+    offsets: Float[Tensor, "N P 4"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Images of one size, RGB from 0 to 255, and what they show."""
+
+    images: UInt8[Tensor, "N 3 H W"]
+    targets: Sequence[Target]
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The batch with its images on ``device``; from pinned memory the copy does not block.
+
+        Targets stay: the loss lays them out as rectangles first, then moves those.
+        """
+        return Batch(self.images.to(device, non_blocking=True), self.targets)
+
+    def pin_memory(self) -> "Batch":
+        """The batch with its images in page-locked memory; `DataLoader` calls this."""
+        return Batch(self.images.pin_memory(), self.targets)
