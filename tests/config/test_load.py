@@ -508,6 +508,7 @@ def test_image_sizes(size: object, expected: tuple[int, int]) -> None:
         (-320, "-320 is neither"),
         (96, "96 is neither"),
         (310, "310 is neither"),
+        (336, "336 is neither"),
         (672, "672 is neither"),
         ([320, 301], "301 is neither"),
     ],

@@ -282,6 +282,16 @@ def test_ignored_prior_gets_no_gradient(crowd: bool) -> None:
     assert logits[0, ignored].any()
 
 
+def test_image_that_is_ignored_all_over_teaches_nothing() -> None:
+    """The floor of negatives must not be filled with ignored priors."""
+    target = as_target((0, 0, 1, 1), crowd=True)
+    assert bool(match(pad_targets([target]), PRIORS).ignored.all())
+    predictions = random_predictions(1)
+    losses = MultiBoxLoss(PRIORS)(predictions, [target])
+    assert losses.total == 0
+    assert not any(gradient.any() for gradient in gradients(predictions, losses))
+
+
 def test_order_of_images_changes_nothing_but_the_order_of_gradients() -> None:
     generator = seeded(0)
     targets = [reference.random_target(generator, count, SIZE, flags=True) for count in (0, 5, 2)]

@@ -17,7 +17,8 @@ from vision.model import match, pad_targets, prior_boxes
 from vision.structures import Target
 
 SEEDS = st.integers(0, 10_000)
-SIZE = (100, 200)
+# A power of two, so that overlaps come out exact, at a threshold too.
+SIZE = (128, 256)
 PRIORS = prior_boxes([(12, 12), (6, 6), (3, 3), (2, 2), (1, 1), (1, 1)])
 
 Box = tuple[float, float, float, float]
@@ -53,12 +54,12 @@ def ignored_by(target: Target, priors: Tensor) -> list[bool]:
     return found
 
 
-# A prior in the left half, and three of falling overlap with it.
-A = (0.0, 0.0, 0.4, 0.4)
-NEAR_A = (0.0, 0.0, 0.4, 0.3)
-HALF_A = (0.0, 0.0, 0.4, 0.2)
-THIRD_A = (0.0, 0.0, 0.4, 0.13)
-FAR = (0.6, 0.6, 0.9, 0.9)
+# Boxes of falling IoU with A: 3/4, 1/2, 3/8, 0.
+A = (0.0, 0.0, 0.5, 0.5)
+NEAR_A = (0.0, 0.0, 0.5, 0.375)
+HALF_A = (0.0, 0.0, 0.5, 0.25)
+THIRD_A = (0.0, 0.0, 0.5, 0.1875)
+FAR = (0.625, 0.625, 0.875, 0.875)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ FAR = (0.6, 0.6, 0.9, 0.9)
         ),
         pytest.param(
             as_target(THIRD_A, HALF_A),
-            as_priors(A, (0.2, 0.0, 0.6, 0.13)),
+            as_priors(A, (0.25, 0.0, 0.75, 0.1875)),
             [1, 0],
             id="two want one: the greater IoU wins and the loser takes its next best",
         ),
@@ -177,6 +178,7 @@ def test_threshold_can_be_chosen(threshold: float, expected: list[int]) -> None:
 # A region that covers the left half of the image, and a small prior inside.
 REGION = (0.0, 0.0, 0.5, 1.0)
 INSIDE = (0.1, 0.1, 0.3, 0.3)
+HALF_INSIDE = (0.375, 0.125, 0.625, 0.375)
 MOSTLY_INSIDE = (0.35, 0.1, 0.6, 0.3)
 MOSTLY_OUTSIDE = (0.45, 0.1, 0.65, 0.3)
 
@@ -188,8 +190,8 @@ MOSTLY_OUTSIDE = (0.45, 0.1, 0.65, 0.3)
         pytest.param(as_target(A), as_priors(A, FAR), [False, False], id="nothing to ignore"),
         pytest.param(
             as_target(A, ignore=(True,)),
-            as_priors(A, NEAR_A, THIRD_A, FAR),
-            [True, True, False, False],
+            as_priors(A, NEAR_A, HALF_A, THIRD_A, FAR),
+            [True, True, True, False, False],
             id="difficult: by IoU",
         ),
         pytest.param(
@@ -200,8 +202,8 @@ MOSTLY_OUTSIDE = (0.45, 0.1, 0.65, 0.3)
         ),
         pytest.param(
             as_target(REGION, ignore=(True,), crowd=(True,)),
-            as_priors(REGION, INSIDE, MOSTLY_INSIDE, MOSTLY_OUTSIDE, FAR),
-            [True, True, True, False, False],
+            as_priors(REGION, INSIDE, MOSTLY_INSIDE, HALF_INSIDE, MOSTLY_OUTSIDE, FAR),
+            [True, True, True, True, False, False],
             id="crowd: by the share of the prior's own area",
         ),
         pytest.param(
@@ -241,12 +243,14 @@ def test_degenerate_box_is_no_object_and_takes_no_prior(
 
 
 def test_targets_are_padded_side_by_side() -> None:
-    targets = [as_target(), as_target(A, FAR, (0.3, 0.3, 0.3, 0.3), ignore=(False, True, False))]
-    padded = pad_targets(targets)
-    assert_close(padded.boxes[1, :2], torch.tensor([A, FAR]))
-    assert padded.positive.tolist() == [[False] * 3, [True, False, False]]
-    assert padded.difficult.tolist() == [[False] * 3, [False, True, False]]
-    assert not padded.crowd.any()
+    """Of an image's objects each is to be found, difficult, a crowd, or nothing."""
+    boxes = (A, FAR, NEAR_A, (0.3, 0.3, 0.3, 0.3))
+    ignore, crowd = (False, True, True, False), (False, False, True, False)
+    padded = pad_targets([as_target(), as_target(*boxes, ignore=ignore, crowd=crowd)])
+    assert_close(padded.boxes[1], torch.tensor(boxes))
+    assert padded.positive.tolist() == [[False] * 4, [True, False, False, False]]
+    assert padded.difficult.tolist() == [[False] * 4, [False, True, False, False]]
+    assert padded.crowd.tolist() == [[False] * 4, [False, False, True, False]]
 
 
 def test_no_target_pads_to_one_empty_row() -> None:

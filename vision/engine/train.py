@@ -225,6 +225,7 @@ def train_step(run: Run, batch: Batch) -> tuple[float, float]:
         )
     run.optimizer.zero_grad(set_to_none=True)
     losses.total.backward()
+    torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.config.optim.clip_norm)
     run.optimizer.step()
     run.schedule.step()
     return parts
