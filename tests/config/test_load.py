@@ -61,7 +61,9 @@ def test_names_and_defaults_that_scripts_rely_on() -> None:
     assert (train.device, train.seed, train.precision) == ("auto", 0, "auto")
     assert min(train.epochs, train.batch_size, train.workers, train.eval_every) >= 1
     assert optim.lr > 0
-    assert {"lr", "momentum", "weight_decay", "warmup_epochs"} == set(type(optim).model_fields)
+    assert {"lr", "momentum", "weight_decay", "clip_norm", "warmup_epochs"} == set(
+        type(optim).model_fields
+    )
     assert Config().augment.preset == "ssdlite"
     assert Config().data == DataConfig(train=None, val=None, classes=None)
     assert WIDTH_MULTS == (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)

@@ -1,0 +1,18 @@
+"""Every shipped configuration loads, builds its network and heads itself with its command."""
+
+from pathlib import Path
+
+import pytest
+
+from vision.config import load_config, shipped_configs
+from vision.model import build_model
+
+
+@pytest.mark.parametrize("name", ["bccd", "coco", "quickstart", "voc", "voc0712"])
+def test_shipped_configuration_loads_and_builds(name: str) -> None:
+    config = load_config(name)
+    model = build_model(config.model, 3)
+    assert model.image_size == config.model.image_size
+    assert config.data.train is not None
+    text = Path(shipped_configs()[name]).read_text(encoding="utf-8")
+    assert f"python train.py --config configs/{name}.yaml" in text
