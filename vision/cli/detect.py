@@ -33,6 +33,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", help="cpu, cuda, ... (default: CUDA where there is one)")
     options = parse(parser, argv, "inputs", "images, videos, folders of them, or globs", nargs="+")
     sources = find_inputs(options.inputs)
+    _keep_inputs(sources, options.out)
     detector = Detector.load(options.weights, options.score, options.device)
     entries: list[dict[str, Any]] = []
     failures: list[DataError] = []
@@ -44,6 +45,14 @@ def run(argv: Sequence[str] | None = None) -> int:
     if failures:
         raise DataError(f"{len(failures)} of {len(sources)} inputs failed; first: {failures[0]}")
     return 0
+
+
+def _keep_inputs(sources: Sequence[Source], out: Path) -> None:
+    """Raise DataError if a result would take the place of any input."""
+    inputs = {source.path.resolve() for source in sources}
+    for source in sources:
+        if (out / source.relative).resolve() in inputs:
+            raise DataError(f"{out / source.relative} would be overwritten; name another --out")
 
 
 def _attempt(
@@ -61,8 +70,6 @@ def _attempt(
 def _detect(source: Source, detector: Detector, out: Path) -> Iterator[dict[str, Any]]:
     """Entries of one input, whose annotated copy is written meanwhile."""
     target = out / source.relative
-    if target.resolve() == source.path.resolve():
-        raise DataError(f"{source.path} would be overwritten; name another --out")
     if source.kind == "image":
         image = read_image(source.path)
         detections = detector(image)
