@@ -268,3 +268,12 @@ def test_result_does_not_depend_on_the_order_of_objects() -> None:
         turned = Target(target.boxes[picked], target.labels[picked], size=target.size)
         found = objects_of(turned, priors)
         assert [order[k] if k >= 0 else -1 for k in found] == expected
+
+
+def test_of_priors_that_overlap_alike_the_first_is_forced() -> None:
+    """Two equal priors, apart in the list: the choice must not hang on how a sort is made."""
+    far, near = [0.5, 0.5, 0.9, 0.9], [0.25, 0.25, 0.5, 0.5]
+    priors = torch.tensor([far] * 3 + [near] + [far] * 40 + [near] * 20)
+    target = Target(torch.tensor([[10.0, 10.0, 30.0, 30.0]]), torch.tensor([0]), size=(100, 100))
+    objects = match(pad_targets([target]), priors, 0.9).objects
+    assert (objects[0] >= 0).nonzero().flatten().tolist() == [3]

@@ -93,7 +93,8 @@ def _force_best(
     them; so the search runs over (M, M) candidates, for all images at once.
     """
     num_images, num_objects, num_priors = wanted.shape
-    overlaps, priors = wanted.topk(min(num_objects, num_priors), dim=2)
+    priors = _best_priors(wanted, min(num_objects, num_priors))
+    overlaps = wanted.gather(2, priors)
     scores = overlaps.masked_fill(overlaps <= 0, -1.0)
     # One column more collects the turns of images that have nothing left to give.
     forced = torch.cat([objects, objects.new_zeros(num_images, 1)], dim=1)
@@ -107,6 +108,18 @@ def _force_best(
         taken |= torch.arange(num_objects, device=wanted.device)[:, None] == winner[:, None, None]
         scores = scores.masked_fill(taken, -1.0)
     return forced[:, :num_priors]
+
+
+def _best_priors(wanted: Float[Tensor, "N M P"], count: int) -> Int64[Tensor, "N M T"]:
+    """Each object's ``count`` best priors, best first, of equal ones the first first.
+
+    `torch.topk` alone leaves the order of equals open. So it gets whole numbers: the bits of the
+    IoU, which rise with it from 0 on, above a number that falls with the prior's index.
+    """
+    num_priors = wanted.shape[2]
+    bits = wanted.float().clamp(min=0).contiguous().view(torch.int32).long()
+    turn = torch.arange(num_priors - 1, -1, -1, device=wanted.device)
+    return torch.topk((bits << 32) + turn, count, dim=2).indices
 
 
 def _passed_over(
