@@ -12,6 +12,7 @@ from vision.model.layers import (
     BlockStyle,
     ConvNormAct,
     InvertedResidual,
+    StridedDepthwise,
     depthwise_separable,
     initialise,
     make_divisible,
@@ -136,3 +137,27 @@ def test_initialisation_is_normal_003_with_zero_biases_and_identity_norms() -> N
     norm = network.get_submodule("1").state_dict()
     assert bool((norm["weight"] == 1).all())
     assert not norm["bias"].any()
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 10])
+def test_strided_depthwise_gradients_under_cpu_autocast_equal_float32(side: int) -> None:
+    # oneDNN's bf16 gradient is unwritten memory on maps with a side of one pixel.
+    layer = StridedDepthwise(64, 64, 3, 2, 1, groups=64, bias=False)
+    features = torch.randn(4, 64, side, 2 * side).bfloat16().requires_grad_()
+    layer(features.float()).sum().backward()
+    assert layer.weight.grad is not None
+    assert features.grad is not None
+    expected, layer.weight.grad = layer.weight.grad, None
+    expected_features, features.grad = features.grad, None
+    with torch.autocast("cpu", torch.bfloat16):
+        output = layer(features)
+    output.float().sum().backward()
+    assert output.dtype is torch.bfloat16
+    assert_close(layer.weight.grad, expected)
+    assert_close(features.grad, expected_features)
+
+
+def test_stages_of_stride_2_are_strided_depthwise_layers() -> None:
+    block = InvertedResidual(16, 24, BlockStyle(), stride=2, expand=6)
+    strided = [type(layer) for layer in block.modules() if getattr(layer, "stride", None) == (2, 2)]
+    assert strided == [StridedDepthwise]

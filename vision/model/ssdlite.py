@@ -112,7 +112,7 @@ class SSDLite(nn.Module):
         normalised = (images - self.pixel_mean) / self.pixel_std
         maps: list[Tensor] = list(self.trunk.taps(normalised))
         for extra in self.extras:
-            maps.append(_halve(extra, maps[-1]))
+            maps.append(extra(maps[-1]))
         return maps
 
     def forward(self, images: Shaped[Tensor, "N 3 H W"]) -> Predictions:
@@ -129,18 +129,6 @@ class SSDLite(nn.Module):
         return Predictions(
             _rows(maps, self.class_heads, self.num_classes + 1), _rows(maps, self.box_heads, 4)
         )
-
-
-def _halve(extra: nn.Module, features: Tensor) -> Tensor:
-    """Apply an extra layer, on the CPU in float32 where a side of the map is one pixel.
-
-    There oneDNN's bf16 gradient of a depthwise convolution of stride 2 leaves weights that touch
-    only padding unwritten, and they come out as whatever lay in memory.
-    """
-    if 1 in features.shape[2:] and torch.is_autocast_enabled("cpu"):
-        with torch.autocast("cpu", enabled=False):
-            return torch.as_tensor(extra(features.float()))
-    return torch.as_tensor(extra(features))
 
 
 def _extra_layer(inputs: int, outputs: int, style: BlockStyle) -> nn.Sequential:
