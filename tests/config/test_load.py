@@ -61,7 +61,7 @@ def test_names_and_defaults_that_scripts_rely_on() -> None:
     assert (train.device, train.seed, train.precision) == ("auto", 0, "auto")
     assert min(train.epochs, train.batch_size, train.workers, train.eval_every) >= 1
     assert optim.lr > 0
-    assert {"lr", "momentum", "weight_decay", "clip_norm", "warmup_epochs"} == set(
+    assert {"lr", "momentum", "weight_decay", "clip_ratio", "warmup_epochs"} == set(
         type(optim).model_fields
     )
     assert Config().augment.preset == "ssdlite"

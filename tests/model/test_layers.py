@@ -161,3 +161,15 @@ def test_stages_of_stride_2_are_strided_depthwise_layers() -> None:
     block = InvertedResidual(16, 24, BlockStyle(), stride=2, expand=6)
     strided = [type(layer) for layer in block.modules() if getattr(layer, "stride", None) == (2, 2)]
     assert strided == [StridedDepthwise]
+
+
+def test_only_blocks_with_a_shortcut_start_as_the_identity() -> None:
+    for stride, outputs, residual in [(1, 16, True), (2, 16, False), (1, 24, False)]:
+        block = InvertedResidual(16, outputs, BlockStyle(), stride=stride, expand=6)
+        initialise(block)
+        norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
+        assert [bool((norm.weight == 1).all()) for norm in norms] == [True, True, not residual]
+        features = torch.randn(2, 16, 6, 6)
+        if residual:
+            assert torch.equal(block(features), features)
+            assert not norms[-1].weight.any()

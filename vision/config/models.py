@@ -212,9 +212,8 @@ class OptimConfig(Section):
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(4e-5, ge=0)
     """On convolution weights alone: norms and biases are left free."""
-    clip_norm: float = Field(10.0, gt=0)
-    """Longest gradient of a step. Without a bound the first steps from random weights, where
-    gradients are hundreds long, blow up the weights, and normed weights then hardly move."""
+    clip_ratio: float = Field(0.1, gt=0)
+    """Longest gradient of a filter, as a share of the length of its weights."""
     warmup_epochs: float = Field(1.0, ge=0)
 
 

@@ -34,8 +34,8 @@ def paint_ground(
     image = _texture(rng, size, first, second)
     height, width = size
     for _ in range(rng.integers(0, 6)):
-        red, green, blue, x0, x1, y0, y1, width_share, turn, start, sweep = rng.random(11).tolist()
-        colour = (255 * red, 255 * green, 255 * blue)
+        grey, x0, x1, y0, y1, width_share, turn, start, sweep = rng.random(9).tolist()
+        colour = (255 * grey, 255 * grey, 255 * grey)
         thickness = 1 + int(width_share * min(size) / 64)
         begin = (int((1.5 * x0 - 0.25) * width), int((1.5 * y0 - 0.25) * height))
         if sweep < 0.5:

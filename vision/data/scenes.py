@@ -6,6 +6,7 @@ that boxes are listed without painting. Both follow from the seed, the index and
 
 # n shapes of a scene, v corners of an outline
 
+import colorsys
 import functools
 import math
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ _SIDE_RANGE = (0.15, 0.45)  # of the image's shorter side
 _OVERHANG = 0.1  # the most of a shape's width or height that an image border cuts off
 _MIN_VISIBLE = 0.45  # of a shape's area, under the shapes in front of it
 _MIN_CONTRAST = 150  # sum of the three channels' differences
+_TINT = 0.25  # of a ground's colour that is not grey
 _ATTEMPTS = 8
 _PLAN_CELLS = 64  # along the shorter side of the map on which overlaps are counted
 
@@ -92,7 +94,7 @@ def plan_scene(seed: int, index: int, size: tuple[int, int]) -> Plan:
     if min(size) < _MIN_SIZE:
         raise ValueError(f"scene size {size}: expected sides of at least {_MIN_SIZE} pixels")
     rng = np.random.default_rng((seed, index))
-    ground = (_colour(rng, []), _colour(rng, []))
+    ground = (_muted(rng), _muted(rng))
     num_shapes = 0 if rng.random() < _EMPTY_SHARE else int(rng.integers(1, _MAX_SHAPES + 1))
     colours, areas = list(ground), [0]
     shapes: list[PlannedShape] = []
@@ -109,7 +111,7 @@ def plan_scene(seed: int, index: int, size: tuple[int, int]) -> Plan:
             continue
         owners = trial
         areas.append(visible[-1])
-        colours.append(_colour(rng, colours))
+        colours.append(_vivid(rng, colours))
         shapes.append(PlannedShape(label, outline, box, colours[-1]))
     return Plan(size, ground, tuple(shapes))
 
@@ -128,11 +130,19 @@ def draw_scene(seed: int, index: int, size: tuple[int, int]) -> Scene:
     return Scene(painting.photograph(rng, image), plan.boxes, plan.labels)
 
 
-def _colour(rng: np.random.Generator, others: list[Colour]) -> Colour:
-    """A colour that stands out from the others, if a few draws give one."""
+def _muted(rng: np.random.Generator) -> Colour:
+    """A colour near grey, for grounds."""
+    grey, *tints = rng.random(4).tolist()
+    red, green, blue = (int(255 * (_TINT * tint + (1 - _TINT) * grey)) for tint in tints)
+    return red, green, blue
+
+
+def _vivid(rng: np.random.Generator, others: list[Colour]) -> Colour:
+    """A saturated colour that stands out from the others, if a few draws give one."""
     for _ in range(_ATTEMPTS):
-        bits = int(rng.integers(1 << 24))
-        red, green, blue = bits >> 16, bits >> 8 & 255, bits & 255
+        hue, saturation, value = rng.random(3).tolist()
+        channels = colorsys.hsv_to_rgb(hue, 0.7 + 0.3 * saturation, 0.6 + 0.4 * value)
+        red, green, blue = (int(255 * channel) for channel in channels)
         contrasts = (abs(red - r) + abs(green - g) + abs(blue - b) for r, g, b in others)
         if all(contrast >= _MIN_CONTRAST for contrast in contrasts):
             break

@@ -8,7 +8,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vision.config import OptimConfig
 
-__all__ = ["build_optimizer", "build_schedule", "has_bf16"]
+__all__ = ["build_optimizer", "build_schedule", "clip_gradients", "has_bf16"]
+
+SHORTEST_WEIGHTS = 1e-3
 
 
 def build_optimizer(config: OptimConfig, model: nn.Module) -> torch.optim.SGD:
@@ -27,7 +29,7 @@ def build_schedule(
 ) -> LambdaLR:
     """Linear warm-up, then cosine decay to 0, step by step."""
     total = epochs * steps_per_epoch
-    warmup = min(config.warmup_epochs * steps_per_epoch, total - 1)
+    warmup = min(round(config.warmup_epochs * steps_per_epoch), total - 1)
 
     def factor(step: int) -> float:
         if step < warmup:
@@ -35,6 +37,26 @@ def build_schedule(
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
     return LambdaLR(optimizer, factor)
+
+
+@torch.no_grad()
+def clip_gradients(model: nn.Module, ratio: float) -> None:
+    """Shorten each filter's gradient to ``ratio`` times the length of its weights, if longer.
+
+    Adaptive gradient clipping (arXiv 2102.06171, equation 3), for weights of more than one
+    dimension. In a network of many normed layers that starts from small weights, the first layers'
+    gradients are hundreds of times longer than the last's. Unclipped they inflate those weights,
+    and an inflated normed weight hardly turns any more; one bound for the whole gradient would
+    hold back every other layer.
+    """
+    for weight in model.parameters():
+        if weight.ndim < 2 or weight.grad is None:
+            continue
+        dims = tuple(range(1, weight.ndim))
+        longest = torch.linalg.vector_norm(weight, dim=dims, keepdim=True)
+        longest = ratio * longest.clamp(min=SHORTEST_WEIGHTS)
+        lengths = torch.linalg.vector_norm(weight.grad, dim=dims, keepdim=True)
+        weight.grad.mul_((longest / lengths.clamp(min=1e-12)).clamp(max=1))
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -30,7 +30,7 @@ from vision.data import (
 )
 from vision.engine.coverage import describe_coverage, unreached
 from vision.engine.evaluate import evaluate
-from vision.engine.optim import build_optimizer, build_schedule, has_bf16
+from vision.engine.optim import build_optimizer, build_schedule, clip_gradients, has_bf16
 from vision.engine.pictures import draw_pictures
 from vision.engine.run_folder import RunFolder
 from vision.engine.state import load_state, save_state
@@ -225,7 +225,7 @@ def train_step(run: Run, batch: Batch) -> tuple[float, float]:
         )
     run.optimizer.zero_grad(set_to_none=True)
     losses.total.backward()
-    torch.nn.utils.clip_grad_norm_(run.model.parameters(), run.config.optim.clip_norm)
+    clip_gradients(run.model, run.config.optim.clip_ratio)
     run.optimizer.step()
     run.schedule.step()
     return parts

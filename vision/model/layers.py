@@ -139,8 +139,16 @@ def make_divisible(channels: float, divisor: int = 8) -> int:
 
 
 def initialise(network: nn.Module) -> None:
-    """Convolutions and linear layers N(0, 0.03), biases 0; norms stay the identity."""
+    """Convolutions and linear layers N(0, 0.03), biases 0; norms stay the identity but one kind.
+
+    The last norm of a block with a shortcut starts at 0, so that the block starts as the identity
+    and the network as a shallower one (arXiv 1706.02677, section 5.1).
+    """
     for module in network.modules():
+        if isinstance(module, InvertedResidual) and module.is_residual:
+            last = module.conv[-1]
+            if isinstance(last, nn.BatchNorm2d):
+                nn.init.zeros_(last.weight)
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.normal_(module.weight, std=INIT_STD)
             if module.bias is not None:
