@@ -1,10 +1,35 @@
 """What holds for all tests."""
 
+from pathlib import Path
+
+import pytest
 import torch
 from hypothesis import settings
+
+from tests.runs import run_config, scenes
+from vision.engine import train
 
 settings.register_profile("tests", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("tests")
 
 # Tensors are small here: threads would wait for each other longer than they work.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that learnt eight drawn scenes by heart; to be left as it is.
+
+    The scenes count ten times in an epoch: what takes time besides a step are epochs.
+    """
+    folder = tmp_path_factory.mktemp("runs") / "learnt"
+    config = run_config(
+        "train.epochs=10",
+        "train.precision=fp32",
+        "train.eval_every=10",
+        "optim.lr=0.1",
+        "augment.preset=none",
+        f"data.train={[scenes()] * 10}",
+    )
+    train(config, folder)
+    return folder

@@ -95,8 +95,8 @@ def test_boxes_lie_inside_and_have_the_promised_sides(index: int, size: tuple[in
     assert (x1 <= size[1]).all()
     assert (y1 <= size[0]).all()
     longer, shorter = np.maximum(x1 - x0, y1 - y0), np.minimum(x1 - x0, y1 - y0)
-    assert (longer >= 0.15 * 0.8 * min(size)).all()  # a border cuts off a tenth on each side
-    assert (longer <= 0.45 * min(size) + 1e-3).all()
+    assert (longer >= 0.2 * 0.8 * min(size)).all()  # a border cuts off a tenth on each side
+    assert (longer <= 0.5 * min(size) + 1e-3).all()
     assert (shorter >= 0.5 * longer).all()
 
 

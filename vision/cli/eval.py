@@ -52,6 +52,8 @@ def _evaluate(options: argparse.Namespace) -> Metrics:
             config = load_config(options.config, options.overrides)
         return evaluate_saved(saved, config)
     if options.weights is None and all(files):
+        if options.config is not None or options.overrides:
+            raise ConfigError("--config and key=value go with --weights, not with --detections")
         detections, targets, names = read_coco_results(*files)
         return evaluate_detections(detections, targets, names)
     raise ConfigError("give either --weights, or both --detections and --annotations")

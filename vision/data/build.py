@@ -50,9 +50,10 @@ def choose_classes(config: DataConfig, found: Annotations) -> list[str]:
     names = config.classes if config.classes is not None else found.names
     if not names:
         raise DataError("the training data hold no box, so there is no class to learn")
+    others = [name for name in counts if name not in names]
     for name in names:
-        alike = difflib.get_close_matches(name, set(counts) - set(names), n=1, cutoff=0.8)
-        folded = [other for other in counts if other.casefold() == name.casefold()]
+        alike = difflib.get_close_matches(name, others, n=1, cutoff=0.8)
+        folded = [other for other in others if other.casefold() == name.casefold()]
         if not counts[name] and (alike or folded):
             raise DataError(
                 f"data.classes names {name!r}, which no training box bears; did you mean"

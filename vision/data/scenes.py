@@ -27,7 +27,7 @@ _STAR_WAIST = 0.45  # of the distance from the middle to a tip
 _MIN_SIZE = 32
 _MAX_SHAPES = 6
 _EMPTY_SHARE = 0.1
-_SIDE_RANGE = (0.15, 0.45)  # of the image's shorter side
+_SIDE_RANGE = (0.2, 0.5)  # of the image's shorter side
 _OVERHANG = 0.1  # the most of a shape's width or height that an image border cuts off
 _MIN_VISIBLE = 0.45  # of a shape's area, under the shapes in front of it
 _MIN_CONTRAST = 150  # sum of the three channels' differences
@@ -85,7 +85,7 @@ def plan_scene(seed: int, index: int, size: tuple[int, int]) -> Plan:
     """The shapes of scene ``index`` of the series ``seed``, on an image of ``size``.
 
     About one scene in ten is empty, the others have up to six shapes. A shape's longer side is
-    15% to 45% of the image's shorter side; others hide at most about 60% of its area.
+    20% to 50% of the image's shorter side; others hide at most about 60% of its area.
 
     Raises:
         ValueError: If a side of ``size`` (height, width) is under 32, or the seed or the index

@@ -28,7 +28,8 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainingError(
-            f"state {path} cannot be read ({str(error).splitlines()[0]}); remove it to start afresh"
+            f"state {path} cannot be read ({reason}); remove it to start afresh"
         ) from error
     return state

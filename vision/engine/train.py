@@ -41,7 +41,7 @@ from vision.model.weights import load_weights, save_weights
 from vision.predict import choose_device
 from vision.structures import Batch
 
-__all__ = ["train"]
+__all__ = ["Run", "build_run", "train", "train_step"]
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +77,12 @@ class Run:
     train_loader: DataLoader[Sample]
     val_loader: DataLoader[Sample] | None
 
+    @property
+    def use_bf16(self) -> bool:
+        """Whether the network computes in bf16."""
+        precision = self.config.train.precision
+        return precision == "bf16" or (precision == "auto" and has_bf16(self.device))
+
 
 def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
     """Train, evaluate every few epochs and after the last, and keep the best.
@@ -101,7 +107,7 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
     if val is not None:
         check_known(names, config.data, val, "data.val")
     _report(annotations, val, names)
-    run = _build(config, names, annotations, val, folder, device)
+    run = build_run(config, names, annotations, val, folder, device)
     progress = _resume(run) if resume else Progress(0, -math.inf, [])
     folder.write_config(config)
     logger.info("run folder: %s", out)
@@ -117,7 +123,7 @@ def _report(annotations: Annotations, val: Annotations | None, names: Sequence[s
         logger.info(line)
 
 
-def _build(
+def build_run(
     config: Config,
     names: list[str],
     annotations: Annotations,
@@ -210,10 +216,8 @@ def train_step(run: Run, batch: Batch) -> tuple[float, float]:
     Raises:
         TrainingError: If the loss is not finite; the weights are as before the step.
     """
-    precision = run.config.train.precision
-    use_bf16 = precision == "bf16" or (precision == "auto" and has_bf16(run.device))
     images = batch.to(run.device).images
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=use_bf16):
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.use_bf16):
         predictions = run.model(images)
     losses = run.loss(predictions, batch.targets)
     parts = (losses.classification.item(), losses.localisation.item())

@@ -1,0 +1,1 @@
+"""Measurements. Not tests: a time passes or fails by the machine it was taken on."""

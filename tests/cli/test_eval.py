@@ -1,0 +1,196 @@
+"""``ssdlite eval``: the numbers of weights or of detections, on which data, and its refusals."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.test_train import error_line
+from tests.data.builders import voc_object, voc_xml, write_voc
+from tests.runs import scenes, write_run_config
+from vision.cli.main import main
+
+TRUTH = {
+    "images": [{"id": 1, "width": 100, "height": 100}],
+    "categories": [{"id": 5, "name": "cat"}, {"id": 9, "name": "dog"}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 5, "bbox": [10, 10, 40, 40]},
+        {"id": 2, "image_id": 1, "category_id": 9, "bbox": [60, 60, 20, 20]},
+    ],
+}
+FOUND = [
+    {"image_id": 1, "category_id": 5, "bbox": [10, 10, 40, 40], "score": 0.9},
+    {"image_id": 1, "category_id": 9, "bbox": [0, 0, 20, 20], "score": 0.8},
+]
+
+
+@pytest.fixture(scope="module")
+def weights(learnt: Path) -> str:
+    return str(learnt / "best.safetensors")
+
+
+def as_trained(learnt: Path) -> dict[str, Any]:
+    """The evaluation that training made of its best weights."""
+    metrics = read(learnt)
+    del metrics["epoch"]
+    return metrics
+
+
+def read(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return content
+
+
+def evaluate(out: Path, *words: str) -> dict[str, Any]:
+    """What the command writes."""
+    assert main(["eval", *words, "--out", str(out)]) == 0
+    return read(out)
+
+
+def write_files(folder: Path) -> list[str]:
+    """A file of annotations and one of detections, as options."""
+    (folder / "truth.json").write_text(json.dumps(TRUTH), encoding="utf-8")
+    (folder / "found.json").write_text(json.dumps(FOUND), encoding="utf-8")
+    return [
+        *("--annotations", str(folder / "truth.json")),
+        *("--detections", str(folder / "found.json")),
+    ]
+
+
+def test_weights_alone_are_worth_what_training_said(
+    weights: str, learnt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = evaluate(tmp_path / "a" / "b", "--weights", weights)
+    assert found == as_trained(learnt)
+    said = capsys.readouterr().out
+    assert f"{found['coco']['AP']:.3f}" in said
+    assert f"{found['voc']['mAP50']:.3f}" in said
+    assert f"metrics are in {tmp_path / 'a' / 'b' / 'metrics.json'}" in said
+
+
+def test_without_a_folder_it_only_prints(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["eval", "--weights", weights, "data.val.num_images=1"]) == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_data_give_other_numbers_the_same_by_override_and_by_file(
+    weights: str, learnt: Path, tmp_path: Path
+) -> None:
+    """Eight scenes learnt by heart teach little of others."""
+    other = evaluate(tmp_path / "override", "--weights", weights, "data.val.seed=5")
+    assert other["num_images"] == 8
+    assert other["voc"]["mAP50"] < 0.7 * as_trained(learnt)["voc"]["mAP50"]
+    # The file's network is not that of the weights: these know their own.
+    values = (f"data.val={scenes(seed=5)}", "model.image_size=160", "model.width_mult=1.0")
+    config = write_run_config(tmp_path / "other.yaml", *values)
+    assert evaluate(tmp_path / "file", "--weights", weights, "--config", config) == other
+    fewer = ("--config", config, "data.val.num_images=3", "train.batch_size=2")
+    assert evaluate(tmp_path / "both", "--weights", weights, *fewer)["num_images"] == 3
+
+
+def test_judges_the_classes_named_alone(weights: str, learnt: Path, tmp_path: Path) -> None:
+    every = as_trained(learnt)
+    kept = {name for name, value in every["voc"]["per_class"].items() if value is not None}
+    kept -= {"square"}
+    found = evaluate(tmp_path, "--weights", weights, f"data.classes=[{', '.join(sorted(kept))}]")
+    for family in ("coco", "voc"):
+        for name, value in found[family]["per_class"].items():
+            assert value == (every[family]["per_class"][name] if name in kept else None)
+
+
+def voc_of(folder: Path, *names: str) -> str:
+    """An override of ``data.val``: a VOC folder of one image with an object of each name."""
+    xml = voc_xml(*(voc_object(name, (11, 6, 30, 20)) for name in names))
+    return f"data.val={{format: voc, root: '{write_voc(folder, {'a': xml})}', split: train}}"
+
+
+def test_names_the_classes_that_the_weights_do_not_know(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    val = voc_of(tmp_path / "voc", "walrus", "circle", "zebra")
+    command = ["eval", "--weights", weights, val]
+    assert main(command) == 2
+    said = error_line(capsys)
+    assert "does not know: walrus, zebra;" in said
+    assert "circle, square, star, triangle" in said
+    assert main([*command, "data.classes=[star, walrus]"]) == 2
+    assert "does not know: walrus;" in error_line(capsys)
+    found = evaluate(tmp_path, "--weights", weights, val, "data.classes=[circle]")
+    assert found["num_images"] == 1
+    assert found["voc"]["per_class"]["circle"] is not None
+
+
+def test_detections_of_any_other_detector(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = evaluate(tmp_path / "out", *write_files(tmp_path))
+    assert found["voc"]["per_class"] == {"cat": 1.0, "dog": 0.0}
+    assert found["coco"]["per_class"] == {"cat": 1.0, "dog": 0.0}
+    assert found["coco"]["AP"] == 0.5
+    said = capsys.readouterr().out
+    assert "1 images, 2 boxes" in said
+    assert "0.500" in said
+
+
+def test_a_file_of_another_form_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = write_files(tmp_path)
+    (tmp_path / "found.json").write_text("{}", encoding="utf-8")
+    assert main(["eval", *options]) == 2
+    assert "found.json" in error_line(capsys)
+
+
+ALL: Mapping[str, str] = {
+    "--weights": "w.safetensors",
+    "--detections": "found.json",
+    "--annotations": "truth.json",
+}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        ["--detections"],
+        ["--annotations"],
+        ["--weights", "--detections"],
+        ["--weights", "--annotations"],
+        ["--weights", "--detections", "--annotations"],
+    ],
+)
+def test_wants_weights_or_both_files(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", *(word for name in given for word in (name, ALL[name]))]) == 2
+    assert error_line(capsys) == (
+        "ssdlite eval: error: give either --weights, or both --detections and --annotations"
+    )
+
+
+@pytest.mark.parametrize("words", [["data.val.seed=1"], ["--config", "quickstart"]])
+def test_a_configuration_does_nothing_for_detections_so_it_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["eval", *write_files(tmp_path), *words]) == 2
+    assert "go with --weights, not with --detections" in error_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data.val.sede=1"], "data.val.sede is not a key; did you mean data.val.seed?"),
+        (["data.val=null"], "data.val is missing"),
+        (["train.device=gpu"], "device gpu cannot be used"),
+        (["--config", "nowhere.yaml"], "configuration nowhere.yaml does not exist"),
+        (["--weights", "nowhere.safetensors"], "weights nowhere.safetensors do not exist"),
+    ],
+)
+def test_a_users_error_is_one_line(
+    weights: str, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["eval", "--weights", weights, *words]) == 2
+    assert message in error_line(capsys)

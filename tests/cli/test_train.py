@@ -1,0 +1,140 @@
+"""``ssdlite train``: exit codes, and each user's error as one line."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+import vision.cli.train
+from tests.runs import contents, read_log, write_run_config
+from vision.cli.main import main
+from vision.config import Config
+from vision.model import MultiBoxLoss
+from vision.model.loss import Losses
+from vision.structures import Predictions, Target
+
+ONE_EPOCH = ("train.epochs=1", "data.val=null")
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """What stands on the standard error: one line, if there is nothing else."""
+    error = capsys.readouterr().err
+    assert error.endswith("\n")
+    assert error.count("\n") == 1
+    return error.rstrip("\n")
+
+
+def test_trains_says_what_it_did_and_does_not_do_it_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, out = write_run_config(tmp_path / "small.yaml"), tmp_path / "run"
+    command = ["train", "--config", config, "--out", str(out), "train.epochs=1"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    for part in ("train: 8 images", "val: 8 images", "priors: ", "epoch 1/1: loss", "voc.mAP50"):
+        assert part in said
+    for part in ("COCO", "VOC", "circle", f"weights, log and pictures are in {out}"):
+        assert part in said
+    assert len(read_log(out)) == 1
+
+    before = contents(out)
+    assert main(command) == 2
+    said = error_line(capsys)
+    assert said.startswith(f"ssdlite train: error: run folder {out} exists")
+    assert "--resume" in said
+    assert contents(out) == before
+
+    assert main([*command, "--resume", "data.classes=[circle]"]) == 2
+    assert "another network or other classes" in error_line(capsys)
+    assert contents(out) == before
+
+
+def test_the_run_is_called_as_its_configuration_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run_config(tmp_path / "small.yaml")
+    command = ["train", "--config", "small.yaml", "data.val=null", "--resume"]
+    assert main([*command, "train.epochs=1"]) == 0
+    assert "starting afresh" in capsys.readouterr().out
+    assert main([*command, "train.epochs=2"]) == 0
+    assert "resuming after epoch 1" in capsys.readouterr().out
+    assert [row["epoch"] for row in read_log(tmp_path / "runs" / "small")] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train.epoch=3"], "train.epoch is not a key; did you mean train.epochs?"),
+        (["train.epochs=many"], "train.epochs: input should be a valid integer"),
+        (["train.epochs"], "expected key=value"),
+        (["model.image_size=100"], "100 is neither a multiple of 32"),
+        (["train.device=gpu"], "device gpu cannot be used"),
+        (["train.device=meta"], "device meta cannot be used"),
+        (["train.device=hpu"], "device hpu cannot be used"),
+        (["data.train={format: voc, root: nowhere, split: train}"], "VOC root nowhere has no"),
+        (["data.val={format: coco, root: nowhere, split: val}"], "COCO root nowhere has no"),
+        (["data.train=null"], "data.train is missing"),
+        (["--config", "nowhere.yaml"], "configuration nowhere.yaml does not exist"),
+        (["--config", "."], "configuration . does not exist"),
+    ],
+)
+def test_a_users_error_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    config = write_run_config(tmp_path / "small.yaml")
+    assert main(["train", "--config", config, "--out", str(tmp_path / "run"), *words]) == 2
+    said = error_line(capsys)
+    assert said.startswith("ssdlite train: error: ")
+    assert message in said
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_loss_that_is_not_finite_is_a_users_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forward = MultiBoxLoss.forward
+
+    def spoilt(self: MultiBoxLoss, predictions: Predictions, targets: Sequence[Target]) -> Losses:
+        return forward(self, predictions._replace(offsets=predictions.offsets * math.inf), targets)
+
+    monkeypatch.setattr(MultiBoxLoss, "forward", spoilt)
+    config, out = write_run_config(tmp_path / "small.yaml", *ONE_EPOCH), tmp_path / "run"
+    assert main(["train", "--config", config, "--out", str(out)]) == 2
+    *progress, said = capsys.readouterr().err.splitlines()
+    assert said.startswith("ssdlite train: error: the loss is not finite")
+    assert "scene " in said
+    assert not any("Traceback" in line for line in progress)
+    assert contents(out).keys() == {"config.yaml"}
+
+
+def test_ctrl_c_has_an_exit_code_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(config: Config, out: Path, *, resume: bool) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vision.cli.train, "train", interrupted)
+    assert main(["train", "--config", write_run_config(tmp_path / "small.yaml")]) == 130
+    assert error_line(capsys) == "ssdlite train: interrupted"
+
+
+def test_a_bug_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(config: Config, out: Path, *, resume: bool) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(vision.cli.train, "train", broken)
+    with pytest.raises(ValueError, match="a bug"):
+        main(["train", "--config", write_run_config(tmp_path / "small.yaml")])
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["train"], ["train", "--config"], ["--help"]])
+def test_a_wrong_command_line_shows_the_usage(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    said = capsys.readouterr()
+    assert caught.value.code == (0 if words == ["--help"] else 2)
+    assert "usage: ssdlite" in said.out + said.err

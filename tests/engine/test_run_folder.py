@@ -1,0 +1,198 @@
+"""The run folder: what a run leaves there, and what it must find or not find there."""
+
+import importlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runs import contents, read_log, run_config, same_weights, scenes
+from vision.config import load_config
+from vision.data import read_sources
+from vision.draw import draw_detections, draw_target
+from vision.engine import train
+from vision.errors import TrainingError
+from vision.media import write_image
+from vision.metrics import Metrics, evaluate_detections
+from vision.model.weights import load_weights
+from vision.predict import Detector
+from vision.structures import Detections
+
+NAMES = ["circle", "square", "star", "triangle"]
+COCO_KEYS = {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"}
+FILES = {"config.yaml", "log.csv", "best.safetensors", "last.safetensors", "state.pt"}
+SMALL = (f"data.train={scenes(2)}", f"data.val={scenes(2)}", "train.epochs=3")
+ONE_EPOCH = ("train.epochs=1", "data.val=null")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch without validation data; to be left as it is."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    train(run_config(*ONE_EPOCH), folder)
+    return folder
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return content
+
+
+def script(monkeypatch: pytest.MonkeyPatch, values: Sequence[float | None]) -> None:
+    """Let each evaluation that training makes find the next of some values of mAP."""
+    coming = iter(values)
+
+    def scripted(*_: object) -> tuple[Metrics, list[Detections]]:
+        nothing, value = evaluate_detections([], [], NAMES), next(coming)
+        voc = replace(nothing.voc, ap=[value] * len(NAMES))
+        return replace(nothing, voc=voc, coco=replace(nothing.coco, AP=value)), []
+
+    # By its name: vision.engine.train is the function too.
+    monkeypatch.setattr(importlib.import_module("vision.engine.train"), "evaluate", scripted)
+
+
+def test_holds_all_that_a_run_is_worth(learnt: Path) -> None:
+    files = contents(learnt)
+    pictures = {name for name in files if name.startswith("pictures/")}
+    assert files.keys() - pictures == {*FILES, "metrics.json"}
+    assert len(pictures) == 8
+    saved = load_weights(learnt / "best.safetensors")
+    assert saved.names == NAMES
+    assert load_config(learnt / "config.yaml") == saved.config
+    assert saved.config.data.val is not None
+
+
+def test_pictures_show_validation_data_with_truth_and_detections(
+    learnt: Path, tmp_path: Path
+) -> None:
+    detector = Detector.load(learnt / "best.safetensors", score=0.4)
+    labels = {name: label for label, name in enumerate(NAMES)}
+    records = read_sources(run_config().data.val, "data.val").records
+    pictures = sorted((learnt / "pictures").iterdir())
+    for record, picture in zip(records, pictures, strict=True):
+        image = record.read()
+        expected = draw_target(image, record.target(labels), NAMES)
+        expected = draw_detections(expected, detector(image), NAMES)
+        write_image(tmp_path / picture.name, expected)
+        assert (tmp_path / picture.name).read_bytes() == picture.read_bytes()
+
+
+def test_metrics_hold_both_families_for_each_class(learnt: Path) -> None:
+    metrics = read_metrics(learnt)
+    assert metrics.keys() == {"coco", "voc", "num_images", "epoch"}
+    assert metrics["coco"].keys() == {*COCO_KEYS, "per_class"}
+    assert metrics["voc"].keys() == {"mAP50", "mAP50_11pt", "per_class"}
+    for family in ("coco", "voc"):
+        assert list(metrics[family]["per_class"]) == NAMES
+        values = [value for value in metrics[family]["per_class"].values() if value is not None]
+        assert all(0 < value <= 1 for value in values)
+        mean = metrics["coco"]["AP"] if family == "coco" else metrics["voc"]["mAP50"]
+        assert mean == pytest.approx(sum(values) / len(values), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("eval_every", "values", "best", "logged"),
+    [
+        # Of equals the first.
+        (1, [0.2, 0.5, 0.5], 2, ["0.2", "0.5", "0.5"]),
+        # After the last epoch in any case.
+        (2, [0.5, 0.3], 2, ["", "0.5", "0.3"]),
+        # Without a box to find there is no value, which is less than any.
+        (1, [None, 0.0, None], 2, ["", "0.0", ""]),
+        (2, [None, None], 3, ["", "", ""]),
+    ],
+)
+def test_keeps_the_best(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    eval_every: int,
+    values: list[float | None],
+    best: int,
+    logged: list[str],
+) -> None:
+    script(monkeypatch, [*values, 0.9])
+    metrics = train(run_config(*SMALL, f"train.eval_every={eval_every}"), tmp_path)
+    assert [row["voc_mAP50"] for row in read_log(tmp_path)] == logged
+    assert read_metrics(tmp_path)["epoch"] == best
+    assert read_metrics(tmp_path)["voc"]["mAP50"] == values[best - eval_every]
+    assert load_weights(tmp_path / "best.safetensors").training["epoch"] == best
+    assert load_weights(tmp_path / "last.safetensors").training["epoch"] == 3
+    assert metrics is not None
+    assert metrics.voc.mean == pytest.approx(0.9)
+
+
+def test_a_resumed_run_keeps_the_best_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(monkeypatch, [0.5, 0.9])
+    train(run_config(*SMALL, "train.eval_every=1", "train.epochs=1"), tmp_path)
+    script(monkeypatch, [0.3, 0.4, 0.9])
+    train(run_config(*SMALL, "train.eval_every=1"), tmp_path, resume=True)
+    assert [row["voc_mAP50"] for row in read_log(tmp_path)] == ["0.5", "0.3", "0.4"]
+    assert read_metrics(tmp_path)["epoch"] == 1
+    assert load_weights(tmp_path / "best.safetensors").training["epoch"] == 1
+
+
+def test_without_validation_data_the_last_is_the_best(tmp_path: Path) -> None:
+    assert train(run_config("data.val=null"), tmp_path) is None
+    assert same_weights(tmp_path / "best.safetensors", tmp_path / "last.safetensors")
+    assert load_weights(tmp_path / "best.safetensors").training["epoch"] == 2
+    assert contents(tmp_path).keys() == FILES
+
+
+def test_never_starts_a_run_over_another(finished: Path) -> None:
+    before = contents(finished)
+    with pytest.raises(TrainingError, match="finished exists; continue it with --resume"):
+        train(run_config(*ONE_EPOCH), finished)
+    assert contents(finished) == before
+
+
+def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("notes", encoding="utf-8")
+    for resume in (False, True):
+        with pytest.raises(TrainingError, match=r"run folder .*run cannot be used"):
+            train(run_config(*ONE_EPOCH), tmp_path / "run", resume=resume)
+    assert contents(tmp_path) == {"run": b"notes"}
+
+
+def test_resuming_nothing_starts_afresh_and_says_so(
+    finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after a crash in the first epoch."""
+    (tmp_path / "config.yaml").write_text("", encoding="utf-8")
+    with caplog.at_level("INFO"):
+        train(run_config(*ONE_EPOCH), tmp_path, resume=True)
+    assert f"no state in {tmp_path} to resume from: starting afresh" in caplog.messages
+    assert read_log(tmp_path) == read_log(finished)
+    assert same_weights(tmp_path / "last.safetensors", finished / "last.safetensors")
+
+
+def test_resuming_a_finished_run_leaves_it_as_it_is(learnt: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(learnt, tmp_path / "learnt"))
+    metrics = train(load_config(learnt / "config.yaml"), copied, resume=True)
+    assert contents(copied) == contents(learnt)
+    assert metrics is not None
+    assert {**metrics.to_dict(), "epoch": 10} == read_metrics(learnt)
+
+
+@pytest.mark.parametrize(
+    "override", ["data.classes=[circle, star]", "model.width_mult=0.35", "model.image_size=160"]
+)
+def test_refuses_to_resume_another_network_or_other_classes(finished: Path, override: str) -> None:
+    before = contents(finished)
+    with pytest.raises(TrainingError, match=r"state.pt is of another network or other classes"):
+        train(run_config(*ONE_EPOCH, override), finished, resume=True)
+    assert contents(finished) == before
+
+
+@pytest.mark.parametrize("length", [0, 1000])
+def test_a_damaged_state_is_refused(finished: Path, tmp_path: Path, length: int) -> None:
+    state = tmp_path / "state.pt"
+    state.write_bytes((finished / "state.pt").read_bytes()[:length])
+    with pytest.raises(TrainingError, match=r"state.pt cannot be read \(.+\); remove it") as caught:
+        train(run_config(*ONE_EPOCH), tmp_path, resume=True)
+    assert "\n" not in str(caught.value)

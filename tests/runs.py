@@ -1,0 +1,61 @@
+"""Short training runs on drawn scenes, and what they leave behind."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from vision.config import Config, config_from_dict, dump_config
+
+__all__ = ["contents", "read_log", "run_config", "same_weights", "scenes", "write_run_config"]
+
+
+def scenes(num_images: int = 8, seed: int = 0) -> dict[str, Any]:
+    """A source of drawn scenes of the size that `run_config` trains at."""
+    return {"format": "synthetic", "num_images": num_images, "seed": seed, "image_size": 128}
+
+
+def run_config(*overrides: str) -> Config:
+    """A run of two epochs of two steps on the least network, evaluated on its training data."""
+    values = {
+        "model": {"image_size": 128, "width_mult": 0.25},
+        "data": {"train": scenes(), "val": scenes()},
+        "train": {"epochs": 2, "batch_size": 4, "workers": 0},
+    }
+    return config_from_dict(values, overrides)
+
+
+def write_run_config(path: Path, *overrides: str) -> str:
+    """The same as a YAML file, for a command line."""
+    path.write_text(dump_config(run_config(*overrides)), encoding="utf-8")
+    return str(path)
+
+
+def read_log(folder: Path) -> list[dict[str, str]]:
+    """A run's log without its speed, as text: equal only if each number is."""
+    with (folder / "log.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        assert float(row.pop("images_per_second")) > 0
+    return rows
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    """Whether the tensors of two weights files are the same, bit for bit."""
+    left, right = load_file(one), load_file(other)
+    return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.dtype == other.dtype and one.shape == other.shape and bool((one == other).all())
