@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     print(
-        f"torch {torch.__version__}, torchvision {torchvision.__version__}, {platform.processor()}"
+        f"torch {torch.__version__}, torchvision {torchvision.__version__}, {platform.machine()}"
         f" with {torch.get_num_threads()} threads, {options.device}; batch of"
         f" {options.batch_size} at {options.image_size} px, {options.rounds} rounds"
     )
@@ -118,11 +118,9 @@ def _torchvision_step(batch: Batch, options: argparse.Namespace, *, tuned: bool)
     """A step of torchvision's detector, as its reference script trains it or tuned as ours is."""
     device = torch.device(options.device)
     model = ssdlite320_mobilenet_v3_large(
-        weights=None,
-        weights_backbone=None,
-        num_classes=len(SHAPES) + 1,
-        size=(options.image_size, options.image_size),
+        weights=None, weights_backbone=None, num_classes=len(SHAPES) + 1
     ).to(device)
+    model.transform.fixed_size = (options.image_size, options.image_size)
     model.train()
     if tuned:
         model.to(memory_format=torch.channels_last)
