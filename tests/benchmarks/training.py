@@ -22,6 +22,7 @@ from vision.config import Config, config_from_dict
 from vision.data import PRESETS, DetectionDataset, make_loader, read_coco, read_sources
 from vision.data.scenes import SHAPES, draw_scene
 from vision.engine import RunFolder, write_json
+from vision.engine.memory import keep_freed_memory
 from vision.engine.train import Run, build_run, train_step
 from vision.media import write_image
 from vision.structures import Batch
@@ -44,6 +45,8 @@ def main() -> None:
         f" with {torch.get_num_threads()} threads, {options.device}; batch of"
         f" {options.batch_size} at {options.image_size} px, {options.rounds} rounds"
     )
+    if options.device == "cpu":
+        keep_freed_memory()  # for every kind of step, torchvision's too
     run = _run(options, "auto")
     batch = _batch(run)
     steps = _steps(options, run, batch)

@@ -30,6 +30,7 @@ from vision.data import (
 )
 from vision.engine.coverage import describe_coverage, unreached
 from vision.engine.evaluate import evaluate
+from vision.engine.memory import keep_freed_memory
 from vision.engine.optim import build_optimizer, build_schedule, clip_gradients, has_bf16
 from vision.engine.pictures import draw_pictures
 from vision.engine.run_folder import RunFolder
@@ -101,6 +102,8 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
     folder = RunFolder(out)
     folder.open(resume=resume)
     device = choose_device(config.train.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     annotations = read_sources(config.data.train, "data.train")
     names = choose_classes(config.data, annotations)
     val = None if config.data.val is None else read_sources(config.data.val, "data.val")
