@@ -181,6 +181,11 @@ def test_a_class_without_boxes_need_not_be_known(tmp_path: Path) -> None:
     check_known(["dog"], DataConfig(), found, "data.val")
 
 
+def test_a_discovered_class_without_boxes_is_no_misspelling_of_itself(tmp_path: Path) -> None:
+    found = read_sources(coco(tmp_path, "dog"), "data.train")
+    assert choose_classes(DataConfig(), found) == ["unused", "dog"]
+
+
 # What is said
 
 

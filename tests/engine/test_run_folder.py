@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.runs import contents, read_log, run_config, same_weights, scenes
 from vision.config import load_config
@@ -196,3 +197,11 @@ def test_a_damaged_state_is_refused(finished: Path, tmp_path: Path, length: int)
     with pytest.raises(TrainingError, match=r"state.pt cannot be read \(.+\); remove it") as caught:
         train(run_config(*ONE_EPOCH), tmp_path, resume=True)
     assert "\n" not in str(caught.value)
+
+
+def test_a_state_of_another_version_is_refused(finished: Path, tmp_path: Path) -> None:
+    state = torch.load(finished / "state.pt", weights_only=True)
+    del state["schedule"]
+    torch.save(state, tmp_path / "state.pt")
+    with pytest.raises(TrainingError, match=r"has no schedule: another version wrote it"):
+        train(run_config(*ONE_EPOCH), tmp_path, resume=True)

@@ -11,6 +11,10 @@ from vision.errors import TrainingError
 
 __all__ = ["load_state", "save_state"]
 
+KEYS = frozenset(
+    {"best", "epoch", "model", "model_config", "names", "optimizer", "rng", "rows", "schedule"}
+)
+
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a state; an older one stays whole until the new one is."""
@@ -23,7 +27,7 @@ def load_state(path: Path) -> dict[str, Any]:
     """Read a state; it may hold tensors and plain values only, so no code can run.
 
     Raises:
-        TrainingError: If the file is damaged.
+        TrainingError: If the file is damaged, or of another version.
     """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
@@ -32,4 +36,10 @@ def load_state(path: Path) -> dict[str, Any]:
         raise TrainingError(
             f"state {path} cannot be read ({reason}); remove it to start afresh"
         ) from error
+    missing = KEYS - set(state if isinstance(state, dict) else ())
+    if missing:
+        raise TrainingError(
+            f"state {path} has no {', '.join(sorted(missing))}: another version wrote it; remove it"
+            " to start afresh, or resume with that version"
+        )
     return state
