@@ -30,7 +30,7 @@ def load_state(path: Path) -> dict[str, Any]:
         TrainingError: If the file is damaged, or of another version.
     """
     try:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainingError(
@@ -42,4 +42,4 @@ def load_state(path: Path) -> dict[str, Any]:
             f"state {path} has no {', '.join(sorted(missing))}: another version wrote it; remove it"
             " to start afresh, or resume with that version"
         )
-    return state
+    return dict(state)
