@@ -6,11 +6,14 @@ what counts is the ratio of two kinds within a round, of which the median is pri
 
 import argparse
 import dataclasses
+import multiprocessing
 import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +53,8 @@ def main() -> None:
     run = _run(options, "auto")
     batch = _batch(run)
     steps = _steps(options, run, batch)
-    times = _measure(steps, options.rounds)
+    with _in_a_child(options) as child:
+        times = _measure(steps | {"the same in a process of its own memory": child}, options.rounds)
     whole = times["whole step"]
     print(f"{'step':44} {'median s':>9} {'images/s':>9} {'x whole step':>13}")
     for name, seconds in times.items():
@@ -96,16 +100,47 @@ def _batch(run: Run) -> Batch:
 
 def _steps(options: argparse.Namespace, run: Run, batch: Batch) -> dict[str, Step]:
     """A step of each kind, by its name."""
-    eager = _run(options, "fp32")
-    eager.model.to(memory_format=torch.contiguous_format).train()
-    plain = dataclasses.replace(batch, images=batch.images.contiguous())
     return {
         "whole step": lambda: train_step(run, batch),
         "bare network's forward, backward, optimiser": lambda: _bare_step(run, batch),
-        "whole step, eager NCHW fp32": lambda: train_step(eager, plain),
         "torchvision ssdlite320_mobilenet_v3_large": _torchvision_step(batch, options, tuned=False),
         "the same, bf16 and channels_last": _torchvision_step(batch, options, tuned=True),
+        "whole step, eager NCHW fp32": _eager(options),
     }
+
+
+@contextmanager
+def _in_a_child(options: argparse.Namespace) -> Iterator[Step]:
+    """The eager step in a process whose freed memory goes back to the system, as is usual."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_serve, args=(theirs, options), daemon=True)
+    child.start()
+
+    def step() -> None:
+        ours.send(True)
+        ours.recv()
+
+    yield step
+    ours.send(False)
+    child.join()
+
+
+def _serve(orders: Connection, options: argparse.Namespace) -> None:
+    """Take an eager step at each order."""
+    step = _eager(options)
+    while orders.recv():
+        step()
+        orders.send(True)
+
+
+def _eager(options: argparse.Namespace) -> Step:
+    """The whole step as PyTorch takes it by default: NCHW in float32."""
+    run = _run(options, "fp32")
+    batch = _batch(run)
+    run.model.to(memory_format=torch.contiguous_format)
+    plain = dataclasses.replace(batch, images=batch.images.contiguous())
+    return lambda: train_step(run, plain)
 
 
 def _bare_step(run: Run, batch: Batch) -> None:
