@@ -12,7 +12,7 @@ from vision.model.layers import (
     BlockStyle,
     ConvNormAct,
     InvertedResidual,
-    StridedDepthwise,
+    StridedConv,
     depthwise_separable,
     initialise,
     make_divisible,
@@ -142,7 +142,7 @@ def test_initialisation_is_normal_003_with_zero_biases_and_identity_norms() -> N
 @pytest.mark.parametrize("side", [1, 2, 3, 10])
 def test_strided_depthwise_gradients_under_cpu_autocast_equal_float32(side: int) -> None:
     # oneDNN's bf16 gradient is unwritten memory on maps with a side of one pixel.
-    layer = StridedDepthwise(64, 64, 3, 2, 1, groups=64, bias=False)
+    layer = StridedConv(64, 64, 64, bias=False, padding="symmetric")
     features = torch.randn(4, 64, side, 2 * side).bfloat16().requires_grad_()
     layer(features.float()).sum().backward()
     assert layer.weight.grad is not None
@@ -160,7 +160,7 @@ def test_strided_depthwise_gradients_under_cpu_autocast_equal_float32(side: int)
 def test_stages_of_stride_2_are_strided_depthwise_layers() -> None:
     block = InvertedResidual(16, 24, BlockStyle(), stride=2, expand=6)
     strided = [type(layer) for layer in block.modules() if getattr(layer, "stride", None) == (2, 2)]
-    assert strided == [StridedDepthwise]
+    assert strided == [StridedConv]
 
 
 def test_only_blocks_with_a_shortcut_start_as_the_identity() -> None:

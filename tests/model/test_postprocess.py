@@ -130,7 +130,7 @@ def test_equals_plain_arithmetic_where_limits_bite(
     generator = torch.Generator().manual_seed(seed)
     priors = reference.random_priors(generator, 40)
     predictions = random_predictions(1, priors, seed)
-    limits = {"max_candidates": max_candidates, "max_detections": max_detections}
+    limits: dict[str, Any] = {"max_candidates": max_candidates, "max_detections": max_detections}
     expected = reference.post_process(
         predictions.logits[0],
         predictions.offsets[0],

@@ -13,7 +13,7 @@ from torchvision.models.detection.image_list import ImageList
 
 from vision import boxes as box_ops
 from vision.model import prior_boxes
-from vision.model.priors import PRIORS_PER_CELL
+from vision.model.priors import priors_per_cell
 
 MapSizes = Sequence[tuple[int, int]]
 
@@ -43,7 +43,7 @@ def torchvision_priors(map_sizes: MapSizes, scales: tuple[float, float]) -> Tens
 )
 def test_priors_are_counted(map_sizes: MapSizes, count: int) -> None:
     assert prior_boxes(map_sizes).shape == (count, 4)
-    assert PRIORS_PER_CELL == 6
+    assert priors_per_cell(len(map_sizes)) == [6] * len(map_sizes)
 
 
 @pytest.mark.parametrize("scales", [(0.2, 0.95), (0.06, 0.95), (0.1, 0.5), (0.3, 1.0)])

@@ -24,6 +24,7 @@ from vision.model import (
     fuse,
     prior_boxes,
 )
+from vision.model.layers import BlockStyle
 from vision.structures import Predictions
 
 SIDES = [*range(128, 641, 32), 300]
@@ -330,7 +331,7 @@ def test_builders_hand_over_what_the_configuration_says() -> None:
 def test_every_backbone_builds_and_says_its_channels() -> None:
     assert BACKBONES
     for backbone in BACKBONES.values():
-        trunk = backbone(0.25, "batch", "relu6").eval()
+        trunk = backbone(0.25, BlockStyle()).eval()
         taps = trunk.taps(torch.zeros(1, 3, 64, 96))
         assert tuple(tap.shape[1] for tap in taps) == tuple(trunk.tap_channels)
         assert [tuple(tap.shape[2:]) for tap in taps] == [(4, 6), (2, 3)]

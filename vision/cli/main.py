@@ -16,6 +16,8 @@ COMMANDS = {
     "train": "train a detector on VOC, COCO or drawn data",
     "eval": "evaluate a detector, or detections of any other",
     "detect": "find objects in images and videos",
+    "convert": "turn another project's weights into ours",
+    "info": "say what a weights file holds",
 }
 USER_ERROR = 2
 INTERRUPTED = 130

@@ -89,6 +89,12 @@ class ModelConfig(Section):
     """The network and what belongs to it."""
 
     name: Literal["ssdlite_mobilenet_v2"] = "ssdlite_mobilenet_v2"
+    preset: Literal[
+        "ssdlite", "torchvision", "tensorflow", "qfgaohao", "mmdetection", "lufficc"
+    ] = "ssdlite"
+    """Whose variant of the network: for weights that another project has trained."""
+    init: str | None = None
+    """Weights that training starts from: a weights file, or ``imagenet``."""
     image_size: Size = (320, 320)
     """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
     width_mult: float = 1.0
@@ -104,6 +110,12 @@ class ModelConfig(Section):
             if side != 300 and (side % 32 or not 128 <= side <= 640):
                 raise ValueError(f"{side} is neither a multiple of 32 from 128 to 640 nor 300")
         return size
+
+    @model_validator(mode="after")
+    def _priors_of_the_preset(self) -> "ModelConfig":
+        if self.preset in {"qfgaohao", "mmdetection", "lufficc"} and self.priors != PriorsConfig():
+            raise ValueError(f"preset {self.preset} has priors of its own; leave priors out")
+        return self
 
     @field_validator("width_mult")
     @classmethod

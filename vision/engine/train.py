@@ -38,7 +38,7 @@ from vision.engine.state import load_state, save_state
 from vision.errors import ConfigError, TrainingError
 from vision.metrics import Metrics
 from vision.model import MultiBoxLoss, SSDLite, build_loss, build_model, build_post_process
-from vision.model.weights import load_weights, save_weights
+from vision.model.weights import load_weights, save_weights, start_from
 from vision.predict import choose_device
 from vision.structures import Batch
 
@@ -149,7 +149,11 @@ def build_run(
     loader = make_loader(
         dataset, batch_size, workers, sampler=sampler, pin_memory=device.type == "cuda"
     )
-    model = build_model(config.model, len(names)).to(device).to(memory_format=torch.channels_last)
+    model = build_model(config.model, len(names))
+    if config.model.init is not None:
+        for line in start_from(model, config.model, names, config.model.init):
+            logger.info(line)
+    model = model.to(device).to(memory_format=torch.channels_last)
     missed, total = unreached(dataset.targets, model.priors, names, config.loss.match_iou)
     logger.info(describe_coverage(missed, total, config.loss.match_iou))
     optimizer = build_optimizer(config.optim, model)

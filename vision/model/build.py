@@ -1,9 +1,10 @@
 """Parts of the model from a configuration."""
 
 from vision.config import LossConfig, ModelConfig
-from vision.model.layers import Norm
+from vision.model.layers import BlockStyle, Norm
 from vision.model.loss import MultiBoxLoss
 from vision.model.postprocess import PostProcess
+from vision.model.presets import PRESETS
 from vision.model.ssdlite import BACKBONES, SSDLite
 
 __all__ = ["build_loss", "build_model", "build_post_process"]
@@ -11,23 +12,25 @@ __all__ = ["build_loss", "build_model", "build_post_process"]
 
 def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> SSDLite:
     """The network that a configuration describes, freshly initialised."""
-    trunk = BACKBONES[config.name](config.width_mult, norm, config.activation)
+    style = BlockStyle(norm, config.activation, PRESETS[config.preset])
+    trunk = BACKBONES[config.name](config.width_mult, style)
     return SSDLite(
         trunk,
         num_classes,
         config.image_size,
         min_scale=config.priors.min_scale,
         max_scale=config.priors.max_scale,
-        norm=norm,
-        activation=config.activation,
+        style=style,
+        width_mult=config.width_mult,
     )
 
 
 def build_loss(config: LossConfig, model: SSDLite) -> MultiBoxLoss:
     """The loss for a network's priors."""
-    return MultiBoxLoss(model.priors, **config.model_dump())
+    return MultiBoxLoss(model.priors, scores=model.preset.scores, **config.model_dump())
 
 
 def build_post_process(config: ModelConfig, model: SSDLite) -> PostProcess:
     """The post-processing for a network's priors."""
-    return PostProcess(model.priors, **config.postprocess.model_dump())
+    settings = config.postprocess.model_dump()
+    return PostProcess(model.priors, scores=model.preset.scores, **settings)

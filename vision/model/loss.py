@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
 from vision import boxes as box_ops
 from vision.model.matching import match, pad_targets
+from vision.model.presets import Scores
 from vision.structures import Predictions, Target
 
 __all__ = ["Losses", "MultiBoxLoss"]
@@ -41,6 +42,8 @@ class MultiBoxLoss(nn.Module):
         match_iou: A prior is positive from this IoU with an object on.
         negative_ratio: Hardest negatives per positive of an image.
         min_negatives: At least so many per image, so that images without objects teach.
+        scores: ``sigmoid`` for binary cross-entropies of all classes and background, summed, in
+            place of the softmax.
     """
 
     priors: Tensor
@@ -52,12 +55,14 @@ class MultiBoxLoss(nn.Module):
         match_iou: float = 0.5,
         negative_ratio: float = 3.0,
         min_negatives: int = 3,
+        scores: Scores = "softmax",
     ) -> None:
         super().__init__()
         self.register_buffer("priors", priors, persistent=False)
         self.match_iou = match_iou
         self.negative_ratio = negative_ratio
         self.min_negatives = min_negatives
+        self.scores = scores
 
     def forward(self, predictions: Predictions, targets: Sequence[Target]) -> Losses:
         """The losses of a batch; ``targets`` are on the CPU, one an image."""
@@ -69,7 +74,7 @@ class MultiBoxLoss(nn.Module):
         chosen = objects.clamp(min=0)
 
         classes = padded.labels.gather(1, chosen).masked_fill(~positive, background)
-        losses = functional.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
+        losses = self._classify(logits, classes)
         negative = self._mine(losses.detach(), positive, ignored)
         classification = losses.masked_fill(~(positive | negative), 0).sum()
 
@@ -80,6 +85,16 @@ class MultiBoxLoss(nn.Module):
 
         count = positive.sum().clamp(min=1)
         return Losses(classification / count, localisation / count)
+
+    def _classify(
+        self, logits: Float[Tensor, "N P D"], classes: Int64[Tensor, "N P"]
+    ) -> Float[Tensor, "N P"]:
+        """The classification loss of each prior; D is C + 1."""
+        if self.scores == "softmax":
+            return functional.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
+        wanted = functional.one_hot(classes, logits.shape[2]).to(logits.dtype)
+        losses = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+        return losses.sum(dim=2)
 
     def _mine(
         self,

@@ -14,6 +14,7 @@ from vision.model.layers import (
     initialise,
     make_divisible,
 )
+from vision.model.presets import Preset
 from vision.model.trunk import Taps, Trunk
 
 __all__ = ["MobileNetV2"]
@@ -48,6 +49,7 @@ class MobileNetV2(Trunk):
         dropout: Share of features zeroed before the classifier while training.
         norm: ``batch``, or ``none`` for biased convolutions: the form that BN fusion gives.
         activation: ``relu6`` or ``relu``, in every layer.
+        preset: Whose network it is; by default the paper's, as torchvision has it.
     """
 
     def __init__(
@@ -58,18 +60,23 @@ class MobileNetV2(Trunk):
         dropout: float = 0.2,
         norm: Norm = "batch",
         activation: Activation = "relu6",
+        preset: Preset = Preset(),  # noqa: B008
     ) -> None:
         super().__init__()
-        style = BlockStyle(norm, activation)
-        channels = make_divisible(STEM_CHANNELS * width_mult)
-        last_channels = make_divisible(LAST_CHANNELS * max(1.0, width_mult))
+        style = BlockStyle(norm, activation, preset)
+        self.tap = preset.tap
+        least = preset.min_channels
+        channels = make_divisible(STEM_CHANNELS * width_mult, least=least)
+        last_mult = width_mult if preset.narrows_all else max(1.0, width_mult)
+        last_channels = make_divisible(LAST_CHANNELS * last_mult, least=least)
         layers: list[nn.Module] = [ConvNormAct(3, channels, style, stride=2)]
         for expand, stage_channels, repeats, stride in STAGES:
-            outputs = make_divisible(stage_channels * width_mult)
+            outputs = make_divisible(stage_channels * width_mult, least=least)
             for repeat in range(repeats):
                 block_stride = stride if repeat == 0 else 1
                 if len(layers) == TAP_BLOCK:
-                    self.tap_channels = (channels * expand, last_channels)
+                    tapped = channels * expand if self.tap == "expansion" else channels
+                    self.tap_channels = (tapped, last_channels)
                 block = InvertedResidual(
                     channels, outputs, style, stride=block_stride, expand=expand
                 )
@@ -91,8 +98,10 @@ class MobileNetV2(Trunk):
         return logits
 
     def taps(self, images: Float[Tensor, "N 3 H W"]) -> Taps:
-        """The expansion of block 14 (stride 16) and the last map (stride 32)."""
+        """The last map of stride 16 (see `Preset.tap`) and the last map (stride 32)."""
         block = self.features[TAP_BLOCK]
         assert isinstance(block, InvertedResidual)
-        stride16 = block.conv[0](self.features[:TAP_BLOCK](images))
-        return Taps(stride16, self.features[TAP_BLOCK + 1 :](block.conv[1:](stride16)))
+        before = self.features[:TAP_BLOCK](images)
+        expansion = block.conv[0](before)
+        stride32 = self.features[TAP_BLOCK + 1 :](block.conv[1:](expansion))
+        return Taps(expansion if self.tap == "expansion" else before, stride32)

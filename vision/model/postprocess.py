@@ -9,13 +9,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from vision import boxes as box_ops
+from vision.model.presets import Scores
 from vision.structures import Detections, Predictions
 
 __all__ = ["PostProcess"]
 
 
 class PostProcess(nn.Module):
-    """Softmax, decoding, threshold, and non-maximum suppression within each class.
+    """Scores, decoding, threshold, and non-maximum suppression within each class.
 
     Args:
         priors: Relative, in centre form.
@@ -23,6 +24,7 @@ class PostProcess(nn.Module):
         nms_iou: A box goes when it overlaps a better one of its class by more than this IoU.
         max_candidates: Best (prior, class) pairs of an image that suppression looks at.
         max_detections: Best detections of an image that are kept.
+        scores: From logits: by ``softmax`` over classes and background, or ``sigmoid`` of each.
     """
 
     priors: Tensor
@@ -35,6 +37,7 @@ class PostProcess(nn.Module):
         nms_iou: float = 0.5,
         max_candidates: int = 1000,
         max_detections: int = 100,
+        scores: Scores = "softmax",
     ) -> None:
         super().__init__()
         self.register_buffer("priors", priors, persistent=False)
@@ -42,6 +45,7 @@ class PostProcess(nn.Module):
         self.nms_iou = nms_iou
         self.max_candidates = max_candidates
         self.max_detections = max_detections
+        self.scores = scores
 
     @torch.no_grad()
     def forward(
@@ -53,7 +57,9 @@ class PostProcess(nn.Module):
             predictions: Of the network.
             sizes: (height, width) of each original image.
         """
-        scores = predictions.logits.float().softmax(dim=-1)[..., :-1]
+        logits = predictions.logits.float()
+        scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(dim=-1)
+        scores = scores[..., :-1]
         boxes = box_ops.to_corners(box_ops.decode(predictions.offsets.float(), self.priors))
         num_classes = scores.shape[2]
         best = scores.flatten(1).topk(min(self.max_candidates, scores[0].numel()), dim=1)

@@ -12,15 +12,14 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vision.model.layers import (
-    Activation,
     BlockStyle,
     ConvNormAct,
-    Norm,
     depthwise_separable,
     initialise,
 )
 from vision.model.mobilenet_v2 import MobileNetV2
-from vision.model.priors import PRIORS_PER_CELL, prior_boxes
+from vision.model.presets import Preset
+from vision.model.priors import prior_boxes, priors_per_cell
 from vision.model.trunk import Trunk
 from vision.structures import Predictions
 
@@ -29,18 +28,18 @@ __all__ = ["BACKBONES", "SSDLite", "fuse"]
 Network = TypeVar("Network", bound=nn.Module)
 
 EXTRA_CHANNELS = (512, 256, 256, 128)
-PIXEL_MEAN = (127.5, 127.5, 127.5)
-PIXEL_STD = (127.5, 127.5, 127.5)
 
 
-def _mobilenet_v2(width_mult: float, norm: Norm, activation: Activation) -> MobileNetV2:
-    return MobileNetV2(0, width_mult, norm=norm, activation=activation)
+def _mobilenet_v2(width_mult: float, style: BlockStyle) -> MobileNetV2:
+    return MobileNetV2(
+        0, width_mult, norm=style.norm, activation=style.activation, preset=style.preset
+    )
 
 
-BACKBONES: dict[str, Callable[[float, Norm, Activation], Trunk]] = {
+BACKBONES: dict[str, Callable[[float, BlockStyle], Trunk]] = {
     "ssdlite_mobilenet_v2": _mobilenet_v2,
 }
-"""Builders of trunks by ``model.name``: (width_mult, norm, activation) to a trunk."""
+"""Builders of trunks by ``model.name``: (width_mult, style) to a trunk."""
 
 
 class SSDLite(nn.Module):
@@ -56,8 +55,8 @@ class SSDLite(nn.Module):
         image_size: (height, width) that images come in.
         min_scale: Scale of the finest priors, as a share of the image's sides.
         max_scale: Scale of the coarsest priors.
-        norm: As in `vision.model.mobilenet_v2.MobileNetV2`.
-        activation: Likewise.
+        style: Norm, activation and preset, as of the trunk.
+        width_mult: Multiplier of the extra layers' channels, where the preset narrows them.
 
     Attributes:
         priors: (P, 4), relative centre form.
@@ -77,28 +76,29 @@ class SSDLite(nn.Module):
         *,
         min_scale: float = 0.2,
         max_scale: float = 0.95,
-        norm: Norm = "batch",
-        activation: Activation = "relu6",
+        style: BlockStyle = BlockStyle(),  # noqa: B008
+        width_mult: float = 1.0,
     ) -> None:
         super().__init__()
-        style = BlockStyle(norm, activation)
+        preset = style.preset
+        self.preset = preset
         self.num_classes = num_classes
         self.image_size = image_size
         self.trunk = trunk
         channels: list[int] = list(trunk.tap_channels)
         extras = []
-        for outputs in EXTRA_CHANNELS:
-            extras.append(_extra_layer(channels[-1], outputs, style))
+        for hidden, outputs in _extra_channels(preset, width_mult):
+            extras.append(_extra_layer(channels[-1], hidden, outputs, style))
             channels.append(outputs)
         self.extras = nn.ModuleList(extras)
         self.class_heads = _heads(channels, num_classes + 1, style)
         self.box_heads = _heads(channels, 4, style)
         for part in (self.extras, self.class_heads, self.box_heads):
             initialise(part)
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1))
-        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1))
+        self.register_buffer("pixel_mean", torch.tensor(preset.pixel_mean).view(3, 1, 1))
+        self.register_buffer("pixel_std", torch.tensor(preset.pixel_std).view(3, 1, 1))
         self.map_sizes = self._measure_maps()
-        priors = prior_boxes(self.map_sizes, min_scale, max_scale)
+        priors = prior_boxes(self.map_sizes, min_scale, max_scale, preset.priors)
         self.register_buffer("priors", priors, persistent=False)
 
     def _measure_maps(self) -> list[tuple[int, int]]:
@@ -131,21 +131,43 @@ class SSDLite(nn.Module):
         )
 
 
-def _extra_layer(inputs: int, outputs: int, style: BlockStyle) -> nn.Sequential:
-    """Halve the map: 1x1 to half the outputs, depthwise 3x3 of stride 2, 1x1."""
-    hidden = outputs // 2
+def _extra_channels(preset: Preset, width_mult: float) -> list[tuple[int, int]]:
+    """Hidden and final channels of the extra layers."""
+    channels = []
+    for outputs in (*EXTRA_CHANNELS[:-1], preset.last_extra):
+        hidden = max(outputs // 2, 64)
+        if preset.narrows_all:
+            least = preset.min_channels
+            channels.append(
+                (max(int(hidden * width_mult), least), max(int(outputs * width_mult), least))
+            )
+        else:
+            channels.append((hidden, outputs))
+    return channels
+
+
+def _extra_layer(inputs: int, hidden: int, outputs: int, style: BlockStyle) -> nn.Sequential:
+    """Halve the map: 1x1 to the hidden channels, depthwise 3x3 of stride 2, 1x1."""
+    last: nn.Module = ConvNormAct(hidden, outputs, style, kernel=1)
+    if style.preset.linear_extras:
+        last = nn.Sequential(*style.conv_norm(hidden, outputs, kernel=1))
     return nn.Sequential(
         ConvNormAct(inputs, hidden, style, kernel=1),
         ConvNormAct(hidden, hidden, style, stride=2, groups=hidden),
-        ConvNormAct(hidden, outputs, style, kernel=1),
+        last,
     )
 
 
 def _heads(channels: Sequence[int], values: int, style: BlockStyle) -> nn.ModuleList:
     """A prediction layer for each level with ``values`` numbers a prior."""
-    return nn.ModuleList(
-        depthwise_separable(inputs, PRIORS_PER_CELL * values, style) for inputs in channels
-    )
+    counts = [values * count for count in priors_per_cell(len(channels), style.preset.priors)]
+    heads: list[nn.Module] = [
+        depthwise_separable(inputs, count, style)
+        for inputs, count in zip(channels, counts, strict=True)
+    ]
+    if style.preset.plain_last_head:
+        heads[-1] = nn.Conv2d(channels[-1], counts[-1], 1)
+    return nn.ModuleList(heads)
 
 
 def _rows(maps: Sequence[Tensor], heads: nn.ModuleList, values: int) -> Tensor:

@@ -1,5 +1,24 @@
-"""Weights on disk."""
+"""Weights on disk: ours, and those of other projects."""
 
-from vision.model.weights.file import SavedDetector, load_weights, save_weights
+from vision.model.weights.file import (
+    SavedDetector,
+    SavedTrunk,
+    load_any,
+    load_weights,
+    save_trunk,
+    save_weights,
+)
+from vision.model.weights.sources import SOURCES, convert
+from vision.model.weights.start import start_from
 
-__all__ = ["SavedDetector", "load_weights", "save_weights"]
+__all__ = [
+    "SOURCES",
+    "SavedDetector",
+    "SavedTrunk",
+    "convert",
+    "load_any",
+    "load_weights",
+    "save_trunk",
+    "save_weights",
+    "start_from",
+]

@@ -8,15 +8,24 @@ from typing import Any
 
 import safetensors
 from safetensors.torch import save_file
+from torch import Tensor
 
-from vision.config import Config, config_from_dict
+from vision.config import Config, ModelConfig, config_from_dict
 from vision.errors import ConfigError, WeightsError
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
 
-__all__ = ["SavedDetector", "load_weights", "save_weights"]
+__all__ = [
+    "SavedDetector",
+    "SavedTrunk",
+    "load_any",
+    "load_weights",
+    "save_trunk",
+    "save_weights",
+]
 
 FORMAT = "ssdlite-1"
+TRUNK_FORMAT = "ssdlite-trunk-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,47 @@ class SavedDetector:
     config: Config
     names: list[str]
     training: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTrunk:
+    """A trunk alone, which a training can start from.
+
+    Attributes:
+        tensors: By the keys that they have in a detector.
+        config: The network it fits.
+        training: Where it comes from.
+    """
+
+    tensors: dict[str, Tensor]
+    config: ModelConfig
+    training: dict[str, Any]
+
+
+def save_trunk(path: Path, saved: SavedTrunk) -> None:
+    """Write a file of a trunk; an older one stays whole until the new one is."""
+    metadata = {
+        "format": TRUNK_FORMAT,
+        "config": Config(model=saved.config).model_dump_json(),
+        "training": json.dumps(saved.training),
+    }
+    _write(path, saved.tensors, metadata)
+
+
+def load_any(path: str | Path) -> SavedDetector | SavedTrunk:
+    """Read a file of a detector or of a trunk.
+
+    Raises:
+        WeightsError: As `load_weights` does.
+    """
+    metadata, tensors = _read(Path(path))
+    if metadata.get("format") != TRUNK_FORMAT:
+        return load_weights(path)
+    try:
+        config = config_from_dict(_decode(metadata, "config"), where=f"weights {path}")
+        return SavedTrunk(tensors, config.model, _decode(metadata, "training"))
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"weights {path}: the metadata are damaged: {error}") from error
 
 
 def save_weights(
@@ -67,6 +117,10 @@ def save_weights(
         "training": json.dumps(dict(training)),
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    _write(path, tensors, metadata)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     partial = path.with_name(f"{path.name}.partial")
     save_file(tensors, partial, metadata)
     partial.replace(path)
@@ -79,6 +133,10 @@ def load_weights(path: str | Path) -> SavedDetector:
         WeightsError: If it is missing, not one of ours, or does not fit its own configuration.
     """
     metadata, tensors = _read(Path(path))
+    if metadata.get("format") == TRUNK_FORMAT:
+        raise WeightsError(
+            f"weights {path} are a trunk without heads; start a training from them with model.init"
+        )
     if metadata.get("format") != FORMAT:
         raise WeightsError(
             f"weights {path}: expected metadata format {FORMAT}, found {metadata.get('format')};"

@@ -1,0 +1,71 @@
+"""``ssdlite info W``."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from vision.config import ModelConfig
+from vision.model import SSDLite, build_model
+from vision.model.weights import SavedDetector, SavedTrunk, load_any
+
+__all__ = ["run"]
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Say what a weights file holds."""
+    parser = argparse.ArgumentParser(
+        prog="ssdlite info", description="What a weights file holds, and where it comes from."
+    )
+    parser.add_argument("weights", type=Path, metavar="W")
+    options = parser.parse_args(argv)
+    saved = load_any(options.weights)
+    for key, value in _describe(saved).items():
+        print(f"{key:14} {value}")
+    return 0
+
+
+def _describe(saved: SavedDetector | SavedTrunk) -> dict[str, str]:
+    config = saved.config.model if isinstance(saved, SavedDetector) else saved.config
+    height, width = config.image_size
+    lines = {"network": f"{config.name}, width {config.width_mult}, preset {config.preset}"}
+    if isinstance(saved, SavedDetector):
+        parameters = sum(value.numel() for value in saved.model.parameters())
+        lines |= {
+            "classes": f"{len(saved.names)}: {', '.join(saved.names)}",
+            "image size": f"{height} x {width} (height x width)",
+            "parameters": f"{parameters:,}",
+            "MACs": f"{_macs(config, len(saved.names)) / 1e6:,.0f} million",
+            "priors": f"{len(saved.model.priors):,}, {_map_sizes(saved.model)}",
+        }
+    else:
+        count = sum(value.numel() for key, value in saved.tensors.items() if "running" not in key)
+        lines |= {"holds": "a trunk without heads, for model.init", "parameters": f"{count:,}"}
+    lines |= {
+        str(key): str(value)
+        for key, value in saved.training.items()
+        if key != "metrics" and value not in ("", None)
+    }
+    metrics = saved.training.get("metrics")
+    if metrics:
+        voc, coco = metrics["voc"]["mAP50"], metrics["coco"]["AP"]
+        lines["on val"] = f"voc.mAP50 {_number(voc)}, coco.AP {_number(coco)}"
+    return lines
+
+
+def _map_sizes(model: SSDLite) -> str:
+    return "maps of " + ", ".join(f"{height}x{width}" for height, width in model.map_sizes)
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def _macs(config: ModelConfig, num_classes: int) -> int:
+    """Multiplications of one forward pass; counted on shapes alone."""
+    network = build_model(config, num_classes).to("meta").eval()
+    with FlopCounterMode(display=False) as counter:
+        network(torch.empty(1, 3, *config.image_size, device="meta"))
+    return int(counter.get_total_flops()) // 2

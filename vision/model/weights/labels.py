@@ -1,0 +1,110 @@
+"""Class names: lists that other projects ship, and names that mean the same."""
+
+import re
+from pathlib import Path
+
+from vision.errors import WeightsError
+
+__all__ = ["COCO_NAMES", "VOC_NAMES", "canonical", "read_labels"]
+
+VOC_NAMES = (
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+"""PASCAL VOC's classes in the order of their names, as all its detectors number them."""
+
+_COCO = """
+person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire
+hydrant, stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear,
+zebra, giraffe, backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard, sports
+ball, kite, baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle, wine
+glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot
+dog, pizza, donut, cake, chair, couch, potted plant, bed, dining table, toilet, tv, laptop,
+mouse, remote, keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock,
+vase, scissors, teddy bear, hair drier, toothbrush
+"""
+_COCO_GAPS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
+COCO_NAMES: dict[int, str] = dict(
+    zip(
+        (number for number in range(1, 91) if number not in _COCO_GAPS),
+        (name.strip() for name in _COCO.replace("\n", " ").split(",")),
+        strict=True,
+    )
+)
+"""COCO's 80 classes by category id, which leave ten of 1 to 90 out."""
+
+_ALIASES = {
+    "airplane": "aeroplane",
+    "motorcycle": "motorbike",
+    "tv": "tvmonitor",
+    "couch": "sofa",
+    "potted plant": "pottedplant",
+    "dining table": "diningtable",
+}
+_ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
+_FIELD = re.compile(r"""(\w+)\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\d+))""")
+
+
+def canonical(name: str) -> str:
+    """One name for what VOC and COCO call differently."""
+    return _ALIASES.get(name, name)
+
+
+def read_labels(path: Path) -> dict[int, str]:
+    """Class names by their number from 1, from a label map (``.pbtxt``) or a list.
+
+    A list has a name a line, or all in one line with commas; a leading BACKGROUND is dropped. A
+    label map's display name goes before its name.
+
+    Raises:
+        WeightsError: If the file cannot be read, or names no class.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise WeightsError(f"labels {path} cannot be read: {error}") from error
+    names = _label_map(text, path) if path.suffix == ".pbtxt" else _label_list(text)
+    if not names:
+        raise WeightsError(f"labels {path} name no class")
+    return names
+
+
+def _label_list(text: str) -> dict[int, str]:
+    lines = text.splitlines()
+    if len(lines) == 1:
+        lines = lines[0].split(",")
+    names = [line.strip() for line in lines if line.strip()]
+    if names and names[0].casefold() in {"background", "__background__"}:
+        del names[0]
+    return dict(enumerate(names, 1))
+
+
+def _label_map(text: str, path: Path) -> dict[int, str]:
+    text = re.sub(r"(?m)^\s*#.*$", "", text)
+    names = {}
+    for item in _ITEM.findall(text):
+        fields = {key: a or b or number for key, a, b, number in _FIELD.findall(item)}
+        name = fields.get("display_name") or fields.get("name")
+        if not fields.get("id", "").isdigit() or not name:
+            raise WeightsError(f"label map {path}: an item has no id or no name: {item.split()}")
+        if int(fields["id"]) > 0:
+            names[int(fields["id"])] = name
+    return names

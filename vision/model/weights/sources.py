@@ -1,0 +1,90 @@
+"""``ssdlite convert``: which file of which project is read and mapped how."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vision.errors import WeightsError
+from vision.model.weights.convert import Source, convert_detector, convert_trunk
+from vision.model.weights.file import SavedDetector, SavedTrunk
+from vision.model.weights.lufficc import LUFFICC
+from vision.model.weights.mmdetection import MMDETECTION
+from vision.model.weights.qfgaohao import QFGAOHAO, QFGAOHAO_TRUNK
+from vision.model.weights.tensorflow import TENSORFLOW, read_tensorflow
+from vision.model.weights.torchvision import TORCHVISION, download
+
+__all__ = ["SOURCES", "convert"]
+
+SOURCES: dict[str, Source] = {
+    source.name: source for source in (TENSORFLOW, TORCHVISION, QFGAOHAO, MMDETECTION, LUFFICC)
+}
+"""By the name that ``ssdlite convert`` takes."""
+
+DOWNLOADS = frozenset({"IMAGENET1K_V1", "IMAGENET1K_V2"})
+WRAPPERS = ("state_dict", "model", "model_state_dict")
+NOT_WEIGHTS = ("num_batches_tracked",)
+CLASSIFIER = "classifier."
+
+
+def convert(source: str, file: str, labels: Path | None = None) -> SavedDetector | SavedTrunk:
+    """Read another project's weights.
+
+    Args:
+        source: One of `SOURCES`.
+        file: Its file; for ``torchvision`` also ``IMAGENET1K_V1`` or ``IMAGENET1K_V2``.
+        labels: File of the class names.
+
+    Raises:
+        WeightsError: If the file cannot be read, is another's, or does not fit.
+    """
+    path = Path(file)
+    if source == "tensorflow":
+        return convert_detector(TENSORFLOW, read_tensorflow(path), path, labels)
+    if source == "torchvision":
+        tensors = download(file) if file in DOWNLOADS else read_pickle(path)
+        return convert_trunk(TORCHVISION, without_classifier(tensors), path)
+    tensors = read_pickle(path)
+    if source == "qfgaohao" and not any(key.startswith("base_net.") for key in tensors):
+        plain = {key.removeprefix("features."): value for key, value in tensors.items()}
+        return convert_trunk(QFGAOHAO_TRUNK, without_classifier(plain), path)
+    return convert_detector(SOURCES[source], tensors, path, labels)
+
+
+def without_classifier(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """All but the classifier's last layer."""
+    return {key: value for key, value in tensors.items() if not key.startswith(CLASSIFIER)}
+
+
+def read_pickle(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file of `torch.save`, without running any code that it may hold.
+
+    Raises:
+        WeightsError: If it is missing, damaged, or would need code to be run.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path} does not exist")
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} cannot be read as weights alone: it is damaged, or holds objects that would"
+            " run code on loading; if you trust it, save its state dict by itself first:"
+            " torch.save(torch.load(FILE, weights_only=False)['state_dict'], OTHER)"
+        ) from error
+    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{path} is damaged or no file of torch.save: {reason}") from error
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise WeightsError(f"{path} holds {type(content).__name__}, expected a state dict")
+    return {
+        key.removeprefix("module."): value
+        for key, value in content.items()
+        if isinstance(value, Tensor) and not key.endswith(NOT_WEIGHTS)
+    }

@@ -1,0 +1,140 @@
+"""Starting a network from weights that were trained on other classes or by another project."""
+
+# A priors of a cell, C classes
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from vision.config import ModelConfig
+from vision.model.presets import PRESETS
+from vision.model.ssdlite import SSDLite
+from vision.model.weights.file import SavedDetector, load_any
+from vision.model.weights.labels import canonical
+from vision.model.weights.roles import layers
+from vision.model.weights.sources import convert
+
+__all__ = ["start_from"]
+
+IMAGENET = "imagenet"
+IMAGENET_WEIGHTS = "IMAGENET1K_V2"
+NOT_WEIGHTS = ("pixel_mean", "pixel_std", "num_batches_tracked")
+
+
+def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: str) -> list[str]:
+    """Fill a network from weights: the trunk, all tensors of equal shape, and classes by name.
+
+    The rows of the class heads are taken class by class, background included, where both sides
+    have as many priors a cell; VOC's and COCO's names for the same are the same. What finds no
+    counterpart keeps its fresh values.
+
+    Args:
+        model: The network; changed in place.
+        config: Its configuration.
+        names: Its class names.
+        init: A weights file, or ``imagenet`` for torchvision's trunk.
+
+    Returns:
+        Lines that say what was taken, matched and left out.
+
+    Raises:
+        WeightsError: If the weights cannot be read, or fetched.
+    """
+    saved = convert("torchvision", IMAGENET_WEIGHTS) if init == IMAGENET else load_any(Path(init))
+    if isinstance(saved, SavedDetector):
+        tensors, their_config = saved.model.state_dict(), saved.config.model
+        their_names = saved.names
+    else:
+        tensors, their_config, their_names = saved.tensors, saved.config, list[str]()
+    state = model.state_dict()
+    heads = {
+        f"{layer.conv}.{part}"
+        for layer in layers(model)
+        if layer.role.part == "class_head" and layer.role.step == "predict"
+        for part in ("weight", "bias")
+    }
+    weights = [key for key in state if not key.endswith(NOT_WEIGHTS)]
+    taken = {
+        key
+        for key in weights
+        if key not in heads and key in tensors and tensors[key].shape == state[key].shape
+    }
+    state |= {key: tensors[key] for key in taken}
+    matched = _match_classes(state, tensors, heads, names, their_names)
+    model.load_state_dict(state)
+    fresh = [key for key in weights if key not in taken and key not in heads]
+    unused = [key for key in tensors if key not in taken | heads and not key.endswith(NOT_WEIGHTS)]
+    return [
+        (
+            f"start from {init}: {len(taken)} of {len(weights) - len(heads)} tensors outside the"
+            f" class heads taken; fresh: {_listed(fresh)}; left out: {_listed(unused)}"
+        ),
+        *_describe_classes(matched, names, their_names),
+        *_differences(config, their_config),
+    ]
+
+
+def _match_classes(
+    state: dict[str, Tensor],
+    tensors: Mapping[str, Tensor],
+    heads: set[str],
+    names: Sequence[str],
+    their_names: Sequence[str],
+) -> list[str]:
+    """Fill the rows of classes that both sides know; the names of those."""
+    rows = {canonical(name): row for row, name in enumerate(their_names)}
+    pairs = [
+        (row, rows[canonical(name)]) for row, name in enumerate(names) if canonical(name) in rows
+    ]
+    filled = False
+    for key in sorted(heads):
+        if not their_names or key not in tensors:
+            continue
+        ours = state[key].reshape(-1, len(names) + 1, *state[key].shape[1:]).clone()
+        theirs = tensors[key].reshape(-1, len(their_names) + 1, *tensors[key].shape[1:])
+        if len(ours) != len(theirs) or ours.shape[2:] != theirs.shape[2:]:
+            continue
+        filled = True
+        for to, source in [*pairs, (len(names), len(their_names))]:
+            ours[:, to] = theirs[:, source]
+        state[key] = ours.flatten(0, 1)
+    return [names[row] for row, _ in pairs] if filled else []
+
+
+def _describe_classes(
+    matched: Sequence[str], names: Sequence[str], their_names: Sequence[str]
+) -> list[str]:
+    if not their_names:
+        return ["classes: the weights have none, so all class heads are fresh"]
+    fresh = [name for name in names if name not in matched]
+    return [
+        (
+            f"classes matched by name: {', '.join(matched) or 'none'}; fresh:"
+            f" {', '.join(fresh) or 'none'}"
+        )
+    ]
+
+
+def _differences(ours: ModelConfig, theirs: ModelConfig) -> list[str]:
+    """What the weights were trained with and the network does otherwise."""
+    first, second = PRESETS[ours.preset], PRESETS[theirs.preset]
+    differing = [
+        name
+        for name in ("padding", "norm_eps", "pixel_mean", "pixel_std", "tap", "scores")
+        if getattr(first, name) != getattr(second, name)
+    ]
+    if not differing:
+        return []
+    return [
+        (
+            f"the weights were trained with another {', '.join(differing)}; model.preset="
+            f"{theirs.preset} keeps them"
+        )
+    ]
+
+
+def _listed(keys: Sequence[str]) -> str:
+    """A few words on many keys: the parts of the network that they belong to, with counts."""
+    parts = [key.split(".")[0] for key in keys]
+    return ", ".join(f"{parts.count(part)} of {part}" for part in sorted(set(parts))) or "none"

@@ -1,0 +1,58 @@
+"""Torchvision's MobileNetV2 classifier, and where its ImageNet weights come from."""
+
+from urllib.error import URLError
+
+from torch import Tensor
+from torch.hub import load_state_dict_from_url
+from torchvision.models import MobileNet_V2_Weights
+
+from vision.errors import WeightsError
+from vision.model.weights.convert import Source
+from vision.model.weights.roles import Role
+
+__all__ = ["TORCHVISION", "download"]
+
+EXPANDED = {"expand": "0.0", "depthwise": "1.0", "project": "2"}
+FIRST_BLOCK = {"depthwise": "0.0", "project": "1"}
+
+
+def _conv(role: Role) -> str:
+    if role.part == "stem":
+        return "features.0.0"
+    if role.part == "last":
+        return "features.18.0"
+    step = (FIRST_BLOCK if role.index == 1 else EXPANDED)[role.step]
+    return f"features.{role.index}.conv.{step}"
+
+
+def _norm(role: Role) -> str:
+    stem, _, number = _conv(role).rpartition(".")
+    return f"{stem}.{int(number) + 1}"
+
+
+TORCHVISION = Source(
+    name="torchvision",
+    preset="torchvision",
+    image_size=(320, 320),
+    conv=_conv,
+    norm=_norm,
+    trunk_only=True,
+    licence="BSD-3-Clause (torchvision); trained on ImageNet, whose images have terms of their own",
+)
+
+
+def download(name: str) -> dict[str, Tensor]:
+    """Torchvision's ``IMAGENET1K_V1`` or ``IMAGENET1K_V2``, from its cache or the net.
+
+    Raises:
+        WeightsError: If there is no network and no cached file.
+    """
+    url = MobileNet_V2_Weights[name].url
+    try:
+        weights: dict[str, Tensor] = load_state_dict_from_url(url, progress=False, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        raise WeightsError(
+            f"{url} cannot be fetched ({error}); fetch it on another machine, then: ssdlite convert"
+            " torchvision FILE --out W.safetensors, and model.init=W.safetensors"
+        ) from error
+    return weights
