@@ -75,7 +75,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
             " run code on loading; if you trust it, save its state dict by itself first:"
             " torch.save(torch.load(FILE, weights_only=False)['state_dict'], OTHER)"
         ) from error
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path} is damaged or no file of torch.save: {reason}") from error
     for wrapper in WRAPPERS:

@@ -1,0 +1,194 @@
+"""Other projects' weights: the converted network answers as theirs does."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from tests.model import original_layouts as original
+from tests.reference_model import randomise
+from vision.config import ModelConfig
+from vision.errors import WeightsError
+from vision.model import MobileNetV2, build_model
+from vision.model.presets import PRESETS
+from vision.model.weights import SavedDetector, SavedTrunk, convert, save_weights, start_from
+
+SIDES = {"qfgaohao": 300, "lufficc": 320, "mmdetection": 320}
+
+
+def pictures(side: int) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (1, 3, side, side), generator=generator, dtype=torch.uint8)
+
+
+def labels(folder: Path, *names: str) -> Path:
+    path = folder / "labels.txt"
+    path.write_text("\n".join(("BACKGROUND", *names)), encoding="utf-8")
+    return path
+
+
+def converted(source: str, path: Path, names: Path | None = None) -> SavedDetector:
+    saved = convert(source, str(path), names)
+    assert isinstance(saved, SavedDetector)
+    return saved
+
+
+@pytest.mark.parametrize(
+    ("source", "layout", "prefixes"),
+    [
+        ("qfgaohao", original.Qfgaohao, ("classification_headers.", "regression_headers.")),
+        (
+            "lufficc",
+            original.Lufficc,
+            ("box_head.predictor.cls_headers.", "box_head.predictor.reg_headers."),
+        ),
+        ("mmdetection", original.Mmdetection, ("bbox_head.cls_convs.", "bbox_head.reg_convs.")),
+    ],
+)
+def test_equals_the_original_layout(
+    tmp_path: Path, source: str, layout: type[nn.Module], prefixes: tuple[str, str]
+) -> None:
+    theirs = layout(2).eval()
+    randomise(theirs)
+    torch.save({"state_dict": theirs.state_dict()}, tmp_path / "w.pth")
+    saved = converted(source, tmp_path / "w.pth", labels(tmp_path, "cat", "dog"))
+    assert saved.names == ["cat", "dog"]
+    images = pictures(SIDES[source])
+    with torch.no_grad():
+        maps = theirs(images)
+        found = saved.model(images)
+        expected = []
+        for prefix, values in zip(prefixes, (3, 4), strict=True):
+            heads = theirs.get_submodule(prefix[:-1])
+            assert isinstance(heads, nn.ModuleList)
+            parts = []
+            for head, level in zip(heads, maps, strict=True):
+                parts.append(
+                    original.rows(
+                        getattr(head, "conv", head)(level)
+                        if not isinstance(head, nn.Conv2d)
+                        else head(level),
+                        values,
+                    )
+                )
+            expected.append(torch.cat(parts, dim=1))
+    logits = expected[0] if source == "mmdetection" else expected[0].roll(-1, dims=2)
+    assert logits.std() > 0.01
+    assert_close(found.logits, logits, rtol=1e-4, atol=1e-4)
+    assert_close(found.offsets, expected[1], rtol=1e-4, atol=1e-4)
+
+
+def frozen_graph(path: Path, num_slots: int, multiplier: float) -> dict[str, object]:
+    variables = original.tensorflow_variables(num_slots, multiplier, seed=0)
+    graph = GraphDef()
+    for name, value in variables.items():
+        node = graph.node.add(name=name, op="Const")
+        dims = [TensorShapeProto.Dim(size=side) for side in value.shape]
+        node.attr["value"].tensor.CopyFrom(
+            TensorProto(
+                dtype=1, tensor_shape=TensorShapeProto(dim=dims), tensor_content=value.tobytes()
+            )
+        )
+    path.write_bytes(graph.SerializeToString())
+    return dict(variables)
+
+
+@pytest.mark.parametrize("multiplier", [0.35, 1.0])
+def test_equals_the_tensorflow_graph(tmp_path: Path, multiplier: float) -> None:
+    frozen_graph(tmp_path / "g.pb", 2, multiplier)
+    variables = original.tensorflow_variables(2, multiplier, seed=0)
+    saved = converted("tensorflow", tmp_path / "g.pb", labels(tmp_path, "cat", "dog"))
+    assert saved.config.model.width_mult == multiplier
+    with torch.no_grad():
+        codes, logits = original.tensorflow_forward(variables, pictures(300))
+        found = saved.model(pictures(300))
+    first = 19 * 19 * 3
+
+    def ours(values: Tensor) -> Tensor:
+        rest = values[:, first:].reshape(1, -1, 6, values.shape[2])[:, :, [0, 5, 1, 2, 3, 4]]
+        return torch.cat([values[:, :first], rest.reshape(1, -1, values.shape[2])], dim=1)
+
+    assert_close(found.offsets, ours(codes)[..., [1, 0, 3, 2]], rtol=1e-4, atol=1e-4)
+    assert_close(found.logits, ours(logits).roll(-1, dims=2), rtol=1e-4, atol=1e-4)
+
+
+def test_torchvisions_trunk_gives_the_same_features(tmp_path: Path) -> None:
+    theirs = torchvision.models.mobilenet_v2()
+    randomise(theirs)
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    saved = convert("torchvision", str(tmp_path / "w.pth"))
+    assert isinstance(saved, SavedTrunk)
+    ours = MobileNetV2(0, preset=PRESETS["torchvision"]).eval()
+    ours.load_state_dict({k.removeprefix("trunk."): v for k, v in saved.tensors.items()})
+    images = torch.randn(1, 3, 96, 96)
+    assert_close(ours.features(images), theirs.eval().features(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("preset", "side", "num_classes", "count", "num_priors"),
+    [
+        ("tensorflow", 300, 80, 4_337_013, 1917),
+        ("qfgaohao", 300, 20, 3_388_228, 3000),
+        ("mmdetection", 320, 80, 4_228_788, 3234),
+    ],
+)
+def test_parameters_and_priors_are_as_many_as_theirs(
+    preset: str, side: int, num_classes: int, count: int, num_priors: int
+) -> None:
+    config = ModelConfig.model_validate({"preset": preset, "image_size": side})
+    model = build_model(config, num_classes)
+    assert sum(value.numel() for value in model.parameters()) == count
+    assert len(model.priors) == num_priors
+
+
+@pytest.mark.parametrize("source", ["qfgaohao", "lufficc", "mmdetection", "torchvision"])
+def test_what_is_no_weights_file_is_one_line(tmp_path: Path, source: str) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({"features.0.0.weight": torch.zeros(3)}, path)
+    whole = path.read_bytes()
+    for content in (b"", b"text", whole[: len(whole) // 2], whole):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"w\.pth") as caught:
+            convert(source, str(path))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": nn.Linear(1, 1)}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="would run code"):
+        convert("qfgaohao", str(tmp_path / "w.pth"))
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x0a\xff\xff"])
+def test_what_is_no_graph_is_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "g.pb").write_bytes(content)
+    with pytest.raises(WeightsError, match=r"g\.pb") as caught:
+        convert("tensorflow", str(tmp_path / "g.pb"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> None:
+    config = ModelConfig(image_size=(128, 128), width_mult=0.25)
+    theirs = build_model(config, 3)
+    randomise(theirs)
+    from vision.config import Config  # noqa: PLC0415
+
+    path = tmp_path / "w.safetensors"
+    save_weights(path, theirs, Config(model=config), ["dog", "airplane", "kite"], {})
+    ours = build_model(config, 2)
+    fresh = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1).clone()
+    lines = start_from(ours, config, ["aeroplane", "zebra"], str(path))
+    assert any("matched by name: aeroplane; fresh: zebra" in line for line in lines)
+    mine = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1)
+    source = theirs.state_dict()["class_heads.0.1.weight"].reshape(6, 4, -1)
+    assert torch.equal(mine[:, 0], source[:, 1])
+    assert torch.equal(mine[:, 1], fresh[:, 1])
+    assert torch.equal(mine[:, 2], source[:, 3])
+    trunk = "trunk.features.0.0.weight"
+    assert torch.equal(ours.state_dict()[trunk], theirs.state_dict()[trunk])
