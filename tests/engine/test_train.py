@@ -136,3 +136,18 @@ def test_refuses_to_validate_on_classes_that_it_does_not_learn(tmp_path: Path) -
     with pytest.raises(DataError, match=r"data\.val has classes .* not know: walrus;"):
         train(config, tmp_path / "run")
     assert not contents(tmp_path / "run")
+
+
+def test_a_start_from_weights_says_what_it_took_and_is_not_needed_to_resume(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(run_config("data.val=null", "train.epochs=1"), tmp_path / "first")
+    weights = tmp_path / "w.safetensors"
+    (tmp_path / "first" / "best.safetensors").rename(weights)
+    overrides = ("data.val=null", f"model.init={weights}")
+    with caplog.at_level("INFO"):
+        train(run_config(*overrides, "train.epochs=1"), tmp_path / "second")
+    assert "classes matched by name: circle, square, star, triangle; fresh: none" in caplog.text
+    weights.unlink()
+    train(run_config(*overrides, "train.epochs=2"), tmp_path / "second", resume=True)
+    assert [row["epoch"] for row in read_log(tmp_path / "second")] == ["1", "2"]

@@ -12,7 +12,9 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
 from vision import boxes as box_ops
+from vision.config import ModelConfig
 from vision.model import prior_boxes
+from vision.model.presets import PRESETS
 from vision.model.priors import priors_per_cell
 
 MapSizes = Sequence[tuple[int, int]]
@@ -99,3 +101,29 @@ def test_rows_run_by_level_row_column_prior() -> None:
     centres = prior_boxes([(2, 3), (1, 1)])[::6, :2].tolist()
     expected = [(x / 6, y / 4) for y in (1, 3) for x in (1, 3, 5)] + [(0.5, 0.5)]
     assert [pytest.approx(pair) for pair in expected] == centres
+
+
+def test_priors_of_other_projects_by_hand() -> None:
+    first = 19 * 19
+    tensorflow = prior_boxes(AT_300, style=PRESETS["tensorflow"].priors)
+    assert len(tensorflow) == 3 * first + 6 * (100 + 25 + 9 + 4 + 1)
+    shapes = [(0.1, 0.1), (0.2 * 2**0.5, 0.2 / 2**0.5), (0.2 / 2**0.5, 0.2 * 2**0.5)]
+    assert_close(tensorflow[:3, 2:], torch.tensor(shapes))
+    assert tensorflow[-1, 2:].tolist() == pytest.approx([0.95 / 3**0.5, 0.95 * 3**0.5])
+    # Strides of 16 and 32 pixels do not tile 300: centres drift, and are cut at the border.
+    qfgaohao = prior_boxes(AT_300, style=PRESETS["qfgaohao"].priors)
+    assert qfgaohao[6 * first - 1, :2].tolist() == pytest.approx([18.5 * 16 / 300] * 2)
+    assert qfgaohao[6 * (first + 100) - 1, :2].tolist() == [1.0, 1.0]
+    assert qfgaohao[-5, 2:].tolist() == [1.0, 1.0]
+    third = 6 * (400 + 100 + 25)
+    for name, side, following in (("lufficc", 195, 240), ("mmdetection", 202, 253)):
+        priors = prior_boxes(AT_320, style=PRESETS[name].priors)
+        assert priors[third].tolist() == pytest.approx([53.5 / 320] * 2 + [side / 320] * 2)
+        mean = (side * following) ** 0.5 / 320
+        assert priors[third + 1, 2:].tolist() == pytest.approx([mean, mean])
+    assert priors.max() > 1  # mmdetection leaves them whole
+
+
+def test_every_preset_can_be_configured() -> None:
+    for name in PRESETS:
+        assert ModelConfig.model_validate({"preset": name}).preset == name

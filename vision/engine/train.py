@@ -111,7 +111,7 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
         check_known(names, config.data, val, "data.val")
     _report(annotations, val, names)
     run = build_run(config, names, annotations, val, folder, device)
-    progress = _resume(run) if resume else Progress(0, -math.inf, [])
+    progress = _resume(run) if resume else _start(run)
     folder.write_config(config)
     logger.info("run folder: %s", out)
     while progress.epoch < config.train.epochs:
@@ -149,11 +149,7 @@ def build_run(
     loader = make_loader(
         dataset, batch_size, workers, sampler=sampler, pin_memory=device.type == "cuda"
     )
-    model = build_model(config.model, len(names))
-    if config.model.init is not None:
-        for line in start_from(model, config.model, names, config.model.init):
-            logger.info(line)
-    model = model.to(device).to(memory_format=torch.channels_last)
+    model = build_model(config.model, len(names)).to(device).to(memory_format=torch.channels_last)
     missed, total = unreached(dataset.targets, model.priors, names, config.loss.match_iou)
     logger.info(describe_coverage(missed, total, config.loss.match_iou))
     optimizer = build_optimizer(config.optim, model)
@@ -289,11 +285,20 @@ def _state(run: Run, progress: Progress) -> dict[str, Any]:
     }
 
 
+def _start(run: Run) -> Progress:
+    """Begin a run, from other weights if the configuration names some."""
+    settings = run.config.model
+    if settings.init is not None:
+        for line in start_from(run.model, settings, run.names, settings.init):
+            logger.info(line)
+    return Progress(0, -math.inf, [])
+
+
 def _resume(run: Run) -> Progress:
     """Go on from the run folder's state, or afresh if it has none."""
     if not run.folder.state.is_file():
         logger.info("no state in %s to resume from: starting afresh", run.folder.path)
-        return Progress(0, -math.inf, [])
+        return _start(run)
     state = load_state(run.folder.state)
     if state["names"] != run.names or state["model_config"] != run.config.model.model_dump(
         mode="json"
@@ -311,7 +316,7 @@ def _resume(run: Run) -> Progress:
 
 
 def _finish(run: Run) -> Metrics | None:
-    """Pictures by the best weights, and what those are worth."""
+    """Pictures by the best weights, and what those are worth, as they were written."""
     saved = load_weights(run.folder.best)
     logger.info("best after epoch %d: %s", saved.training["epoch"], run.folder.best)
     if run.val_loader is None:

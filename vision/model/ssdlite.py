@@ -27,8 +27,6 @@ __all__ = ["BACKBONES", "SSDLite", "fuse"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
-EXTRA_CHANNELS = (512, 256, 256, 128)
-
 
 def _mobilenet_v2(width_mult: float, style: BlockStyle) -> MobileNetV2:
     return MobileNetV2(
@@ -133,17 +131,15 @@ class SSDLite(nn.Module):
 
 def _extra_channels(preset: Preset, width_mult: float) -> list[tuple[int, int]]:
     """Hidden and final channels of the extra layers."""
-    channels = []
-    for outputs in (*EXTRA_CHANNELS[:-1], preset.last_extra):
-        hidden = max(outputs // 2, 64)
-        if preset.narrows_all:
-            least = preset.min_channels
-            channels.append(
-                (max(int(hidden * width_mult), least), max(int(outputs * width_mult), least))
-            )
-        else:
-            channels.append((hidden, outputs))
-    return channels
+    mult = width_mult if preset.narrows_all else 1.0
+    whole = [(256, 512), (128, 256), (128, 256), (64, preset.last_extra)]
+    return [
+        (
+            max(int(hidden * mult), preset.min_channels),
+            max(int(outputs * mult), preset.min_channels),
+        )
+        for hidden, outputs in whole
+    ]
 
 
 def _extra_layer(inputs: int, hidden: int, outputs: int, style: BlockStyle) -> nn.Sequential:

@@ -20,9 +20,9 @@ from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
 from vision.model.weights.file import SavedDetector, SavedTrunk
 from vision.model.weights.labels import COCO_NAMES, VOC_NAMES, read_labels
-from vision.model.weights.roles import Layer, Role, layers
+from vision.model.weights.roles import Layer, Role, class_keys, layers
 
-__all__ = ["Source", "convert_detector", "convert_trunk", "fill"]
+__all__ = ["Source", "convert_detector", "convert_trunk", "fill", "next_in_sequence"]
 
 MOST_LISTED = 8
 """Keys that an error names."""
@@ -65,6 +65,12 @@ class Source:
     trunk_only: bool = False
 
 
+def next_in_sequence(key: str) -> str:
+    """The key of the norm that follows a convolution in a numbered sequence."""
+    stem, _, number = key.rpartition(".")
+    return f"{stem}.{int(number) + 1}"
+
+
 TRUNK_PARTS = frozenset({"stem", "block", "last"})
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 
@@ -101,8 +107,7 @@ def convert_trunk(source: Source, tensors: Mapping[str, Tensor], path: Path) -> 
         WeightsError: As `convert_detector`.
     """
     model, config = _build(source, tensors, 1)
-    problems = fill(model, source, tensors)
-    _refuse(problems, source, path)
+    _refuse(fill(model, source, tensors), source, path)
     trunk = {key: value for key, value in model.state_dict().items() if key.startswith("trunk.")}
     training = {"source": source.name, "file": path.name, "licence": source.licence}
     return SavedTrunk(trunk, config, training)
@@ -254,10 +259,8 @@ def _keep_classes(model: SSDLite, config: ModelConfig, numbers: list[int]) -> SS
     kept = [number - 1 for number in numbers] + [model.num_classes]
     smaller = build_model(config, len(numbers))
     state = model.state_dict()
-    for layer in layers(model):
-        if layer.role.part == "class_head" and layer.role.step == "predict":
-            for key in (f"{layer.conv}.weight", f"{layer.conv}.bias"):
-                rows = state[key].reshape(-1, model.num_classes + 1, *state[key].shape[1:])
-                state[key] = rows[:, kept].flatten(0, 1)
+    for key in class_keys(model):
+        rows = state[key].reshape(-1, model.num_classes + 1, *state[key].shape[1:])
+        state[key] = rows[:, kept].flatten(0, 1)
     smaller.load_state_dict(state)
     return smaller

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from vision.model.weights.convert import Source
+from vision.model.weights.convert import Source, next_in_sequence
 from vision.model.weights.roles import Role
 
 __all__ = ["QFGAOHAO", "QFGAOHAO_TRUNK"]
@@ -29,17 +29,12 @@ def _conv(role: Role) -> str:
     return f"{headers}.{role.index}.{0 if role.step == 'depthwise' else 3}"
 
 
-def _norm(role: Role) -> str:
-    stem, _, number = _conv(role).rpartition(".")
-    return f"{stem}.{int(number) + 1}"
-
-
 QFGAOHAO = Source(
     name="qfgaohao",
     preset="qfgaohao",
     image_size=(300, 300),
     conv=_conv,
-    norm=_norm,
+    norm=lambda role: next_in_sequence(_conv(role)),
     postprocess={
         "score_threshold": 0.01,
         "nms_iou": 0.45,
@@ -53,6 +48,6 @@ QFGAOHAO_TRUNK = replace(
     QFGAOHAO,
     trunk_only=True,
     conv=lambda role: _conv(role).removeprefix("base_net."),
-    norm=lambda role: _norm(role).removeprefix("base_net."),
+    norm=lambda role: next_in_sequence(_conv(role)).removeprefix("base_net."),
 )
 """Of its ImageNet classifier, such as ``mb2-imagenet-71_8.pth``."""

@@ -1,13 +1,14 @@
 """What each layer of the network is for, whatever its name: the common ground of all key maps."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from torch import nn
 
 from vision.model.ssdlite import SSDLite
 
-__all__ = ["Layer", "Part", "Role", "layers"]
+__all__ = ["Layer", "Part", "Role", "class_keys", "layers"]
 
 Part: TypeAlias = Literal["stem", "block", "last", "extra", "class_head", "box_head"]
 
@@ -48,17 +49,22 @@ class Layer:
 
 def layers(model: SSDLite) -> list[Layer]:
     """All convolutions of a network with BatchNorm, in the order of its state dict."""
-    modules = dict(model.named_modules())
     found = []
-    names = list(modules)
-    for name, module in modules.items():
-        if not isinstance(module, nn.Conv2d):
-            continue
-        following = names[names.index(name) + 1 : names.index(name) + 2]
-        has_norm = bool(following) and isinstance(modules[following[0]], nn.BatchNorm2d)
-        norm = following[0] if has_norm else None
-        found.append(Layer(_role(name), name, norm, module.bias is not None))
+    for (name, module), (after, following) in pairwise([*model.named_modules(), ("", None)]):
+        if isinstance(module, nn.Conv2d):
+            norm = after if isinstance(following, nn.BatchNorm2d) else None
+            found.append(Layer(_role(name), name, norm, module.bias is not None))
     return found
+
+
+def class_keys(model: SSDLite) -> list[str]:
+    """State-dict keys of all that has a row for each prior of a cell and each class."""
+    return [
+        f"{layer.conv}.{part}"
+        for layer in layers(model)
+        if layer.role.part == "class_head" and layer.role.step == "predict"
+        for part in ("weight", "bias")
+    ]
 
 
 def _role(name: str) -> Role:

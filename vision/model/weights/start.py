@@ -12,7 +12,7 @@ from vision.model.presets import PRESETS
 from vision.model.ssdlite import SSDLite
 from vision.model.weights.file import SavedDetector, load_any
 from vision.model.weights.labels import canonical
-from vision.model.weights.roles import layers
+from vision.model.weights.roles import class_keys
 from vision.model.weights.sources import convert
 
 __all__ = ["start_from"]
@@ -48,12 +48,7 @@ def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: 
     else:
         tensors, their_config, their_names = saved.tensors, saved.config, list[str]()
     state = model.state_dict()
-    heads = {
-        f"{layer.conv}.{part}"
-        for layer in layers(model)
-        if layer.role.part == "class_head" and layer.role.step == "predict"
-        for part in ("weight", "bias")
-    }
+    heads = set(class_keys(model))
     weights = [key for key in state if not key.endswith(NOT_WEIGHTS)]
     taken = {
         key

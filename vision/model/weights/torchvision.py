@@ -7,16 +7,17 @@ from torch.hub import load_state_dict_from_url
 from torchvision.models import MobileNet_V2_Weights
 
 from vision.errors import WeightsError
-from vision.model.weights.convert import Source
+from vision.model.weights.convert import Source, next_in_sequence
 from vision.model.weights.roles import Role
 
-__all__ = ["TORCHVISION", "download"]
+__all__ = ["TORCHVISION", "download", "trunk_key"]
 
 EXPANDED = {"expand": "0.0", "depthwise": "1.0", "project": "2"}
 FIRST_BLOCK = {"depthwise": "0.0", "project": "1"}
 
 
-def _conv(role: Role) -> str:
+def trunk_key(role: Role) -> str:
+    """The key of a convolution of the trunk."""
     if role.part == "stem":
         return "features.0.0"
     if role.part == "last":
@@ -25,17 +26,12 @@ def _conv(role: Role) -> str:
     return f"features.{role.index}.conv.{step}"
 
 
-def _norm(role: Role) -> str:
-    stem, _, number = _conv(role).rpartition(".")
-    return f"{stem}.{int(number) + 1}"
-
-
 TORCHVISION = Source(
     name="torchvision",
     preset="torchvision",
     image_size=(320, 320),
-    conv=_conv,
-    norm=_norm,
+    conv=trunk_key,
+    norm=lambda role: next_in_sequence(trunk_key(role)),
     trunk_only=True,
     licence="BSD-3-Clause (torchvision); trained on ImageNet, whose images have terms of their own",
 )
