@@ -108,6 +108,7 @@ def loss(
     priors: Tensor,
     ratio: float = 3.0,
     floor: int = 3,
+    scores: str = "softmax",
 ) -> tuple[float, float]:
     """Classification and localisation loss of a batch."""
     classification = localisation = 0.0
@@ -121,6 +122,8 @@ def loss(
             values = logits[row, p].tolist()
             wanted = len(values) - 1 if k < 0 else int(target.labels[k])
             entropy = _log_sum_exp(values) - values[wanted]
+            if scores == "sigmoid":
+                entropy = sum(_log_sum_exp([0, v]) for v in values) - values[wanted]
             if k >= 0:
                 count += 1
                 classification += entropy
@@ -162,32 +165,40 @@ def post_process(
     nms_iou: float,
     max_candidates: int,
     max_detections: int,
+    max_per_class: int | None = None,
+    scores: str = "softmax",
+    cuts_first: bool = True,
 ) -> list[Found]:
     """One image's detections, best first."""
     height, width = size
     candidates = []
     for p, prior in enumerate(priors.tolist()):
         x0, y0, x1, y1 = decode(offsets[p].tolist(), prior)
-        box = [
-            min(max(x0 * width, 0), width),
-            min(max(y0 * height, 0), height),
-            min(max(x1 * width, 0), width),
-            min(max(y1 * height, 0), height),
-        ]
+        box = [x0 * width, y0 * height, x1 * width, y1 * height]
         values = logits[p].tolist()
         total = _log_sum_exp(values)
-        candidates += [
-            Found(math.exp(value - total), label, box) for label, value in enumerate(values[:-1])
-        ]
+        for label, value in enumerate(values[:-1]):
+            above = _log_sum_exp([0, value]) if scores == "sigmoid" else total
+            candidates.append(Found(math.exp(value - above), label, box))
     candidates.sort(key=lambda found: found.score, reverse=True)
+    if max_per_class is not None:
+        ranks = [sum(c.label == f.label for c in candidates[:i]) for i, f in enumerate(candidates)]
+        candidates = [f for f, r in zip(candidates, ranks, strict=True) if r < max_per_class]
     kept: list[Found] = []
     for found in candidates[:max_candidates]:
-        is_sound = found.score > threshold and area(found.box) > 0
+        cut = found._replace(box=_cut(found.box, size))
+        compared = cut if cuts_first else found
+        is_sound = found.score > threshold and area(cut.box) > 0
         if is_sound and not any(
-            found.label == better.label and iou(found.box, better.box) > nms_iou for better in kept
+            compared.label == better.label and iou(compared.box, better.box) > nms_iou
+            for better in kept
         ):
-            kept.append(found)
-    return kept[:max_detections]
+            kept.append(compared)
+    return [found._replace(box=_cut(found.box, size)) for found in kept[:max_detections]]
+
+
+def _cut(box: Box, size: tuple[int, int]) -> list[float]:
+    return [min(max(value, 0), size[1 - k % 2]) for k, value in enumerate(box)]
 
 
 def random_boxes(generator: torch.Generator, count: int, size: tuple[int, int]) -> Tensor:

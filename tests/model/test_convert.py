@@ -1,7 +1,11 @@
 """Other projects' weights: the converted network answers as theirs does."""
 
+import importlib.util
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -13,11 +17,12 @@ from torch.testing import assert_close
 
 from tests.model import original_layouts as original
 from tests.reference_model import randomise
-from vision.config import ModelConfig
+from vision.config import Config, ModelConfig
 from vision.errors import WeightsError
 from vision.model import MobileNetV2, build_model
 from vision.model.presets import PRESETS
 from vision.model.weights import SavedDetector, SavedTrunk, convert, save_weights, start_from
+from vision.model.weights.labels import COCO_NAMES
 
 SIDES = {"qfgaohao": 300, "lufficc": 320, "mmdetection": 320}
 
@@ -84,8 +89,7 @@ def test_equals_the_original_layout(
     assert_close(found.offsets, expected[1], rtol=1e-4, atol=1e-4)
 
 
-def frozen_graph(path: Path, num_slots: int, multiplier: float) -> dict[str, object]:
-    variables = original.tensorflow_variables(num_slots, multiplier, seed=0)
+def frozen_graph(path: Path, variables: Mapping[str, np.ndarray]) -> Path:
     graph = GraphDef()
     for name, value in variables.items():
         node = graph.node.add(name=name, op="Const")
@@ -96,14 +100,14 @@ def frozen_graph(path: Path, num_slots: int, multiplier: float) -> dict[str, obj
             )
         )
     path.write_bytes(graph.SerializeToString())
-    return dict(variables)
+    return path
 
 
 @pytest.mark.parametrize("multiplier", [0.35, 1.0])
 def test_equals_the_tensorflow_graph(tmp_path: Path, multiplier: float) -> None:
-    frozen_graph(tmp_path / "g.pb", 2, multiplier)
     variables = original.tensorflow_variables(2, multiplier, seed=0)
-    saved = converted("tensorflow", tmp_path / "g.pb", labels(tmp_path, "cat", "dog"))
+    graph = frozen_graph(tmp_path / "g.pb", variables)
+    saved = converted("tensorflow", graph, labels(tmp_path, "cat", "dog"))
     assert saved.config.model.width_mult == multiplier
     with torch.no_grad():
         codes, logits = original.tensorflow_forward(variables, pictures(300))
@@ -116,6 +120,93 @@ def test_equals_the_tensorflow_graph(tmp_path: Path, multiplier: float) -> None:
 
     assert_close(found.offsets, ours(codes)[..., [1, 0, 3, 2]], rtol=1e-4, atol=1e-4)
     assert_close(found.logits, ours(logits).roll(-1, dims=2), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
+)
+@pytest.mark.filterwarnings("default")
+def test_a_tf1_checkpoint_is_read_with_its_averages(tmp_path: Path) -> None:
+    import tensorflow.compat.v1 as tf  # noqa: PLC0415
+
+    variables = original.tensorflow_variables(2, 0.35, seed=0)
+    averaged = [name for name in variables if name.endswith(("weights", "biases"))]
+    assert len(averaged) > 50
+    stored = {name: value + (name in averaged) for name, value in variables.items()}
+    stored |= {f"{name}/ExponentialMovingAverage": variables[name] for name in averaged}
+    stored |= {f"{name}/RMSProp": value for name, value in variables.items()}
+    stored["global_step"] = np.array(7, np.int64)
+    with tf.Graph().as_default(), tf.Session() as session:
+        kept = {name: tf.Variable(value) for name, value in stored.items()}
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver(kept).save(session, str(tmp_path / "model.ckpt"), global_step=7)
+    names = labels(tmp_path, "cat", "dog")
+    found = converted("tensorflow", tmp_path / "model.ckpt-7", names).model.state_dict()
+    graph = converted("tensorflow", frozen_graph(tmp_path / "g.pb", variables), names)
+    for key, value in graph.model.state_dict().items():
+        assert torch.equal(found[key], value), key
+    data = tmp_path / "model.ckpt-7.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match=r"model\.ckpt-7 cannot be read") as caught:
+        convert("tensorflow", str(tmp_path / "model.ckpt-7"), names)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_without_tensorflow_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.ckpt.index").touch()
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(WeightsError, match=r"pip install 'ssdlite\[tensorflow\]'"):
+        convert("tensorflow", str(tmp_path / "model.ckpt"))
+
+
+def test_slots_of_coco_that_have_no_class_are_left_out(tmp_path: Path) -> None:
+    variables = original.tensorflow_variables(90, 0.35, seed=0)
+    saved = converted("tensorflow", frozen_graph(tmp_path / "g.pb", variables))
+    assert saved.names == [name for _, name in sorted(COCO_NAMES.items())]
+    with torch.no_grad():
+        found = saved.model(pictures(300)).logits
+        _, logits = original.tensorflow_forward(variables, pictures(300))
+    slots = [*sorted(COCO_NAMES), 0]
+    first = slice(0, 19 * 19 * 3)
+    assert_close(found[:, first], logits[:, first][..., slots], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("source", "layout", "count", "first", "last"),
+    [
+        ("qfgaohao", original.Qfgaohao, 20, "aeroplane", "tvmonitor"),
+        ("mmdetection", original.Mmdetection, 80, "person", "toothbrush"),
+    ],
+)
+def test_well_known_numbers_of_classes_need_no_labels(
+    tmp_path: Path, source: str, layout: type[nn.Module], count: int, first: str, last: str
+) -> None:
+    torch.save(layout(count).state_dict(), tmp_path / "w.pth")
+    names = converted(source, tmp_path / "w.pth").names
+    assert (len(names), names[0], names[-1]) == (count, first, last)
+
+
+def test_other_numbers_need_labels_that_fit(tmp_path: Path) -> None:
+    torch.save(original.Qfgaohao(3).state_dict(), tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="--labels"):
+        converted("qfgaohao", tmp_path / "w.pth")
+    for wrong, message in ((("a", "b"), "name 2 classes"), (("a", "b", "a"), "twice")):
+        with pytest.raises(WeightsError, match=message):
+            converted("qfgaohao", tmp_path / "w.pth", labels(tmp_path, *wrong))
+
+
+def test_missing_unknown_and_misshaped_keys_are_listed(tmp_path: Path) -> None:
+    state = original.Qfgaohao(2).state_dict()
+    state["surplus.weight"] = torch.zeros(1)
+    del state["base_net.0.0.weight"]
+    state["extras.0.conv.0.weight"] = torch.zeros(256, 1280, 3, 3)
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(WeightsError) as caught:
+        converted("qfgaohao", tmp_path / "w.pth", labels(tmp_path, "cat", "dog"))
+    for part in ("missing base_net.0.0.weight", "unknown surplus.weight", "(256, 1280, 3, 3)"):
+        assert part in str(caught.value)
 
 
 def test_torchvisions_trunk_gives_the_same_features(tmp_path: Path) -> None:
@@ -177,8 +268,6 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     config = ModelConfig(image_size=(128, 128), width_mult=0.25)
     theirs = build_model(config, 3)
     randomise(theirs)
-    from vision.config import Config  # noqa: PLC0415
-
     path = tmp_path / "w.safetensors"
     save_weights(path, theirs, Config(model=config), ["dog", "airplane", "kite"], {})
     ours = build_model(config, 2)

@@ -16,6 +16,7 @@ from torchvision.ops import box_iou
 from tests import reference_model as reference
 from vision import boxes as box_ops
 from vision.model import Losses, MultiBoxLoss, match, pad_targets, prior_boxes
+from vision.model.presets import Scores
 from vision.structures import Predictions, Target
 
 SEEDS = st.integers(0, 10_000)
@@ -119,16 +120,17 @@ def test_equals_torchvision_without_the_floor_of_negatives(seed: int, counts: li
     st.lists(st.integers(0, 6), min_size=1, max_size=3),
     st.integers(0, 6),
     st.sampled_from([1.0, 2.5, 3.0]),
+    st.sampled_from(["softmax", "sigmoid"]),
 )
 def test_equals_plain_arithmetic_with_objects_to_ignore(
-    seed: int, counts: list[int], floor: int, ratio: float
+    seed: int, counts: list[int], floor: int, ratio: float, scores: Scores
 ) -> None:
     generator = seeded(seed)
     targets = [reference.random_target(generator, count, SIZE, flags=True) for count in counts]
     priors = reference.random_priors(generator, 40)
     predictions = random_predictions(len(targets), 40, seed)
-    loss = MultiBoxLoss(priors, negative_ratio=ratio, min_negatives=floor)
-    expected = reference.loss(*predictions, targets, priors, ratio, floor)
+    loss = MultiBoxLoss(priors, negative_ratio=ratio, min_negatives=floor, scores=scores)
+    expected = reference.loss(*predictions, targets, priors, ratio, floor, scores)
     losses = loss(predictions, targets)
     assert losses.classification.item() == pytest.approx(expected[0], rel=1e-4, abs=1e-5)
     assert losses.localisation.item() == pytest.approx(expected[1], rel=1e-4, abs=1e-5)

@@ -122,15 +122,22 @@ def test_equals_torchvision_where_no_limit_bites(seed: int) -> None:
     st.sampled_from([0.0, 0.2, 0.9]),
     st.sampled_from([0.3, 0.6]),
     st.sampled_from([1, 20, 10_000]),
-    st.sampled_from([1, 10, 10_000]),
+    st.fixed_dictionaries(
+        {
+            "max_detections": st.sampled_from([1, 10, 10_000]),
+            "max_per_class": st.sampled_from([None, 3, 10_000]),
+            "scores": st.sampled_from(["softmax", "sigmoid"]),
+            "cuts_first": st.booleans(),
+        }
+    ),
 )
 def test_equals_plain_arithmetic_where_limits_bite(
-    seed: int, threshold: float, nms_iou: float, max_candidates: int, max_detections: int
+    seed: int, threshold: float, nms_iou: float, max_candidates: int, others: dict[str, Any]
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     priors = reference.random_priors(generator, 40)
     predictions = random_predictions(1, priors, seed)
-    limits: dict[str, Any] = {"max_candidates": max_candidates, "max_detections": max_detections}
+    limits: dict[str, Any] = {"max_candidates": max_candidates} | others
     expected = reference.post_process(
         predictions.logits[0],
         predictions.offsets[0],
@@ -245,3 +252,16 @@ def test_priors_move_with_the_module_and_are_not_saved() -> None:
     post_process = PostProcess(PRIORS)
     assert post_process.state_dict() == {}
     assert post_process.to("meta").priors.device.type == "meta"
+
+
+def test_boxes_that_are_alike_only_inside_the_image_are_both_kept_where_cutting_comes_last() -> (
+    None
+):
+    # Two boxes that reach far out, one to the left and one to the right, and cover all inside.
+    priors = torch.tensor([[0.0, 0.5, 2.0, 1.0], [1.0, 0.5, 2.0, 1.0]])
+    predictions = Predictions(torch.tensor([[[9.0, 0.0], [8.0, 0.0]]]), torch.zeros(1, 2, 4))
+    counts = [
+        len(PostProcess(priors, cuts_first=cuts_first)(predictions, [SIZE])[0])
+        for cuts_first in (True, False)
+    ]
+    assert counts == [1, 2]

@@ -81,6 +81,8 @@ class PostProcessConfig(Section):
     """A box goes when it overlaps a better one of its class by more than this IoU."""
     max_candidates: int = Field(1000, ge=1)
     """Best (prior, class) pairs of an image that suppression looks at."""
+    max_per_class: int | None = Field(None, ge=1)
+    """Of those pairs, how many of a class; null for any number."""
     max_detections: int = Field(100, ge=1)
     """Best detections of an image that are kept."""
 

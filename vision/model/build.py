@@ -32,5 +32,10 @@ def build_loss(config: LossConfig, model: SSDLite) -> MultiBoxLoss:
 
 def build_post_process(config: ModelConfig, model: SSDLite) -> PostProcess:
     """The post-processing for a network's priors."""
-    settings = config.postprocess.model_dump()
-    return PostProcess(model.priors, scores=model.preset.scores, **settings)
+    preset = model.preset
+    return PostProcess(
+        model.priors,
+        scores=preset.scores,
+        cuts_first=preset.cuts_first,
+        **config.postprocess.model_dump(),
+    )

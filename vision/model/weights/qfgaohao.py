@@ -38,8 +38,9 @@ QFGAOHAO = Source(
     postprocess={
         "score_threshold": 0.01,
         "nms_iou": 0.45,
-        "max_candidates": 4000,
-        "max_detections": 4000,
+        "max_per_class": 200,
+        "max_candidates": 20_000,
+        "max_detections": 20_000,
     },
     licence="MIT (qfgaohao/pytorch-ssd)",
 )

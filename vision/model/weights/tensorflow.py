@@ -57,7 +57,13 @@ TENSORFLOW = Source(
     # Its six are 1, 2, 1/2, 3, 1/3 and the larger square, where ours has that second.
     prior_order={6: (0, 5, 1, 2, 3, 4)},
     box_order=(1, 0, 3, 2),  # from y, x, height, width
-    postprocess={"score_threshold": 1e-8, "nms_iou": 0.6, "max_detections": 100},
+    # It looks at every candidate; 2000 differ at most in the last of a hundred detections.
+    postprocess={
+        "score_threshold": 1e-8,
+        "nms_iou": 0.6,
+        "max_candidates": 2000,
+        "max_detections": 100,
+    },
     licence="Apache-2.0 (TensorFlow Object Detection API), as far as its authors trained it",
 )
 
@@ -142,6 +148,6 @@ def _checkpoint(path: Path) -> dict[str, np.ndarray]:
         plain = {name for name in names if VARIABLES.fullmatch(name)}
         averaged = {n: n + AVERAGE if n + AVERAGE in names else n for n in plain}
         return {name: reader.get_tensor(key) for name, key in averaged.items()}
-    except tensorflow.errors.OpError as error:
+    except (tensorflow.errors.OpError, LookupError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(f"checkpoint {path} cannot be read: {reason}") from error

@@ -1,0 +1,117 @@
+"""``ssdlite convert`` and ``ssdlite info``: a round trip, and errors of one line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from tests.model import original_layouts as original
+from tests.reference_model import randomise
+from vision.cli.main import main
+from vision.media import write_image
+
+
+@pytest.fixture
+def mmdetection(tmp_path: Path) -> Path:
+    theirs = original.Mmdetection(2)
+    randomise(theirs)
+    torch.save({"meta": {}, "state_dict": theirs.state_dict()}, tmp_path / "epoch_120.pth")
+    (tmp_path / "labels.txt").write_text("BACKGROUND\ncat\ndog\n", encoding="utf-8")
+    return tmp_path / "epoch_120.pth"
+
+
+def run_convert(source: str, file: Path | str, out: Path, *more: str) -> int:
+    return main(["convert", source, str(file), "--out", str(out), *more])
+
+
+def error_line(captured: pytest.CaptureFixture[str]) -> str:
+    error = captured.readouterr().err.strip()
+    assert error.startswith("ssdlite convert: error:")
+    assert "\n" not in error
+    return error
+
+
+def test_convert_then_info_then_detect(
+    mmdetection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "w.safetensors"
+    labels = str(mmdetection.with_name("labels.txt"))
+    assert run_convert("mmdetection", mmdetection, out, "--labels", labels) == 0
+    assert "a detector of 2 classes" in capsys.readouterr().out
+    assert main(["info", str(out)]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["network"].endswith("preset mmdetection")
+    assert lines["classes"] == "2: cat, dog"
+    assert lines["priors"].startswith("3,234,")
+    assert lines["source"] == "mmdetection"
+    assert lines["file"] == "epoch_120.pth"
+    assert "Apache-2.0" in lines["licence"]
+    write_image(tmp_path / "photo.png", np.full((120, 160, 3), 90, np.uint8))
+    found = tmp_path / "found"
+    photo = str(tmp_path / "photo.png")
+    assert main(["detect", photo, "--weights", str(out), "--out", str(found)]) == 0
+    assert len(json.loads((found / "detections.json").read_text(encoding="utf-8"))) == 1
+
+
+def test_info_counts_parameters_and_macs_of_the_known_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(original.Qfgaohao(20).state_dict(), tmp_path / "w.pth")
+    assert run_convert("qfgaohao", tmp_path / "w.pth", tmp_path / "w.safetensors") == 0
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "w.safetensors")]) == 0
+    text = capsys.readouterr().out
+    assert "3,388,228" in text
+    assert "20: aeroplane, bicycle" in text
+    assert "3,000, maps of 19x19, 10x10, 5x5, 3x3, 2x2, 1x1" in text
+
+
+def test_a_trunk_is_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save(torchvision.models.mobilenet_v2().state_dict(), tmp_path / "w.pth")
+    out = tmp_path / "trunk.safetensors"
+    assert run_convert("torchvision", tmp_path / "w.pth", out) == 0
+    assert "model.init=" in capsys.readouterr().out
+    assert main(["info", str(out)]) == 0
+    assert "a trunk without heads" in capsys.readouterr().out
+    write_image(tmp_path / "photo.png", np.full((120, 160, 3), 90, np.uint8))
+    assert main(["detect", str(tmp_path / "photo.png"), "--weights", str(out)]) == 2
+    assert "model.init" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["tensorflow", "torchvision", "qfgaohao", "lufficc"])
+def test_another_source_is_one_line(
+    source: str, mmdetection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_convert(source, mmdetection, tmp_path / "w.safetensors") == 2
+    assert "epoch_120.pth" in error_line(capsys)
+    assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_truncated_missing_and_unsafe_files_are_one_line(
+    mmdetection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "w.safetensors"
+    mmdetection.write_bytes(mmdetection.read_bytes()[:-1000])
+    torch.save({"state_dict": nn.Linear(1, 1)}, tmp_path / "code.pth")
+    for file, message in (
+        (mmdetection, "damaged"),
+        (tmp_path / "none.pth", "does not exist"),
+        (tmp_path / "code.pth", "run code"),
+    ):
+        assert run_convert("mmdetection", file, out) == 2
+        assert message in error_line(capsys)
+    assert not out.exists()
+
+
+def test_never_overwrites(
+    mmdetection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "w.safetensors"
+    out.write_bytes(b"mine")
+    assert run_convert("mmdetection", mmdetection, out) == 2
+    assert "exists" in error_line(capsys)
+    assert out.read_bytes() == b"mine"
