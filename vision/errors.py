@@ -1,6 +1,13 @@
 """Errors that a user can mend: the command line prints each as one line and exits with 2."""
 
-__all__ = ["ConfigError", "DataError", "TrainingError", "VisionError", "WeightsError"]
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "Interrupted",
+    "TrainingError",
+    "VisionError",
+    "WeightsError",
+]
 
 
 class VisionError(ValueError):
@@ -21,3 +28,11 @@ class WeightsError(VisionError):
 
 class TrainingError(VisionError):
     """A training run that cannot go on."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that was held back until all was saved; ``number`` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number

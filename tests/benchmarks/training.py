@@ -24,9 +24,10 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from vision.config import Config, config_from_dict
 from vision.data import PRESETS, DetectionDataset, make_loader, read_coco, read_sources
 from vision.data.scenes import SHAPES, draw_scene
-from vision.engine import RunFolder, write_json
+from vision.engine import write_json
 from vision.engine.memory import keep_freed_memory
-from vision.engine.train import Run, build_run, train_step
+from vision.engine.run import Run, build_run, parallel
+from vision.engine.step import train_step
 from vision.media import write_image
 from vision.structures import Batch
 
@@ -87,21 +88,21 @@ def _run(options: argparse.Namespace, precision: str) -> Run:
     config: Config = config_from_dict(values, [], "benchmark")
     annotations = read_sources(config.data.train, "data.train")
     device = torch.device(options.device)
-    folder = RunFolder(Path("not written"))
-    return build_run(config, annotations.names, annotations, None, folder, device)
+    return build_run(config, annotations.names, annotations, None, device)
 
 
 def _batch(run: Run) -> Batch:
     batch = next(iter(run.train_loader))
     assert isinstance(batch, Batch)
-    run.model.train()
+    run.train_mode()
     return batch
 
 
 def _steps(options: argparse.Namespace, run: Run, batch: Batch) -> dict[str, Step]:
     """A step of each kind, by its name."""
+    network = parallel(run)
     return {
-        "whole step": lambda: train_step(run, batch),
+        "whole step": lambda: train_step(run, network, batch),
         "bare network's forward, backward, optimiser": lambda: _bare_step(run, batch),
         "torchvision ssdlite320_mobilenet_v3_large": _torchvision_step(batch, options, tuned=False),
         "the same, bf16 and channels_last": _torchvision_step(batch, options, tuned=True),
@@ -140,12 +141,13 @@ def _eager(options: argparse.Namespace) -> Step:
     batch = _batch(run)
     run.model.to(memory_format=torch.contiguous_format)
     plain = dataclasses.replace(batch, images=batch.images.contiguous())
-    return lambda: train_step(run, plain)
+    return lambda: train_step(run, run.model, plain)
 
 
 def _bare_step(run: Run, batch: Batch) -> None:
     """What no training can do without: no targets, matching, loss or clipping."""
-    with torch.autocast(run.device.type, torch.bfloat16, enabled=run.use_bf16):
+    is_reduced = run.number_format != torch.float32
+    with torch.autocast(run.device.type, run.number_format, enabled=is_reduced):
         logits, offsets = run.model(batch.images.to(run.device))
     run.optimizer.zero_grad(set_to_none=True)
     (logits.float().sum() + offsets.float().sum()).backward()

@@ -86,31 +86,32 @@ def test_labels_follow_the_names_and_classes_restrict_them(
 # Order
 
 
-@pytest.mark.parametrize("length", [0, 1, 2, 50])
+@pytest.mark.parametrize("length", [0, 2, 50])
 def test_each_epoch_is_a_permutation(length: int) -> None:
-    sampler = EpochSampler(length, seed=3)
+    sampler = EpochSampler(length, 2, seed=3)
     orders = []
     for epoch in range(3):
         sampler.epoch = epoch
-        keys = list(sampler)
+        keys = [key for batch in sampler for key in batch]
         assert {key[0] for key in keys} <= {epoch}
         orders.append([key[1] for key in keys])
-        assert sorted(orders[-1]) == list(range(length)) == list(range(len(sampler)))
+        assert sorted(orders[-1]) == list(range(length))
+        assert len(sampler) == length // 2
     if length == 50:
         assert orders[0] != orders[1] != orders[2] != orders[0] != list(range(length))
 
 
 def test_the_order_depends_on_seed_and_epoch_alone() -> None:
-    sampler = EpochSampler(20, seed=3)
+    sampler = EpochSampler(20, 4, seed=3)
     first = list(sampler)
     torch.rand(5)
-    assert list(sampler) == first == list(EpochSampler(20, seed=3))
-    assert list(EpochSampler(20, seed=4)) != first
+    assert list(sampler) == first == list(EpochSampler(20, 4, seed=3))
+    assert list(EpochSampler(20, 4, seed=4)) != first
 
 
 def test_the_order_leaves_global_chance_alone() -> None:
     state = torch.get_rng_state()
-    list(EpochSampler(20, seed=3))
+    list(EpochSampler(20, 4, seed=3))
     assert torch.equal(state, torch.get_rng_state())
 
 
@@ -129,8 +130,8 @@ def test_a_last_batch_of_one_image_is_left_out_in_training_only(
 ) -> None:
     """BatchNorm cannot normalise the last map of one image: a frequent crash at an epoch's end."""
     dataset = make_dataset(tmp_path, length)
-    sampler = EpochSampler(length, seed=0)
-    training, evaluation = make_loader(dataset, 4, 0, sampler=sampler), make_loader(dataset, 4, 0)
+    sampler = EpochSampler(length, 4, seed=0)
+    training, evaluation = make_loader(dataset, sampler, 0), make_loader(dataset, 4, 0)
     assert [len(batch.targets) for batch in batches(training)] == in_training
     assert [len(batch.targets) for batch in batches(evaluation)] == in_evaluation
     assert (len(training), len(evaluation)) == (len(in_training), len(in_evaluation))
@@ -143,17 +144,54 @@ def test_evaluation_sees_all_images_in_their_order(tmp_path: Path) -> None:
 
 def test_training_sees_all_images_over_the_epochs(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path, 6)
-    sampler = EpochSampler(6, seed=0)
-    loader = make_loader(dataset, 4, 0, sampler=sampler)
+    sampler = EpochSampler(6, 4, seed=0)
+    loader = make_loader(dataset, sampler, 0)
     assert sorted(image_ids(batches(loader))) == [str(index) for index in range(6)]
     dataset = make_dataset(tmp_path, 5)
-    sampler = EpochSampler(5, seed=0)
-    loader = make_loader(dataset, 4, 0, sampler=sampler)
+    sampler = EpochSampler(5, 4, seed=0)
+    loader = make_loader(dataset, sampler, 0)
     seen = set()
     for epoch in range(12):
         sampler.epoch = epoch
         seen |= set(image_ids(batches(loader)))
     assert seen == {str(index) for index in range(5)}
+
+
+def test_an_interrupted_epoch_goes_on_with_the_batches_left() -> None:
+    sampler = EpochSampler(22, 4, seed=3)
+    whole = list(sampler)
+    assert [len(batch) for batch in whole] == sampler.sizes() == [4, 4, 4, 4, 4, 2]
+    for start in range(len(whole) + 1):
+        sampler.start = start
+        assert list(sampler) == whole[start:]
+        assert len(sampler) == 6
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("length", [24, 30, 35])
+def test_processes_share_out_each_batch(length: int, world_size: int) -> None:
+    whole = list(EpochSampler(length, 12, seed=3, num_shares=world_size))
+    shares = [
+        list(EpochSampler(length, 12, 3, rank=r, world_size=world_size, num_shares=world_size))
+        for r in range(world_size)
+    ]
+    for number, batch in enumerate(whole):
+        parts = [share[number] for share in shares]
+        assert sorted(key for part in parts for key in part) == sorted(batch)
+        assert all(len(part) >= 2 for part in parts)
+    assert {len(share) for share in shares} == {len(whole)}
+    assert length - sum(map(len, whole)) < 2 * world_size
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_processes_evaluate_every_image_once(tmp_path: Path, world_size: int) -> None:
+    dataset = make_dataset(tmp_path, 8)
+    loaders = [
+        make_loader(dataset, 2, 0, rank=rank, world_size=world_size) for rank in range(world_size)
+    ]
+    shares = [image_ids(batches(loader)) for loader in loaders]
+    assert [share[0] for share in shares] == [str(rank) for rank in range(world_size)]
+    assert sorted(name for share in shares for name in share) == [str(k) for k in range(8)]
 
 
 # Batches
@@ -184,8 +222,8 @@ def test_batches_are_the_same_whatever_the_number_of_workers() -> None:
     for workers in (0, 1, 2):
         augment = PRESETS["ssd"]()
         dataset = DetectionDataset(records, names, SIZE, augment, seed=1)
-        sampler = EpochSampler(len(dataset), seed=1)
-        loader = make_loader(dataset, 4, workers, sampler=sampler)
+        sampler = EpochSampler(len(dataset), 4, seed=1)
+        loader = make_loader(dataset, sampler, workers)
         epochs = []
         for epoch in range(2):
             sampler.epoch = epoch

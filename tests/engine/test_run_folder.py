@@ -1,5 +1,6 @@
 """The run folder: what a run leaves there, and what it must find or not find there."""
 
+import errno
 import importlib
 import json
 import shutil
@@ -16,7 +17,7 @@ from vision.config import load_config
 from vision.data import read_sources
 from vision.draw import draw_detections, draw_target
 from vision.engine import train
-from vision.errors import TrainingError
+from vision.errors import TrainingError, VisionError
 from vision.media import write_image
 from vision.metrics import Metrics, evaluate_detections
 from vision.model.weights import load_weights
@@ -25,7 +26,14 @@ from vision.structures import Detections
 
 NAMES = ["circle", "square", "star", "triangle"]
 COCO_KEYS = {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"}
-FILES = {"config.yaml", "log.csv", "best.safetensors", "last.safetensors", "state.pt"}
+FILES = {
+    "config.yaml",
+    "curves.png",
+    "environment.json",
+    "log.csv",
+    "best.safetensors",
+    "last.safetensors",
+}
 SMALL = (f"data.train={scenes(2)}", f"data.val={scenes(2)}", "train.epochs=3")
 ONE_EPOCH = ("train.epochs=1", "data.val=null")
 
@@ -47,7 +55,7 @@ def script(monkeypatch: pytest.MonkeyPatch, values: Sequence[float | None]) -> N
     """Let each evaluation that training makes find the next of some values of mAP."""
     coming = iter(values)
 
-    def scripted(*_: object) -> tuple[Metrics, list[Detections]]:
+    def scripted(*_: object, **__: object) -> tuple[Metrics, list[Detections]]:
         nothing, value = evaluate_detections([], [], NAMES), next(coming)
         voc = replace(nothing.voc, ap=[value] * len(NAMES))
         return replace(nothing, voc=voc, coco=replace(nothing.coco, AP=value)), []
@@ -59,7 +67,9 @@ def script(monkeypatch: pytest.MonkeyPatch, values: Sequence[float | None]) -> N
 def test_holds_all_that_a_run_is_worth(learnt: Path) -> None:
     files = contents(learnt)
     pictures = {name for name in files if name.startswith("pictures/")}
-    assert files.keys() - pictures == {*FILES, "metrics.json"}
+    others = {name.split("/")[0] for name in files.keys() - pictures}
+    assert others == {*FILES, "metrics.json", "states", "tensorboard"}
+    assert len([name for name in files if name.startswith("states/")]) == 2
     assert len(pictures) == 8
     saved = load_weights(learnt / "best.safetensors")
     assert saved.names == NAMES
@@ -142,7 +152,7 @@ def test_without_validation_data_the_last_is_the_best(tmp_path: Path) -> None:
     assert train(run_config("data.val=null"), tmp_path) is None
     assert same_weights(tmp_path / "best.safetensors", tmp_path / "last.safetensors")
     assert load_weights(tmp_path / "best.safetensors").training["epoch"] == 2
-    assert contents(tmp_path).keys() == FILES
+    assert {name.split("/")[0] for name in contents(tmp_path)} == {*FILES, "states", "tensorboard"}
 
 
 def test_never_starts_a_run_over_another(finished: Path) -> None:
@@ -185,23 +195,108 @@ def test_resuming_a_finished_run_leaves_it_as_it_is(learnt: Path, tmp_path: Path
 )
 def test_refuses_to_resume_another_network_or_other_classes(finished: Path, override: str) -> None:
     before = contents(finished)
-    with pytest.raises(TrainingError, match=r"state.pt is of another network or other classes"):
+    with pytest.raises(TrainingError, match=r"states are of another run \(.*\); resume with"):
         train(run_config(*ONE_EPOCH, override), finished, resume=True)
     assert contents(finished) == before
 
 
 @pytest.mark.parametrize("length", [0, 1000])
-def test_a_damaged_state_is_refused(finished: Path, tmp_path: Path, length: int) -> None:
-    state = tmp_path / "state.pt"
-    state.write_bytes((finished / "state.pt").read_bytes()[:length])
-    with pytest.raises(TrainingError, match=r"state.pt cannot be read \(.+\); remove it") as caught:
+def test_damaged_states_alone_are_refused(finished: Path, tmp_path: Path, length: int) -> None:
+    (tmp_path / "states").mkdir()
+    for path in (finished / "states").iterdir():
+        (tmp_path / "states" / path.name).write_bytes(path.read_bytes()[:length])
+    with pytest.raises(
+        TrainingError, match=r"cannot be read \(.+\); no other state .*whole"
+    ) as caught:
         train(run_config(*ONE_EPOCH), tmp_path, resume=True)
     assert "\n" not in str(caught.value)
 
 
 def test_a_state_of_another_version_is_refused(finished: Path, tmp_path: Path) -> None:
-    state = torch.load(finished / "state.pt", weights_only=True)
+    (path,) = (finished / "states").iterdir()
+    state = torch.load(path, weights_only=True)
     del state["schedule"]
-    torch.save(state, tmp_path / "state.pt")
-    with pytest.raises(TrainingError, match=r"has no schedule: another version wrote it"):
+    (tmp_path / "states").mkdir()
+    torch.save(state, tmp_path / "states" / path.name)
+    with pytest.raises(TrainingError, match=r"has no schedule: another version's"):
         train(run_config(*ONE_EPOCH), tmp_path, resume=True)
+
+
+def test_goes_on_from_the_state_before_a_damaged_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config, unbroken, broken = run_config("data.val=null"), tmp_path / "unbroken", tmp_path / "b"
+    train(config, unbroken)
+    shutil.copytree(unbroken, broken)
+    newest = max((broken / "states").iterdir())
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    with caplog.at_level("INFO"):
+        train(config, broken, resume=True)
+    assert "does not fit its checksum): going on from the one before it" in caplog.text
+    assert "resuming after epoch 1 and 0 steps" in caplog.text
+    assert same_weights(broken / "last.safetensors", unbroken / "last.safetensors")
+
+
+@pytest.mark.parametrize("what", ["state", "weights"])
+def test_a_full_disk_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Written in part, then refused: as a disk that fills up does."""
+    config = run_config("data.val=null")
+    train(config, tmp_path / "unbroken")
+    shutil.copytree(tmp_path / "unbroken", tmp_path / "run")
+    max((tmp_path / "run" / "states").iterdir()).unlink()
+    before = contents(tmp_path / "run")
+
+    def full_state(state: object, file: Any) -> None:  # noqa: ANN401
+        file.write(b"part")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def full_weights(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"part")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        if what == "state":
+            patch.setattr("vision.engine.state.torch.save", full_state)
+        else:
+            patch.setattr("vision.model.weights.file.save_file", full_weights)
+        with pytest.raises(VisionError, match=r"cannot be written .*No space left") as caught:
+            train(config, tmp_path / "run", resume=True)
+    assert "\n" not in str(caught.value)
+    after = contents(tmp_path / "run")
+    assert not [name for name in after if name.endswith(".partial")]
+    assert {name for name in after if name.startswith("states/")} >= {
+        name for name in before if name.startswith("states/")
+    }
+    train(config, tmp_path / "run", resume=True)
+    for name in ("last.safetensors", "best.safetensors"):
+        assert same_weights(tmp_path / "run" / name, tmp_path / "unbroken" / name)
+
+
+def test_a_changed_configuration_is_reported(
+    finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    config = run_config("train.epochs=2", "data.val=null", "optim.lr=0.01", "train.ema_decay=0.9")
+    with caplog.at_level("INFO"):
+        train(config, tmp_path / "run", resume=True)
+    for line in ("train.epochs 1 -> 2", "optim.lr 0.05 -> 0.01", "train.ema_decay 0.0 -> 0.9"):
+        assert f"changed since: {line}" in caplog.messages
+
+
+def test_stops_early_when_nothing_gets_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    script(monkeypatch, [0.5, 0.4, 0.5, 0.9])
+    config = run_config(*SMALL, "train.epochs=9", "train.eval_every=1", "train.patience=2")
+    with caplog.at_level("INFO"):
+        train(config, tmp_path)
+    assert [row["voc_mAP50"] for row in read_log(tmp_path)] == ["0.5", "0.4", "0.5"]
+    assert "stopping early: 2 evaluations without a better one" in caplog.messages
+    assert read_metrics(tmp_path)["epoch"] == 1
+    script(monkeypatch, [0.9])
+    train(config, tmp_path, resume=True)
+    assert len(read_log(tmp_path)) == 3

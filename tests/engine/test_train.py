@@ -2,19 +2,35 @@
 
 import json
 import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
 
 from tests.data.builders import voc_object, voc_xml, write_voc
-from tests.runs import contents, read_log, run_config, same_weights
+from tests.reference_model import randomise
+from tests.runs import contents, read_log, run_config, same_weights, write_run_config
+from vision.data import read_sources
 from vision.engine import train
-from vision.errors import ConfigError, DataError, TrainingError
+from vision.engine.run import build_run
+from vision.engine.state import States
+from vision.engine.step import train_step
+from vision.errors import ConfigError, DataError, Interrupted, TrainingError
 from vision.model import MultiBoxLoss
 from vision.model.loss import Losses
-from vision.structures import Predictions, Target
+from vision.structures import Batch, Predictions, Target
 
+SCRIPT = Path(__file__).parents[2] / "train.py"
+STATE = "states/step-000000002.pt"
 STEPS = 2
 """Steps of an epoch of `run_config`."""
 
@@ -27,10 +43,15 @@ def at_step(
     """Let ``act`` change, or stop, what the loss sees of one step, counted from 1."""
     forward, steps = MultiBoxLoss.forward, iter(range(1, 1000))
 
-    def patched(self: MultiBoxLoss, predictions: Predictions, targets: Sequence[Target]) -> Losses:
+    def patched(
+        self: MultiBoxLoss,
+        predictions: Predictions,
+        targets: Sequence[Target],
+        *rest: Tensor | None,
+    ) -> Losses:
         if next(steps) == number:
             predictions = act(predictions)
-        return forward(self, predictions, targets)
+        return forward(self, predictions, targets, *rest)
 
     monkeypatch.setattr(MultiBoxLoss, "forward", patched)
 
@@ -82,15 +103,109 @@ def test_a_resumed_run_equals_an_unbroken_one(
     assert [row["epoch"] for row in read_log(broken)] == ["1"]
     with caplog.at_level("INFO"):
         train(config, broken, resume=True)
-    assert "resuming after epoch 1" in caplog.text
+    assert "resuming after epoch 1 and 0 steps" in caplog.text
     assert [row["epoch"] for row in read_log(broken)] == ["1", "2", "3"]
     assert read_log(broken) == read_log(unbroken)
     for name in ("last.safetensors", "best.safetensors"):
         assert same_weights(broken / name, unbroken / name)
     wanted, found = contents(unbroken), contents(broken)
-    assert found.keys() == wanted.keys()
-    for name in wanted.keys() - {"log.csv", "state.pt", "last.safetensors", "best.safetensors"}:
+    for name in ("config.yaml", "metrics.json", "curves.png"):
         assert found[name] == wanted[name]
+    for name in wanted:
+        assert name in found or name.startswith("tensorboard/")
+        assert found.get(name) == wanted[name] or not name.startswith("pictures/")
+
+
+@pytest.mark.parametrize(
+    ("step", "overrides"),
+    [
+        (1, ()),
+        (STEPS, ()),
+        (STEPS + 1, ("train.ema_decay=0.9", "optim.name=adamw", "optim.lr=0.001")),
+        (2 * STEPS, ("train.accumulate=2", "optim.schedule=multistep", "train.freeze=3")),
+        (STEPS + 1, ("train.workers=2", "optim.trunk_lr=0.1")),
+    ],
+)
+def test_a_signal_saves_after_the_step_and_the_rest_is_as_if_unbroken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, overrides: tuple[str, ...]
+) -> None:
+    def terminate(predictions: Predictions) -> Predictions:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return predictions
+
+    config, unbroken, broken = (
+        run_config(*RESUMED, *overrides),
+        tmp_path / "unbroken",
+        tmp_path / "broken",
+    )
+    train(config, unbroken)
+    with monkeypatch.context() as patch:
+        at_step(patch, (step - 1) * config.train.accumulate + 1, terminate)
+        with pytest.raises(Interrupted) as caught:
+            train(config, broken)
+    assert caught.value.number == signal.SIGTERM
+    states = [path.name for path in (broken / "states").iterdir()]
+    assert f"step-{step:09d}.pt" in states
+    train(config, broken, resume=True)
+    assert read_log(broken) == read_log(unbroken)
+    for name in ("last.safetensors", "best.safetensors"):
+        assert same_weights(broken / name, unbroken / name)
+    assert (broken / "metrics.json").read_bytes() == (unbroken / "metrics.json").read_bytes()
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    """As the whole of it: processes of its own, and no chance to do anything on being killed."""
+    overrides = ("train.epochs=6", "train.save_minutes=0.0001", "data.val=null")
+    config = write_run_config(tmp_path / "small.yaml", *overrides, "train.tensorboard=false")
+    train(run_config(*overrides, "train.tensorboard=false"), tmp_path / "unbroken")
+    broken, kills, chance = tmp_path / "broken", 0, random.Random(0)  # noqa: S311
+    command = [sys.executable, str(SCRIPT), "--config", config]
+    command += ["--out", str(broken), "--resume"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for _ in range(30):
+        with subprocess.Popen(  # noqa: S603
+            command, env=environment, stdout=subprocess.DEVNULL
+        ) as process:
+            before = States(broken / "states").paths()
+            while process.poll() is None and States(broken / "states").paths() == before:
+                time.sleep(0.01)
+            time.sleep(0.3 * chance.random())
+            if kills < 3 and process.poll() is None:
+                process.kill()
+                kills += 1
+        if process.returncode == 0:
+            break
+    assert kills == 3
+    assert process.returncode == 0
+    assert read_log(broken) == read_log(tmp_path / "unbroken")
+    assert same_weights(broken / "last.safetensors", tmp_path / "unbroken" / "last.safetensors")
+
+
+def test_parts_of_a_batch_give_the_gradient_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With frozen norms: those that learn see fewer images at once."""
+    found = []
+    for accumulate in (1, 2, 3):
+        config = run_config(
+            "train.batch_size=8", f"train.accumulate={accumulate}", "train.precision=fp32"
+        )
+        annotations = read_sources(config.data.train, "data.train")
+        run = build_run(config, annotations.names, annotations, None, torch.device("cpu"))
+        randomise(run.model)
+        run.model.eval()
+        (batch,) = run.train_loader
+        assert isinstance(batch, Batch)
+        with monkeypatch.context() as patch:
+            patch.setattr("vision.engine.step.clip_gradients", lambda *_: None)
+            losses = train_step(run, run.model, batch)
+        found.append((losses, [value.grad for value in run.model.parameters()]))
+    for losses, gradients in found[1:]:
+        assert_close(torch.stack([*losses]), torch.stack([*found[0][0]]), rtol=1e-5, atol=1e-6)
+        for ours, whole in zip(gradients, found[0][1], strict=True):
+            assert ours is not None
+            assert whole is not None
+            assert (ours - whole).norm() <= 1e-4 * whole.norm() + 1e-6
 
 
 def test_a_loss_that_is_not_finite_names_the_batch_and_spares_what_is_saved(
@@ -108,8 +223,9 @@ def test_a_loss_that_is_not_finite_names_the_batch_and_spares_what_is_saved(
     images = str(caught.value).rpartition("this batch: ")[2].split(", ")
     assert len(set(images)) == 4
     assert set(images) < {f"scene {index} of seed 0" for index in range(8)}
-    assert {"last.safetensors", "best.safetensors", "state.pt", "log.csv"} < saved.keys()
-    assert contents(tmp_path) == saved
+    assert {"last.safetensors", "best.safetensors", STATE, "log.csv"} < saved.keys()
+    for name, content in contents(tmp_path).items():
+        assert saved[name] == content or name.startswith("tensorboard/")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from importlib import import_module
 
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from vision.errors import VisionError
+from vision.errors import Interrupted, VisionError
 
 __all__ = ["COMMANDS", "main", "run_command"]
 
@@ -21,6 +21,7 @@ COMMANDS = {
 }
 USER_ERROR = 2
 INTERRUPTED = 130
+SIGNALLED = 128
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(command: str, argv: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code: 0, 2 for a user's error, 130 for Ctrl-C."""
+    """Run one command and give its exit code.
+
+    0; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM.
+    """
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
     run: Callable[[Sequence[str] | None], int] = import_module(f"vision.cli.{command}").run
     try:
@@ -44,6 +48,9 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
     except VisionError as error:
         print(f"ssdlite {command}: error: {error}", file=sys.stderr)
         return USER_ERROR
+    except Interrupted as signal:
+        print(f"ssdlite {command}: interrupted, all is saved", file=sys.stderr)
+        return SIGNALLED + signal.number
     except KeyboardInterrupt:
         print(f"ssdlite {command}: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vision.cli.options import parse
 from vision.config import load_config
-from vision.engine import train
+from vision.engine import is_first_process, train
 
 __all__ = ["run"]
 
@@ -21,12 +21,14 @@ def run(argv: Sequence[str] | None = None) -> int:
         "--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-OF-THE-CONFIG)"
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on after the last epoch in the run folder"
+        "--resume", action="store_true", help="go on after the last step in the run folder"
     )
     options = parse(parser, argv, "overrides", "key=value, such as train.epochs=50")
     config = load_config(options.config, options.overrides)
     out = options.out or Path("runs") / Path(options.config).stem
     metrics = train(config, out, resume=options.resume)
+    if not is_first_process():
+        return 0
     if metrics is not None:
         print(metrics.table())
     print(f"weights, log and pictures are in {out}")

@@ -206,29 +206,69 @@ class TrainConfig(Section):
 
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(32, ge=2)
-    """At least 2: the last feature maps have one pixel, which BatchNorm cannot normalise alone."""
+    """Images a step, over all processes. At least 2 for each: the last feature maps have one
+    pixel, which BatchNorm cannot normalise alone."""
+    accumulate: int = Field(1, ge=1)
+    """Parts that a step's images go through the network in, where memory is short."""
     workers: int = Field(2, ge=0)
     """Processes that read and augment images; results do not depend on their number."""
     seed: int = Field(0, ge=0)
     device: str = "auto"
     """``auto`` (CUDA, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """``auto`` is bf16 autocast where the device has bf16 arithmetic in hardware."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """``auto`` is bf16 autocast where the device has bf16 arithmetic in hardware, else fp32."""
     eval_every: int = Field(5, ge=1)
     """Evaluate after so many epochs, and always after the last."""
+    patience: int | None = Field(None, ge=1)
+    """Stop after so many evaluations in a row without a better one; null never stops early."""
+    ema_decay: float = Field(0.0, ge=0, lt=1)
+    """Keep, evaluate and save an exponential moving average of the weights; 0 for none."""
+    freeze: int = Field(0, ge=0)
+    """First layers of the trunk (of MobileNetV2's 19) that stay as they are, norms included."""
+    sync_bn: bool = True
+    """BatchNorm over all processes, where there are several on GPUs."""
+    compile: bool = False
+    """Train through `torch.compile`."""
+    save_minutes: float = Field(10.0, gt=0)
+    """A state to resume from is written so often within an epoch, and after each."""
+    keep_states: int = Field(2, ge=1)
+    """States kept; more than one, should the newest be damaged."""
+    log_every: int = Field(50, ge=1)
+    """Steps between lines where there is no terminal, and between points of TensorBoard."""
+    tensorboard: bool = True
+    """Write losses, learning rate, metrics and pictures for TensorBoard."""
+
+    @model_validator(mode="after")
+    def _parts_of_two(self) -> "TrainConfig":
+        if self.batch_size < 2 * self.accumulate:
+            raise ValueError(
+                f"accumulate {self.accumulate} leaves less than two images of batch_size"
+                f" {self.batch_size} in a part"
+            )
+        return self
 
 
 class OptimConfig(Section):
-    """Stochastic gradient descent with linear warm-up and cosine decay to 0."""
+    """The optimiser and its learning rate from step to step."""
 
+    name: Literal["sgd", "adamw"] = "sgd"
     lr: float = Field(0.05, gt=0)
     """Peak learning rate."""
+    trunk_lr: float = Field(1.0, gt=0)
+    """Learning rate of the trunk, as a multiple of the others'."""
     momentum: float = Field(0.9, ge=0, lt=1)
+    """Of SGD; AdamW has betas of 0.9 and 0.999."""
     weight_decay: float = Field(4e-5, ge=0)
     """On convolution weights alone: norms and biases are left free."""
     clip_ratio: float = Field(0.1, gt=0)
     """Longest gradient of a filter, as a share of the length of its weights."""
     warmup_epochs: float = Field(1.0, ge=0)
+    """Linear, from near 0."""
+    schedule: Literal["cosine", "multistep"] = "cosine"
+    """After the warm-up: half a cosine down to 0, or by ``gamma`` at each milestone."""
+    milestones: list[float] = [0.67, 0.9]
+    """Shares of the epochs."""
+    gamma: float = Field(0.1, gt=0, lt=1)
 
 
 class LossConfig(Section):

@@ -2,6 +2,7 @@
 
 # N batch
 
+import signal
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import cv2
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from vision.data.records import Record
 from vision.data.transforms import Augment, seeded
@@ -89,21 +90,61 @@ class DetectionDataset(Dataset[Sample]):
             return error
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """All indices in an order that seed and epoch decide, each with its epoch."""
+class EpochSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of all indices in an order that seed and epoch decide, each index with its epoch.
 
-    def __init__(self, length: int, seed: int) -> None:
+    Of several processes each gets its share of each batch. A last batch with less than two images
+    for each of ``num_shares`` parts is left out, since BatchNorm cannot normalise a single one;
+    over the epochs every image has its turn.
+
+    Args:
+        length: Of the data set.
+        batch_size: Indices of a batch, over all processes.
+        seed: Decides the order, with the epoch.
+        rank: Of this process.
+        world_size: Number of processes.
+        num_shares: Parts that a batch is cut into, over all processes.
+
+    Attributes:
+        epoch: The one that iteration goes through.
+        start: Batches of it that are passed over: those done before an interruption.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        num_shares: int = 1,
+    ) -> None:
         self.length = length
+        self.batch_size = batch_size
         self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
         self.epoch = 0
+        self.start = 0
+        full, rest = divmod(length, batch_size)
+        self._num_batches = full + (rest >= 2 * num_shares)
 
     def __len__(self) -> int:
-        return self.length
+        """Batches of a whole epoch."""
+        return self._num_batches
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def sizes(self) -> list[int]:
+        """Images of each batch of an epoch, over all processes."""
+        size = self.batch_size
+        return [min(size, self.length - size * number) for number in range(len(self))]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         with seeded(self.seed, self.epoch):
             order = torch.randperm(self.length).tolist()
-        return iter([(self.epoch, index) for index in order])
+        for number in range(self.start, len(self)):
+            batch = order[number * self.batch_size : (number + 1) * self.batch_size]
+            yield [(self.epoch, index) for index in batch[self.rank :: self.world_size]]
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
@@ -128,31 +169,45 @@ class _Loader(DataLoader[Sample]):
 
 def make_loader(
     dataset: DetectionDataset,
-    batch_size: int,
+    batches: EpochSampler | int,
     workers: int,
     *,
-    sampler: EpochSampler | None = None,
     pin_memory: bool = False,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> DataLoader[Sample]:
-    """Batches of a data set, in order without a sampler.
+    """Batches of a data set.
 
-    With a sampler (training) a last batch of one image is left out, since BatchNorm cannot
-    normalise it; over the epochs every image has its turn.
+    Args:
+        dataset: What to read.
+        batches: A sampler, for training; or their size, to go through the data set in order.
+        workers: Processes that read.
+        pin_memory: Whether batches lie in page-locked memory.
+        rank: Of this process; it matters without a sampler.
+        world_size: Number of processes, each of which reads every ``world_size``-th image.
     """
+    sampler: EpochSampler | BatchSampler
+    if isinstance(batches, int):
+        sampler = BatchSampler(range(rank, len(dataset), world_size), batches, drop_last=False)
+    else:
+        sampler = batches
     return _Loader(
         dataset,
-        batch_size,
-        sampler=sampler,
+        batch_sampler=sampler,
         num_workers=workers,
         collate_fn=_collate_or_pass,
         pin_memory=pin_memory,
-        drop_last=sampler is not None and len(dataset) % batch_size == 1,
         worker_init_fn=_start_worker,
-        persistent_workers=workers > 0 and sampler is not None,
+        persistent_workers=workers > 0 and isinstance(batches, EpochSampler),
     )
 
 
 def _start_worker(_: int) -> None:
-    """One thread a worker: there are as many workers as the user wants cores for them."""
+    """One thread a worker: there are as many workers as the user wants cores for them.
+
+    Ctrl-C reaches the workers too; it is for the main process to let them go.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

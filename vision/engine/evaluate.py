@@ -16,6 +16,7 @@ from vision.data import (
     make_loader,
     read_sources,
 )
+from vision.engine.distributed import Processes
 from vision.metrics import Metrics, evaluate_detections
 from vision.model import PostProcess, SSDLite, build_post_process, fuse
 from vision.model.weights import SavedDetector
@@ -33,6 +34,8 @@ def evaluate(
     loader: DataLoader[Sample],
     names: Sequence[str],
     classes: Sequence[str] | None = None,
+    *,
+    processes: Processes = Processes(),  # noqa: B008
 ) -> tuple[Metrics, list[Detections]]:
     """Metrics and detections of a model over a loader's images, in their own pixels.
 
@@ -44,15 +47,19 @@ def evaluate(
         loader: Batches in the order of its data set.
         names: Class names in label order.
         classes: Those to be judged, if not all; detections of others are left aside.
+        processes: Among which the loader's images are shared out; all get the same answer.
     """
-    found = detect_all(model, post_process, loader)
     dataset = loader.dataset
     assert isinstance(dataset, DetectionDataset)
     targets = dataset.targets
+    found = processes.interleave(detect_all(model, post_process, loader), len(targets))
     if classes is not None and list(classes) != list(names):
         judged = torch.tensor([name in classes for name in names])
         found = [detections[judged[detections.labels]] for detections in found]
-    return evaluate_detections(found, targets, names), found
+    metrics = evaluate_detections(found, targets, names) if processes.is_first else None
+    shared = processes.share(metrics)
+    assert shared is not None
+    return shared, found
 
 
 def detect_all(
@@ -63,7 +70,7 @@ def detect_all(
     device = model.priors.device
     found: list[Detections] = []
     with torch.inference_mode():
-        for batch in tqdm(loader, desc="evaluate", leave=False, dynamic_ncols=True):
+        for batch in tqdm(loader, desc="evaluate", leave=False, dynamic_ncols=True, disable=None):
             assert isinstance(batch, Batch)
             predictions = network(batch.to(device).images)
             sizes = [target.size for target in batch.targets]

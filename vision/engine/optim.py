@@ -1,39 +1,62 @@
-"""Optimiser, schedule and number format from a configuration."""
+"""Optimiser, schedule, average and number format from a configuration."""
 
 import math
+from typing import TypeAlias
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 
 from vision.config import OptimConfig
+from vision.model import SSDLite
 
-__all__ = ["build_optimizer", "build_schedule", "clip_gradients", "has_bf16"]
+__all__ = [
+    "average",
+    "build_optimizer",
+    "build_schedule",
+    "clip_gradients",
+    "freeze",
+    "has_bf16",
+]
 
 SHORTEST_WEIGHTS = 1e-3
+Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 
-def build_optimizer(config: OptimConfig, model: nn.Module) -> torch.optim.SGD:
-    """SGD that decays the weights of convolutions alone, not of norms, nor biases."""
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    free = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
+def build_optimizer(config: OptimConfig, model: SSDLite) -> torch.optim.Optimizer:
+    """SGD or AdamW that decays the weights of convolutions alone, not of norms, nor biases.
+
+    Frozen parameters are in it too, so that a state fits whatever is frozen; without a gradient
+    they stay as they are.
+    """
+    trunk = list(model.trunk.parameters())
+    known = {id(parameter) for parameter in trunk}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    groups = []
+    for parameters, lr in ((trunk, config.lr * config.trunk_lr), (others, config.lr)):
+        for is_decayed in (True, False):
+            group = [value for value in parameters if (value.ndim > 1) == is_decayed]
+            decay = config.weight_decay if is_decayed else 0.0
+            groups.append({"params": group, "weight_decay": decay, "lr": lr})
+    if config.name == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr, fused=True)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
 
 
 def build_schedule(
     config: OptimConfig, optimizer: torch.optim.Optimizer, epochs: int, steps_per_epoch: int
 ) -> LambdaLR:
-    """Linear warm-up, then cosine decay to 0, step by step."""
+    """Linear warm-up, then cosine decay to 0 or a fall at each milestone, step by step."""
     total = epochs * steps_per_epoch
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total - 1)
+    milestones = [round(share * total) for share in config.milestones]
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
+        if config.schedule == "multistep":
+            return float(config.gamma ** sum(step >= milestone for milestone in milestones))
         return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
     return LambdaLR(optimizer, factor)
@@ -57,6 +80,41 @@ def clip_gradients(model: nn.Module, ratio: float) -> None:
         longest = ratio * longest.clamp(min=SHORTEST_WEIGHTS)
         lengths = torch.linalg.vector_norm(weight.grad, dim=dims, keepdim=True)
         weight.grad.mul_((longest / lengths.clamp(min=1e-12)).clamp(max=1))
+
+
+def average(model: SSDLite, decay: float) -> AveragedModel:
+    """An exponential moving average of a network, its running statistics included.
+
+    After t steps the decay is min(``decay``, (1 + t) / (10 + t)), so that the first weights, which
+    are worth nothing, are soon forgotten.
+    """
+
+    @torch.no_grad()
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        if not torch.is_floating_point(averaged[0]):
+            for ours, theirs in zip(averaged, current, strict=True):
+                ours.copy_(theirs)
+            return
+        share = 1 - torch.as_tensor((1 + count) / (10 + count)).clamp(max=decay)
+        gaps = torch._foreach_sub(list(current), list(averaged))  # noqa: SLF001
+        torch._foreach_mul_(gaps, share)
+        torch._foreach_add_(list(averaged), gaps)
+
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+
+
+def freeze(model: SSDLite, count: int) -> list[nn.Module]:
+    """Stop the learning of the trunk's first layers; those whose norms must stay as they are.
+
+    Raises:
+        ValueError: If the trunk has fewer.
+    """
+    layers = list(model.trunk.layers())
+    if count > len(layers):
+        raise ValueError(f"train.freeze is {count}, but the trunk has {len(layers)} layers")
+    for layer in layers[:count]:
+        layer.requires_grad_(requires_grad=False)
+    return layers[:count]
 
 
 def has_bf16(device: torch.device) -> bool:

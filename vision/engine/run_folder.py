@@ -2,8 +2,15 @@
 
 import csv
 import json
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from vision.config import Config, dump_config
 from vision.errors import TrainingError
@@ -22,6 +29,9 @@ COLUMNS = (
 )
 
 
+PACKAGES = ("numpy", "opencv-python", "ssdlite", "torch", "torchvision")
+
+
 class RunFolder:
     """The files of one run.
 
@@ -29,16 +39,20 @@ class RunFolder:
         path: The folder.
         best: Weights of the best evaluation so far.
         last: Weights after the last epoch.
-        state: What ``--resume`` goes on from.
+        states: Folder of what ``--resume`` goes on from.
         pictures: Folder of annotated validation pictures.
+        tensorboard: Folder of TensorBoard's events.
+        curves: Picture of the log.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.best = path / "best.safetensors"
         self.last = path / "last.safetensors"
-        self.state = path / "state.pt"
+        self.states = path / "states"
         self.pictures = path / "pictures"
+        self.tensorboard = path / "tensorboard"
+        self.curves = path / "curves.png"
         self._log = path / "log.csv"
 
     def open(self, *, resume: bool) -> None:
@@ -62,6 +76,21 @@ class RunFolder:
         """Write the resolved configuration."""
         (self.path / "config.yaml").write_text(dump_config(config), encoding="utf-8")
 
+    def write_environment(self, device: torch.device, names: Mapping[str, int]) -> None:
+        """Write ``environment.json``: what ran, on what, and the boxes of each class."""
+        content = {
+            "command": sys.argv,
+            "folder": str(Path.cwd()),
+            "git_commit": _git_commit(),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "versions": {name: version(name) for name in PACKAGES},
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+            "threads": torch.get_num_threads(),
+            "boxes": dict(names),
+        }
+        write_json(self.path / "environment.json", content)
+
     def log(self, rows: list[dict[str, Any]]) -> None:
         """Write the log afresh, so that it always tells of the very epochs that count."""
         with self._log.open("w", newline="", encoding="utf-8") as file:
@@ -78,3 +107,22 @@ def write_json(path: Path, content: object) -> None:
     """Write JSON for people and programs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _git_commit() -> str | None:
+    """Of the working copy that this package runs from, with a + if it has changes; None in none."""
+    folder = Path(__file__).parent
+    found = []
+    for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no")):
+        try:
+            result = subprocess.run(  # noqa: S603
+                ["git", "-C", str(folder), *words],  # noqa: S607
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=10,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        found.append(result.stdout.strip())
+    return found[0] + "+" * bool(found[1])

@@ -64,8 +64,25 @@ class MultiBoxLoss(nn.Module):
         self.min_negatives = min_negatives
         self.scores = scores
 
-    def forward(self, predictions: Predictions, targets: Sequence[Target]) -> Losses:
-        """The losses of a batch; ``targets`` are on the CPU, one an image."""
+    def count_positives(self, targets: Sequence[Target]) -> Int64[Tensor, ""]:
+        """Positive priors of some images, on the priors' device."""
+        padded = pad_targets(targets, self.priors.device)
+        return (match(padded, self.priors, self.match_iou).objects >= 0).sum()
+
+    def forward(
+        self,
+        predictions: Predictions,
+        targets: Sequence[Target],
+        normaliser: Float[Tensor, ""] | None = None,
+    ) -> Losses:
+        """The losses of a batch.
+
+        Args:
+            predictions: Of the network.
+            targets: On the CPU, one an image.
+            normaliser: What the sums are divided by where this is a part of a batch; this part's
+                own positives (at least 1) if left out.
+        """
         logits, offsets = predictions.logits.float(), predictions.offsets.float()
         background = logits.shape[2] - 1
         padded = pad_targets(targets, logits.device)
@@ -78,12 +95,14 @@ class MultiBoxLoss(nn.Module):
         negative = self._mine(losses.detach(), positive, ignored)
         classification = losses.masked_fill(~(positive | negative), 0).sum()
 
+        # Over all priors: to pick out the positive ones, a GPU would have to wait for their number.
         boxes = padded.boxes.gather(1, chosen[..., None].expand(-1, -1, 4))
-        image, prior = positive.nonzero(as_tuple=True)
-        wanted = box_ops.encode(box_ops.to_centre(boxes[image, prior]), self.priors[prior])
-        localisation = functional.smooth_l1_loss(offsets[image, prior], wanted, reduction="sum")
+        centred = torch.where(positive[..., None], box_ops.to_centre(boxes), self.priors)
+        wanted = box_ops.encode(centred, self.priors)
+        gaps = functional.smooth_l1_loss(offsets, wanted, reduction="none")
+        localisation = gaps.masked_fill(~positive[..., None], 0).sum()
 
-        count = positive.sum().clamp(min=1)
+        count = positive.sum().clamp(min=1) if normaliser is None else normaliser
         return Losses(classification / count, localisation / count)
 
     def _classify(

@@ -97,6 +97,10 @@ class MobileNetV2(Trunk):
         logits: Tensor = self.classifier(pooled)
         return logits
 
+    def layers(self) -> list[nn.Module]:
+        """The first convolution, 17 blocks and the last convolution."""
+        return list(self.features)
+
     def taps(self, images: Float[Tensor, "N 3 H W"]) -> Taps:
         """The last map of stride 16 (see `Preset.tap`) and the last map (stride 32)."""
         block = self.features[TAP_BLOCK]

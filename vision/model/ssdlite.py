@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vision.model.layers import (
@@ -186,7 +187,7 @@ def fuse(network: Network) -> Network:
             continue
         for index in range(len(block) - 1, 0, -1):
             conv, norm = block[index - 1], block[index]
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, _BatchNorm):
                 block[index - 1] = fuse_conv_bn_eval(conv, norm)
                 del block[index]
     return fused

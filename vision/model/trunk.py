@@ -3,6 +3,7 @@
 # N batch, H W image height and width
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -26,6 +27,10 @@ class Trunk(nn.Module):
     """
 
     tap_channels: tuple[int, int]
+
+    @abstractmethod
+    def layers(self) -> Sequence[nn.Module]:
+        """Its layers, first to last, as ``train.freeze`` counts them."""
 
     @abstractmethod
     def taps(self, images: Float[Tensor, "N 3 H W"]) -> Taps:

@@ -101,6 +101,9 @@ def save_weights(
         config: The configuration of the run.
         names: Class names in label order.
         training: How it was trained; anything that JSON can hold.
+
+    Raises:
+        WeightsError: If it cannot be written, as on a full disk; no trace of it is left.
     """
     preprocessing = {
         "channels": "RGB",
@@ -122,8 +125,16 @@ def save_weights(
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     partial = path.with_name(f"{path.name}.partial")
-    save_file(tensors, partial, metadata)
-    partial.replace(path)
+    try:
+        save_file(tensors, partial, metadata)
+        partial.replace(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"weights {path} cannot be written ({reason}); an older file is whole: make room, or"
+            " name another folder"
+        ) from error
 
 
 def load_weights(path: str | Path) -> SavedDetector:

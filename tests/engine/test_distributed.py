@@ -1,0 +1,101 @@
+"""Two processes under torchrun do what one does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.runs import contents, read_log, scenes, write_run_config
+from vision.engine.distributed import started_processes
+from vision.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).with_name("record_steps.py")
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        [sys.executable, *words], env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+
+
+def gradients(path: Path) -> list[list[Tensor]]:
+    found: list[list[Tensor]] = torch.load(path, weights_only=True)
+    return found
+
+
+@pytest.mark.parametrize(("accumulate", "num_images"), [(1, 14), (2, 16)])
+def test_two_processes_give_the_gradients_and_metrics_of_one(
+    tmp_path: Path, accumulate: int, num_images: int
+) -> None:
+    """Four steps; without parts, the last of each epoch is on fewer images."""
+    overrides = [
+        f"data.train={scenes(num_images)}",
+        f"data.val={scenes(7, seed=1)}",
+        "train.batch_size=8",
+        "train.precision=fp32",
+        f"train.accumulate={accumulate}",
+        "optim.lr=0.001",
+    ]
+    config = write_run_config(tmp_path / "small.yaml", *overrides)
+    one, two = tmp_path / "one", tmp_path / "two"
+    for words, out in (([], one), (TORCHRUN, two)):
+        result = run(*words, str(SCRIPT), config, str(out))
+        assert result.returncode == 0, result.stderr
+    assert result.stdout.count("run folder") <= 1
+    expected = gradients(one / "gradients.pt")
+    assert len(expected) == 4
+    for rank in range(2):
+        found = gradients(two / f"gradients{rank}.pt")
+        for ours, whole in zip(found, expected, strict=True):
+            for mine, theirs in zip(ours, whole, strict=True):
+                assert (mine - theirs).norm() <= 1e-5 * theirs.norm() + 1e-7
+    wanted = json.loads((one / "metrics.json").read_text(encoding="utf-8"))
+    assert wanted["num_images"] == 7
+    assert json.loads((two / "metrics.json").read_text(encoding="utf-8")) == wanted
+    for row, one_row in zip(read_log(two), read_log(one), strict=True):
+        assert numbers(row) == pytest.approx(numbers(one_row), rel=1e-5)
+
+
+def numbers(row: dict[str, str]) -> dict[str, Any]:
+    return {key: float(value) for key, value in row.items() if value}
+
+
+def test_torchrun_runs_the_command_and_resumes(tmp_path: Path) -> None:
+    config, out = write_run_config(tmp_path / "small.yaml", "train.epochs=1"), tmp_path / "run"
+    command = [*TORCHRUN, str(ROOT / "train.py"), "--config", config, "--out", str(out)]
+    result = run(*command)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("epoch 1/1: loss") == 1
+    assert result.stdout.count("weights, log and pictures are in") == 1
+    before = contents(out)
+    refused = run(*command)
+    assert refused.returncode != 0
+    assert "exists; continue it with --resume" in refused.stderr
+    assert contents(out) == before
+    result = run(*command, "--resume", "train.epochs=2")
+    assert result.returncode == 0, result.stderr
+    assert [row["epoch"] for row in read_log(out)] == ["1", "2"]
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
+    config = write_run_config(tmp_path / "small.yaml", "train.batch_size=5")
+    out = str(tmp_path / "run")
+    result = run(*TORCHRUN, str(ROOT / "train.py"), "--config", config, "--out", out)
+    assert result.returncode != 0
+    assert "must be a multiple of the 2 processes" in result.stderr
+
+
+def test_an_incomplete_environment_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(ConfigError, match="use torchrun"), started_processes("cpu"):
+        pass
