@@ -11,11 +11,18 @@ from PIL import Image
 
 from vision.errors import DataError
 
-__all__ = ["IMAGE_SUFFIXES", "image_size", "read_image", "resize"]
+__all__ = ["IMAGE_SUFFIXES", "image_size", "read_image", "reduced_size", "resize"]
 
 IMAGE_SUFFIXES = frozenset(
     {".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 )
+# OpenCV's flags by fraction; its names for them ask for BGR besides.
+_REDUCED = {
+    1: 0,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _TURNED_BY_DECODER = frozenset({"TIFF"})  # whether Pillow and OpenCV are told to or not
@@ -24,7 +31,7 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # but those without
 
 
 def read_image(
-    path: str | Path, annotated_size: tuple[int, int] | None = None
+    path: str | Path, annotated_size: tuple[int, int] | None = None, reduction: int = 1
 ) -> UInt8[ndarray, "h w 3"]:
     """The image as a person sees it: RGB, 8 bits, turned as its EXIF orientation says.
 
@@ -34,17 +41,27 @@ def read_image(
         path: The file.
         annotated_size: (height, width) that boxes were drawn on, if known. Where only the picture
             as stored has that size, EXIF is left aside: the boxes were drawn on it unturned.
+        reduction: 2, 4 or 8 for an image of a fraction of its sides, see `reduced_size`.
 
     Raises:
         DataError: If the file cannot be opened or is not a whole image.
     """
     data = _read_bytes(Path(path))
-    image = _decode(data, cv2.IMREAD_COLOR_RGB, path)
-    if annotated_size is not None and image.shape[:2] != tuple(annotated_size):
-        stored = _decode(data, cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION, path)
-        if stored.shape[:2] == tuple(annotated_size):
+    flags = cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
+    image = _decode(data, flags, path)
+    if annotated_size is None:
+        return image
+    expected = reduced_size(annotated_size, reduction)
+    if image.shape[:2] != expected:
+        stored = _decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION, path)
+        if stored.shape[:2] == expected:
             return stored
     return image
+
+
+def reduced_size(size: tuple[int, int], reduction: int) -> tuple[int, int]:
+    """(height, width) of what `read_image` gives of a JPEG at a fraction of its sides."""
+    return -(-size[0] // reduction), -(-size[1] // reduction)
 
 
 def _read_bytes(path: Path) -> bytes:

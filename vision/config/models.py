@@ -189,6 +189,8 @@ class DataConfig(Section):
     """Without it nothing is evaluated and the last weights count as the best."""
     classes: list[str] | None = None
     """Names in order; boxes of other classes are left out, and counted. Discovered if null."""
+    cache: str | None = None
+    """Folder for decoded training images, so that each is decoded once."""
 
     @field_validator("classes")
     @classmethod

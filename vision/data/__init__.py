@@ -1,6 +1,7 @@
 """Data: readers of VOC, COCO and drawn data, augmentation, batches."""
 
 from vision.data.build import DATASETS, check_known, choose_classes, describe, read_sources
+from vision.data.cache import cached, reduced
 from vision.data.coco import read_coco
 from vision.data.loader import DetectionDataset, EpochSampler, Sample, collate, make_loader
 from vision.data.records import AnnotatedObject, Annotations, Record, Tally, make_record
@@ -20,6 +21,7 @@ __all__ = [
     "Sample",
     "Tally",
     "V2Augment",
+    "cached",
     "check_known",
     "choose_classes",
     "collate",
@@ -30,5 +32,6 @@ __all__ = [
     "read_sources",
     "read_synthetic",
     "read_voc",
+    "reduced",
     "seeded",
 ]

@@ -43,8 +43,8 @@ def choose_classes(config: DataConfig, found: Annotations) -> list[str]:
     """The classes to train: those configured, else all that were found.
 
     Raises:
-        DataError: If there is none, or a configured one is missing while another differs from it
-            by its spelling alone.
+        DataError: If there is none, no box is of any, or a configured one is missing while another
+            differs from it by its spelling alone.
     """
     counts = found.count()
     names = config.classes if config.classes is not None else found.names
@@ -59,6 +59,11 @@ def choose_classes(config: DataConfig, found: Annotations) -> list[str]:
                 f"data.classes names {name!r}, which no training box bears; did you mean"
                 f" {(folded or alike)[0]!r}?"
             )
+    if not any(counts[name] for name in names):
+        raise DataError(
+            f"no training box bears a name of data.classes ({', '.join(names)}); the data have"
+            f" {', '.join(counts) or 'no box at all'}"
+        )
     return list(names)
 
 
@@ -91,6 +96,9 @@ def describe(found: Annotations, names: Sequence[str], key: str) -> list[str]:
         f"  {total} boxes, {ignored} of them difficult or crowds",
         "  " + ", ".join(f"{name} {counts[name]}" for name in names),
     ]
+    absent = [name for name in names if not counts[name]]
+    if absent:
+        lines.append(f"  no boxes of: {', '.join(absent)}")
     others = {name: count for name, count in counts.items() if name not in names and count}
     if others:
         left_out = ", ".join(f"{name} {count}" for name, count in others.items())

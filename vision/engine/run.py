@@ -1,6 +1,7 @@
 """The parts that a training run works with."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -10,7 +11,17 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from vision.config import Config
-from vision.data import PRESETS, Annotations, DetectionDataset, EpochSampler, Sample, make_loader
+from vision.data import (
+    PRESETS,
+    Annotations,
+    DetectionDataset,
+    EpochSampler,
+    Record,
+    Sample,
+    cached,
+    make_loader,
+    reduced,
+)
 from vision.engine.distributed import Processes
 from vision.engine.optim import average, build_optimizer, build_schedule, freeze, has_bf16
 from vision.errors import ConfigError
@@ -95,7 +106,8 @@ def build_run(
     torch.manual_seed(config.train.seed)
     settings, size = config.train, config.model.image_size
     augment = PRESETS[config.augment.preset]()
-    dataset = DetectionDataset(annotations.records, names, size, augment, settings.seed)
+    records = _records(config, annotations, processes)
+    dataset = DetectionDataset(records, names, size, augment, settings.seed)
     sampler = _sampler(config, dataset, processes)
     loader = make_loader(dataset, sampler, settings.workers, pin_memory=device.type == "cuda")
     model = build_model(config.model, len(names))
@@ -132,6 +144,18 @@ def build_run(
         loader,
         val_loader,
     )
+
+
+def _records(config: Config, annotations: Annotations, processes: Processes) -> list[Record]:
+    """Training records that are read with as little work as may be."""
+    records = [reduced(record, config.model.image_size) for record in annotations.records]
+    if config.data.cache is None:
+        return records
+    folder = Path(config.data.cache)
+    if processes.local_rank == 0:
+        records = cached(records, folder)
+    processes.wait()
+    return records if processes.local_rank == 0 else cached(records, folder)
 
 
 def _sampler(config: Config, dataset: DetectionDataset, processes: Processes) -> EpochSampler:

@@ -1,0 +1,135 @@
+"""Reading less: large photographs decoded at a fraction of their size, decoded images kept."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from math import prod
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+from tqdm import tqdm
+
+from vision.data.records import Record
+from vision.errors import DataError
+from vision.images import read_image, reduced_size, resize
+
+__all__ = ["cached", "reduced"]
+
+logger = logging.getLogger(__name__)
+
+REDUCTIONS = (8, 4, 2)
+AT_ONCE = 64
+SPARE = 2
+"""A crop of half an image's sides still fills the network's."""
+
+
+def reduced(record: Record, image_size: tuple[int, int]) -> Record:
+    """The record with its image decoded at 1/2, 1/4 or 1/8 where it is far larger than needed.
+
+    Decoders of JPEG leave out the fine detail, which takes a fraction of the time. Both sides stay
+    at least twice the network's.
+
+    Args:
+        record: Of an image file; others come back as they are.
+        image_size: (height, width) of the network.
+    """
+    if not isinstance(record.read, partial) or record.read.func is not read_image:
+        return record
+    for factor in REDUCTIONS:
+        size = reduced_size(record.size, factor)
+        if all(side >= SPARE * needed for side, needed in zip(size, image_size, strict=True)):
+            scale = np.array([size[1] / record.size[1], size[0] / record.size[0]] * 2, np.float32)
+            return replace(
+                record,
+                read=partial(_read_reduced, record.read, factor, size),
+                size=size,
+                boxes=record.boxes * scale,
+                areas=record.areas * (scale[0] * scale[1]),
+            )
+    return record
+
+
+def _read_reduced(
+    read: Callable[..., UInt8[ndarray, "h w 3"]], factor: int, size: tuple[int, int]
+) -> UInt8[ndarray, "H W 3"]:
+    """The reduced image; decoders of other formats than JPEG round its sides down, not up."""
+    image = read(reduction=factor)
+    gaps = [abs(side - wanted) for side, wanted in zip(image.shape[:2], size, strict=True)]
+    return resize(image, size) if max(gaps) <= 1 else image
+
+
+def cached(records: Sequence[Record], folder: Path) -> list[Record]:
+    """The records with their images in one file, decoded, for the system to keep in memory.
+
+    The file's name tells of the images' paths, sizes and times of change, so a changed data set
+    gets another file.
+
+    Raises:
+        DataError: If an image cannot be read, or the file cannot be written.
+    """
+    path = folder / f"{_fingerprint(records)}.images"
+    sizes = [prod(record.size) * 3 for record in records]
+    offsets = [0, *np.cumsum(sizes, dtype=np.int64).tolist()]
+    if not path.is_file() or path.stat().st_size != offsets[-1]:
+        _write(records, path)
+    logger.info("cache: %d images, %.0f MB in %s", len(records), offsets[-1] / 1e6, path)
+    return [
+        replace(record, read=partial(_read, path, offset, record.size))
+        for record, offset in zip(records, offsets, strict=False)
+    ]
+
+
+def _fingerprint(records: Sequence[Record]) -> str:
+    digest = hashlib.sha256()
+    for record in records:
+        path = Path(record.image_id)
+        state = path.stat() if path.is_file() else None
+        changed = None if state is None else (state.st_size, state.st_mtime_ns)
+        digest.update(f"{path.absolute()} {changed} {record.size}\n".encode(errors="replace"))
+    return digest.hexdigest()[:16]
+
+
+def _write(records: Sequence[Record], path: Path) -> None:
+    partial_path = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial_path.open("wb") as file, ThreadPoolExecutor() as pool:
+            bar = tqdm(range(0, len(records), AT_ONCE), "cache", leave=False, disable=None)
+            for start in bar:
+                for image in pool.map(_checked, records[start : start + AT_ONCE]):
+                    file.write(image.tobytes())
+        partial_path.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"cache {path} cannot be written ({error.strerror or error}); make room, name another"
+            " data.cache, or leave it out"
+        ) from error
+    finally:
+        if partial_path.is_file():
+            partial_path.unlink()
+
+
+def _checked(record: Record) -> UInt8[ndarray, "h w 3"]:
+    image = record.read()
+    if image.shape[:2] != record.size:
+        raise DataError(
+            f"image {record.image_id} has the size {image.shape[:2]}, not {record.size} as when"
+            " the data were listed; was it changed meanwhile?"
+        )
+    return image
+
+
+def _read(path: Path, offset: int, size: tuple[int, int]) -> UInt8[ndarray, "h w 3"]:
+    count = prod(size) * 3
+    try:
+        image = np.fromfile(path, np.uint8, count, offset=offset)
+    except OSError as error:
+        raise DataError(f"cache {path} cannot be read: {error.strerror or error}") from error
+    if len(image) != count:
+        raise DataError(f"cache {path} is cut off; remove it")
+    return image.reshape(*size, 3)
