@@ -11,25 +11,41 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision import tv_tensors
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+from torchvision.transforms import v2
 
 from vision.config import Config, config_from_dict
-from vision.data import PRESETS, DetectionDataset, make_loader, read_coco, read_sources
+from vision.data import (
+    PRESETS,
+    DetectionDataset,
+    Record,
+    cached,
+    make_loader,
+    read_coco,
+    read_sources,
+)
 from vision.data.scenes import SHAPES, draw_scene
 from vision.engine import write_json
 from vision.engine.memory import keep_freed_memory
+from vision.engine.optim import clip_gradients
 from vision.engine.run import Run, build_run, parallel
 from vision.engine.step import train_step
 from vision.media import write_image
-from vision.structures import Batch
+from vision.model import match, pad_targets
+from vision.structures import Batch, Predictions
 
 Step = Callable[[], object]
 PHOTO_SIZE = (375, 500)
@@ -42,6 +58,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--image-size", type=int, default=320)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--loaders-only", action="store_true")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     print(
@@ -49,6 +66,9 @@ def main() -> None:
         f" with {torch.get_num_threads()} threads, {options.device}; batch of"
         f" {options.batch_size} at {options.image_size} px, {options.rounds} rounds"
     )
+    if options.loaders_only:
+        _print_loaders(options)
+        return
     if options.device == "cpu":
         keep_freed_memory()  # for every kind of step, torchvision's too
     run = _run(options, "auto")
@@ -65,9 +85,8 @@ def main() -> None:
             f"{name:44} {median:9.3f} {options.batch_size / median:9.1f}"
             f" {statistics.median(ratios):13.2f}"
         )
-    for workers in (0, 2):
-        rate = _loader_rate(options.image_size, options.batch_size, workers)
-        print(f"loader, {PHOTO_SIZE} JPEGs, preset ssdlite, {workers} workers: {rate:.0f} images/s")
+    _print_shares(_shares(run, batch, options.rounds))
+    _print_loaders(options)
 
 
 def _run(options: argparse.Namespace, precision: str) -> Run:
@@ -195,20 +214,128 @@ def _measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
     return times
 
 
-def _loader_rate(image_size: int, batch_size: int, workers: int) -> float:
+def _shares(run: Run, batch: Batch, rounds: int) -> dict[str, float]:
+    """Median seconds of each part of a step, in its order."""
+    times: dict[str, list[float]] = {}
+    is_reduced = run.number_format != torch.float32
+
+    def timed(name: str, part: Callable[[], Any]) -> Any:  # noqa: ANN401
+        start = time.perf_counter()
+        result = part()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.setdefault(name, []).append(time.perf_counter() - start)
+        return result
+
+    def forward() -> Predictions:
+        with torch.autocast(run.device.type, run.number_format, enabled=is_reduced):
+            predictions: Predictions = run.model(batch.images.to(run.device))
+        return predictions
+
+    def matched() -> object:
+        padded = pad_targets(batch.targets, run.device)
+        return match(padded, run.model.priors)
+
+    for _ in range(rounds + 1):
+        run.optimizer.zero_grad(set_to_none=True)
+        predictions = timed("forward", forward)
+        timed("matching", matched)
+        losses = timed("loss (and matching)", partial(run.loss, predictions, batch.targets))
+        timed("backward", losses.total.backward)
+        timed("clipping", partial(clip_gradients, run.model, run.config.optim.clip_ratio))
+        timed("optimiser", run.optimizer.step)
+    return {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
+
+
+def _print_shares(shares: dict[str, float]) -> None:
+    shares["loss (and matching)"] -= shares["matching"]
+    whole = sum(shares.values())
+    print("where a step's time goes:")
+    for label, seconds in shares.items():
+        name = label.removesuffix(" (and matching)")
+        print(f"  {name:12} {1000 * seconds:8.1f} ms {seconds / whole:6.1%}")
+
+
+class _TorchvisionReference(Dataset[tuple[Tensor, Tensor]]):
+    """What torchvision's reference script does for SSDLite: Pillow, IoU crop, flip, float pixels.
+
+    Resizing, which its model does, is done here, as ours is.
+    """
+
+    def __init__(self, records: Sequence[Record], image_size: int) -> None:
+        self.records = records
+        self.transform = v2.Compose(
+            [
+                v2.RandomIoUCrop(),
+                v2.RandomHorizontalFlip(),
+                v2.SanitizeBoundingBoxes(),
+                v2.PILToTensor(),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Resize([image_size, image_size], antialias=True),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        record = self.records[index]
+        image = Image.open(record.image_id).convert("RGB")
+        boxes = tv_tensors.BoundingBoxes(
+            torch.from_numpy(record.boxes), format="XYXY", canvas_size=record.size
+        )
+        labels = torch.zeros(len(boxes), dtype=torch.int64)
+        sample = self.transform({"image": image, "boxes": boxes, "labels": labels})
+        return sample["image"], sample["boxes"]
+
+
+def _print_loaders(options: argparse.Namespace) -> None:
     """Images a second from JPEG files of VOC's size, read, augmented and resized."""
+    size, batch_size = options.image_size, options.batch_size
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_photos(folder, 8)
         annotations = read_coco(str(folder), "train")
         records = annotations.records * 64
-        size = (image_size, image_size)
-        dataset = DetectionDataset(records, annotations.names, size, PRESETS["ssdlite"]())
-        loader = iter(make_loader(dataset, batch_size, workers))
-        next(loader)  # starting workers is not counted
-        start = time.perf_counter()
-        count = sum(len(batch.targets) for batch in loader)
-        return count / (time.perf_counter() - start)
+        augment = PRESETS["ssdlite"]()
+        ours = DetectionDataset(records, annotations.names, (size, size), augment)
+        kept = cached(records, folder / "cache")
+        from_cache = DetectionDataset(kept, annotations.names, (size, size), augment)
+        theirs = _TorchvisionReference(records, size)
+        print(
+            f"loaders, images/s from {PHOTO_SIZE} JPEGs, IoU crop and flip, 1 core and 2 workers:"
+        )
+        rates: dict[str, list[float]] = {}
+        for _ in range(options.rounds):
+            for workers in (0, 2):
+                for label, loader in (
+                    ("ours", make_loader(ours, batch_size, workers)),
+                    ("ours, cached", make_loader(from_cache, batch_size, workers)),
+                    ("torchvision's reference", _reference_loader(theirs, batch_size, workers)),
+                ):
+                    rates.setdefault(f"{label}, {workers} workers", []).append(_rate(loader))
+        for label, found in rates.items():
+            print(f"  {label:36} {statistics.median(found):7.0f}")
+
+
+def _reference_loader(
+    dataset: _TorchvisionReference, batch_size: int, workers: int
+) -> "DataLoader[Any]":
+    return DataLoader(dataset, batch_size, num_workers=workers, collate_fn=_side_by_side)
+
+
+def _side_by_side(samples: list[tuple[Tensor, Tensor]]) -> tuple[tuple[Any, ...], ...]:
+    return tuple(zip(*samples, strict=True))
+
+
+def _rate(loader: "DataLoader[Any]") -> float:
+    """Images a second after the first batch, with which workers start."""
+    batches = iter(loader)
+    next(batches)
+    start, count = time.perf_counter(), 0
+    for batch in batches:
+        count += len(batch.targets if isinstance(batch, Batch) else batch[0])
+    return count / (time.perf_counter() - start)
 
 
 def _write_photos(folder: Path, count: int) -> None:
