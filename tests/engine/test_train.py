@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -130,6 +132,9 @@ def test_a_signal_saves_after_the_step_and_the_rest_is_as_if_unbroken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, overrides: tuple[str, ...]
 ) -> None:
     def terminate(predictions: Predictions) -> Predictions:
+        for child in multiprocessing.active_children():
+            assert child.pid is not None
+            os.kill(child.pid, signal.SIGTERM)  # a cluster tells all processes of a job
         os.kill(os.getpid(), signal.SIGTERM)
         return predictions
 
@@ -267,3 +272,41 @@ def test_a_start_from_weights_says_what_it_took_and_is_not_needed_to_resume(
     weights.unlink()
     train(run_config(*overrides, "train.epochs=2"), tmp_path / "second", resume=True)
     assert [row["epoch"] for row in read_log(tmp_path / "second")] == ["1", "2"]
+
+
+@pytest.mark.parametrize("overrides", [("train.precision=fp16",), ("train.precision=bf16",)])
+def test_trains_in_every_number_format(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    train(run_config(*overrides, "data.val=null"), tmp_path)
+    losses = [float(row["loss"]) for row in read_log(tmp_path)]
+    assert losses[1] < losses[0]
+
+
+def test_frozen_layers_stay_as_they_are_and_others_learn(tmp_path: Path) -> None:
+    first, then = tmp_path / "first", tmp_path / "then"
+    train(run_config("data.val=null", "train.epochs=1"), first)
+    init = f"model.init={first / 'last.safetensors'}"
+    train(run_config("data.val=null", "train.epochs=1", "train.freeze=4", init), then)
+    before, after = load_file(first / "last.safetensors"), load_file(then / "last.safetensors")
+    for key, value in before.items():
+        is_frozen = key.startswith(tuple(f"trunk.features.{index}." for index in range(4)))
+        is_constant = key.startswith("pixel_")
+        if key.endswith("num_batches_tracked"):
+            continue
+        assert torch.equal(after[key], value) == (is_frozen or is_constant), key
+
+
+def test_more_frozen_layers_than_there_are_is_a_users_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train\.freeze is 20, but the trunk has 19 layers"):
+        train(run_config("train.freeze=20"), tmp_path)
+
+
+def test_the_average_is_what_is_saved(tmp_path: Path) -> None:
+    train(run_config("data.val=null", "train.epochs=1"), tmp_path / "plain")
+    train(run_config("data.val=null", "train.epochs=1", "train.ema_decay=0.9"), tmp_path / "ema")
+    state = torch.load(tmp_path / "ema" / STATE, weights_only=True)
+    plain = load_file(tmp_path / "plain" / "last.safetensors")
+    averaged = load_file(tmp_path / "ema" / "last.safetensors")
+    key = "class_heads.0.1.weight"
+    assert torch.equal(state["model"][key], plain[key])
+    assert torch.equal(state["ema"][f"module.{key}"], averaged[key])
+    assert not torch.equal(averaged[key], plain[key])

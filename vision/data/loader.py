@@ -205,9 +205,9 @@ def make_loader(
 def _start_worker(_: int) -> None:
     """One thread a worker: there are as many workers as the user wants cores for them.
 
-    Ctrl-C reaches the workers too; it is for the main process to let them go.
+    Ctrl-C and a cluster's SIGTERM reach the workers too; they go when the main process lets them.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)

@@ -36,6 +36,12 @@ class Processes:
         """Whether this is the one that writes files and speaks."""
         return self.rank == 0
 
+    def device(self, name: str) -> str:
+        """The device of a name for this process: of several on GPUs, each has its own."""
+        if self.size > 1 and _is_gpu(name):
+            return f"cuda:{self.local_rank}"
+        return name
+
     def sum(self, value: Tensor) -> Tensor:
         """The sum over all processes."""
         if self.size == 1:
@@ -95,7 +101,7 @@ def started_processes(device: str) -> Iterator[Processes]:
         found = Processes(int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0")), size)
     except KeyError as error:
         raise ConfigError(f"WORLD_SIZE is {size} but {error} is not set; use torchrun") from error
-    on_gpu = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    on_gpu = _is_gpu(device)
     if on_gpu:
         if found.local_rank >= torch.cuda.device_count():
             raise ConfigError(
@@ -108,3 +114,7 @@ def started_processes(device: str) -> Iterator[Processes]:
         yield found
     finally:
         dist.destroy_process_group()
+
+
+def _is_gpu(name: str) -> bool:
+    return name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())

@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ COLUMNS = (
 )
 
 
-PACKAGES = ("numpy", "opencv-python", "ssdlite", "torch", "torchvision")
+PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "ssdlite", "torch", "torchvision")
 
 
 class RunFolder:
@@ -84,7 +84,7 @@ class RunFolder:
             "git_commit": _git_commit(),
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "versions": {name: version(name) for name in PACKAGES},
+            "versions": {name: _version(name) for name in PACKAGES},
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
             "threads": torch.get_num_threads(),
             "boxes": dict(names),
@@ -107,6 +107,14 @@ def write_json(path: Path, content: object) -> None:
     """Write JSON for people and programs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _version(package: str) -> str | None:
+    """None for one that is not installed, as of two that give the same module."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _git_commit() -> str | None:

@@ -115,7 +115,7 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
         folder = RunFolder(out)
         if processes.is_first:
             folder.open(resume=resume)
-        device = choose_device(config.train.device)
+        device = choose_device(processes.device(config.train.device))
         if device.type == "cpu":
             keep_freed_memory()
         annotations = read_sources(config.data.train, "data.train")
