@@ -126,6 +126,7 @@ def test_a_resumed_run_equals_an_unbroken_one(
         (STEPS + 1, ("train.ema_decay=0.9", "optim.name=adamw", "optim.lr=0.001")),
         (2 * STEPS, ("train.accumulate=2", "optim.schedule=multistep", "train.freeze=3")),
         (STEPS + 1, ("train.workers=2", "optim.trunk_lr=0.1")),
+        (STEPS + 1, ("augment.preset=ssd", "augment.on_device=true")),
     ],
 )
 def test_a_signal_saves_after_the_step_and_the_rest_is_as_if_unbroken(

@@ -289,6 +289,8 @@ class AugmentConfig(Section):
 
     preset: Literal["none", "ssdlite", "ssd"] = "ssdlite"
     """``none``; ``ssdlite``: IoU crop and flip; ``ssd``: photometric and zoom-out besides."""
+    on_device: bool = False
+    """Flips and colours a batch at a time where the network trains, to relieve the readers."""
 
 
 class Config(Section):

@@ -1,5 +1,6 @@
 """Data: readers of VOC, COCO and drawn data, augmentation, batches."""
 
+from vision.data.batch_augment import augment_batch
 from vision.data.build import DATASETS, check_known, choose_classes, describe, read_sources
 from vision.data.cache import cached, reduced
 from vision.data.coco import read_coco
@@ -21,6 +22,7 @@ __all__ = [
     "Sample",
     "Tally",
     "V2Augment",
+    "augment_batch",
     "cached",
     "check_known",
     "choose_classes",

@@ -78,27 +78,25 @@ class _IoUCrop(v2.RandomIoUCrop):  # type: ignore[misc]
         return params
 
 
-def _ssdlite() -> V2Augment:
+def _ssdlite(*, on_device: bool = False) -> V2Augment:
     """Crop and flip: what torchvision trains its SSDlite with."""
-    return V2Augment(_IoUCrop(), v2.RandomHorizontalFlip())
+    return V2Augment(_IoUCrop(), *([] if on_device else [v2.RandomHorizontalFlip()]))
 
 
-def _ssd() -> V2Augment:
+def _ssd(*, on_device: bool = False) -> V2Augment:
     """The whole of SSD's augmentation."""
-    return V2Augment(
-        v2.RandomPhotometricDistort(),
-        v2.RandomZoomOut(fill=ZOOM_OUT_FILL),
-        _IoUCrop(),
-        v2.RandomHorizontalFlip(),
-    )
+    geometry = [v2.RandomZoomOut(fill=ZOOM_OUT_FILL), _IoUCrop()]
+    if on_device:
+        return V2Augment(*geometry)
+    return V2Augment(v2.RandomPhotometricDistort(), *geometry, v2.RandomHorizontalFlip())
 
 
-PRESETS: dict[str, Callable[[], Augment | None]] = {
-    "none": lambda: None,
+PRESETS: dict[str, Callable[..., Augment | None]] = {
+    "none": lambda *, on_device=False: None,  # noqa: ARG005
     "ssdlite": _ssdlite,
     "ssd": _ssd,
 }
-"""Recipes by ``augment.preset``."""
+"""Recipes by ``augment.preset``; ``on_device`` leaves out what `augment_batch` does there."""
 
 
 @contextmanager

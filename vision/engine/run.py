@@ -105,7 +105,7 @@ def build_run(
     """
     torch.manual_seed(config.train.seed)
     settings, size = config.train, config.model.image_size
-    augment = PRESETS[config.augment.preset]()
+    augment = PRESETS[config.augment.preset](on_device=config.augment.on_device)
     records = _records(config, annotations, processes)
     dataset = DetectionDataset(records, names, size, augment, settings.seed)
     sampler = _sampler(config, dataset, processes)

@@ -18,6 +18,7 @@ from vision.config import Config
 from vision.data import (
     Annotations,
     DetectionDataset,
+    augment_batch,
     check_known,
     choose_classes,
     describe,
@@ -258,7 +259,7 @@ def _steps(session: Session) -> None:
     ) as bar:
         for batch in bar:
             assert isinstance(batch, Batch)
-            losses = train_step(run, session.network, batch)
+            losses = train_step(run, session.network, _augmented(session, batch))
             size = sizes[progress.step]
             sums += torch.stack([*losses, torch.ones_like(losses[0])]) * size
             progress.step += 1
@@ -269,6 +270,15 @@ def _steps(session: Session) -> None:
                 _save_state(session)
                 _stop_if_asked(session)
     progress.sums, progress.seconds = _checked(_mean(run, sums)), time.perf_counter() - start
+
+
+def _augmented(session: Session, batch: Batch) -> Batch:
+    """The batch with what augmentation is left to the device."""
+    run, progress = session.run, session.progress
+    if not run.config.augment.on_device:
+        return batch
+    key = (run.config.train.seed, progress.epoch, progress.step, run.processes.rank)
+    return augment_batch(batch.to(run.device), run.config.augment.preset, *key)
 
 
 def _tensor(values: Sequence[float], device: torch.device) -> Tensor:
