@@ -1,12 +1,20 @@
 """Optimiser, schedule, gradient clipping and number format."""
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
 
 from vision.config import Config, OptimConfig
-from vision.engine.optim import build_optimizer, build_schedule, clip_gradients, has_bf16
+from vision.engine.optim import (
+    average,
+    build_optimizer,
+    build_schedule,
+    clip_gradients,
+    has_bf16,
+)
 from vision.model import build_model
 
 
@@ -55,6 +63,45 @@ def test_half_of_the_peak_in_the_middle_of_the_decay() -> None:
         optimizer.step()
         schedule.step()
     assert schedule.get_last_lr()[0] == pytest.approx(0.05)
+
+
+def test_milestones_are_shares_of_the_epochs() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    config = OptimConfig(lr=0.1, warmup_epochs=1, schedule="multistep", milestones=[0.5, 0.8])
+    schedule = build_schedule(config, optimizer, 10, 4)
+    rates = []
+    for _ in range(40):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    expected = [0.02, 0.04, 0.06, 0.08] + [0.1] * 16 + [0.01] * 12 + [0.001] * 8
+    assert rates == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_the_trunk_has_a_rate_of_its_own(name: Literal["sgd", "adamw"]) -> None:
+    model = build_model(Config().model, 3)
+    optimizer = build_optimizer(OptimConfig(name=name, lr=0.1, trunk_lr=0.2), model)
+    assert isinstance(optimizer, torch.optim.AdamW if name == "adamw" else torch.optim.SGD)
+    trunk = {id(parameter) for parameter in model.trunk.parameters()}
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            assert group["lr"] == pytest.approx(0.02 if id(parameter) in trunk else 0.1)
+
+
+def test_the_average_forgets_its_first_weights_soon_and_keeps_to_its_decay() -> None:
+    model = build_model(Config().model, 3)
+    averaged = average(model, 0.5)
+    key, tally = "box_heads.0.1.bias", 0.0
+    weight = model.get_parameter(key)
+    with torch.no_grad():
+        for step in range(12):
+            weight.fill_(float(step))
+            decay = min(0.5, (1 + step) / (10 + step)) if step else 0.0
+            tally = decay * tally + (1 - decay) * step
+            averaged.update_parameters(model)
+    found = averaged.module.get_parameter(key)
+    assert_close(found, torch.full_like(found, tally))
 
 
 def test_long_gradients_are_shortened_filter_by_filter_and_others_left_alone() -> None:
