@@ -61,7 +61,11 @@ def test_names_and_defaults_that_scripts_rely_on() -> None:
     assert (train.device, train.seed, train.precision) == ("auto", 0, "auto")
     assert min(train.epochs, train.batch_size, train.workers, train.eval_every) >= 1
     assert optim.lr > 0
-    assert {"lr", "momentum", "weight_decay", "clip_ratio", "warmup_epochs"} == set(
+    assert (optim.name, optim.schedule, optim.trunk_lr) == ("sgd", "cosine", 1.0)
+    # What makes a run other than the plain recipe is off.
+    assert (train.accumulate, train.ema_decay, train.freeze) == (1, 0.0, 0)
+    assert (train.patience, train.compile, Config().augment.on_device) == (None, False, False)
+    assert {"lr", "momentum", "weight_decay", "clip_ratio", "warmup_epochs"} < set(
         type(optim).model_fields
     )
     assert Config().augment.preset == "ssdlite"
@@ -435,7 +439,7 @@ def test_overrides_leave_the_given_values_alone() -> None:
         ("train.workers", -1),
         ("train.seed", -1),
         ("train.device", 0),
-        ("train.precision", "fp16"),
+        ("train.precision", "fp8"),
         ("optim.lr", "1e-3"),
         ("optim.lr", True),
         ("optim.lr", 0),
