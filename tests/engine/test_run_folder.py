@@ -230,11 +230,12 @@ def test_goes_on_from_the_state_before_a_damaged_one(
     shutil.copytree(unbroken, broken)
     newest = max((broken / "states").iterdir())
     content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1
+    for place in range(len(content) // 2, len(content) // 2 + 5000):
+        content[place] ^= 1
     newest.write_bytes(content)
     with caplog.at_level("INFO"):
         train(config, broken, resume=True)
-    assert "does not fit its checksum): going on from the one before it" in caplog.text
+    assert "): going on from the one before it" in caplog.text
     assert "resuming after epoch 1 and 0 steps" in caplog.text
     assert same_weights(broken / "last.safetensors", unbroken / "last.safetensors")
 
@@ -285,6 +286,9 @@ def test_a_changed_configuration_is_reported(
         train(config, tmp_path / "run", resume=True)
     for line in ("train.epochs 1 -> 2", "optim.lr 0.05 -> 0.01", "train.ema_decay 0.0 -> 0.9"):
         assert f"changed since: {line}" in caplog.messages
+    state = torch.load(max((tmp_path / "run" / "states").iterdir()), weights_only=True)
+    assert {group["initial_lr"] for group in state["optimizer"]["param_groups"]} == {0.01}
+    assert read_log(tmp_path / "run")[1]["lr"] == "0.01"
 
 
 def test_stops_early_when_nothing_gets_better(

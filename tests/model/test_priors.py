@@ -126,4 +126,13 @@ def test_priors_of_other_projects_by_hand() -> None:
 
 def test_every_preset_can_be_configured() -> None:
     for name in PRESETS:
-        assert ModelConfig.model_validate({"preset": name}).preset == name
+        side = 300 if name == "qfgaohao" else 320
+        assert ModelConfig.model_validate({"preset": name, "image_size": side}).preset == name
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("qfgaohao", 320), ("lufficc", 300), ("mmdetection", 640)]
+)
+def test_priors_of_fixed_strides_fit_one_size_alone(name: str, side: int) -> None:
+    with pytest.raises(ValueError, match=r"laid out for 3[02]0 pixels; set model\.image_size=3"):
+        ModelConfig.model_validate({"preset": name, "image_size": side})

@@ -27,13 +27,19 @@ def run(argv: Sequence[str] | None = None) -> int:
         "--labels", type=Path, metavar="FILE", help="class names: a list, or a label map (.pbtxt)"
     )
     options = parser.parse_args(argv)
-    if options.out.exists():
+    try:
+        is_taken = options.out.exists()
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(f"--out {options.out} cannot be used: {error}") from error
+    if is_taken:
         raise WeightsError(f"{options.out} exists; name another --out, or remove it")
     saved = convert(options.source, options.file, options.labels)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(saved, SavedDetector):
         save_weights(options.out, saved.model, saved.config, saved.names, saved.training)
         print(f"{options.out}: a detector of {len(saved.names)} classes")
+        if "left out" in saved.training:
+            print(f"left out: {saved.training['left out']}")
     else:
         save_trunk(options.out, saved)
         print(f"{options.out}: a trunk; train with model.init={options.out}")

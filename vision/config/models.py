@@ -117,6 +117,12 @@ class ModelConfig(Section):
     def _priors_of_the_preset(self) -> "ModelConfig":
         if self.preset in {"qfgaohao", "mmdetection", "lufficc"} and self.priors != PriorsConfig():
             raise ValueError(f"preset {self.preset} has priors of its own; leave priors out")
+        side = {"qfgaohao": 300, "mmdetection": 320, "lufficc": 320}.get(self.preset)
+        if side is not None and self.image_size != (side, side):
+            raise ValueError(
+                f"preset {self.preset} has its priors laid out for {side} pixels; set"
+                f" model.image_size={side}"
+            )
         return self
 
     @field_validator("width_mult")
@@ -271,6 +277,13 @@ class OptimConfig(Section):
     milestones: list[float] = [0.67, 0.9]
     """Shares of the epochs."""
     gamma: float = Field(0.1, gt=0, lt=1)
+
+    @field_validator("milestones")
+    @classmethod
+    def _shares(cls, milestones: list[float]) -> list[float]:
+        if not all(0 < share < 1 for share in milestones):
+            raise ValueError(f"{milestones} are no shares of the epochs, between 0 and 1")
+        return milestones
 
 
 class LossConfig(Section):

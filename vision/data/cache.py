@@ -2,6 +2,8 @@
 
 import hashlib
 import logging
+import os
+import platform
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -95,7 +97,8 @@ def _fingerprint(records: Sequence[Record]) -> str:
 
 
 def _write(records: Sequence[Record], path: Path) -> None:
-    partial_path = path.with_name(f"{path.name}.partial")
+    # Of this process alone: runs may share a folder.
+    partial_path = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial_path.open("wb") as file, ThreadPoolExecutor() as pool:
@@ -103,6 +106,8 @@ def _write(records: Sequence[Record], path: Path) -> None:
             for start in bar:
                 for image in pool.map(_checked, records[start : start + AT_ONCE]):
                     file.write(image.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
         partial_path.replace(path)
     except OSError as error:
         raise DataError(

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from vision.errors import ConfigError
 
@@ -72,6 +73,12 @@ class Processes:
         dist.all_gather_object(parts, list(items))
         return [parts[index % self.size][index // self.size] for index in range(total)]
 
+    def share_statistics(self, network: nn.Module) -> None:
+        """Give all processes the first one's running statistics."""
+        if self.size > 1:
+            for value in network.buffers():
+                dist.broadcast(value, 0)
+
     def wait(self) -> None:
         """Go on when all processes are here."""
         if self.size > 1:
@@ -109,7 +116,8 @@ def started_processes(device: str) -> Iterator[Processes]:
                 f" {torch.cuda.device_count()}; lower torchrun's --nproc-per-node"
             )
         torch.cuda.set_device(found.local_rank)
-    dist.init_process_group("nccl" if on_gpu else "gloo")
+    # Others wait for the first to decode a cache or to reckon metrics.
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(hours=6))
     try:
         yield found
     finally:

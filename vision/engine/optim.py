@@ -57,7 +57,8 @@ def build_schedule(
             return (step + 1) / (warmup + 1)
         if config.schedule == "multistep":
             return float(config.gamma ** sum(step >= milestone for milestone in milestones))
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+        share = min(1.0, (step - warmup) / max(1, total - warmup))
+        return 0.5 * (1 + math.cos(math.pi * share))
 
     return LambdaLR(optimizer, factor)
 

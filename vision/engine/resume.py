@@ -14,6 +14,8 @@ FIXED = (
     "optim.name",
     "train.batch_size",
     "train.seed",
+    "images",
+    "steps of an epoch",
 )
 """Keys that a run cannot go on without."""
 FREE = ("model.init", "model.postprocess")
@@ -30,8 +32,15 @@ def snapshot(run: Run) -> dict[str, Any]:
         "scaler": run.scaler.state_dict(),
         "chance": chance(),
         "names": run.names,
-        "config": _flat(run.config.model_dump(mode="json")),
+        "config": _known(run),
     }
+
+
+def _known(run: Run) -> dict[str, Any]:
+    """The configuration, and what else decides how a run goes on."""
+    facts: dict[str, Any] = {"images": run.sampler.length, "steps of an epoch": len(run.sampler)}
+    facts["number format"] = str(run.number_format)
+    return _flat(run.config.model_dump(mode="json")) | facts
 
 
 def restore(run: Run, state: dict[str, Any]) -> None:
@@ -44,9 +53,20 @@ def restore(run: Run, state: dict[str, Any]) -> None:
         run.ema.load_state_dict(state["ema"])
     elif run.ema is not None:
         run.ema.module.load_state_dict(state["model"])
+    fresh = [
+        {key: value for key, value in group.items() if key not in {"params", "lr"}}
+        for group in run.optimizer.param_groups
+    ]
+    base_lrs = list(run.schedule.base_lrs)
     run.optimizer.load_state_dict(state["optimizer"])
     run.schedule.load_state_dict(state["schedule"])
-    run.scaler.load_state_dict(state["scaler"])
+    # What the configuration says now holds from the next step on.
+    run.schedule.base_lrs = base_lrs
+    factor = run.schedule.lr_lambdas[0](run.schedule.last_epoch)
+    for group, values, base in zip(run.optimizer.param_groups, fresh, base_lrs, strict=True):
+        group.update(values, lr=base * factor)
+    if state["scaler"] and run.scaler.is_enabled():
+        run.scaler.load_state_dict(state["scaler"])
     restore_chance(state["chance"])
 
 
@@ -56,7 +76,7 @@ def check_same(run: Run, state: dict[str, Any], folder: Path) -> list[str]:
     Raises:
         TrainingError: If with one of them the run cannot go on.
     """
-    now = _flat(run.config.model_dump(mode="json"))
+    now = _known(run)
     changed = [key for key in {**state["config"], **now} if _differ(key, state["config"], now)]
     lines = [
         f"changed since: {key} {state['config'].get(key)} -> {now.get(key)}" for key in changed

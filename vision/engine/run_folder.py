@@ -1,6 +1,7 @@
 """The run folder: where each file of a run lies, and what may be written there."""
 
 import csv
+import io
 import json
 import platform
 import subprocess
@@ -74,7 +75,7 @@ class RunFolder:
 
     def write_config(self, config: Config) -> None:
         """Write the resolved configuration."""
-        (self.path / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+        _replace(self.path / "config.yaml", dump_config(config))
 
     def write_environment(self, device: torch.device, names: Mapping[str, int]) -> None:
         """Write ``environment.json``: what ran, on what, and the boxes of each class."""
@@ -93,10 +94,11 @@ class RunFolder:
 
     def log(self, rows: list[dict[str, Any]]) -> None:
         """Write the log afresh, so that it always tells of the very epochs that count."""
-        with self._log.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+        _replace(self._log, text.getvalue())
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write ``metrics.json``."""
@@ -106,7 +108,22 @@ class RunFolder:
 def write_json(path: Path, content: object) -> None:
     """Write JSON for people and programs."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    _replace(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file; an older one stays whole until the new one is.
+
+    Raises:
+        TrainingError: If it cannot be written, as on a full disk.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_bytes(text.encode())
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise TrainingError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def _version(package: str) -> str | None:

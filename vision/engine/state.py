@@ -22,6 +22,7 @@ KEYS = frozenset(
         "config",
         "ema",
         "epoch",
+        "lr",
         "model",
         "names",
         "optimizer",
@@ -84,8 +85,10 @@ class States:
                 f"state {path} cannot be written ({reason}); the states before it are whole: make"
                 " room and go on with --resume"
             ) from error
-        for old in self.paths()[: -self.kept]:
+        for old in [one for one in self.paths() if one != path][: 1 - self.kept or None]:
             old.unlink()
+        for left in self.folder.glob("*.partial"):  # of a process that was killed
+            left.unlink()
 
     def load(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The newest state that is whole, None if there never was one; and what others lack.

@@ -6,7 +6,6 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from vision.engine.optim import clip_gradients
 from vision.engine.run import Run
@@ -14,7 +13,7 @@ from vision.errors import TrainingError
 from vision.model import Losses
 from vision.structures import Batch, Target
 
-__all__ = ["check_finite", "train_step"]
+__all__ = ["check_finite", "check_weights", "train_step"]
 
 
 def train_step(run: Run, network: nn.Module, batch: Batch) -> Losses:
@@ -76,7 +75,7 @@ def _pass(
     """Forward and backward; processes exchange gradients after the last part alone."""
     images = part.to(run.device).images
     number_format = run.number_format
-    is_shared = isinstance(network, DistributedDataParallel)
+    is_shared = run.processes.size > 1
     with network.no_sync() if is_shared and not is_last else nullcontext():  # type: ignore[operator]
         with torch.autocast(run.device.type, number_format, enabled=number_format != torch.float32):
             predictions = network(images)
@@ -85,6 +84,20 @@ def _pass(
             check_finite(losses, part.targets)
         torch.autograd.backward(run.scaler.scale(losses.total))
     return Losses(*(value.detach() for value in losses))
+
+
+def check_weights(run: Run) -> None:
+    """Make sure that weights are sound before they are saved.
+
+    Raises:
+        TrainingError: If one is not finite, as after a gradient that was not.
+    """
+    largest = torch.stack([value.detach().abs().max() for value in run.model.parameters()])
+    if not bool(largest.isfinite().all()):
+        raise TrainingError(
+            "weights are no longer finite and were not saved; go on from the last state with"
+            " --resume and a lower optim.lr"
+        )
 
 
 def check_finite(losses: Losses, targets: Sequence[Target] = ()) -> None:

@@ -36,7 +36,7 @@ from vision.engine.resume import check_same, restore, snapshot
 from vision.engine.run import Run, build_run, parallel
 from vision.engine.run_folder import RunFolder
 from vision.engine.state import States
-from vision.engine.step import check_finite, train_step
+from vision.engine.step import check_finite, check_weights, train_step
 from vision.metrics import Metrics
 from vision.model import Losses, build_post_process
 from vision.model.weights import load_weights, save_weights, start_from
@@ -60,6 +60,7 @@ class Progress:
         step: Steps of the next one done.
         sums: Of that epoch so far: both parts of the loss times images, and images.
         seconds: That it took so far.
+        lr: Learning rate at its beginning.
         best: Value of the best evaluation so far.
         unimproved: Evaluations since.
         rows: The log.
@@ -69,6 +70,7 @@ class Progress:
     step: int = 0
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     seconds: float = 0.0
+    lr: float = 0.0
     best: float = -math.inf
     unimproved: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -90,7 +92,7 @@ class Session:
     @property
     def steps(self) -> int:
         """Steps done since the run began."""
-        return self.progress.epoch * len(self.run.sampler) + self.progress.step
+        return self.run.schedule.last_epoch
 
 
 def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
@@ -209,7 +211,7 @@ def _epoch(session: Session) -> None:
     classification, localisation = (total / progress.sums[2] for total in progress.sums[:2])
     row: dict[str, Any] = {
         "epoch": progress.epoch + 1,
-        "lr": run.config.optim.lr * run.schedule.lr_lambdas[0](progress.epoch * len(run.sampler)),
+        "lr": progress.lr,
         "loss": classification + localisation,
         "classification": classification,
         "localisation": localisation,
@@ -246,6 +248,8 @@ def _steps(session: Session) -> None:
     sizes = run.sampler.sizes()
     run.sampler.epoch, run.sampler.start = progress.epoch, progress.step
     run.train_mode()
+    if progress.step == 0:
+        progress.lr = run.optimizer.param_groups[-1]["lr"]
     sums = _tensor(progress.sums, run.device)
     start = time.perf_counter() - progress.seconds
     with tqdm(
@@ -342,6 +346,7 @@ def _stop_if_asked(session: Session) -> None:
 
 def _save_state(session: Session) -> None:
     session.saved_at = time.monotonic()
+    check_weights(session.run)
     if session.run.processes.is_first:
         state = snapshot(session.run) | asdict(session.progress)
         session.states.save(state, session.steps)
@@ -357,6 +362,8 @@ def _is_evaluation_due(session: Session) -> bool:
 def _evaluate(session: Session) -> Metrics:
     run = session.run
     assert run.val_loader is not None
+    # Each process has running statistics of its own, where BatchNorm does not span them.
+    run.processes.share_statistics(run.judged)
     post_process = build_post_process(run.config.model, run.judged)
     metrics, found = evaluate(
         run.judged, post_process, run.val_loader, run.names, processes=run.processes
@@ -421,9 +428,10 @@ def _finish(session: Session) -> Metrics | None:
         return None
     if run.processes.is_first:
         draw_pictures(saved, run.val_loader, run.device, folder.pictures)
-    post_process = build_post_process(run.config.model, saved.model)
+    model = saved.model.to(run.device)
+    post_process = build_post_process(run.config.model, model)
     metrics, _ = evaluate(
-        saved.model.to(run.device),
+        model,
         post_process,
         run.val_loader,
         run.names,

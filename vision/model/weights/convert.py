@@ -24,8 +24,9 @@ from vision.model.weights.roles import Layer, Role, class_keys, layers
 
 __all__ = ["Source", "convert_detector", "convert_trunk", "fill", "next_in_sequence"]
 
-MOST_LISTED = 8
-"""Keys that an error names."""
+MOST_LISTED = 5
+"""Keys of a kind that an error names."""
+KINDS = ("mi", "un")  # missing, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,17 @@ def convert_detector(
         WeightsError: If keys are missing, unknown or of another shape, or the names do not fit.
     """
     num_slots = _num_slots(source, tensors, path)
-    names = _names(num_slots, labels, path)
+    names = _names(source, num_slots, labels, path)
     model, config = _build(source, tensors, num_slots)
     _refuse(fill(model, source, tensors), source, path)
     if len(names) < num_slots:
         model = _keep_classes(model, config, sorted(names))
     training = {"source": source.name, "file": path.name, "licence": source.licence}
+    unnamed = sorted(set(range(1, num_slots + 1)) - set(names))
+    if unnamed:
+        training["left out"] = (
+            f"{len(unnamed)} of {num_slots} classes without a name: {', '.join(map(str, unnamed))}"
+        )
     ordered = [names[number] for number in sorted(names)]
     return SavedDetector(model.eval(), Config(model=config), ordered, training)
 
@@ -114,10 +120,19 @@ def convert_trunk(source: Source, tensors: Mapping[str, Tensor], path: Path) -> 
 
 
 def _refuse(problems: list[str], source: Source, path: Path) -> None:
-    if problems:
-        listed = "; ".join(problems[:MOST_LISTED])
-        more = f"; and {len(problems) - MOST_LISTED} more" if len(problems) > MOST_LISTED else ""
-        raise WeightsError(f"{path} is no MobileNetV2 of {source.name}: {listed}{more}")
+    if not problems:
+        return
+    kinds: dict[str, list[str]] = {}
+    for problem in problems:
+        kinds.setdefault(problem.split()[0] if problem[:2] in KINDS else "other", []).append(
+            problem
+        )
+    parts = []
+    for found in kinds.values():
+        parts += found[:MOST_LISTED]
+        if len(found) > MOST_LISTED:
+            parts.append(f"and {len(found) - MOST_LISTED} more such")
+    raise WeightsError(f"{path} is no MobileNetV2 of {source.name}: {'; '.join(parts)}")
 
 
 def fill(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> list[str]:
@@ -138,6 +153,8 @@ def fill(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> list[
                     f" {tuple(value.shape)}, not {tuple(state[ours].shape)}"
                 )
                 continue
+            if not bool(value.isfinite().all()):
+                problems.append(f"{theirs} holds numbers that are not finite")
             state[ours] = value.float()
     problems += [f"unknown {key}" for key in tensors if key not in used]
     if not problems:
@@ -162,7 +179,7 @@ def _pairs(source: Source, layer: Layer) -> list[tuple[str, str]]:
 
 def _arrange(source: Source, role: Role, value: Tensor, model: SSDLite) -> Tensor:
     """The rows of a prediction layer in our order: prior by prior, background last, x before y."""
-    if role.step != "predict":
+    if role.step != "predict" or not value.ndim:
         return value
     is_box = role.part == "box_head"
     size = 4 if is_box else model.num_classes + 1
@@ -189,14 +206,19 @@ def _num_slots(source: Source, tensors: Mapping[str, Tensor], path: Path) -> int
             raise WeightsError(
                 f"{path} is no SSDLite of {source.name}: it has no {key}; is it another source's?"
             )
-        sizes.append(len(tensors[key]))
+        sizes.append(len(tensors[key]) if tensors[key].ndim else 0)
     classes, coordinates = sizes
-    if coordinates % 4 or classes % (coordinates // 4) or classes // (coordinates // 4) < 2:
+    if (
+        not coordinates
+        or coordinates % 4
+        or classes % (coordinates // 4)
+        or classes // (coordinates // 4) < 2
+    ):
         raise WeightsError(f"{path}: heads of {classes} and {coordinates} rows fit no priors")
     return classes // (coordinates // 4) - 1
 
 
-def _names(num_slots: int, labels: Path | None, path: Path) -> dict[int, str]:
+def _names(source: Source, num_slots: int, labels: Path | None, path: Path) -> dict[int, str]:
     """Class names by their number from 1; numbers without a name are classes never trained."""
     if labels is None:
         known = {90: COCO_NAMES, 80: dict(enumerate(COCO_NAMES.values(), 1))}
@@ -207,7 +229,8 @@ def _names(num_slots: int, labels: Path | None, path: Path) -> dict[int, str]:
             )
         return known[num_slots]
     names = read_labels(labels)
-    if max(names) > num_slots or (labels.suffix != ".pbtxt" and len(names) != num_slots):
+    may_have_gaps = source.name == "tensorflow" and labels.suffix.lower() == ".pbtxt"
+    if max(names) > num_slots or (not may_have_gaps and len(names) != num_slots):
         raise WeightsError(
             f"labels {labels} name {len(names)} classes up to number {max(names)}, but {path} has"
             f" {num_slots}"

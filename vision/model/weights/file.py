@@ -1,6 +1,7 @@
 """The weights file: safetensors with all that evaluation and detection need in its metadata."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,8 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
     partial = path.with_name(f"{path.name}.partial")
     try:
         save_file(tensors, partial, metadata)
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
         partial.replace(path)
     except (OSError, safetensors.SafetensorError) as error:
         partial.unlink(missing_ok=True)

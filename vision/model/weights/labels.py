@@ -1,5 +1,6 @@
 """Class names: lists that other projects ship, and names that mean the same."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -59,8 +60,10 @@ _ALIASES = {
     "potted plant": "pottedplant",
     "dining table": "diningtable",
 }
-_ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
-_FIELD = re.compile(r"""(\w+)\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)'|(\d+))""")
+# Of a text protobuf: strings, braces, colons, words; comments and separators fall out.
+_WORD = re.compile(
+    r"""(?:\#[^\n]*\n?|[\s,;])*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:]|[^\s{}<>:,;"'#]+)"""
+)
 
 
 def canonical(name: str) -> str:
@@ -81,7 +84,7 @@ def read_labels(path: Path) -> dict[int, str]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise WeightsError(f"labels {path} cannot be read: {error}") from error
-    names = _label_map(text, path) if path.suffix == ".pbtxt" else _label_list(text)
+    names = _label_map(text, path) if path.suffix.lower() == ".pbtxt" else _label_list(text)
     if not names:
         raise WeightsError(f"labels {path} name no class")
     return names
@@ -98,13 +101,41 @@ def _label_list(text: str) -> dict[int, str]:
 
 
 def _label_map(text: str, path: Path) -> dict[int, str]:
-    text = re.sub(r"(?m)^\s*#.*$", "", text)
-    names = {}
-    for item in _ITEM.findall(text):
-        fields = {key: a or b or number for key, a, b, number in _FIELD.findall(item)}
-        name = fields.get("display_name") or fields.get("name")
-        if not fields.get("id", "").isdigit() or not name:
-            raise WeightsError(f"label map {path}: an item has no id or no name: {item.split()}")
-        if int(fields["id"]) > 0:
-            names[int(fields["id"])] = name
+    """The items of a text protobuf: what lies deeper inside them is passed over."""
+    names: dict[int, str] = {}
+    fields: dict[str, str] = {}
+    depth, words = 0, _WORD.findall(text)
+    for place, word in enumerate(words):
+        if word in "{<":
+            depth += 1
+        elif word in "}>":
+            depth -= 1
+            if depth == 0:
+                _take(fields, names, path)
+                fields = {}
+        elif depth == 1 and words[place - 1] == ":":
+            fields[words[place - 2]] = _plain(word, path)
+    if depth:
+        raise WeightsError(f"label map {path} is cut off: a brace is left open")
     return names
+
+
+def _take(fields: dict[str, str], names: dict[int, str], path: Path) -> None:
+    """Add an item's class."""
+    name, number = fields.get("display_name") or fields.get("name"), fields.get("id", "")
+    if not number.isdigit() or not name:
+        raise WeightsError(f"label map {path}: an item has no id or no name: {fields}")
+    if int(number) in names:
+        raise WeightsError(f"label map {path} has the id {number} twice")
+    if int(number) > 0:
+        names[int(number)] = name
+
+
+def _plain(word: str, path: Path) -> str:
+    """A value without its quotes and escapes."""
+    if word[0] not in "\"'":
+        return word
+    try:
+        return str(ast.literal_eval(word))
+    except (SyntaxError, ValueError) as error:
+        raise WeightsError(f"label map {path}: {word} cannot be read") from error

@@ -25,6 +25,7 @@ SOURCES: dict[str, Source] = {
 """By the name that ``ssdlite convert`` takes."""
 
 DOWNLOADS = frozenset({"IMAGENET1K_V1", "IMAGENET1K_V2"})
+KNOWN = ", ".join(sorted(DOWNLOADS))
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 NOT_WEIGHTS = ("num_batches_tracked",)
 CLASSIFIER = "classifier."
@@ -45,7 +46,11 @@ def convert(source: str, file: str, labels: Path | None = None) -> SavedDetector
     if source == "tensorflow":
         return convert_detector(TENSORFLOW, read_tensorflow(path), path, labels)
     if source == "torchvision":
-        tensors = download(file) if file in DOWNLOADS else read_pickle(path)
+        if labels is not None:
+            raise WeightsError(
+                "torchvision's weights are a trunk without classes: leave --labels out"
+            )
+        tensors = read_pickle(download(file) if file in DOWNLOADS else path)
         return convert_trunk(TORCHVISION, without_classifier(tensors), path)
     tensors = read_pickle(path)
     if source == "qfgaohao" and not any(key.startswith("base_net.") for key in tensors):
@@ -66,14 +71,16 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         WeightsError: If it is missing, damaged, or would need code to be run.
     """
     if not path.is_file():
-        raise WeightsError(f"{path} does not exist")
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise WeightsError(f"{path} {what}; pass a .pth file, or of torchvision one of {KNOWN}")
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} cannot be read as weights alone: it is damaged, or holds objects that would"
             " run code on loading; if you trust it, save its state dict by itself first:"
-            " torch.save(torch.load(FILE, weights_only=False)['state_dict'], OTHER)"
+            " torch.save(torch.load(FILE, weights_only=False)['state_dict'], OTHER); if torchvision"
+            " fetched it, remove it and try again"
         ) from error
     except (RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -83,8 +90,21 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
             content = content[wrapper]
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise WeightsError(f"{path} holds {type(content).__name__}, expected a state dict")
-    return {
+    return _dense(content, path)
+
+
+def _dense(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
+    """The weights of a state dict.
+
+    Raises:
+        WeightsError: If one is sparse, quantised or no float.
+    """
+    tensors = {
         key.removeprefix("module."): value
         for key, value in content.items()
         if isinstance(value, Tensor) and not key.endswith(NOT_WEIGHTS)
     }
+    for key, value in tensors.items():
+        if value.layout != torch.strided or value.is_quantized or not value.is_floating_point():
+            raise WeightsError(f"{path}: {key} is {value.dtype}, {value.layout}; expected floats")
+    return tensors

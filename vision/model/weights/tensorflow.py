@@ -83,6 +83,8 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
         if found is None or found[2] not in LEAVES or array.dtype.kind != "f":
             continue
         value = torch.from_numpy(np.array(array, np.float32))
+        if found[2].endswith("weights") and value.ndim != 4:
+            raise WeightsError(f"{path}: {name} has the shape {tuple(value.shape)}, expected four")
         if found[2] == "weights":
             value = value.permute(3, 2, 0, 1)
         elif found[2] == "depthwise_weights":
@@ -121,16 +123,20 @@ def _graph(path: Path) -> dict[str, np.ndarray]:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
     except DecodeError as error:
         raise WeightsError(f"{path} is no frozen TensorFlow graph, or is cut off") from error
-    return {
-        node.name: make_ndarray(node.attr["value"].tensor)
-        for node in graph.node
-        if node.op == "Const" and VARIABLES.fullmatch(node.name)
-    }
+    arrays = {}
+    for node in graph.node:
+        if node.op != "Const" or not VARIABLES.fullmatch(node.name):
+            continue
+        try:
+            arrays[node.name] = make_ndarray(node.attr["value"].tensor)
+        except (TypeError, ValueError) as error:
+            raise WeightsError(f"{path}: constant {node.name} is damaged: {error}") from error
+    return arrays
 
 
 def _checkpoint(path: Path) -> dict[str, np.ndarray]:
     """The variables of a checkpoint, their moving averages where it has some."""
-    if not path.with_name(f"{path.name}.index").is_file():
+    if not path.name or not path.with_name(f"{path.name}.index").is_file():
         raise WeightsError(
             f"{path} is neither a frozen graph (.pb) nor a checkpoint: there is no"
             f" {path.name}.index; pass the prefix, such as model.ckpt"

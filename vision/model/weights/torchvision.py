@@ -1,9 +1,10 @@
 """Torchvision's MobileNetV2 classifier, and where its ImageNet weights come from."""
 
+import re
+from pathlib import Path
 from urllib.error import URLError
 
-from torch import Tensor
-from torch.hub import load_state_dict_from_url
+from torch.hub import download_url_to_file, get_dir
 from torchvision.models import MobileNet_V2_Weights
 
 from vision.errors import WeightsError
@@ -37,18 +38,25 @@ TORCHVISION = Source(
 )
 
 
-def download(name: str) -> dict[str, Tensor]:
-    """Torchvision's ``IMAGENET1K_V1`` or ``IMAGENET1K_V2``, from its cache or the net.
+def download(name: str) -> Path:
+    """The file of torchvision's ``IMAGENET1K_V1`` or ``IMAGENET1K_V2``, from its cache or the net.
+
+    Nothing of it is read.
 
     Raises:
         WeightsError: If there is no network and no cached file.
     """
     url = MobileNet_V2_Weights[name].url
+    path = Path(str(get_dir())) / "checkpoints" / url.rpartition("/")[2]
+    checksum = re.search(r"-([0-9a-f]{8,})\.", path.name)
     try:
-        weights: dict[str, Tensor] = load_state_dict_from_url(url, progress=False, check_hash=True)
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            prefix = checksum[1] if checksum else None
+            download_url_to_file(url, str(path), hash_prefix=prefix, progress=False)
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
             f"{url} cannot be fetched ({error}); fetch it on another machine, then: ssdlite convert"
             " torchvision FILE --out W.safetensors, and model.init=W.safetensors"
         ) from error
-    return weights
+    return Path(path)
