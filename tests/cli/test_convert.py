@@ -107,6 +107,31 @@ def test_truncated_missing_and_unsafe_files_are_one_line(
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    "out", ["labels.txt/w.safetensors", "labels.txt/a/w.safetensors", "x" * 300]
+)
+def test_an_out_that_cannot_be_is_one_line(
+    mmdetection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], out: str
+) -> None:
+    assert run_convert("mmdetection", mmdetection, tmp_path / out) == 2
+    assert "cannot be used" in error_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("source", "file", "message"),
+    [
+        ("tensorflow", ".", "neither a frozen graph"),
+        ("qfgaohao", ".", "is a folder"),
+        ("torchvision", "IMAGENET1K_V3", "IMAGENET1K_V1, IMAGENET1K_V2"),
+    ],
+)
+def test_a_file_that_is_none_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, file: str, message: str
+) -> None:
+    assert run_convert(source, file, tmp_path / "w.safetensors") == 2
+    assert message in error_line(capsys)
+
+
 def test_never_overwrites(
     mmdetection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

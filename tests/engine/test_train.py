@@ -29,6 +29,7 @@ from vision.engine.step import train_step
 from vision.errors import ConfigError, DataError, Interrupted, TrainingError
 from vision.model import MultiBoxLoss
 from vision.model.loss import Losses
+from vision.model.weights import load_weights
 from vision.structures import Batch, Predictions, Target
 
 SCRIPT = Path(__file__).parents[2] / "train.py"
@@ -270,9 +271,12 @@ def test_a_start_from_weights_says_what_it_took_and_is_not_needed_to_resume(
     with caplog.at_level("INFO"):
         train(run_config(*overrides, "train.epochs=1"), tmp_path / "second")
     assert "classes matched by name: circle, square, star, triangle; fresh: none" in caplog.text
+    start = load_weights(tmp_path / "second" / "last.safetensors").training["start"]
+    assert start == str(weights)
     weights.unlink()
     train(run_config(*overrides, "train.epochs=2"), tmp_path / "second", resume=True)
     assert [row["epoch"] for row in read_log(tmp_path / "second")] == ["1", "2"]
+    assert load_weights(tmp_path / "second" / "last.safetensors").training["start"] == start
 
 
 @pytest.mark.parametrize("overrides", [("train.precision=fp16",), ("train.precision=bf16",)])

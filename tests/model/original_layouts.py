@@ -329,3 +329,53 @@ def tensorflow_forward(found: Mapping[str, np.ndarray], images: Tensor) -> tuple
             parts.append(rows(x, x.shape[1] // (3 if index == 0 else 6)))
         outputs.append(torch.cat(parts, dim=1))
     return outputs[0], outputs[1]
+
+
+def shrinking_boxes(offsets: Tensor, side: int, last: int) -> Tensor:
+    """Corners as qfgaohao's and lufficc's generators and decoders give them, cell by cell."""
+    strides = (16, 32, 64, 100, 150, 300) if side == 300 else (16, 32, 64, 107, 160, 320)
+    maps = (19, 10, 5, 3, 2, 1) if side == 300 else (20, 10, 5, 3, 2, 1)
+    sizes = [60, 105, 150, 195, 240, 285, last]
+    priors = []
+    for level, (stride, count) in enumerate(zip(strides, maps, strict=True)):
+        small, large = sizes[level], sizes[level + 1]
+        for row in range(count):
+            for column in range(count):
+                centre = ((column + 0.5) * stride / side, (row + 0.5) * stride / side)
+                mean = (small * large) ** 0.5
+                for width, height in (
+                    (small, small),
+                    (mean, mean),
+                    *(
+                        (small * ratio**power, small * ratio**-power)
+                        for ratio in (2, 3)
+                        for power in (0.5, -0.5)
+                    ),
+                ):
+                    priors.append([*centre, width / side, height / side])
+    where = torch.tensor(priors, dtype=torch.float64).clamp(0, 1).float()
+    centres = where[:, :2] + 0.1 * offsets[..., :2] * where[:, 2:]
+    halves = where[:, 2:] * (0.2 * offsets[..., 2:]).exp() / 2
+    return torch.cat([centres - halves, centres + halves], dim=-1) * side
+
+
+def mmdetection_boxes(offsets: Tensor) -> Tensor:
+    """Corners as mmdetection's SSDAnchorGenerator and DeltaXYWHBBoxCoder give them, uncut."""
+    strides, maps = (16, 32, 64, 107, 160, 320), (20, 10, 5, 3, 2, 1)
+    sizes = (48, 100, 150, 202, 253, 304, 320)
+    anchors = []
+    for level, (stride, count) in enumerate(zip(strides, maps, strict=True)):
+        base, scale = sizes[level], (sizes[level + 1] / sizes[level]) ** 0.5
+        halves = [
+            (base * factor / ratio**0.5 / 2, base * factor * ratio**0.5 / 2)
+            for ratio, factor in ((1, 1), (1, scale), (1 / 2, 1), (2, 1), (1 / 3, 1), (3, 1))
+        ]
+        for row in range(count):
+            for column in range(count):
+                x, y = stride / 2 + column * stride, stride / 2 + row * stride
+                anchors += [[x - w, y - h, x + w, y + h] for w, h in halves]
+    where = torch.tensor(anchors)
+    centres, sides = (where[:, :2] + where[:, 2:]) / 2, where[:, 2:] - where[:, :2]
+    centres = centres + 0.1 * offsets[..., :2] * sides
+    halved = sides * (0.2 * offsets[..., 2:]).exp() / 2
+    return torch.cat([centres - halved, centres + halved], dim=-1)

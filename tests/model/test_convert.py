@@ -2,7 +2,8 @@
 
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.testing import assert_close
 
 from tests.model import original_layouts as original
 from tests.reference_model import randomise
+from vision import boxes as box_ops
 from vision.config import Config, ModelConfig
 from vision.errors import WeightsError
 from vision.model import MobileNetV2, build_model
@@ -45,19 +47,34 @@ def converted(source: str, path: Path, names: Path | None = None) -> SavedDetect
 
 
 @pytest.mark.parametrize(
-    ("source", "layout", "prefixes"),
+    ("source", "layout", "prefixes", "decode"),
     [
-        ("qfgaohao", original.Qfgaohao, ("classification_headers.", "regression_headers.")),
+        (
+            "qfgaohao",
+            original.Qfgaohao,
+            ("classification_headers.", "regression_headers."),
+            partial(original.shrinking_boxes, side=300, last=330),
+        ),
         (
             "lufficc",
             original.Lufficc,
             ("box_head.predictor.cls_headers.", "box_head.predictor.reg_headers."),
+            partial(original.shrinking_boxes, side=320, last=330),
         ),
-        ("mmdetection", original.Mmdetection, ("bbox_head.cls_convs.", "bbox_head.reg_convs.")),
+        (
+            "mmdetection",
+            original.Mmdetection,
+            ("bbox_head.cls_convs.", "bbox_head.reg_convs."),
+            original.mmdetection_boxes,
+        ),
     ],
 )
 def test_equals_the_original_layout(
-    tmp_path: Path, source: str, layout: type[nn.Module], prefixes: tuple[str, str]
+    tmp_path: Path,
+    source: str,
+    layout: type[nn.Module],
+    prefixes: tuple[str, str],
+    decode: Callable[[Tensor], Tensor],
 ) -> None:
     theirs = layout(2).eval()
     randomise(theirs)
@@ -87,6 +104,9 @@ def test_equals_the_original_layout(
     assert logits.std() > 0.01
     assert_close(found.logits, logits, rtol=1e-4, atol=1e-4)
     assert_close(found.offsets, expected[1], rtol=1e-4, atol=1e-4)
+    relative = box_ops.to_corners(box_ops.decode(found.offsets, saved.model.priors))
+    corners = decode(expected[1]) / SIDES[source]
+    assert_close(relative, corners, rtol=1e-4, atol=1e-4)
 
 
 def frozen_graph(path: Path, variables: Mapping[str, np.ndarray]) -> Path:
@@ -209,6 +229,84 @@ def test_missing_unknown_and_misshaped_keys_are_listed(tmp_path: Path) -> None:
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda tensor: tensor.ClearField("tensor_content"), "is damaged"),
+        (
+            lambda tensor: tensor.__setattr__("tensor_content", tensor.tensor_content[:-8]),
+            "is damaged",
+        ),
+        (lambda tensor: tensor.__setattr__("dtype", 99), "is damaged"),
+        (
+            lambda tensor: tensor.tensor_shape.CopyFrom(
+                TensorShapeProto(dim=[TensorShapeProto.Dim(size=len(tensor.tensor_content) // 4)])
+            ),
+            "expected four",
+        ),
+    ],
+)
+def test_a_damaged_constant_is_named(
+    tmp_path: Path, change: Callable[[TensorProto], object], message: str
+) -> None:
+    path = frozen_graph(tmp_path / "g.pb", original.tensorflow_variables(2, 0.35, seed=0))
+    graph = GraphDef()
+    graph.ParseFromString(path.read_bytes())
+    node = next(node for node in graph.node if node.name.endswith("/weights"))
+    change(node.attr["value"].tensor)
+    path.write_bytes(graph.SerializeToString())
+    with pytest.raises(WeightsError, match=message) as caught:
+        convert("tensorflow", str(path), labels(tmp_path, "cat", "dog"))
+    assert node.name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        torch.tensor(1.0),
+        torch.zeros(0, 576, 1, 1),
+        torch.zeros(24, 1280, 1, 1, dtype=torch.int64),
+        torch.full((24, 1280, 1, 1), torch.nan),
+    ],
+)
+def test_an_odd_tensor_is_named(tmp_path: Path, value: Tensor) -> None:
+    state = original.Qfgaohao(2).state_dict()
+    key = "regression_headers.1.3.weight"
+    assert key in state
+    state[key] = value
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"w\.pth") as caught:
+        converted("qfgaohao", tmp_path / "w.pth", labels(tmp_path, "cat", "dog"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_label_map_may_leave_tensorflows_slots_out_and_that_is_told(tmp_path: Path) -> None:
+    names = tmp_path / "m.pbtxt"
+    names.write_text("item { id: 2 name: 'dog' }", encoding="utf-8")
+    graph = frozen_graph(tmp_path / "g.pb", original.tensorflow_variables(3, 0.35, seed=0))
+    saved = converted("tensorflow", graph, names)
+    assert saved.names == ["dog"]
+    assert saved.training["left out"] == "2 of 3 classes without a name: 1, 3"
+    torch.save(original.Qfgaohao(3).state_dict(), tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match="name 1 classes up to number 2"):
+        converted("qfgaohao", tmp_path / "w.pth", names)
+
+
+def test_a_fetched_file_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = torchvision.models.MobileNet_V2_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
+    path = tmp_path / "hub" / "checkpoints" / name
+    path.parent.mkdir(parents=True)
+    for content in (nn.Linear(1, 1), None):
+        path.write_bytes(b"") if content is None else torch.save(content, path)
+        with pytest.raises(WeightsError, match=name) as caught:
+            convert("torchvision", "IMAGENET1K_V1")
+        assert "\n" not in str(caught.value)
+    torch.save(torchvision.models.mobilenet_v2().state_dict(), path)
+    assert isinstance(convert("torchvision", "IMAGENET1K_V1"), SavedTrunk)
+
+
 def test_torchvisions_trunk_gives_the_same_features(tmp_path: Path) -> None:
     theirs = torchvision.models.mobilenet_v2()
     randomise(theirs)
@@ -272,7 +370,9 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     save_weights(path, theirs, Config(model=config), ["dog", "airplane", "kite"], {})
     ours = build_model(config, 2)
     fresh = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1).clone()
-    lines = start_from(ours, config, ["aeroplane", "zebra"], str(path))
+    start = start_from(ours, config, ["aeroplane", "zebra"], str(path))
+    assert start.origin == str(path)
+    lines = start.lines
     assert any("matched by name: aeroplane; fresh: zebra" in line for line in lines)
     mine = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1)
     source = theirs.state_dict()["class_heads.0.1.weight"].reshape(6, 4, -1)

@@ -34,8 +34,30 @@ def test_names_by_number(tmp_path: Path, name: str, text: str, expected: dict[in
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        (
+            "keypoints.pbtxt",
+            "item { id: 1 name: 'person' keypoints { id: 0 label: 'c' } } item { id: 2 name: 'b' }",
+            {1: "person", 2: "b"},
+        ),
+        ("colon.PBTXT", "item: { id: 1, name: 'a}b' } # item { id: 9 }", {1: "a}b"}),
+        ("quoted.pbtxt", 'item { id: 1 name: "a \\"q\\"" }', {1: 'a "q"'}),
+        ("angles.pbtxt", "item < id: 1 name: 'caf\u00e9' >", {1: "caf\u00e9"}),
+    ],
+)
+def test_label_maps_in_any_form(
+    tmp_path: Path, name: str, text: str, expected: dict[int, str]
+) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    assert read_labels(tmp_path / name) == expected
+
+
+@pytest.mark.parametrize(
     ("name", "content"),
     [
+        ("m.pbtxt", b"item { id: 1 name: 'a' } item { id: 1 name: 'b' }"),
+        ("m.pbtxt", b"item { id: 1 name: 'a' "),
         ("l.txt", b""),
         ("l.txt", b"BACKGROUND\n"),
         ("l.txt", b"\xff\xfe\x00"),

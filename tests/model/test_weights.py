@@ -155,7 +155,7 @@ def test_older_file_stays_whole_when_writing_fails(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(weights_file, "save_file", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(WeightsError, match=r"cannot be written \(no space"):
         save_weights(path, network(seed=1), CONFIG, NAMES, {"epoch": 2})
     assert path.read_bytes() == before
     assert load_weights(path).training == {"epoch": 1}

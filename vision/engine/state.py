@@ -26,6 +26,7 @@ KEYS = frozenset(
         "model",
         "names",
         "optimizer",
+        "origin",
         "rows",
         "scaler",
         "schedule",

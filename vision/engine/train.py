@@ -64,6 +64,7 @@ class Progress:
         best: Value of the best evaluation so far.
         unimproved: Evaluations since.
         rows: The log.
+        origin: Of the weights that the run began from, if it did not begin from random ones.
     """
 
     epoch: int = 0
@@ -74,6 +75,7 @@ class Progress:
     best: float = -math.inf
     unimproved: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
+    origin: str = ""
 
 
 @dataclass(slots=True)
@@ -167,13 +169,15 @@ def _begin(run: Run, folder: RunFolder, interrupts: Interrupts, *, resume: bool)
     progress = _resume(run, states) if resume else None
     is_new = progress is None
     if progress is None:
-        settings = run.config.model
+        settings, origin = run.config.model, ""
         if settings.init is not None:
-            for line in start_from(run.model, settings, run.names, settings.init):
+            start = start_from(run.model, settings, run.names, settings.init)
+            origin = start.origin
+            for line in start.lines:
                 logger.info(line)
             if run.ema is not None:
                 run.ema.module.load_state_dict(run.model.state_dict())
-        progress = Progress()
+        progress = Progress(origin=origin)
     session = Session(run, parallel(run), folder, states, Board(None, 0), interrupts, progress)
     if run.config.train.tensorboard and run.processes.is_first and not _is_over(session):
         session.board = Board(folder.tensorboard, session.steps)
@@ -405,6 +409,7 @@ def _write_epoch(session: Session, metrics: Metrics | None, *, is_best: bool) ->
 def _save_weights(session: Session, path: Path, metrics: Metrics | None) -> None:
     run = session.run
     training = {
+        "start": session.progress.origin,
         "epoch": session.progress.epoch,
         "metrics": None if metrics is None else metrics.to_dict(),
         "versions": {

@@ -60,10 +60,8 @@ _ALIASES = {
     "potted plant": "pottedplant",
     "dining table": "diningtable",
 }
-# Of a text protobuf: strings, braces, colons, words; comments and separators fall out.
-_WORD = re.compile(
-    r"""(?:\#[^\n]*\n?|[\s,;])*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:]|[^\s{}<>:,;"'#]+)"""
-)
+# Of a text protobuf: comments, strings, braces, colons and words; separators fall out.
+_WORD = re.compile(r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:]|[^\s{}<>:,;"'#]+""")
 
 
 def canonical(name: str) -> str:
@@ -104,7 +102,7 @@ def _label_map(text: str, path: Path) -> dict[int, str]:
     """The items of a text protobuf: what lies deeper inside them is passed over."""
     names: dict[int, str] = {}
     fields: dict[str, str] = {}
-    depth, words = 0, _WORD.findall(text)
+    depth, words = 0, [word for word in _WORD.findall(text) if word[0] != "#"]
     for place, word in enumerate(words):
         if word in "{<":
             depth += 1

@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -22,7 +23,19 @@ IMAGENET_WEIGHTS = "IMAGENET1K_V2"
 NOT_WEIGHTS = ("pixel_mean", "pixel_std", "num_batches_tracked")
 
 
-def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: str) -> list[str]:
+class Start(NamedTuple):
+    """What a start from weights came to.
+
+    Attributes:
+        lines: What was taken, matched and left out, for a person.
+        origin: The file, and what it says of where it comes from.
+    """
+
+    lines: list[str]
+    origin: str
+
+
+def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: str) -> Start:
     """Fill a network from weights: the trunk, all tensors of equal shape, and classes by name.
 
     The rows of the class heads are taken class by class, background included, where both sides
@@ -36,7 +49,7 @@ def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: 
         init: A weights file, or ``imagenet`` for torchvision's trunk.
 
     Returns:
-        Lines that say what was taken, matched and left out.
+        What was taken, matched and left out, and where it comes from.
 
     Raises:
         WeightsError: If the weights cannot be read, or fetched.
@@ -60,7 +73,7 @@ def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: 
     model.load_state_dict(state)
     fresh = [key for key in weights if key not in taken and key not in heads]
     unused = [key for key in tensors if key not in taken | heads and not key.endswith(NOT_WEIGHTS)]
-    return [
+    lines = [
         (
             f"start from {init}: {len(taken)} of {len(weights) - len(heads)} tensors outside the"
             f" class heads taken; fresh: {_listed(fresh)}; left out: {_listed(unused)}"
@@ -68,6 +81,9 @@ def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: 
         *_describe_classes(matched, names, their_names),
         *_differences(config, their_config),
     ]
+    known = {key: saved.training.get(key) for key in ("start", "source", "file", "licence")}
+    facts = "; ".join(f"{key} {value}" for key, value in known.items() if value)
+    return Start(lines, f"{init} ({facts})" if facts else init)
 
 
 def _match_classes(
