@@ -304,3 +304,30 @@ def test_stops_early_when_nothing_gets_better(
     script(monkeypatch, [0.9])
     train(config, tmp_path, resume=True)
     assert len(read_log(tmp_path)) == 3
+
+
+def test_weights_that_are_no_numbers_are_never_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a gradient that was not finite, in the last step of an epoch."""
+    config = run_config("data.val=null")
+    train(run_config("data.val=null", "train.epochs=1"), tmp_path)
+    before = {name: data for name, data in contents(tmp_path).items() if "tensorboard" not in name}
+
+    def spoil(model: torch.nn.Module, _: float) -> None:
+        for value in model.parameters():
+            assert value.grad is not None
+            value.grad.fill_(torch.nan)
+
+    # Two steps an epoch; the loss of the second already tells of the first's weights.
+    steps = iter([lambda *_: None, spoil])
+
+    def clip(model: torch.nn.Module, ratio: float) -> None:
+        next(steps)(model, ratio)
+
+    monkeypatch.setattr("vision.engine.step.clip_gradients", clip)
+    with pytest.raises(TrainingError, match="weights are no longer finite and were not saved"):
+        train(config, tmp_path, resume=True)
+    for name, data in before.items():
+        if name not in {"config.yaml", "environment.json"}:
+            assert (tmp_path / name).read_bytes() == data

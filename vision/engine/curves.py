@@ -17,7 +17,7 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write losses, learning rate and metrics by epoch as a PNG."""
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
-    losses, rates, metrics = figure.subplots(1, 3)
+    losses, rates, metrics = figure.subplots(1, 3, sharex=True)
     epochs = [row["epoch"] for row in rows]
     for name in LOSSES:
         losses.plot(epochs, [row[name] for row in rows], label=name)

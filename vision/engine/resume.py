@@ -77,10 +77,9 @@ def check_same(run: Run, state: dict[str, Any], folder: Path) -> list[str]:
         TrainingError: If with one of them the run cannot go on.
     """
     now = _known(run)
-    changed = [key for key in {**state["config"], **now} if _differ(key, state["config"], now)]
-    lines = [
-        f"changed since: {key} {state['config'].get(key)} -> {now.get(key)}" for key in changed
-    ]
+    before = state["config"]
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    lines = [f"changed since: {key} {before.get(key)} -> {now.get(key)}" for key in changed]
     fixed = [
         line
         for key, line in zip(changed, lines, strict=True)
@@ -94,10 +93,6 @@ def check_same(run: Run, state: dict[str, Any], folder: Path) -> list[str]:
             " configuration they were made with, or name another --out"
         )
     return lines
-
-
-def _differ(key: str, before: dict[str, Any], now: dict[str, Any]) -> bool:
-    return before.get(key) != now.get(key)
 
 
 def _is_below(key: str, prefixes: tuple[str, ...]) -> bool:

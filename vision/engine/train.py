@@ -274,10 +274,12 @@ def _steps(session: Session) -> None:
             _tell(session, sums, bar)
             if _is_pause_due(session):
                 sums = _mean(run, sums)
-                progress.sums, progress.seconds = _checked(sums), time.perf_counter() - start
+                progress.sums = _checked(run, sums)
+                progress.seconds = time.perf_counter() - start
                 _save_state(session)
                 _stop_if_asked(session)
-    progress.sums, progress.seconds = _checked(_mean(run, sums)), time.perf_counter() - start
+    progress.sums = _checked(run, _mean(run, sums))
+    progress.seconds = time.perf_counter() - start
 
 
 def _augmented(session: Session, batch: Batch) -> Batch:
@@ -299,7 +301,9 @@ def _mean(run: Run, sums: Tensor) -> Tensor:
     return run.processes.sum(sums) / run.processes.size
 
 
-def _checked(sums: Tensor) -> list[float]:
+def _checked(run: Run, sums: Tensor) -> list[float]:
+    """The sums, when they and the weights are sound: nothing is saved before."""
+    check_weights(run)
     check_finite(Losses(sums[0], sums[1]))
     return [float(value) for value in sums.tolist()]
 
@@ -350,7 +354,6 @@ def _stop_if_asked(session: Session) -> None:
 
 def _save_state(session: Session) -> None:
     session.saved_at = time.monotonic()
-    check_weights(session.run)
     if session.run.processes.is_first:
         state = snapshot(session.run) | asdict(session.progress)
         session.states.save(state, session.steps)
