@@ -1,5 +1,7 @@
 """Batches: all images, in an order that the seed decides, whatever the number of workers."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -285,3 +287,24 @@ def test_an_error_in_a_worker_reaches_the_caller_as_it_is(tmp_path: Path, worker
     with pytest.raises(DataError) as caught:
         next(found)
     assert str(caught.value) == f"image {path} cannot be opened: No such file or directory"
+
+
+LEFT_OPEN = """
+import signal
+from vision.data import DetectionDataset, make_loader, read_synthetic
+
+records = read_synthetic(8, 0, (32, 32)).records
+names = sorted({name for record in records for name in record.names})
+found = iter(make_loader(DetectionDataset(records, names, (32, 32)), 2, workers=2))
+next(found)
+signal.kept = found
+"""
+"""A module of Python's outlives ours: the workers are still there as the process ends."""
+
+
+def test_workers_left_open_do_not_keep_a_process_from_ending() -> None:
+    """Python ends them with SIGTERM, and waits."""
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")

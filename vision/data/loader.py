@@ -2,8 +2,10 @@
 
 # N batch
 
+import os
 import signal
 from collections.abc import Iterator, Sequence
+from threading import Thread
 from typing import NamedTuple
 
 import cv2
@@ -203,11 +205,21 @@ def make_loader(
 
 
 def _start_worker(_: int) -> None:
-    """One thread a worker: there are as many workers as the user wants cores for them.
+    """One thread a worker: there are as many workers as the user wants cores for.
 
-    Ctrl-C and a cluster's SIGTERM reach the workers too; they go when the main process lets them.
+    Ctrl-C and a cluster's SIGTERM reach the workers too; they go when the main process lets them,
+    or ends them with a SIGTERM of its own, as Python does with those left when it leaves.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # macOS can't tell who sent a signal.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
+
+
+def _leave_with(parent: int) -> None:
+    """Wait for ``parent``'s SIGTERM and end this process; others' are passed over."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(os.EX_OK)  # PyTorch makes an error of anything else.
