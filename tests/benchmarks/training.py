@@ -1,7 +1,8 @@
 """How fast training is: ``python -m tests.benchmarks.training``.
 
-Each round takes a step of every kind in turn, so that a machine that slows down slows all of them;
-what counts is the ratio of two kinds within a round, of which the median is printed.
+Each round takes two steps of every kind in turn, of which the second counts, so that a machine
+that slows down slows all of them; what is compared is the ratio of two kinds within a round, of
+which the median is printed.
 """
 
 import argparse
@@ -201,10 +202,14 @@ def _torchvision_step(batch: Batch, options: argparse.Namespace, *, tuned: bool)
 
 
 def _measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each step in each round, after one that is not counted."""
+    """Seconds of each kind's second step in each round, after a round that is not counted.
+
+    The first one pays for what the kind before it left in caches and in freed memory.
+    """
     times: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(rounds + 1):
         for name, step in steps.items():
+            step()
             start = time.perf_counter()
             step()
             if torch.cuda.is_available():

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from vision.config import load_config
 from vision.data import read_sources
 from vision.draw import draw_detections, draw_target
 from vision.engine import train
-from vision.errors import TrainingError, VisionError
+from vision.errors import ConfigError, TrainingError, VisionError
 from vision.media import write_image
 from vision.metrics import Metrics, evaluate_detections
 from vision.model.weights import load_weights
@@ -251,8 +250,8 @@ def test_a_full_disk_leaves_what_was_there(
     max((tmp_path / "run" / "states").iterdir()).unlink()
     before = contents(tmp_path / "run")
 
-    def full_state(state: object, file: Any) -> None:  # noqa: ANN401
-        file.write(b"part")
+    def full_state(state: object, path: Path) -> None:
+        path.write_bytes(b"part")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     def full_weights(tensors: object, path: Path, metadata: object) -> None:
@@ -304,6 +303,11 @@ def test_stops_early_when_nothing_gets_better(
     script(monkeypatch, [0.9])
     train(config, tmp_path, resume=True)
     assert len(read_log(tmp_path)) == 3
+
+
+def test_patience_without_evaluations_is_a_users_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"train\.patience counts evaluations, and there are none"):
+        train(run_config("data.val=null", "train.patience=2"), tmp_path)
 
 
 def test_weights_that_are_no_numbers_are_never_saved(

@@ -219,7 +219,8 @@ class TrainConfig(Section):
     accumulate: int = Field(1, ge=1)
     """Parts that a step's images go through the network in, where memory is short."""
     workers: int = Field(2, ge=0)
-    """Processes that read and augment images; results do not depend on their number."""
+    """Processes that read and augment images, for each process that trains; results do not depend
+    on their number."""
     seed: int = Field(0, ge=0)
     device: str = "auto"
     """``auto`` (CUDA, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""

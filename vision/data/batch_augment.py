@@ -76,8 +76,9 @@ def _colour(
     turn[:, 1, 1] = turn[:, 2, 2] = saturation * hue.cos()
     turn[:, 1, 2] = -saturation * hue.sin()
     turn[:, 2, 1] = saturation * hue.sin()
-    to_yiq = TO_YIQ.to(images.device)
-    matrix = torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    to_yiq = TO_YIQ.to(images.device, non_blocking=True)
+    to_rgb = torch.linalg.inv(TO_YIQ).to(images.device, non_blocking=True)
+    matrix = to_rgb @ turn @ to_yiq
     pixels = images.float()
     grey = (pixels.mean(dim=(2, 3)) * to_yiq[0]).sum(dim=1)
     pixels = torch.einsum("nij,njhw->nihw", (brightness * contrast).view(-1, 1, 1) * matrix, pixels)

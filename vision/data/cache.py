@@ -2,8 +2,6 @@
 
 import hashlib
 import logging
-import os
-import platform
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,6 +14,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from tqdm import tqdm
 
+from vision.atomic import replacing
 from vision.data.records import Record
 from vision.errors import DataError
 from vision.images import read_image, reduced_size, resize
@@ -97,26 +96,21 @@ def _fingerprint(records: Sequence[Record]) -> str:
 
 
 def _write(records: Sequence[Record], path: Path) -> None:
-    # Of this process alone: runs may share a folder.
-    partial_path = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial_path.open("wb") as file, ThreadPoolExecutor() as pool:
+        with (
+            replacing(path) as partial_path,
+            partial_path.open("wb") as file,
+            ThreadPoolExecutor() as pool,
+        ):
             bar = tqdm(range(0, len(records), AT_ONCE), "cache", leave=False, disable=None)
             for start in bar:
                 for image in pool.map(_checked, records[start : start + AT_ONCE]):
                     file.write(image.tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-        partial_path.replace(path)
     except OSError as error:
         raise DataError(
             f"cache {path} cannot be written ({error.strerror or error}); make room, name another"
             " data.cache, or leave it out"
         ) from error
-    finally:
-        if partial_path.is_file():
-            partial_path.unlink()
 
 
 def _checked(record: Record) -> UInt8[ndarray, "h w 3"]:

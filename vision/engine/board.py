@@ -74,6 +74,11 @@ class Board:
             picture = draw_detections(picture, detections[detections.scores >= SCORE], names)
             self._writer.add_image(f"val/{index}", picture, step, dataformats="HWC")
 
+    def flush(self) -> None:
+        """Write what was told so far, so that a kill does not lose it."""
+        if self._writer is not None:
+            self._writer.flush()
+
     def close(self) -> None:
         """Write what is left."""
         if self._writer is not None:

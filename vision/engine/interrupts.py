@@ -1,5 +1,8 @@
 """SIGTERM and Ctrl-C: finish the step, save, leave."""
 
+# Outside the steps nothing is lost by leaving at once.
+
+import logging
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,6 +12,8 @@ from types import FrameType
 from vision.errors import Interrupted
 
 __all__ = ["Interrupts", "caught_interrupts"]
+
+logger = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -22,7 +27,7 @@ class Interrupts:
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self._is_held = True
+        self._is_held = False
 
     def note(self, number: int, _: FrameType | None) -> None:
         """Take note of a signal; a second Ctrl-C does not wait."""
@@ -31,6 +36,17 @@ class Interrupts:
         self.number = number
         if not self._is_held:
             self.leave()
+        name = signal.Signals(number).name
+        logger.info("%s: saving after this step, then leaving; Ctrl-C once more: at once", name)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within, keep a signal in mind only."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
@@ -54,7 +70,7 @@ class Interrupts:
 
 @contextmanager
 def caught_interrupts() -> Iterator[Interrupts]:
-    """Hold back both signals within; outside the main thread none arrive."""
+    """Take both signals within; outside the main thread none arrive."""
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts

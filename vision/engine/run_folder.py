@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from vision.atomic import remove_partial, replacing
 from vision.config import Config, dump_config
 from vision.errors import TrainingError
 
@@ -70,6 +71,7 @@ class RunFolder:
                     " with --out"
                 )
             self.path.mkdir(parents=True, exist_ok=True)
+            remove_partial(self.path)
         except OSError as error:
             raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
 
@@ -107,7 +109,6 @@ class RunFolder:
 
 def write_json(path: Path, content: object) -> None:
     """Write JSON for people and programs."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     _replace(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -117,12 +118,10 @@ def _replace(path: Path, text: str) -> None:
     Raises:
         TrainingError: If it cannot be written, as on a full disk.
     """
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        partial.write_bytes(text.encode())
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(text.encode())
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise TrainingError(f"{path} cannot be written: {error.strerror or error}") from error
 
 

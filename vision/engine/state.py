@@ -1,6 +1,5 @@
 """The resume state: everything that training needs to go on after any step."""
 
-import os
 import pickle
 import random
 import re
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vision.atomic import remove_partial, replacing
 from vision.errors import TrainingError
 
 __all__ = ["States", "chance", "restore_chance"]
@@ -68,19 +68,12 @@ class States:
         Raises:
             TrainingError: If it cannot be written, as on a full disk; no trace of it is left.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{step:09d}.pt"
-        partial = path.with_name(f"{path.name}.partial")
         try:
-            with partial.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            _verify(partial)
-            partial.replace(path)
-            _sync(self.folder)
+            with replacing(path) as partial:
+                torch.save(state, partial)
+                _verify(partial)
         except (OSError, RuntimeError, zipfile.BadZipFile) as error:
-            partial.unlink(missing_ok=True)
             reason = str(error).splitlines()[0]
             raise TrainingError(
                 f"state {path} cannot be written ({reason}); the states before it are whole: make"
@@ -88,8 +81,7 @@ class States:
             ) from error
         for old in [one for one in self.paths() if one != path][: 1 - self.kept or None]:
             old.unlink()
-        for left in self.folder.glob("*.partial"):  # of a process that was killed
-            left.unlink()
+        remove_partial(self.folder)
 
     def load(self) -> tuple[dict[str, Any] | None, list[str]]:
         """The newest state that is whole, None if there never was one; and what others lack.
@@ -137,18 +129,6 @@ def _verify(path: Path) -> None:
         damaged = archive.testzip()
     if damaged is not None:
         raise zipfile.BadZipFile(f"{damaged} does not fit its checksum")
-
-
-def _sync(folder: Path) -> None:
-    """Make a rename in a folder outlast a power cut, where folders can be opened."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def chance() -> dict[str, Any]:

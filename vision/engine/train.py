@@ -37,6 +37,7 @@ from vision.engine.run import Run, build_run, parallel
 from vision.engine.run_folder import RunFolder
 from vision.engine.state import States
 from vision.engine.step import check_finite, check_weights, train_step
+from vision.errors import ConfigError
 from vision.metrics import Metrics
 from vision.model import Losses, build_post_process
 from vision.model.weights import load_weights, save_weights, start_from
@@ -126,6 +127,11 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
         annotations = read_sources(config.data.train, "data.train")
         names = choose_classes(config.data, annotations)
         val = None if config.data.val is None else read_sources(config.data.val, "data.val")
+        if val is None and config.train.patience is not None:
+            raise ConfigError(
+                "train.patience counts evaluations, and there are none without data.val; name one,"
+                " or leave train.patience out"
+            )
         if val is not None:
             check_known(names, config.data, val, "data.val")
         _report(annotations, val, names)
@@ -137,8 +143,9 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
             folder.write_environment(device, annotations.count())
         logger.info("run folder: %s", out)
         try:
-            while not _is_over(session):
-                _epoch(session)
+            with interrupts.held():
+                while not _is_over(session):
+                    _epoch(session)
         finally:
             session.board.close()
         return _finish(session)
@@ -357,6 +364,7 @@ def _save_state(session: Session) -> None:
     if session.run.processes.is_first:
         state = snapshot(session.run) | asdict(session.progress)
         session.states.save(state, session.steps)
+        session.board.flush()
 
 
 def _is_evaluation_due(session: Session) -> bool:

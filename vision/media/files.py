@@ -1,13 +1,12 @@
 """Writing image files."""
 
-import contextlib
-import uuid
 from pathlib import Path
 
 import cv2
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.atomic import replacing
 from vision.errors import DataError
 
 __all__ = ["WRITTEN_IMAGE_SUFFIXES", "write_image"]
@@ -46,12 +45,8 @@ def _encode(path: Path, suffix: str, image: UInt8[ndarray, "h w 3"]) -> bytes:
 
 
 def _put(path: Path, data: bytes) -> None:
-    partial = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
+        with replacing(path, sync=False) as partial:
+            partial.write_bytes(data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise DataError(f"image {path} cannot be written: {error.strerror or error}") from error

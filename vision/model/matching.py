@@ -58,7 +58,8 @@ def pad_targets(targets: Sequence[Target], device: torch.device | str = "cpu") -
         flags[0, row, :count] = ~target.ignore & (box_ops.area(target.boxes) > 0)
         flags[1, row, :count] = target.ignore & ~target.crowd
         flags[2, row, :count] = target.crowd
-    return PaddedTargets(*(part.to(device) for part in (boxes, labels, *flags)))
+    parts = (boxes, labels, *flags)
+    return PaddedTargets(*(part.to(device, non_blocking=True) for part in parts))
 
 
 def match(targets: PaddedTargets, priors: Float[Tensor, "P 4"], match_iou: float = 0.5) -> Matches:

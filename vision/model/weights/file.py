@@ -1,7 +1,6 @@
 """The weights file: safetensors with all that evaluation and detection need in its metadata."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import safetensors
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vision.atomic import replacing
 from vision.config import Config, ModelConfig, config_from_dict
 from vision.errors import ConfigError, WeightsError
 from vision.model.build import build_model
@@ -125,14 +125,10 @@ def save_weights(
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        save_file(tensors, partial, metadata)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with replacing(path) as partial:
+            save_file(tensors, partial, metadata)
     except (OSError, safetensors.SafetensorError) as error:
-        partial.unlink(missing_ok=True)
         reason = str(error).splitlines()[0]
         raise WeightsError(
             f"weights {path} cannot be written ({reason}); an older file is whole: make room, or"
