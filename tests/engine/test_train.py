@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -315,3 +316,18 @@ def test_the_average_is_what_is_saved(tmp_path: Path) -> None:
     assert torch.equal(state["model"][key], plain[key])
     assert torch.equal(state["ema"][f"module.{key}"], averaged[key])
     assert not torch.equal(averaged[key], plain[key])
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_it_learns_the_same(tmp_path: Path) -> None:
+    """To rounding: fused operations round elsewhere. In a process whose shapes are not checked."""
+    overrides = ("train.epochs=1", "train.precision=fp32", "data.val=null")
+    train(run_config(*overrides), tmp_path / "plain")
+    config = write_run_config(tmp_path / "small.yaml", *overrides, "train.compile=true")
+    command = [sys.executable, str(SCRIPT), "--config", config, "--out", str(tmp_path / "compiled")]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    plain, compiled = (tmp_path / name for name in ("plain", "compiled"))
+    loss = float(read_log(plain)[0]["loss"])
+    assert float(read_log(compiled)[0]["loss"]) == pytest.approx(loss, rel=1e-3)
+    weights = [load_file(folder / "last.safetensors") for folder in (plain, compiled)]
+    assert weights[0].keys() == weights[1].keys()
