@@ -38,9 +38,8 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-    if sync:
-        with suppress(OSError):  # Windows does not open folders.
-            _sync(path.parent, os.O_RDONLY)
+    if sync and os.name != "nt":  # Windows does not open folders.
+        _sync(path.parent, os.O_RDONLY)
 
 
 def remove_partial(folder: Path) -> None:

@@ -20,6 +20,7 @@ BATCH_AUGMENTS = {"none": (), "ssdlite": ("flip",), "ssd": ("colours", "flip")}
 # As torchvision's RandomPhotometricDistort has them, each with a chance of a half.
 BRIGHTNESS, CONTRAST, SATURATION, HUE = (0.875, 1.125), (0.5, 1.5), (0.5, 1.5), (-0.05, 0.05)
 TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+TO_RGB = torch.linalg.inv(TO_YIQ)
 
 
 def augment_batch(batch: Batch, preset: str, *key: int) -> Batch:
@@ -77,8 +78,7 @@ def _colour(
     turn[:, 1, 2] = -saturation * hue.sin()
     turn[:, 2, 1] = saturation * hue.sin()
     to_yiq = TO_YIQ.to(images.device, non_blocking=True)
-    to_rgb = torch.linalg.inv(TO_YIQ).to(images.device, non_blocking=True)
-    matrix = to_rgb @ turn @ to_yiq
+    matrix = TO_RGB.to(images.device, non_blocking=True) @ turn @ to_yiq
     pixels = images.float()
     grey = (pixels.mean(dim=(2, 3)) * to_yiq[0]).sum(dim=1)
     pixels = torch.einsum("nij,njhw->nihw", (brightness * contrast).view(-1, 1, 1) * matrix, pixels)

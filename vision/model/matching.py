@@ -58,8 +58,10 @@ def pad_targets(targets: Sequence[Target], device: torch.device | str = "cpu") -
         flags[0, row, :count] = ~target.ignore & (box_ops.area(target.boxes) > 0)
         flags[1, row, :count] = target.ignore & ~target.crowd
         flags[2, row, :count] = target.crowd
+    # CUDA sets such memory aside before it returns; other devices may read it when it is gone.
+    on_cuda = torch.device(device).type == "cuda"
     parts = (boxes, labels, *flags)
-    return PaddedTargets(*(part.to(device, non_blocking=True) for part in parts))
+    return PaddedTargets(*(part.to(device, non_blocking=on_cuda) for part in parts))
 
 
 def match(targets: PaddedTargets, priors: Float[Tensor, "P 4"], match_iou: float = 0.5) -> Matches:
