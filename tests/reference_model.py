@@ -155,6 +155,21 @@ class Found(NamedTuple):
     box: list[float]
 
 
+def soft_nms(
+    boxes: list[list[float]], scores: list[float], groups: list[int], sigma: float
+) -> list[tuple[int, float]]:
+    """Index and score of each box in the order in which Soft-NMS takes them."""
+    left = dict(enumerate(scores))
+    taken = []
+    while left:
+        best = max(left, key=lambda index: left[index])
+        taken.append((best, left.pop(best)))
+        for index in left:
+            if groups[index] == groups[best]:
+                left[index] *= math.exp(-(iou(boxes[index], boxes[best]) ** 2) / sigma)
+    return taken
+
+
 def post_process(
     logits: Tensor,
     offsets: Tensor,

@@ -22,6 +22,7 @@ __all__ = [
     "iou",
     "nms",
     "scale",
+    "soft_nms",
     "to_centre",
     "to_corners",
 ]
@@ -102,12 +103,46 @@ def decode(offsets: Float[Tensor, "*b 4"], priors: Float[Tensor, "*#b 4"]) -> Fl
 def nms(
     boxes: Float[Tensor, "k 4"],
     scores: Float[Tensor, "k"],
-    labels: Int64[Tensor, "k"],
+    groups: Int64[Tensor, "k"],
     iou_threshold: float,
 ) -> Int64[Tensor, "kept"]:
-    """Indices that class-aware non-maximum suppression keeps, highest score first.
+    """Indices that non-maximum suppression keeps, highest score first.
 
-    A box goes when its IoU with a kept box of the same label is above ``iou_threshold``.
+    A box goes when its IoU with a kept box of the same group is above ``iou_threshold``. Groups
+    are classes, or classes of one image of several.
     """
-    kept: Tensor = batched_nms(boxes, scores, labels, iou_threshold)
+    if boxes.device.type != "mps":  # which has no float64
+        # torchvision sets groups apart by shifts, which cost float32 its last digits.
+        boxes = boxes.double()
+    kept: Tensor = batched_nms(boxes, scores.to(boxes.dtype), groups, iou_threshold)
     return kept
+
+
+def soft_nms(
+    boxes: Float[Tensor, "n k 4"],
+    scores: Float[Tensor, "n k"],
+    groups: Int64[Tensor, "n k"],
+    sigma: float,
+    num_kept: int,
+) -> tuple[Int64[Tensor, "n kept"], Float[Tensor, "n kept"]]:
+    """Soft-NMS with the Gaussian penalty (arXiv 1704.04503, equation 4), for n images at once.
+
+    The best box is taken, the scores of the others of its group are multiplied by
+    ``exp(-IoU^2 / sigma)``, and so on.
+
+    Returns:
+        Indices of the boxes in the order in which they were taken, and their falling scores: 0
+        where an image has no box left.
+    """
+    scores = scores.clone()
+    rows = torch.arange(len(boxes), device=boxes.device)
+    chosen, values = [], []
+    for _ in range(min(num_kept, boxes.shape[1])):
+        value, best = scores.max(dim=1)
+        chosen.append(best)
+        values.append(value)
+        overlap = iou(boxes[rows, best][:, None], boxes)[:, 0]
+        same = groups == groups[rows, best][:, None]
+        scores *= torch.where(same, torch.exp(-(overlap**2) / sigma), 1.0)
+        scores[rows, best] = 0.0
+    return torch.stack(chosen, dim=1), torch.stack(values, dim=1)

@@ -12,61 +12,73 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.errors import ConfigError
+from vision.export import Backend, Engine, Precision, Session, load_runnable
 from vision.images import resize
-from vision.model import PostProcess, SSDLite, build_post_process, fuse
-from vision.model.weights import load_weights
+from vision.model import PostProcess, build_post_process
 from vision.structures import Detections
 
-__all__ = ["Detector", "choose_device"]
+__all__ = ["Detector"]
 
 
 class Detector:
-    """A trained detector, ready to call.
+    """A trained detector, ready to call; several threads may do so at once.
 
     Args:
-        model: The network, evaluated as it is.
-        post_process: From its predictions to detections.
+        session: Runs the network.
+        post_process: From what it gives to detections.
         names: Class names in label order.
-        device: Where it runs.
 
     Attributes:
         names: Class names in label order.
+        image_size: (height, width) that images are stretched to.
     """
 
-    def __init__(
-        self,
-        model: SSDLite,
-        post_process: PostProcess,
-        names: Sequence[str],
-        device: torch.device | str = "cpu",
-    ) -> None:
+    def __init__(self, session: Session, post_process: PostProcess, names: Sequence[str]) -> None:
         self.names = list(names)
-        self.device = torch.device(device)
-        self.image_size = model.image_size
-        self._network = fuse(model).to(self.device).to(memory_format=torch.channels_last)
-        self._post_process = post_process.to(self.device)
+        self.image_size = session.image_size
+        self._session = session
+        self._post_process = post_process
 
     @classmethod
     def load(
-        cls, weights: str | Path, score: float = 0.4, device: str | torch.device | None = None
+        cls,
+        weights: str | Path,
+        score: float = 0.4,
+        device: str | torch.device | None = None,
+        *,
+        backend: Backend | None = None,
+        precision: Precision | None = None,
+        threads: int | None = None,
+        streams: int = 1,
     ) -> "Detector":
-        """A detector from a weights file.
+        """A detector from a weights file or an exported graph, warmed up.
 
         Args:
-            weights: A file that training wrote.
+            weights: A file that training or ``ssdlite export`` wrote: .safetensors, .onnx, .xml.
             score: Detections below are left out; in [0, 1].
-            device: ``cpu``, ``cuda``, ...; None picks CUDA where there is one.
+            device: ``cpu``, ``cuda``, ...; None picks CUDA where PyTorch has one.
+            backend: ``torch``, ``onnx`` (ONNX Runtime) or ``openvino``; None for what the file is
+                of, and PyTorch for a weights file. From a weights file the others export first,
+                which takes some seconds.
+            precision: ``fp32``, unless it is asked for otherwise or exported so: ``bf16``,
+                ``fp16`` (GPUs) or ``int8`` (exported files).
+            threads: For one call; None for what the backend takes by itself. PyTorch's number
+                is that of the whole process.
+            streams: Calls that are to run at once, from several threads.
 
         Raises:
-            WeightsError: If the file is missing or is none of ours.
-            ConfigError: If the score is out of range or the device cannot be had.
+            WeightsError: If the file is missing, damaged or none of ours.
+            ConfigError: If the score is out of range, or the detector cannot be run so here.
         """
         if not 0 <= score <= 1:
             raise ConfigError(f"score: expected a number from 0 to 1, got {score}")
-        saved = load_weights(weights)
-        post_process = build_post_process(saved.config.model, saved.model)
+        where = None if device is None else str(device)
+        runnable = load_runnable(weights, Engine(backend, where, precision, threads, streams))
+        post_process = build_post_process(runnable.config.model)
         post_process.score_threshold = score
-        return cls(saved.model, post_process, saved.names, choose_device(device or "auto"))
+        detector = cls(runnable.session, post_process, runnable.names)
+        detector(np.zeros((*detector.image_size, 3), np.uint8))
+        return detector
 
     @overload
     def __call__(self, images: UInt8[ndarray, "h w 3"]) -> Detections: ...
@@ -91,10 +103,9 @@ class Detector:
         for image in images:
             _check_image(image)
         pixels = np.stack([resize(image, self.image_size) for image in images])
-        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(self.device)
+        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         sizes = [(image.shape[0], image.shape[1]) for image in images]
-        with torch.inference_mode():
-            found = self._post_process(self._network(batch), sizes)
+        found = self._post_process(self._session(batch), sizes)
         return [detections.to("cpu") for detections in found]
 
 
@@ -107,20 +118,3 @@ def _check_image(image: object) -> None:
             f"image: expected uint8 RGB of shape (height, width, 3), got {image.dtype} of shape"
             f" {image.shape}; vision.images.read_image gives that"
         )
-
-
-def choose_device(name: str | torch.device) -> torch.device:
-    """The device of a name; ``auto`` is CUDA where there is one, else the CPU.
-
-    Raises:
-        ConfigError: If there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"device {name} cannot be used: {reason}; try cpu") from error
-    return device

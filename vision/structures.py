@@ -1,4 +1,4 @@
-"""What the parts hand each other: `Target`, `Detections`, `Predictions`, `Batch`."""
+"""What the parts hand each other: `Target`, `Detections`, `Predictions`, `Decoded`, `Batch`."""
 
 # N batch, P priors, C classes, n objects or detections of one image
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vision import boxes as box_ops
 
-__all__ = ["Batch", "Detections", "Predictions", "Target"]
+__all__ = ["Batch", "Decoded", "Detections", "Predictions", "Target"]
 
 
 def _check(owner: str, boxes: Tensor, columns: dict[str, tuple[Tensor, torch.dtype]]) -> None:
@@ -153,6 +153,18 @@ class Predictions(NamedTuple):
 
     logits: Float[Tensor, "N P C+1"]
     offsets: Float[Tensor, "N P 4"]
+
+
+class Decoded(NamedTuple):
+    """What each prior says in plain terms, before suppression.
+
+    Attributes:
+        boxes: ``xyxy`` as shares of the image's width and height, not cut at its borders.
+        scores: Of each class, in [0, 1], without background.
+    """
+
+    boxes: Float32[Tensor, "N P 4"]
+    scores: Float32[Tensor, "N P C"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

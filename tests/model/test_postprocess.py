@@ -15,7 +15,8 @@ from torchvision.models.detection.ssd import SSD
 
 from tests import reference_model as reference
 from vision import boxes as box_ops
-from vision.model import PostProcess, prior_boxes
+from vision.model import Decode, PostProcess, prior_boxes
+from vision.model.presets import Scores
 from vision.structures import Detections, Predictions
 
 SEEDS = st.integers(0, 10_000)
@@ -48,10 +49,21 @@ def sure_of(rows: dict[int, int], num_classes: int = NUM_CLASSES) -> Predictions
     return Predictions(logits, torch.zeros(1, len(PRIORS), 4))
 
 
+def run_all(
+    predictions: Predictions,
+    sizes: list[tuple[int, int]],
+    priors: Tensor = PRIORS,
+    scores: Scores = "softmax",
+    **settings: Any,  # noqa: ANN401
+) -> list[Detections]:
+    """Detections of several images."""
+    decoded = Decode(priors, scores)(predictions)
+    return PostProcess(**settings)(decoded, sizes)
+
+
 def run(predictions: Predictions, size: tuple[int, int] = SIZE, **changes: Any) -> Detections:  # noqa: ANN401
     """Detections of a single image."""
-    found: Detections
-    (found,) = PostProcess(PRIORS, **(SETTINGS | changes))(predictions, [size])
+    (found,) = run_all(predictions, [size], **(SETTINGS | changes))
     return found
 
 
@@ -81,7 +93,7 @@ def test_encoded_objects_are_decoded_into_the_pixels_of_each_original_image(seed
         for box, size in zip(boxes, sizes, strict=True)
     ]
     logits = torch.tensor([9.0, 0.0]).expand(2, 1, 2)
-    found = PostProcess(priors)(Predictions(logits, torch.stack(offsets)), sizes)
+    found = run_all(Predictions(logits, torch.stack(offsets)), sizes, priors)
     for detections, box, size in zip(found, boxes, sizes, strict=True):
         assert detections.size == size
         assert_close(detections.boxes, box, rtol=1e-4, atol=1e-2)
@@ -109,7 +121,7 @@ def torchvision_detections(
 def test_equals_torchvision_where_no_limit_bites(seed: int) -> None:
     sizes = [SIZE, (400, 100)]
     predictions = random_predictions(2, seed=seed)
-    found = PostProcess(PRIORS, **SETTINGS)(predictions, sizes)
+    found = run_all(predictions, sizes, **SETTINGS)
     for ours, theirs in zip(found, torchvision_detections(predictions, sizes), strict=True):
         assert len(ours) == len(theirs) > 10
         assert_close(ours.scores, theirs.scores, rtol=1e-5, atol=1e-6)
@@ -147,8 +159,9 @@ def test_equals_plain_arithmetic_where_limits_bite(
         nms_iou=nms_iou,
         **limits,
     )
-    post_process = PostProcess(priors, score_threshold=threshold, nms_iou=nms_iou, **limits)
-    (found,) = post_process(predictions, [SIZE])
+    (found,) = run_all(
+        predictions, [SIZE], priors, score_threshold=threshold, nms_iou=nms_iou, **limits
+    )
     assert found.labels.tolist() == [one.label for one in expected]
     assert found.scores.tolist() == pytest.approx([one.score for one in expected], rel=1e-4)
     boxes = torch.tensor([one.box for one in expected]).reshape(-1, 4)
@@ -236,8 +249,8 @@ def test_bf16_predictions_give_float32_detections() -> None:
 
 
 def test_each_image_needs_a_size() -> None:
-    with pytest.raises(ValueError, match="argument"):
-        PostProcess(PRIORS)(random_predictions(2), [SIZE])
+    with pytest.raises(ValueError, match="expected 2 sizes, got 1"):
+        run_all(random_predictions(2), [SIZE])
 
 
 def test_no_graph_is_kept() -> None:
@@ -249,9 +262,9 @@ def test_no_graph_is_kept() -> None:
 
 
 def test_priors_move_with_the_module_and_are_not_saved() -> None:
-    post_process = PostProcess(PRIORS)
-    assert post_process.state_dict() == {}
-    assert post_process.to("meta").priors.device.type == "meta"
+    decode = Decode(PRIORS)
+    assert decode.state_dict() == {}
+    assert decode.to("meta").priors.device.type == "meta"
 
 
 def test_boxes_that_are_alike_only_inside_the_image_are_both_kept_where_cutting_comes_last() -> (
@@ -261,7 +274,68 @@ def test_boxes_that_are_alike_only_inside_the_image_are_both_kept_where_cutting_
     priors = torch.tensor([[0.0, 0.5, 2.0, 1.0], [1.0, 0.5, 2.0, 1.0]])
     predictions = Predictions(torch.tensor([[[9.0, 0.0], [8.0, 0.0]]]), torch.zeros(1, 2, 4))
     counts = [
-        len(PostProcess(priors, cuts_first=cuts_first)(predictions, [SIZE])[0])
+        len(run_all(predictions, [SIZE], priors, cuts_first=cuts_first)[0])
         for cuts_first in (True, False)
     ]
     assert counts == [1, 2]
+
+
+@given(SEEDS, st.booleans(), st.sampled_from(["nms", "soft_nms"]), st.sampled_from([None, 4]))
+def test_images_of_a_batch_are_processed_as_if_alone(
+    seed: int, class_agnostic: bool, suppression: str, max_per_class: int | None
+) -> None:
+    sizes = [SIZE, (400, 100), (64, 64)]
+    settings = SETTINGS | {
+        "class_agnostic": class_agnostic,
+        "suppression": suppression,
+        "max_per_class": max_per_class,
+        "max_detections": 15,
+    }
+    predictions = random_predictions(3, seed=seed)
+    together = run_all(predictions, sizes, **settings)
+    for row, (found, size) in enumerate(zip(together, sizes, strict=True)):
+        one = Predictions(*(part[row : row + 1] for part in predictions))
+        (alone,) = run_all(one, [size], **settings)
+        assert 0 < len(found) <= 15
+        assert torch.equal(found.labels, alone.labels)
+        assert_close(found.scores, alone.scores)
+        assert_close(found.boxes, alone.boxes)
+
+
+def test_class_agnostic_suppression_leaves_one_box_of_two_classes() -> None:
+    logits = torch.full((1, len(PRIORS), 4), -50.0)
+    logits[..., -1] = 0
+    logits[0, 7] = torch.tensor([1.0, 0.9, -50, -50])
+    predictions = Predictions(logits, torch.zeros(1, len(PRIORS), 4))
+    assert run(predictions).labels.tolist() == [0, 1]
+    assert run(predictions, class_agnostic=True).labels.tolist() == [0]
+
+
+@given(SEEDS, st.sampled_from([0.1, 0.5, 2.0]), st.booleans())
+def test_soft_nms_equals_plain_arithmetic(seed: int, sigma: float, class_agnostic: bool) -> None:
+    predictions = random_predictions(1, seed=seed)
+    settings: dict[str, Any] = {
+        "max_detections": 30,
+        "suppression": "soft_nms",
+        "class_agnostic": class_agnostic,
+    }
+    found = run(predictions, soft_nms_sigma=sigma, **settings)
+    every = run(predictions, nms_iou=1.0)
+    expected = reference.soft_nms(
+        every.boxes.tolist(),
+        every.scores.tolist(),
+        [0] * len(every) if class_agnostic else every.labels.tolist(),
+        sigma,
+    )
+    expected = [one for one in expected if one[1] > SETTINGS["score_threshold"]][:30]
+    assert len(found) == len(expected) > 1
+    assert found.scores.tolist() == pytest.approx([score for _, score in expected], rel=1e-4)
+    assert found.labels.tolist() == every.labels[[index for index, _ in expected]].tolist()
+
+
+def test_soft_nms_keeps_neighbours_that_nms_drops() -> None:
+    predictions = sure_of({0: 0, 1: 0})  # two squares about one centre
+    assert len(run(predictions, nms_iou=0.3)) == 1
+    found = run(predictions, suppression="soft_nms")
+    assert len(found) == 2
+    assert found.scores[1] < found.scores[0]

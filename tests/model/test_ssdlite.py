@@ -18,6 +18,7 @@ from vision.model import (
     MobileNetV2,
     MultiBoxLoss,
     SSDLite,
+    build_decoding,
     build_loss,
     build_model,
     build_post_process,
@@ -316,10 +317,12 @@ def test_builders_hand_over_what_the_configuration_says() -> None:
     assert network.trunk.tap_channels == MobileNetV2(0, 0.5).tap_channels
     assert torch.equal(network.priors, prior_boxes(network.map_sizes, 0.1, 0.8))
 
-    post_process = build_post_process(config, network)
+    post_process = build_post_process(config)
     found = {name: getattr(post_process, name) for name in config.postprocess.model_dump()}
     assert found == config.postprocess.model_dump()
-    assert torch.equal(post_process.priors, network.priors)
+    decoding = build_decoding(network)
+    assert torch.equal(decoding.decode.priors, network.priors)
+    assert decoding.image_size == (160, 128)
 
     settings = LossConfig(match_iou=0.4, negative_ratio=2.0, min_negatives=5)
     loss = build_loss(settings, network)

@@ -22,7 +22,7 @@ from torch.testing import assert_close
 
 from tests.shared import SHARED, needs_shared
 from vision import boxes as box_ops
-from vision.model import build_post_process
+from vision.model import Decode, build_post_process
 from vision.model.weights import SavedDetector, convert
 from vision.structures import Detections
 
@@ -73,7 +73,8 @@ def check(saved: SavedDetector, picture: np.ndarray, expected: Answer, relative:
     logits = in_our_order(expected.logits).roll(-1, dims=2)
     assert_close(found.offsets, codes, rtol=relative, atol=1e-4)
     assert_close(found.logits, logits, rtol=relative, atol=1e-4)
-    detections = build_post_process(saved.config.model, saved.model)(found, [(300, 300)])[0]
+    decoded = Decode(saved.model.priors, saved.model.preset.scores)(found)
+    (detections,) = build_post_process(saved.config.model)(decoded, [(300, 300)])
     return match(detections, expected)
 
 

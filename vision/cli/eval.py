@@ -4,12 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vision.cli.options import parse
+from vision.cli.options import add_engine, engine_of, parse
 from vision.config import config_from_dict, load_config
-from vision.engine import evaluate_saved, write_json
+from vision.engine import evaluate_runnable, write_json
 from vision.errors import ConfigError
+from vision.export import load_runnable
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
-from vision.model.weights import load_weights
 
 __all__ = ["run"]
 
@@ -19,7 +19,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="ssdlite eval", description="COCO AP and AR, and VOC AP, of weights or detections."
     )
-    parser.add_argument("--weights", type=Path, metavar="W", help="what training wrote")
+    parser.add_argument("--weights", type=Path, metavar="W", help="what training or export wrote")
     parser.add_argument(
         "--config", metavar="F", help="where data.val is (default: as recorded with the weights)"
     )
@@ -30,6 +30,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         "--annotations", type=Path, metavar="J", help="with --detections: COCO's instances file"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write metrics.json there")
+    add_engine(parser)
     options = parse(parser, argv, "overrides", "key=value, such as data.val.split=test")
     metrics = _evaluate(options)
     print(metrics.table())
@@ -42,15 +43,15 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _evaluate(options: argparse.Namespace) -> Metrics:
     files = (options.annotations, options.detections)
     if options.weights is not None and not any(files):
-        saved = load_weights(options.weights)
+        runnable = load_runnable(options.weights, engine_of(options))
         if options.config is None:
-            recorded = saved.config.model_dump(mode="json")
+            recorded = runnable.config.model_dump(mode="json")
             config = config_from_dict(
                 recorded, options.overrides, f"configuration of {options.weights}"
             )
         else:
             config = load_config(options.config, options.overrides)
-        return evaluate_saved(saved, config)
+        return evaluate_runnable(runnable, config)
     if options.weights is None and all(files):
         if options.config is not None or options.overrides:
             raise ConfigError("--config and key=value go with --weights, not with --detections")

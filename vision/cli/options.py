@@ -2,8 +2,29 @@
 
 import argparse
 from collections.abc import Sequence
+from typing import get_args
 
-__all__ = ["parse"]
+from vision.export import Backend, Engine, Precision
+
+__all__ = ["add_engine", "engine_of", "parse"]
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Options that say what the detector runs on."""
+    group = parser.add_argument_group("what the detector runs on")
+    group.add_argument(
+        "--backend", choices=get_args(Backend), help="default: the file's own; torch for weights"
+    )
+    group.add_argument("--device", help="cpu, cuda, ... (default: CUDA where PyTorch has it)")
+    group.add_argument(
+        "--precision", choices=get_args(Precision), help="default: the file's own; fp32 for weights"
+    )
+    group.add_argument("--threads", type=int, metavar="N", help="for each image")
+
+
+def engine_of(options: argparse.Namespace) -> Engine:
+    """What the options of `add_engine` say."""
+    return Engine(options.backend, options.device, options.precision, options.threads)
 
 
 def parse(

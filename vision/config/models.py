@@ -85,6 +85,12 @@ class PostProcessConfig(Section):
     """Of those pairs, how many of a class; null for any number."""
     max_detections: int = Field(100, ge=1)
     """Best detections of an image that are kept."""
+    suppression: Literal["nms", "soft_nms"] = "nms"
+    """``soft_nms`` lowers the score of what overlaps instead of dropping it."""
+    class_agnostic: bool = False
+    """Whether boxes of different classes suppress each other too."""
+    soft_nms_sigma: float = Field(0.5, gt=0)
+    """Of ``soft_nms``: the smaller, the more an overlap costs."""
 
 
 class ModelConfig(Section):

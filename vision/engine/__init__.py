@@ -1,14 +1,14 @@
 """Training and evaluation."""
 
 from vision.engine.distributed import is_first_process
-from vision.engine.evaluate import evaluate, evaluate_saved
+from vision.engine.evaluate import evaluate, evaluate_runnable
 from vision.engine.run_folder import RunFolder, write_json
 from vision.engine.train import train
 
 __all__ = [
     "RunFolder",
     "evaluate",
-    "evaluate_saved",
+    "evaluate_runnable",
     "is_first_process",
     "train",
     "write_json",

@@ -17,19 +17,18 @@ from vision.data import (
     read_sources,
 )
 from vision.engine.distributed import Processes
+from vision.export import Runnable, Session
 from vision.metrics import Metrics, evaluate_detections
-from vision.model import PostProcess, SSDLite, build_post_process, fuse
-from vision.model.weights import SavedDetector
-from vision.predict import choose_device
+from vision.model import PostProcess, build_post_process
 from vision.structures import Batch, Detections
 
-__all__ = ["detect_all", "evaluate", "evaluate_saved"]
+__all__ = ["detect_all", "evaluate", "evaluate_runnable"]
 
 logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    model: SSDLite,
+    session: Session,
     post_process: PostProcess,
     loader: DataLoader[Sample],
     names: Sequence[str],
@@ -37,13 +36,11 @@ def evaluate(
     *,
     processes: Processes = Processes(),  # noqa: B008
 ) -> tuple[Metrics, list[Detections]]:
-    """Metrics and detections of a model over a loader's images, in their own pixels.
-
-    The model runs in float32 with its norms folded, as `vision.predict.Detector` runs it.
+    """Metrics and detections over a loader's images, in their own pixels.
 
     Args:
-        model: The network, on the device to run on; it is not changed.
-        post_process: From its predictions to detections.
+        session: Runs the network, as it does for `vision.predict.Detector`.
+        post_process: From what it gives to detections.
         loader: Batches in the order of its data set.
         names: Class names in label order.
         classes: Those to be judged, if not all; detections of others are left aside.
@@ -52,7 +49,7 @@ def evaluate(
     dataset = loader.dataset
     assert isinstance(dataset, DetectionDataset)
     targets = dataset.targets
-    found = processes.interleave(detect_all(model, post_process, loader), len(targets))
+    found = processes.interleave(detect_all(session, post_process, loader), len(targets))
     if classes is not None and list(classes) != list(names):
         judged = torch.tensor([name in classes for name in names])
         found = [detections[judged[detections.labels]] for detections in found]
@@ -63,42 +60,37 @@ def evaluate(
 
 
 def detect_all(
-    model: SSDLite, post_process: PostProcess, loader: DataLoader[Sample]
+    session: Session, post_process: PostProcess, loader: DataLoader[Sample]
 ) -> list[Detections]:
     """Detections of each image of a loader, in its own pixels, on the CPU."""
-    network = fuse(model).to(memory_format=torch.channels_last)
-    device = model.priors.device
     found: list[Detections] = []
-    with torch.inference_mode():
-        for batch in tqdm(loader, desc="evaluate", leave=False, dynamic_ncols=True, disable=None):
-            assert isinstance(batch, Batch)
-            predictions = network(batch.to(device).images)
-            sizes = [target.size for target in batch.targets]
-            found += [one.to("cpu") for one in post_process(predictions, sizes)]
+    for batch in tqdm(loader, desc="evaluate", leave=False, dynamic_ncols=True, disable=None):
+        assert isinstance(batch, Batch)
+        sizes = [target.size for target in batch.targets]
+        found += [one.to("cpu") for one in post_process(session(batch.images), sizes)]
     return found
 
 
-def evaluate_saved(saved: SavedDetector, config: Config) -> Metrics:
-    """Evaluate a weights file on ``config.data.val``.
+def evaluate_runnable(runnable: Runnable, config: Config) -> Metrics:
+    """Evaluate a detector on ``config.data.val``.
 
     Args:
-        saved: The weights; they decide the network, its size and its classes.
-        config: Where the data are, and on what device and in what batches to run.
+        runnable: The detector; it decides the network's size and the classes.
+        config: Where the data are, and in what batches to run.
 
     Raises:
-        ConfigError: If there are no data to evaluate on, or no such device.
-        DataError: If the data cannot be read, or have classes that the weights do not know.
+        ConfigError: If there are no data to evaluate on.
+        DataError: If the data cannot be read, or have classes that the detector does not know.
     """
     annotations = read_sources(config.data.val, "data.val")
-    check_known(saved.names, config.data, annotations, "data.val")
-    classes = config.data.classes or saved.names
+    names = runnable.names
+    check_known(names, config.data, annotations, "data.val")
+    classes = config.data.classes or names
     for line in describe(annotations, classes, "val"):
         logger.info(line)
-    dataset = DetectionDataset(
-        annotations.records, saved.names, saved.model.image_size, classes=config.data.classes
-    )
+    size = runnable.session.image_size
+    dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
-    model = saved.model.to(choose_device(config.train.device))
-    post_process = build_post_process(saved.config.model, model)
-    metrics, _ = evaluate(model, post_process, loader, saved.names, classes)
+    post_process = build_post_process(runnable.config.model)
+    metrics, _ = evaluate(runnable.session, post_process, loader, names, classes)
     return metrics

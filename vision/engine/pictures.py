@@ -7,8 +7,9 @@ from torch.utils.data import DataLoader
 
 from vision.data import DetectionDataset, Sample
 from vision.draw import draw_detections, draw_target
+from vision.export import TorchSession
 from vision.media import write_image
-from vision.model import build_post_process
+from vision.model import build_decoding, build_post_process
 from vision.model.weights import SavedDetector
 from vision.predict import Detector
 
@@ -24,9 +25,10 @@ def draw_pictures(
     """Write pictures spread over a loader's data, with detections and the ground truth."""
     dataset = loader.dataset
     assert isinstance(dataset, DetectionDataset)
-    post_process = build_post_process(saved.config.model, saved.model)
+    post_process = build_post_process(saved.config.model)
     post_process.score_threshold = SCORE
-    detector = Detector(saved.model, post_process, saved.names, device)
+    session = TorchSession(build_decoding(saved.model), device)
+    detector = Detector(session, post_process, saved.names)
     step = max(1, len(dataset) // NUM_PICTURES)
     for index in range(0, len(dataset), step)[:NUM_PICTURES]:
         image, target = dataset.records[index].read(), dataset.targets[index]

@@ -24,6 +24,7 @@ from vision.data import (
     describe,
     read_sources,
 )
+from vision.device import choose_device
 from vision.engine.board import Board
 from vision.engine.coverage import describe_coverage, unreached
 from vision.engine.curves import draw_curves
@@ -38,10 +39,10 @@ from vision.engine.run_folder import RunFolder
 from vision.engine.state import States
 from vision.engine.step import check_finite, check_weights, train_step
 from vision.errors import ConfigError
+from vision.export import TorchSession
 from vision.metrics import Metrics
-from vision.model import Losses, build_post_process
+from vision.model import Losses, build_decoding, build_post_process
 from vision.model.weights import load_weights, save_weights, start_from
-from vision.predict import choose_device
 from vision.structures import Batch
 
 __all__ = ["train"]
@@ -379,9 +380,10 @@ def _evaluate(session: Session) -> Metrics:
     assert run.val_loader is not None
     # Each process has running statistics of its own, where BatchNorm does not span them.
     run.processes.share_statistics(run.judged)
-    post_process = build_post_process(run.config.model, run.judged)
+    network = TorchSession(build_decoding(run.judged), run.device)
+    post_process = build_post_process(run.config.model)
     metrics, found = evaluate(
-        run.judged, post_process, run.val_loader, run.names, processes=run.processes
+        network, post_process, run.val_loader, run.names, processes=run.processes
     )
     session.board.pictures(_dataset(run.val_loader), found, run.names, session.steps)
     return metrics
@@ -444,13 +446,7 @@ def _finish(session: Session) -> Metrics | None:
         return None
     if run.processes.is_first:
         draw_pictures(saved, run.val_loader, run.device, folder.pictures)
-    model = saved.model.to(run.device)
-    post_process = build_post_process(run.config.model, model)
-    metrics, _ = evaluate(
-        model,
-        post_process,
-        run.val_loader,
-        run.names,
-        processes=run.processes,
-    )
+    network = TorchSession(build_decoding(saved.model), run.device)
+    post_process = build_post_process(run.config.model)
+    metrics, _ = evaluate(network, post_process, run.val_loader, run.names, processes=run.processes)
     return metrics

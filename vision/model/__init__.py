@@ -1,16 +1,20 @@
 """The detector: network, priors, matching, loss and post-processing."""
 
-from vision.model.build import build_loss, build_model, build_post_process
+from vision.model.build import build_decoding, build_loss, build_model, build_post_process
+from vision.model.inference import DecodingNetwork
 from vision.model.loss import Losses, MultiBoxLoss
 from vision.model.matching import Matches, PaddedTargets, match, pad_targets
 from vision.model.mobilenet_v2 import MobileNetV2
-from vision.model.postprocess import PostProcess
+from vision.model.postprocess import Candidates, Decode, PostProcess
 from vision.model.priors import prior_boxes
 from vision.model.ssdlite import BACKBONES, SSDLite, fuse
 from vision.model.trunk import Taps, Trunk
 
 __all__ = [
     "BACKBONES",
+    "Candidates",
+    "Decode",
+    "DecodingNetwork",
     "Losses",
     "Matches",
     "MobileNetV2",
@@ -20,6 +24,7 @@ __all__ = [
     "SSDLite",
     "Taps",
     "Trunk",
+    "build_decoding",
     "build_loss",
     "build_model",
     "build_post_process",

@@ -1,13 +1,14 @@
 """Parts of the model from a configuration."""
 
 from vision.config import LossConfig, ModelConfig
+from vision.model.inference import DecodingNetwork
 from vision.model.layers import BlockStyle, Norm
 from vision.model.loss import MultiBoxLoss
-from vision.model.postprocess import PostProcess
+from vision.model.postprocess import Decode, PostProcess
 from vision.model.presets import PRESETS
 from vision.model.ssdlite import BACKBONES, SSDLite
 
-__all__ = ["build_loss", "build_model", "build_post_process"]
+__all__ = ["build_decoding", "build_loss", "build_model", "build_post_process"]
 
 
 def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> SSDLite:
@@ -30,12 +31,12 @@ def build_loss(config: LossConfig, model: SSDLite) -> MultiBoxLoss:
     return MultiBoxLoss(model.priors, scores=model.preset.scores, **config.model_dump())
 
 
-def build_post_process(config: ModelConfig, model: SSDLite) -> PostProcess:
-    """The post-processing for a network's priors."""
-    preset = model.preset
-    return PostProcess(
-        model.priors,
-        scores=preset.scores,
-        cuts_first=preset.cuts_first,
-        **config.postprocess.model_dump(),
-    )
+def build_decoding(model: SSDLite) -> DecodingNetwork:
+    """A copy of a network for inference that gives boxes and scores."""
+    return DecodingNetwork(model, Decode(model.priors, model.preset.scores))
+
+
+def build_post_process(config: ModelConfig) -> PostProcess:
+    """The post-processing of what a network of this configuration gives."""
+    cuts_first = PRESETS[config.preset].cuts_first
+    return PostProcess(cuts_first=cuts_first, **config.postprocess.model_dump())

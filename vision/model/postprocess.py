@@ -1,105 +1,170 @@
-"""From predictions to detections."""
+"""From predictions to detections: `Decode`, the same for every image, then `PostProcess`."""
 
-# N batch, P priors, C classes, K candidates
+# N batch, P priors, C classes, K candidates of an image, M candidates of all images
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
 from vision import boxes as box_ops
 from vision.model.presets import Scores
-from vision.structures import Detections, Predictions
+from vision.structures import Decoded, Detections, Predictions
 
-__all__ = ["PostProcess"]
+__all__ = ["Candidates", "Decode", "PostProcess", "Suppression"]
+
+Suppression = Literal["nms", "soft_nms"]
 
 
-class PostProcess(nn.Module):
-    """Scores, decoding, threshold, and non-maximum suppression within each class.
+class Decode(nn.Module):
+    """Scores from logits, boxes from offsets.
 
     Args:
         priors: Relative, in centre form.
-        score_threshold: Detections must score above.
-        nms_iou: A box goes when it overlaps a better one of its class by more than this IoU.
-        max_candidates: Best (prior, class) pairs of an image that suppression looks at.
-        max_detections: Best detections of an image that are kept.
-        max_per_class: Of those pairs, how many of a class; None for any number.
-        cuts_first: Whether boxes are cut at the borders before suppression, or after it.
         scores: From logits: by ``softmax`` over classes and background, or ``sigmoid`` of each.
     """
 
     priors: Tensor
 
-    def __init__(
-        self,
-        priors: Float[Tensor, "P 4"],
-        *,
-        score_threshold: float = 0.01,
-        nms_iou: float = 0.5,
-        max_candidates: int = 1000,
-        max_detections: int = 100,
-        max_per_class: int | None = None,
-        cuts_first: bool = True,
-        scores: Scores = "softmax",
-    ) -> None:
+    def __init__(self, priors: Float[Tensor, "P 4"], scores: Scores = "softmax") -> None:
         super().__init__()
         self.register_buffer("priors", priors, persistent=False)
-        self.score_threshold = score_threshold
-        self.nms_iou = nms_iou
-        self.max_candidates = max_candidates
-        self.max_detections = max_detections
-        self.max_per_class = max_per_class
-        self.cuts_first = cuts_first
         self.scores = scores
 
+    def forward(self, predictions: Predictions) -> Decoded:
+        """Boxes and scores in float32, whatever the predictions are in."""
+        logits = predictions.logits.float()
+        scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(dim=-1)
+        boxes = box_ops.to_corners(box_ops.decode(predictions.offsets.float(), self.priors))
+        return Decoded(boxes, scores[..., :-1])
+
+
+class Candidates(NamedTuple):
+    """The (prior, class) pairs that suppression looks at, best first; those of score 0 are none.
+
+    Attributes:
+        boxes: As in `Decoded`.
+        scores: Falling.
+        labels: Class indices from 0.
+    """
+
+    boxes: Float32[Tensor, "N K 4"]
+    scores: Float32[Tensor, "N K"]
+    labels: Int64[Tensor, "N K"]
+
+
+@dataclass(kw_only=True, slots=True)
+class PostProcess:
+    """Threshold, candidates and suppression, for all images and classes at once.
+
+    Attributes:
+        score_threshold: Detections must score above.
+        nms_iou: A box goes when it overlaps a better one of its class by more than this IoU.
+        max_candidates: Best (prior, class) pairs of an image that suppression looks at.
+        max_detections: Best detections of an image that are kept.
+        max_per_class: Of those pairs, how many of a class; None for any number.
+        suppression: ``nms`` drops what overlaps, ``soft_nms`` lowers its score
+            (`vision.boxes.soft_nms`; ``nms_iou`` has no part in it).
+        class_agnostic: Whether boxes of other classes suppress each other too.
+        soft_nms_sigma: The smaller, the more an overlap costs.
+        cuts_first: Whether boxes are cut at the borders before suppression, or after it.
+    """
+
+    score_threshold: float = 0.01
+    nms_iou: float = 0.5
+    max_candidates: int = 1000
+    max_detections: int = 100
+    max_per_class: int | None = None
+    suppression: Suppression = "nms"
+    class_agnostic: bool = False
+    soft_nms_sigma: float = 0.5
+    cuts_first: bool = True
+
     @torch.no_grad()
-    def forward(
-        self, predictions: Predictions, sizes: Sequence[tuple[int, int]]
-    ) -> list[Detections]:
+    def __call__(self, decoded: Decoded, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         """Detections of each image in the pixels of an image of its size, cut at the borders.
 
         Args:
-            predictions: Of the network.
+            decoded: Boxes and scores of the images.
             sizes: (height, width) of each original image.
-        """
-        logits = predictions.logits.float()
-        scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(dim=-1)
-        scores = scores[..., :-1]
-        boxes = box_ops.to_corners(box_ops.decode(predictions.offsets.float(), self.priors))
-        values, chosen, labels = self._best(scores)
-        boxes = boxes.gather(1, chosen[..., None].expand(-1, -1, 4))
-        return [
-            self._suppress(*candidates)
-            for candidates in zip(boxes, values, labels, sizes, strict=True)
-        ]
 
-    def _best(
-        self, scores: Float[Tensor, "N P C"]
-    ) -> tuple[Float[Tensor, "N K"], Int64[Tensor, "N K"], Int64[Tensor, "N K"]]:
-        """Scores, priors and labels of the candidates, best first."""
-        num_priors, num_classes = scores.shape[1:]
-        limit = min(self.max_per_class or num_priors, num_priors)
-        if limit < num_priors:
-            scores, priors = scores.topk(limit, dim=1)
-        best = scores.flatten(1).topk(min(self.max_candidates, limit * num_classes), dim=1)
-        rows, labels = best.indices // num_classes, best.indices % num_classes
-        if limit < num_priors:
+        Raises:
+            ValueError: If there are not as many sizes as images.
+        """
+        if len(sizes) != len(decoded.scores):
+            raise ValueError(f"expected {len(decoded.scores)} sizes, got {len(sizes)}")
+        above = decoded.scores > self.score_threshold
+        most = int(above.flatten(1).sum(dim=1).max()) if len(sizes) else 0
+        if not most:
+            device = decoded.scores.device
+            return [Detections.empty(size).to(device) for size in sizes]
+        return self._suppress(self.candidates(decoded, most), sizes)
+
+    def candidates(self, decoded: Decoded, most: int | None = None) -> Candidates:
+        """The best of each image.
+
+        Args:
+            decoded: Boxes and scores of the images.
+            most: How many pairs of an image are known to be above the threshold at most.
+        """
+        num_priors, num_classes = decoded.scores.shape[1:]
+        most = num_priors * num_classes if most is None else most
+        per_class = min(self.max_per_class or num_priors, num_priors)
+        limit = min(self.max_candidates, per_class * num_classes, most)
+        # A score that is no number fails the comparison.
+        scores = torch.where(decoded.scores > self.score_threshold, decoded.scores, 0.0)
+        if per_class < num_priors:
+            scores, priors = scores.topk(per_class, dim=1)
+        best = scores.flatten(1).topk(limit, dim=1)
+        rows = best.indices // num_classes
+        labels = best.indices % num_classes
+        if per_class < num_priors:
             rows = priors.flatten(1).gather(1, best.indices)
-        return best.values, rows, labels
+        boxes = decoded.boxes.gather(1, rows[..., None].expand(-1, -1, 4))
+        return Candidates(boxes, best.values, labels)
 
     def _suppress(
+        self, candidates: Candidates, sizes: Sequence[tuple[int, int]]
+    ) -> list[Detections]:
+        boxes, scores, labels = candidates
+        corner = boxes.new_tensor([(width, height) for height, width in sizes])[:, None]
+        whole = boxes * corner.repeat(1, 1, 2)
+        pixels = torch.minimum(whole.clamp(min=0), corner.repeat(1, 1, 2))
+        scores = torch.where(box_ops.area(pixels) > 0, scores, 0.0)
+        compared = pixels if self.cuts_first else whole
+        if self.suppression == "soft_nms":
+            groups = torch.zeros_like(labels) if self.class_agnostic else labels
+            chosen, scores = box_ops.soft_nms(
+                compared, scores, groups, self.soft_nms_sigma, self.max_detections
+            )
+            pixels = pixels.gather(1, chosen[..., None].expand(-1, -1, 4))
+            labels = labels.gather(1, chosen)
+            images, places = (scores > self.score_threshold).nonzero(as_tuple=True)
+        else:
+            images, places = self._hard_nms(compared, scores, labels)
+        every = Detections(pixels[images, places], scores[images, places], labels[images, places])
+        counts = torch.bincount(images, minlength=len(sizes))
+        starts = (counts.cumsum(0) - counts).tolist()
+        lengths = counts.clamp(max=self.max_detections).tolist()
+        return [
+            replace(every[start : start + length], size=size)
+            for start, length, size in zip(starts, lengths, sizes, strict=True)
+        ]
+
+    def _hard_nms(
         self,
-        boxes: Float[Tensor, "K 4"],
-        scores: Float[Tensor, "K"],
-        labels: Int64[Tensor, "K"],
-        size: tuple[int, int],
-    ) -> Detections:
-        """One image's detections from its candidates, which come best first."""
-        whole = box_ops.scale(boxes, (1, 1), size)
-        pixels = box_ops.clip(whole, size)
-        sound = (scores > self.score_threshold) & (box_ops.area(pixels) > 0)
-        scores, labels = scores[sound], labels[sound]
-        compared = pixels[sound] if self.cuts_first else whole[sound]
-        kept = box_ops.nms(compared, scores, labels, self.nms_iou)[: self.max_detections]
-        return Detections(pixels[sound][kept], scores[kept], labels[kept], size)
+        boxes: Float32[Tensor, "N K 4"],
+        scores: Float32[Tensor, "N K"],
+        labels: Int64[Tensor, "N K"],
+    ) -> tuple[Int64[Tensor, "M"], Int64[Tensor, "M"]]:
+        """Image and place of what is kept: image by image, highest score first."""
+        images, places = (scores > 0).nonzero(as_tuple=True)
+        groups = images
+        if not self.class_agnostic:
+            groups = images * (labels.max() + 1) + labels[images, places]
+        kept = box_ops.nms(boxes[images, places], scores[images, places], groups, self.nms_iou)
+        kept = kept[images[kept].argsort(stable=True)]
+        return images[kept], places[kept]

@@ -61,6 +61,7 @@ class SSDLite(nn.Module):
         priors: (P, 4), relative centre form.
         pixel_mean: What is taken from red, green and blue, 0 to 255, before the first layer.
         pixel_std: What that is divided by.
+        layer_dtype: What the layers' weights are in; pixels are normalised in float32 before.
     """
 
     priors: Tensor
@@ -94,6 +95,7 @@ class SSDLite(nn.Module):
         self.box_heads = _heads(channels, 4, style)
         for part in (self.extras, self.class_heads, self.box_heads):
             initialise(part)
+        self.layer_dtype = torch.float32
         self.register_buffer("pixel_mean", torch.tensor(preset.pixel_mean).view(3, 1, 1))
         self.register_buffer("pixel_std", torch.tensor(preset.pixel_std).view(3, 1, 1))
         self.map_sizes = self._measure_maps()
@@ -108,7 +110,7 @@ class SSDLite(nn.Module):
 
     def levels(self, images: Tensor) -> list[Tensor]:
         """The six maps that the heads look at, finest first, from images as they come."""
-        normalised = (images - self.pixel_mean) / self.pixel_std
+        normalised = ((images - self.pixel_mean) / self.pixel_std).to(self.layer_dtype)
         maps: list[Tensor] = list(self.trunk.taps(normalised))
         for extra in self.extras:
             maps.append(extra(maps[-1]))
@@ -171,7 +173,8 @@ def _rows(maps: Sequence[Tensor], heads: nn.ModuleList, values: int) -> Tensor:
     """The heads' outputs as (N, P, values), in the row order of the priors."""
     outputs = [head(level) for head, level in zip(heads, maps, strict=True)]
     return torch.cat(
-        [output.permute(0, 2, 3, 1).reshape(len(output), -1, values) for output in outputs], dim=1
+        [output.permute(0, 2, 3, 1).reshape(output.shape[0], -1, values) for output in outputs],
+        dim=1,
     )
 
 

@@ -1,0 +1,18 @@
+"""Detectors outside PyTorch: exported graphs, and the sessions that run them."""
+
+from vision.export.graphs import FORMS, Form
+from vision.export.load import Engine, Runnable, load_runnable, run_saved
+from vision.export.sessions import Backend, Precision, Session, TorchSession
+
+__all__ = [
+    "FORMS",
+    "Backend",
+    "Engine",
+    "Form",
+    "Precision",
+    "Runnable",
+    "Session",
+    "TorchSession",
+    "load_runnable",
+    "run_saved",
+]

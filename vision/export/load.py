@@ -1,0 +1,163 @@
+"""Whatever file a detector is in, to something that runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vision.config import Config
+from vision.device import choose_device
+from vision.errors import ConfigError, WeightsError
+from vision.export.graphs import FORMS
+from vision.export.metadata import Metadata
+from vision.export.onnx import OnnxSession, onnx_metadata, to_onnx
+from vision.export.openvino import (
+    OpenVinoSession,
+    openvino_metadata,
+    read_openvino,
+    to_openvino,
+)
+from vision.export.sessions import Backend, Precision, Session, TorchSession
+from vision.export.temporary import written
+from vision.model import build_decoding, build_post_process
+from vision.model.weights import SavedDetector, load_weights
+
+__all__ = ["Engine", "Runnable", "load_runnable", "run_saved"]
+
+BACKENDS: dict[str, Backend] = {".onnx": "onnx", ".xml": "openvino"}
+"""By the suffix of an exported file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What to run a detector on.
+
+    Attributes:
+        backend: ``torch``, ``onnx`` (ONNX Runtime) or ``openvino``; None for what the file is of,
+            and PyTorch for a weights file.
+        device: ``cpu``, ``cuda``, ..., as the backend knows it; None for CUDA where PyTorch has
+            it, and for the CPU elsewhere.
+        precision: Of the layers; None for that of an exported file, and fp32 for a weights file.
+        threads: For one call; None for what the backend takes by itself.
+        streams: Calls that run at once, from several threads.
+    """
+
+    backend: Backend | None = None
+    device: str | None = None
+    precision: Precision | None = None
+    threads: int | None = None
+    streams: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "streams"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}: expected a number from 1 on, got {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """A detector that is ready to run.
+
+    Attributes:
+        session: From images to boxes and scores.
+        config: The configuration that it was trained with.
+        names: Class names in label order.
+        training: How it was trained.
+    """
+
+    session: Session
+    config: Config
+    names: list[str]
+    training: Mapping[str, Any]
+
+
+def load_runnable(weights: str | Path, engine: Engine = Engine()) -> Runnable:
+    """A detector from a weights file, or from a graph of the form ``decoded`` that was exported.
+
+    Raises:
+        WeightsError: If the file is missing, damaged, none of ours, or of another form.
+        ConfigError: If it cannot be run so here.
+    """
+    path = Path(weights)
+    backend = BACKENDS.get(path.suffix.lower())
+    if backend is None:
+        return run_saved(load_weights(path), engine)
+    if engine.backend not in {None, backend}:
+        raise ConfigError(f"{path} runs in the backend {backend}, not in {engine.backend}")
+    if backend == "onnx":
+        metadata = onnx_metadata(path)
+        _check(path, metadata, engine.precision)
+        size = metadata.config.model.image_size
+        session: Session = OnnxSession(path, size, engine.device or "cpu", engine.threads)
+        return Runnable(session, metadata.config, metadata.names, metadata.training)
+    model = read_openvino(path)
+    metadata = openvino_metadata(model, f"weights {path}")
+    # What was exported in fp16 is stored so; it computes in what the device is asked for.
+    wanted = None if engine.precision in {"bf16", "fp16"} else engine.precision
+    _check(path, metadata, wanted)
+    precision = engine.precision or ("int8" if metadata.precision == "int8" else "fp32")
+    return _openvino(model, metadata, engine, precision)
+
+
+def run_saved(saved: SavedDetector, engine: Engine = Engine()) -> Runnable:
+    """A detector from weights, exported on the way where the backend is not PyTorch.
+
+    Raises:
+        ConfigError: If it cannot be run so here.
+    """
+    precision = engine.precision or "fp32"
+    network = build_decoding(saved.model)
+    if engine.backend in {None, "torch"}:
+        if engine.threads is not None:
+            torch.set_num_threads(engine.threads)
+        device = choose_device(engine.device or "auto")
+        session: Session = TorchSession(network, device, precision)
+        return Runnable(session, saved.config, saved.names, saved.training)
+    if precision == "int8" or (engine.backend == "onnx" and precision != "fp32"):
+        raise ConfigError(
+            f"precision {precision} of backend {engine.backend} takes a file; write one with"
+            f" ssdlite export --to {engine.backend} --precision {precision}"
+        )
+    metadata = Metadata("decoded", "fp32", saved.config, saved.names, saved.training)
+    model = to_onnx(network, build_post_process(saved.config.model), metadata)
+    if engine.backend == "onnx":
+        data = model.SerializeToString()
+        session = OnnxSession(data, network.image_size, engine.device or "cpu", engine.threads)
+        return Runnable(session, saved.config, saved.names, saved.training)
+    with written(model) as path:
+        graph = to_openvino(path, metadata)
+    return _openvino(graph, metadata, engine, precision)
+
+
+def _openvino(
+    model: Any,  # noqa: ANN401
+    metadata: Metadata,
+    engine: Engine,
+    precision: Precision,
+) -> Runnable:
+    session = OpenVinoSession(
+        model,
+        metadata.config.model.image_size,
+        device=engine.device or "cpu",
+        precision=precision,
+        threads=engine.threads,
+        streams=engine.streams,
+    )
+    return Runnable(session, metadata.config, metadata.names, metadata.training)
+
+
+def _check(path: Path, metadata: Metadata, precision: Precision | None) -> None:
+    """Refuse a graph that is not the one to run."""
+    if metadata.form != "decoded":
+        raise WeightsError(
+            f"weights {path} are of the form {metadata.form} ({FORMS[metadata.form]}); this runs"
+            " the form decoded"
+        )
+    if precision not in {None, metadata.precision}:
+        raise ConfigError(
+            f"weights {path} are {metadata.precision}, not {precision}; leave the precision out,"
+            " or export anew"
+        )

@@ -1,0 +1,50 @@
+"""The network as detection, evaluation and export run it."""
+
+# N batch, H W image height and width
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor, nn
+
+from vision.model.postprocess import Decode
+from vision.model.ssdlite import SSDLite, fuse
+from vision.structures import Decoded
+
+__all__ = ["DecodingNetwork"]
+
+
+class DecodingNetwork(nn.Module):
+    """From pixels to boxes and scores: norms folded into convolutions, outputs decoded.
+
+    Args:
+        model: The network; it is copied and stays as it is.
+        decode: Of its priors.
+
+    Attributes:
+        network: The folded copy, in evaluation mode.
+        image_size: (height, width) that images come in.
+    """
+
+    def __init__(self, model: SSDLite, decode: Decode) -> None:
+        super().__init__()
+        self.image_size = model.image_size
+        self.network = fuse(model).to(memory_format=torch.channels_last)
+        self.decode = decode
+        self.eval()
+
+    def forward(self, images: Shaped[Tensor, "N 3 H W"]) -> Decoded:
+        """Boxes and scores of each prior.
+
+        Args:
+            images: RGB from 0 to 255, uint8 or floating, of the network's ``image_size``.
+        """
+        decoded: Decoded = self.decode(self.network(images))
+        return decoded
+
+    def lower(self, dtype: torch.dtype) -> "DecodingNetwork":
+        """Layers in ``dtype``, in place; normalisation and decoding stay in float32."""
+        for module in self.network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(dtype)
+        self.network.layer_dtype = dtype
+        return self
