@@ -4,8 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vision.cli.options import add_engine, engine_of, parse
-from vision.config import config_from_dict, load_config
+from vision.cli.options import add_data, add_engine, data_of, engine_of, parse
 from vision.engine import evaluate_runnable, write_json
 from vision.errors import ConfigError
 from vision.export import load_runnable
@@ -20,9 +19,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         prog="ssdlite eval", description="COCO AP and AR, and VOC AP, of weights or detections."
     )
     parser.add_argument("--weights", type=Path, metavar="W", help="what training or export wrote")
-    parser.add_argument(
-        "--config", metavar="F", help="where data.val is (default: as recorded with the weights)"
-    )
+    add_data(parser)
     parser.add_argument(
         "--detections", type=Path, metavar="J", help="detections in COCO's result format instead"
     )
@@ -44,14 +41,7 @@ def _evaluate(options: argparse.Namespace) -> Metrics:
     files = (options.annotations, options.detections)
     if options.weights is not None and not any(files):
         runnable = load_runnable(options.weights, engine_of(options))
-        if options.config is None:
-            recorded = runnable.config.model_dump(mode="json")
-            config = config_from_dict(
-                recorded, options.overrides, f"configuration of {options.weights}"
-            )
-        else:
-            config = load_config(options.config, options.overrides)
-        return evaluate_runnable(runnable, config)
+        return evaluate_runnable(runnable, data_of(options, runnable.config))
     if options.weights is None and all(files):
         if options.config is not None or options.overrides:
             raise ConfigError("--config and key=value go with --weights, not with --detections")

@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "train a detector on VOC, COCO or drawn data",
     "eval": "evaluate a detector, or detections of any other",
     "detect": "find objects in images and videos",
+    "export": "write a detector as a graph for other runtimes, and prove it",
     "convert": "turn another project's weights into ours",
     "info": "say what a weights file holds",
 }

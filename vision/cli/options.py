@@ -4,9 +4,29 @@ import argparse
 from collections.abc import Sequence
 from typing import get_args
 
+from vision.config import Config, config_from_dict, load_config
 from vision.export import Backend, Engine, Precision
 
-__all__ = ["add_engine", "engine_of", "parse"]
+__all__ = ["add_data", "add_engine", "data_of", "engine_of", "parse"]
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """The option that says where data are, beside words such as ``data.val.split=test``."""
+    parser.add_argument(
+        "--config", metavar="F", help="where the data are (default: as recorded with the weights)"
+    )
+
+
+def data_of(options: argparse.Namespace, recorded: Config) -> Config:
+    """The configuration of `add_data` and the words ``overrides``, or the one recorded.
+
+    Raises:
+        ConfigError: If it cannot be used.
+    """
+    if options.config is not None:
+        return load_config(options.config, options.overrides)
+    values = recorded.model_dump(mode="json")
+    return config_from_dict(values, options.overrides, f"configuration of {options.weights}")
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

@@ -24,6 +24,7 @@ __all__ = [
     "CocoSource",
     "Config",
     "DataConfig",
+    "DataSource",
     "LossConfig",
     "ModelConfig",
     "OptimConfig",
@@ -187,7 +188,7 @@ def _one_or_many(value: object) -> str:
     return "many" if isinstance(value, list) else "one"
 
 
-Sources: TypeAlias = Annotated[
+DataSource: TypeAlias = Annotated[
     Annotated[Source, Tag("one")] | Annotated[list[Source], Tag("many")],
     Discriminator(_one_or_many),
 ]
@@ -196,8 +197,8 @@ Sources: TypeAlias = Annotated[
 class DataConfig(Section):
     """Where images and boxes come from; each of ``train`` and ``val`` is one source or a list."""
 
-    train: Sources | None = None
-    val: Sources | None = None
+    train: DataSource | None = None
+    val: DataSource | None = None
     """Without it nothing is evaluated and the last weights count as the best."""
     classes: list[str] | None = None
     """Names in order; boxes of other classes are left out, and counted. Discovered if null."""

@@ -5,7 +5,7 @@ from vision.data.build import DATASETS, check_known, choose_classes, describe, r
 from vision.data.cache import cached, reduced
 from vision.data.coco import read_coco
 from vision.data.loader import DetectionDataset, EpochSampler, Sample, collate, make_loader
-from vision.data.records import AnnotatedObject, Annotations, Record, Tally, make_record
+from vision.data.records import AnnotatedObject, Annotations, Record, Tally, make_record, spread
 from vision.data.synthetic import read_synthetic
 from vision.data.transforms import PRESETS, Augment, V2Augment, seeded
 from vision.data.voc import read_voc
@@ -36,4 +36,5 @@ __all__ = [
     "read_voc",
     "reduced",
     "seeded",
+    "spread",
 ]

@@ -3,16 +3,20 @@
 from vision.export.graphs import FORMS, Form
 from vision.export.load import Engine, Runnable, load_runnable, run_saved
 from vision.export.sessions import Backend, Precision, Session, TorchSession
+from vision.export.write import Export, Request, export
 
 __all__ = [
     "FORMS",
     "Backend",
     "Engine",
+    "Export",
     "Form",
     "Precision",
+    "Request",
     "Runnable",
     "Session",
     "TorchSession",
+    "export",
     "load_runnable",
     "run_saved",
 ]

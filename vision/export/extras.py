@@ -1,11 +1,17 @@
 """Packages that only export and other runtimes need."""
 
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 
 from vision.errors import ConfigError
 
-__all__ = ["need"]
+__all__ = ["need", "quiet"]
 
 
 def need(package: str) -> ModuleType:
@@ -20,3 +26,16 @@ def need(package: str) -> ModuleType:
         raise ConfigError(
             f'the package {package} is not installed; pip install "ssdlite[export]"'
         ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without what libraries say on the way."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

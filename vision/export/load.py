@@ -1,25 +1,26 @@
 """Whatever file a detector is in, to something that runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy import ndarray
 
 from vision.config import Config
 from vision.device import choose_device
 from vision.errors import ConfigError, WeightsError
 from vision.export.graphs import FORMS
 from vision.export.metadata import Metadata
-from vision.export.onnx import OnnxSession, onnx_metadata, to_onnx
+from vision.export.onnx import OnnxRunner, onnx_metadata, to_onnx
 from vision.export.openvino import (
-    OpenVinoSession,
+    OpenVinoRunner,
     openvino_metadata,
     read_openvino,
     to_openvino,
 )
-from vision.export.sessions import Backend, Precision, Session, TorchSession
+from vision.export.sessions import Backend, GraphSession, Precision, Session, TorchSession
 from vision.export.temporary import written
 from vision.model import build_decoding, build_post_process
 from vision.model.weights import SavedDetector, load_weights
@@ -90,16 +91,13 @@ def load_runnable(weights: str | Path, engine: Engine = Engine()) -> Runnable:
     if backend == "onnx":
         metadata = onnx_metadata(path)
         _check(path, metadata, engine.precision)
-        size = metadata.config.model.image_size
-        session: Session = OnnxSession(path, size, engine.device or "cpu", engine.threads)
-        return Runnable(session, metadata.config, metadata.names, metadata.training)
+        return _runnable(OnnxRunner(path, engine.device or "cpu", engine.threads), metadata)
     model = read_openvino(path)
     metadata = openvino_metadata(model, f"weights {path}")
     # What was exported in fp16 is stored so; it computes in what the device is asked for.
     wanted = None if engine.precision in {"bf16", "fp16"} else engine.precision
     _check(path, metadata, wanted)
-    precision = engine.precision or ("int8" if metadata.precision == "int8" else "fp32")
-    return _openvino(model, metadata, engine, precision)
+    return _openvino(model, metadata, engine, engine.precision or metadata.precision_of_layers)
 
 
 def run_saved(saved: SavedDetector, engine: Engine = Engine()) -> Runnable:
@@ -114,7 +112,7 @@ def run_saved(saved: SavedDetector, engine: Engine = Engine()) -> Runnable:
         if engine.threads is not None:
             torch.set_num_threads(engine.threads)
         device = choose_device(engine.device or "auto")
-        session: Session = TorchSession(network, device, precision)
+        session = TorchSession(network, device, precision)
         return Runnable(session, saved.config, saved.names, saved.training)
     if precision == "int8" or (engine.backend == "onnx" and precision != "fp32"):
         raise ConfigError(
@@ -125,10 +123,9 @@ def run_saved(saved: SavedDetector, engine: Engine = Engine()) -> Runnable:
     model = to_onnx(network, build_post_process(saved.config.model), metadata)
     if engine.backend == "onnx":
         data = model.SerializeToString()
-        session = OnnxSession(data, network.image_size, engine.device or "cpu", engine.threads)
-        return Runnable(session, saved.config, saved.names, saved.training)
+        return _runnable(OnnxRunner(data, engine.device or "cpu", engine.threads), metadata)
     with written(model) as path:
-        graph = to_openvino(path, metadata)
+        graph = to_openvino(path)
     return _openvino(graph, metadata, engine, precision)
 
 
@@ -138,14 +135,18 @@ def _openvino(
     engine: Engine,
     precision: Precision,
 ) -> Runnable:
-    session = OpenVinoSession(
+    runner = OpenVinoRunner(
         model,
-        metadata.config.model.image_size,
         device=engine.device or "cpu",
         precision=precision,
         threads=engine.threads,
         streams=engine.streams,
     )
+    return _runnable(runner, metadata)
+
+
+def _runnable(runner: Callable[[ndarray], list[ndarray]], metadata: Metadata) -> Runnable:
+    session = GraphSession(runner, metadata.config.model.image_size)
     return Runnable(session, metadata.config, metadata.names, metadata.training)
 
 

@@ -33,6 +33,11 @@ class Metadata:
     names: list[str]
     training: Mapping[str, Any]
 
+    @property
+    def precision_of_layers(self) -> Precision:
+        """What the graph computes in unless it is told otherwise; fp16 is how weights are kept."""
+        return "int8" if self.precision == "int8" else "fp32"
+
     def to_strings(self, inputs: str, outputs: Sequence[str]) -> dict[str, str]:
         """For the file; ``inputs`` and ``outputs`` are the graph's names, for people to read."""
         height, width = self.config.model.image_size

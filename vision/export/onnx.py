@@ -1,26 +1,23 @@
 """ONNX: graphs from networks, and running them in ONNX Runtime."""
 
-# N batch, H W the network's height and width
+# N batch
 
-import contextlib
-import io
-import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import UInt8
-from torch import Tensor
+from jaxtyping import Shaped
+from numpy import ndarray
 
 from vision.errors import ConfigError, WeightsError
-from vision.export.extras import need
+from vision.export.extras import need, quiet
 from vision.export.graphs import build_graph
 from vision.export.metadata import Metadata
 from vision.export.suppression import append_suppression
 from vision.model import DecodingNetwork, PostProcess
-from vision.structures import Decoded
 
-__all__ = ["OPSET", "OnnxSession", "onnx_metadata", "to_onnx"]
+__all__ = ["OPSET", "OnnxRunner", "onnx_metadata", "to_onnx"]
 
 OPSET = 18
 
@@ -29,7 +26,7 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
     """A network in one of the forms, with its metadata, for batches of any size.
 
     Args:
-        network: What to export; for fp16 its layers are in float16.
+        network: What to export; for fp16 its weights are of numbers that float16 has.
         post_process: For the form ``nms``.
         metadata: Of the graph; they say which form.
 
@@ -42,8 +39,7 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
     need("onnx")
     need("onnxscript")
     graph = build_graph(metadata.form, network, post_process)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with quiet():
         program = torch.onnx.export(
             graph.module,
             (graph.example,),
@@ -56,11 +52,30 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
         )
     assert program is not None
     model = program.model_proto
+    if metadata.precision == "fp16":
+        _halve(model)
     if metadata.form == "nms":
         append_suppression(model, post_process, len(metadata.names))
     outputs = [output.name for output in model.graph.output]
     need("onnx").helper.set_model_props(model, metadata.to_strings(graph.input, outputs))
     return model
+
+
+def _halve(model: Any) -> None:  # noqa: ANN401
+    """Keep the convolutions' weights in float16, to be widened when the graph is loaded."""
+    onnx = need("onnx")
+    graph = model.graph
+    weights = {node.input[1] for node in graph.node if node.op_type == "Conv"}
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.name in weights:
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+            name, half = tensor.name, f"{tensor.name}_half"
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, half))
+            casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def onnx_metadata(path: Path) -> Metadata:
@@ -74,12 +89,11 @@ def onnx_metadata(path: Path) -> Metadata:
     return Metadata.from_strings(session.get_modelmeta().custom_metadata_map, str(path))
 
 
-class OnnxSession:
-    """Runs a graph of the form ``decoded`` in ONNX Runtime.
+class OnnxRunner:
+    """Runs a graph in ONNX Runtime.
 
     Args:
         model: A file, or the bytes of one.
-        image_size: (height, width) that it takes.
         device: ``cpu`` or ``cuda``.
         threads: For one call; None for all cores.
 
@@ -89,19 +103,15 @@ class OnnxSession:
     """
 
     def __init__(
-        self,
-        model: Path | bytes,
-        image_size: tuple[int, int],
-        device: str = "cpu",
-        threads: int | None = None,
+        self, model: Path | bytes, device: str = "cpu", threads: int | None = None
     ) -> None:
-        self.image_size = image_size
         self._session = _open(model, threads, device)
+        self._input = self._session.get_inputs()[0].name
 
-    def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
-        """Boxes and scores of each prior."""
-        pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-        return Decoded(*map(torch.from_numpy, self._session.run(None, {"images": pixels})))
+    def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
+        """The graph's outputs."""
+        outputs: list[ndarray] = self._session.run(None, {self._input: images})
+        return outputs
 
 
 def _open(model: Path | bytes, threads: int | None, device: str) -> Any:  # noqa: ANN401

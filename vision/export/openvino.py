@@ -1,45 +1,37 @@
 """OpenVINO: graphs from ONNX ones, and running them."""
 
-# N batch, H W the network's height and width
+# N batch
 
 import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import UInt8
-from torch import Tensor
+from jaxtyping import Shaped
+from numpy import ndarray
 
 from vision.errors import ConfigError, WeightsError
 from vision.export.extras import need
 from vision.export.metadata import Metadata
 from vision.export.sessions import Precision
-from vision.structures import Decoded
 
-__all__ = ["OpenVinoSession", "openvino_metadata", "read_openvino", "to_openvino"]
+__all__ = ["OpenVinoRunner", "openvino_metadata", "read_openvino", "to_openvino"]
 
 SECTION = "ssdlite"
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 """What layers that are not quantised compute in."""
 
 
-def to_openvino(onnx_file: Path, metadata: Metadata) -> Any:  # noqa: ANN401
-    """An `openvino.Model` of an ONNX graph, with its metadata.
+def to_openvino(onnx_file: Path) -> Any:  # noqa: ANN401
+    """An `openvino.Model` of an ONNX graph that `vision.export.onnx.to_onnx` made.
 
     Raises:
         ConfigError: If OpenVINO is not installed.
     """
     model = need("openvino").convert_model(onnx_file)
-    outputs = [output.get_any_name() for output in model.outputs]
-    set_metadata(model, metadata.to_strings(model.inputs[0].get_any_name(), outputs))
+    for prop in need("onnx").load(onnx_file, load_external_data=False).metadata_props:
+        model.set_rt_info(prop.value, [SECTION, prop.key])
     return model
-
-
-def set_metadata(model: Any, strings: dict[str, str]) -> None:  # noqa: ANN401
-    """Put metadata into a model."""
-    for key, value in strings.items():
-        model.set_rt_info(value, [SECTION, key])
 
 
 def read_openvino(path: Path) -> Any:  # noqa: ANN401
@@ -75,12 +67,11 @@ def openvino_metadata(model: Any, where: str) -> Metadata:  # noqa: ANN401
     return Metadata.from_strings(strings, where)
 
 
-class OpenVinoSession:
-    """Runs a graph of the form ``decoded`` in OpenVINO, image by image.
+class OpenVinoRunner:
+    """Runs a graph in OpenVINO, image by image.
 
     Args:
-        model: An `openvino.Model`.
-        image_size: (height, width) that it takes.
+        model: An `openvino.Model`; its batch is set to one.
         device: ``cpu``, ``gpu`` or ``npu``.
         precision: What layers compute in; fp32 is really that, also where the hardware has bf16.
         threads: For one call; None for all cores.
@@ -93,15 +84,13 @@ class OpenVinoSession:
     def __init__(
         self,
         model: Any,  # noqa: ANN401
-        image_size: tuple[int, int],
         *,
         device: str = "cpu",
         precision: Precision = "fp32",
         threads: int | None = None,
         streams: int = 1,
     ) -> None:
-        self.image_size = image_size
-        model.reshape([1, *image_size, 3])
+        model.reshape([1, *list(model.inputs[0].get_partial_shape())[1:]])
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
         if device == "cpu":
             settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": (threads or 0) * streams}
@@ -114,17 +103,17 @@ class OpenVinoSession:
             ) from error
         self._of_thread = threading.local()
 
-    def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
-        """Boxes and scores of each prior."""
+    def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
+        """The graph's outputs."""
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
-        pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-        answers = [self._run(pixels[row : row + 1]) for row in range(len(pixels))]
-        columns = (np.concatenate(column) for column in zip(*answers, strict=True))
-        return Decoded(*map(torch.from_numpy, columns))
+        answers = [self._run(images[row : row + 1]) for row in range(len(images))]
+        return [np.concatenate(column) for column in zip(*answers, strict=True)]
 
-    def _run(self, pixels: UInt8[np.ndarray, "1 H W 3"]) -> tuple[np.ndarray, ...]:
+    def _run(self, image: Shaped[ndarray, "1 ..."]) -> list[ndarray]:
         request = self._of_thread.request
-        request.infer([pixels], share_inputs=True)
+        request.infer([image], share_inputs=True)
         # The tensors are the request's own, and change at its next run.
-        return tuple(request.get_output_tensor(index).data.copy() for index in range(2))
+        return [
+            request.get_output_tensor(i).data.copy() for i in range(len(self._compiled.outputs))
+        ]

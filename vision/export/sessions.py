@@ -2,17 +2,19 @@
 
 # N batch, H W the network's height and width
 
+from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import UInt8
+from numpy import ndarray
 from torch import Tensor
 
 from vision.errors import ConfigError
 from vision.model import DecodingNetwork
 from vision.structures import Decoded
 
-__all__ = ["Backend", "Precision", "Session", "TorchSession"]
+__all__ = ["Backend", "GraphSession", "Precision", "Session", "TorchSession"]
 
 Backend: TypeAlias = Literal["torch", "onnx", "openvino"]
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
@@ -37,6 +39,28 @@ class Session(Protocol):
             images: RGB, of the network's size; in channels-last memory nothing is copied.
         """
         ...
+
+
+class GraphSession:
+    """Runs an exported graph of the form ``decoded``.
+
+    Args:
+        runner: From pixels (N, H, W, 3) to the graph's outputs.
+        image_size: (height, width) that it takes.
+    """
+
+    def __init__(
+        self,
+        runner: Callable[[UInt8[ndarray, "N H W 3"]], list[ndarray]],
+        image_size: tuple[int, int],
+    ) -> None:
+        self.image_size = image_size
+        self._runner = runner
+
+    def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
+        """Boxes and scores of each prior, on the CPU."""
+        pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+        return Decoded(*map(torch.from_numpy, self._runner(pixels)))
 
 
 class TorchSession:

@@ -48,3 +48,11 @@ class DecodingNetwork(nn.Module):
                 module.to(dtype)
         self.network.layer_dtype = dtype
         return self
+
+    def round_weights(self, dtype: torch.dtype) -> "DecodingNetwork":
+        """Convolutions' weights rounded to what ``dtype`` has, in place, and kept in their own."""
+        with torch.no_grad():
+            for module in self.network.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.weight.copy_(module.weight.to(dtype))
+        return self

@@ -1,0 +1,98 @@
+"""``ssdlite export W --to onnx|openvino [--form F] [--precision P] [--out DIR]``."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from vision.cli.options import add_data, data_of, parse
+from vision.config import Config, DataSource
+from vision.data import read_sources, spread
+from vision.engine import evaluate_runnable
+from vision.errors import WeightsError
+from vision.export import FORMS, Request, export, load_runnable, run_saved
+from vision.images import read_image, resize
+from vision.media import find_inputs
+from vision.model.weights import SavedDetector, load_weights
+
+__all__ = ["run"]
+
+NUM_COMPARED = 64
+NUM_CALIBRATED = 300
+LARGE_LOSS = 0.005
+"""Of voc.mAP50, from which on int8 is warned of."""
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Export, compare with PyTorch on real images, and say what came out."""
+    parser = argparse.ArgumentParser(
+        prog="ssdlite export",
+        description="A detector as a graph for other runtimes, compared with PyTorch on images.",
+    )
+    parser.add_argument("weights", type=Path, metavar="W", help="what training wrote")
+    parser.add_argument("--to", required=True, choices=("onnx", "openvino"))
+    forms = "; ".join(f"{name}: {what}" for name, what in FORMS.items())
+    parser.add_argument("--form", choices=FORMS, default="decoded", help=forms)
+    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
+    parser.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        metavar="INPUT",
+        help="images, folders or globs to compare and calibrate on, without annotations"
+        " (default: data.val to compare on, data.train to calibrate int8 on)",
+    )
+    add_data(parser)
+    options = parse(parser, argv, "overrides", "key=value, such as data.val.root=VOC2007")
+    request = Request(options.to, options.form, options.precision)
+    path = request.file(options.out, options.weights.stem)
+    if path.exists() and not options.overwrite:
+        raise WeightsError(f"{path} exists; name another --out, or pass --overwrite")
+    saved = load_weights(options.weights)
+    config = data_of(options, saved.config)
+    compared = _images(options.images, config.data.val, "data.val", saved, NUM_COMPARED)
+    calibrated = []
+    if request.precision == "int8":
+        sources = config.data.train
+        calibrated = _images(options.images, sources, "data.train", saved, NUM_CALIBRATED)
+    written = export(saved, request, path, compared, calibrated)
+    print(f"{written.path}: {request.form}, {FORMS[request.form]}")
+    print(f"against PyTorch: {written.agreement}")
+    if request.precision == "int8" and options.images is None and request.form == "decoded":
+        _judge(saved, written.path, config)
+    return 0
+
+
+def _images(
+    inputs: Sequence[str] | None,
+    sources: DataSource | None,
+    key: str,
+    saved: SavedDetector,
+    count: int,
+) -> list[UInt8[ndarray, "H W 3"]]:
+    """Images at the network's size, from files or from data."""
+    size = saved.model.image_size
+    if inputs is None:
+        records = spread(read_sources(sources, f"{key} (or --images)").records, count)
+        return [resize(record.read(), size) for record in records]
+    found = [source.path for source in find_inputs(inputs) if source.kind == "image"]
+    return [resize(read_image(path), size) for path in found[:count]]
+
+
+def _judge(saved: SavedDetector, path: Path, config: Config) -> None:
+    """Say what quantisation costs."""
+    values = []
+    for name, runnable in (("fp32", run_saved(saved)), ("int8", load_runnable(path))):
+        metrics = evaluate_runnable(runnable, config)
+        values.append(metrics.voc.mean or 0.0)
+        ap = metrics.coco.AP or 0.0
+        print(f"{name}: voc.mAP50 {values[-1]:.4f}, coco.AP {ap:.4f}")
+    loss = values[0] - values[1]
+    if loss > LARGE_LOSS:
+        print(
+            f"int8 costs {100 * loss:.1f} points of voc.mAP50; fine-tune through it with"
+            " ssdlite train, or take precision bf16 where the hardware has it"
+        )

@@ -1,0 +1,154 @@
+"""Whether an exported graph answers as PyTorch does."""
+
+# N images, P priors, C classes, D detections of an image
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from vision import boxes as box_ops
+from vision.errors import WeightsError
+from vision.export.graphs import Form
+from vision.export.sessions import TorchSession
+from vision.model import Decode, DecodingNetwork, PostProcess
+from vision.structures import Decoded, Detections, Predictions
+
+__all__ = ["Agreement", "compare", "detections_of", "require"]
+
+LEAST_SCORE = 0.1
+"""Detections below are not compared."""
+MAX_SCORE_ERROR = 1e-3
+MAX_BOX_ERROR = 0.5
+"""In pixels of the network's input."""
+
+Runner: TypeAlias = Callable[[ndarray], list[ndarray]]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How two runs of the same images differ.
+
+    Attributes:
+        num_images: Images compared.
+        num_detections: Detections of the reference with a score of `LEAST_SCORE` or more.
+        score_error: Largest difference of a detection's scores.
+        box_error: Largest difference of a coordinate, in pixels of the network's input.
+        num_unmatched: Detections of either run that the other has not; where a score lies within
+            `MAX_SCORE_ERROR` of the threshold, either may have it.
+    """
+
+    num_images: int
+    num_detections: int
+    score_error: float
+    box_error: float
+    num_unmatched: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.num_images} images, {self.num_detections} detections from score"
+            f" {LEAST_SCORE} on: scores differ by {self.score_error:.1e} at most, boxes by"
+            f" {self.box_error:.1e} pixels, {self.num_unmatched} detections have no counterpart"
+        )
+
+
+def require(agreement: Agreement, where: str) -> None:
+    """Raise WeightsError unless two runs agree.
+
+    Raises:
+        WeightsError: If they do not, or if there was nothing to compare.
+    """
+    if not agreement.num_detections:
+        raise WeightsError(
+            f"{where} cannot be checked: nothing is found in {agreement.num_images} images with a"
+            f" score of {LEAST_SCORE} or more; pass images that show what was trained for"
+        )
+    if (
+        agreement.num_unmatched
+        or agreement.score_error > MAX_SCORE_ERROR
+        or agreement.box_error > MAX_BOX_ERROR
+    ):
+        raise WeightsError(f"{where} does not answer as PyTorch does: {agreement}")
+
+
+def compare(
+    runner: Runner,
+    form: Form,
+    network: DecodingNetwork,
+    post_process: PostProcess,
+    images: Sequence[UInt8[ndarray, "H W 3"]],
+) -> Agreement:
+    """How a graph's detections differ from those of the network in PyTorch.
+
+    Args:
+        runner: Runs the graph.
+        form: Of the graph.
+        network: What it was made of, in float32.
+        post_process: With its threshold at `LEAST_SCORE` or below.
+        images: Of the network's size.
+    """
+    session = TorchSession(network)
+    size = network.image_size
+    agreements = []
+    for image in images:
+        pixels = image[None]
+        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        (expected,) = post_process(session(batch), [size])
+        (found,) = detections_of(runner, form, network.decode, post_process, pixels)
+        agreements.append(_compare(found, expected))
+    return Agreement(
+        len(images),
+        sum(one.num_detections for one in agreements),
+        max((one.score_error for one in agreements), default=0.0),
+        max((one.box_error for one in agreements), default=0.0),
+        sum(one.num_unmatched for one in agreements),
+    )
+
+
+def detections_of(
+    runner: Runner,
+    form: Form,
+    decode: Decode,
+    post_process: PostProcess,
+    pixels: UInt8[ndarray, "N H W 3"],
+) -> list[Detections]:
+    """Detections of images by a graph of any form, in the pixels of its input."""
+    size = (pixels.shape[1], pixels.shape[2])
+    sizes = [size] * len(pixels)
+    if form == "nms":
+        counts, boxes, scores, labels = map(torch.from_numpy, runner(pixels))
+        return [
+            Detections(
+                boxes[row, :count], scores[row, :count], labels[row, :count], (1, 1)
+            ).scale_to(size)
+            for row, count in enumerate(counts.tolist())
+        ]
+    if form == "jetson":
+        images = pixels.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+        scores, boxes = map(torch.from_numpy, runner(images))
+        return post_process(Decoded(boxes, scores[..., 1:]), sizes)
+    outputs = map(torch.from_numpy, runner(pixels))
+    decoded = decode(Predictions(*outputs)) if form == "raw" else Decoded(*outputs)
+    return post_process(decoded, sizes)
+
+
+def _compare(found: Detections, expected: Detections) -> Agreement:
+    """The agreement of one image; each detection is compared with the nearest of its label."""
+    compared = expected[expected.scores >= LEAST_SCORE]
+    score_error, box_error, unmatched = 0.0, 0.0, 0
+    free = torch.ones(len(found), dtype=torch.bool)
+    for box, score, label in zip(compared.boxes, compared.scores, compared.labels, strict=True):
+        ious = box_ops.iou(box[None], found.boxes)[0] * (free & (found.labels == label))
+        if not len(ious) or ious.max() < 0.5:
+            unmatched += int(score > LEAST_SCORE + MAX_SCORE_ERROR)
+            continue
+        best = int(ious.argmax())
+        free[best] = False
+        score_error = max(score_error, float((found.scores[best] - score).abs()))
+        box_error = max(box_error, float((found.boxes[best] - box).abs().max()))
+    unmatched += int((free & (found.scores > LEAST_SCORE + MAX_SCORE_ERROR)).sum())
+    return Agreement(1, len(compared), score_error, box_error, unmatched)

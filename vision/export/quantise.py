@@ -1,0 +1,78 @@
+"""Post-training quantisation to int8, calibrated on images."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from vision.export.extras import need, quiet
+from vision.export.temporary import written
+
+__all__ = ["quantise_onnx", "quantise_openvino"]
+
+Images = Sequence[UInt8[ndarray, "H W 3"]]
+
+
+def quantise_onnx(model: Any, images: Images) -> Any:  # noqa: ANN401
+    """ONNX Runtime's static quantisation: convolutions and sums between quantise-dequantise pairs.
+
+    Weights are int8 by channel, activations uint8; pixels and boxes stay as they are.
+
+    Args:
+        model: An `onnx.ModelProto`.
+        images: Of the network's size, for calibration.
+
+    Returns:
+        An `onnx.ModelProto` with the same metadata.
+    """
+    quantization = need("onnxruntime.quantization")
+    preparation = need("onnxruntime.quantization.shape_inference")
+    onnx = need("onnx")
+    name = model.graph.input[0].name
+    batches: Iterator[dict[str, ndarray]] = iter([{name: image[None]} for image in images])
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
+        def get_next(self) -> dict[str, ndarray] | None:
+            return next(batches, None)
+
+    with written(model) as path:
+        prepared, quantised = path.with_name("prepared.onnx"), path.with_name("int8.onnx")
+        preparation.quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+        with quiet():
+            quantization.quantize_static(
+                str(prepared),
+                str(quantised),
+                Reader(),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=["Conv", "Add"],
+                per_channel=True,
+                weight_type=quantization.QuantType.QInt8,
+                activation_type=quantization.QuantType.QUInt8,
+                calibrate_method=quantization.CalibrationMethod.MinMax,
+                extra_options={"CalibMovingAverage": True},
+            )
+        result = onnx.load(quantised)
+    onnx.helper.set_model_props(result, {prop.key: prop.value for prop in model.metadata_props})
+    return result
+
+
+def quantise_openvino(model: Any, images: Images) -> Any:  # noqa: ANN401
+    """NNCF's quantisation for OpenVINO; decoding stays in float.
+
+    Args:
+        model: An `openvino.Model`.
+        images: Of the network's size, for calibration.
+
+    Returns:
+        An `openvino.Model` with the same metadata.
+    """
+    nncf = need("nncf")
+    with quiet():
+        return nncf.quantize(
+            model,
+            nncf.Dataset([image[None] for image in images]),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(images),
+            fast_bias_correction=True,
+        )

@@ -1,0 +1,147 @@
+"""Exporting: write a graph, and prove that what lies on the disk answers as PyTorch does."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from vision.errors import ConfigError, WeightsError
+from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, require
+from vision.export.extras import need
+from vision.export.graphs import Form
+from vision.export.metadata import Metadata
+from vision.export.onnx import OnnxRunner, to_onnx
+from vision.export.openvino import OpenVinoRunner, read_openvino, to_openvino
+from vision.export.quantise import quantise_onnx, quantise_openvino
+from vision.export.sessions import Backend, Precision
+from vision.export.temporary import written
+from vision.model import DecodingNetwork, PostProcess, build_decoding, build_post_process
+from vision.model.weights import SavedDetector
+
+__all__ = ["Export", "Request", "export"]
+
+Images = Sequence[UInt8[ndarray, "H W 3"]]
+
+_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to export.
+
+    Attributes:
+        backend: ``onnx`` or ``openvino``.
+        form: One of `vision.export.FORMS`.
+        precision: ``fp32``; ``fp16``, which keeps weights in half the space and leaves it to the
+            runtime what to compute in; or ``int8``.
+    """
+
+    backend: Backend
+    form: Form = "decoded"
+    precision: Precision = "fp32"
+
+    def file(self, folder: Path, stem: str) -> Path:
+        """Where it goes: ``W_decoded_fp32.onnx``."""
+        name = f"{stem}_{self.form}_{self.precision}{_SUFFIXES[self.backend]}"
+        return folder / name
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What was written.
+
+    Attributes:
+        path: The graph; OpenVINO's weights lie beside it in a .bin file.
+        agreement: With PyTorch in float32, of the same weights.
+    """
+
+    path: Path
+    agreement: Agreement
+
+
+def export(
+    saved: SavedDetector, request: Request, path: Path, images: Images, calibration: Images = ()
+) -> Export:
+    """Write a graph, run it and compare it.
+
+    Args:
+        saved: The weights.
+        request: What to make of them.
+        path: Where to; nothing is there unless the graph agrees.
+        images: Of the network's size, to compare on.
+        calibration: Of the network's size, for int8.
+
+    Raises:
+        ConfigError: If a package is missing, or the form or precision cannot be had.
+        WeightsError: If the graph does not answer as PyTorch does (int8 is excepted: judge it by
+            its average precision), nothing is found in the images, or it cannot be written.
+    """
+    if request.precision == "int8" and not calibration:
+        raise ConfigError("precision int8 takes images to calibrate on")
+    if request.precision != "int8":
+        calibration = ()
+    network = build_decoding(saved.model)
+    if request.precision == "fp16":
+        network.round_weights(torch.float16)
+    post_process = build_post_process(saved.config.model)
+    metadata = Metadata(request.form, request.precision, saved.config, saved.names, saved.training)
+    out = path.parent
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=out) as folder:
+            draft = Path(folder) / path.name
+            _WRITERS[request.backend](draft, to_onnx(network, post_process, metadata), calibration)
+            agreement = _check(draft, network, post_process, metadata, images)
+            for part in sorted(Path(folder).iterdir()):
+                part.replace(out / part.name)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from error
+    return Export(path, agreement)
+
+
+def _check(
+    path: Path,
+    network: DecodingNetwork,
+    post_process: PostProcess,
+    metadata: Metadata,
+    images: Images,
+) -> Agreement:
+    """Run a file as it lies on the disk."""
+    if path.suffix == ".onnx":
+        runner: Runner = OnnxRunner(path)
+    else:
+        runner = OpenVinoRunner(read_openvino(path), precision=metadata.precision_of_layers)
+    post_process = replace(
+        post_process, score_threshold=min(LEAST_SCORE / 2, post_process.score_threshold)
+    )
+    agreement = compare(runner, metadata.form, network, post_process, images)
+    if metadata.precision != "int8":
+        require(agreement, path.name)
+    return agreement
+
+
+def _write_onnx(path: Path, model: Any, calibration: Images) -> None:  # noqa: ANN401
+    if calibration:
+        model = quantise_onnx(model, calibration)
+    path.write_bytes(model.SerializeToString())
+
+
+def _write_openvino(path: Path, model: Any, calibration: Images) -> None:  # noqa: ANN401
+    openvino = need("openvino")
+    with written(model) as source:
+        graph = to_openvino(source)
+    if calibration:
+        graph = quantise_openvino(graph, calibration)
+    try:
+        openvino.save_model(graph, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise WeightsError(f"{path.name} cannot be written: {reason}") from error
+
+
+_WRITERS = {"onnx": _write_onnx, "openvino": _write_openvino}
