@@ -95,7 +95,8 @@ def export(
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=out) as folder:
             draft = Path(folder) / path.name
-            _WRITERS[request.backend](draft, to_onnx(network, post_process, metadata), calibration)
+            model = to_onnx(network, post_process, metadata)
+            _WRITERS[request.backend](draft, model, request.precision, calibration)
             agreement = _check(draft, network, post_process, metadata, images)
             for part in sorted(Path(folder).iterdir()):
                 part.replace(out / part.name)
@@ -125,20 +126,20 @@ def _check(
     return agreement
 
 
-def _write_onnx(path: Path, model: Any, calibration: Images) -> None:  # noqa: ANN401
+def _write_onnx(path: Path, model: Any, _: Precision, calibration: Images) -> None:  # noqa: ANN401
     if calibration:
         model = quantise_onnx(model, calibration)
     path.write_bytes(model.SerializeToString())
 
 
-def _write_openvino(path: Path, model: Any, calibration: Images) -> None:  # noqa: ANN401
+def _write_openvino(path: Path, model: Any, precision: Precision, calibration: Images) -> None:  # noqa: ANN401
     openvino = need("openvino")
     with written(model) as source:
         graph = to_openvino(source)
     if calibration:
         graph = quantise_openvino(graph, calibration)
     try:
-        openvino.save_model(graph, path, compress_to_fp16=False)
+        openvino.save_model(graph, path, compress_to_fp16=precision == "fp16")
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise WeightsError(f"{path.name} cannot be written: {reason}") from error

@@ -2,6 +2,8 @@
 
 # N batch, H W image height and width
 
+import copy
+
 import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
@@ -29,7 +31,7 @@ class DecodingNetwork(nn.Module):
         super().__init__()
         self.image_size = model.image_size
         self.network = fuse(model).to(memory_format=torch.channels_last)
-        self.decode = decode
+        self.decode = copy.deepcopy(decode)
         self.eval()
 
     def forward(self, images: Shaped[Tensor, "N 3 H W"]) -> Decoded:
@@ -50,9 +52,8 @@ class DecodingNetwork(nn.Module):
         return self
 
     def round_weights(self, dtype: torch.dtype) -> "DecodingNetwork":
-        """Convolutions' weights rounded to what ``dtype`` has, in place, and kept in their own."""
+        """Weights, biases and priors rounded to what ``dtype`` has, in place, in float32."""
         with torch.no_grad():
-            for module in self.network.modules():
-                if isinstance(module, nn.Conv2d):
-                    module.weight.copy_(module.weight.to(dtype))
+            for tensor in (*self.network.parameters(), self.decode.priors):
+                tensor.copy_(tensor.to(dtype))
         return self
