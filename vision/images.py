@@ -1,6 +1,11 @@
 """Reading an image and resizing it: the one way for training, evaluation and detection."""
 
+import io
 import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -11,10 +16,35 @@ from PIL import Image
 
 from vision.errors import DataError
 
-__all__ = ["IMAGE_SUFFIXES", "image_size", "read_image", "reduced_size", "resize"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "image_size",
+    "num_pictures",
+    "read_image",
+    "reduced_size",
+    "resize",
+]
+
+MAX_PIXELS = 150_000_000
+"""The largest image that is read: 450 MB of memory."""
+
 
 IMAGE_SUFFIXES = frozenset(
-    {".bmp", ".jpeg", ".jpg", ".jp2", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+    {
+        ".bmp",
+        ".gif",
+        ".jpeg",
+        ".jpg",
+        ".jp2",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".ppm",
+        ".tif",
+        ".tiff",
+        ".webp",
+    }
 )
 # OpenCV's flags by fraction; its names for them ask for BGR besides.
 _REDUCED = {
@@ -23,6 +53,7 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
+_HEADER_LOCK = threading.Lock()
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _TURNED_BY_DECODER = frozenset({"TIFF"})  # whether Pillow and OpenCV are told to or not
@@ -44,9 +75,11 @@ def read_image(
         reduction: 2, 4 or 8 for an image of a fraction of its sides, see `reduced_size`.
 
     Raises:
-        DataError: If the file cannot be opened or is not a whole image.
+        DataError: If the file cannot be opened, is not a whole image, or announces more than
+            `MAX_PIXELS`.
     """
     data = _read_bytes(Path(path))
+    _check_pixels(data, path)
     flags = cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
     image = _decode(data, flags, path)
     if annotated_size is None:
@@ -69,6 +102,42 @@ def _read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
+
+
+def _check_pixels(data: bytes, path: str | Path) -> None:
+    """Refuse an image before memory is spent on it."""
+    try:
+        with _header(io.BytesIO(data)) as image:
+            width, height = image.size
+    except (OSError, SyntaxError, ValueError):
+        return  # for the decoder to say what is wrong
+    except Image.DecompressionBombError:
+        width, height = 0, 0
+    if not width or width * height > MAX_PIXELS:
+        size = f"{width} x {height}" if width else "many"
+        raise DataError(
+            f"image {path} has {size} pixels, more than the {MAX_PIXELS:,} that are read; resize or"
+            " cut it, or remove it from the data"
+        )
+
+
+@contextmanager
+def _header(file: str | Path | io.BytesIO) -> Iterator[Image.Image]:
+    """Pillow's view of an image, nothing decoded, without its warning of large ones."""
+    with _HEADER_LOCK, warnings.catch_warnings():  # which is not made for several threads
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        image = Image.open(file)
+    with image:
+        yield image
+
+
+def num_pictures(path: str | Path) -> int:
+    """Pictures in a file: more than one in an animation, of which `read_image` gives the first."""
+    try:
+        with _header(path) as image:
+            return int(getattr(image, "n_frames", 1))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 1
 
 
 def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"]:
@@ -107,7 +176,7 @@ def image_size(path: str | Path, annotated_size: tuple[int, int] | None = None) 
         DataError: If the file cannot be opened or is not an image.
     """
     try:
-        with Image.open(path) as image:
+        with _header(path) as image:
             stored = (image.height, image.width)
             turned = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
             is_plain = image.format not in _TURNED_BY_DECODER

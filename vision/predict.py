@@ -2,13 +2,14 @@
 
 # B images at once
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
 from vision.errors import ConfigError
@@ -43,19 +44,21 @@ class Detector:
     def load(
         cls,
         weights: str | Path,
-        score: float = 0.4,
+        score: float | Mapping[str, float] = 0.4,
         device: str | torch.device | None = None,
         *,
         backend: Backend | None = None,
         precision: Precision | None = None,
         threads: int | None = None,
         streams: int = 1,
+        max_detections: int | None = None,
     ) -> "Detector":
         """A detector from a weights file or an exported graph, warmed up.
 
         Args:
             weights: A file that training or ``ssdlite export`` wrote: .safetensors, .onnx, .xml.
-            score: Detections below are left out; in [0, 1].
+            score: Detections below are left out; in [0, 1]. By class name, classes that are not
+                named are left out altogether, unless ``""`` names a score for them.
             device: ``cpu``, ``cuda``, ...; None picks CUDA where PyTorch has one.
             backend: ``torch``, ``onnx`` (ONNX Runtime) or ``openvino``; None for what the file is
                 of, and PyTorch for a weights file. From a weights file the others export first,
@@ -65,17 +68,20 @@ class Detector:
             threads: For one call; None for what the backend takes by itself. PyTorch's number
                 is that of the whole process.
             streams: Calls that are to run at once, from several threads.
+            max_detections: Most detections of an image, the best; None for what training said.
 
         Raises:
             WeightsError: If the file is missing, damaged or none of ours.
             ConfigError: If the score is out of range, or the detector cannot be run so here.
         """
-        if not 0 <= score <= 1:
-            raise ConfigError(f"score: expected a number from 0 to 1, got {score}")
         where = None if device is None else str(device)
         runnable = load_runnable(weights, Engine(backend, where, precision, threads, streams))
         post_process = build_post_process(runnable.config.model)
-        post_process.score_threshold = score
+        post_process.score_threshold = _thresholds(score, runnable.names)
+        if max_detections is not None:
+            if max_detections < 1:
+                raise ConfigError(f"max: expected a number from 1 on, got {max_detections}")
+            post_process.max_detections = max_detections
         detector = cls(runnable.session, post_process, runnable.names)
         detector(np.zeros((*detector.image_size, 3), np.uint8))
         return detector
@@ -107,6 +113,25 @@ class Detector:
         sizes = [(image.shape[0], image.shape[1]) for image in images]
         found = self._post_process(self._session(batch), sizes)
         return [detections.to("cpu") for detections in found]
+
+
+def _thresholds(
+    score: float | Mapping[str, float], names: Sequence[str]
+) -> float | Float32[torch.Tensor, "C"]:
+    """What a detection of each class must score above."""
+    by_name = score if isinstance(score, Mapping) else {"": score}
+    for name, value in by_name.items():
+        if not 0 <= value <= 1:
+            of_name = f" of {name}" if name else ""
+            raise ConfigError(f"score{of_name}: expected a number from 0 to 1, got {value}")
+    if not isinstance(score, Mapping):
+        return score
+    unknown = [name for name in score if name and name not in names]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(names)}"
+        raise ConfigError(f"the detector knows no class {unknown[0]}; {hint}")
+    return torch.tensor([score.get(name, score.get("", 1.0)) for name in names])
 
 
 def _check_image(image: object) -> None:

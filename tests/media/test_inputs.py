@@ -82,14 +82,16 @@ def test_a_file_is_taken_once(tmp_path: Path) -> None:
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     (tmp_path / "d/loop").symlink_to(tmp_path)
     found = _found(tmp_path, "d/a.jpg", "d", "d/../d/a.jpg", "*.jpg", "d/*", ".")
-    assert found == [("d/a.jpg", "a.jpg")]
+    # What a link has lost is not left out: reading it says so.
+    assert found == [("d/a.jpg", "a.jpg"), ("gone.jpg", "gone.jpg")]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("nowhere.jpg", "nowhere.jpg does not exist; pass a file"),
-        ("notes.txt", r"notes.txt is neither an image nor a video; accepted are .*\.jpg .*\.mp4"),
+        ("notes.txt", "notes.txt names no input; write one a line"),
+        ("notes.md", r"notes.md is neither an image nor a video; accepted are .*\.jpg .*\.mp4"),
         ("no_suffix", "no_suffix is neither"),
         ("empty", "empty holds no image or video"),
         ("texts", "texts holds no image or video"),
@@ -100,7 +102,9 @@ def test_a_file_is_taken_once(tmp_path: Path) -> None:
     ],
 )
 def test_inputs_that_are_refused(tmp_path: Path, text: str, message: str) -> None:
-    make_files(tmp_path, "notes.txt", "no_suffix", "texts/a.txt", "texts/.b.jpg", "fine.jpg")
+    make_files(
+        tmp_path, "notes.txt", "notes.md", "no_suffix", "texts/a.txt", "texts/.b.jpg", "fine.jpg"
+    )
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=message) as raised:
         find_inputs([str(tmp_path / "fine.jpg"), str(tmp_path / text)])

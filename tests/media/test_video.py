@@ -146,7 +146,7 @@ def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
     [
         ("a.avi", 25.0, (8, 8), "suffix must be .mp4"),
         ("file/a.mp4", 25.0, (8, 8), "(Not a directory|File exists)"),
-        ("folder.mp4", 25.0, (8, 8), "cannot open it"),
+        ("folder.mp4", 25.0, (8, 8), "Is a directory"),
         ("a.mp4", 25.0, (8, 9000), "9000 x 8 pixels at 25 frames per second"),
         ("a.mp4", 0.0, (8, 8), "8 x 8 pixels at 0 frames per second"),
     ],
@@ -161,19 +161,36 @@ def test_videos_that_cannot_be_written(
 
 def test_an_unfinished_video_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
+    path.write_bytes(b"older")
     writer = VideoWriter(path, 25.0)
     writer.write(plain(0))
-    path.unlink()
+    (partial,) = tmp_path.glob(".*.mp4")
+    partial.unlink()
     with pytest.raises(DataError, match="could not be finished"):
         writer.close()
+    assert path.read_bytes() == b"older"
 
 
-def test_an_unfinished_video_hides_no_other_error(tmp_path: Path) -> None:
+def test_a_video_that_is_given_up_leaves_nothing_and_hides_no_error(tmp_path: Path) -> None:
     def fail() -> None:
         with VideoWriter(tmp_path / "a.mp4", 25.0) as writer:
             writer.write(plain(0))
-            writer.path.unlink()
             raise KeyError
 
     with pytest.raises(KeyError):
         fail()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("stride", "levels"), [(1, 6), (2, 3), (3, 2), (4, 2), (50, 1)])
+def test_a_stride_takes_every_nth_frame(tmp_path: Path, stride: int, levels: int) -> None:
+    path = _write(tmp_path / "a.mp4", [20, 60, 100, 140, 180, 220])
+    with read_video(path, stride) as video:
+        means = [float(frame.mean()) for frame in video]
+    np.testing.assert_allclose(means, [20 + 40 * stride * n for n in range(levels)], atol=5)
+
+
+def test_a_camera_or_stream_that_is_not_there_is_one_line() -> None:
+    for source in (987, "rtsp://127.0.0.1:1/none"):
+        with pytest.raises(DataError, match="cannot be read"):
+            read_video(source)

@@ -1,95 +1,219 @@
-"""``ssdlite detect INPUT ... --weights W --out DIR [--score S] [--device D]``."""
+"""``ssdlite detect INPUT ... --weights W --out DIR``."""
 
 import argparse
-import logging
-from collections.abc import Iterator, Sequence
+import os
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import torch
 from tqdm import tqdm
 
-from vision.cli.options import parse
-from vision.draw import draw_detections
-from vision.engine import write_json
-from vision.errors import DataError
-from vision.images import read_image
-from vision.media import Source, VideoWriter, find_inputs, read_video, write_image
+from vision.cli.options import add_engine, parse
+from vision.detection import RESULTS, CocoIds, Journal, Report, Settings, detect_sources
+from vision.errors import ConfigError, DataError
+from vision.media import Source, Window, find_inputs
 from vision.predict import Detector
-from vision.structures import Detections
 
 __all__ = ["run"]
 
-logger = logging.getLogger(__name__)
+SOME_FAILED = 1
+SAVED = ("pictures", *RESULTS)
+BATCHES_ON_A_GPU = 4
+"""So many are read, or written, while one is in the network."""
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Detect, write annotated images and videos, and ``detections.json``."""
+    """Detect, write annotated images and videos and the detections, and say what failed."""
     parser = argparse.ArgumentParser(
-        prog="ssdlite detect", description="Find objects in images and videos."
+        prog="ssdlite detect",
+        description="Find objects in images, videos and streams. Exit code 1: some inputs failed.",
     )
     parser.add_argument("--weights", required=True, type=Path, metavar="W")
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
-    parser.add_argument("--score", type=float, default=0.4, help="least score (default: 0.4)")
-    parser.add_argument("--device", help="cpu, cuda, ... (default: CUDA where there is one)")
-    options = parse(parser, argv, "inputs", "images, videos, folders of them, or globs", nargs="+")
-    sources = find_inputs(options.inputs)
+    _add_what_is_kept(parser)
+    _add_how_it_runs(parser)
+    add_engine(parser)
+    words = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
+    options = parse(parser, argv, "inputs", words, nargs="+")
+    report = Report()
+    sources = find_inputs(options.inputs, report.fail)
+    if not sources:
+        raise DataError("there is nothing to look at")
     _keep_inputs(sources, options.out)
-    detector = Detector.load(options.weights, options.score, options.device)
-    entries: list[dict[str, Any]] = []
-    failures: list[DataError] = []
-    for source in tqdm(sources, desc="detect", leave=False, dynamic_ncols=True):
-        entries.extend(_attempt(source, detector, options.out, failures))
-    write_json(options.out / "detections.json", entries)
-    found = sum(len(entry["detections"]) for entry in entries)
-    print(f"{found} objects in {len(entries)} images or frames; results are in {options.out}")
-    if failures:
-        raise DataError(f"{len(failures)} of {len(sources)} inputs failed; first: {failures[0]}")
+    saved = _saved(options.save)
+    workers = options.workers or _workers(sources, options)
+    detector = _load(options, workers)
+    ids = CocoIds(detector.names, options.annotations)
+    settings = Settings(
+        options.out,
+        "pictures" in saved,
+        [kind for kind in RESULTS if kind in saved],
+        options.stride,
+        workers,
+        options.batch,
+        Window("ssdlite").show if options.show else None,
+    )
+    began = time.perf_counter()
+    _keep_results(sources, settings, options)
+    with Journal(options.out, _identity(options), resume=options.resume) as journal:
+        count = len(sources) if all(source.kind == "image" for source in sources) else None
+        bar = tqdm(total=count, desc="detect", unit=" images", leave=False, dynamic_ncols=True)
+        with bar:
+            detect_sources(sources, detector, settings, journal, ids, report, bar.update)
+            rate = bar.n / (time.perf_counter() - began)
+        if not report.failures:
+            journal.remove()
+    resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
+    print(
+        f"{report.num_objects} objects in {report.num_images} images or frames; {rate:.1f}"
+        f" images/s{resumed}; results are in {options.out}"
+    )
+    if report.failures:
+        print(
+            f"{len(report.failures)} inputs failed, first: {report.failures[0]}; --resume tries"
+            " them again"
+        )
+        return SOME_FAILED
     return 0
+
+
+def _add_what_is_kept(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what is found and kept")
+    group.add_argument(
+        "--score",
+        action="append",
+        metavar="S|CLASS=S",
+        help="least score, of all classes or of one; may be repeated (default: 0.4)",
+    )
+    group.add_argument("--classes", metavar="A,B", help="look for these alone")
+    group.add_argument("--max", type=int, metavar="N", help="most detections of an image")
+    group.add_argument(
+        "--save",
+        default="pictures,json",
+        metavar="A,B",
+        help=f"of {', '.join(SAVED)} (default: pictures,json)",
+    )
+    group.add_argument(
+        "--annotations", type=Path, metavar="J", help="COCO instances whose ids COCO results take"
+    )
+    group.add_argument("--show", action="store_true", help="in a window; q or Escape ends")
+    group.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    group.add_argument("--resume", action="store_true", help="go on after an interruption")
+
+
+def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("how it runs")
+    group.add_argument("--stride", type=_positive, default=1, help="every n-th frame of videos")
+    group.add_argument(
+        "--workers", type=_positive, help="images worked on at once (default: one for each core)"
+    )
+    group.add_argument("--batch", type=_positive, default=1, help="images a call, for GPUs")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text}")
+    return number
+
+
+def _saved(text: str) -> list[str]:
+    saved = [word.strip() for word in text.split(",") if word.strip()]
+    unknown = [word for word in saved if word not in SAVED]
+    if unknown:
+        raise ConfigError(f"--save {unknown[0]}: expected some of {', '.join(SAVED)}")
+    return saved
+
+
+def _workers(sources: Sequence[Source], options: argparse.Namespace) -> int:
+    """One for each core; for one image, all cores work on it."""
+    if options.device not in {None, "cpu"} or (
+        options.device is None and torch.cuda.is_available()
+    ):
+        return BATCHES_ON_A_GPU
+    if len(sources) == 1 and sources[0].kind == "image":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _load(options: argparse.Namespace, workers: int) -> Detector:
+    """The detector; with several workers each has one thread, and OpenCV has none of its own."""
+    threads = options.threads
+    if workers > 1:
+        threads = threads or 1
+        cv2.setNumThreads(0)
+    return Detector.load(
+        options.weights,
+        _scores(options),
+        options.device,
+        backend=options.backend,
+        precision=options.precision,
+        threads=threads,
+        streams=workers,
+        max_detections=options.max,
+    )
+
+
+def _scores(options: argparse.Namespace) -> float | Mapping[str, float]:
+    """Least scores from ``--score`` and ``--classes``."""
+    least, by_name = 0.4, {}
+    for text in options.score or []:
+        name, _, value = text.rpartition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            raise ConfigError(f"--score {text}: expected a number, or CLASS=number") from None
+        if name:
+            by_name[name] = number
+        else:
+            least = number
+    if options.classes is not None:
+        names = [name.strip() for name in options.classes.split(",") if name.strip()]
+        return {name: by_name.get(name, least) for name in names}
+    return {"": least, **by_name} if by_name else least
+
+
+def _identity(options: argparse.Namespace) -> dict[str, Any]:
+    """What must not change between a run and its continuation."""
+    stat = options.weights.stat()
+    return {
+        "weights": [str(options.weights), stat.st_size, stat.st_mtime_ns],
+        "backend": [options.backend, options.precision],
+        "score": options.score,
+        "classes": options.classes,
+        "max": options.max,
+        "pictures": "pictures" in options.save,
+        "stride": options.stride,
+    }
 
 
 def _keep_inputs(sources: Sequence[Source], out: Path) -> None:
     """Raise DataError if a result would take the place of any input."""
-    inputs = {source.path.resolve() for source in sources}
+    inputs = {source.path.resolve() for source in sources if source.address is None}
     for source in sources:
         if (out / source.relative).resolve() in inputs:
             raise DataError(f"{out / source.relative} would be overwritten; name another --out")
 
 
-def _attempt(
-    source: Source, detector: Detector, out: Path, failures: list[DataError]
-) -> list[dict[str, Any]]:
-    """Entries of one input; if it fails, none, and a warning: the others still have their turn."""
-    try:
-        return list(_detect(source, detector, out))
-    except DataError as error:
-        logger.warning("%s", error)
-        failures.append(error)
-        return []
-
-
-def _detect(source: Source, detector: Detector, out: Path) -> Iterator[dict[str, Any]]:
-    """Entries of one input, whose annotated copy is written meanwhile."""
-    target = out / source.relative
-    if source.kind == "image":
-        image = read_image(source.path)
-        detections = detector(image)
-        write_image(target, draw_detections(image, detections, detector.names))
-        yield _entry(source, detections, detector)
+def _keep_results(
+    sources: Sequence[Source], settings: Settings, options: argparse.Namespace
+) -> None:
+    """Raise DataError if results are there that neither option allows to replace."""
+    journal = options.out / Journal.NAME
+    if options.overwrite or (options.resume and journal.exists()):
         return
-    with read_video(source.path) as video, VideoWriter(target, video.fps) as writer:
-        for number, frame in enumerate(video):
-            detections = detector(frame)
-            writer.write(draw_detections(frame, detections, detector.names))
-            yield {**_entry(source, detections, detector), "frame": number}
-
-
-def _entry(source: Source, detections: Detections, detector: Detector) -> dict[str, Any]:
-    rows = zip(detections.labels, detections.scores, detections.boxes, strict=True)
-    return {
-        "image": str(source.path),
-        "size": list(detections.size or ()),
-        "detections": [
-            {"label": detector.names[label], "score": float(score), "box": box.tolist()}
-            for label, score, box in rows
-        ],
-    }
+    if journal.exists():
+        raise DataError(
+            f"{options.out} holds an unfinished run; go on with --resume, or start anew with"
+            " --overwrite"
+        )
+    files = [options.out / RESULTS[kind] for kind in settings.results]
+    if settings.pictures:
+        files += [options.out / source.relative for source in sources]
+    there = [file for file in files if file.exists()]
+    if there:
+        more = f" and {len(there) - 1} more files exist" if there[1:] else " exists"
+        raise DataError(f"{there[0]}{more}; name another --out, or pass --overwrite")

@@ -6,12 +6,14 @@ OpenCV's BGR and (width, height) stay in this package.
 from vision.media.files import write_image
 from vision.media.inputs import VIDEO_SUFFIXES, Source, find_inputs
 from vision.media.video import VideoReader, VideoWriter, read_video
+from vision.media.window import Window
 
 __all__ = [
     "VIDEO_SUFFIXES",
     "Source",
     "VideoReader",
     "VideoWriter",
+    "Window",
     "find_inputs",
     "read_video",
     "write_image",

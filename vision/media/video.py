@@ -1,7 +1,10 @@
 """Reading and writing videos frame by frame."""
 
 import contextlib
+import errno
 import math
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -21,13 +24,17 @@ _USUAL_RATE = 25.0
 _MAX_RATE = 1000.0
 
 
-def read_video(path: str | Path) -> "VideoReader":
-    """The video in a file, to be iterated over inside a ``with``.
+def read_video(source: str | Path | int, stride: int = 1) -> "VideoReader":
+    """A video, to be iterated over inside a ``with``.
+
+    Args:
+        source: A file, a URL such as ``rtsp://...``, or the number of a camera.
+        stride: Every n-th frame is decoded, from the first on.
 
     Raises:
-        DataError: If the file is missing or OpenCV cannot read a frame of it.
+        DataError: If it is missing or OpenCV cannot read a frame of it.
     """
-    return VideoReader(path)
+    return VideoReader(source, stride)
 
 
 @final
@@ -42,17 +49,20 @@ class VideoReader:
         num_frames: How many frames the file's header announces; None where it does not say.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, source: str | Path | int, stride: int = 1) -> None:
+        self._stride = stride
         self._capture = cv2.VideoCapture()
-        if Path(path).is_file():
-            self._capture.open(str(path))
+        if isinstance(source, int):
+            self._capture.open(source)
+        elif "://" in str(source) or Path(source).is_file():
+            self._capture.open(str(source))
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._ahead = self._decode()
         if self._ahead is None:
             self.close()
             raise DataError(
-                f"video {path} cannot be read: it is missing, empty, damaged or in a coding that"
+                f"video {source} cannot be read: it is missing, empty, damaged or in a coding that"
                 " OpenCV does not know; converting it to H.264 in .mp4 may help"
             )
         height, width = self._ahead.shape[:2]
@@ -62,7 +72,8 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "h w 3"]]:
         while (frame := self._ahead) is not None:
-            self._ahead = self._decode()
+            is_open = all(self._capture.grab() for _ in range(self._stride - 1))
+            self._ahead = self._decode() if is_open else None
             yield frame
 
     def __enter__(self) -> "VideoReader":
@@ -90,7 +101,8 @@ class VideoReader:
 class VideoWriter:
     """Writes RGB frames to an .mp4 file (MPEG-4), in a folder made if need be.
 
-    The first frame gives the size, and later ones are resized to it. MPEG-4 has even sides only:
+    The file appears when it is whole: until `close` it has another name beside. The first frame
+    gives the size, and later ones are resized to it. MPEG-4 has even sides only:
     an odd one is written a pixel longer, the last row or column twice. Without a frame there is
     no file.
 
@@ -108,6 +120,7 @@ class VideoWriter:
         self.fps = fps
         self._size = (0, 0)
         self._writer: cv2.VideoWriter | None = None
+        self._partial = self.path.with_name(f".{uuid.uuid4().hex}.partial.mp4")
         if self.path.suffix.lower() != ".mp4":
             raise DataError(f"video {path} cannot be written: its suffix must be .mp4")
 
@@ -120,8 +133,10 @@ class VideoWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with contextlib.nullcontext() if kind is None else contextlib.suppress(DataError):
+        if kind is None:
             self.close()
+        else:
+            self._discard()
 
     def write(self, frame: UInt8[ndarray, "h w 3"]) -> None:
         """Add a frame.
@@ -148,24 +163,42 @@ class VideoWriter:
         if self._writer is None:
             return
         self._writer.release()
-        self._writer = None
-        written = cv2.VideoCapture(str(self.path))
+        written = cv2.VideoCapture(str(self._partial))
         is_whole = written.isOpened()
         written.release()
         if not is_whole:
+            self._discard()
             raise DataError(f"video {self.path} could not be finished; is the disk full?")
+        self._writer = None
+        try:
+            self._partial.replace(self.path)
+        except OSError as error:
+            raise self._error(error) from error
+
+    def _discard(self) -> None:
+        """Remove what was written, where the video will not be finished."""
+        if self._writer is not None:
+            self._writer.release()
+            self._writer = None
+            with contextlib.suppress(OSError):
+                self._partial.unlink(missing_ok=True)
+
+    def _error(self, error: OSError) -> DataError:
+        return DataError(f"video {self.path} cannot be written: {error.strerror or error}")
 
     def _open(self) -> cv2.VideoWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self.path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         except OSError as error:
-            reason = error.strerror or error
-            raise DataError(f"video {self.path} cannot be written: {reason}") from error
+            raise self._error(error) from error
         height, width = self._size
         even_wh = (width + width % 2, height + height % 2)
         code = cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(str(self.path), code, self.fps, even_wh)
+        writer = cv2.VideoWriter(str(self._partial), code, self.fps, even_wh)
         if not writer.isOpened():
+            self._partial.unlink(missing_ok=True)
             raise DataError(
                 f"video {self.path} cannot be written: OpenCV cannot open it for"
                 f" {width} x {height} pixels at {self.fps:g} frames per second"

@@ -61,7 +61,7 @@ class PostProcess:
     """Threshold, candidates and suppression, for all images and classes at once.
 
     Attributes:
-        score_threshold: Detections must score above.
+        score_threshold: Detections must score above; one number, or one for each class.
         nms_iou: A box goes when it overlaps a better one of its class by more than this IoU.
         max_candidates: Best (prior, class) pairs of an image that suppression looks at.
         max_detections: Best detections of an image that are kept.
@@ -73,7 +73,7 @@ class PostProcess:
         cuts_first: Whether boxes are cut at the borders before suppression, or after it.
     """
 
-    score_threshold: float = 0.01
+    score_threshold: float | Float32[Tensor, "C"] = 0.01
     nms_iou: float = 0.5
     max_candidates: int = 1000
     max_detections: int = 100
@@ -96,6 +96,8 @@ class PostProcess:
         """
         if len(sizes) != len(decoded.scores):
             raise ValueError(f"expected {len(decoded.scores)} sizes, got {len(sizes)}")
+        if isinstance(self.score_threshold, Tensor):
+            self.score_threshold = self.score_threshold.to(decoded.scores.device)
         above = decoded.scores > self.score_threshold
         most = int(above.flatten(1).sum(dim=1).max()) if len(sizes) else 0
         if not most:
@@ -142,7 +144,9 @@ class PostProcess:
             )
             pixels = pixels.gather(1, chosen[..., None].expand(-1, -1, 4))
             labels = labels.gather(1, chosen)
-            images, places = (scores > self.score_threshold).nonzero(as_tuple=True)
+            least = self.score_threshold
+            least = least[labels] if isinstance(least, Tensor) else least
+            images, places = (scores > least).nonzero(as_tuple=True)
         else:
             images, places = self._hard_nms(compared, scores, labels)
         every = Detections(pixels[images, places], scores[images, places], labels[images, places])

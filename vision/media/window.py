@@ -1,0 +1,40 @@
+"""A window that shows images."""
+
+import cv2
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from vision.errors import ConfigError
+
+__all__ = ["Window"]
+
+_QUIT = frozenset({27, ord("q")})  # 27 is Escape
+_WAIT_MS = 1
+
+
+class Window:
+    """Shows one image after the other.
+
+    Raises:
+        ConfigError: If there is no display, or OpenCV was built without windows.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        try:
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL)
+        except cv2.error as error:
+            raise ConfigError(
+                "--show cannot be used: there is no display, or the installed OpenCV has no"
+                " windows (opencv-python-headless)"
+            ) from error
+
+    def show(self, image: UInt8[ndarray, "h w 3"]) -> None:
+        """Show an RGB image.
+
+        Raises:
+            KeyboardInterrupt: When q or Escape was pressed.
+        """
+        cv2.imshow(self._title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        if cv2.waitKey(_WAIT_MS) & 0xFF in _QUIT:
+            raise KeyboardInterrupt
