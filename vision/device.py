@@ -1,10 +1,18 @@
-"""Where PyTorch runs."""
+"""What this machine runs on."""
+
+import os
 
 import torch
 
 from vision.errors import ConfigError
 
-__all__ = ["choose_device"]
+__all__ = ["choose_device", "num_cores"]
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
 def choose_device(name: str | torch.device) -> torch.device:

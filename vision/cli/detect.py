@@ -1,7 +1,6 @@
 """``ssdlite detect INPUT ... --weights W --out DIR``."""
 
 import argparse
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from vision.cli.options import add_engine, parse
 from vision.detection import RESULTS, CocoIds, Journal, Report, Settings, detect_sources
+from vision.device import num_cores
 from vision.errors import ConfigError, DataError
 from vision.media import Source, Window, find_inputs
 from vision.predict import Detector
@@ -136,7 +136,7 @@ def _workers(sources: Sequence[Source], options: argparse.Namespace) -> int:
         return BATCHES_ON_A_GPU
     if len(sources) == 1 and sources[0].kind == "image":
         return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return num_cores()
 
 
 def _load(options: argparse.Namespace, workers: int) -> Detector:

@@ -9,7 +9,7 @@ from numpy import ndarray
 
 from vision.cli.options import add_data, data_of, parse
 from vision.config import Config, DataSource
-from vision.data import read_sources, spread
+from vision.data import sample_images
 from vision.engine import evaluate_runnable
 from vision.errors import WeightsError
 from vision.export import FORMS, Request, export, load_runnable, run_saved
@@ -76,8 +76,7 @@ def _images(
     """Images at the network's size, from files or from data."""
     size = saved.model.image_size
     if inputs is None:
-        records = spread(read_sources(sources, f"{key} (or --images)").records, count)
-        return [resize(record.read(), size) for record in records]
+        return sample_images(sources, f"{key} (or --images)", count, size)
     found = [source.path for source in find_inputs(inputs) if source.kind == "image"]
     return [resize(read_image(path), size) for path in found[:count]]
 

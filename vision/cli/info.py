@@ -4,11 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
-from vision.config import ModelConfig
-from vision.model import SSDLite, build_model
+from vision.model import SSDLite, count_macs, count_parameters
 from vision.model.weights import SavedDetector, SavedTrunk, load_any
 
 __all__ = ["run"]
@@ -32,12 +28,11 @@ def _describe(saved: SavedDetector | SavedTrunk) -> dict[str, str]:
     height, width = config.image_size
     lines = {"network": f"{config.name}, width {config.width_mult}, preset {config.preset}"}
     if isinstance(saved, SavedDetector):
-        parameters = sum(value.numel() for value in saved.model.parameters())
         lines |= {
             "classes": f"{len(saved.names)}: {', '.join(saved.names)}",
             "image size": f"{height} x {width} (height x width)",
-            "parameters": f"{parameters:,}",
-            "MACs": f"{_macs(config, len(saved.names)) / 1e6:,.0f} million",
+            "parameters": f"{count_parameters(saved.model):,}",
+            "MACs": f"{count_macs(saved.model, config.image_size) / 1e6:,.0f} million",
             "priors": f"{len(saved.model.priors):,}, {_map_sizes(saved.model)}",
         }
     else:
@@ -61,11 +56,3 @@ def _map_sizes(model: SSDLite) -> str:
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
-
-
-def _macs(config: ModelConfig, num_classes: int) -> int:
-    """Multiplications of one forward pass; counted on shapes alone."""
-    network = build_model(config, num_classes).to("meta").eval()
-    with FlopCounterMode(display=False) as counter:
-        network(torch.empty(1, 3, *config.image_size, device="meta"))
-    return int(counter.get_total_flops()) // 2

@@ -17,6 +17,7 @@ COMMANDS = {
     "eval": "evaluate a detector, or detections of any other",
     "detect": "find objects in images and videos",
     "export": "write a detector as a graph for other runtimes, and prove it",
+    "benchmark": "measure speed, memory and precision on each backend",
     "convert": "turn another project's weights into ours",
     "info": "say what a weights file holds",
 }

@@ -1,11 +1,18 @@
 """Data: readers of VOC, COCO and drawn data, augmentation, batches."""
 
 from vision.data.batch_augment import augment_batch
-from vision.data.build import DATASETS, check_known, choose_classes, describe, read_sources
+from vision.data.build import (
+    DATASETS,
+    check_known,
+    choose_classes,
+    describe,
+    read_sources,
+    sample_images,
+)
 from vision.data.cache import cached, reduced
 from vision.data.coco import read_coco
 from vision.data.loader import DetectionDataset, EpochSampler, Sample, collate, make_loader
-from vision.data.records import AnnotatedObject, Annotations, Record, Tally, make_record, spread
+from vision.data.records import AnnotatedObject, Annotations, Record, Tally, make_record
 from vision.data.synthetic import read_synthetic
 from vision.data.transforms import PRESETS, Augment, V2Augment, seeded
 from vision.data.voc import read_voc
@@ -35,6 +42,6 @@ __all__ = [
     "read_synthetic",
     "read_voc",
     "reduced",
+    "sample_images",
     "seeded",
-    "spread",
 ]

@@ -3,14 +3,18 @@
 import difflib
 from collections.abc import Callable, Sequence
 
+from jaxtyping import UInt8
+from numpy import ndarray
+
 from vision.config import DataConfig, Source
 from vision.data.coco import read_coco
 from vision.data.records import Annotations, Record
 from vision.data.synthetic import read_synthetic
 from vision.data.voc import read_voc
 from vision.errors import ConfigError, DataError
+from vision.images import resize
 
-__all__ = ["DATASETS", "check_known", "choose_classes", "describe", "read_sources"]
+__all__ = ["DATASETS", "check_known", "choose_classes", "describe", "read_sources", "sample_images"]
 
 DATASETS: dict[str, Callable[..., Annotations]] = {
     "voc": read_voc,
@@ -37,6 +41,21 @@ def read_sources(sources: Source | list[Source] | None, key: str) -> Annotations
     for source in sources if isinstance(sources, list) else [sources]:
         result.add(DATASETS[source.format](**source.model_dump(exclude={"format"})))
     return result
+
+
+def sample_images(
+    sources: Source | list[Source] | None, key: str, count: int, size: tuple[int, int]
+) -> list[UInt8[ndarray, "H W 3"]]:
+    """Up to ``count`` images from all over the data, resized to ``size`` (height, width).
+
+    Raises:
+        ConfigError: If there are no sources; ``key`` says where they are missing.
+        DataError: If the data or an image cannot be read.
+    """
+    records = read_sources(sources, key).records
+    step = max(1.0, len(records) / count)
+    chosen = [records[int(row * step)] for row in range(min(count, len(records)))]
+    return [resize(record.read(), size) for record in chosen]
 
 
 def choose_classes(config: DataConfig, found: Annotations) -> list[str]:

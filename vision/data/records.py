@@ -17,7 +17,7 @@ from numpy import ndarray
 from vision.images import image_size, read_image
 from vision.structures import Target
 
-__all__ = ["AnnotatedObject", "Annotations", "Record", "Tally", "make_record", "spread"]
+__all__ = ["AnnotatedObject", "Annotations", "Record", "Tally", "make_record"]
 
 
 class Tally:
@@ -173,9 +173,3 @@ def _clipped(
     if box != item.box:
         tally.note("boxes cut at the image's border", path)
     return item._replace(box=box)
-
-
-def spread(records: Sequence[Record], count: int) -> list[Record]:
-    """Up to ``count`` records, evenly spaced from the first on."""
-    step = max(1.0, len(records) / count)
-    return [records[int(row * step)] for row in range(min(count, len(records)))]

@@ -9,9 +9,26 @@ from numpy import ndarray
 from vision.export.extras import need, quiet
 from vision.export.temporary import written
 
-__all__ = ["quantise_onnx", "quantise_openvino"]
+__all__ = ["quantise_onnx", "quantise_openvino", "sensitive_nodes"]
+
+NUM_FLOAT = 4
+"""First convolutions that stay in float: few channels of widely different ranges."""
 
 Images = Sequence[UInt8[ndarray, "H W 3"]]
+
+
+def sensitive_nodes(model: Any) -> list[str]:  # noqa: ANN401
+    """Names of the convolutions that stay in float: the first few, and all of the heads.
+
+    Measured on a 20-class detector (voc.mAP50 .4055): all in int8 .3992, without these .4036, for
+    a tenth of the speed.
+
+    Args:
+        model: An `onnx.ModelProto` of `vision.export.onnx.to_onnx`.
+    """
+    nodes = [node for node in model.graph.node if node.op_type == "Conv"]
+    heads = [node for node in nodes if "_heads." in node.input[1]]
+    return [node.name for node in (*nodes[:NUM_FLOAT], *heads)]
 
 
 def quantise_onnx(model: Any, images: Images) -> Any:  # noqa: ANN401
@@ -46,6 +63,7 @@ def quantise_onnx(model: Any, images: Images) -> Any:  # noqa: ANN401
                 Reader(),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=["Conv", "Add"],
+                nodes_to_exclude=sensitive_nodes(model),
                 per_channel=True,
                 weight_type=quantization.QuantType.QInt8,
                 activation_type=quantization.QuantType.QUInt8,
@@ -57,22 +75,27 @@ def quantise_onnx(model: Any, images: Images) -> Any:  # noqa: ANN401
     return result
 
 
-def quantise_openvino(model: Any, images: Images) -> Any:  # noqa: ANN401
+def quantise_openvino(model: Any, images: Images, in_float: Sequence[str]) -> Any:  # noqa: ANN401
     """NNCF's quantisation for OpenVINO; decoding stays in float.
 
     Args:
         model: An `openvino.Model`.
+        in_float: Names of `sensitive_nodes` of the ONNX graph that it comes from.
         images: Of the network's size, for calibration.
 
     Returns:
         An `openvino.Model` with the same metadata.
     """
     nncf = need("nncf")
+    # OpenVINO makes two operations of a convolution with a bias.
+    names = [op.get_friendly_name() for op in model.get_ordered_ops()]
+    ignored = [name for name in names if name.removesuffix("/WithoutBiases") in in_float]
     with quiet():
         return nncf.quantize(
             model,
             nncf.Dataset([image[None] for image in images]),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(images),
-            fast_bias_correction=True,
+            fast_bias_correction=False,
+            ignored_scope=nncf.IgnoredScope(names=ignored, validate=False),
         )

@@ -17,7 +17,7 @@ from vision.export.graphs import Form
 from vision.export.metadata import Metadata
 from vision.export.onnx import OnnxRunner, to_onnx
 from vision.export.openvino import OpenVinoRunner, read_openvino, to_openvino
-from vision.export.quantise import quantise_onnx, quantise_openvino
+from vision.export.quantise import quantise_onnx, quantise_openvino, sensitive_nodes
 from vision.export.sessions import Backend, Precision
 from vision.export.temporary import written
 from vision.model import DecodingNetwork, PostProcess, build_decoding, build_post_process
@@ -137,7 +137,7 @@ def _write_openvino(path: Path, model: Any, precision: Precision, calibration: I
     with written(model) as source:
         graph = to_openvino(source)
     if calibration:
-        graph = quantise_openvino(graph, calibration)
+        graph = quantise_openvino(graph, calibration, sensitive_nodes(model))
     try:
         openvino.save_model(graph, path, compress_to_fp16=precision == "fp16")
     except RuntimeError as error:

@@ -1,6 +1,7 @@
 """The detector: network, priors, matching, loss and post-processing."""
 
 from vision.model.build import build_decoding, build_loss, build_model, build_post_process
+from vision.model.count import count_macs, count_parameters
 from vision.model.inference import DecodingNetwork
 from vision.model.loss import Losses, MultiBoxLoss
 from vision.model.matching import Matches, PaddedTargets, match, pad_targets
@@ -28,6 +29,8 @@ __all__ = [
     "build_loss",
     "build_model",
     "build_post_process",
+    "count_macs",
+    "count_parameters",
     "fuse",
     "match",
     "pad_targets",

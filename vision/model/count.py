@@ -1,0 +1,22 @@
+"""How large a network is."""
+
+import copy
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+__all__ = ["count_macs", "count_parameters"]
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Trained numbers: weights, biases, norms' scales and shifts."""
+    return sum(value.numel() for value in network.parameters())
+
+
+def count_macs(network: nn.Module, image_size: tuple[int, int]) -> int:
+    """Multiplications of one forward pass of one image; counted on shapes alone."""
+    twin = copy.deepcopy(network).to("meta").eval()
+    with FlopCounterMode(display=False) as counter:
+        twin(torch.empty(1, 3, *image_size, device="meta"))
+    return int(counter.get_total_flops()) // 2
