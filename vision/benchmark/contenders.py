@@ -12,6 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
+from vision.device import num_cores
 from vision.errors import ConfigError, WeightsError
 from vision.export import Engine, Precision, Request, Runnable, export, load_runnable
 from vision.model import Decode, build_post_process
@@ -115,7 +116,7 @@ def open_contender(entrant: Entrant, threads: int | None = None, streams: int = 
         threads: For one call; None for all cores.
         streams: Calls that may run at once.
     """
-    torch.set_num_threads(threads or torch.get_num_threads())
+    torch.set_num_threads(threads or num_cores())
     if entrant.file is None:
         detector = TorchvisionDetector()
         return Contender(detector.forward, detector.detect, None)

@@ -3,6 +3,7 @@
 # h w an image's own height and width
 
 import multiprocessing
+import re
 import resource
 import statistics
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -21,28 +23,30 @@ from vision.images import resize
 __all__ = ["Times", "measure_times", "peak_memory", "throughput"]
 
 Image = UInt8[ndarray, "h w 3"]
-WARM_UPS = 5
+TURN = 10
+WARM_UPS = 3
 MEMORY_IMAGES = 5
+STATUS = Path("/proc/self/status")
 
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of each round.
+    """Seconds of each image.
 
     Attributes:
         forward: Of the network alone.
         whole: From the decoded image to detections.
     """
 
-    forward: Sequence[float]
-    whole: Sequence[float]
+    forward: list[float]
+    whole: list[float]
 
     def overhead(self) -> float:
-        """Median of whole over forward, round by round."""
+        """Median of whole over forward, image by image."""
         return statistics.median(w / f for w, f in zip(self.whole, self.forward, strict=True))
 
     def relative_to(self, other: "Times") -> float:
-        """Median of the forward over another's, round by round."""
+        """Median of the forward over another's, image by image."""
         pairs = zip(self.forward, other.forward, strict=True)
         return statistics.median(mine / theirs for mine, theirs in pairs)
 
@@ -55,23 +59,27 @@ def measure_times(
 ) -> dict[str, Times]:
     """Times of contenders who take turns, so that a machine that slows down slows all of them.
 
+    A turn is several images long, of which the first do not count: the threads of whose turn it
+    was before are still about.
+
     Args:
         contenders: By name.
-        images: Decoded, in the size that they are detected in; a round takes one.
+        images: Decoded, in the size that they are detected in.
         network_size: (height, width) of the network, for the forward alone.
-        rounds: How many count, after a few that do not.
+        rounds: Turns of each.
     """
     small = [resize(image, network_size) for image in images]
-    seconds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in contenders}
-    for number in range(WARM_UPS + rounds):
-        index = number % len(images)
+    times: dict[str, Times] = {name: Times([], []) for name in contenders}
+    for turn in range(rounds):
         for name, contender in contenders.items():
-            forward = _seconds(contender.forward, small[index])
-            whole = _seconds(contender.detect, images[index])
-            if number >= WARM_UPS:
-                seconds[name][0].append(forward)
-                seconds[name][1].append(whole)
-    return {name: Times(*both) for name, both in seconds.items()}
+            for number in range(WARM_UPS + TURN):
+                index = (turn * TURN + number) % len(images)
+                forward = _seconds(contender.forward, small[index])
+                whole = _seconds(contender.detect, images[index])
+                if number >= WARM_UPS:
+                    times[name].forward.append(forward)
+                    times[name].whole.append(whole)
+    return times
 
 
 def _seconds(call: Callable[[Image], object], image: Image) -> float:
@@ -106,5 +114,13 @@ def _report_memory(connection: Connection, entrant: Entrant, image: Image) -> No
     contender = open_contender(entrant)
     for _ in range(MEMORY_IMAGES):
         contender.detect(image)
+    connection.send(peak_of_this_process())
+
+
+def peak_of_this_process() -> int:
+    """Bytes of memory that this process has had at most."""
+    if STATUS.exists():  # Linux, whose getrusage begins with what the parent had
+        (line,) = re.findall(r"VmHWM:\s+(\d+) kB", STATUS.read_text())
+        return int(line) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
-    connection.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

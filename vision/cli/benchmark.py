@@ -48,7 +48,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("weights", type=Path, metavar="W", help="what training wrote")
     parser.add_argument("--out", type=Path, default=Path("benchmark"), metavar="DIR")
-    parser.add_argument("--rounds", type=int, default=100, help="images timed (default: 100)")
+    parser.add_argument("--rounds", type=int, default=10, help="turns of ten images (default: 10)")
     parser.add_argument("--device", help="of PyTorch: cpu, cuda, ...")
     parser.add_argument("--no-map", action="store_true", help="leave the average precision out")
     add_data(parser)
