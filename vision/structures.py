@@ -139,7 +139,7 @@ class Detections:
         return Detections(boxes, scores, labels, self.size)
 
     def to_dict(self) -> dict[str, Tensor]:
-        """Torchvision's form: ``{"boxes", "scores", "labels"}``."""
+        """``{"boxes", "scores", "labels"}``; `vision.interop` has torchvision's, labels from 1."""
         return {"boxes": self.boxes, "scores": self.scores, "labels": self.labels}
 
 

@@ -1,0 +1,147 @@
+"""`Detections` to and from what other libraries have: supervision, torchvision, COCO results."""
+
+# n detections of one image
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vision.errors import ConfigError
+from vision.structures import Detections
+
+__all__ = [
+    "from_coco",
+    "from_supervision",
+    "from_torchvision",
+    "to_coco",
+    "to_supervision",
+    "to_torchvision",
+]
+
+
+def to_torchvision(detections: Detections) -> dict[str, Tensor]:
+    """Torchvision's form, with labels from 1, since 0 is its background."""
+    columns = detections.to_dict()
+    return columns | {"labels": columns["labels"] + 1}
+
+
+def from_torchvision(
+    columns: Mapping[str, Tensor], size: tuple[int, int] | None = None
+) -> Detections:
+    """Detections of a torchvision detector, whose labels count from 1.
+
+    Args:
+        columns: ``boxes`` (n, 4), ``xyxy`` in pixels; ``scores`` (n,); ``labels`` (n,).
+        size: (height, width) of the image, if known.
+
+    Raises:
+        ValueError: If a label is background, or shapes do not fit.
+    """
+    labels = columns["labels"].long() - 1
+    if len(labels) and int(labels.min()) < 0:
+        raise ValueError("labels: expected 1 and above, as torchvision has them, got background, 0")
+    return _sorted(columns["boxes"].float(), columns["scores"].float(), labels, size)
+
+
+def to_supervision(detections: Detections, names: Sequence[str] | None = None) -> Any:  # noqa: ANN401
+    """A `supervision.Detections`; with names, ``data["class_name"]`` has them.
+
+    Raises:
+        ConfigError: If supervision is not installed.
+    """
+    try:
+        supervision = import_module("supervision")
+    except ImportError as error:
+        raise ConfigError(
+            'the package supervision is not installed; pip install "ssdlite[supervision]"'
+        ) from error
+    labels = detections.labels.numpy()
+    data = {} if names is None else {"class_name": np.array(names, dtype=str)[labels]}
+    return supervision.Detections(
+        xyxy=detections.boxes.numpy(),
+        confidence=detections.scores.numpy(),
+        class_id=labels,
+        data=data,
+    )
+
+
+def from_supervision(found: Any, size: tuple[int, int] | None = None) -> Detections:  # noqa: ANN401
+    """Detections from a `supervision.Detections`.
+
+    Args:
+        found: With confidences and class ids; masks and tracks are left out.
+        size: (height, width) of the image, if known.
+
+    Raises:
+        ValueError: If confidences or class ids are missing.
+    """
+    if not len(found):
+        return Detections.empty(size)
+    if found.confidence is None or found.class_id is None:
+        raise ValueError("supervision.Detections: expected confidence and class_id, found None")
+    return _sorted(
+        torch.as_tensor(found.xyxy).float(),
+        torch.as_tensor(found.confidence).float(),
+        torch.as_tensor(found.class_id).long(),
+        size,
+    )
+
+
+def to_coco(
+    detections: Detections, image_id: int | str, category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """COCO results: ``bbox`` is ``[x, y, width, height]``.
+
+    Args:
+        detections: Of one image.
+        image_id: Of it.
+        category_ids: In label order.
+    """
+    rows = zip(
+        detections.labels.tolist(),
+        detections.scores.tolist(),
+        detections.boxes.tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "image_id": image_id,
+            "category_id": category_ids[label],
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "score": score,
+        }
+        for label, score, (x0, y0, x1, y1) in rows
+    ]
+
+
+def from_coco(
+    results: Sequence[Mapping[str, Any]],
+    category_ids: Sequence[int],
+    size: tuple[int, int] | None = None,
+) -> Detections:
+    """Detections from COCO results of one image.
+
+    Args:
+        results: As `to_coco` gives them, in any order.
+        category_ids: In label order.
+        size: (height, width) of the image, if known.
+
+    Raises:
+        ValueError: If a category is none of them.
+    """
+    labels = torch.tensor([category_ids.index(row["category_id"]) for row in results]).long()
+    boxes = torch.tensor([row["bbox"] for row in results], dtype=torch.float32).reshape(-1, 4)
+    corners = torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1)
+    scores = torch.tensor([row["score"] for row in results], dtype=torch.float32)
+    return _sorted(corners, scores, labels, size)
+
+
+def _sorted(
+    boxes: Tensor, scores: Tensor, labels: Tensor, size: tuple[int, int] | None
+) -> Detections:
+    order = scores.argsort(descending=True, stable=True)
+    return Detections(boxes[order], scores[order], labels[order], size)
