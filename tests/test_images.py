@@ -14,8 +14,9 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from PIL import Image
 
+from tests.media.samples import png_header
 from vision.errors import DataError
-from vision.images import image_size, read_image, resize
+from vision.images import image_size, num_pictures, read_image, resize
 
 ORIENTATION = 0x0112
 SIZE = (20, 30)
@@ -261,3 +262,22 @@ def test_resizing_keeps_edges_where_they_are() -> None:
         expected = np.zeros(size, bool)
         expected[y:, x:] = True
         assert (resized != expected).sum() <= 1
+
+
+@pytest.mark.parametrize("size", [(12_400, 12_400), (20_000, 20_000), (1, 200_000_000)])
+def test_a_huge_image_is_refused_by_its_header(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "huge.png"
+    path.write_bytes(png_header(*size))
+    with pytest.raises(DataError, match=rf"has {size[0] * size[1]:,} pixels, more than the 150,0"):
+        read_image(path)
+
+
+def test_the_pictures_of_an_animation_are_counted_and_the_first_is_read(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 6), colour) for colour in ((200, 30, 10), (10, 30, 200))]
+    for suffix in (".gif", ".png", ".webp"):
+        path = tmp_path / f"a{suffix}"
+        frames[0].save(path, save_all=True, append_images=frames[1:])
+        assert num_pictures(path) == 2
+        assert np.abs(read_image(path).mean(axis=(0, 1)) - (200, 30, 10)).max() < 10
+    frames[0].save(tmp_path / "b.png")
+    assert num_pictures(tmp_path / "b.png") == 1

@@ -108,16 +108,15 @@ def _check_pixels(data: bytes, path: str | Path) -> None:
     """Refuse an image before memory is spent on it."""
     try:
         with _header(io.BytesIO(data)) as image:
-            width, height = image.size
+            pixels = image.width * image.height
     except (OSError, SyntaxError, ValueError):
         return  # for the decoder to say what is wrong
-    except Image.DecompressionBombError:
-        width, height = 0, 0
-    if not width or width * height > MAX_PIXELS:
-        size = f"{width} x {height}" if width else "many"
+    except Image.DecompressionBombError as error:
+        pixels = int(re.findall(r"\d+", str(error))[0])  # "Image size (400000000 pixels) exceeds"
+    if pixels > MAX_PIXELS:
         raise DataError(
-            f"image {path} has {size} pixels, more than the {MAX_PIXELS:,} that are read; resize or"
-            " cut it, or remove it from the data"
+            f"image {path} has {pixels:,} pixels, more than the {MAX_PIXELS:,} that are read;"
+            " resize or cut it, or remove it from the data"
         )
 
 

@@ -1,23 +1,36 @@
-"""``ssdlite detect``: what it writes, and what it must not."""
+"""``ssdlite detect``: what it writes, what it must not, and that nothing is lost."""
 
+import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from tests.media.samples import png_header
 from vision.cli.main import main
 from vision.config import Config, ModelConfig
-from vision.media import write_image
+from vision.detection import Journal
+from vision.images import MAX_PIXELS
+from vision.media import VideoWriter, read_video, write_image
 from vision.model import build_model
 from vision.model.weights import save_weights
 
+NAMES = ["cat", "traffic light"]
 
-@pytest.fixture
-def weights(tmp_path: Path) -> Path:
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = Config(model=ModelConfig(image_size=(128, 128), width_mult=0.25))
-    path = tmp_path / "w.safetensors"
-    save_weights(path, build_model(config.model, 2), config, ["cat", "traffic light"], {})
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    save_weights(path, build_model(config.model, 2), config, NAMES, {})
     return path
 
 
@@ -28,39 +41,314 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+def detect(weights: Path, out: Path, *words: object) -> int:
+    return main(["detect", *map(str, words), "--weights", str(weights), "--out", str(out)])
+
+
+def entries_in(out: Path) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = json.loads((out / "detections.json").read_text("utf-8"))
+    return entries
+
+
 def test_writes_pictures_and_detections(weights: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert main(["detect", str(photos), "--weights", str(weights), "--out", str(out)]) == 0
-    entries = json.loads((out / "detections.json").read_text(encoding="utf-8"))
+    assert detect(weights, out, photos) == 0
+    entries = entries_in(out)
     assert [Path(entry["image"]).name for entry in entries] == ["a.png", "b.png"]
     assert all(entry["size"] == [40, 60] for entry in entries)
-    assert {path.name for path in out.rglob("*.png")} == {"a.png", "b.png"}
+    assert {path.name for path in out.iterdir()} == {"a.png", "b.png", "detections.json"}
+
+
+def test_all_formats_say_the_same(weights: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert detect(weights, out, photos, "--save=json,coco,csv", "--score=0.2", "--max=7") == 0
+    assert {path.suffix for path in out.iterdir()} == {".json", ".csv"}
+    entries = entries_in(out)
+    found = [(e["image"], d) for e in entries for d in e["detections"]]
+    assert [len(e["detections"]) for e in entries] == [7, 7]
+    with (out / "detections.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    results = json.loads((out / "coco_results.json").read_text())
+    for (image, one), row, result in zip(found, rows, results, strict=True):
+        x0, y0, x1, y1 = one["box"]
+        assert (row["image"], row["label"]) == (image, one["label"])
+        assert [float(row[key]) for key in ("x0", "y0", "x1", "y1")] == one["box"]
+        assert result["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0], abs=2e-3)
+        assert (result["image_id"], result["category_id"]) == (
+            Path(image).stem,
+            NAMES.index(one["label"]) + 1,
+        )
+
+
+def test_coco_ids_come_from_annotations(weights: Path, photos: Path, tmp_path: Path) -> None:
+    truth: dict[str, Any] = {
+        "images": [{"id": 5, "file_name": "a.png"}, {"id": 9, "file_name": "b.png"}],
+        "categories": [{"id": 3, "name": "traffic light"}, {"id": 44, "name": "cat"}],
+    }
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps(truth))
+    out = tmp_path / "out"
+    assert detect(weights, out, photos, "--save=coco", "--score=0.2", "--annotations", path) == 0
+    results = json.loads((out / "coco_results.json").read_text())
+    assert {row["image_id"] for row in results} == {5, 9}
+    assert {row["category_id"] for row in results} <= {3, 44}
+
+
+def test_classes_and_their_scores(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, (words, names) in enumerate(
+        [
+            (["--score=0.2"], set(NAMES)),
+            (["--score=0.2", "--classes=cat"], {"cat"}),
+            (["--score=0.2", "--score", "cat=1"], {"traffic light"}),
+            (["--score=1", "--score", "cat=0.2"], {"cat"}),
+        ]
+    ):
+        out = tmp_path / f"out{number}"
+        assert detect(weights, out, photos, *words) == 0
+        assert {d["label"] for e in entries_in(out) for d in e["detections"]} == names
+    capsys.readouterr()
+    assert detect(weights, tmp_path / "no", photos, "--classes=cot") == 2
+    assert "no class cot; did you mean cat?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--workers=1"], ["--workers=3", "--batch=2"]])
+def test_a_video_is_written_back_in_order(weights: Path, tmp_path: Path, words: list[str]) -> None:
+    levels = list(range(10, 250, 12))
+    with VideoWriter(tmp_path / "film.mp4", 10.0) as writer:
+        for level in levels:
+            writer.write(np.full((48, 64, 3), level, np.uint8))
+    out = tmp_path / "out"
+    assert detect(weights, out, tmp_path / "film.mp4", "--score=1", *words) == 0
+    assert [entry["frame"] for entry in entries_in(out)] == list(range(len(levels)))
+    with read_video(out / "film.mp4") as video:
+        assert (video.fps, video.size) == (10, (48, 64))
+        means = [float(frame.mean()) for frame in video]
+    np.testing.assert_allclose(means, levels, atol=9)  # twice through a codec
+    assert (np.diff(means) > 6).all()
+
+
+def test_a_stride_keeps_the_videos_length(weights: Path, tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "film.mp4", 12.0) as writer:
+        for level in range(10, 250, 24):
+            writer.write(np.full((48, 64, 3), level, np.uint8))
+    out = tmp_path / "out"
+    assert detect(weights, out, tmp_path / "film.mp4", "--stride=4", "--score=1") == 0
+    assert [entry["frame"] for entry in entries_in(out)] == [0, 4, 8]
+    with read_video(out / "film.mp4") as video:
+        assert video.fps == 3
+        assert len(list(video)) == 3
 
 
 def test_never_overwrites_an_input(
     weights: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (photos / "a.png").read_bytes()
-    inputs = [str(photos / "a.png"), str(photos / "b.png")]
-    assert main(["detect", *inputs, "--weights", str(weights), "--out", str(photos)]) == 2
+    assert detect(weights, photos, photos / "a.png", photos / "b.png", "--overwrite") == 2
     assert "would be overwritten" in capsys.readouterr().err
     assert (photos / "a.png").read_bytes() == before
 
 
-def test_a_corrupt_image_is_named_and_the_rest_goes_on(
+def test_never_overwrites_results_unless_told_to(
     weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (photos / "a.png").write_bytes(b"not an image")
     out = tmp_path / "out"
-    assert main(["detect", str(photos), "--weights", str(weights), "--out", str(out)]) == 2
-    assert "a.png" in capsys.readouterr().err
-    assert len(json.loads((out / "detections.json").read_text(encoding="utf-8"))) == 1
+    assert detect(weights, out, photos) == 0
+    (out / "a.png").write_bytes(b"mine")
+    for words in ([], ["--resume"]):
+        assert detect(weights, out, photos, *words) == 2
+        assert "2 more files exist; name another --out" in capsys.readouterr().err
+    assert (out / "a.png").read_bytes() == b"mine"
+    assert detect(weights, out, photos, "--overwrite") == 0
+    assert (out / "a.png").read_bytes() != b"mine"
 
 
 def test_missing_weights_are_one_line(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["detect", str(photos), "--weights", str(tmp_path / "no.safetensors")]) == 2
-    error = capsys.readouterr().err.strip()
+    assert detect(tmp_path / "no.safetensors", tmp_path / "out", photos) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("ssdlite detect: error:")
-    assert "\n" not in error
+
+
+def hostile_folder(folder: Path) -> tuple[set[str], dict[str, str]]:
+    """A folder of oddities: names of what is readable, and what is said of the rest."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (40, 60, 3), np.uint8)
+    odd = ["name with spaces.png", "line\nbreak.png", "ünïcödé 图.png", "sub/deep/er.png"]
+    for name in odd:
+        write_image(folder / "x.png", pixels)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "x.png").rename(folder / name)
+    Image.fromarray(pixels).convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(rng.integers(0, 65535, (40, 60), np.uint16)).save(folder / "deep.png")
+    frames = [Image.fromarray(pixels), Image.fromarray(255 - pixels)]
+    for name in ("moving.webp", "moving.gif", "moving.png"):
+        frames[0].save(folder / name, save_all=True, append_images=frames[1:])
+    Image.fromarray(pixels[:1, :1]).save(folder / "pixel.png")
+    for name, size in (("wide.png", (2, 2000)), ("tall.png", (2000, 2))):
+        Image.fromarray(rng.integers(0, 255, (*size, 3), np.uint8)).save(folder / name)
+    fine = {*odd, "cmyk.jpg", "deep.png", "moving.webp", "moving.gif", "moving.png"}
+    fine |= {"pixel.png", "wide.png", "tall.png"}
+
+    Image.fromarray(pixels).save(folder / "whole.jpg")
+    (folder / "cut.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:-200])
+    (folder / "empty.jpg").touch()
+    (folder / "text.jpg").write_text("not an image")
+    (folder / "empty.mp4").touch()
+    (folder / "noise.mp4").write_bytes(rng.bytes(4000))
+    (folder / "huge.png").write_bytes(png_header(20_000, 20_000))
+    (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
+    (folder / "circle.jpg").symlink_to(folder / "circle.jpg")
+    (folder / "sub/up").symlink_to(folder)
+    return fine | {"whole.jpg"}, {
+        "cut.jpg": "cannot be decoded",
+        "empty.jpg": "cannot be decoded",
+        "text.jpg": "cannot be decoded",
+        "empty.mp4": "cannot be read",
+        "noise.mp4": "cannot be read",
+        "huge.png": f"400,000,000 pixels, more than the {MAX_PIXELS:,}",
+        "gone.jpg": "cannot be opened: No such file",
+        "circle.jpg": "cannot be opened: Too many levels",
+    }
+
+
+@pytest.mark.parametrize("words", [["--workers=1"], ["--workers=3", "--batch=4"]])
+def test_hostile_files_each_have_their_line_and_the_rest_goes_on(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    fine, broken = hostile_folder(folder)
+    assert detect(weights, out, folder, *words) == 1
+    said = capsys.readouterr().out
+    found = [os.path.relpath(entry["image"], folder) for entry in entries_in(out)]
+    assert sorted(found) == sorted(fine)
+    for name, reason in broken.items():
+        (line,) = [
+            line
+            for line in said.splitlines()
+            if line.startswith(("image", "video")) and f"/{name} " in line
+        ]
+        assert reason in line
+    assert f"{len(broken)} inputs failed" in said
+    for name in ("moving.webp", "moving.gif", "moving.png"):
+        assert f"{name}: the first of its 2 pictures is looked at" in said
+    assert {path.name for path in out.rglob("*.*")} >= {
+        Path(name).name for name in fine if not name.endswith(".gif")
+    }
+    # What was mended is done when it goes on, and nothing else is done again.
+    before = (out / "cmyk.jpg").stat().st_mtime_ns
+    write_image(folder / "cut.jpg", np.full((40, 60, 3), 90, np.uint8))
+    assert detect(weights, out, folder, "--resume", *words) == 1
+    assert f"{len(broken) - 1} inputs failed" in capsys.readouterr().out
+    found = [os.path.relpath(entry["image"], folder) for entry in entries_in(out)]
+    assert sorted(found) == sorted({*fine, "cut.jpg"})
+    assert (out / "cmyk.jpg").stat().st_mtime_ns == before
+
+
+def test_an_unreadable_folder_has_its_line(
+    weights: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (photos / "locked").mkdir()
+    scan = os.scandir
+
+    def refuse(path: str) -> Any:  # noqa: ANN401 - even root is refused
+        if Path(path).name == "locked":
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert detect(weights, tmp_path / "out", photos) == 1
+    assert "locked cannot be opened: Permission denied" in capsys.readouterr().out
+    assert len(entries_in(tmp_path / "out")) == 2
+
+
+def test_a_list_of_paths(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.txt").write_text("photos/b.png\n\n# a comment\nphotos/none.png\nphotos\n")
+    assert detect(weights, tmp_path / "out", tmp_path / "list.txt") == 1
+    assert [Path(e["image"]).name for e in entries_in(tmp_path / "out")] == ["b.png", "a.png"]
+    assert "none.png does not exist" in capsys.readouterr().out
+
+
+def test_frames_that_change_their_size_are_written_in_the_first_ones(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [np.full((48, 64, 3), 40, np.uint8), np.full((100, 50, 3), 200, np.uint8)]
+
+    class Changing:
+        fps = 10.0
+
+        def __enter__(self) -> list[np.ndarray]:
+            class Frames(list[np.ndarray]):
+                fps = 10.0
+
+            return Frames(frames)
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr("vision.detection.run.read_video", lambda *_: Changing())
+    (tmp_path / "a.avi").touch()
+    out = tmp_path / "out"
+    assert detect(weights, out, tmp_path / "a.avi", "--score=1") == 0
+    assert [entry["size"] for entry in entries_in(out)] == [[48, 64], [100, 50]]
+    with read_video(out / "a.mp4") as video:
+        assert [frame.shape for frame in video] == [(48, 64, 3)] * 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_one_line_and_what_is_done_stays(
+    weights: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        assert detect(weights, out, photos) == 1
+    said = capsys.readouterr().out
+    assert said.count("No space left on device") >= 2
+    assert entries_in(out) == []
+    assert detect(weights, out, photos, "--resume") == 0
+    assert len(entries_in(out)) == 2
+    assert not (out / Journal.NAME).exists()
+
+
+def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_path: Path) -> None:
+    """400 photographs of 7 MB decoded, killed twice; 2,000 in the README's figure."""
+    folder, out = tmp_path / "in", tmp_path / "out"
+    count = 400
+    write_image(folder / "0000.jpg", np.full((1200, 2000, 3), 90, np.uint8))
+    for number in range(1, count):
+        os.link(folder / "0000.jpg", folder / f"{number:04}.jpg")
+        # Links to one file count as one: each gets a name of its own.
+    names = sorted(path.name for path in folder.iterdir())
+    command = [sys.executable, "-m", "tests.detection.peak", str(weights), str(folder), str(out)]
+    for least in (40, 150):
+        process = subprocess.Popen([*command, "--resume"], stdout=subprocess.DEVNULL)  # noqa: S603
+        deadline = time.monotonic() + 120
+        while len(list(out.glob("*.jpg"))) < least and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert least <= len(list(out.glob("*.jpg"))) < count
+    done = subprocess.run(  # noqa: S603
+        [*command, "--resume"], capture_output=True, text=True, check=True
+    )
+    assert [Path(entry["image"]).name for entry in entries_in(out)] == names
+    assert sorted(path.name for path in out.glob("*.jpg")) == names
+    growth = int(done.stdout.split()[-1])
+    assert growth < 150e6  # all at once would take 2.9 GB

@@ -1,5 +1,7 @@
 """Small images and empty files."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,3 +20,14 @@ def make_files(folder: Path, *names: str) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that announces a size and has no pixels."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")

@@ -1,6 +1,7 @@
 """``ssdlite detect INPUT ... --weights W --out DIR``."""
 
 import argparse
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -172,6 +173,9 @@ def _scores(options: argparse.Namespace) -> float | Mapping[str, float]:
             least = number
     if options.classes is not None:
         names = [name.strip() for name in options.classes.split(",") if name.strip()]
+        unused = [name for name in by_name if name not in names]
+        if unused:
+            raise ConfigError(f"--score {unused[0]}=...: --classes leaves {unused[0]} out")
         return {name: by_name.get(name, least) for name in names}
     return {"": least, **by_name} if by_name else least
 
@@ -192,9 +196,10 @@ def _identity(options: argparse.Namespace) -> dict[str, Any]:
 
 def _keep_inputs(sources: Sequence[Source], out: Path) -> None:
     """Raise DataError if a result would take the place of any input."""
-    inputs = {source.path.resolve() for source in sources if source.address is None}
+    # os.path, since Path.resolve() fails on links in a circle
+    inputs = {os.path.realpath(source.path) for source in sources if source.address is None}
     for source in sources:
-        if (out / source.relative).resolve() in inputs:
+        if os.path.realpath(out / source.relative) in inputs:
             raise DataError(f"{out / source.relative} would be overwritten; name another --out")
 
 

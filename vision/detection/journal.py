@@ -35,7 +35,7 @@ class Journal:
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
         self.path = folder / self.NAME
         self._places: dict[str, tuple[int, int]] = {}
-        head = json.dumps({"format": FORMAT, "settings": dict(settings)}).encode() + b"\n"
+        head = _line({"format": FORMAT, "settings": dict(settings)})
         self._started = self._end = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -44,12 +44,17 @@ class Journal:
                 self._end = self._read(head)
             # Unbuffered: what is written outlasts a kill, and what is not is not written later.
             self._file = self.path.open("r+b" if goes_on else "wb", buffering=0)
-            self._file.truncate(self._end)
-            self._file.seek(self._end)
         except OSError as error:
             raise DataError(f"{self.path} cannot be used: {error.strerror or error}") from error
-        if not self._end:
-            self._write(json.loads(head))
+        try:
+            if goes_on:
+                self._file.truncate(self._end)
+                self._file.seek(self._end)
+            if not self._end:
+                self._write(head)
+        except BaseException:
+            self.close()
+            raise
 
     def _read(self, head: bytes) -> int:
         """Note what is done; the end of the last whole line."""
@@ -85,15 +90,15 @@ class Journal:
     def start(self, name: str) -> None:
         """Begin an input."""
         self._started = self._end
-        self._write({"start": name})
+        self._write(_line({"start": name}))
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """An entry of the input that was begun."""
-        self._write(entry)
+        self._write(_line(entry))
 
     def finish(self, name: str) -> None:
         """The input is done; from now on it is not done again."""
-        self._write({"done": name})
+        self._write(_line({"done": name}))
         self._places[name] = (self._started, self._end)
 
     def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -127,8 +132,8 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _write(self, line: Mapping[str, Any]) -> None:
-        data = memoryview(json.dumps(line).encode() + b"\n")
+    def _write(self, line: bytes) -> None:
+        data = memoryview(line)
         try:
             while data:
                 written = self._file.write(data)
@@ -139,3 +144,7 @@ class Journal:
                 f"{self.path} cannot be written ({error.strerror or error}); what is done is kept:"
                 " make room and go on with --resume"
             ) from error
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value).encode() + b"\n"

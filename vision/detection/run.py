@@ -24,7 +24,7 @@ __all__ = ["Outcome", "Report", "Settings", "detect_sources"]
 
 logger = logging.getLogger(__name__)
 
-Image = UInt8[ndarray, "h w 3"]
+Image = UInt8[ndarray, "_ _ 3"]
 Item = TypeVar("Item")
 
 AHEAD = 2

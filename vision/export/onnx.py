@@ -2,9 +2,12 @@
 
 # N batch
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jaxtyping
 import numpy as np
 import torch
 from jaxtyping import Shaped
@@ -39,7 +42,7 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
     need("onnx")
     need("onnxscript")
     graph = build_graph(metadata.form, network, post_process)
-    with quiet():
+    with quiet(), _unchecked():
         program = torch.onnx.export(
             graph.module,
             (graph.example,),
@@ -52,6 +55,7 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
         )
     assert program is not None
     model = program.model_proto
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param, "the batch is fixed"
     if metadata.precision == "fp16":
         _halve(model)
     if metadata.form == "nms":
@@ -59,6 +63,17 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
     outputs = [output.name for output in model.graph.output]
     need("onnx").helper.set_model_props(model, metadata.to_strings(graph.input, outputs))
     return model
+
+
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """Without shapes being checked: where they are, sizes are read as numbers and so fixed."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", value=True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 def _halve(model: Any) -> None:  # noqa: ANN401
