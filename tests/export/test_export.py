@@ -289,7 +289,8 @@ def test_precision_is_fp32_unless_asked_for(exported: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("engine", "message"),
     [
-        (Engine("onnx", precision="bf16"), "takes a file; write one with ssdlite export --to onnx"),
+        (Engine("onnx", precision="bf16"), "bf16 is not for ONNX Runtime"),
+        (Engine("onnx", precision="fp16"), "takes a file; write one with ssdlite export --to onnx"),
         (Engine("openvino", precision="int8"), "takes a file"),
         (Engine("torch", precision="int8"), "int8 is not for PyTorch"),
         (Engine("torch", "cpu", "fp16"), "fp16 is for GPUs"),
@@ -326,7 +327,7 @@ def test_files_that_cannot_be_run(
         load_runnable(lone)
     with pytest.raises(ConfigError, match="runs in the backend onnx, not in torch"):
         load_runnable(exported["onnx"], Engine("torch"))
-    with pytest.raises(ConfigError, match="are fp32, not int8"):
+    with pytest.raises(ConfigError, match="are fp32 and do not run in int8"):
         load_runnable(exported["onnx"], Engine(precision="int8"))
     export(saved, Request("onnx", "raw"), tmp_path / "r.onnx", images)
     with pytest.raises(WeightsError, match="of the form raw"):

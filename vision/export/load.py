@@ -51,6 +51,11 @@ class Engine:
     threads: int | None = None
     streams: int = 1
 
+    @property
+    def graph_device(self) -> str:
+        """Where an exported graph runs."""
+        return "cpu" if self.device in {None, "auto"} else str(self.device)
+
     def __post_init__(self) -> None:
         for name in ("threads", "streams"):
             value = getattr(self, name)
@@ -90,13 +95,11 @@ def load_runnable(weights: str | Path, engine: Engine = Engine()) -> Runnable:
         raise ConfigError(f"{path} runs in the backend {backend}, not in {engine.backend}")
     if backend == "onnx":
         metadata = onnx_metadata(path)
-        _check(path, metadata, engine.precision)
-        return _runnable(OnnxRunner(path, engine.device or "cpu", engine.threads), metadata)
+        _check(path, metadata, engine.precision, {"fp32", metadata.precision})
+        return _runnable(OnnxRunner(path, engine.graph_device, engine.threads), metadata)
     model = read_openvino(path)
     metadata = openvino_metadata(model, f"weights {path}")
-    # What was exported in fp16 is stored so; it computes in what the device is asked for.
-    wanted = None if engine.precision in {"bf16", "fp16"} else engine.precision
-    _check(path, metadata, wanted)
+    _check(path, metadata, engine.precision, {"fp32", "bf16", "fp16"})
     return _openvino(model, metadata, engine, engine.precision or metadata.precision_of_layers)
 
 
@@ -114,6 +117,8 @@ def run_saved(saved: SavedDetector, engine: Engine = Engine()) -> Runnable:
         device = choose_device(engine.device or "auto")
         session = TorchSession(network, device, precision)
         return Runnable(session, saved.config, saved.names, saved.training)
+    if engine.backend == "onnx" and precision == "bf16":
+        raise ConfigError("precision bf16 is not for ONNX Runtime; take openvino or torch")
     if precision == "int8" or (engine.backend == "onnx" and precision != "fp32"):
         raise ConfigError(
             f"precision {precision} of backend {engine.backend} takes a file; write one with"
@@ -123,7 +128,7 @@ def run_saved(saved: SavedDetector, engine: Engine = Engine()) -> Runnable:
     model = to_onnx(network, build_post_process(saved.config.model), metadata)
     if engine.backend == "onnx":
         data = model.SerializeToString()
-        return _runnable(OnnxRunner(data, engine.device or "cpu", engine.threads), metadata)
+        return _runnable(OnnxRunner(data, engine.graph_device, engine.threads), metadata)
     with written(model) as path:
         graph = to_openvino(path)
     return _openvino(graph, metadata, engine, precision)
@@ -137,7 +142,7 @@ def _openvino(
 ) -> Runnable:
     runner = OpenVinoRunner(
         model,
-        device=engine.device or "cpu",
+        device=engine.graph_device,
         precision=precision,
         threads=engine.threads,
         streams=engine.streams,
@@ -150,15 +155,18 @@ def _runnable(runner: Callable[[ndarray], list[ndarray]], metadata: Metadata) ->
     return Runnable(session, metadata.config, metadata.names, metadata.training)
 
 
-def _check(path: Path, metadata: Metadata, precision: Precision | None) -> None:
-    """Refuse a graph that is not the one to run."""
+def _check(
+    path: Path, metadata: Metadata, asked: Precision | None, in_float: set[Precision]
+) -> None:
+    """Refuse a graph that is not the one to run; one that is not int8 runs as ``in_float`` says."""
     if metadata.form != "decoded":
         raise WeightsError(
             f"weights {path} are of the form {metadata.form} ({FORMS[metadata.form]}); this runs"
             " the form decoded"
         )
-    if precision not in {None, metadata.precision}:
+    allowed = {"int8"} if metadata.precision == "int8" else in_float
+    if asked is not None and asked not in allowed:
         raise ConfigError(
-            f"weights {path} are {metadata.precision}, not {precision}; leave the precision out,"
-            " or export anew"
+            f"weights {path} are {metadata.precision} and do not run in {asked}; leave the"
+            " precision out, or export anew"
         )
