@@ -17,7 +17,7 @@ def traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracing takes most of an export: a form of the same weights is traced once."""
 
     def once(network: DecodingNetwork, post_process: PostProcess, metadata: Metadata) -> Any:  # noqa: ANN401
-        total = sum(float(value.double().sum()) for value in network.parameters())
+        total = sum(float(value.detach().double().sum()) for value in network.parameters())
         key = f"{metadata} {total}"
         if key not in _TRACED:
             _TRACED[key] = to_onnx(network, post_process, metadata)

@@ -1,0 +1,107 @@
+"""The benchmark: fair turns, right arithmetic, and a table from beginning to end."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vision.benchmark import EAGER, Times, draw, measure_times, row_of, table
+from vision.benchmark import contenders as contenders_module
+from vision.benchmark.contenders import Contender
+from vision.benchmark.measure import TURN, WARM_UPS, peak_of_this_process
+from vision.cli.main import main
+from vision.errors import DataError
+from vision.export import Request
+
+
+def test_contenders_take_turns_and_warm_ups_do_not_count() -> None:
+    calls: list[str] = []
+
+    def contender(name: str, seconds: float) -> Contender:
+        def detect(_: object) -> None:
+            time.sleep(3 * seconds)
+
+        def forward(_: object) -> None:
+            calls.append(name)
+            time.sleep(seconds)
+
+        return Contender(forward, detect, None)
+
+    image = np.zeros((8, 8, 3), np.uint8)
+    rivals = {"a": contender("a", 0.001), "b": contender("b", 0.004)}
+    times = measure_times(rivals, [image], (4, 4), 2)
+    turn = TURN + WARM_UPS
+    assert calls == (["a"] * turn + ["b"] * turn) * 2
+    assert [len(one.forward) for one in times.values()] == [2 * TURN] * 2
+    assert times["b"].relative_to(times["a"]) > 1.5
+    assert times["a"].overhead() > 1.5
+
+
+def test_a_row_has_medians_tails_and_ratios() -> None:
+    times = Times([0.01] * 18 + [0.02] * 2, [0.015] * 20)
+    row = row_of("x", times, Times([0.02] * 20, [0.03] * 20), 99.6, 250_000_000, (0.5, None))
+    assert (row.forward_ms, row.whole_ms, row.overhead) == pytest.approx((10, 15, 1.5))
+    assert row.forward_p95_ms == pytest.approx(20)
+    assert row.of_eager == pytest.approx(0.5)
+    head, _, line = table([row]).splitlines()
+    assert [cell.strip() for cell in head.split("|")][2:4] == ["forward ms", "p95"]
+    cells = [cell.strip() for cell in line.split("|")][1:-1]
+    assert cells == [
+        "x",
+        "10.0",
+        "20.0",
+        "15.0",
+        "15.0",
+        "1.50",
+        "0.50",
+        "100",
+        "250",
+        "0.5000",
+        "-",
+    ]
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written"):
+        draw([], tmp_path / "file" / "x.png")
+
+
+def test_memory_grows_with_what_is_held() -> None:
+    before = peak_of_this_process()
+    held = np.ones(400_000_000, np.uint8)
+    assert peak_of_this_process() - before > 50_000_000
+    assert held[0] == 1
+
+
+def test_the_command_from_weights_to_table(
+    learnt: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contenders_module, "_GRAPHS", ((Request("onnx"), ("fp32",)),))
+    words = [str(learnt / "best.safetensors"), "--out", str(tmp_path), "--rounds=1"]
+    assert main(["benchmark", *words, "--device=cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "128 x 128 pixels, 4 classes" in said
+    rows = {
+        row["name"]: row for row in json.loads((tmp_path / "benchmark.json").read_text())["rows"]
+    }
+    assert set(rows) == {
+        EAGER,
+        "torch fp32",
+        "torch bf16",
+        "onnx fp32",
+        "torchvision ssdlite320_mobilenet_v3_large",
+    }
+    assert rows[EAGER]["of_eager"] == 1
+    assert rows["onnx fp32"]["voc_map50"] == pytest.approx(
+        rows["torch fp32"]["voc_map50"], abs=1e-3
+    )
+    assert rows["torch fp32"]["voc_map50"] > 0.9
+    assert rows["torchvision ssdlite320_mobilenet_v3_large"]["voc_map50"] is None
+    assert all(row["peak_mb"] > 50 and row["images_per_second"] > 0 for row in rows.values())
+    assert (tmp_path / "benchmark.png").read_bytes().startswith(b"\x89PNG")
