@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
@@ -352,3 +353,16 @@ def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_
     assert sorted(path.name for path in out.glob("*.jpg")) == names
     growth = int(done.stdout.split()[-1])
     assert growth < 150e6  # all at once would take 2.9 GB
+
+
+def test_without_weights_the_shipped_detector_finds_a_person(tmp_path: Path) -> None:
+    photo = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    out = tmp_path / "out"
+    assert main(["detect", str(photo), "--out", str(out)]) == 0
+    (entry,) = entries_in(out)
+    (person,) = [one for one in entry["detections"] if one["label"] == "person"]
+    x0, y0, x1, y1 = person["box"]
+    height, width = entry["size"]
+    assert person["score"] > 0.8
+    assert (x1 - x0) * (y1 - y0) > 0.8 * height * width
+    assert sorted(path.name for path in out.iterdir()) == ["detections.json", "grace_hopper.jpg"]

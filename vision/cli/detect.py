@@ -1,4 +1,4 @@
-"""``ssdlite detect INPUT ... --weights W --out DIR``."""
+"""``ssdlite detect INPUT ... [--weights W] [--out DIR]``."""
 
 import argparse
 import os
@@ -16,6 +16,7 @@ from vision.detection import RESULTS, CocoIds, Journal, Report, Settings, detect
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
 from vision.media import Source, Window, find_inputs
+from vision.model.weights import shipped_weights
 from vision.predict import Detector
 
 __all__ = ["run"]
@@ -32,7 +33,13 @@ def run(argv: Sequence[str] | None = None) -> int:
         prog="ssdlite detect",
         description="Find objects in images, videos and streams. Exit code 1: some inputs failed.",
     )
-    parser.add_argument("--weights", required=True, type=Path, metavar="W")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=shipped_weights(),
+        metavar="W",
+        help="what training or export wrote (default: the shipped detector of VOC's 20 classes)",
+    )
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
     _add_what_is_kept(parser)
     _add_how_it_runs(parser)

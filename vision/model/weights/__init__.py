@@ -7,6 +7,7 @@ from vision.model.weights.file import (
     load_weights,
     save_trunk,
     save_weights,
+    shipped_weights,
 )
 from vision.model.weights.sources import SOURCES, convert
 from vision.model.weights.start import start_from
@@ -20,5 +21,6 @@ __all__ = [
     "load_weights",
     "save_trunk",
     "save_weights",
+    "shipped_weights",
     "start_from",
 ]

@@ -23,10 +23,16 @@ __all__ = [
     "load_weights",
     "save_trunk",
     "save_weights",
+    "shipped_weights",
 ]
 
 FORMAT = "ssdlite-1"
 TRUNK_FORMAT = "ssdlite-trunk-1"
+
+
+def shipped_weights() -> Path:
+    """The weights file in the package: a detector of VOC's twenty classes."""
+    return Path(__file__).parents[2] / "pretrained" / "voc.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
