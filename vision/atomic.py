@@ -44,7 +44,7 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
 
 def remove_partial(folder: Path) -> None:
     """Remove what a killed process left; nobody else may be writing there."""
-    for left in folder.glob(f".*{SUFFIX}"):
+    for left in folder.glob(f".*{SUFFIX}*"):
         left.unlink()
 
 

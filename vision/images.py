@@ -1,12 +1,14 @@
 """Reading an image and resizing it: the one way for training, evaluation and detection."""
 
-import io
+import os
 import re
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -28,6 +30,8 @@ __all__ = [
 
 MAX_PIXELS = 150_000_000
 """The largest image that is read: 450 MB of memory."""
+MAX_BYTES = 2**30
+"""The largest file."""
 
 
 IMAGE_SUFFIXES = frozenset(
@@ -79,7 +83,6 @@ def read_image(
             `MAX_PIXELS`.
     """
     data = _read_bytes(Path(path))
-    _check_pixels(data, path)
     flags = cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
     image = _decode(data, flags, path)
     if annotated_size is None:
@@ -98,21 +101,42 @@ def reduced_size(size: tuple[int, int], reduction: int) -> tuple[int, int]:
 
 
 def _read_bytes(path: Path) -> bytes:
+    """A file's content, once it is known to be a plain file that announces no huge image.
+
+    Raises:
+        DataError: If it is none.
+    """
     try:
-        return path.read_bytes()
+        with open(path, "rb", opener=_open_at_once) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise DataError(f"image {path} is no plain file; remove it from the data")
+            if about.st_size > MAX_BYTES:
+                raise DataError(
+                    f"image {path} is a file of {about.st_size:,} bytes, more than the"
+                    f" {MAX_BYTES:,} that are read; remove it from the data"
+                )
+            _check_pixels(file, path)
+            file.seek(0)
+            return file.read()
     except OSError as error:
         raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
 
 
-def _check_pixels(data: bytes, path: str | Path) -> None:
-    """Refuse an image before memory is spent on it."""
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for somebody to write, as a pipe would."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_pixels(file: BinaryIO, path: Path) -> None:
+    """Refuse an image before memory is spent on it; what has no known header is no image."""
     try:
-        with _header(io.BytesIO(data)) as image:
+        with _header(file) as image:
             pixels = image.width * image.height
-    except (OSError, SyntaxError, ValueError):
-        return  # for the decoder to say what is wrong
     except Image.DecompressionBombError as error:
         pixels = int(re.findall(r"\d+", str(error))[0])  # "Image size (400000000 pixels) exceeds"
+    except Exception as error:  # whatever Pillow's many readers raise at broken headers
+        raise _not_decoded(path) from error
     if pixels > MAX_PIXELS:
         raise DataError(
             f"image {path} has {pixels:,} pixels, more than the {MAX_PIXELS:,} that are read;"
@@ -120,8 +144,15 @@ def _check_pixels(data: bytes, path: str | Path) -> None:
         )
 
 
+def _not_decoded(path: str | Path) -> DataError:
+    return DataError(
+        f"image {path} cannot be decoded: it is empty, cut off or not an image;"
+        " restore it, or remove it from the data"
+    )
+
+
 @contextmanager
-def _header(file: str | Path | io.BytesIO) -> Iterator[Image.Image]:
+def _header(file: str | Path | BinaryIO) -> Iterator[Image.Image]:
     """Pillow's view of an image, nothing decoded, without its warning of large ones."""
     with _HEADER_LOCK, warnings.catch_warnings():  # which is not made for several threads
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -135,7 +166,7 @@ def num_pictures(path: str | Path) -> int:
     try:
         with _header(path) as image:
             return int(getattr(image, "n_frames", 1))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except Exception:  # noqa: BLE001 - whatever Pillow's many readers raise at broken headers
         return 1
 
 
@@ -145,10 +176,7 @@ def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"
     except cv2.error:
         image = None
     if image is None or image.ndim != 3 or image.dtype != np.uint8:
-        raise DataError(
-            f"image {path} cannot be decoded: it is empty, cut off or not an image;"
-            " restore it, or remove it from the data"
-        )
+        raise _not_decoded(path)
     return np.asarray(image, np.uint8)
 
 
@@ -179,7 +207,7 @@ def image_size(path: str | Path, annotated_size: tuple[int, int] | None = None) 
             stored = (image.height, image.width)
             turned = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
             is_plain = image.format not in _TURNED_BY_DECODER
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except Exception:  # noqa: BLE001 - whatever Pillow's many readers raise at broken headers
         is_plain = False  # for `read_image` to decide, and to say what is wrong
     if not is_plain:
         height, width = read_image(path, annotated_size).shape[:2]

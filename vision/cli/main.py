@@ -1,6 +1,7 @@
 """``ssdlite COMMAND ...``: find the command, run it, turn errors into lines and exit codes."""
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -42,6 +43,9 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
 
     0; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that are not UTF-8
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
     run: Callable[[Sequence[str] | None], int] = import_module(f"vision.cli.{command}").run
     try:

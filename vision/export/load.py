@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from numpy import ndarray
@@ -57,6 +57,11 @@ class Engine:
         return "cpu" if self.device in {None, "auto"} else str(self.device)
 
     def __post_init__(self) -> None:
+        for name, known in (("backend", Backend), ("precision", Precision)):
+            value = getattr(self, name)
+            if value is not None and value not in get_args(known):
+                choices = ", ".join(get_args(known))
+                raise ConfigError(f"{name}: expected one of {choices}, got {value}")
         for name in ("threads", "streams"):
             value = getattr(self, name)
             if value is not None and value < 1:

@@ -37,6 +37,19 @@ def read_video(source: str | Path | int, stride: int = 1) -> "VideoReader":
     return VideoReader(source, stride)
 
 
+def _utf8(path: str | Path) -> str:
+    """A path as OpenCV takes it.
+
+    Raises:
+        DataError: If it is not UTF-8, at which OpenCV crashes.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"video {path} has a name that is not UTF-8; rename it") from error
+    return str(path)
+
+
 @final
 class VideoReader:
     """The frames of a video, RGB, from the first to the last; iterating goes on where it stopped.
@@ -55,7 +68,7 @@ class VideoReader:
         if isinstance(source, int):
             self._capture.open(source)
         elif "://" in str(source) or Path(source).is_file():
-            self._capture.open(str(source))
+            self._capture.open(_utf8(source))
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._ahead = self._decode()
@@ -189,6 +202,7 @@ class VideoWriter:
     def _open(self) -> cv2.VideoWriter:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            _utf8(self.path)
             if self.path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         except OSError as error:

@@ -1,5 +1,8 @@
 """A window that shows images."""
 
+import os
+import sys
+
 import cv2
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -22,6 +25,8 @@ class Window:
     def __init__(self, title: str) -> None:
         self._title = title
         try:
+            if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+                raise cv2.error("no display")  # where OpenCV would abort  # noqa: TRY301
             cv2.namedWindow(title, cv2.WINDOW_NORMAL)
         except cv2.error as error:
             raise ConfigError(
