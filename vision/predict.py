@@ -5,13 +5,14 @@
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
+from vision.config import change_post_process
 from vision.errors import ConfigError
 from vision.export import Backend, Engine, Precision, Session, load_runnable
 from vision.images import resize
@@ -52,7 +53,7 @@ class Detector:
         precision: Precision | None = None,
         threads: int | None = None,
         streams: int = 1,
-        max_detections: int | None = None,
+        postprocess: Mapping[str, Any] | None = None,
     ) -> "Detector":
         """A detector from a weights file or an exported graph, warmed up.
 
@@ -70,7 +71,8 @@ class Detector:
             threads: For one call; None for what the backend takes by itself. PyTorch's number
                 is that of the whole process.
             streams: Calls that are to run at once, from several threads.
-            max_detections: Most detections of an image, the best; None for what training said.
+            postprocess: What to change of ``model.postprocess`` as trained, such as
+                ``{"suppression": "soft_nms", "class_agnostic": True, "max_detections": 20}``.
 
         Raises:
             WeightsError: If the file is missing, damaged or none of ours.
@@ -80,12 +82,11 @@ class Detector:
         runnable = load_runnable(
             weights or shipped_weights(), Engine(backend, where, precision, threads, streams)
         )
-        post_process = build_post_process(runnable.config.model)
+        model = runnable.config.model
+        if postprocess:
+            model = change_post_process(model, postprocess)
+        post_process = build_post_process(model)
         post_process.score_threshold = _thresholds(score, runnable.names)
-        if max_detections is not None:
-            if max_detections < 1:
-                raise ConfigError(f"max: expected a number from 1 on, got {max_detections}")
-            post_process.max_detections = max_detections
         detector = cls(runnable.session, post_process, runnable.names)
         detector(np.zeros((*detector.image_size, 3), np.uint8))
         return detector

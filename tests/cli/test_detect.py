@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import matplotlib as mpl
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from PIL import Image
 from tests.media.samples import png_header
 from vision.cli.main import main
 from vision.config import Config, ModelConfig
+from vision.data.scenes import draw_scene
 from vision.detection import Journal
 from vision.images import MAX_PIXELS
 from vision.media import VideoWriter, read_video, write_image
@@ -157,9 +160,10 @@ def test_never_overwrites_results_unless_told_to(
     out = tmp_path / "out"
     assert detect(weights, out, photos) == 0
     (out / "a.png").write_bytes(b"mine")
-    for words in ([], ["--resume"]):
-        assert detect(weights, out, photos, *words) == 2
-        assert "2 more files exist; name another --out" in capsys.readouterr().err
+    assert detect(weights, out, photos) == 2
+    assert "2 more files exist; name another --out" in capsys.readouterr().err
+    assert detect(weights, out, photos, "--resume") == 0
+    assert "nothing is left to do" in capsys.readouterr().out
     assert (out / "a.png").read_bytes() == b"mine"
     assert detect(weights, out, photos, "--overwrite") == 0
     assert (out / "a.png").read_bytes() != b"mine"
@@ -203,6 +207,10 @@ def hostile_folder(folder: Path) -> tuple[set[str], dict[str, str]]:
     (folder / "gone.jpg").symlink_to(folder / "nowhere.jpg")
     (folder / "circle.jpg").symlink_to(folder / "circle.jpg")
     (folder / "sub/up").symlink_to(folder)
+    os.mkfifo(folder / "pipe.jpg")
+    with (folder / "sparse.jpg").open("wb") as file:
+        file.truncate(3 * 2**30)
+    shutil.copy(folder / "empty.mp4", os.fsdecode(bytes(folder) + b"/not\xffutf8.mp4"))
     return fine | {"whole.jpg"}, {
         "cut.jpg": "cannot be decoded",
         "empty.jpg": "cannot be decoded",
@@ -212,6 +220,9 @@ def hostile_folder(folder: Path) -> tuple[set[str], dict[str, str]]:
         "huge.png": f"400,000,000 pixels, more than the {MAX_PIXELS:,}",
         "gone.jpg": "cannot be opened: No such file",
         "circle.jpg": "cannot be opened: Too many levels",
+        "pipe.jpg": "is no plain file",
+        "sparse.jpg": "a file of 3,221,225,472 bytes",
+        "not\udcffutf8.mp4": "a name that is not UTF-8",
     }
 
 
@@ -222,7 +233,7 @@ def test_hostile_files_each_have_their_line_and_the_rest_goes_on(
     folder, out = tmp_path / "in", tmp_path / "out"
     fine, broken = hostile_folder(folder)
     assert detect(weights, out, folder, *words) == 1
-    said = capsys.readouterr().out
+    said = capsys.readouterr().out.replace("\\udcff", "\udcff")
     found = [os.path.relpath(entry["image"], folder) for entry in entries_in(out)]
     assert sorted(found) == sorted(fine)
     for name, reason in broken.items():
@@ -289,6 +300,9 @@ def test_frames_that_change_their_size_are_written_in_the_first_ones(
         def __enter__(self) -> list[np.ndarray]:
             class Frames(list[np.ndarray]):
                 fps = 10.0
+
+                def shortfall(self) -> str:
+                    return ""
 
             return Frames(frames)
 
@@ -366,3 +380,105 @@ def test_without_weights_the_shipped_detector_finds_a_person(tmp_path: Path) -> 
     assert person["score"] > 0.8
     assert (x1 - x0) * (y1 - y0) > 0.8 * height * width
     assert sorted(path.name for path in out.iterdir()) == ["detections.json", "grace_hopper.jpg"]
+
+
+def test_resuming_takes_the_same_inputs(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photos / "bad.png").touch()
+    out = tmp_path / "out"
+    assert detect(weights, out, photos) == 1
+    assert detect(weights, out, photos / "a.png", photos / "bad.png", "--resume") == 2
+    assert "b.png was done before and is not among the inputs now" in capsys.readouterr().err
+    write_image(tmp_path / "other/a.png", np.zeros((9, 9, 3), np.uint8))
+    assert detect(weights, out, tmp_path / "other", photos, "--resume") == 2
+    assert "or would go elsewhere" in capsys.readouterr().err
+    assert detect(weights, out, photos, "--resume", "--score=0.7") == 2
+    assert "other settings (score and classes)" in capsys.readouterr().err
+    (photos / "bad.png").unlink()
+    assert detect(weights, out, photos, "--resume") == 0
+    assert len(entries_in(out)) == 2
+
+
+def test_results_below_the_inputs_are_no_inputs(weights: Path, photos: Path) -> None:
+    (photos / "bad.png").touch()
+    for words in ([], ["--resume"]):
+        assert detect(weights, photos / "found", photos, *words) == 1
+        assert len(entries_in(photos / "found")) == 2
+
+
+def test_a_cut_video_keeps_what_was_read_and_says_so(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "film.avi")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for level in range(60):
+        writer.write(np.full((48, 64, 3), 4 * level, np.uint8))
+    writer.release()
+    data = Path(path).read_bytes()
+    Path(path).write_bytes(data[: len(data) // 3])
+    out = tmp_path / "out"
+    assert detect(weights, out, path, "--score=1") == 1
+    assert "of the 60 frames that it announces could be read; what was read" in (
+        capsys.readouterr().out
+    )
+    assert 2 < len(entries_in(out)) < 40
+
+
+def test_equal_coco_ids_are_refused_before_the_work(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a/1.png", "b/01.png"):
+        write_image(tmp_path / "in" / name, np.zeros((9, 9, 3), np.uint8))
+    assert detect(weights, tmp_path / "out", tmp_path / "in", "--save=coco") == 2
+    assert "have the same COCO id 1" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out/*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")
+def test_without_a_display_nothing_is_shown(
+    weights: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert detect(weights, tmp_path / "out", photos, "--show") == 2
+    assert "--show cannot be used: there is no display" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--classes="], "--classes: expected names, got nothing"),
+        (["--save="], "--save: expected some of pictures, json"),
+        (["--save=png"], "--save png: expected some of"),
+        (["--score=high"], "--score high: expected a number"),
+        (["--classes=cat", "--score", "traffic light=0.3"], "--classes leaves traffic light out"),
+        (["--score=2"], "expected a number from 0 to 1, got 2"),
+    ],
+)
+def test_options_that_make_no_sense(
+    weights: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    assert detect(weights, tmp_path / "out", photos, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_suppression_can_be_chosen(learnt: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "in/a.png", draw_scene(0, 0, (128, 128)).image)
+    counts = []
+    for number, words in enumerate([[], ["--class-agnostic"], ["--suppression=soft_nms"]]):
+        out = tmp_path / f"out{number}"
+        weights = learnt / "best.safetensors"
+        assert detect(weights, out, tmp_path / "in", "--score=0.02", *words) == 0
+        counts.append(sum(len(entry["detections"]) for entry in entries_in(out)))
+    plain, agnostic, soft = counts
+    assert 0 < agnostic < plain < soft

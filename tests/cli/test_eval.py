@@ -194,3 +194,14 @@ def test_a_users_error_is_one_line(
 ) -> None:
     assert main(["eval", "--weights", weights, *words]) == 2
     assert message in error_line(capsys)
+
+
+def test_post_processing_can_be_changed_and_the_network_cannot(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = evaluate(tmp_path / "a", "--weights", weights)
+    word = "model.postprocess.max_detections=1"
+    fewer = evaluate(tmp_path / "b", "--weights", weights, word)
+    assert fewer["coco"]["AR100"] < usual["coco"]["AR100"]
+    assert main(["eval", "--weights", weights, "model.width_mult=0.5"]) == 2
+    assert "only model.postprocess can be changed" in capsys.readouterr().err

@@ -14,7 +14,7 @@ def fill(journal: Journal, *names: str) -> None:
     for name in names:
         journal.start(name)
         journal.add({"image": name, "detections": []})
-        journal.finish(name)
+        journal.finish(name, f"{name}.jpg")
 
 
 def images(journal: Journal, *names: str) -> list[str]:
@@ -39,7 +39,7 @@ def test_what_is_done_outlasts_a_kill_and_what_is_begun_does_not(tmp_path: Path)
         assert "film" not in again
         again.start("film")
         again.add({"image": "film", "frame": 0, "detections": [1]})
-        again.finish("film")
+        again.finish("film", "film.mp4")
         assert [e["detections"] for e in again.entries(["film"])] == [[1]]
         assert images(again, "a", "b") == ["a", "b"]
 

@@ -18,6 +18,7 @@ from numpy import ndarray
 
 from vision.benchmark.contenders import Contender, Entrant, open_contender
 from vision.detection import in_order
+from vision.errors import ConfigError
 from vision.images import resize
 
 __all__ = ["Times", "measure_times", "peak_memory", "throughput"]
@@ -106,6 +107,8 @@ def peak_memory(entrant: Entrant, image: Image) -> int:
     there.close()
     try:
         return int(here.recv())
+    except EOFError as error:
+        raise ConfigError(f"{entrant.name} cannot be run in a process of its own") from error
     finally:
         process.join()
 

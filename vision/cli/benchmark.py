@@ -23,11 +23,12 @@ from vision.benchmark import (
     table,
     throughput,
 )
-from vision.cli.options import add_data, data_of, parse
+from vision.cli.options import add_data, data_of, parse, positive
 from vision.config import Config
 from vision.data import sample_images
-from vision.device import num_cores
+from vision.device import choose_device, num_cores
 from vision.engine import evaluate_runnable, write_json
+from vision.errors import VisionError
 from vision.images import resize
 from vision.model import count_macs, count_parameters
 from vision.model.weights import load_weights
@@ -48,17 +49,20 @@ def run(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("weights", type=Path, metavar="W", help="what training wrote")
     parser.add_argument("--out", type=Path, default=Path("benchmark"), metavar="DIR")
-    parser.add_argument("--rounds", type=int, default=10, help="turns of ten images (default: 10)")
+    parser.add_argument(
+        "--rounds", type=positive, default=10, help="turns of ten images (default: 10)"
+    )
     parser.add_argument("--device", help="of PyTorch: cpu, cuda, ...")
     parser.add_argument("--no-map", action="store_true", help="leave the average precision out")
     add_data(parser)
     options = parse(parser, argv, "overrides", "key=value, such as data.val.root=VOC2007")
+    choose_device(options.device or "auto")
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     size = saved.model.image_size
     photos = sample_images(config.data.val, "data.val", NUM_COMPARED, PHOTO_SIZE)
     small = [resize(photo, size) for photo in photos]
-    calibration = sample_images(config.data.train, "data.train", NUM_CALIBRATED, size)
+    calibration = _calibration(config, size)
     macs = count_macs(saved.model, size) / 1e6
     print(
         f"{options.weights}: {size[0]} x {size[1]} pixels, {len(saved.names)} classes,"
@@ -81,6 +85,15 @@ def run(argv: Sequence[str] | None = None) -> int:
     draw(rows, options.out / "benchmark.png")
     print(f"table and picture are in {options.out}")
     return 0
+
+
+def _calibration(config: Config, size: tuple[int, int]) -> list[UInt8[ndarray, "H W 3"]]:
+    """Images for int8; without any, int8 is left out."""
+    try:
+        return sample_images(config.data.train, "data.train", NUM_CALIBRATED, size)
+    except VisionError as error:
+        print(f"int8 cannot be calibrated: {error}")
+        return []
 
 
 def _measure(

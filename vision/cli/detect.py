@@ -11,7 +11,7 @@ import cv2
 import torch
 from tqdm import tqdm
 
-from vision.cli.options import add_engine, parse
+from vision.cli.options import add_engine, parse, positive
 from vision.detection import RESULTS, CocoIds, Journal, Report, Settings, detect_sources
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
@@ -47,7 +47,10 @@ def run(argv: Sequence[str] | None = None) -> int:
     words = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
     options = parse(parser, argv, "inputs", words, nargs="+")
     report = Report()
-    sources = find_inputs(options.inputs, report.fail)
+    if options.resume and not (options.out / Journal.NAME).exists() and _is_finished(options.out):
+        print(f"nothing is left to do: {options.out} holds a run that came to its end")
+        return 0
+    sources = find_inputs(options.inputs, report.fail, options.out)
     if not sources:
         raise DataError("there is nothing to look at")
     _keep_inputs(sources, options.out)
@@ -55,6 +58,8 @@ def run(argv: Sequence[str] | None = None) -> int:
     workers = options.workers or _workers(sources, options)
     detector = _load(options, workers)
     ids = CocoIds(detector.names, options.annotations)
+    if "coco" in saved:
+        ids.check([source.name for source in sources if source.kind == "image"])
     settings = Settings(
         options.out,
         "pictures" in saved,
@@ -68,10 +73,18 @@ def run(argv: Sequence[str] | None = None) -> int:
     _keep_results(sources, settings, options)
     with Journal(options.out, _identity(options), resume=options.resume) as journal:
         count = len(sources) if all(source.kind == "image" for source in sources) else None
-        bar = tqdm(total=count, desc="detect", unit=" images", leave=False, dynamic_ncols=True)
+        done = sum(source.name in journal for source in sources)
+        bar = tqdm(
+            total=None if count is None else count - done,
+            desc="detect",
+            unit=" images",
+            leave=False,
+            dynamic_ncols=True,
+            disable=None,
+        )
         with bar:
             detect_sources(sources, detector, settings, journal, ids, report, bar.update)
-            rate = bar.n / (time.perf_counter() - began)
+        rate = report.num_new / (time.perf_counter() - began)
         if not report.failures:
             journal.remove()
     resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
@@ -97,7 +110,11 @@ def _add_what_is_kept(parser: argparse.ArgumentParser) -> None:
         help="least score, of all classes or of one; may be repeated (default: 0.4)",
     )
     group.add_argument("--classes", metavar="A,B", help="look for these alone")
-    group.add_argument("--max", type=int, metavar="N", help="most detections of an image")
+    group.add_argument("--max", type=positive, metavar="N", help="most detections of an image")
+    group.add_argument("--suppression", choices=("nms", "soft_nms"), help="of what overlaps")
+    group.add_argument(
+        "--class-agnostic", action="store_true", help="classes suppress each other too"
+    )
     group.add_argument(
         "--save",
         default="pictures,json",
@@ -114,18 +131,11 @@ def _add_what_is_kept(parser: argparse.ArgumentParser) -> None:
 
 def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("how it runs")
-    group.add_argument("--stride", type=_positive, default=1, help="every n-th frame of videos")
+    group.add_argument("--stride", type=positive, default=1, help="every n-th frame of videos")
     group.add_argument(
-        "--workers", type=_positive, help="images worked on at once (default: one for each core)"
+        "--workers", type=positive, help="images worked on at once (default: one for each core)"
     )
-    group.add_argument("--batch", type=_positive, default=1, help="images a call, for GPUs")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text}")
-    return number
+    group.add_argument("--batch", type=positive, default=1, help="images a call, for GPUs")
 
 
 def _saved(text: str) -> list[str]:
@@ -133,6 +143,8 @@ def _saved(text: str) -> list[str]:
     unknown = [word for word in saved if word not in SAVED]
     if unknown:
         raise ConfigError(f"--save {unknown[0]}: expected some of {', '.join(SAVED)}")
+    if not saved:
+        raise ConfigError(f"--save: expected some of {', '.join(SAVED)}, got nothing")
     return saved
 
 
@@ -161,8 +173,18 @@ def _load(options: argparse.Namespace, workers: int) -> Detector:
         precision=options.precision,
         threads=threads,
         streams=workers,
-        max_detections=options.max,
+        postprocess=_post_process(options),
     )
+
+
+def _post_process(options: argparse.Namespace) -> dict[str, Any]:
+    """Keys of ``model.postprocess`` that the options set."""
+    given = {
+        "max_detections": options.max,
+        "suppression": options.suppression,
+        "class_agnostic": options.class_agnostic or None,
+    }
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _scores(options: argparse.Namespace) -> float | Mapping[str, float]:
@@ -180,6 +202,8 @@ def _scores(options: argparse.Namespace) -> float | Mapping[str, float]:
             least = number
     if options.classes is not None:
         names = [name.strip() for name in options.classes.split(",") if name.strip()]
+        if not names:
+            raise ConfigError("--classes: expected names, got nothing")
         unused = [name for name in by_name if name not in names]
         if unused:
             raise ConfigError(f"--score {unused[0]}=...: --classes leaves {unused[0]} out")
@@ -189,16 +213,19 @@ def _scores(options: argparse.Namespace) -> float | Mapping[str, float]:
 
 def _identity(options: argparse.Namespace) -> dict[str, Any]:
     """What must not change between a run and its continuation."""
-    stat = options.weights.stat()
+    stat = Path(options.weights).stat()
     return {
-        "weights": [str(options.weights), stat.st_size, stat.st_mtime_ns],
+        "weights": [os.path.realpath(options.weights), stat.st_size, stat.st_mtime_ns],
         "backend": [options.backend, options.precision],
-        "score": options.score,
-        "classes": options.classes,
-        "max": options.max,
+        "score and classes": _scores(options),
+        "suppression": _post_process(options),
         "pictures": "pictures" in options.save,
         "stride": options.stride,
     }
+
+
+def _is_finished(out: Path) -> bool:
+    return any((out / name).exists() for name in RESULTS.values())
 
 
 def _keep_inputs(sources: Sequence[Source], out: Path) -> None:

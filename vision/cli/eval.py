@@ -7,7 +7,7 @@ from pathlib import Path
 from vision.cli.options import add_data, add_engine, data_of, engine_of, parse
 from vision.engine import evaluate_runnable, write_json
 from vision.errors import ConfigError
-from vision.export import load_runnable
+from vision.export import Engine, load_runnable
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
 
 __all__ = ["run"]
@@ -43,8 +43,11 @@ def _evaluate(options: argparse.Namespace) -> Metrics:
         runnable = load_runnable(options.weights, engine_of(options))
         return evaluate_runnable(runnable, data_of(options, runnable.config))
     if options.weights is None and all(files):
-        if options.config is not None or options.overrides:
-            raise ConfigError("--config and key=value go with --weights, not with --detections")
+        if options.config is not None or options.overrides or engine_of(options) != Engine():
+            raise ConfigError(
+                "--config, key=value and what the detector runs on go with --weights, not with"
+                " --detections"
+            )
         detections, targets, names = read_coco_results(*files)
         return evaluate_detections(detections, targets, names)
     raise ConfigError("give either --weights, or both --detections and --annotations")

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from jaxtyping import UInt8
@@ -21,6 +22,8 @@ __all__ = ["run"]
 
 NUM_COMPARED = 64
 NUM_CALIBRATED = 300
+ADVISED = 50
+"""Images that a comparison should have."""
 LARGE_LOSS = 0.005
 """Of voc.mAP50, from which on int8 is warned of."""
 
@@ -53,6 +56,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         raise WeightsError(f"{path} exists; name another --out, or pass --overwrite")
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
+    saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
     compared = _images(options.images, config.data.val, "data.val", saved, NUM_COMPARED)
     calibrated = []
     if request.precision == "int8":
@@ -61,8 +65,17 @@ def run(argv: Sequence[str] | None = None) -> int:
     written = export(saved, request, path, compared, calibrated)
     print(f"{written.path}: {request.form}, {FORMS[request.form]}")
     print(f"against PyTorch: {written.agreement}")
-    if request.precision == "int8" and options.images is None and request.form == "decoded":
-        _judge(saved, written.path, config)
+    if written.rounding is not None:
+        print(f"what rounding to float16 changes: {written.rounding}")
+    if len(compared) < ADVISED:
+        print(f"compared on {len(compared)} images only; {ADVISED} or more are advised")
+    if request.precision == "int8":
+        if options.images is None and request.form == "decoded":
+            _judge(saved, written.path, config)
+        else:
+            print(
+                "int8 not judged by its average precision: that takes data.val and the form decoded"
+            )
     return 0
 
 
@@ -92,6 +105,6 @@ def _judge(saved: SavedDetector, path: Path, config: Config) -> None:
     loss = values[0] - values[1]
     if loss > LARGE_LOSS:
         print(
-            f"int8 costs {100 * loss:.1f} points of voc.mAP50; fine-tune through it with"
-            " ssdlite train, or take precision bf16 where the hardware has it"
+            f"int8 costs {100 * loss:.1f} points of voc.mAP50; other images to calibrate on may"
+            " help, or take precision bf16 where the hardware has it"
         )

@@ -5,9 +5,18 @@ from collections.abc import Sequence
 from typing import get_args
 
 from vision.config import Config, config_from_dict, load_config
+from vision.errors import ConfigError
 from vision.export import Backend, Engine, Precision
 
-__all__ = ["add_data", "add_engine", "data_of", "engine_of", "parse"]
+__all__ = ["add_data", "add_engine", "data_of", "engine_of", "parse", "positive"]
+
+
+def positive(text: str) -> int:
+    """A whole number from 1 on, for `argparse`."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text}")
+    return number
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +29,24 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:
     """The configuration of `add_data` and the words ``overrides``, or the one recorded.
 
+    Its ``model`` is the recorded one, but for overrides of ``model.postprocess``.
+
     Raises:
         ConfigError: If it cannot be used.
     """
+    of_model = [word for word in options.overrides if word.startswith("model.")]
+    others = [word for word in options.overrides if word not in of_model]
+    values, where = recorded.model_dump(mode="json"), f"configuration of {options.weights}"
+    model = config_from_dict(values, of_model, where).model
+    if model.model_copy(update={"postprocess": recorded.model.postprocess}) != recorded.model:
+        raise ConfigError(
+            "of model.* only model.postprocess can be changed: the weights decide the rest"
+        )
     if options.config is not None:
-        return load_config(options.config, options.overrides)
-    values = recorded.model_dump(mode="json")
-    return config_from_dict(values, options.overrides, f"configuration of {options.weights}")
+        config = load_config(options.config, others)
+    else:
+        config = config_from_dict(values, others, where)
+    return config.model_copy(update={"model": model})
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

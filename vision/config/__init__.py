@@ -1,6 +1,7 @@
 """The configuration of a run: checked models, and the YAML files that fill them."""
 
 from vision.config.files import (
+    change_post_process,
     config_from_dict,
     dump_config,
     find_config,
@@ -41,6 +42,7 @@ __all__ = [
     "SyntheticSource",
     "TrainConfig",
     "VocSource",
+    "change_post_process",
     "config_from_dict",
     "dump_config",
     "find_config",

@@ -1,6 +1,6 @@
 """From YAML files and overrides to a checked `Config`, and back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,17 @@ from pydantic import ValidationError
 
 from vision.config import yaml12
 from vision.config.messages import explain
-from vision.config.models import Config
+from vision.config.models import Config, ModelConfig
 from vision.errors import ConfigError
 
-__all__ = ["config_from_dict", "dump_config", "find_config", "load_config", "shipped_configs"]
+__all__ = [
+    "change_post_process",
+    "config_from_dict",
+    "dump_config",
+    "find_config",
+    "load_config",
+    "shipped_configs",
+]
 
 _PACKAGE = Path(__file__).parents[1]
 
@@ -59,6 +66,17 @@ def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Conf
     """
     path = find_config(name_or_path)
     return config_from_dict(_read(path, ()), overrides, str(path))
+
+
+def change_post_process(model: ModelConfig, changes: Mapping[str, Any]) -> ModelConfig:
+    """The model's configuration with other keys of its post-processing.
+
+    Raises:
+        ConfigError: If a key or value cannot be used.
+    """
+    values = model.model_dump(mode="json")
+    values["postprocess"] |= changes
+    return config_from_dict({"model": values}).model
 
 
 def config_from_dict(

@@ -25,6 +25,9 @@ class Journal:
         settings: What must be the same for a run to go on with another's.
         resume: Go on with what is there, if anything.
 
+    Attributes:
+        done: Where the result of each input went that is done, by the input's name.
+
     Raises:
         ConfigError: If what is there was begun with other settings.
         DataError: If the file cannot be read or written.
@@ -34,7 +37,8 @@ class Journal:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
         self.path = folder / self.NAME
-        self._places: dict[str, tuple[int, int]] = {}
+        self._spans: dict[str, tuple[int, int]] = {}
+        self.done: dict[str, str] = {}
         head = _line({"format": FORMAT, "settings": dict(settings)})
         self._started = self._end = 0
         try:
@@ -69,7 +73,9 @@ class Journal:
                     start = end
                 end += len(line)
                 if line.startswith(b'{"done"'):
-                    self._places[json.loads(line)["done"]] = (start, end)
+                    done = json.loads(line)
+                    self._spans[done["done"]] = (start, end)
+                    self.done[done["done"]] = done["place"]
         return end
 
     def _difference(self, found: bytes, wanted: bytes) -> str:
@@ -85,7 +91,7 @@ class Journal:
         )
 
     def __contains__(self, name: str) -> bool:
-        return name in self._places
+        return name in self._spans
 
     def start(self, name: str) -> None:
         """Begin an input."""
@@ -96,16 +102,17 @@ class Journal:
         """An entry of the input that was begun."""
         self._write(_line(entry))
 
-    def finish(self, name: str) -> None:
-        """The input is done; from now on it is not done again."""
-        self._write(_line({"done": name}))
-        self._places[name] = (self._started, self._end)
+    def finish(self, name: str, place: str) -> None:
+        """The input is done, its result at ``place``; from now on it is not done again."""
+        self._write(_line({"done": name, "place": place}))
+        self._spans[name] = (self._started, self._end)
+        self.done[name] = place
 
     def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         """All entries of inputs that are done, in the order of ``names``."""
         with self.path.open("rb") as file:
             for name in names:
-                start, end = self._places.get(name, (0, 0))
+                start, end = self._spans.get(name, (0, 0))
                 file.seek(start)
                 while file.tell() < end:
                     line = json.loads(file.readline())

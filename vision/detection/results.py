@@ -50,6 +50,22 @@ class CocoIds:
             raise DataError(f"{annotations} has no category named {', '.join(missing)}")
         self._categories = known
 
+    def check(self, images: Sequence[str]) -> None:
+        """Make sure that each image has an id of its own.
+
+        Raises:
+            DataError: Naming the first that has not.
+        """
+        seen: dict[int | str, str] = {}
+        for name in images:
+            number = self.image({"image": name})
+            if number in seen:
+                raise DataError(
+                    f"images {seen[number]} and {name} have the same COCO id {number}; name them"
+                    " apart, or leave coco out of --save"
+                )
+            seen[number] = name
+
     def image(self, entry: Entry) -> int | str:
         """The id of an entry's image.
 

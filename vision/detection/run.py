@@ -10,11 +10,12 @@ from typing import Any, TypeVar
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.atomic import remove_partial
 from vision.detection.journal import Journal
 from vision.detection.pipeline import in_order
 from vision.detection.results import RESULTS, CocoIds, entry_of, write_results
 from vision.draw import draw_detections
-from vision.errors import DataError
+from vision.errors import ConfigError, DataError
 from vision.images import num_pictures, read_image
 from vision.media import Source, VideoWriter, read_video, write_image
 from vision.predict import Detector
@@ -64,12 +65,14 @@ class Report:
         num_objects: Detections in them.
         failures: A line for each input that failed.
         num_resumed: Inputs that the earlier run had done.
+        num_new: Images and frames that this run looked at.
     """
 
     num_images: int = 0
     num_objects: int = 0
     failures: list[str] = field(default_factory=list)
     num_resumed: int = 0
+    num_new: int = 0
 
     def fail(self, problem: str) -> None:
         """Note a failure and say it."""
@@ -109,8 +112,11 @@ def detect_sources(
         advance: Called after each image and frame.
 
     Raises:
+        ConfigError: If an input that is done is not among the sources, or its result would go
+            elsewhere now.
         DataError: If the journal or a result file cannot be written.
     """
+    _check_places(journal, sources)
     run = _Run(detector, settings, journal, report, advance)
     left = [source for source in sources if source.name not in journal]
     report.num_resumed = len(sources) - len(left)
@@ -126,6 +132,16 @@ def detect_sources(
     for entry in journal.entries(names):
         report.num_images += 1
         report.num_objects += len(entry["detections"])
+
+
+def _check_places(journal: Journal, sources: Sequence[Source]) -> None:
+    places = {source.name: str(source.relative) for source in sources}
+    for name, place in journal.done.items():
+        if places.get(name) != place:
+            raise ConfigError(
+                f"{name} was done before and is not among the inputs now, or would go elsewhere;"
+                " resume with the same inputs, or start anew with --overwrite"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +161,7 @@ class _Run:
             else:
                 self.journal.start(source.name)
                 self.journal.add(outcome.entry)
-                self.journal.finish(source.name)
+                self.journal.finish(source.name, str(source.relative))
             self._passed(outcome)
 
     def video(self, source: Source) -> None:
@@ -156,19 +172,23 @@ class _Run:
         except DataError as error:
             self.report.fail(str(error))
         else:
-            self.journal.finish(source.name)
+            self.journal.finish(source.name, str(source.relative))
 
     def _video(self, source: Source) -> None:
         settings = self.settings
         address = source.path if source.address is None else source.address
         with read_video(address, settings.stride) as video:
             rate = video.fps / settings.stride
-            if not settings.pictures:
+            if settings.pictures:
+                logger.info("%s: audio, if there is any, is left out", source.name)
+                place = settings.out / source.relative
+                remove_partial(place.parent)
+                with VideoWriter(place, rate) as writer:
+                    self._frames(source, video, writer)
+            else:
                 self._frames(source, video, None)
-                return
-            logger.info("%s: audio, if there is any, is left out", source.name)
-            with VideoWriter(settings.out / source.relative, rate) as writer:
-                self._frames(source, video, writer)
+            if problem := video.shortfall():
+                self.report.fail(f"video {source.name}: {problem}; what was read is kept")
 
     def _frames(self, source: Source, video: Iterable[Image], writer: VideoWriter | None) -> None:
         draws = writer is not None or self.settings.show is not None
@@ -233,6 +253,7 @@ class _Run:
     def _passed(self, outcome: Outcome) -> None:
         if self.settings.show is not None and outcome.picture is not None:
             self.settings.show(outcome.picture)
+        self.report.num_new += 1
         self.advance()
 
 

@@ -76,7 +76,7 @@ def evaluate_runnable(runnable: Runnable, config: Config) -> Metrics:
 
     Args:
         runnable: The detector; it decides the network's size and the classes.
-        config: Where the data are, and in what batches to run.
+        config: Where the data are, in what batches to run, and ``model.postprocess``.
 
     Raises:
         ConfigError: If there are no data to evaluate on.
@@ -91,6 +91,6 @@ def evaluate_runnable(runnable: Runnable, config: Config) -> Metrics:
     size = runnable.session.image_size
     dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
-    post_process = build_post_process(runnable.config.model)
+    post_process = build_post_process(config.model)
     metrics, _ = evaluate(runnable.session, post_process, loader, names, classes)
     return metrics

@@ -20,7 +20,7 @@ from vision.export.openvino import OpenVinoRunner, read_openvino, to_openvino
 from vision.export.quantise import quantise_onnx, quantise_openvino, sensitive_nodes
 from vision.export.sessions import Backend, Precision
 from vision.export.temporary import written
-from vision.model import DecodingNetwork, PostProcess, build_decoding, build_post_process
+from vision.model import PostProcess, build_decoding, build_post_process
 from vision.model.weights import SavedDetector
 
 __all__ = ["Export", "Request", "export"]
@@ -57,11 +57,13 @@ class Export:
 
     Attributes:
         path: The graph; OpenVINO's weights lie beside it in a .bin file.
-        agreement: With PyTorch in float32, of the same weights.
+        agreement: With PyTorch in float32, of the same weights: for fp16, of those rounded to it.
+        rounding: For fp16: how the graph differs from the weights before they were rounded.
     """
 
     path: Path
     agreement: Agreement
+    rounding: Agreement | None = None
 
 
 def export(
@@ -97,33 +99,34 @@ def export(
             draft = Path(folder) / path.name
             model = to_onnx(network, post_process, metadata)
             _WRITERS[request.backend](draft, model, request.precision, calibration)
-            agreement = _check(draft, network, post_process, metadata, images)
+            runner = _open(draft, metadata)
+            comparable = _comparable(post_process)
+            agreement = compare(runner, request.form, network, comparable, images)
+            if request.precision != "int8":
+                require(agreement, path.name)
+            rounding = None
+            if request.precision == "fp16":
+                whole = build_decoding(saved.model)
+                rounding = compare(runner, request.form, whole, comparable, images)
             for part in sorted(Path(folder).iterdir()):
                 part.replace(out / part.name)
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from error
-    return Export(path, agreement)
+    return Export(path, agreement, rounding)
 
 
-def _check(
-    path: Path,
-    network: DecodingNetwork,
-    post_process: PostProcess,
-    metadata: Metadata,
-    images: Images,
-) -> Agreement:
-    """Run a file as it lies on the disk."""
+def _open(path: Path, metadata: Metadata) -> Runner:
+    """A file as it lies on the disk, ready to run."""
     if path.suffix == ".onnx":
-        runner: Runner = OnnxRunner(path)
-    else:
-        runner = OpenVinoRunner(read_openvino(path), precision=metadata.precision_of_layers)
-    post_process = replace(
-        post_process, score_threshold=min(LEAST_SCORE / 2, post_process.score_threshold)
-    )
-    agreement = compare(runner, metadata.form, network, post_process, images)
-    if metadata.precision != "int8":
-        require(agreement, path.name)
-    return agreement
+        return OnnxRunner(path)
+    return OpenVinoRunner(read_openvino(path), precision=metadata.precision_of_layers)
+
+
+def _comparable(post_process: PostProcess) -> PostProcess:
+    """The same with a threshold low enough for comparison."""
+    assert isinstance(post_process.score_threshold, float)
+    least = min(LEAST_SCORE / 2, post_process.score_threshold)
+    return replace(post_process, score_threshold=least)
 
 
 def _write_onnx(path: Path, model: Any, _: Precision, calibration: Images) -> None:  # noqa: ANN401

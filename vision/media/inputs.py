@@ -49,7 +49,11 @@ class Source:
         return str(self.path) if self.address is None else str(self.address)
 
 
-def find_inputs(inputs: Sequence[str], report: Callable[[str], None] | None = None) -> list[Source]:
+def find_inputs(
+    inputs: Sequence[str],
+    report: Callable[[str], None] | None = None,
+    without: Path | None = None,
+) -> list[Source]:
     """The images and videos that the inputs name, in their order, each file once.
 
     Args:
@@ -57,12 +61,13 @@ def find_inputs(inputs: Sequence[str], report: Callable[[str], None] | None = No
             over, links to folders are not followed); a .txt file with an input a line, paths in it
             being relative to its folder; a URL such as ``rtsp://...``; the number of a camera; or,
             where nothing has that very name, a glob pattern; ``**`` in it stands for any folders.
+        without: A folder that searching folders passes over: that of the results.
         report: Told of what cannot be opened on the way, below a folder or in a list; None raises.
 
     Raises:
         DataError: If an input does not exist, has nothing to read, or is another kind of file.
     """
-    search = _Search(report)
+    search = _Search(report, without)
     for text in inputs:
         search.add(text)
     return list(search.sources.values())
@@ -75,7 +80,8 @@ class _Search:
         sources: By resolved path, or by address.
     """
 
-    def __init__(self, report: Callable[[str], None] | None) -> None:
+    def __init__(self, report: Callable[[str], None] | None, without: Path | None) -> None:
+        self._without = None if without is None else os.path.realpath(without)
         self.sources: dict[Path | str | int, Source] = {}
         self._report = report
         self._taken: set[str] = set()
@@ -148,7 +154,12 @@ class _Search:
             self._tell(f"folder {error.filename} cannot be opened: {error.strerror}")
 
         for parent, folders, files in os.walk(folder, onerror=tell):
-            folders[:] = [name for name in folders if not name.startswith(".")]
+            folders[:] = [
+                name
+                for name in folders
+                if not name.startswith(".")
+                and os.path.realpath(Path(parent, name)) != self._without
+            ]
             for name in files:
                 if not name.startswith("."):
                     yield Path(parent, name).relative_to(folder)

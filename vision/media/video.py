@@ -64,6 +64,7 @@ class VideoReader:
 
     def __init__(self, source: str | Path | int, stride: int = 1) -> None:
         self._stride = stride
+        self._num_read = 0
         self._capture = cv2.VideoCapture()
         if isinstance(source, int):
             self._capture.open(source)
@@ -85,9 +86,19 @@ class VideoReader:
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "h w 3"]]:
         while (frame := self._ahead) is not None:
-            is_open = all(self._capture.grab() for _ in range(self._stride - 1))
+            is_open = all(self._skip() for _ in range(self._stride - 1))
             self._ahead = self._decode() if is_open else None
             yield frame
+
+    def shortfall(self) -> str:
+        """What is missing, once all was iterated over; empty if next to nothing is.
+
+        A header's count is an estimate in some formats: two frames or a hundredth do not matter.
+        """
+        announced = self.num_frames or 0
+        if announced - self._num_read <= max(2, announced // 100):
+            return ""
+        return f"{self._num_read} of the {announced} frames that it announces could be read"
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -105,8 +116,14 @@ class VideoReader:
         self._ahead = None
         self._capture.release()
 
+    def _skip(self) -> bool:
+        grabbed = self._capture.grab()
+        self._num_read += int(grabbed)
+        return grabbed
+
     def _decode(self) -> UInt8[ndarray, "h w 3"] | None:
         decoded, frame = self._capture.read()
+        self._num_read += int(decoded)
         return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8) if decoded else None
 
 
