@@ -481,4 +481,5 @@ def test_suppression_can_be_chosen(learnt: Path, tmp_path: Path) -> None:
         assert detect(weights, out, tmp_path / "in", "--score=0.02", *words) == 0
         counts.append(sum(len(entry["detections"]) for entry in entries_in(out)))
     plain, agnostic, soft = counts
-    assert 0 < agnostic < plain < soft
+    assert 0 < agnostic < plain
+    assert soft > plain
