@@ -473,12 +473,13 @@ def test_options_that_make_no_sense(
 
 
 def test_suppression_can_be_chosen(learnt: Path, tmp_path: Path) -> None:
-    write_image(tmp_path / "in/a.png", draw_scene(0, 0, (128, 128)).image)
+    for index in range(4):
+        write_image(tmp_path / f"in/{index}.png", draw_scene(0, index, (128, 128)).image)
     counts = []
     for number, words in enumerate([[], ["--class-agnostic"], ["--suppression=soft_nms"]]):
         out = tmp_path / f"out{number}"
         weights = learnt / "best.safetensors"
-        assert detect(weights, out, tmp_path / "in", "--score=0.02", *words) == 0
+        assert detect(weights, out, tmp_path / "in", "--score=0.01", "--max=900", *words) == 0
         counts.append(sum(len(entry["detections"]) for entry in entries_in(out)))
     plain, agnostic, soft = counts
     assert 0 < agnostic < plain
