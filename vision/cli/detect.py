@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import cv2
 import torch
@@ -29,27 +29,11 @@ BATCHES_ON_A_GPU = 4
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Detect, write annotated images and videos and the detections, and say what failed."""
-    parser = argparse.ArgumentParser(
-        prog="ssdlite detect",
-        description="Find objects in images, videos and streams. Exit code 1: some inputs failed.",
-    )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        default=shipped_weights(),
-        metavar="W",
-        help="what training or export wrote (default: the shipped detector of VOC's 20 classes)",
-    )
-    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
-    _add_what_is_kept(parser)
-    _add_how_it_runs(parser)
-    add_engine(parser)
-    words = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
-    options = parse(parser, argv, "inputs", words, nargs="+")
-    report = Report()
+    options = _options(argv)
     if options.resume and not (options.out / Journal.NAME).exists() and _is_finished(options.out):
         print(f"nothing is left to do: {options.out} holds a run that came to its end")
         return 0
+    report = Report()
     sources = find_inputs(options.inputs, report.fail, options.out)
     if not sources:
         raise DataError("there is nothing to look at")
@@ -72,33 +56,61 @@ def run(argv: Sequence[str] | None = None) -> int:
     began = time.perf_counter()
     _keep_results(sources, settings, options)
     with Journal(options.out, _identity(options), resume=options.resume) as journal:
-        count = len(sources) if all(source.kind == "image" for source in sources) else None
-        done = sum(source.name in journal for source in sources)
-        bar = tqdm(
-            total=None if count is None else count - done,
-            desc="detect",
-            unit=" images",
-            leave=False,
-            dynamic_ncols=True,
-            disable=None,
-        )
-        with bar:
+        with _progress(sources, journal) as bar:
             detect_sources(sources, detector, settings, journal, ids, report, bar.update)
-        rate = report.num_new / (time.perf_counter() - began)
         if not report.failures:
             journal.remove()
+    return _conclude(report, options.out, report.num_new / (time.perf_counter() - began))
+
+
+def _progress(sources: Sequence[Source], journal: Journal) -> "tqdm[NoReturn]":
+    """A bar over images and frames; without an end where there is a video."""
+    left = sum(source.name not in journal for source in sources)
+    are_images = all(source.kind == "image" for source in sources)
+    return tqdm(
+        total=left if are_images else None,
+        desc="detect",
+        unit=" images",
+        leave=False,
+        dynamic_ncols=True,
+        disable=None,
+    )
+
+
+def _conclude(report: Report, out: Path, rate: float) -> int:
+    """Say what came of it; the exit code."""
     resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
     print(
         f"{report.num_objects} objects in {report.num_images} images or frames; {rate:.1f}"
-        f" images/s{resumed}; results are in {options.out}"
+        f" images/s{resumed}; results are in {out}"
     )
-    if report.failures:
-        print(
-            f"{len(report.failures)} inputs failed, first: {report.failures[0]}; --resume tries"
-            " them again"
-        )
-        return SOME_FAILED
-    return 0
+    if not report.failures:
+        return 0
+    print(
+        f"{len(report.failures)} inputs failed, first: {report.failures[0]}; --resume tries them"
+        " again"
+    )
+    return SOME_FAILED
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="ssdlite detect",
+        description="Find objects in images, videos and streams. Exit code 1: some inputs failed.",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=shipped_weights(),
+        metavar="W",
+        help="what training or export wrote (default: the shipped detector of VOC's 20 classes)",
+    )
+    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
+    _add_what_is_kept(parser)
+    _add_how_it_runs(parser)
+    add_engine(parser)
+    words = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
+    return parse(parser, argv, "inputs", words, nargs="+")
 
 
 def _add_what_is_kept(parser: argparse.ArgumentParser) -> None:
