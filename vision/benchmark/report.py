@@ -124,16 +124,17 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     Raises:
         DataError: If it cannot be written.
     """
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(
         xlabel="milliseconds from a decoded image to detections, median", ylabel="voc.mAP50"
     )
     places = [(row.name, (row.whole_ms, row.voc_map50)) for row in rows if row.voc_map50]
     for name, place in places:
-        axes.plot(*place, "o")
-        axes.annotate(name, place, xytext=(5, 5), textcoords="offset points")
-    axes.set_xlim(left=0, right=1.35 * max((x for _, (x, _) in places), default=1.0))
+        axes.plot(*place, "o", label=name)
+    axes.set_xlim(left=0)
+    if places:
+        figure.legend(loc="outside right upper")
     axes.margins(y=0.2)
     axes.grid(alpha=0.3)
     try:

@@ -29,14 +29,13 @@ from vision.data import sample_images
 from vision.device import choose_device, num_cores
 from vision.engine import evaluate_runnable, write_json
 from vision.errors import VisionError
+from vision.export import NUM_CALIBRATED, NUM_COMPARED
 from vision.images import resize
 from vision.model import count_macs, count_parameters
 from vision.model.weights import load_weights
 
 __all__ = ["run"]
 
-NUM_COMPARED = 64
-NUM_CALIBRATED = 300
 PHOTO_SIZE = (480, 640)
 """(height, width) of the decoded images that detection is timed on."""
 

@@ -13,15 +13,21 @@ from vision.config import Config, DataSource
 from vision.data import sample_images
 from vision.engine import evaluate_runnable
 from vision.errors import WeightsError
-from vision.export import FORMS, Request, export, load_runnable, run_saved
+from vision.export import (
+    FORMS,
+    NUM_CALIBRATED,
+    NUM_COMPARED,
+    Request,
+    export,
+    load_runnable,
+    run_saved,
+)
 from vision.images import read_image, resize
 from vision.media import find_inputs
 from vision.model.weights import SavedDetector, load_weights
 
 __all__ = ["run"]
 
-NUM_COMPARED = 64
-NUM_CALIBRATED = 300
 ADVISED = 50
 """Images that a comparison should have."""
 LARGE_LOSS = 0.005

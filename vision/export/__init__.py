@@ -3,10 +3,12 @@
 from vision.export.graphs import FORMS, Form
 from vision.export.load import Engine, Runnable, load_runnable, run_saved
 from vision.export.sessions import Backend, Precision, Session, TorchSession
-from vision.export.write import Export, Request, export
+from vision.export.write import NUM_CALIBRATED, NUM_COMPARED, Export, Request, export
 
 __all__ = [
     "FORMS",
+    "NUM_CALIBRATED",
+    "NUM_COMPARED",
     "Backend",
     "Engine",
     "Export",

@@ -13,21 +13,21 @@ from vision.device import choose_device
 from vision.errors import ConfigError, WeightsError
 from vision.export.graphs import FORMS
 from vision.export.metadata import Metadata
-from vision.export.onnx import OnnxRunner, onnx_metadata, to_onnx
+from vision.export.onnx import OnnxRunner, to_onnx
 from vision.export.openvino import (
     OpenVinoRunner,
     openvino_metadata,
     read_openvino,
     to_openvino,
 )
-from vision.export.sessions import Backend, GraphSession, Precision, Session, TorchSession
+from vision.export.sessions import SUFFIXES, Backend, GraphSession, Precision, Session, TorchSession
 from vision.export.temporary import written
 from vision.model import build_decoding, build_post_process
 from vision.model.weights import SavedDetector, load_weights
 
 __all__ = ["Engine", "Runnable", "load_runnable", "run_saved"]
 
-BACKENDS: dict[str, Backend] = {".onnx": "onnx", ".xml": "openvino"}
+BACKENDS: dict[str, Backend] = {suffix: backend for backend, suffix in SUFFIXES.items()}
 """By the suffix of an exported file."""
 
 
@@ -99,9 +99,10 @@ def load_runnable(weights: str | Path, engine: Engine = Engine()) -> Runnable:
     if engine.backend not in {None, backend}:
         raise ConfigError(f"{path} runs in the backend {backend}, not in {engine.backend}")
     if backend == "onnx":
-        metadata = onnx_metadata(path)
+        runner = OnnxRunner(path, engine.graph_device, engine.threads)
+        metadata = Metadata.from_strings(runner.strings, f"weights {path}")
         _check(path, metadata, engine.precision, {"fp32", metadata.precision})
-        return _runnable(OnnxRunner(path, engine.graph_device, engine.threads), metadata)
+        return _runnable(runner, metadata)
     model = read_openvino(path)
     metadata = openvino_metadata(model, f"weights {path}")
     _check(path, metadata, engine.precision, {"fp32", "bf16", "fp16"})

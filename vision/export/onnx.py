@@ -20,7 +20,7 @@ from vision.export.metadata import Metadata
 from vision.export.suppression import append_suppression
 from vision.model import DecodingNetwork, PostProcess
 
-__all__ = ["OPSET", "OnnxRunner", "onnx_metadata", "to_onnx"]
+__all__ = ["OPSET", "OnnxRunner", "to_onnx"]
 
 OPSET = 18
 
@@ -93,17 +93,6 @@ def _halve(model: Any) -> None:  # noqa: ANN401
     graph.node.extend(nodes)
 
 
-def onnx_metadata(path: Path) -> Metadata:
-    """The metadata of a file.
-
-    Raises:
-        ConfigError: If ONNX Runtime is not installed.
-        WeightsError: If the file is missing, damaged, or none of ours.
-    """
-    session = _open(path, threads=1, device="cpu")
-    return Metadata.from_strings(session.get_modelmeta().custom_metadata_map, str(path))
-
-
 class OnnxRunner:
     """Runs a graph in ONNX Runtime.
 
@@ -111,6 +100,9 @@ class OnnxRunner:
         model: A file, or the bytes of one.
         device: ``cpu`` or ``cuda``.
         threads: For one call; None for all cores.
+
+    Attributes:
+        strings: What the file says of itself, for `Metadata.from_strings`.
 
     Raises:
         ConfigError: If ONNX Runtime is not installed or has no such device.
@@ -122,6 +114,7 @@ class OnnxRunner:
     ) -> None:
         self._session = _open(model, threads, device)
         self._input = self._session.get_inputs()[0].name
+        self.strings: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
         """The graph's outputs."""

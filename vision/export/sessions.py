@@ -14,10 +14,13 @@ from vision.errors import ConfigError
 from vision.model import DecodingNetwork
 from vision.structures import Decoded
 
-__all__ = ["Backend", "GraphSession", "Precision", "Session", "TorchSession"]
+__all__ = ["SUFFIXES", "Backend", "GraphSession", "Precision", "Session", "TorchSession"]
 
 Backend: TypeAlias = Literal["torch", "onnx", "openvino"]
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
+
+SUFFIXES: dict[Backend, str] = {"onnx": ".onnx", "openvino": ".xml"}
+"""Of exported files."""
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -18,16 +18,19 @@ from vision.export.metadata import Metadata
 from vision.export.onnx import OnnxRunner, to_onnx
 from vision.export.openvino import OpenVinoRunner, read_openvino, to_openvino
 from vision.export.quantise import quantise_onnx, quantise_openvino, sensitive_nodes
-from vision.export.sessions import Backend, Precision
+from vision.export.sessions import SUFFIXES, Backend, Precision
 from vision.export.temporary import written
 from vision.model import PostProcess, build_decoding, build_post_process
 from vision.model.weights import SavedDetector
 
-__all__ = ["Export", "Request", "export"]
+__all__ = ["NUM_CALIBRATED", "NUM_COMPARED", "Export", "Request", "export"]
 
 Images = Sequence[UInt8[ndarray, "H W 3"]]
 
-_SUFFIXES = {"onnx": ".onnx", "openvino": ".xml"}
+NUM_COMPARED = 64
+"""Images that the commands compare on."""
+NUM_CALIBRATED = 300
+"""Images that they calibrate int8 on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Request:
 
     def file(self, folder: Path, stem: str) -> Path:
         """Where it goes: ``W_decoded_fp32.onnx``."""
-        name = f"{stem}_{self.form}_{self.precision}{_SUFFIXES[self.backend]}"
+        name = f"{stem}_{self.form}_{self.precision}{SUFFIXES[self.backend]}"
         return folder / name
 
 
