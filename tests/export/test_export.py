@@ -1,5 +1,8 @@
 """Exported graphs: every form answers as PyTorch does, and what does not is refused."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -278,6 +281,30 @@ def test_half_precision_takes_half_the_space(
         whole = exported[to].with_suffix(suffix).stat().st_size
         assert 0.4 < path.with_suffix(suffix).stat().st_size / whole < 0.65
         assert len(Detector.load(path, 0.2)(images[0])) > 0
+
+
+SIGNALLED = """
+import os, signal, sys
+from pathlib import Path
+from vision.export import load_runnable
+signal.signal(signal.SIGINT, lambda *_: print("interrupted"))
+detectors = [load_runnable(Path(sys.argv[1])) for _ in range(3)]
+while detectors:
+    del detectors[0]
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_signals_arrive_when_openvino_detectors_have_gone(exported: dict[str, Path]) -> None:
+    """Where the hardware has AMX, a core each left a freed stack for signals to arrive on."""
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", SIGNALLED, str(exported["openvino"])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
 def test_precision_is_fp32_unless_asked_for(exported: dict[str, Path]) -> None:

@@ -3,6 +3,7 @@
 # N batch
 
 import threading
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,17 @@ __all__ = ["OpenVinoRunner", "openvino_metadata", "read_openvino", "to_openvino"
 SECTION = "ssdlite"
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 """What layers that are not quantised compute in."""
+
+
+@cache
+def _core() -> Any:  # noqa: ANN401
+    """The one `openvino.Core` of this process, kept to its end.
+
+    On hardware with AMX each core's CPU plugin gives signals a stack of its own, and on going puts
+    back the one it found. Two that do not go in the reverse of the order in which they came leave
+    one that is freed, and the next signal (Ctrl-C, the end of a child) kills the process.
+    """
+    return need("openvino").Core()
 
 
 def to_openvino(onnx_file: Path) -> Any:  # noqa: ANN401
@@ -41,7 +53,7 @@ def read_openvino(path: Path) -> Any:  # noqa: ANN401
         ConfigError: If OpenVINO is not installed.
         WeightsError: If a file is missing or damaged.
     """
-    core = need("openvino").Core()
+    core = _core()
     for part in (path, path.with_suffix(".bin")):
         if not part.is_file():
             raise WeightsError(f"weights {part} do not exist; OpenVINO needs the .xml and the .bin")
@@ -95,7 +107,7 @@ class OpenVinoRunner:
         if device == "cpu":
             settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": (threads or 0) * streams}
         try:
-            self._compiled = need("openvino").Core().compile_model(model, device.upper(), settings)
+            self._compiled = _core().compile_model(model, device.upper(), settings)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise ConfigError(
