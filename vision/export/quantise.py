@@ -68,7 +68,6 @@ def quantise_onnx(model: Any, images: Images) -> Any:  # noqa: ANN401
                 weight_type=quantization.QuantType.QInt8,
                 activation_type=quantization.QuantType.QUInt8,
                 calibrate_method=quantization.CalibrationMethod.MinMax,
-                extra_options={"CalibMovingAverage": True},
             )
         result = onnx.load(quantised)
     onnx.helper.set_model_props(result, {prop.key: prop.value for prop in model.metadata_props})
