@@ -11,7 +11,6 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -70,25 +69,30 @@ def make_video(path: Path, num_frames: int) -> None:
 def _measure(
     options: argparse.Namespace, video: Path, folder: Path, cores: int
 ) -> dict[str, list[float]]:
-    load: Callable[..., Detector] = Detector.load
-    single = load(options.weights, backend=options.backend, threads=1)
-    together = load(options.weights, backend=options.backend, threads=1, streams=cores)
-    wide = load(options.weights, backend=options.backend, threads=cores)
+    def load(threads: int, streams: int = 1) -> Detector:
+        """Just before its use, since PyTorch has one number of threads for the process."""
+        return Detector.load(
+            options.weights, backend=options.backend, threads=threads, streams=streams
+        )
+
     rows: dict[str, list[float]] = {}
 
     def note(kind: str, value: float) -> None:
         rows.setdefault(kind, []).append(value)
 
     for number in range(options.rounds):
+        detector = load(1)
         began, spent = time.perf_counter(), time.process_time()
-        _sequential(single, video, folder / "a.mp4")
+        _sequential(detector, video, folder / "a.mp4")
         note("core time", (time.process_time() - spent) / options.frames)
         note("one thread", options.frames / (time.perf_counter() - began))
+        detector = load(cores)
         began = time.perf_counter()
-        _sequential(wide, video, folder / "b.mp4")
+        _sequential(detector, video, folder / "b.mp4")
         note("all threads in the network", options.frames / (time.perf_counter() - began))
+        detector = load(1, cores)
         began = time.perf_counter()
-        _pipelined(together, video, folder / f"out{number}", cores)
+        _pipelined(detector, video, folder / f"out{number}", cores)
         note("pipeline", options.frames / (time.perf_counter() - began))
     return rows
 
