@@ -245,7 +245,10 @@ def _shares(run: Run, batch: Batch, rounds: int) -> dict[str, float]:
         run.optimizer.zero_grad(set_to_none=True)
         predictions = timed("forward", forward)
         timed("matching", matched)
-        losses = timed("loss (and matching)", partial(run.loss, predictions, batch.targets))
+        losses = timed(
+            "loss (and matching)",
+            partial(run.losses[run.config.model.image_size], predictions, batch.targets),
+        )
         timed("backward", losses.total.backward)
         timed("clipping", partial(clip_gradients, run.model, run.config.optim.clip_ratio))
         timed("optimiser", run.optimizer.step)

@@ -28,7 +28,7 @@ from vision.engine.run import build_run
 from vision.engine.state import States
 from vision.engine.step import train_step
 from vision.errors import ConfigError, DataError, Interrupted, TrainingError
-from vision.model import MultiBoxLoss
+from vision.model import MultiBoxLoss, build_model
 from vision.model.loss import Losses
 from vision.model.weights import load_weights
 from vision.structures import Batch, Predictions, Target
@@ -129,6 +129,7 @@ def test_a_resumed_run_equals_an_unbroken_one(
         (2 * STEPS, ("train.accumulate=2", "optim.schedule=multistep", "train.freeze=3")),
         (STEPS + 1, ("train.workers=2", "optim.trunk_lr=0.1")),
         (STEPS + 1, ("augment.preset=ssd", "augment.on_device=true")),
+        (STEPS, ("train.small.epochs=1", "train.small.image_size=160", "train.workers=1")),
     ],
 )
 def test_a_signal_saves_after_the_step_and_the_rest_is_as_if_unbroken(
@@ -187,6 +188,27 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_weights(tmp_path: Path) -> 
     assert process.returncode == 0
     assert read_log(broken) == read_log(tmp_path / "unbroken")
     assert same_weights(broken / "last.safetensors", tmp_path / "unbroken" / "last.safetensors")
+
+
+def test_the_first_epochs_have_small_images_with_priors_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def look(predictions: Predictions) -> Predictions:
+        seen.append(predictions.offsets.shape[1])
+        return predictions
+
+    small = ("train.small.epochs=2", "train.small.image_size=[128, 192]", "train.workers=2")
+    config = run_config("model.image_size=160", "train.epochs=3", "train.eval_every=1", *small)
+    for step in range(1, 3 * STEPS + 1):
+        at_step(monkeypatch, step, look)
+    train(config, tmp_path)
+    counts = [
+        len(build_model(config.model, 4).priors_at(size)) for size in ((128, 192), (160, 160))
+    ]
+    assert seen == [counts[0]] * 2 * STEPS + [counts[1]] * STEPS
+    assert load_weights(tmp_path / "last.safetensors").model.image_size == (160, 160)
 
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(

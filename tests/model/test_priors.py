@@ -12,7 +12,7 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
 from vision import boxes as box_ops
-from vision.config import ModelConfig
+from vision.config import Config, ModelConfig
 from vision.model import prior_boxes
 from vision.model.presets import PRESETS
 from vision.model.priors import priors_per_cell
@@ -136,3 +136,9 @@ def test_every_preset_can_be_configured() -> None:
 def test_priors_of_fixed_strides_fit_one_size_alone(name: str, side: int) -> None:
     with pytest.raises(ValueError, match=r"laid out for 3[02]0 pixels; set model\.image_size=3"):
         ModelConfig.model_validate({"preset": name, "image_size": side})
+
+
+def test_priors_of_fixed_strides_leave_no_room_for_small_images() -> None:
+    model = {"preset": "lufficc", "image_size": 320}
+    with pytest.raises(ValueError, match=r"lufficc has its priors laid out for one size"):
+        Config.model_validate({"model": model, "train": {"small": {"epochs": 1}}})

@@ -8,6 +8,7 @@ and ``on`` are words, not booleans.
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,6 +31,7 @@ __all__ = [
     "OptimConfig",
     "PostProcessConfig",
     "PriorsConfig",
+    "SmallConfig",
     "Source",
     "SyntheticSource",
     "TrainConfig",
@@ -38,6 +40,10 @@ __all__ = [
 
 WIDTH_MULTS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Width multipliers for which published MobileNetV2 weights exist."""
+
+
+PRIOR_SIDES = {"qfgaohao": 300, "mmdetection": 320, "lufficc": 320}
+"""Image sides of the presets that have priors of their own, laid out for it."""
 
 
 class Section(BaseModel):
@@ -56,6 +62,16 @@ def _height_width(value: Any) -> Any:  # noqa: ANN401
 
 
 Size: TypeAlias = Annotated[tuple[int, int], BeforeValidator(_height_width)]
+
+
+def _known_sides(size: tuple[int, int]) -> tuple[int, int]:
+    for side in size:
+        if side != 300 and (side % 32 or not 128 <= side <= 640):
+            raise ValueError(f"{side} is neither a multiple of 32 from 128 to 640 nor 300")
+    return size
+
+
+NetworkSize: TypeAlias = Annotated[Size, AfterValidator(_known_sides)]
 
 
 class PriorsConfig(Section):
@@ -104,7 +120,7 @@ class ModelConfig(Section):
     """Whose variant of the network: for weights that another project has trained."""
     init: str | None = None
     """Weights that training starts from: a weights file, or ``imagenet``."""
-    image_size: Size = (320, 320)
+    image_size: NetworkSize = (320, 320)
     """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
     width_mult: float = 1.0
     """Width multiplier of the trunk."""
@@ -112,19 +128,11 @@ class ModelConfig(Section):
     priors: PriorsConfig = PriorsConfig()
     postprocess: PostProcessConfig = PostProcessConfig()
 
-    @field_validator("image_size")
-    @classmethod
-    def _sides(cls, size: tuple[int, int]) -> tuple[int, int]:
-        for side in size:
-            if side != 300 and (side % 32 or not 128 <= side <= 640):
-                raise ValueError(f"{side} is neither a multiple of 32 from 128 to 640 nor 300")
-        return size
-
     @model_validator(mode="after")
     def _priors_of_the_preset(self) -> "ModelConfig":
-        if self.preset in {"qfgaohao", "mmdetection", "lufficc"} and self.priors != PriorsConfig():
+        if self.preset in PRIOR_SIDES and self.priors != PriorsConfig():
             raise ValueError(f"preset {self.preset} has priors of its own; leave priors out")
-        side = {"qfgaohao": 300, "mmdetection": 320, "lufficc": 320}.get(self.preset)
+        side = PRIOR_SIDES.get(self.preset)
         if side is not None and self.image_size != (side, side):
             raise ValueError(
                 f"preset {self.preset} has its priors laid out for {side} pixels; set"
@@ -216,10 +224,20 @@ class DataConfig(Section):
         return classes
 
 
+class SmallConfig(Section):
+    """Smaller images in the first epochs, where they teach almost as much for less work."""
+
+    epochs: int = Field(0, ge=0)
+    """First epochs with them; the others have ``model.image_size``."""
+    image_size: NetworkSize = (224, 224)
+    """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
+
+
 class TrainConfig(Section):
     """How long, how many at once, where."""
 
     epochs: int = Field(100, ge=1)
+    small: SmallConfig = SmallConfig()
     batch_size: int = Field(32, ge=2)
     """Images a step, over all processes. At least 2 for each: the last feature maps have one
     pixel, which BatchNorm cannot normalise alone."""
@@ -323,3 +341,17 @@ class Config(Section):
     optim: OptimConfig = OptimConfig()
     loss: LossConfig = LossConfig()
     augment: AugmentConfig = AugmentConfig()
+
+    def image_size_of(self, epoch: int) -> tuple[int, int]:
+        """(height, width) of training images in an epoch, counted from 0."""
+        small = self.train.small
+        return small.image_size if epoch < small.epochs else self.model.image_size
+
+    @model_validator(mode="after")
+    def _priors_of_one_size(self) -> "Config":
+        if self.train.small.epochs and PRIOR_SIDES.get(self.model.preset):
+            raise ValueError(
+                f"train.small: preset {self.model.preset} has its priors laid out for one size;"
+                " leave it out"
+            )
+        return self

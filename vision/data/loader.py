@@ -4,7 +4,7 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Thread
 from typing import NamedTuple
 
@@ -36,7 +36,7 @@ class DetectionDataset(Dataset[Sample]):
     Args:
         records: What to read.
         names: Class names in label order; boxes of other names are left out.
-        image_size: (height, width) to resize to.
+        image_size: (height, width) to resize to, or what tells it of an epoch.
         augment: What to do before, if anything.
         seed: With epoch and index, it decides what augmentation does.
         classes: Names to keep boxes of, if not all of ``names``.
@@ -46,7 +46,7 @@ class DetectionDataset(Dataset[Sample]):
         self,
         records: Sequence[Record],
         names: Sequence[str],
-        image_size: tuple[int, int],
+        image_size: tuple[int, int] | Callable[[int], tuple[int, int]],
         augment: Augment | None = None,
         seed: int = 0,
         classes: Sequence[str] | None = None,
@@ -79,7 +79,8 @@ class DetectionDataset(Dataset[Sample]):
         if self.augment is not None:
             with seeded(self.seed, epoch, index):
                 image, target = self.augment(image, target)
-        return Sample(torch.from_numpy(resize(image, self.image_size)), target)
+        size = self.image_size(epoch) if callable(self.image_size) else self.image_size
+        return Sample(torch.from_numpy(resize(image, size)), target)
 
     def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[Sample] | DataError:
         """The samples of a batch, for `DataLoader`; or what hindered them, for the loader to raise.

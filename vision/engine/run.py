@@ -42,7 +42,7 @@ class Run:
         model: The network that learns.
         ema: Its moving average, if there is one.
         frozen: Layers that stay in evaluation mode.
-        loss: On the network's priors.
+        losses: By the (height, width) of images, each on the priors that belong to it.
         optimizer: Over all parameters of the network.
         schedule: Of its learning rates.
         scaler: Of the loss, for fp16.
@@ -58,7 +58,7 @@ class Run:
     model: SSDLite
     ema: AveragedModel | None
     frozen: list[nn.Module]
-    loss: MultiBoxLoss
+    losses: dict[tuple[int, int], MultiBoxLoss]
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR
     scaler: torch.amp.GradScaler
@@ -107,7 +107,7 @@ def build_run(
     settings, size = config.train, config.model.image_size
     augment = PRESETS[config.augment.preset](on_device=config.augment.on_device)
     records = _records(config, annotations, processes)
-    dataset = DetectionDataset(records, names, size, augment, settings.seed)
+    dataset = DetectionDataset(records, names, config.image_size_of, augment, settings.seed)
     sampler = _sampler(config, dataset, processes)
     loader = make_loader(dataset, sampler, settings.workers, pin_memory=device.type == "cuda")
     model = build_model(config.model, len(names))
@@ -119,6 +119,7 @@ def build_run(
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model = model.to(device).to(memory_format=torch.channels_last)
     optimizer = build_optimizer(config.optim, model)
+    sizes = {config.image_size_of(epoch) for epoch in (0, settings.epochs - 1)}
     val_loader = None
     if val is not None:
         val_loader = make_loader(
@@ -136,7 +137,7 @@ def build_run(
         model,
         average(model, settings.ema_decay) if settings.ema_decay else None,
         frozen,
-        build_loss(config.loss, model),
+        {one: build_loss(config.loss, model, one) for one in sizes},
         optimizer,
         build_schedule(config.optim, optimizer, settings.epochs, len(sampler)),
         torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16"),

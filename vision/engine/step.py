@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vision.engine.optim import clip_gradients
 from vision.engine.run import Run
 from vision.errors import TrainingError
-from vision.model import Losses
+from vision.model import Losses, MultiBoxLoss
 from vision.structures import Batch, Target
 
 __all__ = ["check_finite", "check_weights", "train_step"]
@@ -33,10 +33,12 @@ def train_step(run: Run, network: nn.Module, batch: Batch) -> Losses:
             Elsewhere one would have to wait for the device: see `check_finite`.
     """
     run.optimizer.zero_grad(set_to_none=True)
-    normaliser = _normaliser(run, batch.targets)
+    height, width = batch.images.shape[2:]
+    criterion = run.losses[height, width]
+    normaliser = _normaliser(run, criterion, batch.targets)
     parts = _parts(batch, run.config.train.accumulate)
     losses = [
-        _pass(run, network, part, normaliser, is_last=number == len(parts))
+        _pass(run, network, criterion, part, normaliser, is_last=number == len(parts))
         for number, part in enumerate(parts, 1)
     ]
     run.scaler.unscale_(run.optimizer)
@@ -49,14 +51,14 @@ def train_step(run: Run, network: nn.Module, batch: Batch) -> Losses:
     return Losses(*(torch.stack(values).sum() for values in zip(*losses, strict=True)))
 
 
-def _normaliser(run: Run, targets: Sequence[Target]) -> Tensor | None:
+def _normaliser(run: Run, criterion: MultiBoxLoss, targets: Sequence[Target]) -> Tensor | None:
     """What the loss's sums are divided by, so that it is the whole batch's however it is shared.
 
     Gradients of several processes are averaged, so it is their mean of positives.
     """
     if run.processes.size == 1 and run.config.train.accumulate == 1:
         return None
-    positives = run.processes.sum(run.loss.count_positives(targets).float())
+    positives = run.processes.sum(criterion.count_positives(targets).float())
     return positives.clamp(min=1) / run.processes.size
 
 
@@ -70,7 +72,13 @@ def _parts(batch: Batch, count: int) -> list[Batch]:
 
 
 def _pass(
-    run: Run, network: nn.Module, part: Batch, normaliser: Tensor | None, *, is_last: bool
+    run: Run,
+    network: nn.Module,
+    criterion: MultiBoxLoss,
+    part: Batch,
+    normaliser: Tensor | None,
+    *,
+    is_last: bool,
 ) -> Losses:
     """Forward and backward; processes exchange gradients after the last part alone."""
     images = part.to(run.device).images
@@ -79,7 +87,7 @@ def _pass(
     with network.no_sync() if is_shared and not is_last else nullcontext():  # type: ignore[operator]
         with torch.autocast(run.device.type, number_format, enabled=number_format != torch.float32):
             predictions = network(images)
-        losses: Losses = run.loss(predictions, part.targets, normaliser)
+        losses: Losses = criterion(predictions, part.targets, normaliser)
         if run.device.type == "cpu":
             check_finite(losses, part.targets)
         torch.autograd.backward(run.scaler.scale(losses.total))

@@ -26,9 +26,12 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
     )
 
 
-def build_loss(config: LossConfig, model: SSDLite) -> MultiBoxLoss:
-    """The loss for a network's priors."""
-    return MultiBoxLoss(model.priors, scores=model.preset.scores, **config.model_dump())
+def build_loss(
+    config: LossConfig, model: SSDLite, image_size: tuple[int, int] | None = None
+) -> MultiBoxLoss:
+    """The loss for a network's priors, at its own image size or another."""
+    priors = model.priors if image_size is None else model.priors_at(image_size)
+    return MultiBoxLoss(priors, scores=model.preset.scores, **config.model_dump())
 
 
 def build_decoding(model: SSDLite) -> DecodingNetwork:

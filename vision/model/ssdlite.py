@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -98,15 +98,22 @@ class SSDLite(nn.Module):
         self.layer_dtype = torch.float32
         self.register_buffer("pixel_mean", torch.tensor(preset.pixel_mean).view(3, 1, 1))
         self.register_buffer("pixel_std", torch.tensor(preset.pixel_std).view(3, 1, 1))
-        self.map_sizes = self._measure_maps()
-        priors = prior_boxes(self.map_sizes, min_scale, max_scale, preset.priors)
-        self.register_buffer("priors", priors, persistent=False)
+        self._scales = min_scale, max_scale
+        self.map_sizes = self._measure_maps(image_size)
+        self.register_buffer("priors", self._lay_out(self.map_sizes), persistent=False)
 
-    def _measure_maps(self) -> list[tuple[int, int]]:
+    def _measure_maps(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """(height, width) of each level, from a pass without arithmetic."""
         twin = copy.deepcopy(self).to("meta").eval()
-        maps = twin.levels(torch.empty(1, 3, *self.image_size, device="meta"))
+        maps = twin.levels(torch.empty(1, 3, *image_size, device="meta"))
         return [(level.shape[2], level.shape[3]) for level in maps]
+
+    def _lay_out(self, map_sizes: Sequence[tuple[int, int]]) -> Float[Tensor, "P 4"]:
+        return prior_boxes(map_sizes, *self._scales, self.preset.priors)
+
+    def priors_at(self, image_size: tuple[int, int]) -> Float[Tensor, "P 4"]:
+        """The priors of images of another (height, width), on the device of ``priors``."""
+        return self._lay_out(self._measure_maps(image_size)).to(self.priors.device)
 
     def levels(self, images: Tensor) -> list[Tensor]:
         """The six maps that the heads look at, finest first, from images as they come."""
