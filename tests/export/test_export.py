@@ -15,6 +15,7 @@ from numpy import ndarray
 from torch import Tensor
 from torch.testing import assert_close
 
+from tests.reference_model import randomise
 from tests.shared import SHARED, needs_shared
 from vision.cli.main import main
 from vision.config import SyntheticSource, VocSource
@@ -35,7 +36,7 @@ from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, detec
 from vision.export.onnx import OPSET, OnnxRunner
 from vision.export.quantise import NUM_FLOAT, sensitive_nodes
 from vision.images import read_image
-from vision.model import build_decoding, build_post_process
+from vision.model import build_decoding, build_model, build_post_process
 from vision.model.weights import SavedDetector, load_weights
 from vision.predict import Detector
 
@@ -243,6 +244,24 @@ def test_a_detector_is_the_same_on_every_backend_and_from_every_file(
             assert torch.equal(found.labels, one.labels)
             assert_close(found.scores, one.scores, rtol=0, atol=1e-5)
             assert_close(found.boxes, one.boxes, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_feature_pyramid_is_the_same_on_every_backend(
+    saved: SavedDetector, images: Images, backend: Backend
+) -> None:
+    config = saved.config.model.model_copy(update={"name": "ssdlite_fpn"})
+    model = build_model(config, len(saved.names))
+    randomise(model)
+    whole = saved.config.model_copy(update={"model": config})
+    session = run_saved(SavedDetector(model, whole, saved.names, {}), Engine(backend)).session
+    pixels = torch.from_numpy(np.stack(images[:2])).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        expected = build_decoding(model)(pixels)
+    found = session(pixels)
+    assert expected.scores.std() > 0.01
+    assert_close(found.scores, expected.scores, rtol=0, atol=1e-4)
+    assert_close(found.boxes, expected.boxes, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("to", ["onnx", "openvino"])

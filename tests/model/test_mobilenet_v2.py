@@ -68,25 +68,30 @@ def test_taps_equal_torchvision(width_mult: float) -> None:
     ours.load_state_dict(theirs.state_dict(), strict=False)
     features = pictures(96, 64)
     taps = ours.taps(features)
-    for block in theirs.features[:14]:
+    for block in theirs.features[:7]:
+        features = block(features)
+    stride8 = features
+    for block in theirs.features[7:14]:
         features = block(features)
     expansion = theirs.features[14].conv[0](features)
     last = theirs.features[14:](features)
     assert taps.stride16.std() > 0.1
     assert taps.stride32.std() > 0.1
+    assert_close(taps.stride8, stride8, rtol=1e-5, atol=1e-5)
     assert_close(taps.stride16, expansion, rtol=1e-5, atol=1e-5)
     assert_close(taps.stride32, last, rtol=1e-5, atol=1e-4)
-    assert ours.tap_channels == (expansion.shape[1], last.shape[1])
+    assert ours.tap_channels == (stride8.shape[1], expansion.shape[1], last.shape[1])
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
-def test_taps_at_320_pixels_are_576x20x20_and_1280x10x10(norm: str) -> None:
-    """Without BatchNorm the first tap stays the expansion, before the stride."""
+def test_taps_at_320_pixels_are_of_40_20_and_10_cells_a_side(norm: str) -> None:
+    """Without BatchNorm the second tap stays the expansion, before the stride."""
     trunk = MobileNetV2(0, norm=norm).eval()  # type: ignore[arg-type]
     taps = trunk.taps(pictures(320, 320))
+    assert taps.stride8.shape == (1, 32, 40, 40)
     assert taps.stride16.shape == (1, 576, 20, 20)
     assert taps.stride32.shape == (1, 1280, 10, 10)
-    assert trunk.tap_channels == (576, 1280)
+    assert trunk.tap_channels == (32, 576, 1280)
 
 
 def test_stages_are_the_papers_table_2() -> None:
@@ -130,7 +135,7 @@ def test_classifier_costs_the_papers_300_million_multiplications() -> None:
     ("width_mult", "last"), [(0.25, 1280), (0.5, 1280), (1.0, 1280), (1.3, 1664), (1.4, 1792)]
 )
 def test_last_convolution_widens_but_never_narrows(width_mult: float, last: int) -> None:
-    assert MobileNetV2(0, width_mult).tap_channels[1] == last
+    assert MobileNetV2(0, width_mult).tap_channels[2] == last
 
 
 @pytest.mark.parametrize(("num_classes", "expected"), [(0, 1280), (1, 1), (7, 7)])

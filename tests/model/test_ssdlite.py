@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from tests.reference_model import randomise
 from vision.config import WIDTH_MULTS, LossConfig, ModelConfig, PostProcessConfig, PriorsConfig
 from vision.model import (
-    BACKBONES,
+    ARCHITECTURES,
     MobileNetV2,
     MultiBoxLoss,
     SSDLite,
@@ -331,10 +331,10 @@ def test_builders_hand_over_what_the_configuration_says() -> None:
     assert torch.equal(loss.priors, network.priors)
 
 
-def test_every_backbone_builds_and_says_its_channels() -> None:
-    assert BACKBONES
-    for backbone in BACKBONES.values():
-        trunk = backbone(0.25, BlockStyle()).eval()
+def test_every_trunk_builds_and_says_its_channels() -> None:
+    assert ARCHITECTURES
+    for architecture in ARCHITECTURES.values():
+        trunk = architecture.trunk(0.25, BlockStyle()).eval()
         taps = trunk.taps(torch.zeros(1, 3, 64, 96))
         assert tuple(tap.shape[1] for tap in taps) == tuple(trunk.tap_channels)
-        assert [tuple(tap.shape[2:]) for tap in taps] == [(4, 6), (2, 3)]
+        assert [tuple(tap.shape[2:]) for tap in taps] == [(8, 12), (4, 6), (2, 3)]

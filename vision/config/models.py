@@ -113,7 +113,8 @@ class PostProcessConfig(Section):
 class ModelConfig(Section):
     """The network and what belongs to it."""
 
-    name: Literal["ssdlite_mobilenet_v2"] = "ssdlite_mobilenet_v2"
+    name: Literal["ssdlite_mobilenet_v2", "ssdlite_fpn"] = "ssdlite_mobilenet_v2"
+    """``ssdlite_fpn``: with a feature pyramid, and priors on the maps of stride 8 too."""
     preset: Literal[
         "ssdlite", "torchvision", "tensorflow", "qfgaohao", "mmdetection", "lufficc"
     ] = "ssdlite"
@@ -132,6 +133,8 @@ class ModelConfig(Section):
     def _priors_of_the_preset(self) -> "ModelConfig":
         if self.preset in PRIOR_SIDES and self.priors != PriorsConfig():
             raise ValueError(f"preset {self.preset} has priors of its own; leave priors out")
+        if self.preset in PRIOR_SIDES and self.name == "ssdlite_fpn":
+            raise ValueError(f"preset {self.preset} has no priors for ssdlite_fpn")
         side = PRIOR_SIDES.get(self.preset)
         if side is not None and self.image_size != (side, side):
             raise ValueError(

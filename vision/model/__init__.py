@@ -8,11 +8,11 @@ from vision.model.matching import Matches, PaddedTargets, match, pad_targets
 from vision.model.mobilenet_v2 import MobileNetV2
 from vision.model.postprocess import Candidates, Decode, PostProcess
 from vision.model.priors import prior_boxes
-from vision.model.ssdlite import BACKBONES, SSDLite, fuse
+from vision.model.ssdlite import ARCHITECTURES, SSDLite, fuse
 from vision.model.trunk import Taps, Trunk
 
 __all__ = [
-    "BACKBONES",
+    "ARCHITECTURES",
     "Candidates",
     "Decode",
     "DecodingNetwork",

@@ -6,7 +6,7 @@ from vision.model.layers import BlockStyle, Norm
 from vision.model.loss import MultiBoxLoss
 from vision.model.postprocess import Decode, PostProcess
 from vision.model.presets import PRESETS
-from vision.model.ssdlite import BACKBONES, SSDLite
+from vision.model.ssdlite import ARCHITECTURES, SSDLite
 
 __all__ = ["build_decoding", "build_loss", "build_model", "build_post_process"]
 
@@ -14,15 +14,16 @@ __all__ = ["build_decoding", "build_loss", "build_model", "build_post_process"]
 def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> SSDLite:
     """The network that a configuration describes, freshly initialised."""
     style = BlockStyle(norm, config.activation, PRESETS[config.preset])
-    trunk = BACKBONES[config.name](config.width_mult, style)
+    architecture = ARCHITECTURES[config.name]
     return SSDLite(
-        trunk,
+        architecture.trunk(config.width_mult, style),
         num_classes,
         config.image_size,
         min_scale=config.priors.min_scale,
         max_scale=config.priors.max_scale,
         style=style,
         width_mult=config.width_mult,
+        pyramid=architecture.pyramid,
     )
 
 

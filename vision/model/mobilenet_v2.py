@@ -31,6 +31,8 @@ STAGES = (
 )
 STEM_CHANNELS = 32
 LAST_CHANNELS = 1280
+FINE_BLOCK = 7
+"""The first block of stride 16: its input is the last map of stride 8."""
 TAP_BLOCK = 14
 """The first block of stride 32: its expansion is the last map of stride 16."""
 
@@ -74,9 +76,11 @@ class MobileNetV2(Trunk):
             outputs = make_divisible(stage_channels * width_mult, least=least)
             for repeat in range(repeats):
                 block_stride = stride if repeat == 0 else 1
+                if len(layers) == FINE_BLOCK:
+                    fine = channels
                 if len(layers) == TAP_BLOCK:
                     tapped = channels * expand if self.tap == "expansion" else channels
-                    self.tap_channels = (tapped, last_channels)
+                    self.tap_channels = (fine, tapped, last_channels)
                 block = InvertedResidual(
                     channels, outputs, style, stride=block_stride, expand=expand
                 )
@@ -102,10 +106,11 @@ class MobileNetV2(Trunk):
         return list(self.features)
 
     def taps(self, images: Float[Tensor, "N 3 H W"]) -> Taps:
-        """The last map of stride 16 (see `Preset.tap`) and the last map (stride 32)."""
+        """The last maps of stride 8, of stride 16 (see `Preset.tap`) and of stride 32."""
         block = self.features[TAP_BLOCK]
         assert isinstance(block, InvertedResidual)
-        before = self.features[:TAP_BLOCK](images)
+        stride8 = self.features[:FINE_BLOCK](images)
+        before = self.features[FINE_BLOCK:TAP_BLOCK](stride8)
         expansion = block.conv[0](before)
         stride32 = self.features[TAP_BLOCK + 1 :](block.conv[1:](expansion))
-        return Taps(expansion if self.tap == "expansion" else before, stride32)
+        return Taps(stride8, expansion if self.tap == "expansion" else before, stride32)

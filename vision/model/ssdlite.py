@@ -4,7 +4,7 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float, Shaped
@@ -21,10 +21,11 @@ from vision.model.layers import (
 from vision.model.mobilenet_v2 import MobileNetV2
 from vision.model.presets import Preset
 from vision.model.priors import prior_boxes, priors_per_cell
+from vision.model.pyramid import FeaturePyramid
 from vision.model.trunk import Trunk
 from vision.structures import Predictions
 
-__all__ = ["BACKBONES", "SSDLite", "fuse"]
+__all__ = ["ARCHITECTURES", "Architecture", "SSDLite", "fuse"]
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -35,18 +36,33 @@ def _mobilenet_v2(width_mult: float, style: BlockStyle) -> MobileNetV2:
     )
 
 
-BACKBONES: dict[str, Callable[[float, BlockStyle], Trunk]] = {
-    "ssdlite_mobilenet_v2": _mobilenet_v2,
+class Architecture(NamedTuple):
+    """What a ``model.name`` stands for.
+
+    Attributes:
+        trunk: Builds it from a width multiplier and a style.
+        pyramid: Channels of a `FeaturePyramid` before the heads, over one finer level besides;
+            None for none.
+    """
+
+    trunk: Callable[[float, BlockStyle], Trunk]
+    pyramid: int | None = None
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "ssdlite_mobilenet_v2": Architecture(_mobilenet_v2),
+    "ssdlite_fpn": Architecture(_mobilenet_v2, pyramid=128),
 }
-"""Builders of trunks by ``model.name``: (width_mult, style) to a trunk."""
+"""By ``model.name``."""
 
 
 class SSDLite(nn.Module):
     """SSDLite on a trunk (MobileNetV2, arXiv 1801.04381, section 6.2).
 
     The first heads sit on the trunk's last map of stride 16 before it is strided, the second on
-    its last map, four more on the extra layers. Feature map sizes, and with them the priors, come
-    from the network itself.
+    its last map, four more on the extra layers. With a feature pyramid there are heads on its last
+    map of stride 8 too, before these. Feature map sizes, and with them the priors, come from the
+    network itself.
 
     Args:
         trunk: Where the maps come from, such as a `MobileNetV2` without classifier.
@@ -56,6 +72,7 @@ class SSDLite(nn.Module):
         max_scale: Scale of the coarsest priors.
         style: Norm, activation and preset, as of the trunk.
         width_mult: Multiplier of the extra layers' channels, where the preset narrows them.
+        pyramid: Channels of a feature pyramid before the heads; None for none.
 
     Attributes:
         priors: (P, 4), relative centre form.
@@ -78,6 +95,7 @@ class SSDLite(nn.Module):
         max_scale: float = 0.95,
         style: BlockStyle = BlockStyle(),  # noqa: B008
         width_mult: float = 1.0,
+        pyramid: int | None = None,
     ) -> None:
         super().__init__()
         preset = style.preset
@@ -91,6 +109,13 @@ class SSDLite(nn.Module):
             extras.append(_extra_layer(channels[-1], hidden, outputs, style))
             channels.append(outputs)
         self.extras = nn.ModuleList(extras)
+        self.neck = None
+        if pyramid is None:
+            channels = channels[1:]
+        else:
+            self.neck = FeaturePyramid(channels, pyramid, style)
+            channels = [pyramid] * len(channels)
+            initialise(self.neck)
         self.class_heads = _heads(channels, num_classes + 1, style)
         self.box_heads = _heads(channels, 4, style)
         for part in (self.extras, self.class_heads, self.box_heads):
@@ -116,12 +141,15 @@ class SSDLite(nn.Module):
         return self._lay_out(self._measure_maps(image_size)).to(self.priors.device)
 
     def levels(self, images: Tensor) -> list[Tensor]:
-        """The six maps that the heads look at, finest first, from images as they come."""
+        """The maps that the heads look at, finest first, from images as they come."""
         normalised = ((images - self.pixel_mean) / self.pixel_std).to(self.layer_dtype)
         maps: list[Tensor] = list(self.trunk.taps(normalised))
         for extra in self.extras:
             maps.append(extra(maps[-1]))
-        return maps
+        if self.neck is None:
+            return maps[1:]
+        joined: list[Tensor] = self.neck(maps)
+        return joined
 
     def forward(self, images: Shaped[Tensor, "N 3 H W"]) -> Predictions:
         """Predictions for each prior of each image.

@@ -15,18 +15,19 @@ __all__ = ["Taps", "Trunk"]
 class Taps(NamedTuple):
     """The maps of a trunk that detection starts from."""
 
+    stride8: Float[Tensor, "N C8 H/8 W/8"]
     stride16: Float[Tensor, "N C16 H/16 W/16"]
     stride32: Float[Tensor, "N C32 H/32 W/32"]
 
 
 class Trunk(nn.Module):
-    """A network of convolutions with two taps; an interface without code of its own.
+    """A network of convolutions with three taps; an interface without code of its own.
 
     Attributes:
-        tap_channels: Channels of the maps of stride 16 and of stride 32.
+        tap_channels: Channels of the maps of stride 8, 16 and 32.
     """
 
-    tap_channels: tuple[int, int]
+    tap_channels: tuple[int, int, int]
 
     @abstractmethod
     def layers(self) -> Sequence[nn.Module]:
@@ -34,4 +35,4 @@ class Trunk(nn.Module):
 
     @abstractmethod
     def taps(self, images: Float[Tensor, "N 3 H W"]) -> Taps:
-        """The two maps of normalised images."""
+        """The three maps of normalised images."""

@@ -10,7 +10,7 @@ from vision.model.ssdlite import SSDLite
 
 __all__ = ["Layer", "Part", "Role", "class_keys", "layers"]
 
-Part: TypeAlias = Literal["stem", "block", "last", "extra", "class_head", "box_head"]
+Part: TypeAlias = Literal["stem", "block", "last", "extra", "neck", "class_head", "box_head"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class Role:
         index: Of the block (from 1), of the extra layer or of the level (from 0); 0 elsewhere.
         step: Nothing for the stem and the trunk's last layer; ``expand``, ``depthwise``,
             ``project`` in a block; ``reduce``, ``depthwise``, ``project`` in an extra layer;
-            ``depthwise``, ``predict`` in a head.
+            ``lateral``, ``depthwise``, ``project`` in a level of the neck; ``depthwise``,
+            ``predict`` in a head.
     """
 
     part: Part
@@ -72,6 +73,13 @@ def _role(name: str) -> Role:
     part, *rest = name.split(".")
     if part == "trunk":
         return _trunk_role(rest[1:])
+    if part == "neck":
+        is_lateral = rest[0] == "lateral"
+        return Role(
+            "neck",
+            int(rest[1]),
+            "lateral" if is_lateral else ("depthwise", "project")[int(rest[2])],
+        )
     index, step = int(rest[0]), int(rest[1]) if len(rest) > 1 else 1
     if part == "extras":
         return Role("extra", index, ("reduce", "depthwise", "project")[step])

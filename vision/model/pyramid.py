@@ -1,0 +1,50 @@
+"""A feature pyramid between the maps of the network and its heads."""
+
+# N batch, C channels, h w map height and width
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vision.model.layers import BlockStyle, ConvNormAct
+
+__all__ = ["FeaturePyramid"]
+
+
+class FeaturePyramid(nn.Module):
+    """Each map joined with what the coarser ones know, all with the same few channels.
+
+    Feature Pyramid Networks, arXiv 1612.03144, section 3, with depthwise-separable convolutions
+    in the place of 3x3 ones. A map is projected by 1x1, the joined map of the next coarser level
+    is added at its size (nearest neighbour), and a separable convolution smoothes the sum.
+
+    Args:
+        channels: Of the maps, finest first.
+        width: Channels of all maps that come out.
+        style: Norm, activation and preset.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int, style: BlockStyle) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(
+            nn.Sequential(*style.conv_norm(inputs, width, kernel=1)) for inputs in channels
+        )
+        self.smooth = nn.ModuleList(
+            nn.Sequential(
+                ConvNormAct(width, width, style, groups=width),
+                ConvNormAct(width, width, style, kernel=1),
+            )
+            for _ in channels
+        )
+
+    def forward(self, maps: Sequence[Float[Tensor, "N _ _ _"]]) -> list[Float[Tensor, "N C _ _"]]:
+        """The joined maps, of the sizes of ``maps`` and in their order."""
+        joined: list[Tensor] = []
+        for level, lateral in zip(reversed(maps), reversed(self.lateral), strict=True):
+            projected = lateral(level)
+            if joined:
+                projected = projected + functional.interpolate(joined[-1], level.shape[2:])
+            joined.append(projected)
+        return [smooth(level) for level, smooth in zip(reversed(joined), self.smooth, strict=True)]
