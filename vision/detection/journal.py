@@ -4,13 +4,30 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 from vision.errors import ConfigError, DataError
 
-__all__ = ["Journal"]
+__all__ = ["Done", "Journal"]
 
 FORMAT = "ssdlite-detections-1"
+
+
+class Done(NamedTuple):
+    """An input that is done.
+
+    Attributes:
+        place: Where its result went.
+        start: Where its lines begin in the file, in bytes.
+        end: Where they end.
+    """
+
+    place: str
+    start: int
+    end: int
+
+
+NOTHING = Done("", 0, 0)
 
 
 @final
@@ -26,7 +43,7 @@ class Journal:
         resume: Go on with what is there, if anything.
 
     Attributes:
-        done: Where the result of each input went that is done, by the input's name.
+        done: The inputs that are done, by name.
 
     Raises:
         ConfigError: If what is there was begun with other settings.
@@ -37,8 +54,7 @@ class Journal:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
         self.path = folder / self.NAME
-        self._spans: dict[str, tuple[int, int]] = {}
-        self.done: dict[str, str] = {}
+        self.done: dict[str, Done] = {}
         head = _line({"format": FORMAT, "settings": dict(settings)})
         self._started = self._end = 0
         try:
@@ -74,8 +90,7 @@ class Journal:
                 end += len(line)
                 if line.startswith(b'{"done"'):
                     done = json.loads(line)
-                    self._spans[done["done"]] = (start, end)
-                    self.done[done["done"]] = done["place"]
+                    self.done[done["done"]] = Done(done["place"], start, end)
         return end
 
     def _difference(self, found: bytes, wanted: bytes) -> str:
@@ -91,7 +106,7 @@ class Journal:
         )
 
     def __contains__(self, name: str) -> bool:
-        return name in self._spans
+        return name in self.done
 
     def start(self, name: str) -> None:
         """Begin an input."""
@@ -105,16 +120,15 @@ class Journal:
     def finish(self, name: str, place: str) -> None:
         """The input is done, its result at ``place``; from now on it is not done again."""
         self._write(_line({"done": name, "place": place}))
-        self._spans[name] = (self._started, self._end)
-        self.done[name] = place
+        self.done[name] = Done(place, self._started, self._end)
 
     def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         """All entries of inputs that are done, in the order of ``names``."""
         with self.path.open("rb") as file:
             for name in names:
-                start, end = self._spans.get(name, (0, 0))
-                file.seek(start)
-                while file.tell() < end:
+                done = self.done.get(name, NOTHING)
+                file.seek(done.start)
+                while file.tell() < done.end:
                     line = json.loads(file.readline())
                     if "start" not in line and "done" not in line:
                         yield line

@@ -136,8 +136,8 @@ def detect_sources(
 
 def _check_places(journal: Journal, sources: Sequence[Source]) -> None:
     places = {source.name: str(source.relative) for source in sources}
-    for name, place in journal.done.items():
-        if places.get(name) != place:
+    for name, done in journal.done.items():
+        if places.get(name) != done.place:
             raise ConfigError(
                 f"{name} was done before and is not among the inputs now, or would go elsewhere;"
                 " resume with the same inputs, or start anew with --overwrite"
