@@ -1,0 +1,71 @@
+"""How sure a difference is: ``python -m tests.benchmarks.spread W [W ...] data.val.root=ROOT``.
+
+Each detector is run once over ``data.val``. Then the images are drawn again with replacement, the
+same ones for all detectors, and voc.mAP50 is taken anew each time (the paired bootstrap). Printed
+are each detector's value, and its difference from the first's with the middle 95% of the draws.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float64
+from numpy import ndarray
+
+from vision.config import Config, load_config
+from vision.data import DetectionDataset, make_loader, read_sources
+from vision.engine.evaluate import detect_all
+from vision.export import load_runnable
+from vision.metrics import voc_ap
+from vision.model import build_post_process
+from vision.structures import Detections, Target
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="+", help="weights, and key=value")
+    parser.add_argument("--draws", type=int, default=500)
+    options = parser.parse_args()
+    files = [Path(word) for word in options.words if "=" not in word]
+    overrides = [word for word in options.words if "=" in word]
+    config = load_config("voc", overrides)
+    values = []
+    for path in files:
+        found, targets, num_classes = _detect(path, config)
+        values.append(resampled(found, targets, num_classes, options.draws))
+    for path, one in zip(files, values, strict=True):
+        gaps = one[1:] - values[0][1:]
+        low, high = np.quantile(gaps, (0.025, 0.975))
+        print(
+            f"{path}: voc.mAP50 {one[0]:.4f}, {one[0] - values[0][0]:+.4f} from the first"
+            f" [{low:+.4f}, {high:+.4f}]; standard error {one[1:].std():.4f}"
+        )
+
+
+def resampled(
+    found: list[Detections], targets: list[Target], num_classes: int, draws: int
+) -> Float64[ndarray, "..."]:
+    """voc.mAP50 of all images, then of each draw; the same draws for the same number of images."""
+    random = np.random.default_rng(0)
+    count = len(targets)
+    choices = [np.arange(count), *(random.integers(0, count, count) for _ in range(draws))]
+    means = [
+        voc_ap([found[i] for i in rows], [targets[i] for i in rows], num_classes).mean
+        for rows in choices
+    ]
+    return np.array(means, dtype=np.float64)
+
+
+def _detect(path: Path, config: Config) -> tuple[list[Detections], list[Target], int]:
+    runnable = load_runnable(path)
+    annotations = read_sources(config.data.val, "data.val")
+    size = runnable.session.image_size
+    dataset = DetectionDataset(annotations.records, runnable.names, size)
+    loader = make_loader(dataset, config.train.batch_size, 0)
+    post_process = build_post_process(runnable.config.model)
+    return detect_all(runnable.session, post_process, loader), dataset.targets, len(runnable.names)
+
+
+if __name__ == "__main__":
+    main()
