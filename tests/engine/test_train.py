@@ -38,6 +38,7 @@ STATE = "states/step-000000002.pt"
 STEPS = 2
 """Steps of an epoch of `run_config`."""
 
+SMALL = ("train.small.epochs=1", "train.small.image_size=[128, 192]")
 RESUMED = ("train.epochs=3", "train.eval_every=2", "data.val.num_images=3")
 
 
@@ -129,7 +130,8 @@ def test_a_resumed_run_equals_an_unbroken_one(
         (2 * STEPS, ("train.accumulate=2", "optim.schedule=multistep", "train.freeze=3")),
         (STEPS + 1, ("train.workers=2", "optim.trunk_lr=0.1")),
         (STEPS + 1, ("augment.preset=ssd", "augment.on_device=true")),
-        (STEPS, ("train.small.epochs=1", "train.small.image_size=160", "train.workers=1")),
+        (1, ("model.image_size=[160, 192]", *SMALL, "train.workers=1")),
+        (STEPS, ("model.image_size=[160, 192]", *SMALL)),
     ],
 )
 def test_a_signal_saves_after_the_step_and_the_rest_is_as_if_unbroken(
@@ -191,7 +193,7 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_weights(tmp_path: Path) -> 
 
 
 def test_the_first_epochs_have_small_images_with_priors_of_their_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen = []
 
@@ -200,15 +202,20 @@ def test_the_first_epochs_have_small_images_with_priors_of_their_own(
         return predictions
 
     small = ("train.small.epochs=2", "train.small.image_size=[128, 192]", "train.workers=2")
-    config = run_config("model.image_size=160", "train.epochs=3", "train.eval_every=1", *small)
+    config = run_config(
+        "model.image_size=[160, 192]", "train.epochs=3", "train.eval_every=1", *small
+    )
     for step in range(1, 3 * STEPS + 1):
         at_step(monkeypatch, step, look)
-    train(config, tmp_path)
+    with caplog.at_level("INFO"):
+        train(config, tmp_path)
+    assert "at 128 x 192 pixels, priors: no prior reaches" in caplog.text
+    assert "at 160 x 192 pixels, priors: no prior reaches" in caplog.text
     counts = [
-        len(build_model(config.model, 4).priors_at(size)) for size in ((128, 192), (160, 160))
+        len(build_model(config.model, 4).priors_at(size)) for size in ((128, 192), (160, 192))
     ]
     assert seen == [counts[0]] * 2 * STEPS + [counts[1]] * STEPS
-    assert load_weights(tmp_path / "last.safetensors").model.image_size == (160, 160)
+    assert load_weights(tmp_path / "last.safetensors").model.image_size == (160, 192)
 
 
 def test_parts_of_a_batch_give_the_gradient_of_the_whole(

@@ -35,7 +35,7 @@ from vision.export import (
 from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, detections_of, require
 from vision.export.onnx import OPSET, OnnxRunner
 from vision.export.quantise import NUM_FLOAT, sensitive_nodes
-from vision.images import read_image
+from vision.images import read_image, resize
 from vision.model import build_decoding, build_model, build_post_process
 from vision.model.weights import SavedDetector, load_weights
 from vision.predict import Detector
@@ -250,12 +250,15 @@ def test_a_detector_is_the_same_on_every_backend_and_from_every_file(
 def test_a_feature_pyramid_is_the_same_on_every_backend(
     saved: SavedDetector, images: Images, backend: Backend
 ) -> None:
-    config = saved.config.model.model_copy(update={"name": "ssdlite_fpn"})
+    """At a size where maps double, and grow from 3 cells to 5 and from 5 to 9."""
+    size = {"image_size": (160, 288), "width_mult": 0.25}
+    config = saved.config.model.model_copy(update={"name": "ssdlite_fpn", **size})
     model = build_model(config, len(saved.names))
     randomise(model)
     whole = saved.config.model_copy(update={"model": config})
     session = run_saved(SavedDetector(model, whole, saved.names, {}), Engine(backend)).session
-    pixels = torch.from_numpy(np.stack(images[:2])).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(np.stack([resize(image, (160, 288)) for image in images[:2]]))
+    pixels = pixels.permute(0, 3, 1, 2)
     with torch.inference_mode():
         expected = build_decoding(model)(pixels)
     found = session(pixels)

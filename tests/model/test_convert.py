@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -381,3 +382,26 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     assert torch.equal(mine[:, 2], source[:, 3])
     trunk = "trunk.features.0.0.weight"
     assert torch.equal(ours.state_dict()[trunk], theirs.state_dict()[trunk])
+
+
+@pytest.mark.parametrize(
+    "names", [("ssdlite_mobilenet_v2", "ssdlite_fpn"), ("ssdlite_fpn", "ssdlite_mobilenet_v2")]
+)
+def test_a_start_from_another_network_leaves_all_heads_fresh(
+    tmp_path: Path, names: tuple[Literal["ssdlite_mobilenet_v2", "ssdlite_fpn"], ...]
+) -> None:
+    """Level 5 has as many channels in both, but is another map."""
+    configs = [ModelConfig(name=name, image_size=(128, 128), width_mult=0.25) for name in names]
+    theirs, ours = (build_model(config, 2) for config in configs)
+    randomise(theirs)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, theirs, Config(model=configs[0]), ["dog", "cat"], {})
+    fresh = {key: value.clone() for key, value in ours.state_dict().items()}
+    start = start_from(ours, configs[1], ["dog", "cat"], str(path))
+    assert f"heads: fresh, since the weights are of {names[0]}" in start.lines
+    after, source = ours.state_dict(), theirs.state_dict()
+    for key, value in after.items():
+        if "_heads." in key or key.startswith("neck."):
+            assert torch.equal(value, fresh[key])
+        elif not key.startswith("pixel_"):
+            assert torch.equal(value, source[key])

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -142,3 +143,15 @@ def test_priors_of_fixed_strides_leave_no_room_for_small_images() -> None:
     model = {"preset": "lufficc", "image_size": 320}
     with pytest.raises(ValueError, match=r"lufficc has its priors laid out for one size"):
         Config.model_validate({"model": model, "train": {"small": {"epochs": 1}}})
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"epochs": 3, "small": {"epochs": 3}}, "small.epochs 3 leaves none of train.epochs 3"),
+        ({"small": {"epochs": 1, "image_size": 352}}, "is larger than model.image_size"),
+    ],
+)
+def test_small_images_are_smaller_and_come_first(train: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Config.model_validate({"train": train})

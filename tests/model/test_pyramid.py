@@ -82,7 +82,9 @@ def test_for_inference_it_answers_the_same() -> None:
     assert_close(scores, logits.softmax(dim=-1)[..., :-1], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "side"), [("qfgaohao", 300), ("mmdetection", 320)])
+@pytest.mark.parametrize(
+    ("name", "side"), [("qfgaohao", 300), ("mmdetection", 320), ("tensorflow", 300)]
+)
 def test_presets_with_priors_of_their_own_have_none_for_it(name: str, side: int) -> None:
     values = {"preset": name, "image_size": side, "name": "ssdlite_fpn"}
     with pytest.raises(ValueError, match=f"preset {name} has no priors for ssdlite_fpn"):

@@ -114,7 +114,8 @@ class ModelConfig(Section):
     """The network and what belongs to it."""
 
     name: Literal["ssdlite_mobilenet_v2", "ssdlite_fpn"] = "ssdlite_mobilenet_v2"
-    """``ssdlite_fpn``: with a feature pyramid, and priors on the maps of stride 8 too."""
+    """``ssdlite_fpn``: with a feature pyramid, and priors on the maps of stride 8 too, for which
+    ``priors.min_scale`` should be small."""
     preset: Literal[
         "ssdlite", "torchvision", "tensorflow", "qfgaohao", "mmdetection", "lufficc"
     ] = "ssdlite"
@@ -133,7 +134,7 @@ class ModelConfig(Section):
     def _priors_of_the_preset(self) -> "ModelConfig":
         if self.preset in PRIOR_SIDES and self.priors != PriorsConfig():
             raise ValueError(f"preset {self.preset} has priors of its own; leave priors out")
-        if self.preset in PRIOR_SIDES and self.name == "ssdlite_fpn":
+        if self.preset in {*PRIOR_SIDES, "tensorflow"} and self.name == "ssdlite_fpn":
             raise ValueError(f"preset {self.preset} has no priors for ssdlite_fpn")
         side = PRIOR_SIDES.get(self.preset)
         if side is not None and self.image_size != (side, side):
@@ -351,10 +352,23 @@ class Config(Section):
         return small.image_size if epoch < small.epochs else self.model.image_size
 
     @model_validator(mode="after")
-    def _priors_of_one_size(self) -> "Config":
-        if self.train.small.epochs and PRIOR_SIDES.get(self.model.preset):
+    def _small_images_fit(self) -> "Config":
+        small, whole = self.train.small, self.model.image_size
+        if not small.epochs:
+            return self
+        if self.model.preset in PRIOR_SIDES:
             raise ValueError(
                 f"train.small: preset {self.model.preset} has its priors laid out for one size;"
                 " leave it out"
+            )
+        if small.epochs >= self.train.epochs:
+            raise ValueError(
+                f"train.small.epochs {small.epochs} leaves none of train.epochs"
+                f" {self.train.epochs} to images of the whole size"
+            )
+        if any(side > most for side, most in zip(small.image_size, whole, strict=True)):
+            raise ValueError(
+                f"train.small.image_size {list(small.image_size)} is larger than"
+                f" model.image_size {list(whole)}"
             )
         return self

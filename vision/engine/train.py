@@ -162,8 +162,10 @@ def _report(annotations: Annotations, val: Annotations | None, names: Sequence[s
 def _report_coverage(run: Run) -> None:
     match_iou = run.config.loss.match_iou
     targets = _dataset(run.train_loader).targets
-    missed, total = unreached(targets, run.model.priors, run.names, match_iou)
-    logger.info(describe_coverage(missed, total, match_iou))
+    for (height, width), criterion in sorted(run.losses.items()):
+        missed, total = unreached(targets, criterion.priors, run.names, match_iou)
+        line = describe_coverage(missed, total, match_iou)
+        logger.info("%s" if len(run.losses) == 1 else f"at {height} x {width} pixels, %s", line)
 
 
 def _dataset(loader: Any) -> DetectionDataset:  # noqa: ANN401

@@ -3,7 +3,6 @@
 # N batch
 
 import threading
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,10 @@ _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
 """What layers that are not quantised compute in."""
 
 
-@cache
+_LOCK = threading.Lock()
+_CORES: list[Any] = []
+
+
 def _core() -> Any:  # noqa: ANN401
     """The one `openvino.Core` of this process, kept to its end.
 
@@ -31,7 +33,10 @@ def _core() -> Any:  # noqa: ANN401
     back the one it found. Two that do not go in the reverse of the order in which they came leave
     one that is freed, and the next signal (Ctrl-C, the end of a child) kills the process.
     """
-    return need("openvino").Core()
+    with _LOCK:
+        if not _CORES:
+            _CORES.append(need("openvino").Core())
+        return _CORES[0]
 
 
 def to_openvino(onnx_file: Path) -> Any:  # noqa: ANN401

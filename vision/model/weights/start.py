@@ -60,6 +60,10 @@ def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: 
         their_names = saved.names
     else:
         tensors, their_config, their_names = saved.tensors, saved.config, list[str]()
+    are_others = config.name != their_config.name
+    if are_others:  # Heads of the same place look at other maps.
+        tensors = {key: value for key, value in tensors.items() if "_heads." not in key}
+        their_names = []
     state = model.state_dict()
     heads = set(class_keys(model))
     weights = [key for key in state if not key.endswith(NOT_WEIGHTS)]
@@ -78,7 +82,11 @@ def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: 
             f"start from {init}: {len(taken)} of {len(weights) - len(heads)} tensors outside the"
             f" class heads taken; fresh: {_listed(fresh)}; left out: {_listed(unused)}"
         ),
-        *_describe_classes(matched, names, their_names),
+        *(
+            [f"heads: fresh, since the weights are of {their_config.name}"]
+            if are_others
+            else _describe_classes(matched, names, their_names)
+        ),
         *_differences(config, their_config),
     ]
     known = {key: saved.training.get(key) for key in ("start", "source", "file", "licence")}
