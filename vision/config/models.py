@@ -229,7 +229,7 @@ class DataConfig(Section):
 
 
 class SmallConfig(Section):
-    """Smaller images in the first epochs, where they teach almost as much for less work."""
+    """Smaller images in the first epochs, which cost less."""
 
     epochs: int = Field(0, ge=0)
     """First epochs with them; the others have ``model.image_size``."""
