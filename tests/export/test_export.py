@@ -30,11 +30,13 @@ from vision.export import (
     Request,
     export,
     load_runnable,
+    quantise,
     run_saved,
 )
+from vision.export.bias_correction import channel_means
 from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, detections_of, require
 from vision.export.onnx import OPSET, OnnxRunner
-from vision.export.quantise import NUM_FLOAT, sensitive_nodes
+from vision.export.quantise import NUM_FLOAT, quantise_onnx, sensitive_nodes
 from vision.images import read_image, resize
 from vision.model import build_decoding, build_model, build_post_process
 from vision.model.weights import SavedDetector, load_weights
@@ -284,6 +286,36 @@ def test_int8_by_average_precision(
     if to == "onnx":
         kinds = [node.op_type for node in onnx.load(path).graph.node]
         assert kinds.count("QuantizeLinear") > 40
+
+
+@pytest.mark.parametrize("to", BACKENDS)
+def test_int8_of_the_form_that_takes_floats(
+    saved: SavedDetector, images: Images, tmp_path: Path, to: Backend
+) -> None:
+    request = Request(to, "jetson", "int8")
+    written = export(saved, request, request.file(tmp_path, "w"), images, images)
+    assert written.agreement.num_detections > 8
+    assert written.agreement.num_unmatched <= 2
+    assert 0 < written.agreement.score_error < 0.3
+
+
+def test_biases_make_up_for_rounding(
+    exported: dict[str, Path], images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each convolution gives on average what it gave in float; without correction it does not."""
+    model = onnx.load(exported["onnx"])
+    batches = [image[None] for image in images]
+    corrected = quantise_onnx(model, batches)
+    monkeypatch.setattr(quantise, "correct_biases", lambda *_: None)
+    rounded = quantise_onnx(model, batches)
+    outputs = [node.output[0] for node in model.graph.node if node.op_type == "Conv"]
+    wanted = channel_means(model, outputs, batches)
+    after, before = (
+        np.mean([np.abs(w - n).mean() for w, n in zip(wanted, means, strict=True)])
+        for means in (channel_means(graph, outputs, batches) for graph in (corrected, rounded))
+    )
+    assert before > 0.001
+    assert after < before / 10
 
 
 def test_the_first_convolutions_and_the_heads_stay_in_float(exported: dict[str, Path]) -> None:

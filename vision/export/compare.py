@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision import boxes as box_ops
 from vision.errors import WeightsError
-from vision.export.graphs import Form
+from vision.export.graphs import Form, graph_input
 from vision.export.sessions import TorchSession
 from vision.model import Decode, DecodingNetwork, PostProcess
 from vision.structures import Decoded, Detections, Predictions
@@ -119,8 +118,9 @@ def detections_of(
     """Detections of images by a graph of any form, in the pixels of its input."""
     size = (pixels.shape[1], pixels.shape[2])
     sizes = [size] * len(pixels)
+    outputs = map(torch.from_numpy, runner(graph_input(form, pixels)))
     if form == "nms":
-        counts, boxes, scores, labels = map(torch.from_numpy, runner(pixels))
+        counts, boxes, scores, labels = outputs
         return [
             Detections(
                 boxes[row, :count], scores[row, :count], labels[row, :count], (1, 1)
@@ -128,10 +128,8 @@ def detections_of(
             for row, count in enumerate(counts.tolist())
         ]
     if form == "jetson":
-        images = pixels.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
-        scores, boxes = map(torch.from_numpy, runner(images))
+        scores, boxes = outputs
         return post_process(Decoded(boxes, scores[..., 1:]), sizes)
-    outputs = map(torch.from_numpy, runner(pixels))
     decoded = decode(Predictions(*outputs)) if form == "raw" else Decoded(*outputs)
     return post_process(decoded, sizes)
 

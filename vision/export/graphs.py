@@ -5,14 +5,16 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float, Shaped, UInt8
+from numpy import ndarray
 from torch import Tensor, nn
 
 from vision.model import DecodingNetwork, PostProcess
 from vision.structures import Predictions
 
-__all__ = ["FORMS", "Form", "Graph", "build_graph"]
+__all__ = ["FORMS", "Form", "Graph", "build_graph", "graph_input"]
 
 Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson"]
 
@@ -59,6 +61,13 @@ def build_graph(form: Form, network: DecodingNetwork, post_process: PostProcess)
         return Graph(_Decoded(network), pixels, "images", ("boxes", "scores"))
     outputs = ("candidate_boxes", "candidate_scores", "candidate_labels")
     return Graph(_Candidates(network, post_process), pixels, "images", outputs)
+
+
+def graph_input(form: Form, pixels: UInt8[ndarray, "N H W 3"]) -> Shaped[ndarray, "N ..."]:
+    """Images of the network's size as a graph of the form takes them."""
+    if form == "jetson":
+        return pixels.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+    return pixels
 
 
 class _Form(nn.Module):

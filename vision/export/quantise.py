@@ -3,18 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.export.bias_correction import Batches, correct_biases
 from vision.export.extras import need, quiet
 from vision.export.temporary import written
 
-__all__ = ["quantise_onnx", "quantise_openvino", "sensitive_nodes"]
+__all__ = ["Batches", "quantise_onnx", "quantise_openvino", "sensitive_nodes"]
 
 NUM_FLOAT = 4
 """First convolutions that stay in float: few channels of widely different ranges."""
 
-Images = Sequence[UInt8[ndarray, "H W 3"]]
+NUM_CORRECTED = 50
+"""Images that biases are corrected on: each convolution is a pass over them."""
 
 
 def sensitive_nodes(model: Any) -> list[str]:  # noqa: ANN401
@@ -31,14 +32,15 @@ def sensitive_nodes(model: Any) -> list[str]:  # noqa: ANN401
     return [node.name for node in (*nodes[:NUM_FLOAT], *heads)]
 
 
-def quantise_onnx(model: Any, images: Images) -> Any:  # noqa: ANN401
+def quantise_onnx(model: Any, batches: Batches) -> Any:  # noqa: ANN401
     """ONNX Runtime's static quantisation: convolutions and sums between quantise-dequantise pairs.
 
-    Weights are int8 by channel, activations uint8; pixels and boxes stay as they are.
+    Weights are int8 by channel, activations uint8; pixels and boxes stay as they are. Biases are
+    corrected then: without, a 20-class detector lost .85 points of voc.mAP50, with it .07.
 
     Args:
         model: An `onnx.ModelProto`.
-        images: Of the network's size, for calibration.
+        batches: Images to calibrate on, one by one, as the graph takes them.
 
     Returns:
         An `onnx.ModelProto` with the same metadata.
@@ -47,11 +49,11 @@ def quantise_onnx(model: Any, images: Images) -> Any:  # noqa: ANN401
     preparation = need("onnxruntime.quantization.shape_inference")
     onnx = need("onnx")
     name = model.graph.input[0].name
-    batches: Iterator[dict[str, ndarray]] = iter([{name: image[None]} for image in images])
+    feeds: Iterator[dict[str, ndarray]] = iter([{name: batch} for batch in batches])
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
         def get_next(self) -> dict[str, ndarray] | None:
-            return next(batches, None)
+            return next(feeds, None)
 
     with written(model) as path:
         prepared, quantised = path.with_name("prepared.onnx"), path.with_name("int8.onnx")
@@ -70,17 +72,18 @@ def quantise_onnx(model: Any, images: Images) -> Any:  # noqa: ANN401
                 calibrate_method=quantization.CalibrationMethod.MinMax,
             )
         result = onnx.load(quantised)
+    correct_biases(result, model, batches[:NUM_CORRECTED])
     onnx.helper.set_model_props(result, {prop.key: prop.value for prop in model.metadata_props})
     return result
 
 
-def quantise_openvino(model: Any, images: Images, in_float: Sequence[str]) -> Any:  # noqa: ANN401
+def quantise_openvino(model: Any, batches: Batches, in_float: Sequence[str]) -> Any:  # noqa: ANN401
     """NNCF's quantisation for OpenVINO; decoding stays in float.
 
     Args:
         model: An `openvino.Model`.
         in_float: Names of `sensitive_nodes` of the ONNX graph that it comes from.
-        images: Of the network's size, for calibration.
+        batches: Images to calibrate on, one by one, as the graph takes them.
 
     Returns:
         An `openvino.Model` with the same metadata.
@@ -92,9 +95,9 @@ def quantise_openvino(model: Any, images: Images, in_float: Sequence[str]) -> An
     with quiet():
         return nncf.quantize(
             model,
-            nncf.Dataset([image[None] for image in images]),
+            nncf.Dataset(list(batches)),
             preset=nncf.QuantizationPreset.MIXED,
-            subset_size=len(images),
+            subset_size=len(batches),
             fast_bias_correction=False,
             ignored_scope=nncf.IgnoredScope(names=ignored, validate=False),
         )

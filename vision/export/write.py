@@ -13,11 +13,11 @@ from numpy import ndarray
 from vision.errors import ConfigError, WeightsError
 from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, require
 from vision.export.extras import need
-from vision.export.graphs import Form
+from vision.export.graphs import Form, graph_input
 from vision.export.metadata import Metadata
 from vision.export.onnx import OnnxRunner, to_onnx
 from vision.export.openvino import OpenVinoRunner, read_openvino, to_openvino
-from vision.export.quantise import quantise_onnx, quantise_openvino, sensitive_nodes
+from vision.export.quantise import Batches, quantise_onnx, quantise_openvino, sensitive_nodes
 from vision.export.sessions import SUFFIXES, Backend, Precision
 from vision.export.temporary import written
 from vision.model import PostProcess, build_decoding, build_post_process
@@ -101,7 +101,8 @@ def export(
         with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=out) as folder:
             draft = Path(folder) / path.name
             model = to_onnx(network, post_process, metadata)
-            _WRITERS[request.backend](draft, model, request.precision, calibration)
+            batches = [graph_input(request.form, image[None]) for image in calibration]
+            _WRITERS[request.backend](draft, model, request.precision, batches)
             runner = _open(draft, metadata)
             comparable = _comparable(post_process)
             agreement = compare(runner, request.form, network, comparable, images)
@@ -132,18 +133,18 @@ def _comparable(post_process: PostProcess) -> PostProcess:
     return replace(post_process, score_threshold=least)
 
 
-def _write_onnx(path: Path, model: Any, _: Precision, calibration: Images) -> None:  # noqa: ANN401
-    if calibration:
-        model = quantise_onnx(model, calibration)
+def _write_onnx(path: Path, model: Any, _: Precision, batches: Batches) -> None:  # noqa: ANN401
+    if batches:
+        model = quantise_onnx(model, batches)
     path.write_bytes(model.SerializeToString())
 
 
-def _write_openvino(path: Path, model: Any, precision: Precision, calibration: Images) -> None:  # noqa: ANN401
+def _write_openvino(path: Path, model: Any, precision: Precision, batches: Batches) -> None:  # noqa: ANN401
     openvino = need("openvino")
     with written(model) as source:
         graph = to_openvino(source)
-    if calibration:
-        graph = quantise_openvino(graph, calibration, sensitive_nodes(model))
+    if batches:
+        graph = quantise_openvino(graph, batches, sensitive_nodes(model))
     try:
         openvino.save_model(graph, path, compress_to_fp16=precision == "fp16")
     except RuntimeError as error:
