@@ -8,7 +8,9 @@ from vision.config import load_config, shipped_configs
 from vision.model import build_model
 
 
-@pytest.mark.parametrize("name", ["bccd", "coco", "quickstart", "voc", "voc0712"])
+@pytest.mark.parametrize(
+    "name", ["bccd", "coco", "quickstart", "voc", "voc0712", "voc_shipped", "voc_short"]
+)
 def test_shipped_configuration_loads_and_builds(name: str) -> None:
     config = load_config(name)
     model = build_model(config.model, 3)
