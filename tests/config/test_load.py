@@ -134,7 +134,7 @@ def test_a_configuration_cannot_be_changed() -> None:
 def test_each_shipped_configuration_is_sound(name: str) -> None:
     config = load_config(name)
     assert config.data.train is not None
-    assert config.model.name == "ssdlite_mobilenet_v2"
+    assert config.model.name == ("ssdlite_fpn" if "_fpn" in name else "ssdlite_mobilenet_v2")
 
 
 # Finding
