@@ -9,7 +9,7 @@ from vision.export.bias_correction import Batches, correct_biases
 from vision.export.extras import need, quiet
 from vision.export.temporary import written
 
-__all__ = ["Batches", "quantise_onnx", "quantise_openvino", "sensitive_nodes"]
+__all__ = ["quantise_onnx", "quantise_openvino", "sensitive_nodes"]
 
 NUM_FLOAT = 4
 """First convolutions that stay in float: few channels of widely different ranges."""
@@ -36,7 +36,7 @@ def quantise_onnx(model: Any, batches: Batches) -> Any:  # noqa: ANN401
     """ONNX Runtime's static quantisation: convolutions and sums between quantise-dequantise pairs.
 
     Weights are int8 by channel, activations uint8; pixels and boxes stay as they are. Biases are
-    corrected then: without, a 20-class detector lost .85 points of voc.mAP50, with it .07.
+    corrected then: without, a 20-class detector lost .85 points of voc.mAP50, with it .24.
 
     Args:
         model: An `onnx.ModelProto`.

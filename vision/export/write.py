@@ -11,13 +11,14 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.errors import ConfigError, WeightsError
+from vision.export.bias_correction import Batches
 from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, require
 from vision.export.extras import need
 from vision.export.graphs import Form, graph_input
 from vision.export.metadata import Metadata
 from vision.export.onnx import OnnxRunner, to_onnx
 from vision.export.openvino import OpenVinoRunner, read_openvino, to_openvino
-from vision.export.quantise import Batches, quantise_onnx, quantise_openvino, sensitive_nodes
+from vision.export.quantise import quantise_onnx, quantise_openvino, sensitive_nodes
 from vision.export.sessions import SUFFIXES, Backend, Precision
 from vision.export.temporary import written
 from vision.model import PostProcess, build_decoding, build_post_process
