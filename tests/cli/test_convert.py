@@ -10,9 +10,11 @@ import torchvision
 from torch import nn
 
 from tests.model import original_layouts as original
+from tests.model.test_tensorflow_js import constants, graph_model
 from tests.reference_model import randomise
 from vision.cli.main import main
 from vision.media import write_image
+from vision.model.weights import load_weights, start_from
 
 
 @pytest.fixture
@@ -140,3 +142,40 @@ def test_never_overwrites(
     assert run_convert("mmdetection", mmdetection, out) == 2
     assert "exists" in error_line(capsys)
     assert out.read_bytes() == b"mine"
+
+
+def test_folded_norms_are_told_and_refitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = graph_model(tmp_path, constants())
+    (tmp_path / "labels.txt").write_text("cat\ndog\n", encoding="utf-8")
+    more = ["--labels", str(tmp_path / "labels.txt")]
+    folded, whole = tmp_path / "folded.safetensors", tmp_path / "whole.safetensors"
+    assert run_convert("tensorflow", model, folded, *more) == 0
+    assert "to train from it, convert it with --images" in capsys.readouterr().out
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    assert run_convert("tensorflow", model, whole, *more, "--images", str(photos)) == 2
+    assert "no image" in error_line(capsys)
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(0, 256, (90, 120, 3), np.uint8)
+        write_image(photos / f"{number}.png", pixels)
+    assert run_convert("tensorflow", model, whole, *more, "--images", str(photos)) == 0
+    assert "norms: refitted on 4 images" in capsys.readouterr().out
+    network = load_weights(folded).model
+    lines = [
+        "\n".join(start_from(network, load_weights(w).config.model, ["cat", "dog"], str(w)).lines)
+        for w in (folded, whole)
+    ]
+    assert "norms are folded" in lines[0]
+    assert "norms are folded" not in lines[1]
+
+
+def test_a_trunk_has_no_norms_to_refit(
+    mmdetection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "w.pth")
+    out = tmp_path / "trunk.safetensors"
+    assert run_convert("torchvision", tmp_path / "w.pth", out, "--images", str(tmp_path)) == 2
+    assert "leave --images out" in error_line(capsys)
+    assert not out.exists()

@@ -1,13 +1,29 @@
-"""``ssdlite convert SOURCE FILE --out W.safetensors [--labels FILE]``."""
+"""``ssdlite convert SOURCE FILE --out W.safetensors [--labels FILE] [--images INPUT...]``."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from vision.errors import WeightsError
-from vision.model.weights import SOURCES, SavedDetector, convert, save_trunk, save_weights
+from vision.images import read_image, resize
+from vision.media import find_inputs
+from vision.model import SSDLite
+from vision.model.weights import (
+    FOLDED,
+    SOURCES,
+    SavedDetector,
+    convert,
+    refit_norms,
+    save_trunk,
+    save_weights,
+)
 
 __all__ = ["run"]
+
+NUM_REFITTED = 300
+"""Images that norms are refitted on; the more maps of one pixel they meet, the better."""
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -19,12 +35,19 @@ def run(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "file",
         metavar="FILE",
-        help="a frozen graph (.pb) or checkpoint prefix of TensorFlow, a .pth of the others;"
-        " IMAGENET1K_V1 or IMAGENET1K_V2 of torchvision",
+        help="a frozen graph (.pb), TensorFlow.js graph model (model.json) or checkpoint prefix of"
+        " TensorFlow, a .pth of the others; IMAGENET1K_V1 or IMAGENET1K_V2 of torchvision",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="W.safetensors")
     parser.add_argument(
         "--labels", type=Path, metavar="FILE", help="class names: a list, or a label map (.pbtxt)"
+    )
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        metavar="INPUT",
+        help=f"images, folders or globs, of which {NUM_REFITTED} give BatchNorm its statistics back"
+        " where a graph has lost them; answers stay the same, and a training can start there",
     )
     options = parser.parse_args(argv)
     try:
@@ -36,11 +59,33 @@ def run(argv: Sequence[str] | None = None) -> int:
         raise WeightsError(f"{options.out} exists; name another --out, or remove it")
     saved = convert(options.source, options.file, options.labels)
     if isinstance(saved, SavedDetector):
-        save_weights(options.out, saved.model, saved.config, saved.names, saved.training)
-        print(f"{options.out}: a detector of {len(saved.names)} classes")
-        if "left out" in saved.training:
-            print(f"left out: {saved.training['left out']}")
+        _write_detector(saved, options.out, options.images)
+    elif options.images is not None:
+        raise WeightsError(f"{options.file} is a trunk: leave --images out, they are for detectors")
     else:
         save_trunk(options.out, saved)
         print(f"{options.out}: a trunk; train with model.init={options.out}")
     return 0
+
+
+def _write_detector(saved: SavedDetector, out: Path, images: Sequence[str] | None) -> None:
+    if images is not None:
+        saved.training["norms"] = f"refitted on {_refit(saved.model, images)} images"
+    save_weights(out, saved.model, saved.config, saved.names, saved.training)
+    print(f"{out}: a detector of {len(saved.names)} classes")
+    for key in ("left out", "norms"):
+        if key in saved.training:
+            print(f"{key}: {saved.training[key]}")
+    if saved.training.get("norms") == FOLDED:
+        print("to train from it, convert it with --images: photographs like those to train on")
+
+
+def _refit(model: SSDLite, inputs: Sequence[str]) -> int:
+    """Refit the norms; on how many images."""
+    paths = [source.path for source in find_inputs(inputs) if source.kind == "image"]
+    paths = paths[:: max(1, len(paths) // NUM_REFITTED)][:NUM_REFITTED]
+    if not paths:
+        raise WeightsError(f"--images {' '.join(inputs)}: no image to refit norms on")
+    images = (resize(read_image(path), model.image_size) for path in paths)
+    refit_norms(model, (torch.from_numpy(image).permute(2, 0, 1)[None] for image in images))
+    return len(paths)

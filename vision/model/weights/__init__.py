@@ -9,16 +9,19 @@ from vision.model.weights.file import (
     save_weights,
     shipped_weights,
 )
-from vision.model.weights.sources import SOURCES, convert
+from vision.model.weights.norms import refit_norms
+from vision.model.weights.sources import FOLDED, SOURCES, convert
 from vision.model.weights.start import start_from
 
 __all__ = [
+    "FOLDED",
     "SOURCES",
     "SavedDetector",
     "SavedTrunk",
     "convert",
     "load_any",
     "load_weights",
+    "refit_norms",
     "save_trunk",
     "save_weights",
     "shipped_weights",

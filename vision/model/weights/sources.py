@@ -15,9 +15,13 @@ from vision.model.weights.lufficc import LUFFICC
 from vision.model.weights.mmdetection import MMDETECTION
 from vision.model.weights.qfgaohao import QFGAOHAO, QFGAOHAO_TRUNK
 from vision.model.weights.tensorflow import TENSORFLOW, read_tensorflow
+from vision.model.weights.tensorflow_js import is_graph_model
 from vision.model.weights.torchvision import TORCHVISION, download
 
-__all__ = ["SOURCES", "convert"]
+__all__ = ["FOLDED", "SOURCES", "convert"]
+
+FOLDED = "folded into the convolutions, their statistics lost"
+"""What ``norms`` of a detector's ``training`` says until `refit_norms` has mended it."""
 
 SOURCES: dict[str, Source] = {
     source.name: source for source in (TENSORFLOW, TORCHVISION, QFGAOHAO, MMDETECTION, LUFFICC)
@@ -44,7 +48,10 @@ def convert(source: str, file: str, labels: Path | None = None) -> SavedDetector
     """
     path = Path(file)
     if source == "tensorflow":
-        return convert_detector(TENSORFLOW, read_tensorflow(path), path, labels)
+        saved = convert_detector(TENSORFLOW, read_tensorflow(path), path, labels)
+        if is_graph_model(path):
+            saved.training["norms"] = FOLDED
+        return saved
     if source == "torchvision":
         if labels is not None:
             raise WeightsError(

@@ -14,12 +14,16 @@ from vision.model.ssdlite import SSDLite
 from vision.model.weights.file import SavedDetector, load_any
 from vision.model.weights.labels import canonical
 from vision.model.weights.roles import class_keys
-from vision.model.weights.sources import convert
+from vision.model.weights.sources import FOLDED, convert
 
 __all__ = ["start_from"]
 
 IMAGENET = "imagenet"
 IMAGENET_WEIGHTS = "IMAGENET1K_V2"
+FOLDED_NORMS = (
+    "the weights' norms are folded and lost their statistics, so that the first steps undo what"
+    " they know; ssdlite convert with --images gives them statistics again"
+)
 NOT_WEIGHTS = ("pixel_mean", "pixel_std", "num_batches_tracked")
 
 
@@ -88,6 +92,7 @@ def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: 
             else _describe_classes(matched, names, their_names)
         ),
         *_differences(config, their_config),
+        *([FOLDED_NORMS] if saved.training.get("norms") == FOLDED else []),
     ]
     known = {key: saved.training.get(key) for key in ("start", "source", "file", "licence")}
     facts = "; ".join(f"{key} {value}" for key, value in known.items() if value)

@@ -1,4 +1,4 @@
-"""TensorFlow's Object Detection API: SSDLite-MobileNetV2 as a frozen graph or a TF1 checkpoint.
+"""TensorFlow's Object Detection API: SSDLite-MobileNetV2 as a frozen graph, checkpoint or JSON.
 
 Facts: ``ssd_mobilenet_v2_feature_extractor.py``, ``ssdlite_mobilenet_v2_coco.config`` and slim's
 ``mobilenet_v2.py`` in tensorflow/models.
@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from vision.errors import WeightsError
+from vision.model.presets import PRESETS
 from vision.model.weights.convert import Source
 from vision.model.weights.roles import Role
+from vision.model.weights.tensorflow_js import is_graph_model, read_graph_model
 
 __all__ = ["TENSORFLOW", "read_tensorflow"]
 
@@ -69,14 +71,19 @@ TENSORFLOW = Source(
 
 
 def read_tensorflow(path: Path) -> dict[str, Tensor]:
-    """The variables of a frozen graph (``.pb``), or of a TF1 checkpoint by its prefix.
+    """The variables of a frozen graph, a TensorFlow.js graph model, or a TF1 checkpoint.
+
+    They are told apart by ``.pb``, ``.json`` and any other name, which is a checkpoint's prefix.
 
     Extra layers, whose names hold their widths, are called ``extra_<index>/<step>``.
 
     Raises:
-        WeightsError: If the file is neither, or a checkpoint is given and TensorFlow is missing.
+        WeightsError: If the file is none, or a checkpoint is given and TensorFlow is missing.
     """
-    arrays = _graph(path) if path.suffix == ".pb" else _checkpoint(path)
+    if is_graph_model(path):
+        arrays = read_graph_model(path, PRESETS["tensorflow"].norm_eps)
+    else:
+        arrays = _graph(path) if path.suffix == ".pb" else _checkpoint(path)
     tensors = {}
     for name, array in arrays.items():
         found = VARIABLES.fullmatch(name)
