@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from vision.cli.options import claim
 from vision.errors import WeightsError
 from vision.images import read_image, resize
 from vision.media import find_inputs
@@ -50,13 +51,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         " where a graph has lost them; answers stay the same, and a training can start there",
     )
     options = parser.parse_args(argv)
-    try:
-        is_taken = options.out.exists()
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WeightsError(f"--out {options.out} cannot be used: {error}") from error
-    if is_taken:
-        raise WeightsError(f"{options.out} exists; name another --out, or remove it")
+    claim(options.out)
     saved = convert(options.source, options.file, options.labels)
     if isinstance(saved, SavedDetector):
         _write_detector(saved, options.out, options.images)

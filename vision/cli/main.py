@@ -20,6 +20,7 @@ COMMANDS = {
     "export": "write a detector as a graph for other runtimes, and prove it",
     "benchmark": "measure speed, memory and precision on each backend",
     "convert": "turn another project's weights into ours",
+    "average": "take the mean of several weights files",
     "info": "say what a weights file holds",
 }
 USER_ERROR = 2

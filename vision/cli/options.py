@@ -2,13 +2,14 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import get_args
 
 from vision.config import Config, config_from_dict, load_config
-from vision.errors import ConfigError
+from vision.errors import ConfigError, WeightsError
 from vision.export import Backend, Engine, Precision
 
-__all__ = ["add_data", "add_engine", "data_of", "engine_of", "parse", "positive"]
+__all__ = ["add_data", "add_engine", "claim", "data_of", "engine_of", "parse", "positive"]
 
 
 def positive(text: str) -> int:
@@ -17,6 +18,21 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text}")
     return number
+
+
+def claim(out: Path) -> None:
+    """Make sure that weights can be written to ``--out`` and replace nothing.
+
+    Raises:
+        WeightsError: If something is there, or its folder cannot be made.
+    """
+    try:
+        is_taken = out.exists()
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WeightsError(f"--out {out} cannot be used: {error}") from error
+    if is_taken:
+        raise WeightsError(f"{out} exists; name another --out, or remove it")
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

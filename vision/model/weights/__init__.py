@@ -1,5 +1,6 @@
 """Weights on disk: ours, and those of other projects."""
 
+from vision.model.weights.average import average
 from vision.model.weights.file import (
     SavedDetector,
     SavedTrunk,
@@ -18,6 +19,7 @@ __all__ = [
     "SOURCES",
     "SavedDetector",
     "SavedTrunk",
+    "average",
     "convert",
     "load_any",
     "load_weights",

@@ -1,0 +1,105 @@
+"""``ssdlite average``: the mean of weights, and what cannot be averaged."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from vision.cli.main import main
+from vision.config import Config, config_from_dict
+from vision.model import build_model
+from vision.model.weights import average, load_weights, save_weights
+
+MODEL = {"image_size": 128, "width_mult": 0.25}
+
+
+def weights(path: Path, names: list[str], seed: int, **model: object) -> Path:
+    config: Config = config_from_dict({"model": MODEL | model}, [], "test")
+    torch.manual_seed(seed)
+    network = build_model(config.model, len(names))
+    training = {"epoch": seed, "start": "nothing", "metrics": {"voc": {}}}
+    save_weights(path, network, config, names, training)
+    return path
+
+
+def run_average(*words: object) -> int:
+    return main(["average", *map(str, words)])
+
+
+def test_the_mean_finds_classes_by_name(tmp_path: Path) -> None:
+    first = weights(tmp_path / "a.safetensors", ["aeroplane", "cat"], 1)
+    other = weights(tmp_path / "b.safetensors", ["cat", "dog", "airplane"], 2)
+    out = tmp_path / "new" / "m.safetensors"
+    assert run_average(first, other, "--shares", 0.75, 0.25, "--out", out) == 0
+    a, b, mean = (load_weights(path).model.state_dict() for path in (first, other, out))
+    key = "trunk.features.0.0.weight"
+    torch.testing.assert_close(mean[key], 0.75 * a[key] + 0.25 * b[key])
+    key = "class_heads.0.1.weight"
+    rows = b[key].reshape(6, 4, -1)[:, [2, 0, 3]]  # airplane, cat, background
+    expected = 0.75 * a[key].reshape(6, 3, -1) + 0.25 * rows
+    torch.testing.assert_close(mean[key].reshape(6, 3, -1), expected)
+    saved = load_weights(out)
+    assert saved.names == ["aeroplane", "cat"]
+    assert saved.training == {
+        "epoch": 1,
+        "start": "nothing",
+        "mean": "0.75 of a.safetensors, 0.25 of b.safetensors",
+    }
+
+
+def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [weights(tmp_path / f"{seed}.safetensors", ["cat"], seed) for seed in (1, 2, 3)]
+    out = tmp_path / "m.safetensors"
+    assert run_average(*paths, "--half", "--note", "warning=a = b", "--out", out) == 0
+    whole = average(paths).model.state_dict()
+    for key, value in load_weights(out).model.state_dict().items():
+        expected = whole[key].half().float() if value.is_floating_point() else whole[key]
+        assert torch.equal(value, expected), key
+    assert out.stat().st_size < 0.6 * paths[0].stat().st_size
+    capsys.readouterr()
+    assert main(["info", str(out)]) == 0
+    assert "warning        a = b" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("model", "names", "words", "message"),
+    [
+        ({"preset": "tensorflow"}, ["cat"], [], "different networks: model.preset"),
+        ({"priors": {"min_scale": 0.1}}, ["cat"], [], "different networks: model.priors"),
+        ({}, ["dog"], [], "lacks classes of .*a.safetensors: cat"),
+        ({}, ["cat"], ["--shares", "0.5"], "2 weights files have 1 shares"),
+        ({}, ["cat"], ["--shares", "0.5", "0.6"], "1 in all"),
+        ({}, ["cat"], ["--shares", "1.5", "-0.5"], "1 in all"),
+        ({}, ["cat"], ["--note", "warning"], "--note takes KEY=VALUE"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    model: dict[str, object],
+    names: list[str],
+    words: list[str],
+    message: str,
+) -> None:
+    first = weights(tmp_path / "a.safetensors", ["cat"], 1)
+    other = weights(tmp_path / "b.safetensors", names, 2, **model)
+    out = tmp_path / "m.safetensors"
+    assert run_average(first, other, *words, "--out", out) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("ssdlite average: error:")
+    assert "\n" not in error
+    assert re.search(message, error)
+    assert not out.exists()
+
+
+def test_one_file_is_no_mean_and_nothing_is_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = weights(tmp_path / "a.safetensors", ["cat"], 1)
+    assert run_average(first, "--out", tmp_path / "m.safetensors") == 2
+    assert "two weights files or more" in capsys.readouterr().err
+    before = first.read_bytes()
+    assert run_average(first, first, "--out", first) == 2
+    assert "exists" in capsys.readouterr().err
+    assert first.read_bytes() == before
