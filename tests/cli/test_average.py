@@ -8,8 +8,9 @@ import torch
 
 from vision.cli.main import main
 from vision.config import Config, config_from_dict
+from vision.errors import WeightsError
 from vision.model import build_model
-from vision.model.weights import average, load_weights, save_weights
+from vision.model.weights import average, halve, load_weights, save_weights
 
 MODEL = {"image_size": 128, "width_mult": 0.25}
 
@@ -44,7 +45,7 @@ def test_the_mean_finds_classes_by_name(tmp_path: Path) -> None:
     assert saved.training == {
         "epoch": 1,
         "start": "nothing",
-        "mean": "0.75 of a.safetensors, 0.25 of b.safetensors",
+        "mean": f"0.75 of {first}, 0.25 of {other}",
     }
 
 
@@ -53,8 +54,10 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
     out = tmp_path / "m.safetensors"
     assert run_average(*paths, "--half", "--note", "warning=a = b", "--out", out) == 0
     whole = average(paths).model.state_dict()
-    for key, value in load_weights(out).model.state_dict().items():
-        expected = whole[key].half().float() if value.is_floating_point() else whole[key]
+    halved = load_weights(out).model
+    parameters = {key for key, _ in halved.named_parameters()}
+    for key, value in halved.state_dict().items():
+        expected = whole[key].half().float() if key in parameters else whole[key]
         assert torch.equal(value, expected), key
     assert out.stat().st_size < 0.6 * paths[0].stat().st_size
     capsys.readouterr()
@@ -67,11 +70,13 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         ({"preset": "tensorflow"}, ["cat"], [], "different networks: model.preset"),
         ({"priors": {"min_scale": 0.1}}, ["cat"], [], "different networks: model.priors"),
-        ({}, ["dog"], [], "lacks classes of .*a.safetensors: cat"),
+        ({}, ["dog"], [], "b.safetensors lacks classes of the first: cat"),
         ({}, ["cat"], ["--shares", "0.5"], "2 weights files have 1 shares"),
         ({}, ["cat"], ["--shares", "0.5", "0.6"], "1 in all"),
         ({}, ["cat"], ["--shares", "1.5", "-0.5"], "1 in all"),
+        ({}, ["cat"], ["--shares", "nan", "nan"], "1 in all"),
         ({}, ["cat"], ["--note", "warning"], "--note takes KEY=VALUE"),
+        ({}, ["cat"], ["--note", "metrics=1"], "--note metrics: the file says that itself"),
     ],
 )
 def test_what_does_not_fit_is_one_line(
@@ -103,3 +108,20 @@ def test_one_file_is_no_mean_and_nothing_is_replaced(
     assert run_average(first, first, "--out", first) == 2
     assert "exists" in capsys.readouterr().err
     assert first.read_bytes() == before
+
+
+def test_a_mean_with_itself_is_itself_whatever_classes_mean(tmp_path: Path) -> None:
+    path = weights(tmp_path / "a.safetensors", ["tv", "cat", "tvmonitor"], 1)
+    state = load_weights(path).model.state_dict()
+    for key, value in average([path, path]).model.state_dict().items():
+        torch.testing.assert_close(value, state[key])
+    one = weights(tmp_path / "b.safetensors", ["cat", "tv"], 1)
+    with pytest.raises(WeightsError, match="one class for two"):
+        average([path, one])
+
+
+def test_too_large_for_half_precision(tmp_path: Path) -> None:
+    model = load_weights(weights(tmp_path / "a.safetensors", ["cat"], 1)).model
+    torch.nn.init.constant_(model.get_parameter("trunk.features.0.0.weight"), 1e5)
+    with pytest.raises(WeightsError, match=r"features\.0\.0\.weight is too large"):
+        halve(model)

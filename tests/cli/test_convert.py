@@ -145,7 +145,7 @@ def test_never_overwrites(
 
 
 def test_folded_norms_are_told_and_refitted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = graph_model(tmp_path, constants())
     (tmp_path / "labels.txt").write_text("cat\ndog\n", encoding="utf-8")
@@ -155,27 +155,43 @@ def test_folded_norms_are_told_and_refitted(
     assert "to train from it, convert it with --images" in capsys.readouterr().out
     photos = tmp_path / "photos"
     photos.mkdir()
-    assert run_convert("tensorflow", model, whole, *more, "--images", str(photos)) == 2
-    assert "no image" in error_line(capsys)
-    for number in range(4):
-        pixels = np.random.default_rng(number).integers(0, 256, (90, 120, 3), np.uint8)
+    pictures = [
+        np.random.default_rng(seed).integers(0, 256, (300, 300, 3), np.uint8) for seed in range(6)
+    ]
+    for number, pixels in enumerate(pictures):
         write_image(photos / f"{number}.png", pixels)
+    assert run_convert("tensorflow", model, whole, *more, "--images", str(photos)) == 2
+    assert "6 images; norms take 100 or more" in error_line(capsys)
+    monkeypatch.setattr("vision.cli.convert.MIN_REFITTED", 4)
+    monkeypatch.setattr("vision.cli.convert.NUM_REFITTED", 4)
     assert run_convert("tensorflow", model, whole, *more, "--images", str(photos)) == 0
     assert "norms: refitted on 4 images" in capsys.readouterr().out
-    network = load_weights(folded).model
+    before, after = load_weights(folded).model, load_weights(whole).model
+    images = torch.from_numpy(np.stack([pictures[k] for k in (0, 1, 3, 4)])).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(after(images), before(images), rtol=1e-3, atol=1e-3)
+        maps = before.trunk.get_submodule("features.0.0")(images.float() / 127.5 - 1)
+    mean = after.state_dict()["trunk.features.0.1.running_mean"]
+    torch.testing.assert_close(mean, maps.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
     lines = [
-        "\n".join(start_from(network, load_weights(w).config.model, ["cat", "dog"], str(w)).lines)
+        "\n".join(start_from(before, load_weights(w).config.model, ["cat", "dog"], str(w)).lines)
         for w in (folded, whole)
     ]
     assert "norms are folded" in lines[0]
     assert "norms are folded" not in lines[1]
+    mean_of_both = tmp_path / "mean.safetensors"
+    assert main(["average", str(whole), str(folded), "--out", str(mean_of_both)]) == 2
+    assert "the norms of one are folded" in capsys.readouterr().err
 
 
-def test_a_trunk_has_no_norms_to_refit(
+def test_whole_norms_are_left_alone(
     mmdetection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "w.pth")
-    out = tmp_path / "trunk.safetensors"
+    out = tmp_path / "new.safetensors"
     assert run_convert("torchvision", tmp_path / "w.pth", out, "--images", str(tmp_path)) == 2
     assert "leave --images out" in error_line(capsys)
+    words = ("--labels", str(mmdetection.with_name("labels.txt")), "--images", str(tmp_path))
+    assert run_convert("mmdetection", mmdetection, out, *words) == 2
+    assert "has its norms whole: leave --images out" in error_line(capsys)
     assert not out.exists()

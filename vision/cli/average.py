@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vision.cli.options import claim
 from vision.errors import WeightsError
-from vision.model.weights import average, save_weights
+from vision.model.weights import average, halve, save_weights
 
 __all__ = ["run"]
 
@@ -37,8 +37,11 @@ def run(argv: Sequence[str] | None = None) -> int:
         raise WeightsError("--note takes KEY=VALUE")
     claim(options.out)
     saved = average(options.weights, options.shares)
-    training = saved.training | {key: value for key, _, value in notes}
-    model = saved.model.half() if options.half else saved.model
-    save_weights(options.out, model, saved.config, saved.names, training)
+    for key, _, value in notes:
+        if key in {*saved.training, "metrics", "norms"}:
+            raise WeightsError(f"--note {key}: the file says that itself; choose another key")
+        saved.training[key] = value
+    model = halve(saved.model) if options.half else saved.model
+    save_weights(options.out, model, saved.config, saved.names, saved.training)
     print(f"{options.out}: {saved.training['mean']}")
     return 0

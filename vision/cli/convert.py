@@ -24,7 +24,9 @@ from vision.model.weights import (
 __all__ = ["run"]
 
 NUM_REFITTED = 300
-"""Images that norms are refitted on; the more maps of one pixel they meet, the better."""
+"""Images that norms are refitted on, evenly from all that are given."""
+MIN_REFITTED = 100
+"""With fewer, the maps of one pixel have no variances worth the name."""
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -47,8 +49,9 @@ def run(argv: Sequence[str] | None = None) -> int:
         "--images",
         nargs="+",
         metavar="INPUT",
-        help=f"images, folders or globs, of which {NUM_REFITTED} give BatchNorm its statistics back"
-        " where a graph has lost them; answers stay the same, and a training can start there",
+        help=f"images, folders, globs or lists, of which {NUM_REFITTED} give BatchNorm its"
+        " statistics back where a graph has lost them; answers stay the same, and a training can"
+        " start there",
     )
     options = parser.parse_args(argv)
     claim(options.out)
@@ -65,6 +68,8 @@ def run(argv: Sequence[str] | None = None) -> int:
 
 def _write_detector(saved: SavedDetector, out: Path, images: Sequence[str] | None) -> None:
     if images is not None:
+        if saved.training.get("norms") != FOLDED:
+            raise WeightsError(f"{saved.training['file']} has its norms whole: leave --images out")
         saved.training["norms"] = f"refitted on {_refit(saved.model, images)} images"
     save_weights(out, saved.model, saved.config, saved.names, saved.training)
     print(f"{out}: a detector of {len(saved.names)} classes")
@@ -78,9 +83,13 @@ def _write_detector(saved: SavedDetector, out: Path, images: Sequence[str] | Non
 def _refit(model: SSDLite, inputs: Sequence[str]) -> int:
     """Refit the norms; on how many images."""
     paths = [source.path for source in find_inputs(inputs) if source.kind == "image"]
-    paths = paths[:: max(1, len(paths) // NUM_REFITTED)][:NUM_REFITTED]
-    if not paths:
-        raise WeightsError(f"--images {' '.join(inputs)}: no image to refit norms on")
+    if len(paths) < MIN_REFITTED:
+        raise WeightsError(
+            f"--images {' '.join(inputs)}: {len(paths)} images; norms take {MIN_REFITTED} or more,"
+            " like those to train on"
+        )
+    count = min(len(paths), NUM_REFITTED)
+    paths = [paths[index * len(paths) // count] for index in range(count)]
     images = (resize(read_image(path), model.image_size) for path in paths)
     refit_norms(model, (torch.from_numpy(image).permute(2, 0, 1)[None] for image in images))
-    return len(paths)
+    return count

@@ -1,6 +1,6 @@
 """Weights on disk: ours, and those of other projects."""
 
-from vision.model.weights.average import average
+from vision.model.weights.average import average, halve
 from vision.model.weights.file import (
     SavedDetector,
     SavedTrunk,
@@ -21,6 +21,7 @@ __all__ = [
     "SavedTrunk",
     "average",
     "convert",
+    "halve",
     "load_any",
     "load_weights",
     "refit_norms",

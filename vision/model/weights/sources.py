@@ -14,8 +14,7 @@ from vision.model.weights.file import SavedDetector, SavedTrunk
 from vision.model.weights.lufficc import LUFFICC
 from vision.model.weights.mmdetection import MMDETECTION
 from vision.model.weights.qfgaohao import QFGAOHAO, QFGAOHAO_TRUNK
-from vision.model.weights.tensorflow import TENSORFLOW, read_tensorflow
-from vision.model.weights.tensorflow_js import is_graph_model
+from vision.model.weights.tensorflow import TENSORFLOW, has_folded_norms, read_tensorflow
 from vision.model.weights.torchvision import TORCHVISION, download
 
 __all__ = ["FOLDED", "SOURCES", "convert"]
@@ -48,8 +47,9 @@ def convert(source: str, file: str, labels: Path | None = None) -> SavedDetector
     """
     path = Path(file)
     if source == "tensorflow":
-        saved = convert_detector(TENSORFLOW, read_tensorflow(path), path, labels)
-        if is_graph_model(path):
+        tensors = read_tensorflow(path)
+        saved = convert_detector(TENSORFLOW, tensors, path, labels)
+        if has_folded_norms(tensors):
             saved.training["norms"] = FOLDED
         return saved
     if source == "torchvision":

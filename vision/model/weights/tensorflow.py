@@ -6,6 +6,7 @@ Facts: ``ssd_mobilenet_v2_feature_extractor.py``, ``ssdlite_mobilenet_v2_coco.co
 
 import importlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from vision.model.weights.convert import Source
 from vision.model.weights.roles import Role
 from vision.model.weights.tensorflow_js import is_graph_model, read_graph_model
 
-__all__ = ["TENSORFLOW", "read_tensorflow"]
+__all__ = ["TENSORFLOW", "has_folded_norms", "read_tensorflow"]
 
 TRUNK = "FeatureExtractor/MobilenetV2"
 VARIABLES = re.compile(r"(FeatureExtractor/MobilenetV2|BoxPredictor_\d+)/.*/(.*)")
@@ -105,6 +106,12 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def has_folded_norms(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether BatchNorms came folded into convolutions: their variances are all 1 then."""
+    variances = (value for key, value in tensors.items() if key.endswith("/moving_variance"))
+    return any(bool((value == 1).all()) for value in variances)
+
+
 def _plain(name: str) -> str:
     """An extra layer's name without its widths, any other as it is."""
     patterns = (
@@ -145,8 +152,8 @@ def _checkpoint(path: Path) -> dict[str, np.ndarray]:
     """The variables of a checkpoint, their moving averages where it has some."""
     if not path.name or not path.with_name(f"{path.name}.index").is_file():
         raise WeightsError(
-            f"{path} is neither a frozen graph (.pb) nor a checkpoint: there is no"
-            f" {path.name}.index; pass the prefix, such as model.ckpt"
+            f"{path} is neither a frozen graph (.pb), a graph model (model.json) nor a checkpoint:"
+            f" there is no {path.name}.index; of a checkpoint pass the prefix, such as model.ckpt"
         )
     try:
         tensorflow = importlib.import_module("tensorflow")

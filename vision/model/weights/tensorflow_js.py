@@ -6,10 +6,12 @@ norm is a shift. Such a norm comes back here as one of mean 0 and variance 1.
 """
 
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from vision.errors import WeightsError
 
@@ -17,7 +19,59 @@ __all__ = ["is_graph_model", "read_graph_model"]
 
 SCALE, SHIFT = "/BatchNorm/batchnorm/mul", "/BatchNorm/batchnorm/sub"
 MERGED = "/Conv2D/merged_input"
-DTYPES = frozenset({"float32", "float16", "int32", "uint8", "uint16", "bool"})
+DEPTHWISE = "/depthwise_weights"
+
+Side: TypeAlias = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Quantization(BaseModel):
+    """How a constant is stored where that is not its own type."""
+
+    dtype: Literal["float16", "uint8", "uint16"]
+    scale: float | None = None
+    min: float = 0.0
+
+
+class _Weight(BaseModel):
+    """An entry of the manifest."""
+
+    name: str
+    shape: list[Side]
+    dtype: Literal["float32", "float16", "int32", "uint8", "bool"]
+    quantization: _Quantization | None = None
+
+    def restored(self, content: bytes) -> np.ndarray:
+        """The constant from its bytes."""
+        stored: np.ndarray = np.frombuffer(content, self.stored_as)
+        if self.quantization is not None and self.quantization.scale is not None:
+            stored = stored.astype(np.float32) * self.quantization.scale + self.quantization.min
+        return stored.astype(self.dtype).reshape(self.shape)
+
+    @property
+    def stored_as(self) -> "np.dtype[Any]":
+        """Its type in the shards."""
+        named: np.dtype[Any] = np.dtype((self.quantization or self).dtype)
+        return named.newbyteorder("<")
+
+    @property
+    def num_bytes(self) -> int:
+        """Its length in the shards."""
+        return math.prod(self.shape) * self.stored_as.itemsize
+
+
+class _Group(BaseModel):
+    """Shards that are one stretch of bytes, and what lies in it."""
+
+    paths: list[str]
+    weights: list[_Weight]
+
+
+_GROUPS = TypeAdapter(list[_Group])
+
+
+def is_graph_model(path: Path) -> bool:
+    """Whether a file is of this format, by its suffix."""
+    return path.suffix.lower() == ".json"
 
 
 def read_graph_model(path: Path, norm_eps: float) -> dict[str, np.ndarray]:
@@ -42,75 +96,52 @@ def read_graph_model(path: Path, norm_eps: float) -> dict[str, np.ndarray]:
             arrays[f"{norm}moving_variance"] = ones
         elif name.endswith(MERGED):
             arrays[f"{name.removesuffix(MERGED)}/weights"] = value
-        elif name.endswith("/depthwise_weights"):
-            scale = constants.get(f"{name.removesuffix('/depthwise_weights')}{SCALE}")
+        elif name.endswith(DEPTHWISE):
+            scale = constants.get(f"{name.removesuffix(DEPTHWISE)}{SCALE}")
+            if scale is not None and scale.shape != value.shape[2:3]:
+                raise WeightsError(f"{path}: {name} and its norm's scale are of different sizes")
             arrays[name] = value if scale is None else value * scale[:, None]
         elif not name.endswith(SCALE):
             arrays[name] = value
     return arrays
 
 
-def is_graph_model(path: Path) -> bool:
-    """Whether a file is of this format, by its suffix."""
-    return path.suffix == ".json"
-
-
 def _constants(path: Path) -> dict[str, np.ndarray]:
     """All constants by their names."""
     constants: dict[str, np.ndarray] = {}
     for group in _manifest(path):
-        content = b"".join(_read(path.with_name(shard)) for shard in group["paths"])
+        content = b"".join(_read(path.parent / shard) for shard in group.paths)
         start = 0
-        for weight in group["weights"]:
-            stored, count = _stored_as(weight, path), int(np.prod(weight["shape"]))
-            end = start + count * stored.itemsize
+        for weight in group.weights:
+            end = start + weight.num_bytes
             if end > len(content):
-                raise WeightsError(f"{path}: the shards end within {weight['name']}")
-            flat = np.frombuffer(content[start:end], stored)
-            constants[weight["name"]] = _plain(flat, weight).reshape(weight["shape"])
+                raise WeightsError(f"{path}: the shards end within {weight.name}")
+            constants[weight.name] = weight.restored(content[start:end])
             start = end
         if start != len(content):
             raise WeightsError(f"{path}: the shards hold {len(content)} bytes, expected {start}")
     return constants
 
 
-def _manifest(path: Path) -> list[dict[str, Any]]:
+def _manifest(path: Path) -> list[_Group]:
     content = _read(path)
     try:
-        groups = json.loads(content)["weightsManifest"]
-        for group in groups:
-            assert all(isinstance(shard, str) for shard in group["paths"])
-            for weight in group["weights"]:
-                assert isinstance(weight["name"], str)
-                assert all(isinstance(side, int) and side >= 0 for side in weight["shape"])
-    except (ValueError, LookupError, TypeError, AssertionError) as error:
+        return _GROUPS.validate_python(json.loads(content)["weightsManifest"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise WeightsError(f"{path}: weightsManifest.{where}: {first['msg']}") from error
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise WeightsError(
-            f"{path} is no graph model of TensorFlow.js: it has no whole weightsManifest"
+            f"{path} is no graph model of TensorFlow.js: it has no weightsManifest"
         ) from error
-    return list(groups)
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise WeightsError(
-            f"{path} cannot be read: {error.strerror or error}; a model.json needs its shards"
-            " beside it"
+            f"{path} cannot be read: {reason}; a model.json needs its shards beside it"
         ) from error
-
-
-def _stored_as(weight: dict[str, Any], path: Path) -> "np.dtype[Any]":
-    quantization = weight.get("quantization") or weight
-    if weight.get("dtype") not in DTYPES or quantization.get("dtype") not in DTYPES:
-        raise WeightsError(f"{path}: {weight['name']} is stored in an unknown way")
-    stored: np.dtype[Any] = np.dtype(quantization["dtype"])
-    return stored.newbyteorder("<")
-
-
-def _plain(flat: np.ndarray, weight: dict[str, Any]) -> np.ndarray:
-    """A constant in its own type."""
-    quantization = weight.get("quantization") or {}
-    if "scale" in quantization:
-        flat = flat.astype(np.float32) * quantization["scale"] + quantization.get("min", 0.0)
-    return flat.astype(weight["dtype"])
