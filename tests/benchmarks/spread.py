@@ -2,7 +2,8 @@
 
 Each detector is run once over ``data.val``. Then the images are drawn again with replacement, the
 same ones for all detectors, and voc.mAP50 is taken anew each time (the paired bootstrap). Printed
-are each detector's value, and its difference from the first's with the middle 95% of the draws.
+are each detector's value, and its differences from the first's and from that of the detector
+before it, with the middle 95% of the draws.
 """
 
 import argparse
@@ -34,13 +35,18 @@ def main() -> None:
     for path in files:
         found, targets, num_classes = _detect(path, config)
         values.append(resampled(found, targets, num_classes, options.draws))
-    for path, one in zip(files, values, strict=True):
-        gaps = one[1:] - values[0][1:]
-        low, high = np.quantile(gaps, (0.025, 0.975))
+    for index, (path, one) in enumerate(zip(files, values, strict=True)):
         print(
-            f"{path}: voc.mAP50 {one[0]:.4f}, {one[0] - values[0][0]:+.4f} from the first"
-            f" [{low:+.4f}, {high:+.4f}]; standard error {one[1:].std():.4f}"
+            f"{path}: voc.mAP50 {one[0]:.4f}, standard error {one[1:].std():.4f};"
+            f" {_gap(one, values[0])} from the first,"
+            f" {_gap(one, values[max(index - 1, 0)])} from the one before"
         )
+
+
+def _gap(one: Float64[ndarray, "..."], other: Float64[ndarray, "..."]) -> str:
+    """A difference with the middle 95% of it over the draws."""
+    low, high = np.quantile(one[1:] - other[1:], (0.025, 0.975))
+    return f"{one[0] - other[0]:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def resampled(
