@@ -23,6 +23,11 @@ __all__ = ["main"]
 def build(config: ModelConfig, num_classes: int) -> SSDLite:
     model = build_model(config, num_classes)
     randomise(model)
+    # In float32 one activation that rounding puts on the other side of a ReLU's corner changes
+    # gradients by 1e-4: another batch size may take another kernel, which rounds otherwise.
+    model.layer_dtype = torch.float64
+    priors = model.priors
+    model.double().priors = priors
     return model
 
 

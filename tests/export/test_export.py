@@ -38,9 +38,10 @@ from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, detec
 from vision.export.onnx import OPSET, OnnxRunner
 from vision.export.quantise import NUM_FLOAT, quantise_onnx, sensitive_nodes
 from vision.images import read_image, resize
-from vision.model import build_decoding, build_model, build_post_process
+from vision.model import DecodingNetwork, build_decoding, build_model, build_post_process
 from vision.model.weights import SavedDetector, load_weights
 from vision.predict import Detector
+from vision.structures import Decoded
 
 onnx: Any = pytest.importorskip("onnx")
 
@@ -108,7 +109,7 @@ def test_exports_agree_on_real_images(
     assert agreement.num_images == 56
     assert agreement.num_detections > 150
     assert agreement.num_unmatched == 0
-    assert agreement.score_error <= 1e-3
+    assert agreement.score_error <= (1e-3 if precision == "fp32" else 5e-3)
     assert agreement.box_error <= 0.5
 
 
@@ -231,6 +232,27 @@ def test_comparing_notices_what_is_missing_moved_or_new(
     assert none.num_unmatched == none.num_detections > 8
 
 
+@pytest.mark.parametrize(("gap", "error"), [(1e-6, 0.0), (1e-2, 0.05 * 128)])
+def test_of_boxes_that_tie_either_may_stay(
+    saved: SavedDetector, monkeypatch: pytest.MonkeyPatch, gap: float, error: float
+) -> None:
+    """Two boxes that suppress each other, and a graph that prefers the other one."""
+    boxes = torch.tensor([[[0.1, 0.1, 0.5, 0.5], [0.1, 0.1, 0.5, 0.55]]])
+    scores = torch.zeros(1, 2, 4)
+    scores[0, :, 0] = torch.tensor([0.9, 0.9 - gap])
+    monkeypatch.setattr(DecodingNetwork, "forward", lambda *_: Decoded(boxes, scores))
+    agreement = compare(
+        lambda _: [boxes.numpy(), scores.flip(1).numpy()],
+        "decoded",
+        build_decoding(saved.model),
+        build_post_process(saved.config.model),
+        [np.zeros((128, 128, 3), np.uint8)],
+    )
+    assert agreement.num_detections == 1
+    assert agreement.num_unmatched == 0
+    assert agreement.box_error == pytest.approx(error, abs=1e-4)
+
+
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_a_detector_is_the_same_on_every_backend_and_from_every_file(
     learnt: Path, exported: dict[str, Path], images: Images, backend: Backend
@@ -296,7 +318,7 @@ def test_int8_of_the_form_that_takes_floats(
     written = export(saved, request, request.file(tmp_path, "w"), images, images)
     assert written.agreement.num_detections > 8
     assert written.agreement.num_unmatched <= 2
-    assert 0 < written.agreement.score_error < 0.3
+    assert 0 < written.agreement.score_error < 0.5
 
 
 def test_biases_make_up_for_rounding(

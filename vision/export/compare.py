@@ -3,7 +3,7 @@
 # N images, P priors, C classes, D detections of an image
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -17,11 +17,22 @@ from vision.export.sessions import TorchSession
 from vision.model import Decode, DecodingNetwork, PostProcess
 from vision.structures import Decoded, Detections, Predictions
 
-__all__ = ["Agreement", "compare", "detections_of", "require"]
+__all__ = [
+    "LEAST_SCORE",
+    "MAX_HALF_SCORE_ERROR",
+    "MAX_SCORE_ERROR",
+    "Agreement",
+    "compare",
+    "detections_of",
+    "require",
+]
 
 LEAST_SCORE = 0.1
 """Detections below are not compared."""
 MAX_SCORE_ERROR = 1e-3
+MAX_HALF_SCORE_ERROR = 5e-3
+"""Of fp16: OpenVINO multiplies the pixels' scale into the first convolution, and so rounds that one
+a second time."""
 MAX_BOX_ERROR = 0.5
 """In pixels of the network's input."""
 
@@ -36,9 +47,10 @@ class Agreement:
         num_images: Images compared.
         num_detections: Detections of the reference with a score of `LEAST_SCORE` or more.
         score_error: Largest difference of a detection's scores.
-        box_error: Largest difference of a coordinate, in pixels of the network's input.
+        box_error: Largest difference of a coordinate, in pixels of the network's input. Where
+            scores tie within the tolerance, either box may be the one that suppresses the other.
         num_unmatched: Detections of either run that the other has not; where a score lies within
-            `MAX_SCORE_ERROR` of the threshold, either may have it.
+            the tolerance of the threshold, either may have it.
     """
 
     num_images: int
@@ -55,8 +67,8 @@ class Agreement:
         )
 
 
-def require(agreement: Agreement, where: str) -> None:
-    """Raise WeightsError unless two runs agree.
+def require(agreement: Agreement, where: str, tolerance: float = MAX_SCORE_ERROR) -> None:
+    """Raise WeightsError unless two runs agree, scores to within ``tolerance``.
 
     Raises:
         WeightsError: If they do not, or if there was nothing to compare.
@@ -68,7 +80,7 @@ def require(agreement: Agreement, where: str) -> None:
         )
     if (
         agreement.num_unmatched
-        or agreement.score_error > MAX_SCORE_ERROR
+        or agreement.score_error > tolerance
         or agreement.box_error > MAX_BOX_ERROR
     ):
         raise WeightsError(f"{where} does not answer as PyTorch does: {agreement}")
@@ -80,6 +92,7 @@ def compare(
     network: DecodingNetwork,
     post_process: PostProcess,
     images: Sequence[UInt8[ndarray, "H W 3"]],
+    tolerance: float = MAX_SCORE_ERROR,
 ) -> Agreement:
     """How a graph's detections differ from those of the network in PyTorch.
 
@@ -89,16 +102,21 @@ def compare(
         network: What it was made of, in float32.
         post_process: With its threshold at `LEAST_SCORE` or below.
         images: Of the network's size.
+        tolerance: Scores that lie no further apart may change places.
     """
+    # Without suppression, and so every box that a tie could have let through.
+    candidates_of = replace(post_process, suppression="nms", nms_iou=1.0, max_detections=10**6)
     session = TorchSession(network)
     size = network.image_size
     agreements = []
     for image in images:
         pixels = image[None]
         batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        (expected,) = post_process(session(batch), [size])
+        decoded = session(batch)
+        (expected,) = post_process(decoded, [size])
+        (candidates,) = candidates_of(decoded, [size])
         (found,) = detections_of(runner, form, network.decode, post_process, pixels)
-        agreements.append(_compare(found, expected))
+        agreements.append(_compare(found, expected, candidates, tolerance))
     return Agreement(
         len(images),
         sum(one.num_detections for one in agreements),
@@ -134,7 +152,9 @@ def detections_of(
     return post_process(decoded, sizes)
 
 
-def _compare(found: Detections, expected: Detections) -> Agreement:
+def _compare(
+    found: Detections, expected: Detections, candidates: Detections, tolerance: float
+) -> Agreement:
     """The agreement of one image; each detection is compared with the nearest of its label."""
     compared = expected[expected.scores >= LEAST_SCORE]
     score_error, box_error, unmatched = 0.0, 0.0, 0
@@ -142,11 +162,13 @@ def _compare(found: Detections, expected: Detections) -> Agreement:
     for box, score, label in zip(compared.boxes, compared.scores, compared.labels, strict=True):
         ious = box_ops.iou(box[None], found.boxes)[0] * (free & (found.labels == label))
         if not len(ious) or ious.max() < 0.5:
-            unmatched += int(score > LEAST_SCORE + MAX_SCORE_ERROR)
+            unmatched += int(score > LEAST_SCORE + tolerance)
             continue
         best = int(ious.argmax())
         free[best] = False
         score_error = max(score_error, float((found.scores[best] - score).abs()))
-        box_error = max(box_error, float((found.boxes[best] - box).abs().max()))
-    unmatched += int((free & (found.scores > LEAST_SCORE + MAX_SCORE_ERROR)).sum())
+        ties = (candidates.labels == label) & ((candidates.scores - score).abs() <= tolerance)
+        same = torch.cat([box[None], candidates.boxes[ties]])
+        box_error = max(box_error, float((same - found.boxes[best]).abs().amax(dim=1).min()))
+    unmatched += int((free & (found.scores > LEAST_SCORE + tolerance)).sum())
     return Agreement(1, len(compared), score_error, box_error, unmatched)

@@ -12,7 +12,15 @@ from numpy import ndarray
 
 from vision.errors import ConfigError, WeightsError
 from vision.export.bias_correction import Batches
-from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, require
+from vision.export.compare import (
+    LEAST_SCORE,
+    MAX_HALF_SCORE_ERROR,
+    MAX_SCORE_ERROR,
+    Agreement,
+    Runner,
+    compare,
+    require,
+)
 from vision.export.extras import need
 from vision.export.graphs import Form, graph_input
 from vision.export.metadata import Metadata
@@ -106,13 +114,14 @@ def export(
             _WRITERS[request.backend](draft, model, request.precision, batches)
             runner = _open(draft, metadata)
             comparable = _comparable(post_process)
-            agreement = compare(runner, request.form, network, comparable, images)
+            tolerance = MAX_HALF_SCORE_ERROR if request.precision == "fp16" else MAX_SCORE_ERROR
+            agreement = compare(runner, request.form, network, comparable, images, tolerance)
             if request.precision != "int8":
-                require(agreement, path.name)
+                require(agreement, path.name, tolerance)
             rounding = None
             if request.precision == "fp16":
                 whole = build_decoding(saved.model)
-                rounding = compare(runner, request.form, whole, comparable, images)
+                rounding = compare(runner, request.form, whole, comparable, images, tolerance)
             for part in sorted(Path(folder).iterdir()):
                 part.replace(out / part.name)
     except OSError as error:
