@@ -2,6 +2,7 @@
 
 # N batch
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 from numpy import ndarray
+from torch import nn
 
 from vision.errors import ConfigError, WeightsError
 from vision.export.extras import need, quiet
@@ -44,7 +46,7 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
     graph = build_graph(metadata.form, network, post_process)
     with quiet(), _unchecked():
         program = torch.onnx.export(
-            graph.module,
+            _out_of_place(graph.module),
             (graph.example,),
             dynamo=True,
             opset_version=OPSET,
@@ -63,6 +65,18 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
     outputs = [output.name for output in model.graph.output]
     need("onnx").helper.set_model_props(model, metadata.to_strings(graph.input, outputs))
     return model
+
+
+def _out_of_place(module: nn.Module) -> nn.Module:
+    """A copy whose activations make new tensors: the graph is the same, traced in half the time.
+
+    Those in place are traced a second time, as what they are made of.
+    """
+    copied = copy.deepcopy(module)
+    for part in copied.modules():
+        if getattr(part, "inplace", False):
+            part.inplace = False  # type: ignore[assignment]
+    return copied
 
 
 @contextmanager
