@@ -20,7 +20,6 @@ from tests.reference_model import randomise
 from vision.config import Config, ModelConfig, PriorsConfig
 from vision.errors import WeightsError
 from vision.model import SSDLite, build_model
-from vision.model.weights import file as weights_file
 from vision.model.weights import load_weights, save_weights
 
 CONFIG = Config(
@@ -143,6 +142,14 @@ def test_saving_replaces_an_older_file_and_leaves_nothing_beside_it(tmp_path: Pa
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="permissions as POSIX has them")
+def test_weights_can_be_read_by_whom_other_files_can(tmp_path: Path) -> None:
+    save_weights(tmp_path / "w.safetensors", network(), CONFIG, NAMES, {})
+    (tmp_path / "other").touch()
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
 def test_older_file_stays_whole_when_writing_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,11 +157,12 @@ def test_older_file_stays_whole_when_writing_fails(
     save_weights(path, network(), CONFIG, NAMES, {"epoch": 1})
     before = path.read_bytes()
 
-    def full_disk(_tensors: dict[str, Tensor], target: Path, _metadata: dict[str, str]) -> None:
-        target.write_bytes(before[:1000])
+    def full_disk(target: Path, _content: bytes) -> None:
+        with target.open("wb") as file:
+            file.write(before[:1000])
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(weights_file, "save_file", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(WeightsError, match=r"cannot be written \(no space"):
         save_weights(path, network(seed=1), CONFIG, NAMES, {"epoch": 2})
     assert path.read_bytes() == before

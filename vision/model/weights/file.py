@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from vision.atomic import replacing
@@ -133,7 +133,8 @@ def save_weights(
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     try:
         with replacing(path) as partial:
-            save_file(tensors, partial, metadata)
+            # save_file makes files that only their owner can read.
+            partial.write_bytes(save(tensors, metadata))
     except (OSError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(
