@@ -384,6 +384,17 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     assert torch.equal(ours.state_dict()[trunk], theirs.state_dict()[trunk])
 
 
+def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
+    """TensorFlow's finest map has three priors a cell, ours has six."""
+    config = ModelConfig(preset="tensorflow", image_size=(128, 128))
+    path = tmp_path / "w.safetensors"
+    save_weights(path, build_model(config, 1), Config(model=config), ["dog"], {})
+    ours = ModelConfig(image_size=(128, 128))
+    lines = start_from(build_model(ours, 1), ours, ["dog"], str(path)).lines
+    assert "classes matched by name: dog; fresh: none" in lines
+    assert "fresh for all classes, of other priors or channels: class_heads.0" in lines
+
+
 @pytest.mark.parametrize(
     "names", [("ssdlite_mobilenet_v2", "ssdlite_fpn"), ("ssdlite_fpn", "ssdlite_mobilenet_v2")]
 )

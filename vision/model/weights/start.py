@@ -77,7 +77,7 @@ def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: 
         if key not in heads and key in tensors and tensors[key].shape == state[key].shape
     }
     state |= {key: tensors[key] for key in taken}
-    matched = _match_classes(state, tensors, heads, names, their_names)
+    matched, unlike = _match_classes(state, tensors, heads, names, their_names)
     model.load_state_dict(state)
     fresh = [key for key in weights if key not in taken and key not in heads]
     unused = [key for key in tensors if key not in taken | heads and not key.endswith(NOT_WEIGHTS)]
@@ -89,7 +89,7 @@ def start_from(model: SSDLite, config: ModelConfig, names: Sequence[str], init: 
         *(
             [f"heads: fresh, since the weights are of {their_config.name}"]
             if are_others
-            else _describe_classes(matched, names, their_names)
+            else _describe_classes(matched, unlike, names, their_names)
         ),
         *_differences(config, their_config),
         *([FOLDED_NORMS] if saved.training.get("norms") == FOLDED else []),
@@ -105,39 +105,46 @@ def _match_classes(
     heads: set[str],
     names: Sequence[str],
     their_names: Sequence[str],
-) -> list[str]:
-    """Fill the rows of classes that both sides know; the names of those."""
+) -> tuple[list[str], list[str]]:
+    """Fill the rows of classes that both sides know.
+
+    Returns:
+        Names of those classes, and the heads left fresh for their other priors or channels.
+    """
     rows = {canonical(name): row for row, name in enumerate(their_names)}
     pairs = [
         (row, rows[canonical(name)]) for row, name in enumerate(names) if canonical(name) in rows
     ]
-    filled = False
+    filled, unlike = False, set[str]()
     for key in sorted(heads):
         if not their_names or key not in tensors:
             continue
         ours = state[key].reshape(-1, len(names) + 1, *state[key].shape[1:]).clone()
         theirs = tensors[key].reshape(-1, len(their_names) + 1, *tensors[key].shape[1:])
         if len(ours) != len(theirs) or ours.shape[2:] != theirs.shape[2:]:
+            unlike.add(".".join(key.split(".")[:2]))
             continue
         filled = True
         for to, source in [*pairs, (len(names), len(their_names))]:
             ours[:, to] = theirs[:, source]
         state[key] = ours.flatten(0, 1)
-    return [names[row] for row, _ in pairs] if filled else []
+    return [names[row] for row, _ in pairs] if filled else [], sorted(unlike)
 
 
 def _describe_classes(
-    matched: Sequence[str], names: Sequence[str], their_names: Sequence[str]
+    matched: Sequence[str],
+    unlike: Sequence[str],
+    names: Sequence[str],
+    their_names: Sequence[str],
 ) -> list[str]:
     if not their_names:
         return ["classes: the weights have none, so all class heads are fresh"]
     fresh = [name for name in names if name not in matched]
-    return [
-        (
-            f"classes matched by name: {', '.join(matched) or 'none'}; fresh:"
-            f" {', '.join(fresh) or 'none'}"
-        )
-    ]
+    matches = f"classes matched by name: {', '.join(matched) or 'none'}"
+    lines = [f"{matches}; fresh: {', '.join(fresh) or 'none'}"]
+    if unlike:
+        lines.append(f"fresh for all classes, of other priors or channels: {', '.join(unlike)}")
+    return lines
 
 
 def _differences(ours: ModelConfig, theirs: ModelConfig) -> list[str]:
