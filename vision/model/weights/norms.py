@@ -1,6 +1,6 @@
 """BatchNorm's running statistics, measured anew without changing what the network answers."""
 
-# N batch, C channels, H W map height and width
+# C channels, H W height and width of an image
 
 from collections.abc import Iterable
 
@@ -34,7 +34,7 @@ class _Moments:
 
 
 @torch.no_grad()
-def refit_norms(model: SSDLite, batches: Iterable[Shaped[Tensor, "N 3 H W"]]) -> None:
+def refit_norms(model: SSDLite, batches: Iterable[Shaped[Tensor, "_ 3 H W"]]) -> None:
     """Give each BatchNorm the statistics of these images, and the scale and shift that undo them.
 
     In evaluation mode the network answers as before, but in training, where each batch brings its
