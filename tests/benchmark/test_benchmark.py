@@ -14,6 +14,7 @@ from vision.benchmark.measure import TURN, WARM_UPS, peak_of_this_process
 from vision.cli.main import main
 from vision.errors import DataError
 from vision.export import Request
+from vision.images import read_image
 
 
 def test_contenders_take_turns_and_warm_ups_do_not_count() -> None:
@@ -61,6 +62,15 @@ def test_a_row_has_medians_tails_and_ratios() -> None:
         "0.5000",
         "-",
     ]
+
+
+@pytest.mark.parametrize("precision", [0.0, None])
+def test_the_picture_shows_what_was_measured(tmp_path: Path, precision: float | None) -> None:
+    """A mark of precision and latency, also at zero, or a bar of latency alone."""
+    times = Times([0.01] * 20, [0.015] * 20)
+    draw([row_of("x", times, times, 99.6, 250_000_000, (precision, None))], tmp_path / "x.png")
+    image = read_image(tmp_path / "x.png").astype(int)
+    assert (np.ptp(image, axis=2) > 50).sum() > 50
 
 
 def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:

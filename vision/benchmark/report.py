@@ -119,22 +119,28 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Average precision against latency, for those that have one; a .png file.
+    """Average precision against latency, for those that have one; latency alone where none has.
+
+    Args:
+        rows: What was measured.
+        path: A .png file.
 
     Raises:
         DataError: If it cannot be written.
     """
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(
-        xlabel="milliseconds from a decoded image to detections, median", ylabel="voc.mAP50"
-    )
-    places = [(row.name, (row.whole_ms, row.voc_map50)) for row in rows if row.voc_map50]
-    for name, place in places:
-        axes.plot(*place, "o", label=name)
-    axes.set_xlim(left=0)
+    axes = figure.add_subplot(xlabel="milliseconds from a decoded image to detections, median")
+    places = [(row.name, row.whole_ms, row.voc_map50) for row in rows if row.voc_map50 is not None]
     if places:
+        for name, *place in places:
+            axes.plot(*place, "o", label=name)
+        axes.set_ylabel("voc.mAP50")
         figure.legend(loc="outside right upper")
+    else:
+        axes.barh([row.name for row in rows], [row.whole_ms for row in rows])
+        axes.invert_yaxis()
+    axes.set_xlim(left=0)
     axes.margins(y=0.2)
     axes.grid(alpha=0.3)
     try:
