@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from vision.draw import _colour, draw_detections, draw_target
+from vision.draw import _colour, draw_detections, draw_legend, draw_target
 from vision.structures import Detections, Target
 
 NAMES = ["cat", "dog", "person"]
@@ -148,6 +148,39 @@ def test_colours_are_distinct_and_near_labels_far_apart() -> None:
     assert _colour(7) == _colour(7)
 
 
+@pytest.mark.parametrize(
+    ("size", "rows"),
+    [
+        ((75, 100), 2),
+        ((1000, 100), 2),
+        ((120, 160), 1),
+        ((100, 333), 1),
+        ((960, 1280), 1),
+        ((3000, 4000), 1),
+        ((300, 4000), 1),
+    ],
+)
+def test_the_legend_stands_whole_below_the_image(size: tuple[int, int], rows: int) -> None:
+    image = _grey(*size)
+    image[::2] = 130
+    drawn = draw_legend(image)
+    np.testing.assert_array_equal(drawn[: size[0]], image)
+    strip = drawn[size[0] :]
+    ink = np.any(strip != strip[0, 0], axis=2)
+    for edge in (ink[0], ink[-1], ink[:, 0], ink[:, -1]):
+        assert not edge.any()
+    assert (np.diff(ink.any(axis=1).astype(int)) == 1).sum() == rows
+    for colour in ((0, 0, 0), (255, 255, 255), *map(_colour, range(3))):
+        assert np.all(strip == colour, axis=2).any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 16), (300, 16), (16, 300)])
+def test_a_legend_is_made_for_every_size_of_image(size: tuple[int, int]) -> None:
+    drawn = draw_legend(_grey(*size))
+    assert drawn.shape[0] > size[0]
+    assert drawn.shape[1:] == (size[1], 3)
+
+
 COORDINATES = st.floats(-200, 300, width=32)
 
 
@@ -166,4 +199,5 @@ def test_the_input_is_never_changed(
     labels = [k % len(NAMES) for k in range(len(rows))]
     draw_detections(image, _detections(rows, labels), NAMES)
     draw_target(image, _target(rows, [k % 2 == 0 for k in range(len(rows))]), NAMES)
+    draw_legend(image)
     np.testing.assert_array_equal(image, before)

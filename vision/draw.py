@@ -4,7 +4,7 @@
 
 import colorsys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,12 +14,13 @@ from torch import Tensor
 
 from vision.structures import Detections, Target
 
-__all__ = ["draw_detections", "draw_target"]
+__all__ = ["draw_detections", "draw_legend", "draw_target"]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _CAPITAL = 21  # height in pixels of a capital letter at scale 1
 _GOLDEN_SECTION = 0.618034
-_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
+_BLACK, _GREY, _WHITE = (0, 0, 0), (64, 64, 64), (255, 255, 255)
+_LEGEND = ("labelled", "found")
 
 Colour = tuple[int, int, int]
 Corners = tuple[int, int, int, int]
@@ -37,6 +38,22 @@ class _Pen:
     def of(cls, image: UInt8[ndarray, "h w 3"]) -> "_Pen":
         side = (image.shape[0] + image.shape[1]) / 2
         return cls(max(1, round(side * 0.003)), max(8, round(side * 0.018)))
+
+    @property
+    def rimmed(self) -> tuple[tuple[Colour, int], ...]:
+        """Colours and widths, one drawn over the other, of a thin white line with a black rim."""
+        thin = max(1, self.line // 2)
+        return (_BLACK, thin + 2), (_WHITE, thin)
+
+    @property
+    def type_size(self) -> tuple[float, int]:
+        """OpenCV's scale of the type, and the width of its strokes."""
+        return self.capital / _CAPITAL, max(1, self.capital // 10)
+
+    def text_width(self, text: str) -> int:
+        """In pixels."""
+        (width, _), _ = cv2.getTextSize(text, _FONT, *self.type_size)
+        return int(width)
 
 
 def draw_detections(
@@ -75,14 +92,43 @@ def draw_target(
     image = image.copy()
     pen = _Pen.of(image)
     tags = _names(target.labels, names)
-    thin = max(1, pen.line // 2)
     for index, corners in _visible(target.boxes, image):
-        dash = 3 * (thin + 2) if bool(target.ignore[index]) else max(image.shape)
-        for colour, width in ((_BLACK, thin + 2), (_WHITE, thin)):
+        dash = 3 * pen.rimmed[0][1] if bool(target.ignore[index]) else max(image.shape)
+        for colour, width in pen.rimmed:
             for start, end in _dashes(corners, dash):
                 cv2.line(image, start, end, colour, width)
         _write(image, tags[index], corners, _WHITE, pen, below=True)
     return image
+
+
+def draw_legend(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "H w 3"]:
+    """A copy of the image with a strip below it that says which boxes are whose.
+
+    ``labelled`` stands beside a line as `draw_target` draws it, ``found`` beside one in colours of
+    classes, as `draw_detections` does. The two stand side by side, or one below the other where the
+    image is too narrow for that, in smaller type where it is too narrow for either.
+    """
+    pen = _Pen.of(image)
+    width = image.shape[1]
+    while max(widths := _entry_widths(pen)) > width and pen.capital > 1:
+        pen = replace(pen, capital=pen.capital - 1)
+    height = 5 * pen.capital // 2
+    in_a_row = sum(widths) <= width
+    places = ((0, 0), (widths[0], 0) if in_a_row else (0, height))
+    strip = np.full((places[1][1] + height, width, 3), _GREY, np.uint8)
+    labelled = [(0, 3, colour, thickness) for colour, thickness in pen.rimmed]
+    found = [(label, label + 1, _colour(label), pen.line) for label in range(3)]
+    for (x, y), word, strokes in zip(places, _LEGEND, (labelled, found), strict=True):
+        columns, middle = [x + n * pen.capital for n in range(1, 6)], y + height // 2
+        for start, end, colour, thickness in strokes:
+            cv2.line(strip, (columns[start], middle), (columns[end], middle), colour, thickness)
+        _type(strip, word, (columns[4], middle + pen.capital // 2), _WHITE, pen)
+    return np.concatenate([image, strip])
+
+
+def _entry_widths(pen: _Pen) -> list[int]:
+    """Width in pixels of each entry of the legend: margin, line, gap, word, margin."""
+    return [6 * pen.capital + pen.text_width(word) for word in _LEGEND]
 
 
 def _names(labels: Int64[Tensor, "n"], names: Sequence[str]) -> list[str]:
@@ -136,9 +182,8 @@ def _write(
 ) -> None:
     """Write a tag at the upper left of a box, or at the lower left; inside the image, in place."""
     left, top, _, bottom = corners
-    scale, weight, margin = pen.capital / _CAPITAL, max(1, pen.capital // 10), pen.capital // 3
-    (text_width, _), _ = cv2.getTextSize(text, _FONT, scale, weight)
-    width, height = text_width + 2 * margin, pen.capital + 2 * margin
+    margin = pen.capital // 3
+    width, height = pen.text_width(text) + 2 * margin, pen.capital + 2 * margin
     y = bottom + 1 if below else top - height
     if below and y + height > image.shape[0]:
         y = bottom + 1 - height
@@ -148,7 +193,14 @@ def _write(
     y = max(0, min(y, image.shape[0] - height))
     cv2.rectangle(image, (x, y), (x + width - 1, y + height - 1), colour, cv2.FILLED)
     ink = _BLACK if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else _WHITE
-    start = (x + margin, y + margin + pen.capital)
+    _type(image, text, (x + margin, y + margin + pen.capital), ink, pen)
+
+
+def _type(
+    image: UInt8[ndarray, "h w 3"], text: str, start: tuple[int, int], ink: Colour, pen: _Pen
+) -> None:
+    """Write text from the left end (x, y) of its base line, in place."""
+    scale, weight = pen.type_size
     cv2.putText(image, text, start, _FONT, scale, ink, weight, cv2.LINE_AA)
 
 

@@ -17,7 +17,6 @@ from vision.errors import ConfigError
 from vision.export import Backend, Engine, Precision, Session, load_runnable
 from vision.images import resize
 from vision.model import PostProcess, build_post_process
-from vision.model.weights import shipped_weights
 from vision.structures import Detections
 
 __all__ = ["Detector"]
@@ -45,7 +44,7 @@ class Detector:
     @classmethod
     def load(
         cls,
-        weights: str | Path | None = None,
+        weights: str | Path = "coco",
         score: float | Mapping[str, float] = 0.4,
         device: str | torch.device | None = None,
         *,
@@ -58,8 +57,8 @@ class Detector:
         """A detector from a weights file or an exported graph, warmed up.
 
         Args:
-            weights: A file that training or ``ssdlite export`` wrote: .safetensors, .onnx, .xml;
-                None for the shipped detector of VOC's twenty classes.
+            weights: A file that training or ``ssdlite export`` wrote (.safetensors, .onnx, .xml), a
+                run folder, or a detector in the package: ``coco`` (80 classes), ``voc`` (20).
             score: Detections below are left out; in [0, 1]. By class name, classes that are not
                 named are left out altogether, unless ``""`` names a score for them.
             device: ``cpu``, ``cuda``, ...; None picks CUDA where PyTorch has one.
@@ -79,9 +78,7 @@ class Detector:
             ConfigError: If the score is out of range, or the detector cannot be run so here.
         """
         where = None if device is None else str(device)
-        runnable = load_runnable(
-            weights or shipped_weights(), Engine(backend, where, precision, threads, streams)
-        )
+        runnable = load_runnable(weights, Engine(backend, where, precision, threads, streams))
         model = runnable.config.model
         if postprocess:
             model = change_post_process(model, postprocess)

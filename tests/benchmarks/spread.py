@@ -19,7 +19,7 @@ from vision.config import Config, load_config
 from vision.data import DetectionDataset, make_loader, read_sources
 from vision.engine.evaluate import detect_all
 from vision.export import load_runnable
-from vision.metrics import coco_ap, voc_ap
+from vision.metrics import bootstrap, interval
 from vision.model import build_post_process
 from vision.structures import Detections, Target
 
@@ -36,36 +36,22 @@ def main() -> None:
     values = []
     for path in files:
         found, targets, num_classes = _detect(path, config)
-        values.append(resampled(found, targets, num_classes, options.draws))
+        values.append(bootstrap(found, targets, num_classes, options.draws))
     for index, (path, one) in enumerate(zip(files, values, strict=True)):
         for column, name in enumerate(("voc.mAP50", "coco.AP")):
             own, first, before = (
                 value[:, column] for value in (one, values[0], values[max(index - 1, 0)])
             )
             print(
-                f"{path}: {name} {own[0]:.4f}, standard error {own[1:].std():.4f};"
+                f"{path}: {name} {own[0]:.4f}, standard error {np.nanstd(own[1:]):.4f};"
                 f" {_gap(own, first)} from the first, {_gap(own, before)} from the one before"
             )
 
 
 def _gap(one: Float64[ndarray, " D"], other: Float64[ndarray, " D"]) -> str:
     """A difference with the middle 95% of it over the draws."""
-    low, high = np.quantile(one[1:] - other[1:], (0.025, 0.975))
+    low, high = interval(one[1:] - other[1:])
     return f"{one[0] - other[0]:+.4f} [{low:+.4f}, {high:+.4f}]"
-
-
-def resampled(
-    found: list[Detections], targets: list[Target], num_classes: int, draws: int
-) -> Float64[ndarray, "D 2"]:
-    """voc.mAP50 and coco.AP of all images, then of each draw; the same draws for as many images."""
-    random = np.random.default_rng(0)
-    count = len(targets)
-    choices = [np.arange(count), *(random.integers(0, count, count) for _ in range(draws))]
-    values = []
-    for rows in choices:
-        drawn = [found[i] for i in rows], [targets[i] for i in rows], num_classes
-        values.append((voc_ap(*drawn).mean, coco_ap(*drawn).AP))
-    return np.array(values, dtype=np.float64)
 
 
 def _detect(path: Path, config: Config) -> tuple[list[Detections], list[Target], int]:

@@ -174,7 +174,7 @@ def test_folded_norms_are_told_and_refitted(
     mean = after.state_dict()["trunk.features.0.1.running_mean"]
     torch.testing.assert_close(mean, maps.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
     lines = [
-        "\n".join(start_from(before, load_weights(w).config.model, ["cat", "dog"], str(w)).lines)
+        "\n".join(start_from(before, load_weights(w), ["cat", "dog"], str(w)).lines)
         for w in (folded, whole)
     ]
     assert "norms are folded" in lines[0]

@@ -34,8 +34,7 @@ def weights(learnt: Path) -> str:
 def as_trained(learnt: Path) -> dict[str, Any]:
     """The evaluation that training made of its best weights."""
     metrics = read(learnt)
-    del metrics["epoch"]
-    return metrics
+    return {key: metrics[key] for key in ("coco", "voc", "num_images")}
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -22,10 +22,12 @@ BOX = (11, 6, 30, 25)
 def write_data(root: Path, source: Source) -> Iterator[str]:
     """Two images in the layout that a source names, and the overrides that lead there."""
     if isinstance(source, VocSource):
+        assert source.split is not None
         files = {"a": voc_xml(voc_object("cat", BOX)), "b": voc_xml(voc_object("dog", BOX))}
         write_split(write_voc(root, files), "a\nb\n", source.split)
         yield f"root={root}"
     elif isinstance(source, CocoSource):
+        assert source.split is not None
         content = {
             "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
             "categories": [{"id": 3, "name": "cat"}, {"id": 8, "name": "unused"}],
@@ -57,7 +59,8 @@ def test_shipped_configuration_trains_and_evaluates(
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--config", name, *SMALL, *overrides(tmp_path / "data", name)]) == 0
     run = Path("runs") / name
-    (row,) = read_log(run)
+    row = read_log(run)[-1]
+    assert row["epoch"] == "1"
     assert float(row["loss"]) > 0
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["num_images"] == 2

@@ -68,7 +68,7 @@ def test_the_run_is_called_as_its_configuration_and_goes_on(
     ("words", "message"),
     [
         (["train.epoch=3"], "train.epoch is not a key; did you mean train.epochs?"),
-        (["train.epochs=many"], "train.epochs: input should be a valid integer"),
+        (["train.epochs=many"], "override train.epochs=many: input should be a valid integer"),
         (["train.epochs"], "expected key=value"),
         (["model.image_size=100"], "100 is neither a multiple of 32"),
         (["train.device=gpu"], "device gpu cannot be used"),
@@ -79,6 +79,7 @@ def test_the_run_is_called_as_its_configuration_and_goes_on(
         (["data.train=null"], "data.train is missing"),
         (["--config", "nowhere.yaml"], "configuration nowhere.yaml does not exist"),
         (["--config", "."], "configuration . does not exist"),
+        (["model.init=nothere.pt"], "weights nothere.pt do not exist; name a weights file, a run"),
     ],
 )
 def test_a_users_error_is_one_line(
@@ -89,7 +90,7 @@ def test_a_users_error_is_one_line(
     said = error_line(capsys)
     assert said.startswith("ssdlite train: error: ")
     assert message in said
-    assert not (tmp_path / "run" / "config.yaml").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_not_finite_is_a_users_error(

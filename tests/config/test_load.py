@@ -192,6 +192,16 @@ def test_a_file_of_the_name_goes_before_a_shipped_one(
     monkeypatch.chdir(shipped)
     (shipped / "base").write_text("train: {epochs: 9}", encoding="utf-8")
     assert load_config("base").train.epochs == 9
+    assert load_config("base.yaml").train.epochs == 7
+    write(shipped, base="train: {epochs: 8}")
+    assert load_config("base.yaml").train.epochs == 8
+
+
+def test_the_file_name_of_a_shipped_one_means_the_same(shipped: Path) -> None:
+    assert find_config("base.yaml") == find_config("base")
+    assert load_config(write(shipped, mine="_base_: base.yaml")).train.epochs == 7
+    with pytest.raises(ConfigError, match=r"^configuration base\.yaml\.yaml does not exist"):
+        find_config("base.yaml.yaml")
 
 
 # Bases
@@ -358,7 +368,7 @@ def test_overrides_go_before_the_file_and_its_bases(tmp_path: Path) -> None:
 
 
 def two_sources() -> dict[str, Any]:
-    return {"data": {"train": [dict(VOC), {**VOC, "root": "b"}]}}
+    return {"data": {"train": [dict(VOC), {**VOC, "root": "b"}], "classes": ["cat"]}}
 
 
 @pytest.mark.parametrize(
@@ -390,6 +400,11 @@ def test_overrides_reach_into_lists_by_index(override: str, roots: list[str]) ->
         ("train.epochs=!!int x", "the value is not YAML"),
         ("train={seed: 1, seed: 2}", "the value is not YAML .*given twice"),
         ("data.train.root=x", r"data\.train is a list of 2; name an item by its index.*train\.0"),
+        (
+            "data.train.format=coco",
+            r"of 2; .* such as data\.train\.0, or replace the whole list: data\.train=\{\.{3}\}$",
+        ),
+        ("data.classes.x=dog", r"list of 1; .* replace the whole list: data\.classes=\[\.{3}\]$"),
         ("data.train.2.root=x", "is a list of 2"),
         ("data.train.2=x", "is a list of 2"),
         ("data.train.-1.root=x", "is a list of 2"),

@@ -63,7 +63,8 @@ def test_unknown_keys_get_a_did_you_mean(values: dict[str, Any], said: str) -> N
 def test_an_unknown_override_gets_a_did_you_mean() -> None:
     assert message({}, "train.epocs=3").endswith("did you mean train.epochs?")
     said = "data.train.0.rot is not a key; did you mean data.train.0.root?"
-    assert message({"data": {"train": [VOC]}}, "data.train.0.rot=x") == f"run.yaml: {said}"
+    told = message({"data": {"train": [VOC]}}, "data.train.0.rot=x")
+    assert told == f"override data.train.0.rot=x: {said}"
 
 
 def test_never_suggests_the_refused_key_itself() -> None:
@@ -81,8 +82,12 @@ VALUES: list[tuple[dict[str, Any], str]] = [
         {"data": {"train": {**VOC, "format": "yolo"}}},
         "data.train.format: expected 'voc', 'coco', 'synthetic', found 'yolo'",
     ),
-    ({"data": {"train": {"format": "voc", "root": "a"}}}, "data.train.split is missing"),
-    ({"data": {"val": [{"format": "coco", "split": "a"}]}}, "data.val.0.root is missing"),
+    (
+        {"data": {"train": {"format": "voc", "root": "a"}}},
+        "data.train: split is missing; give root",
+    ),
+    ({"data": {"val": [{"format": "coco", "split": "a"}]}}, "data.val.0: root is missing; give ro"),
+    ({"data": {"val": {"format": "synthetic"}}}, "data.val.num_images is missing"),
     ({"data": {"train": 3}}, "data.train: expected keys and values, found 3"),
     ({"data": {"train": [3]}}, "data.train.0: expected keys and values, found 3"),
     (
@@ -93,7 +98,7 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"train": None}, "train: expected keys and values, found None"),
     ({"train": {"epochs": "3"}}, "train.epochs: input should be a valid integer, found '3'"),
     ({"train": {"device": 0}}, "train.device: expected text, found 0; put it in quotes"),
-    ({"augment": {"preset": "sdd"}}, "augment.preset: input should be 'none', 'ssdlite' or 'ssd'"),
+    ({"augment": {"preset": "sdd"}}, "augment.preset: input should be 'none', 'photometric', 'ss"),
     ({"model": {"width_mult": 0.6}}, "model.width_mult: 0.6 is none of 0.25, 0.35, 0.5, 0.75, 1.0"),
     (
         {"model": {"priors": {"min_scale": 0.9, "max_scale": 0.5}}},
@@ -120,17 +125,19 @@ def test_all_errors_are_reported_at_once() -> None:
         "train": {"epochs": 0, "epoch": 3, "workers": True},
         "optm": {},
         "model": {"image_size": 310},
-        "data": {"train": [VOC, {"format": "voc", "rot": "a"}], "classes": [1, "b", False]},
+        "data": {
+            "train": [VOC, {**VOC, "rot": "a"}, {"format": "voc"}],
+            "classes": [1, "b", False],
+        },
     }
     first, *others = message(values).splitlines()
-    assert first == "run.yaml has 10 errors:"
+    assert first == "run.yaml has 9 errors:"
     keys = [line.strip().split(":")[0].split(" is ")[0] for line in others]
     assert sorted(keys) == [
         "data.classes.0",
         "data.classes.2",
-        "data.train.1.root",
         "data.train.1.rot",
-        "data.train.1.split",
+        "data.train.2",
         "model.image_size",
         "optm",
         "train.epoch",
@@ -140,10 +147,82 @@ def test_all_errors_are_reported_at_once() -> None:
     assert all(line.startswith("  ") for line in others)
 
 
-def test_errors_of_files_and_overrides_are_reported_together() -> None:
-    said = message({"train": {"epochs": 0}}, "optim.lr=-1", "model.width_mult=3")
-    assert said.splitlines()[0] == "run.yaml has 3 errors:"
-
-
 def test_one_error_is_one_line() -> None:
     assert "\n" not in message({"train": {"epochs": 0}})
+
+
+def test_what_a_section_finds_fault_with_is_not_followed_by_all_its_values() -> None:
+    said = message({"model": {"priors": {"min_scale": 0.9, "max_scale": 0.5}}})
+    assert said == "run.yaml: model.priors: min_scale 0.9 is not below max_scale 0.5"
+
+
+# Overrides
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["train.epochs=-1"],
+            "override train.epochs=-1: input should be greater than or equal to 1, found -1",
+        ),
+        ([" train.device = 0 "], "override train.device = 0: expected text, found 0; put it in"),
+        (
+            ["train.epocs=3"],
+            "override train.epocs=3: train.epocs is not a key; did you mean train.e",
+        ),
+        (["train={epochs: 0}"], "override train={epochs: 0}: train.epochs: input should be greate"),
+        (["data.classes=[a,\n 1]"], "override data.classes=[a, 1]: data.classes.1: expected text"),
+        # Of several, the last that set the key.
+        (["train.epochs=3", "train.seed=1", "train.epochs=0"], "override train.epochs=0: input"),
+        (["train.epochs=0", "train={epochs: -1}"], "override train={epochs: -1}: train.epochs: "),
+        (
+            ["train.epochs=0", "train.epochs_=3"],
+            "the overrides have 2 errors:\n  override train.ep",
+        ),
+        # What no key alone is to blame for.
+        (
+            ["train.seed=1", "model.priors.min_scale=0.99"],
+            "override model.priors.min_scale=0.99: model.priors: min_scale 0.99 is not below max_s",
+        ),
+        (
+            ["model.priors.min_scale=0.6", "model.priors.max_scale=0.5"],
+            "overrides model.priors.min_scale=0.6, model.priors.max_scale=0.5: model.priors: min_s",
+        ),
+        (
+            ["data.train.root=a"],
+            "override data.train.root=a: data.train.format is missing; it is voc, coco or syntheti",
+        ),
+        (
+            ["data.train.format=yolo"],
+            "override data.train.format=yolo: expected 'voc', 'coco', 'sy",
+        ),
+        (
+            ["data.val.format=synthetic"],
+            "override data.val.format=synthetic: data.val.num_images is missing",
+        ),
+        (
+            ["train.small.epochs=7", "train.epochs=7"],
+            "overrides train.small.epochs=7, train.epochs=7: the configuration: train.small.epochs",
+        ),
+    ],
+)
+def test_an_override_is_named_for_its_error(overrides: list[str], said: str) -> None:
+    assert message({}, *overrides).startswith(said)
+
+
+def test_each_error_of_files_and_overrides_says_where_it_is_from() -> None:
+    values = {"train": {"epochs": 0}, "model": {"priors": {"min_scale": 0.97}}}
+    said = message(values, "optim.lr=-1", "model.priors.max_scale=0.5")
+    assert said.splitlines() == [
+        "run.yaml with its overrides has 3 errors:",
+        "  run.yaml: model.priors: min_scale 0.97 is not below max_scale 0.5",
+        "  run.yaml: train.epochs: input should be greater than or equal to 1, found 0",
+        "  override optim.lr=-1: input should be greater than 0, found -1",
+    ]
+
+
+def test_an_error_of_the_file_alone_does_not_name_the_overrides() -> None:
+    said = message({"train": {"epochs": 0}}, "optim.lr=1", "train.seed=1")
+    assert said.startswith("run.yaml: train.epochs: ")
+    assert said.endswith(", found 0")

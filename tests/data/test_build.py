@@ -114,7 +114,7 @@ def test_configured_classes_restrict_and_order(
     tmp_path: Path, configured: list[str] | None, expected: list[str]
 ) -> None:
     found = found_with(tmp_path, "traffic light", "Dog", "cat")
-    assert choose_classes(DataConfig(classes=configured), found) == expected
+    assert choose_classes(DataConfig(classes=configured), found) == (expected, [])
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_a_configured_class_that_only_its_spelling_parts_from_the_data_is_refuse
 
 def test_classes_that_differ_by_case_may_both_be_in_the_data(tmp_path: Path) -> None:
     found = found_with(tmp_path, "dog", "Dog")
-    assert choose_classes(DataConfig(), found) == ["Dog", "dog"]
-    assert choose_classes(DataConfig(classes=["dog"]), found) == ["dog"]
+    assert choose_classes(DataConfig(), found) == (["Dog", "dog"], [])
+    assert choose_classes(DataConfig(classes=["dog"]), found) == (["dog"], [])
 
 
 def test_refuses_data_without_a_class(tmp_path: Path) -> None:
@@ -181,9 +181,23 @@ def test_a_class_without_boxes_need_not_be_known(tmp_path: Path) -> None:
     check_known(["dog"], DataConfig(), found, "data.val")
 
 
-def test_a_discovered_class_without_boxes_is_no_misspelling_of_itself(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("configured", "known", "expected"),
+    [
+        (None, [], (["dog"], ["unused"])),
+        (None, ["unused"], (["unused", "dog"], [])),
+        (None, ["dog", "zebra"], (["dog"], ["unused"])),
+        (["dog", "unused"], [], (["dog", "unused"], [])),
+    ],
+)
+def test_a_class_without_boxes_is_kept_only_where_it_is_known_or_configured(
+    tmp_path: Path,
+    configured: list[str] | None,
+    known: list[str],
+    expected: tuple[list[str], list[str]],
+) -> None:
     found = read_sources(coco(tmp_path, "dog"), "data.train")
-    assert choose_classes(DataConfig(), found) == ["unused", "dog"]
+    assert choose_classes(DataConfig(classes=configured), found, known) == expected
 
 
 # What is said

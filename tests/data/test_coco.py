@@ -165,7 +165,85 @@ def test_other_files_below_the_root_or_as_paths(tmp_path: Path, absolute: bool) 
     assert found.records[0].image_id == str(root / "pictures" / "a.png")
 
 
+def test_the_two_files_alone_will_do_also_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_coco(tmp_path / "coco", CONTENT, annotations="mine.json", images="pictures")
+    found = read_coco(annotations=str(root / "mine.json"), images=str(root / "pictures"))
+    assert found.records[0].image_id == str(root / "pictures" / "a.png")
+    monkeypatch.chdir(root)
+    found = read_coco(annotations="mine.json", images="pictures")
+    assert found.records[0].image_id == str(Path("pictures") / "a.png")
+    assert len(read_coco(str(root), annotations="mine.json", images="pictures").records) == 3
+
+
+def kinds(*parents: str) -> list[object]:
+    """The categories with a parent each, by the order of ids: Car, dog, tooth brush."""
+    categories = sorted(CONTENT["categories"], key=lambda category: category["id"])
+    return [{**c, "supercategory": name} for c, name in zip(categories, parents, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("categories", "names"),
+    [
+        # Roboflow's: a parent of all, that no box bears; it may have the name of a class.
+        (
+            [{"id": 0, "name": "things", "supercategory": "none"}, *kinds("things", "things", "x")],
+            ["Car", "dog", "tooth brush"],
+        ),
+        (
+            [{"id": 0, "name": "dog", "supercategory": "none"}, *kinds("dog", "dog", "dog")],
+            ["Car", "dog", "tooth brush"],
+        ),
+        # COCO's person is of the supercategory person.
+        (
+            [{"id": 1, "name": "person", "supercategory": "person"}, *kinds("x", "x", "x")],
+            ["person", "Car", "dog", "tooth brush"],
+        ),
+        # A parent that boxes bear, and what is nobody's parent.
+        (kinds("dog", "x", "Car"), ["Car", "dog", "tooth brush"]),
+        (
+            [{"id": 99, "name": "things", "supercategory": "dog"}, *kinds("x", "x", "x")],
+            ["Car", "dog", "tooth brush", "things"],
+        ),
+    ],
+)
+def test_parents_of_classes_are_left_out_where_no_box_bears_them(
+    tmp_path: Path, categories: list[object], names: list[str]
+) -> None:
+    found = read(tmp_path, categories=categories)
+    assert found.names == names
+    file = tmp_path / "coco/annotations/instances_train.json"
+    left_out = len(categories) - len(names)
+    parent = (
+        "things" if {"id": 0, "name": "things", "supercategory": "none"} in categories else "dog"
+    )
+    line = f"1 parent categories without a box left out (first: {parent} in {file})"
+    assert found.tally.lines() == [line] * left_out
+
+
 # Refusals
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"root": "r"},
+        {"split": "s"},
+        {"root": "r", "annotations": "a"},
+        {"split": "s", "images": "i"},
+        {"annotations": "", "images": ""},
+    ],
+)
+def test_refuses_less_than_it_needs(given: dict[str, str]) -> None:
+    with pytest.raises(DataError, match=r"^COCO data: give root and split, or annotations and im"):
+        read_coco(**given)
+
+
+def test_without_a_root_names_the_file_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^COCO data: a\.json does not exist$"):
+        read_coco(annotations="a.json", images=str(tmp_path))
 
 
 def refusal(folder: Path, content: object = None, **changes: list[object]) -> str:

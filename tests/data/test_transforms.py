@@ -195,10 +195,11 @@ def test_images_without_objects_pass_without_a_search_for_a_crop(
 
 
 def test_presets() -> None:
-    assert sorted(PRESETS) == ["none", "ssd", "ssdlite"]
+    assert sorted(PRESETS) == ["none", "photometric", "ssd", "ssdlite"]
     assert PRESETS["none"]() is None
     kinds = {name: [type(step) for step in steps(name)] for name in AUGMENTING}
     crop_and_flip = [transforms._IoUCrop, v2.RandomHorizontalFlip, v2.SanitizeBoundingBoxes]
+    assert kinds["photometric"] == [v2.RandomPhotometricDistort, *crop_and_flip[1:]]
     assert kinds["ssdlite"] == crop_and_flip
     assert kinds["ssd"] == [v2.RandomPhotometricDistort, v2.RandomZoomOut, *crop_and_flip]
 
@@ -250,7 +251,7 @@ def test_the_crop_overlaps_an_object_by_what_it_promises(overlap: float) -> None
     assert min(best) >= overlap
 
 
-@pytest.mark.parametrize("name", AUGMENTING)
+@pytest.mark.parametrize("name", ["ssd", "ssdlite"])
 def test_the_crop_knows_all_overlaps_of_the_paper(name: str) -> None:
     """Section 2.2 of the paper lists 0.1, 0.3, 0.5, 0.7 and 0.9, any, and the whole image."""
     (crop,) = (step for step in steps(name) if isinstance(step, v2.RandomIoUCrop))

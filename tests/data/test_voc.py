@@ -229,7 +229,48 @@ def test_other_folders_from_the_working_folder(
     assert found.image_id == str(Path("pictures") / "a.jpg")
 
 
+@pytest.mark.parametrize("with_root", [False, True])
+def test_without_a_split_all_annotations_of_the_folder_are_read_in_order(
+    tmp_path: Path, with_root: bool
+) -> None:
+    """But for what is hidden, as a Mac leaves beside each file."""
+    root = write_voc(tmp_path / "voc", {name: voc_xml(DOG) for name in ("b", "a", "c")})
+    write_image(root / "JPEGImages" / "unlabelled.jpg")
+    for name in ("._a.xml", "classes.txt"):
+        (root / "Annotations" / name).write_bytes(b"\0")
+    (root / "ImageSets" / "Main" / "train.txt").unlink()
+    if with_root:
+        found = read_voc(str(root), annotations="Annotations", images="JPEGImages")
+    else:
+        found = read_voc(annotations=str(root / "Annotations"), images=str(root / "JPEGImages"))
+    assert [Path(record.image_id).name for record in found.records] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert found.names == ["dog"]
+
+
 # Refusals
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"root": "r"},
+        {"split": "s"},
+        {"root": "r", "annotations": "a"},
+        {"split": "s", "annotations": "a", "images": "i"},
+        {"annotations": "", "images": ""},
+    ],
+)
+def test_refuses_less_than_it_needs(given: dict[str, str]) -> None:
+    with pytest.raises(DataError, match=r"^VOC data: give root and split, or annotations and im"):
+        read_voc(**given)
+
+
+def test_refuses_folders_without_a_split_that_hold_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"^{tmp_path} has no XML file$"):
+        read_voc(annotations=str(tmp_path), images=str(tmp_path))
+    with pytest.raises(DataError, match=r"^VOC data: there is no folder nowhere$"):
+        read_voc(annotations="nowhere", images=str(tmp_path))
 
 
 def refusal(root: Path, split: str = "train", **folders: str) -> str:

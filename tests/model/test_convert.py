@@ -24,7 +24,14 @@ from vision.config import Config, ModelConfig
 from vision.errors import WeightsError
 from vision.model import MobileNetV2, build_model
 from vision.model.presets import PRESETS
-from vision.model.weights import SavedDetector, SavedTrunk, convert, save_weights, start_from
+from vision.model.weights import (
+    SavedDetector,
+    SavedTrunk,
+    convert,
+    load_start,
+    save_weights,
+    start_from,
+)
 from vision.model.weights.labels import COCO_NAMES
 
 SIDES = {"qfgaohao": 300, "lufficc": 320, "mmdetection": 320}
@@ -371,14 +378,17 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     save_weights(path, theirs, Config(model=config), ["dog", "airplane", "kite"], {})
     ours = build_model(config, 2)
     fresh = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1).clone()
-    start = start_from(ours, config, ["aeroplane", "zebra"], str(path))
+    start = start_from(ours, load_start(str(path)), ["aeroplane", "zebra"], str(path))
     assert start.origin == str(path)
     lines = start.lines
-    assert any("matched by name: aeroplane; fresh: zebra" in line for line in lines)
+    assert start.known == ["aeroplane"]
+    assert any(
+        "know: aeroplane; fresh, begun as the mean of the 3 known: zebra" in x for x in lines
+    )
     mine = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1)
     source = theirs.state_dict()["class_heads.0.1.weight"].reshape(6, 4, -1)
     assert torch.equal(mine[:, 0], source[:, 1])
-    assert torch.equal(mine[:, 1], fresh[:, 1])
+    assert_close(mine[:, 1], fresh[:, 1] + source[:, :3].mean(dim=1))
     assert torch.equal(mine[:, 2], source[:, 3])
     trunk = "trunk.features.0.0.weight"
     assert torch.equal(ours.state_dict()[trunk], theirs.state_dict()[trunk])
@@ -390,8 +400,8 @@ def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, build_model(config, 1), Config(model=config), ["dog"], {})
     ours = ModelConfig(image_size=(128, 128))
-    lines = start_from(build_model(ours, 1), ours, ["dog"], str(path)).lines
-    assert "classes matched by name: dog; fresh: none" in lines
+    lines = start_from(build_model(ours, 1), load_start(str(path)), ["dog"], str(path)).lines
+    assert any("the weights know: dog; fresh, begun as" in line for line in lines)
     assert "fresh for all classes, of other priors or channels: class_heads.0" in lines
 
 
@@ -408,8 +418,9 @@ def test_a_start_from_another_network_leaves_all_heads_fresh(
     path = tmp_path / "w.safetensors"
     save_weights(path, theirs, Config(model=configs[0]), ["dog", "cat"], {})
     fresh = {key: value.clone() for key, value in ours.state_dict().items()}
-    start = start_from(ours, configs[1], ["dog", "cat"], str(path))
-    assert f"heads: fresh, since the weights are of {names[0]}" in start.lines
+    start = start_from(ours, load_start(str(path)), ["dog", "cat"], str(path))
+    assert "classes: the weights have no heads that fit, so all begin afresh" in start.lines
+    assert start.known == []
     after, source = ours.state_dict(), theirs.state_dict()
     for key, value in after.items():
         if "_heads." in key or key.startswith("neck."):

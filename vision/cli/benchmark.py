@@ -23,7 +23,7 @@ from vision.benchmark import (
     table,
     throughput,
 )
-from vision.cli.options import add_data, data_of, parse, positive
+from vision.cli.options import WEIGHTS_HELP, add_data, data_of, parse, positive
 from vision.config import Config
 from vision.data import sample_images
 from vision.device import choose_device, num_cores
@@ -32,7 +32,7 @@ from vision.errors import VisionError
 from vision.export import NUM_CALIBRATED, NUM_COMPARED
 from vision.images import resize
 from vision.model import count_macs, count_parameters
-from vision.model.weights import load_weights
+from vision.model.weights import find_weights, load_weights
 
 __all__ = ["run"]
 
@@ -46,7 +46,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         prog="ssdlite benchmark",
         description="Latency, rate, memory and average precision on each backend of this machine.",
     )
-    parser.add_argument("weights", type=Path, metavar="W", help="what training wrote")
+    parser.add_argument("weights", type=Path, metavar="W", help=WEIGHTS_HELP)
     parser.add_argument("--out", type=Path, default=Path("benchmark"), metavar="DIR")
     parser.add_argument(
         "--rounds", type=positive, default=10, help="turns of ten images (default: 10)"
@@ -56,6 +56,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     add_data(parser)
     options = parse(parser, argv, "overrides", "key=value, such as data.val.root=VOC2007")
     choose_device(options.device or "auto")
+    options.weights = find_weights(options.weights)
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     size = saved.model.image_size

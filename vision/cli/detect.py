@@ -11,12 +11,12 @@ import cv2
 import torch
 from tqdm import tqdm
 
-from vision.cli.options import add_engine, parse, positive
+from vision.cli.options import WEIGHTS_HELP, add_engine, parse, positive
 from vision.detection import RESULTS, CocoIds, Journal, Report, Settings, detect_sources
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
 from vision.media import Source, Window, find_inputs
-from vision.model.weights import shipped_weights
+from vision.model.weights import find_weights
 from vision.predict import Detector
 
 __all__ = ["run"]
@@ -30,6 +30,7 @@ BATCHES_ON_A_GPU = 4
 def run(argv: Sequence[str] | None = None) -> int:
     """Detect, write annotated images and videos and the detections, and say what failed."""
     options = _options(argv)
+    options.weights = find_weights(options.weights)
     if options.resume and not (options.out / Journal.NAME).exists() and _is_finished(options.out):
         print(f"nothing is left to do: {options.out} holds a run that came to its end")
         return 0
@@ -101,9 +102,9 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--weights",
         type=Path,
-        default=shipped_weights(),
+        default=Path("coco"),
         metavar="W",
-        help="what training or export wrote (default: the shipped detector of VOC's 20 classes)",
+        help=f"{WEIGHTS_HELP} (default: coco, of 80 classes)",
     )
     parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
     _add_what_is_kept(parser)

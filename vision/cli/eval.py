@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vision.cli.options import add_data, add_engine, data_of, engine_of, parse
+from vision.cli.options import WEIGHTS_HELP, add_data, add_engine, data_of, engine_of, parse
 from vision.engine import evaluate_runnable, write_json
 from vision.errors import ConfigError
 from vision.export import Engine, load_runnable
@@ -18,7 +18,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="ssdlite eval", description="COCO AP and AR, and VOC AP, of weights or detections."
     )
-    parser.add_argument("--weights", type=Path, metavar="W", help="what training or export wrote")
+    parser.add_argument("--weights", type=Path, metavar="W", help=WEIGHTS_HELP)
     add_data(parser)
     parser.add_argument(
         "--detections", type=Path, metavar="J", help="detections in COCO's result format instead"

@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.cli.options import add_data, data_of, parse
+from vision.cli.options import WEIGHTS_HELP, add_data, data_of, parse
 from vision.config import Config, DataSource
 from vision.data import sample_images
 from vision.engine import evaluate_runnable
@@ -24,7 +24,7 @@ from vision.export import (
 )
 from vision.images import read_image, resize
 from vision.media import find_inputs
-from vision.model.weights import SavedDetector, load_weights
+from vision.model.weights import SavedDetector, find_weights, load_weights
 
 __all__ = ["run"]
 
@@ -40,7 +40,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         prog="ssdlite export",
         description="A detector as a graph for other runtimes, compared with PyTorch on images.",
     )
-    parser.add_argument("weights", type=Path, metavar="W", help="what training wrote")
+    parser.add_argument("weights", type=Path, metavar="W", help=WEIGHTS_HELP)
     parser.add_argument("--to", required=True, choices=("onnx", "openvino"))
     forms = "; ".join(f"{name}: {what}" for name, what in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=forms)
@@ -56,6 +56,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     )
     add_data(parser)
     options = parse(parser, argv, "overrides", "key=value, such as data.val.root=VOC2007")
+    options.weights = find_weights(options.weights)
     request = Request(options.to, options.form, options.precision)
     path = request.file(options.out, options.weights.stem)
     if path.exists() and not options.overwrite:

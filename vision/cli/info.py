@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from vision.cli.options import WEIGHTS_HELP
 from vision.model import SSDLite, count_macs, count_parameters
 from vision.model.weights import SavedDetector, SavedTrunk, load_any
 
@@ -15,7 +16,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="ssdlite info", description="What a weights file holds, and where it comes from."
     )
-    parser.add_argument("weights", type=Path, metavar="W")
+    parser.add_argument("weights", type=Path, metavar="W", help=WEIGHTS_HELP)
     options = parser.parse_args(argv)
     saved = load_any(options.weights)
     for key, value in _describe(saved).items():

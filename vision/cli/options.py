@@ -8,8 +8,24 @@ from typing import get_args
 from vision.config import Config, config_from_dict, load_config
 from vision.errors import ConfigError, WeightsError
 from vision.export import Backend, Engine, Precision
+from vision.model.weights import SHIPPED
 
-__all__ = ["add_data", "add_engine", "claim", "data_of", "engine_of", "parse", "positive"]
+__all__ = [
+    "WEIGHTS_HELP",
+    "add_data",
+    "add_engine",
+    "claim",
+    "data_of",
+    "engine_of",
+    "parse",
+    "positive",
+]
+
+
+WEIGHTS_HELP = (
+    "a file that training or export wrote, a run folder (its best weights), or a detector in the"
+    f" package: {' or '.join(SHIPPED)}"
+)
 
 
 def positive(text: str) -> int:

@@ -9,6 +9,7 @@ from vision.config.files import (
     shipped_configs,
 )
 from vision.config.models import (
+    PRIOR_SIDES,
     WIDTH_MULTS,
     AugmentConfig,
     CocoSource,
@@ -27,6 +28,7 @@ from vision.config.models import (
 )
 
 __all__ = [
+    "PRIOR_SIDES",
     "WIDTH_MULTS",
     "AugmentConfig",
     "CocoSource",

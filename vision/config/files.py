@@ -1,7 +1,6 @@
 """From YAML files and overrides to a checked `Config`, and back."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from vision.config import yaml12
 from vision.config.messages import explain
 from vision.config.models import Config, ModelConfig
+from vision.config.overrides import apply_overrides
 from vision.errors import ConfigError
 
 __all__ = [
@@ -36,7 +36,8 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
     """The file that a path, or the name of a shipped configuration, stands for.
 
     Args:
-        name_or_path: A path, also relative to ``beside``; or a name such as ``quickstart``.
+        name_or_path: A path, also relative to ``beside``; or a name such as ``quickstart`` or
+            ``quickstart.yaml``.
         beside: A folder to look in first.
 
     Raises:
@@ -46,8 +47,9 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
         if candidate.is_file():
             return candidate
     shipped = shipped_configs()
-    if str(name_or_path) in shipped:
-        return shipped[str(name_or_path)]
+    for name in (str(name_or_path), str(name_or_path).removesuffix(".yaml")):
+        if name in shipped:
+            return shipped[name]
     raise ConfigError(
         f"configuration {name_or_path} does not exist; give a YAML file, or one of the shipped:"
         f" {', '.join(shipped)}"
@@ -82,18 +84,24 @@ def change_post_process(model: ModelConfig, changes: Mapping[str, Any]) -> Model
 def config_from_dict(
     values: dict[str, Any], overrides: Sequence[str] = (), where: str = "configuration"
 ) -> Config:
-    """Check nested values with overrides applied; ``where`` heads the error.
+    """Check nested values with overrides applied.
+
+    Where an override sets the ``root`` of a source, ``annotations`` and ``images`` that it had
+    before are left out, and logged, unless the new root has them too.
+
+    Args:
+        values: Of a file, or recorded.
+        overrides: ``dotted.key=value``.
+        where: The file or other origin of ``values``, which heads the errors that they have.
 
     Raises:
         ConfigError: With every error that the result has.
     """
-    values = dict(values)
-    for override in overrides:
-        _apply(values, override)
+    result = apply_overrides(values, overrides)
     try:
-        return Config.model_validate(values)
+        return Config.model_validate(result)
     except ValidationError as error:
-        raise ConfigError(explain(error, values, where)) from error
+        raise ConfigError(explain(error, result, where, overrides, values)) from error
 
 
 def dump_config(config: Config) -> str:
@@ -140,46 +148,3 @@ def _merge(onto: dict[str, Any], values: dict[str, Any]) -> None:
             _merge(onto[key], value)
         else:
             onto[key] = value
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    """Set one ``dotted.key=value``; what changes below ``values`` is copied, as in `_merge`."""
-    key, equals, text = override.partition("=")
-    if not equals or not key.strip():
-        raise ConfigError(f"override {override!r}: expected key=value, such as train.epochs=50")
-    try:
-        value = yaml12.parse(text)
-    except (yaml.YAMLError, ValueError) as error:
-        reason = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"override {override!r}: the value is not YAML ({reason})") from error
-    *parents, last = _steps(key.strip())
-    node: Any = values
-    for depth, step in enumerate(parents):
-        child = _get(node, step, key, depth)
-        child = {} if child is None else copy(child)
-        node[int(step) if isinstance(node, list) else step] = child
-        node = child
-    _get(node, last, key, len(parents))
-    node[int(last) if isinstance(node, list) else last] = value
-
-
-def _steps(key: str) -> Iterator[str]:
-    for step in key.split("."):
-        if not step:
-            raise ConfigError(f"override {key!r}: a part of the dotted key is empty")
-        yield step
-
-
-def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
-    """What ``node`` has under ``step``, None if nothing; an error if it cannot have it."""
-    at = ".".join(key.split(".")[:depth])
-    if isinstance(node, list):
-        if not step.isdecimal() or int(step) >= len(node):
-            raise ConfigError(
-                f"override {key!r}: {at} is a list of {len(node)}; name an item by its index,"
-                f" such as {at}.0"
-            )
-        return node[int(step)]
-    if not isinstance(node, dict):
-        raise ConfigError(f"override {key!r}: {at} is {node!r} and has no parts")
-    return node.get(step)

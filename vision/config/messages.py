@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words: each error with its dotted key and a remedy."""
+"""What is wrong with a configuration, in words: each error with its origin, key and a remedy."""
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,26 +8,77 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from vision.config.models import Config
+from vision.config.overrides import key_of, lies_in
 
 __all__ = ["explain"]
 
 
-def explain(error: ValidationError, values: Mapping[str, Any], where: str) -> str:
-    """All errors of a validation; on one line if there is but one.
+def explain(
+    error: ValidationError,
+    values: Mapping[str, Any],
+    where: str,
+    overrides: Sequence[str] = (),
+    before: Mapping[str, Any] | None = None,
+) -> str:
+    """All errors of a validation, each with its origin; on one line if there is but one.
 
     Args:
         error: What pydantic found.
         values: The values that were checked.
         where: The file or other origin of the values.
+        overrides: What was set in them.
+        before: The values without the overrides; if these are sound, every error is an override's.
     """
-    lines = [_describe(detail, values) for detail in error.errors()]
-    if len(lines) == 1:
-        return f"{where}: {lines[0]}"
-    return f"{where} has {len(lines)} errors:" + "".join(f"\n  {line}" for line in lines)
+    only = bool(overrides) and _is_sound(before)
+    found = []
+    for detail in error.errors():
+        location = _strip_tags(detail["loc"], values, keep_last=detail["type"] == "missing")
+        said = _describe(detail, location)
+        to_blame = _to_blame(location, detail["type"], overrides, only=only)
+        if len(to_blame) == 1:
+            said = said.removeprefix(f"{key_of(to_blame[0])}: ")
+        found.append((_name(to_blame) or where, said))
+    if len(found) == 1:
+        return ": ".join(found[0])
+    if all(origin == where for origin, _ in found):
+        return f"{where} has {len(found)} errors:" + "".join(f"\n  {said}" for _, said in found)
+    is_mixed = any(origin == where for origin, _ in found)
+    head = f"{where} with its overrides has" if is_mixed else "the overrides have"
+    return f"{head} {len(found)} errors:" + "".join(f"\n  {': '.join(pair)}" for pair in found)
 
 
-def _describe(detail: ErrorDetails, values: Mapping[str, Any]) -> str:
-    location = _strip_tags(detail["loc"], values, keep_last=detail["type"] == "missing")
+def _is_sound(values: Mapping[str, Any] | None) -> bool:
+    try:
+        Config.model_validate(values)
+    except ValidationError:
+        return False
+    return True
+
+
+def _to_blame(
+    location: Sequence[int | str], kind: str, overrides: Sequence[str], *, only: bool
+) -> list[str]:
+    """The overrides that an error comes from, none if it is one of the values before them.
+
+    That is the last one to set the key or what holds it. If none did but errors can ``only`` be of
+    overrides, it is all in the error's section, or in the smallest one around it that has any.
+    """
+    section = ".".join(map(str, location))
+    key = f"{section}.format" if kind.startswith("union_tag") else section
+    found = [override for override in overrides if lies_in(key, key_of(override))][-1:]
+    while only and not found:
+        found = [override for override in overrides if lies_in(key_of(override), section)]
+        section = section.rpartition(".")[0]
+    return found
+
+
+def _name(overrides: Sequence[str]) -> str:
+    """Overrides in words, on one line; nothing for none."""
+    texts = [" ".join(override.split()) for override in overrides]
+    return f"override{'s' * (len(texts) > 1)} {', '.join(texts)}" if texts else ""
+
+
+def _describe(detail: ErrorDetails, location: Sequence[int | str]) -> str:
     key = ".".join(map(str, location)) or "the configuration"
     found = detail["input"]
     match detail["type"]:
@@ -46,7 +97,9 @@ def _describe(detail: ErrorDetails, values: Mapping[str, Any]) -> str:
             said = f": expected text, found {found!r}; put it in quotes"
         case _:
             message = detail["msg"].removeprefix("Value error, ")
-            said = f": {message[:1].lower() + message[1:]}, found {found!r}"
+            said = f": {message[:1].lower() + message[1:]}"
+            # A section's validator names the values that it finds fault with.
+            said += "" if isinstance(found, Mapping) else f", found {found!r}"
     return key + said
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 __all__ = [
+    "PRIOR_SIDES",
     "WIDTH_MULTS",
     "AugmentConfig",
     "CocoSource",
@@ -121,7 +122,9 @@ class ModelConfig(Section):
     ] = "ssdlite"
     """Whose variant of the network: for weights that another project has trained."""
     init: str | None = None
-    """Weights that training starts from: a weights file, or ``imagenet``."""
+    """Weights that training starts from: ``coco`` or ``voc`` (in the package), a weights file, a
+    run folder, or ``imagenet``; ``none`` for random ones. Keys of the network that are not set are
+    those of the weights."""
     image_size: NetworkSize = (320, 320)
     """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
     width_mult: float = 1.0
@@ -144,6 +147,11 @@ class ModelConfig(Section):
             )
         return self
 
+    @field_validator("init")
+    @classmethod
+    def _none_is_null(cls, init: str | None) -> str | None:
+        return None if init == "none" else init
+
     @field_validator("width_mult")
     @classmethod
     def _known_width(cls, width_mult: float) -> float:
@@ -152,32 +160,52 @@ class ModelConfig(Section):
         return width_mult
 
 
+def _check_given(source: "VocSource | CocoSource") -> None:
+    missing = [key for key in ("root", "split") if getattr(source, key) is None]
+    if missing and not (source.annotations and source.images):
+        said = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        raise ValueError(f"{said}; give root and split, or annotations and images")
+
+
 class VocSource(Section):
-    """A folder in PASCAL VOC's layout."""
+    """PASCAL VOC's layout: ``root`` and ``split`` are needed, or ``annotations`` and ``images``."""
 
     format: Literal["voc"]
-    root: str
+    root: str | None = None
     """The folder that holds ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/``."""
-    split: str
-    """``train`` reads ``ImageSets/Main/train.txt``."""
+    split: str | None = None
+    """``train`` reads ``ImageSets/Main/train.txt``. With ``annotations`` and ``images`` it may be
+    left out: all XML files are read then."""
     annotations: str | None = None
     """Folder of the XML files, if it is not ``Annotations``; below ``root`` or a path."""
     images: str | None = None
     """Folder of the images, if it is not ``JPEGImages``; below ``root`` or a path."""
 
+    @model_validator(mode="after")
+    def _can_be_found(self) -> "VocSource":
+        _check_given(self)
+        if self.split is not None and self.root is None:
+            raise ValueError("root is missing; split is a list in it, so give root, or no split")
+        return self
+
 
 class CocoSource(Section):
-    """A folder in COCO's layout."""
+    """COCO's layout: ``root`` and ``split`` are needed, or ``annotations`` and ``images``."""
 
     format: Literal["coco"]
-    root: str
+    root: str | None = None
     """The folder that holds ``annotations/`` and one folder of images a split."""
-    split: str
+    split: str | None = None
     """``train`` reads ``annotations/instances_train.json`` and images in ``train/``."""
     annotations: str | None = None
     """The JSON file, if it is not the one of the split; below ``root`` or a path."""
     images: str | None = None
     """Folder of the images, if it is not the split's; below ``root`` or a path."""
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> "CocoSource":
+        _check_given(self)
+        return self
 
 
 class SyntheticSource(Section):
@@ -250,6 +278,9 @@ class TrainConfig(Section):
     workers: int = Field(2, ge=0)
     """Processes that read and augment images, for each process that trains; results do not depend
     on their number."""
+    recipe: Literal["fixed", "auto"] = "fixed"
+    """``auto``: epochs, batch, learning rate, augmentation, frozen layers and the like, where they
+    are not set, are chosen for the data and the weights that training starts from."""
     seed: int = Field(0, ge=0)
     device: str = "auto"
     """``auto`` (CUDA, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
@@ -261,8 +292,14 @@ class TrainConfig(Section):
     """Stop after so many evaluations in a row without a better one; null never stops early."""
     ema_decay: float = Field(0.0, ge=0, lt=1)
     """Keep, evaluate and save an exponential moving average of the weights; 0 for none."""
+    interpolation: list[Annotated[float, Field(gt=0, lt=1)]] = []
+    """After the last epoch, means of the weights at the start and at the end are evaluated too; the
+    end's fraction in each (arXiv 2109.01903). Rows of fresh classes are the end's."""
     freeze: int = Field(0, ge=0)
     """First layers of the trunk (of MobileNetV2's 19) that stay as they are, norms included."""
+    freeze_norms: bool = False
+    """Every BatchNorm keeps the running statistics that it has, as in evaluation; its scale and
+    shift still learn."""
     sync_bn: bool = True
     """BatchNorm over all processes, where there are several on GPUs."""
     compile: bool = False
@@ -294,6 +331,9 @@ class OptimConfig(Section):
     """Peak learning rate."""
     trunk_lr: float = Field(1.0, gt=0)
     """Learning rate of the trunk, as a multiple of the others'."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Learning rate of each backbone layer, as a multiple of the layer's after it: what came first
+    and is most general changes least (BEiT, arXiv 2106.08254, section 3.2)."""
     momentum: float = Field(0.9, ge=0, lt=1)
     """Of SGD; AdamW has betas of 0.9 and 0.999."""
     weight_decay: float = Field(4e-5, ge=0)
@@ -330,8 +370,9 @@ class LossConfig(Section):
 class AugmentConfig(Section):
     """What training does to images."""
 
-    preset: Literal["none", "ssdlite", "ssd"] = "ssdlite"
-    """``none``; ``ssdlite``: IoU crop and flip; ``ssd``: photometric and zoom-out besides."""
+    preset: Literal["none", "photometric", "ssdlite", "ssd"] = "ssdlite"
+    """``none``; ``photometric``: photometric distortion and flip, nothing is cut off; ``ssdlite``:
+    IoU crop and flip; ``ssd``: photometric distortion, zoom-out, IoU crop and flip."""
     on_device: bool = False
     """Flips and colours a batch at a time where the network trains, to relieve the readers."""
 

@@ -14,7 +14,12 @@ from vision.structures import Batch, Target
 
 __all__ = ["BATCH_AUGMENTS", "augment_batch"]
 
-BATCH_AUGMENTS = {"none": (), "ssdlite": ("flip",), "ssd": ("colours", "flip")}
+BATCH_AUGMENTS = {
+    "none": (),
+    "photometric": ("colours", "flip"),
+    "ssdlite": ("flip",),
+    "ssd": ("colours", "flip"),
+}
 """What `augment_batch` does by ``augment.preset``, where ``augment.on_device`` leaves it that."""
 
 # As torchvision's RandomPhotometricDistort has them, each with a chance of a half.

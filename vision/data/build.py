@@ -1,7 +1,7 @@
 """Data from a configuration: which classes there are, and what was read."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -58,15 +58,32 @@ def sample_images(
     return [resize(record.read(), size) for record in chosen]
 
 
-def choose_classes(config: DataConfig, found: Annotations) -> list[str]:
-    """The classes to train: those configured, else all that were found.
+def choose_classes(
+    config: DataConfig, found: Annotations, known: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
+    """The classes to train: those configured, else all that were found and can be learnt.
+
+    A class without a box teaches nothing. It is kept if it is configured or known already.
+
+    Args:
+        config: Names the classes, if the user did.
+        found: The training data.
+        known: Those of the names found that the weights know which training starts from.
+
+    Returns:
+        The classes in label order, and those that are left out for want of a box.
 
     Raises:
         DataError: If there is none, no box is of any, or a configured one is missing while another
             differs from it by its spelling alone.
     """
     counts = found.count()
-    names = config.classes if config.classes is not None else found.names
+    left_out = list[str]()
+    if config.classes is not None:
+        names = config.classes
+    else:
+        names = [name for name in found.names if counts[name] or name in known]
+        left_out = [name for name in found.names if name not in names]
     if not names:
         raise DataError("the training data hold no box, so there is no class to learn")
     others = [name for name in counts if name not in names]
@@ -83,7 +100,7 @@ def choose_classes(config: DataConfig, found: Annotations) -> list[str]:
             f"no training box bears a name of data.classes ({', '.join(names)}); the data have"
             f" {', '.join(counts) or 'no box at all'}"
         )
-    return list(names)
+    return list(names), left_out
 
 
 def check_known(known: Sequence[str], config: DataConfig, found: Annotations, key: str) -> None:

@@ -16,27 +16,33 @@ __all__ = ["read_coco"]
 
 
 def read_coco(
-    root: str, split: str, annotations: str | None = None, images: str | None = None
+    root: str | None = None,
+    split: str | None = None,
+    annotations: str | None = None,
+    images: str | None = None,
 ) -> Annotations:
-    """Read one split.
+    """Read one split: of ``root``, or the one that ``annotations`` and ``images`` name.
 
-    Class names are the file's categories in the order of their ids, which need not be dense.
-    Images without objects are kept; crowds are kept as ignored.
+    Class names are the file's categories in the order of their ids, which need not be dense;
+    without the parents of others that no annotation uses, which some tools write. Images without
+    objects are kept; crowds are kept as ignored.
 
     Args:
         root: Folder that holds ``annotations/`` and the split's images.
         split: ``train`` stands for ``annotations/instances_train.json`` and ``train/``.
-        annotations: The JSON file, if it is another.
-        images: The folder of the images, if it is another.
+        annotations: The JSON file, if it is another; below ``root``, or a path.
+        images: The folder of the images, if it is another; below ``root``, or a path.
 
     Raises:
         DataError: If a file or folder is missing, or cannot be understood.
     """
-    base = Path(root)
-    file = _below(base, annotations or f"annotations/instances_{split}.json")
-    folder = _below(base, images or split)
+    if None in (root, split) and not (annotations and images):
+        raise DataError("COCO data: give root and split, or annotations and images")
+    file = _below(root, annotations or f"annotations/instances_{split}.json")
+    folder = _below(root, images or str(split))
     index = _open(file)
-    result = Annotations(names=_category_names(index, file))
+    result = Annotations()
+    result.names = _category_names(index, file, result.tally)
     _note_strays(index, file, result.tally)
     for image_id in sorted(index.imgs):
         image = index.imgs[image_id]
@@ -48,13 +54,15 @@ def read_coco(
     return result
 
 
-def _below(base: Path, name: str) -> Path:
-    """The file or folder below ``base``, or as it stands."""
-    for path in (base / name, Path(name)):
+def _below(root: str | None, name: str) -> Path:
+    """The file or folder below ``root``, or as it stands."""
+    for path in (Path(root or "", name), Path(name)):
         if path.exists():
             return path
+    if root is None:
+        raise DataError(f"COCO data: {name} does not exist")
     raise DataError(
-        f"COCO root {base} has no {name}; pass the folder that holds it, or name it with"
+        f"COCO root {root} has no {name}; pass the folder that holds it, or name it with"
         " annotations= (the JSON file) and images= (the folder of images)"
     )
 
@@ -81,10 +89,19 @@ def _open(file: Path) -> COCO:
     return index
 
 
-def _category_names(index: COCO, file: Path) -> list[str]:
-    names = [index.cats[key].get("name") for key in sorted(index.cats)]
-    if not all(isinstance(name, str) and name for name in names):
+def _category_names(index: COCO, file: Path, tally: Tally) -> list[str]:
+    """Names in the order of the ids, without the parents that no annotation uses."""
+    if not all(isinstance(c.get("name"), str) and c["name"] for c in index.cats.values()):
         raise DataError(f"{file}: a category has no name")
+    used = {item["category_id"] for item in index.anns.values()}
+    names = []
+    for key in sorted(index.cats):
+        name = index.cats[key]["name"]
+        others = (other for other_key, other in index.cats.items() if other_key != key)
+        if key not in used and any(other.get("supercategory") == name for other in others):
+            tally.note("parent categories without a box left out", f"{name} in {file}")
+        else:
+            names.append(name)
     if len(set(names)) < len(names):
         raise DataError(f"{file}: two categories share a name")
     return names

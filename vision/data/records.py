@@ -83,6 +83,10 @@ class Record:
     crowd: Bool[ndarray, "n"]
     areas: Float32[ndarray, "n"]
 
+    def taught(self) -> list[str]:
+        """The class name of each box that is not ignored."""
+        return [name for name, ignore in zip(self.names, self.ignore, strict=True) if not ignore]
+
     def target(self, labels: dict[str, int]) -> Target:
         """The objects whose names ``labels`` knows, as a target in this image's pixels."""
         known = np.array([name in labels for name in self.names], bool)

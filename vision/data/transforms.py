@@ -78,6 +78,13 @@ class _IoUCrop(v2.RandomIoUCrop):  # type: ignore[misc]
         return params
 
 
+def _photometric(*, on_device: bool = False) -> V2Augment | None:
+    """Colour and flip: nothing is cut off, so that small sets lose nothing of their few objects."""
+    if on_device:
+        return None
+    return V2Augment(v2.RandomPhotometricDistort(), v2.RandomHorizontalFlip())
+
+
 def _ssdlite(*, on_device: bool = False) -> V2Augment:
     """Crop and flip: what torchvision trains its SSDlite with."""
     return V2Augment(_IoUCrop(), *([] if on_device else [v2.RandomHorizontalFlip()]))
@@ -93,6 +100,7 @@ def _ssd(*, on_device: bool = False) -> V2Augment:
 
 PRESETS: dict[str, Callable[..., Augment | None]] = {
     "none": lambda *, on_device=False: None,  # noqa: ARG005
+    "photometric": _photometric,
     "ssdlite": _ssdlite,
     "ssd": _ssd,
 }

@@ -17,9 +17,12 @@ _LABELLED_LINE = re.compile(r"^(.*\S)\s+(?:-1|0|1)$")
 
 
 def read_voc(
-    root: str, split: str, annotations: str | None = None, images: str | None = None
+    root: str | None = None,
+    split: str | None = None,
+    annotations: str | None = None,
+    images: str | None = None,
 ) -> Annotations:
-    """Read one split.
+    """Read one split of ``root``, or all XML files of the folder that ``annotations`` names.
 
     Corners are 1-based and inclusive in the files: ``x0 = xmin - 1``, ``x1 = xmax``. Class names
     are kept as they stand; ``difficult`` objects are kept as ignored, and a missing tag means no.
@@ -27,33 +30,36 @@ def read_voc(
     Args:
         root: Folder that holds ``ImageSets/Main/``.
         split: Name of the list there, without ``.txt``.
-        annotations: Folder of the XML files, if it is not ``Annotations``.
-        images: Folder of the images, if it is not ``JPEGImages``.
+        annotations: Folder of the XML files, if not ``Annotations``; below ``root``, or a path.
+        images: Folder of the images, if not ``JPEGImages``; below ``root``, or a path.
 
     Raises:
         DataError: If a file or folder is missing, or cannot be understood.
     """
-    base = Path(root)
-    split_file = base / "ImageSets" / "Main" / f"{split}.txt"
-    if not split_file.is_file():
-        raise DataError(
-            f"VOC root {root} has no ImageSets/Main/{split}.txt; pass the folder that holds"
-            f" JPEGImages/, and one of its splits{_existing_splits(split_file.parent)}"
-        )
-    xml_folder = _folder(base, annotations or "Annotations")
-    image_files = _by_stem(_folder(base, images or "JPEGImages"))
+    if None in (root, split) and not (annotations and images and split is None):
+        raise DataError("VOC data: give root and split, or annotations and images without a split")
+    split_file = None if split is None else _split_file(root or "", split)
+    xml_folder = _folder(root, annotations or "Annotations")
+    image_files = _by_stem(_folder(root, images or "JPEGImages"))
     result = Annotations()
-    for line in _lines(split_file):
-        xml_file = _xml_file(xml_folder, line, split_file)
+    for xml_file in _xml_files(xml_folder, split_file):
         root_element = _parse(xml_file)
         image_file = _image_file(image_files, xml_file, root_element)
         objects = [_object(element, xml_file) for element in root_element.findall("object")]
         size = _size(root_element)
         result.records.append(make_record(image_file, size, objects, result.tally))
     result.names = sorted({name for record in result.records for name in record.names})
-    if not result.records:
-        raise DataError(f"{split_file} names no image")
     return result
+
+
+def _split_file(root: str, split: str) -> Path:
+    path = Path(root, "ImageSets", "Main", f"{split}.txt")
+    if not path.is_file():
+        raise DataError(
+            f"VOC root {root} has no ImageSets/Main/{split}.txt; pass the folder that holds"
+            f" JPEGImages/, and one of its splits{_existing_splits(path.parent)}"
+        )
+    return path
 
 
 def _existing_splits(folder: Path) -> str:
@@ -69,12 +75,13 @@ def _lines(split_file: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _folder(base: Path, name: str) -> Path:
-    """The folder below ``base``, or as it stands."""
-    for folder in (base / name, Path(name)):
+def _folder(root: str | None, name: str) -> Path:
+    """The folder below ``root``, or as it stands."""
+    for folder in (Path(root or "", name), Path(name)):
         if folder.is_dir():
             return folder
-    raise DataError(f"VOC root {base} has no folder {name}")
+    where = "VOC data: there is" if root is None else f"VOC root {root} has"
+    raise DataError(f"{where} no folder {name}")
 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
@@ -83,6 +90,19 @@ def _by_stem(folder: Path) -> dict[str, list[Path]]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in IMAGE_SUFFIXES:
             found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def _xml_files(folder: Path, split_file: Path | None) -> list[Path]:
+    """The annotations that a split names; without one all of the folder, but what is hidden."""
+    if split_file is not None:
+        found = [_xml_file(folder, line, split_file) for line in _lines(split_file)]
+    else:
+        found = sorted(path for path in folder.glob("*.xml") if not path.name.startswith("."))
+    if not found:
+        raise DataError(
+            f"{split_file} names no image" if split_file else f"{folder} has no XML file"
+        )
     return found
 
 
@@ -123,7 +143,7 @@ def _image_file(images: dict[str, list[Path]], xml_file: Path, root: Element) ->
         raise DataError(f"annotation {xml_file} fits several images: {names}; keep one of them")
     raise DataError(
         f"annotation {xml_file} has no image named {xml_file.stem} in the image folder; add it,"
-        " or take the name out of the split"
+        " or leave the annotation out"
     )
 
 

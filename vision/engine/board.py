@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from vision.data import DetectionDataset
-from vision.draw import draw_detections, draw_target
+from vision.draw import draw_detections, draw_legend, draw_target
 from vision.model import match, pad_targets
 from vision.structures import Detections, Target
 
@@ -66,13 +66,13 @@ class Board:
         names: Sequence[str],
         step: int,
     ) -> None:
-        """The first validation images, with truth and detections."""
+        """The first validation images, with truth, detections and a legend."""
         if self._writer is None:
             return
         for index, detections in enumerate(found[:NUM_PICTURES]):
             picture = draw_target(dataset.records[index].read(), dataset.targets[index], names)
             picture = draw_detections(picture, detections[detections.scores >= SCORE], names)
-            self._writer.add_image(f"val/{index}", picture, step, dataformats="HWC")
+            self._writer.add_image(f"val/{index}", draw_legend(picture), step, dataformats="HWC")
 
     def flush(self) -> None:
         """Write what was told so far, so that a kill does not lose it."""

@@ -53,11 +53,11 @@ class Interrupts:
         """Within, leave at once: all is saved."""
         if self.number is not None:
             self.leave()
-        self._is_held = False
+        was_held, self._is_held = self._is_held, False
         try:
             yield
         finally:
-            self._is_held = True
+            self._is_held = was_held
 
     def leave(self) -> None:
         """Raise what a caught signal means.

@@ -33,8 +33,17 @@ def build_optimizer(config: OptimConfig, model: SSDLite) -> torch.optim.Optimize
     trunk = list(model.trunk.parameters())
     known = {id(parameter) for parameter in trunk}
     others = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    lr = config.lr * config.trunk_lr
+    parts = [(trunk, lr)]
+    if config.layer_decay != 1:
+        layers = list(model.trunk.layers())
+        decays = [config.layer_decay ** (len(layers) - index) for index in range(len(layers))]
+        parts = [
+            (list(layer.parameters()), lr * decay)
+            for layer, decay in zip(layers, decays, strict=True)
+        ]
     groups = []
-    for parameters, lr in ((trunk, config.lr * config.trunk_lr), (others, config.lr)):
+    for parameters, lr in (*parts, (others, config.lr)):
         for is_decayed in (True, False):
             group = [value for value in parameters if (value.ndim > 1) == is_decayed]
             decay = config.weight_decay if is_decayed else 0.0

@@ -6,7 +6,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vision.data import DetectionDataset, Sample
-from vision.draw import draw_detections, draw_target
+from vision.draw import draw_detections, draw_legend, draw_target
 from vision.export import TorchSession
 from vision.media import write_image
 from vision.model import build_decoding, build_post_process
@@ -22,7 +22,7 @@ SCORE = 0.4
 def draw_pictures(
     saved: SavedDetector, loader: DataLoader[Sample], device: torch.device, folder: Path
 ) -> None:
-    """Write pictures spread over a loader's data, with detections and the ground truth."""
+    """Write pictures spread over a loader's data, with detections, truth and a legend."""
     dataset = loader.dataset
     assert isinstance(dataset, DetectionDataset)
     post_process = build_post_process(saved.config.model)
@@ -35,4 +35,4 @@ def draw_pictures(
         picture = draw_target(image, target, saved.names)
         picture = draw_detections(picture, detector(image), saved.names)
         stem = Path(str(target.image_id)).stem.replace(" ", "_")
-        write_image(folder / f"{index:05d}_{stem}.jpg", picture)
+        write_image(folder / f"{index:05d}_{stem}.jpg", draw_legend(picture))

@@ -12,6 +12,7 @@ __all__ = ["check_same", "restore", "snapshot"]
 FIXED = (
     "model",
     "optim.name",
+    "optim.layer_decay",
     "train.batch_size",
     "train.seed",
     "images",

@@ -1,5 +1,6 @@
 """The parts that a training run works with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Run:
         processes: That share it.
         model: The network that learns.
         ema: Its moving average, if there is one.
-        frozen: Layers that stay in evaluation mode.
+        frozen: Layers and norms that stay in evaluation mode.
         losses: By the (height, width) of images, each on the priors that belong to it.
         optimizer: Over all parameters of the network.
         schedule: Of its learning rates.
@@ -76,7 +77,7 @@ class Run:
         return torch.bfloat16 if is_bf16 else torch.float32
 
     @property
-    def judged(self) -> SSDLite:
+    def eval_model(self) -> SSDLite:
         """The network that is evaluated and saved: the average where there is one."""
         if self.ema is None:
             return self.model
@@ -86,8 +87,8 @@ class Run:
     def train_mode(self) -> None:
         """Let all but the frozen layers learn."""
         self.model.train()
-        for layer in self.frozen:
-            layer.eval()
+        for module in self.frozen:
+            module.eval()
 
 
 def build_run(
@@ -97,8 +98,11 @@ def build_run(
     val: Annotations | None,
     device: torch.device,
     processes: Processes = Processes(),  # noqa: B008
+    untaught: Sequence[int] = (),
 ) -> Run:
     """The parts of a run.
+
+    ``untaught`` are labels of classes without a box in the training data.
 
     Raises:
         ConfigError: If there are too few images, or the batch cannot be shared out.
@@ -113,9 +117,12 @@ def build_run(
     model = build_model(config.model, len(names))
     try:
         frozen = freeze(model, settings.freeze)
+        if settings.freeze_norms:
+            frozen += [norm for norm in model.modules() if isinstance(norm, nn.BatchNorm2d)]
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if processes.size > 1 and settings.sync_bn and device.type == "cuda":
+    is_synced = settings.sync_bn and not settings.freeze_norms
+    if processes.size > 1 and is_synced and device.type == "cuda":
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model = model.to(device).to(memory_format=torch.channels_last)
     optimizer = build_optimizer(config.optim, model)
@@ -137,7 +144,7 @@ def build_run(
         model,
         average(model, settings.ema_decay) if settings.ema_decay else None,
         frozen,
-        {one: build_loss(config.loss, model, one) for one in sizes},
+        {one: build_loss(config.loss, model, one, untaught) for one in sizes},
         optimizer,
         build_schedule(config.optim, optimizer, settings.epochs, len(sampler)),
         torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16"),

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from vision.atomic import remove_partial, replacing
-from vision.config import Config, dump_config
+from vision.config import Config, dump_config, load_config
 from vision.errors import TrainingError
 
 __all__ = ["RunFolder", "write_json"]
@@ -26,8 +26,8 @@ COLUMNS = (
     "classification",
     "localisation",
     "images_per_second",
-    "voc_mAP50",
-    "coco_AP",
+    "voc.mAP50",
+    "coco.AP",
 )
 
 
@@ -41,6 +41,7 @@ class RunFolder:
         path: The folder.
         best: Weights of the best evaluation so far.
         last: Weights after the last epoch.
+        start: Weights before the first step, of a run that starts from others.
         states: Folder of what ``--resume`` goes on from.
         pictures: Folder of annotated validation pictures.
         tensorboard: Folder of TensorBoard's events.
@@ -51,33 +52,49 @@ class RunFolder:
         self.path = path
         self.best = path / "best.safetensors"
         self.last = path / "last.safetensors"
+        self.start = path / "start.safetensors"
         self.states = path / "states"
         self.pictures = path / "pictures"
         self.tensorboard = path / "tensorboard"
         self.curves = path / "curves.png"
         self._log = path / "log.csv"
+        self._config = path / "config.yaml"
 
-    def open(self, *, resume: bool) -> None:
-        """Make the folder.
+    def check(self, *, resume: bool) -> None:
+        """Make sure that a run may be written here; nothing is made yet.
 
         Raises:
-            TrainingError: If it holds a run and this one does not resume it, or if it cannot be
-                written.
+            TrainingError: If it holds a run and this one does not resume it.
         """
         try:
-            if not resume and self.path.exists() and any(self.path.iterdir()):
-                raise TrainingError(
-                    f"run folder {self.path} exists; continue it with --resume, or name another"
-                    " with --out"
-                )
+            is_taken = self.path.exists() and any(self.path.iterdir())
+        except OSError as error:
+            raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
+        if is_taken and not resume:
+            raise TrainingError(
+                f"run folder {self.path} exists; continue it with --resume, or name another"
+                " with --out"
+            )
+
+    def make(self) -> None:
+        """Make the folder, and remove what a killed run has left half written.
+
+        Raises:
+            TrainingError: If it cannot be written.
+        """
+        try:
             self.path.mkdir(parents=True, exist_ok=True)
             remove_partial(self.path)
         except OSError as error:
             raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
 
+    def read_config(self) -> Config | None:
+        """The configuration of the run that lies here; None if there is none."""
+        return load_config(self._config) if self._config.is_file() else None
+
     def write_config(self, config: Config) -> None:
         """Write the resolved configuration."""
-        _replace(self.path / "config.yaml", dump_config(config))
+        _replace(self._config, dump_config(config))
 
     def write_environment(self, device: torch.device, names: Mapping[str, int]) -> None:
         """Write ``environment.json``: what ran, on what, and the boxes of each class."""
@@ -95,11 +112,16 @@ class RunFolder:
         write_json(self.path / "environment.json", content)
 
     def log(self, rows: list[dict[str, Any]]) -> None:
-        """Write the log afresh, so that it always tells of the very epochs that count."""
+        """Write the log afresh, so that it always tells of the very epochs that count.
+
+        Floats have five significant digits; a column that a row lacks or has None in is empty.
+        """
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, COLUMNS)
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            rounded = (f"{x:.5g}" if isinstance(x, float) else x for x in row.values())
+            writer.writerow(dict(zip(row, rounded, strict=True)))
         _replace(self._log, text.getvalue())
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:

@@ -2,47 +2,36 @@
 
 import logging
 import math
-import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from vision.config import Config
-from vision.data import (
-    Annotations,
-    DetectionDataset,
-    augment_batch,
-    check_known,
-    choose_classes,
-    describe,
-    read_sources,
-)
+from vision.data import DetectionDataset, augment_batch
 from vision.device import choose_device
 from vision.engine.board import Board
 from vision.engine.coverage import describe_coverage, unreached
-from vision.engine.curves import draw_curves
-from vision.engine.distributed import started_processes
-from vision.engine.evaluate import evaluate
+from vision.engine.distributed import Processes, started_processes
+from vision.engine.estimate import describe_duration, seconds_per_step
+from vision.engine.finish import finish
 from vision.engine.interrupts import Interrupts, caught_interrupts
 from vision.engine.memory import keep_freed_memory
-from vision.engine.pictures import draw_pictures
+from vision.engine.prepare import Plan, prepare
 from vision.engine.resume import check_same, restore, snapshot
 from vision.engine.run import Run, build_run, parallel
 from vision.engine.run_folder import RunFolder
+from vision.engine.session import Progress, Session, describe_values, headline, quality
 from vision.engine.state import States
 from vision.engine.step import check_finite, check_weights, train_step
-from vision.errors import ConfigError
-from vision.export import TorchSession
 from vision.metrics import Metrics
-from vision.model import Losses, build_decoding, build_post_process
-from vision.model.weights import load_weights, save_weights, start_from
+from vision.model import Losses
+from vision.model.weights import SavedDetector, silence_classes, start_from
 from vision.structures import Batch
 
 __all__ = ["train"]
@@ -51,52 +40,6 @@ logger = logging.getLogger(__name__)
 
 AGREE_EVERY = 10
 """Steps after which several processes ask each other whether to stop."""
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        epoch: Epochs done.
-        step: Steps of the next one done.
-        sums: Of that epoch so far: both parts of the loss times images, and images.
-        seconds: That it took so far.
-        lr: Learning rate at its beginning.
-        best: Value of the best evaluation so far.
-        unimproved: Evaluations since.
-        rows: The log.
-        origin: Of the weights that the run began from, if it did not begin from random ones.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    seconds: float = 0.0
-    lr: float = 0.0
-    best: float = -math.inf
-    unimproved: int = 0
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    origin: str = ""
-
-
-@dataclass(slots=True)
-class Session:
-    """One process's work on a run, from its start or a resumption to its end."""
-
-    run: Run
-    network: nn.Module
-    folder: RunFolder
-    states: States
-    board: Board
-    interrupts: Interrupts
-    progress: Progress
-    saved_at: float = field(default_factory=time.monotonic)
-
-    @property
-    def steps(self) -> int:
-        """Steps done since the run began."""
-        return self.run.schedule.last_epoch
 
 
 def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
@@ -119,44 +62,49 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
     with started_processes(config.train.device) as processes, caught_interrupts() as interrupts:
         if not processes.is_first:
             logger.setLevel(logging.WARNING)
-        folder = RunFolder(out)
-        if processes.is_first:
-            folder.open(resume=resume)
-        device = choose_device(processes.device(config.train.device))
-        if device.type == "cpu":
-            keep_freed_memory()
-        annotations = read_sources(config.data.train, "data.train")
-        names = choose_classes(config.data, annotations)
-        val = None if config.data.val is None else read_sources(config.data.val, "data.val")
-        if val is None and config.train.patience is not None:
-            raise ConfigError(
-                "train.patience counts evaluations, and there are none without data.val; name one,"
-                " or leave train.patience out"
-            )
-        if val is not None:
-            check_known(names, config.data, val, "data.val")
-        _report(annotations, val, names)
-        run = build_run(config, names, annotations, val, device, processes)
-        _report_coverage(run)
-        session = _begin(run, folder, interrupts, resume=resume)
-        if not _is_over(session) and processes.is_first:
-            folder.write_config(config)
-            folder.write_environment(device, annotations.count())
-        logger.info("run folder: %s", out)
+        session = _open(config, RunFolder(out), processes, interrupts, resume=resume)
         try:
             with interrupts.held():
-                while not _is_over(session):
+                while not session.is_over:
                     _epoch(session)
         finally:
             session.board.close()
-        return _finish(session)
+        return finish(session)
 
 
-def _report(annotations: Annotations, val: Annotations | None, names: Sequence[str]) -> None:
-    lines = describe(annotations, names, "train")
-    lines += describe(val, names, "val") if val is not None else ["val: none, so last is best"]
-    for line in lines:
-        logger.info(line)
+def _open(
+    config: Config,
+    folder: RunFolder,
+    processes: Processes,
+    interrupts: Interrupts,
+    *,
+    resume: bool,
+) -> Session:
+    """A run that is ready for its first step, or for the first after an interruption."""
+    if processes.is_first:
+        folder.check(resume=resume)
+    device = choose_device(processes.device(config.train.device))
+    if device.type == "cpu":
+        keep_freed_memory()
+    plan = prepare(config, folder, device, processes, resume=resume)
+    run = build_run(
+        plan.config, plan.names, plan.annotations, plan.val, device, processes, plan.untaught
+    )
+    _report_coverage(run)
+    if processes.is_first:
+        folder.make()
+    progress = _resume(run, folder) if resume else None
+    session = _begin(run, folder, interrupts, plan, progress)
+    if session.is_over:
+        return session
+    if processes.is_first:
+        folder.write_config(run.config)
+        folder.write_environment(device, plan.annotations.count())
+    logger.info("run folder: %s", folder.path)
+    if progress is None and isinstance(plan.saved, SavedDetector):
+        _evaluate_start(session)
+    _tell_duration(session)
+    return session
 
 
 def _report_coverage(run: Run) -> None:
@@ -173,23 +121,16 @@ def _dataset(loader: Any) -> DetectionDataset:  # noqa: ANN401
     return loader.dataset
 
 
-def _begin(run: Run, folder: RunFolder, interrupts: Interrupts, *, resume: bool) -> Session:
+def _begin(
+    run: Run, folder: RunFolder, interrupts: Interrupts, plan: Plan, progress: Progress | None
+) -> Session:
     """Begin a run, from other weights if the configuration names some, or go on with it."""
-    states = States(folder.states, run.config.train.keep_states)
-    progress = _resume(run, states) if resume else None
     is_new = progress is None
     if progress is None:
-        settings, origin = run.config.model, ""
-        if settings.init is not None:
-            start = start_from(run.model, settings, run.names, settings.init)
-            origin = start.origin
-            for line in start.lines:
-                logger.info(line)
-            if run.ema is not None:
-                run.ema.module.load_state_dict(run.model.state_dict())
-        progress = Progress(origin=origin)
+        progress = _fill(run, plan)
+    states = States(folder.states, run.config.train.keep_states)
     session = Session(run, parallel(run), folder, states, Board(None, 0), interrupts, progress)
-    if run.config.train.tensorboard and run.processes.is_first and not _is_over(session):
+    if run.config.train.tensorboard and run.processes.is_first and not session.is_over:
         session.board = Board(folder.tensorboard, session.steps)
         if is_new:
             targets = _dataset(run.train_loader).targets
@@ -197,8 +138,25 @@ def _begin(run: Run, folder: RunFolder, interrupts: Interrupts, *, resume: bool)
     return session
 
 
-def _resume(run: Run, states: States) -> Progress | None:
+def _fill(run: Run, plan: Plan) -> Progress:
+    """The first weights, and where they come from."""
+    progress = Progress()
+    if plan.saved is not None:
+        assert run.config.model.init is not None
+        start = start_from(run.model, plan.saved, run.names, run.config.model.init)
+        progress.origin, progress.known = start.origin, start.known
+        for line in start.lines:
+            logger.info(line)
+    silenced = [label for label in plan.untaught if run.names[label] not in progress.known]
+    silence_classes(run.model, silenced)
+    if run.ema is not None:
+        run.ema.module.load_state_dict(run.model.state_dict())
+    return progress
+
+
+def _resume(run: Run, folder: RunFolder) -> Progress | None:
     """What the newest state that is whole knows, in all processes; None if there is none."""
+    states = States(folder.states, run.config.train.keep_states)
     state, problems = run.processes.share(states.load() if run.processes.is_first else (None, []))
     for problem in problems:
         logger.warning("%s: going on from the one before it", problem)
@@ -212,10 +170,39 @@ def _resume(run: Run, states: States) -> Progress | None:
     return Progress(**{entry.name: state[entry.name] for entry in fields(Progress)})
 
 
-def _is_over(session: Session) -> bool:
-    settings, progress = session.run.config.train, session.progress
-    has_stopped = settings.patience is not None and progress.unimproved >= settings.patience
-    return has_stopped or progress.epoch >= settings.epochs
+def _evaluate_start(session: Session) -> None:
+    """Keep the weights before the first step, and say what they are worth."""
+    run, progress, folder = session.run, session.progress, session.folder
+    metrics = None
+    if run.val_loader is not None:
+        metrics = _evaluate(session)
+        progress.start = metrics.to_dict()
+        row = {"epoch": 0, **headline(metrics)}
+        progress.rows.append(row)
+        progress.best = _value(metrics, progress)
+        logger.info("epoch 0, before the first step: val %s", describe_values(row))
+    if run.processes.is_first:
+        session.save_weights(folder.start, run.eval_model, metrics, known=progress.known)
+        if metrics is not None:
+            _write_best(session, metrics)
+            _write_log(session)
+
+
+def _tell_duration(session: Session) -> None:
+    """Say beforehand how long the run will take."""
+    run, progress = session.run, session.progress
+    if not run.processes.is_first:
+        return
+    epochs = run.config.train.epochs - progress.epoch
+    steps = epochs * len(run.sampler) - progress.step
+    each = seconds_per_step(run)
+    logger.info(
+        "%d epochs of %d steps of about %.2g s: %s, evaluations aside",
+        epochs,
+        len(run.sampler),
+        each,
+        describe_duration(steps * each),
+    )
 
 
 def _epoch(session: Session) -> None:
@@ -234,23 +221,25 @@ def _epoch(session: Session) -> None:
     metrics = None
     if _is_evaluation_due(session):
         _save_state(session)
-        with session.interrupts.let_through():
-            metrics = _evaluate(session)
+        metrics = _evaluate(session)
     progress.epoch, progress.step = progress.epoch + 1, 0
     progress.sums, progress.seconds = [0.0, 0.0, 0.0], 0.0
-    value = None if metrics is None else metrics.to_dict()["voc"]["mAP50"]
+    is_best = run.val_loader is None
     if metrics is not None:
-        row |= {"voc_mAP50": value, "coco_AP": metrics.to_dict()["coco"]["AP"]}
-        progress.unimproved += 1
+        row |= headline(metrics)
+        value = _value(metrics, progress)
+        is_best = value > progress.best or progress.best == -math.inf
+        progress.best = max(progress.best, value)
+        progress.unimproved = 0 if is_best else progress.unimproved + 1
     progress.rows.append(row)
     _log_row(row, run.config.train.epochs)
-    is_best = run.val_loader is None or (metrics is not None and _is_better(value, progress.best))
-    if is_best:
-        progress.best, progress.unimproved = -math.inf if value is None else value, 0
     if run.processes.is_first:
-        _write_epoch(session, metrics, is_best=is_best)
+        session.save_weights(session.folder.last, run.eval_model, metrics)
+        if is_best:
+            _write_best(session, metrics)
+        _write_log(session)
     _save_state(session)
-    if _is_over(session) and progress.epoch < run.config.train.epochs:
+    if session.is_over and progress.epoch < run.config.train.epochs:
         logger.info("stopping early: %d evaluations without a better one", progress.unimproved)
     run.processes.wait()
     _stop_if_asked(session)
@@ -267,20 +256,21 @@ def _steps(session: Session) -> None:
     sums = _tensor(progress.sums, run.device)
     start = time.perf_counter() - progress.seconds
     with tqdm(
-        run.train_loader,
         desc=f"epoch {progress.epoch + 1}/{run.config.train.epochs}",
         leave=False,
         dynamic_ncols=True,
         disable=None if run.processes.is_first else True,
-        initial=progress.step,
-        total=len(sizes),
+        initial=sum(sizes[: progress.step]),
+        total=sum(sizes),
+        unit=" images",
     ) as bar:
-        for batch in bar:
+        for batch in run.train_loader:
             assert isinstance(batch, Batch)
             losses = train_step(run, session.network, _augmented(session, batch))
             size = sizes[progress.step]
             sums += torch.stack([*losses, torch.ones_like(losses[0])]) * size
             progress.step += 1
+            bar.update(size)
             _tell(session, sums, bar)
             if _is_pause_due(session):
                 sums = _mean(run, sums)
@@ -321,7 +311,8 @@ def _checked(run: Run, sums: Tensor) -> list[float]:
 def _tell(session: Session, sums: Tensor, bar: "tqdm[Any]") -> None:
     """How it goes: in the bar, or in a line now and then where there is none."""
     run, progress = session.run, session.progress
-    is_due = session.steps % run.config.train.log_every == 0
+    is_line_due = session.steps % run.config.train.log_every == 0
+    is_due = is_line_due or progress.step == len(run.sampler)
     if not is_due and (bar.disable or run.device.type != "cpu"):
         return
     classification, localisation, images = sums.tolist()
@@ -333,7 +324,7 @@ def _tell(session: Session, sums: Tensor, bar: "tqdm[Any]") -> None:
     losses = {"train/classification": classification, "train/localisation": localisation}
     values = {name: value / images for name, value in losses.items()}
     session.board.scalars({**values, "train/loss": mean, "train/lr": lr}, session.steps)
-    if bar.disable:
+    if bar.disable and is_line_due:
         logger.info(
             "epoch %d/%d, step %d/%d: loss %.3f so far, learning rate %.3g",
             progress.epoch + 1,
@@ -379,21 +370,18 @@ def _is_evaluation_due(session: Session) -> bool:
 
 def _evaluate(session: Session) -> Metrics:
     run = session.run
-    assert run.val_loader is not None
     # Each process has running statistics of its own, where BatchNorm does not span them.
-    run.processes.share_statistics(run.judged)
-    network = TorchSession(build_decoding(run.judged), run.device)
-    post_process = build_post_process(run.config.model)
-    metrics, found = evaluate(
-        network, post_process, run.val_loader, run.names, processes=run.processes
-    )
+    run.processes.share_statistics(run.eval_model)
+    with session.interrupts.let_through():
+        metrics, found = session.evaluate(run.eval_model)
     session.board.pictures(_dataset(run.val_loader), found, run.names, session.steps)
     return metrics
 
 
-def _is_better(value: float | None, best: float) -> bool:
-    """Whether an evaluation beats the best; one without a value beats only others such."""
-    return best == -math.inf if value is None else value > best
+def _value(metrics: Metrics, progress: Progress) -> float:
+    """The quality; one that is undefined beats only others such."""
+    value = quality(metrics, progress.start)
+    return -math.inf if value is None else value
 
 
 def _log_row(row: dict[str, Any], epochs: int) -> None:
@@ -402,53 +390,21 @@ def _log_row(row: dict[str, Any], epochs: int) -> None:
         f" {row['classification']:.3f}, localisation {row['localisation']:.3f}),"
         f" {row['images_per_second']:.1f} images/s"
     )
-    if row.get("voc_mAP50") is not None:
-        line += f"; val voc.mAP50 {row['voc_mAP50']:.3f}, coco.AP {row['coco_AP']:.3f}"
+    if "voc.mAP50" in row:
+        line += f"; val {describe_values(row)}"
     logger.info(line)
 
 
-def _write_epoch(session: Session, metrics: Metrics | None, *, is_best: bool) -> None:
-    """Weights, metrics, log and curves after an epoch."""
-    folder, progress = session.folder, session.progress
-    row = progress.rows[-1]
-    _save_weights(session, folder.last, metrics)
-    if is_best:
-        _save_weights(session, folder.best, metrics)
-        if metrics is not None:
-            folder.write_metrics({**metrics.to_dict(), "epoch": progress.epoch})
-    folder.log(progress.rows)
-    values = {"val/voc.mAP50": row.get("voc_mAP50"), "val/coco.AP": row.get("coco_AP")}
+def _write_best(session: Session, metrics: Metrics | None) -> None:
+    """These weights as the best so far, and their metrics."""
+    session.save_weights(session.folder.best, session.run.eval_model, metrics)
+    if metrics is not None:
+        session.write_metrics({**metrics.to_dict(), "epoch": session.progress.epoch})
+
+
+def _write_log(session: Session) -> None:
+    """The log, as a table and on the board."""
+    row = session.progress.rows[-1]
+    session.folder.log(session.progress.rows)
+    values = {f"val/{key}": row.get(key) for key in ("voc.mAP50", "coco.AP")}
     session.board.scalars(values, session.steps)
-
-
-def _save_weights(session: Session, path: Path, metrics: Metrics | None) -> None:
-    run = session.run
-    training = {
-        "start": session.progress.origin,
-        "epoch": session.progress.epoch,
-        "metrics": None if metrics is None else metrics.to_dict(),
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-        },
-    }
-    save_weights(path, run.judged, run.config, run.names, training)
-
-
-def _finish(session: Session) -> Metrics | None:
-    """Curves, pictures by the best weights, and what those are worth, as they were written."""
-    run, folder = session.run, session.folder
-    saved = run.processes.share(load_weights(folder.best) if run.processes.is_first else None)
-    assert saved is not None
-    logger.info("best after epoch %d: %s", saved.training["epoch"], folder.best)
-    if run.processes.is_first:
-        draw_curves(session.progress.rows, folder.curves)
-    if run.val_loader is None:
-        return None
-    if run.processes.is_first:
-        draw_pictures(saved, run.val_loader, run.device, folder.pictures)
-    network = TorchSession(build_decoding(saved.model), run.device)
-    post_process = build_post_process(run.config.model)
-    metrics, _ = evaluate(network, post_process, run.val_loader, run.names, processes=run.processes)
-    return metrics

@@ -23,7 +23,7 @@ from vision.export.openvino import (
 from vision.export.sessions import SUFFIXES, Backend, GraphSession, Precision, Session, TorchSession
 from vision.export.temporary import written
 from vision.model import build_decoding, build_post_process
-from vision.model.weights import SavedDetector, load_weights
+from vision.model.weights import SavedDetector, find_weights, load_weights
 
 __all__ = ["Engine", "Runnable", "load_runnable", "run_saved"]
 
@@ -92,7 +92,7 @@ def load_runnable(weights: str | Path, engine: Engine = Engine()) -> Runnable:
         WeightsError: If the file is missing, damaged, none of ours, or of another form.
         ConfigError: If it cannot be run so here.
     """
-    path = Path(weights)
+    path = find_weights(weights)
     backend = BACKENDS.get(path.suffix.lower())
     if backend is None:
         return run_saved(load_weights(path), engine)

@@ -1,5 +1,7 @@
 """Parts of the model from a configuration."""
 
+from collections.abc import Sequence
+
 from vision.config import LossConfig, ModelConfig
 from vision.model.inference import DecodingNetwork
 from vision.model.layers import BlockStyle, Norm
@@ -28,11 +30,19 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
 
 
 def build_loss(
-    config: LossConfig, model: SSDLite, image_size: tuple[int, int] | None = None
+    config: LossConfig,
+    model: SSDLite,
+    image_size: tuple[int, int] | None = None,
+    untaught: Sequence[int] = (),
 ) -> MultiBoxLoss:
-    """The loss for a network's priors, at its own image size or another."""
+    """The loss for a network's priors, at its own image size or another.
+
+    ``untaught`` are labels of classes without a box in the training data.
+    """
     priors = model.priors if image_size is None else model.priors_at(image_size)
-    return MultiBoxLoss(priors, scores=model.preset.scores, **config.model_dump())
+    return MultiBoxLoss(
+        priors, scores=model.preset.scores, untaught=untaught, **config.model_dump()
+    )
 
 
 def build_decoding(model: SSDLite) -> DecodingNetwork:

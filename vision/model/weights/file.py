@@ -17,22 +17,43 @@ from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
 
 __all__ = [
+    "SHIPPED",
     "SavedDetector",
     "SavedTrunk",
+    "find_weights",
     "load_any",
     "load_weights",
     "save_trunk",
     "save_weights",
-    "shipped_weights",
 ]
 
 FORMAT = "ssdlite-1"
 TRUNK_FORMAT = "ssdlite-trunk-1"
 
 
-def shipped_weights() -> Path:
-    """The weights file in the package: a detector of VOC's twenty classes."""
-    return Path(__file__).parents[2] / "pretrained" / "voc.safetensors"
+SHIPPED = {
+    name: Path(__file__).parents[2] / "pretrained" / f"{name}.safetensors"
+    for name in ("coco", "voc")
+}
+"""The detectors in the package by name: of COCO's 80 classes, and of VOC's 20."""
+BEST = "best.safetensors"
+
+
+def find_weights(weights: str | Path) -> Path:
+    """The file that a name of `SHIPPED`, a run folder (its best weights) or a path stands for.
+
+    Raises:
+        WeightsError: If it is a folder without weights, or there is no such file.
+    """
+    path = SHIPPED.get(str(weights), Path(weights))
+    if path.is_dir():
+        path /= BEST
+    if path.is_file():
+        return path
+    raise WeightsError(
+        f"weights {path} do not exist; name a weights file, a run folder that has {BEST}, or the"
+        f" weights in the package: {', '.join(SHIPPED)}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +104,8 @@ def load_any(path: str | Path) -> SavedDetector | SavedTrunk:
     Raises:
         WeightsError: As `load_weights` does.
     """
-    metadata, tensors = _read(Path(path))
+    path = find_weights(path)
+    metadata, tensors = _read(path)
     if metadata.get("format") != TRUNK_FORMAT:
         return load_weights(path)
     try:
@@ -144,12 +166,13 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
 
 
 def load_weights(path: str | Path) -> SavedDetector:
-    """Read a weights file.
+    """Read a weights file; `find_weights` says what ``path`` may be.
 
     Raises:
         WeightsError: If it is missing, not one of ours, or does not fit its own configuration.
     """
-    metadata, tensors = _read(Path(path))
+    path = find_weights(path)
+    metadata, tensors = _read(path)
     if metadata.get("format") == TRUNK_FORMAT:
         raise WeightsError(
             f"weights {path} are a trunk without heads; start a training from them with model.init"
@@ -173,8 +196,6 @@ def load_weights(path: str | Path) -> SavedDetector:
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
-    if not path.is_file():
-        raise WeightsError(f"weights {path} do not exist")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118

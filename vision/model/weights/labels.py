@@ -2,11 +2,12 @@
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from vision.errors import WeightsError
 
-__all__ = ["COCO_NAMES", "VOC_NAMES", "canonical", "read_labels"]
+__all__ = ["COCO_NAMES", "VOC_NAMES", "canonical", "knows", "read_labels"]
 
 VOC_NAMES = (
     "aeroplane",
@@ -67,6 +68,12 @@ _WORD = re.compile(r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:]|
 def canonical(name: str) -> str:
     """One name for what VOC and COCO call differently."""
     return _ALIASES.get(name, name)
+
+
+def knows(known: Iterable[str], names: Iterable[str]) -> list[str]:
+    """Those of ``names`` that are among the ``known``, by their own or VOC's or COCO's name."""
+    meanings = {canonical(name) for name in known}
+    return [name for name in names if canonical(name) in meanings]
 
 
 def read_labels(path: Path) -> dict[int, str]:

@@ -1,0 +1,422 @@
+"""A training that starts from weights: what is taken, chosen, left out, and kept."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.testing import assert_close
+
+from tests.data.builders import write_coco
+from tests.reference_model import randomise
+from tests.runs import read_log, run_config, same_weights, scenes
+from vision.config import Config, ModelConfig, config_from_dict, load_config
+from vision.engine import train
+from vision.engine.recipe import Facts, choose_recipe
+from vision.errors import WeightsError
+from vision.model import MultiBoxLoss, build_model
+from vision.model.weights import (
+    SavedDetector,
+    find_weights,
+    interpolate,
+    load_start,
+    load_weights,
+    match_network,
+    save_weights,
+    silence_classes,
+    start_from,
+)
+from vision.structures import Predictions, Target
+
+NAMES = ["circle", "square", "star", "triangle"]
+THEIRS = {"image_size": 160, "width_mult": 0.25, "priors": {"min_scale": 0.3}}
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights that know the four shapes a little, of a network with sigmoid scores."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    values = {
+        "model": {"preset": "tensorflow", "image_size": 128, "width_mult": 0.25},
+        "data": {"train": scenes(32), "val": scenes(8, 1)},
+        "train": {"epochs": 10, "eval_every": 5, "batch_size": 8, "workers": 0},
+        "optim": {"lr": 0.1},
+    }
+    train(config_from_dict(values), folder)
+    return folder
+
+
+def finetuning(first: Path, *overrides: str, **data: Any) -> Config:  # noqa: ANN401
+    """A run from those weights that sets nothing of the network."""
+    values = {
+        "model": {"init": str(first)},
+        "data": {"train": scenes(8), "val": scenes(4, 1), **data},
+        "train": {"epochs": 2, "batch_size": 4, "workers": 0, "eval_every": 1},
+        "optim": {"lr": 0.01},
+    }
+    return config_from_dict(values, overrides)
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return content
+
+
+# The network is the weights'
+
+
+@pytest.mark.parametrize(
+    ("ours", "expected", "warned"),
+    [
+        ({}, {}, []),
+        ({"image_size": 256}, {"image_size": (256, 256)}, []),
+        ({"priors": {"min_scale": 0.1}}, {"min_scale": 0.1, "max_scale": 0.9}, ["priors"]),
+        ({"priors": {"min_scale": 0.3}}, {}, []),
+        ({"preset": "ssdlite"}, {"preset": "ssdlite"}, ["preset"]),
+        ({"activation": "relu6", "width_mult": 0.5}, {}, ["activation", "width_mult"]),
+    ],
+)
+def test_keys_of_the_network_that_are_not_set_are_the_weights(
+    tmp_path: Path, ours: dict[str, Any], expected: dict[str, Any], warned: list[str]
+) -> None:
+    theirs = {
+        "preset": "tensorflow",
+        "image_size": 160,
+        "width_mult": 0.25,
+        "activation": "relu",
+        "priors": {"min_scale": 0.3, "max_scale": 0.9},
+    }
+    config = config_from_dict({"model": theirs})
+    path = tmp_path / "w.safetensors"
+    save_weights(path, build_model(config.model, 1), config, ["dog"], {})
+    wanted = config_from_dict({"model": ours}).model
+    model, warnings = match_network(wanted, load_start(str(path)))
+    found = {**model.model_dump(), **model.priors.model_dump()}
+    for key, value in {**config.model.model_dump(), **config.model.priors.model_dump()}.items():
+        if key not in {*ours, *expected, "init", "priors", "postprocess"}:
+            assert found[key] == value, key
+    for key, value in expected.items():
+        assert found[key] == value
+    assert len(warnings) == len(warned)
+    for key in warned:
+        (line,) = [line for line in warnings if line.startswith(f"model.{key} is ")]
+        assert line.endswith(f"leave model.{key} out to keep theirs")
+
+
+def test_another_network_takes_the_backbone_alone(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    theirs = config_from_dict({"model": {"preset": "tensorflow", "width_mult": 0.25}})
+    save_weights(path, build_model(theirs.model, 1), theirs, ["dog"], {})
+    wanted = config_from_dict({"model": {"name": "ssdlite_fpn"}}).model
+    model, warnings = match_network(wanted, load_start(str(path)))
+    assert (model.width_mult, model.preset, model.name) == (0.25, "ssdlite", "ssdlite_fpn")
+    assert [line.split()[0] for line in warnings] == ["model.name", "model.preset"]
+
+
+def test_a_run_takes_the_network_and_evaluates_the_start_first(
+    first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        train(finetuning(first, "train.interpolation=[0.5]"), tmp_path / "run")
+    saved = load_weights(tmp_path / "run")
+    assert saved.config.model.preset == "tensorflow"
+    assert saved.config.model.image_size == (128, 128)
+    rows = read_log(tmp_path / "run")
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    start, before = read_metrics(tmp_path / "run")["start"], load_weights(first)
+    assert start["voc"]["mAP50"] == pytest.approx(float(rows[0]["voc.mAP50"]), rel=1e-4)
+    first_weights = load_weights(tmp_path / "run" / "start.safetensors").model.state_dict()
+    for key, value in before.model.state_dict().items():
+        assert key.endswith("num_batches_tracked") or torch.equal(first_weights[key], value), key
+    best = read_metrics(tmp_path / "run")
+    for metric in (("voc", "mAP50"), ("coco", "AP")):
+        assert best[metric[0]][metric[1]] >= start[metric[0]][metric[1]]
+    assert "mean of start and end, the end's part 0.5: val voc.mAP50" in caplog.text
+    assert "start -> best: voc.mAP50 0." in caplog.text
+    assert "validation boxes say little" in caplog.text
+
+
+def test_where_training_only_loses_the_start_is_the_best(
+    first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        train(finetuning(first, "optim.lr=2", "optim.warmup_epochs=0"), tmp_path)
+    assert "training only lost, so that the best weights are those of the start" in caplog.text
+    assert same_weights(tmp_path / "best.safetensors", tmp_path / "start.safetensors")
+    assert read_metrics(tmp_path)["epoch"] == 0
+
+
+def test_a_resumed_finetuning_equals_an_unbroken_one_without_the_first_weights(
+    first: Path, tmp_path: Path
+) -> None:
+    """The recipe, the network and the start are those that the run began with."""
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes((first / "best.safetensors").read_bytes())
+    words = (f"model.init={weights}", "train.recipe=auto", "train.interpolation=[0.5]")
+    train(finetuning(first, *words), tmp_path / "unbroken")
+    train(finetuning(first, *words, "train.epochs=1"), tmp_path / "broken")
+    weights.unlink()
+    train(finetuning(first, *words), tmp_path / "broken", resume=True)
+    assert read_log(tmp_path / "broken")[:2] != []
+    for name in ("last", "start"):
+        one, other = (tmp_path / run / f"{name}.safetensors" for run in ("unbroken", "broken"))
+        if name == "start":
+            assert same_weights(one, other)
+    assert load_config(tmp_path / "broken" / "config.yaml") == load_config(
+        tmp_path / "unbroken" / "config.yaml"
+    )
+
+
+# What is known is kept
+
+
+def test_fresh_classes_begin_near_the_known_ones_and_apart() -> None:
+    """In a picture of nothing that COCO knows they fire no more than the known ones do."""
+    saved = load_weights("coco")
+    torch.manual_seed(0)
+    model = build_model(saved.config.model, 3)
+    start = start_from(model, saved, ["walrus", "dog", "narwhal"], "coco")
+    assert start.known == ["dog"]
+    images = torch.randint(0, 256, (1, 3, 300, 300), dtype=torch.uint8)
+    with torch.no_grad():
+        scores = model.eval()(images).logits[0, :, :3].sigmoid()
+    assert scores.mean() < 0.02
+    assert (scores[:, 0] - scores[:, 2]).abs().max() > 1e-4
+
+
+def test_fresh_heads_of_sigmoids_are_no_flood() -> None:
+    """From another layout of priors no class head is taken: scores begin at .01."""
+    ours = ModelConfig(preset="tensorflow", image_size=(128, 128), width_mult=0.25)
+    theirs = ModelConfig(name="ssdlite_fpn", image_size=(128, 128), width_mult=0.25)
+    saved = load_weights_of(theirs)
+    model = build_model(ours, 2)
+    start_from(model, saved, ["a", "b"], "w")
+    biases = [value for key, value in model.state_dict().items() if key.endswith("_heads.0.1.bias")]
+    assert_close(
+        biases[0].view(-1, 3)[:, :2].sigmoid().max(), torch.tensor(0.01), atol=1e-3, rtol=0
+    )
+
+
+def load_weights_of(config: ModelConfig) -> Any:  # noqa: ANN401
+    """A detector with random weights, as if it were read from a file."""
+    model = build_model(config, 2)
+    randomise(model)
+    return SavedDetector(model.eval(), Config(model=config), ["a", "b"], {})
+
+
+def test_the_mean_keeps_the_rows_of_fresh_classes_as_they_ended() -> None:
+    config = ModelConfig(image_size=(128, 128), width_mult=0.25)
+    start, end = build_model(config, 2), build_model(config, 2)
+    randomise(start)
+    randomise(end)
+    mean = interpolate(start, end, 0.25, [1])
+    first, last = start.state_dict(), end.state_dict()
+    key = "trunk.features.0.0.weight"
+    assert_close(mean[key], 0.75 * first[key] + 0.25 * last[key])
+    key = "class_heads.0.1.bias"
+    rows = {name: tensors[key].view(-1, 3) for name, tensors in (("mean", mean), ("end", last))}
+    assert torch.equal(rows["mean"][:, 1], rows["end"][:, 1])
+    assert_close(rows["mean"][:, 0], 0.75 * first[key].view(-1, 3)[:, 0] + 0.25 * rows["end"][:, 0])
+
+
+# Classes without a box
+
+
+def boxless(tmp_path: Path, **categories: str) -> dict[str, Any]:
+    """A COCO source of two images with a box of ``dog`` each, and further categories."""
+    names = {"dog": "animal", **categories}
+    content = {
+        "images": [{"id": index, "file_name": f"{'ab'[index]}.jpg"} for index in range(2)],
+        "categories": [
+            {"id": index, "name": name, "supercategory": parent}
+            for index, (name, parent) in enumerate(names.items())
+        ],
+        "annotations": [
+            {"id": index, "image_id": index, "category_id": 0, "bbox": [10, 5, 20, 20]}
+            for index in range(2)
+        ],
+    }
+    write_coco(tmp_path / "data", content)
+    return {"format": "coco", "root": str(tmp_path / "data"), "split": "train"}
+
+
+@pytest.mark.parametrize(
+    ("word", "names", "said"),
+    [
+        ("train.seed=0", ["dog"], "classes without a box are left out (name them in data.classes"),
+        ("data.classes=[dog, walrus]", ["dog", "walrus"], "no boxes of: walrus"),
+        ("data.classes=[star, dog]", ["star", "dog"], "no boxes of: star"),
+    ],
+)
+def test_a_class_without_a_box_is_left_out_or_left_alone(
+    first: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    word: str,
+    names: list[str],
+    said: str,
+) -> None:
+    """A known one keeps its row as it is; a fresh one is never found."""
+    source = boxless(tmp_path, walrus="animal", animal="none")
+    config = finetuning(first, word, train=source, val=source)
+    with caplog.at_level("INFO"):
+        train(config, tmp_path / "run")
+    assert said in caplog.text
+    assert "1 parent categories without a box left out" in caplog.text
+    saved = load_weights(tmp_path / "run" / "last.safetensors")
+    assert saved.names == names
+    after = saved.model.state_dict()["class_heads.0.1.bias"].view(-1, len(names) + 1)
+    before = load_weights(first).model.state_dict()["class_heads.0.1.bias"].view(-1, 5)
+    if "star" in names:
+        assert torch.equal(after[:, 0], before[:, NAMES.index("star")])
+    if "walrus" in names:
+        assert after[:, 1].sigmoid().max() < 1e-4
+
+
+@pytest.mark.parametrize("scores", ["softmax", "sigmoid"])
+def test_a_class_without_a_box_does_not_raise_the_loss(scores: Any) -> None:  # noqa: ANN401
+    torch.manual_seed(0)
+    priors = torch.rand(20, 4) * 0.5 + 0.25
+    boxes = torch.tensor([[10.0, 10.0, 60.0, 60.0]])
+    target = Target(boxes, torch.tensor([0]), torch.zeros(1, dtype=torch.bool), "a", (100, 100))
+    logits, offsets = torch.randn(1, 20, 3, requires_grad=True), torch.randn(1, 20, 4)
+    without = MultiBoxLoss(priors, scores=scores)(
+        Predictions(logits[..., [0, 2]], offsets), [target]
+    )
+    masked = MultiBoxLoss(priors, scores=scores, untaught=[1])(
+        Predictions(logits, offsets), [target]
+    )
+    assert_close(masked.classification, without.classification)
+    (gradient,) = torch.autograd.grad(masked.classification, logits)
+    assert not gradient[..., 1].any()
+    assert gradient[..., 0].any()
+
+
+def test_silenced_classes_are_never_found() -> None:
+    model = build_model(ModelConfig(preset="tensorflow", image_size=(128, 128), width_mult=0.25), 3)
+    randomise(model)
+    silence_classes(model, [1])
+    with torch.no_grad():
+        logits = model.eval()(torch.randint(0, 256, (1, 3, 128, 128))).logits
+    assert logits[..., 1].sigmoid().max() < 1e-4
+    assert logits[..., 0].sigmoid().max() > 1e-2
+
+
+# The recipe
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        # 48 photographs of known classes; 150 of a fresh one; six fresh ones; crowded pictures.
+        (
+            Facts(48, 63, 2, 0, 2),
+            {
+                "optim.lr": 2e-4,
+                "train.epochs": 8,
+                "train.freeze_norms": True,
+                "optim.layer_decay": 1.0,
+                "train.workers": 0,
+                "model.image_size": (320, 320),
+            },
+        ),
+        (
+            Facts(150, 385, 0, 1, 8),
+            {
+                "optim.lr": 8e-4,
+                "train.epochs": 12,
+                "train.freeze": 8,
+                "optim.layer_decay": 0.85,
+                "train.freeze_norms": False,
+                "train.workers": 2,
+                "augment.preset": "photometric",
+            },
+        ),
+        (
+            Facts(236, 423, 0, 6),
+            {"train.epochs": 24, "train.freeze": 3, "model.image_size": (384, 384)},
+        ),
+        (
+            Facts(205, 2900, 0, 3),
+            {"train.epochs": 12, "augment.preset": "ssdlite", "model.image_size": (320, 320)},
+        ),
+        (Facts(5000, 9000, 20, 0), {"train.epochs": 3, "train.batch_size": 16}),
+    ],
+)
+def test_a_recipe_is_chosen_for_the_data(facts: Facts, expected: dict[str, Any]) -> None:
+    given = load_config("finetune")
+    config, lines = choose_recipe(given, given, facts)
+    for key, value in expected.items():
+        section, name = key.split(".")
+        assert getattr(getattr(config, section), name) == value, key
+    assert lines[0].startswith(f"recipe for {facts.images} images")
+    assert all(": " in line for line in lines[1:])
+
+
+def test_keys_that_are_set_are_not_chosen() -> None:
+    given = load_config("finetune", ["optim.lr=0.5", "train.epochs=3", "model.image_size=128"])
+    config, lines = choose_recipe(given, given, Facts(236, 423, 0, 6))
+    assert (config.optim.lr, config.train.epochs, config.train.eval_every) == (0.5, 3, 1)
+    assert config.model.image_size == (128, 128)
+    assert not [line for line in lines if "optim.lr" in line or "image_size" in line]
+
+
+def test_a_run_writes_and_says_what_it_chose(
+    first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        train(finetuning(first, "train.recipe=auto", "train.epochs=1"), tmp_path)
+    config = load_config(tmp_path / "config.yaml")
+    assert (config.optim.name, config.optim.lr, config.train.batch_size) == ("adamw", 0.01, 4)
+    assert "  optim.name=adamw: " in caplog.text
+    assert "1 epochs of 2 steps of about" in caplog.text
+
+
+# Names of weights, limits of a configuration, the log
+
+
+def test_weights_go_by_name_by_file_or_by_run_folder(first: Path, tmp_path: Path) -> None:
+    for name, count in (("coco", 80), ("voc", 20)):
+        assert len(load_weights(name).names) == count
+    assert find_weights(first) == first / "best.safetensors"
+    assert find_weights(str(first / "last.safetensors")) == first / "last.safetensors"
+    for nothing in (tmp_path, tmp_path / "nothing.safetensors", "cooc"):
+        with pytest.raises(WeightsError, match=r"do not exist; name .* in the package: coco, voc"):
+            find_weights(nothing)
+
+
+def test_none_is_a_start_from_nothing() -> None:
+    assert load_config("finetune", ["model.init=none"]).model.init is None
+
+
+def test_batches_and_workers_are_no_more_than_there_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vision.engine.prepare.num_cores", lambda: 1)
+    monkeypatch.setattr("vision.engine.prepare.FEWEST_WORKERS", 0)
+    words = ("train.batch_size=1000000000", "train.workers=1000", "train.epochs=1", "data.val=null")
+    with caplog.at_level("INFO"):
+        train(run_config(*words), tmp_path)
+    assert "train.batch_size is 1000000000: lowered to 8, as there are no more training images" in (
+        caplog.text
+    )
+    assert (
+        "train.workers is 1000: lowered to 1, as there are no more processor cores" in caplog.text
+    )
+    assert load_config(tmp_path / "config.yaml").train.batch_size == 8
+
+
+def test_each_epoch_leaves_a_point_and_a_row_of_few_digits(tmp_path: Path) -> None:
+    train(run_config("train.eval_every=1"), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("train/loss")] == [2, 4]
+    with (tmp_path / "log.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {"voc.mAP50", "coco.AP"} <= set(rows[0])
+    assert all(
+        len(value.lstrip("0.").replace(".", "").split("e")[0]) <= 6 for value in rows[0].values()
+    )

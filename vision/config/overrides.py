@@ -1,0 +1,137 @@
+"""Overrides, ``dotted.key=value``: nested values with these set, and which of them sets what."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vision.config import yaml12
+from vision.errors import ConfigError
+
+__all__ = ["apply_overrides", "key_of", "lies_in"]
+
+logger = logging.getLogger(__name__)
+
+
+def key_of(override: str) -> str:
+    """The dotted key that an override sets."""
+    return override.partition("=")[0].strip()
+
+
+def lies_in(key: str, section: str) -> bool:
+    """Whether ``key`` is ``section`` or below it; the empty section is the whole configuration."""
+    return not section or f"{key}.".startswith(f"{section}.")
+
+
+def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Other nested values, with the overrides set; ``values`` stay as they are.
+
+    Where an override sets the root of a source, the annotations and images that ``values`` have for
+    it go, unless they lie below the new root too: they are those of the old one.
+
+    Raises:
+        ConfigError: If an override is malformed, or there is no place for it.
+    """
+    result = dict(values)
+    for override in overrides:
+        _apply(result, override)
+    for key in dict.fromkeys(map(key_of, overrides)):
+        if key.startswith(("data.train.", "data.val.")) and key.endswith(".root"):
+            _drop_stale(result, values, key.removesuffix(".root"), overrides)
+    return result
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Set one ``dotted.key=value``; what changes below ``values`` is copied first.
+
+    By YAML's anchors, two keys may hold one and the same mapping.
+    """
+    key, (_, equals, text) = key_of(override), override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"override {override!r}: expected key=value, such as train.epochs=50")
+    try:
+        value = yaml12.parse(text)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = getattr(error, "problem", None) or "not YAML"
+        raise ConfigError(f"override {override!r}: the value is not YAML ({reason})") from error
+    *parents, last = _steps(key)
+    node: Any = values
+    for depth, step in enumerate(parents):
+        child = _get(node, step, key, depth)
+        child = {} if child is None else copy(child)
+        node[int(step) if isinstance(node, list) else step] = child
+        node = child
+    _get(node, last, key, len(parents))
+    node[int(last) if isinstance(node, list) else last] = value
+
+
+def _steps(key: str) -> Iterator[str]:
+    for step in key.split("."):
+        if not step:
+            raise ConfigError(f"override {key!r}: a part of the dotted key is empty")
+        yield step
+
+
+def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
+    """What ``node`` has under ``step``, None if nothing; an error if it cannot have it."""
+    at = ".".join(key.split(".")[:depth])
+    if isinstance(node, list):
+        if not step.isdecimal() or int(step) >= len(node):
+            whole = f"{at}={{...}}" if node and isinstance(node[0], dict) else f"{at}=[...]"
+            raise ConfigError(
+                f"override {key!r}: {at} is a list of {len(node)}; name an item by its index,"
+                f" such as {at}.0, or replace the whole list: {whole}"
+            )
+        return node[int(step)]
+    if not isinstance(node, dict):
+        raise ConfigError(f"override {key!r}: {at} is {node!r} and has no parts")
+    return node.get(step)
+
+
+def _drop_stale(
+    values: dict[str, Any], before: Mapping[str, Any], source: str, overrides: Sequence[str]
+) -> None:
+    """Take out of the source at a key what belongs to the root that it had before, and say so.
+
+    What an override sets stays.
+    """
+    old, new = _find(before, source), _find(values, source)
+    if not isinstance(old, dict) or not isinstance(new, dict) or new.get("root") == old.get("root"):
+        return
+    stale = {
+        name: old[name]
+        for name in ("annotations", "images")
+        if old.get(name)
+        and not any(lies_in(f"{source}.{name}", key_of(override)) for override in overrides)
+        and not _is_below(old[name], new.get("root"))
+    }
+    for name in stale:
+        del new[name]
+    if stale:
+        logger.warning(
+            "%s.root is set, so the %s recorded before are left out: %s",
+            source,
+            " and ".join(stale),
+            ", ".join(map(str, stale.values())),
+        )
+
+
+def _find(values: Any, key: str) -> Any:  # noqa: ANN401
+    """What there is at a dotted key, None if nothing."""
+    try:
+        for step in key.split("."):
+            values = values[int(step) if isinstance(values, list) else step]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+    return values
+
+
+def _is_below(name: object, root: object) -> bool:
+    """Whether a folder has a file or folder of that name, or of that absolute path."""
+    if not isinstance(name, str) or not isinstance(root, str):
+        return True
+    path = Path(root).absolute() / name
+    return path.exists() and path.is_relative_to(Path(root).absolute())

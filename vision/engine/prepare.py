@@ -1,0 +1,167 @@
+"""What a run trains on and what it starts from, before anything is built or written."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from vision.config import Config, config_from_dict
+from vision.data import Annotations, check_known, choose_classes, describe, read_sources
+from vision.device import num_cores
+from vision.engine.distributed import Processes
+from vision.engine.recipe import Facts, choose_recipe
+from vision.engine.run_folder import RunFolder
+from vision.engine.state import States
+from vision.errors import ConfigError
+from vision.model.weights import (
+    SavedDetector,
+    SavedTrunk,
+    knows,
+    load_start,
+    load_weights,
+    match_network,
+)
+
+__all__ = ["Plan", "prepare"]
+
+logger = logging.getLogger(__name__)
+
+FEWEST_WORKERS = 2
+"""Reading processes that any machine may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before it is built.
+
+    Attributes:
+        config: The configuration with all that was chosen for the data and the weights.
+        names: Class names in label order.
+        untaught: Labels of classes without a box in the training data.
+        annotations: The training data.
+        val: The validation data, if there are any.
+        saved: The weights that the run starts from, if any.
+    """
+
+    config: Config
+    names: list[str]
+    untaught: list[int]
+    annotations: Annotations
+    val: Annotations | None
+    saved: SavedDetector | SavedTrunk | None
+
+
+def prepare(
+    config: Config, folder: RunFolder, device: torch.device, processes: Processes, *, resume: bool
+) -> Plan:
+    """Read weights and data, and choose what the configuration leaves open.
+
+    A resumed run keeps what was chosen when it began.
+
+    Raises:
+        VisionError: One of its children, for what a user can mend; nothing has been written.
+    """
+    given = config
+    config, saved = _network(config, folder, resume=resume)
+    their_names = saved.names if isinstance(saved, SavedDetector) else []
+    annotations = read_sources(config.data.train, "data.train")
+    val = None if config.data.val is None else read_sources(config.data.val, "data.val")
+    names, left_out = choose_classes(
+        config.data, annotations, knows(their_names, annotations.names)
+    )
+    if left_out:
+        logger.warning(
+            "warning: classes without a box are left out (name them in data.classes to keep them):"
+            " %s",
+            ", ".join(left_out),
+        )
+    _check_val(config, names, val)
+    lines = describe(annotations, names, "train")
+    lines += describe(val, names, "val") if val is not None else ["val: none, so last is best"]
+    taught = Counter(name for record in annotations.records for name in record.taught())
+    if config.train.recipe == "auto":
+        known = len(knows(their_names, names))
+        cores = num_cores() if device.type == "cpu" else None
+        boxes = sum(taught[name] for name in names)
+        facts = Facts(len(annotations.records), boxes, known, len(names) - known, cores)
+        config, chosen = choose_recipe(config, given, facts)
+        lines += chosen
+    elif isinstance(saved, SavedDetector):
+        lines.append(
+            "train.recipe is fixed, its defaults are for a start from nothing; train.recipe=auto,"
+            " as in configs/finetune.yaml, chooses what suits a start from weights"
+        )
+    for line in lines:
+        logger.info(line)
+    config = _capped(config, len(annotations.records), processes)
+    untaught = [label for label, name in enumerate(names) if not taught[name]]
+    return Plan(config, names, untaught, annotations, val, saved)
+
+
+def _network(
+    config: Config, folder: RunFolder, *, resume: bool
+) -> tuple[Config, SavedDetector | SavedTrunk | None]:
+    """The configuration of the network that trains, and the weights that it starts from."""
+    if resume and States(folder.states).paths():
+        earlier = folder.read_config()
+        config = config if earlier is None else _fill_unset(config, earlier)
+        return config, load_weights(folder.start) if folder.start.is_file() else None
+    if config.model.init is None:
+        return config, None
+    saved = load_start(config.model.init)
+    model, warnings = match_network(config.model, saved)
+    for line in warnings:
+        logger.warning("warning: %s", line)
+    return config.model_copy(update={"model": model}), saved
+
+
+def _check_val(config: Config, names: Sequence[str], val: Annotations | None) -> None:
+    if val is not None:
+        check_known(names, config.data, val, "data.val")
+    elif config.train.patience is not None:
+        raise ConfigError(
+            "train.patience counts evaluations, and there are none without data.val; name one,"
+            " or leave train.patience out"
+        )
+
+
+def _capped(config: Config, num_images: int, processes: Processes) -> Config:
+    """No larger batches than there are images, and no more workers than processor cores."""
+    settings = config.train
+    values = {}
+    whole = num_images // processes.size * processes.size
+    if settings.batch_size > whole >= 2 * settings.accumulate * processes.size:
+        values["batch_size"] = whole
+    most = max(FEWEST_WORKERS, num_cores())
+    if settings.workers > most:
+        values["workers"] = most
+    for key, value in values.items():
+        there = "training images" if key == "batch_size" else "processor cores"
+        logger.info(
+            "train.%s is %d: lowered to %d, as there are no more %s",
+            key,
+            getattr(settings, key),
+            value,
+            there,
+        )
+    return config.model_copy(update={"train": settings.model_copy(update=values)})
+
+
+def _fill_unset(config: Config, earlier: Config) -> Config:
+    """A configuration whose keys that a user did not set are those that a run began with.
+
+    The data are the user's: of them nothing is chosen.
+    """
+    values = earlier.model_dump(mode="json")
+    for name, section in config.model_dump(mode="json", exclude_unset=True).items():
+        if name == "data":
+            continue
+        nested = {key: value for key, value in section.items() if isinstance(value, dict)}
+        values[name] |= section
+        values[name] |= {
+            key: earlier.model_dump(mode="json")[name][key] | value for key, value in nested.items()
+        }
+    values["data"] = config.data.model_dump(mode="json")
+    return config_from_dict(values)

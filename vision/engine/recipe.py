@@ -1,0 +1,126 @@
+"""The recipe that chooses itself: what a user has not set, from the data and the weights."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from vision.config import PRIOR_SIDES, Config, config_from_dict
+
+__all__ = ["Facts", "choose_recipe"]
+
+MANY_FRESH = 4
+"""Fresh classes from which on they are taken to be told apart by details."""
+LARGE = 384
+"""Image side for those."""
+CROWDED = 5
+"""Boxes an image from which on a crop leaves most of them."""
+FEW_BOXES = 200
+"""Boxes of a class below which several fresh ones take twice the epochs."""
+FEW_CORES = 2
+
+
+class Facts(NamedTuple):
+    """What a recipe is chosen by.
+
+    Attributes:
+        images: Training images.
+        boxes: Training boxes that are not ignored.
+        known: Classes that the weights know.
+        fresh: Classes that they do not know.
+        cores: Processor cores to train on; None on another device.
+    """
+
+    images: int
+    boxes: int
+    known: int
+    fresh: int
+    cores: int | None = None
+
+
+class Choice(NamedTuple):
+    """A value of a key, and why."""
+
+    key: str
+    value: Any
+    reason: str
+
+
+def choose_recipe(config: Config, given: Config, facts: Facts) -> tuple[Config, list[str]]:
+    """The configuration with each key chosen that the user has not set, and a line for each.
+
+    The values are those that did best over several data sets and two seeds, with AdamW; the tables
+    are in docs/experiments.md.
+
+    Args:
+        config: The configuration so far, with the network of the weights.
+        given: What the user gave; ``model_fields_set`` of its sections tells what was set.
+        facts: What to choose by.
+    """
+    values = config.model_dump(mode="json")
+    kind = "known" if not facts.fresh else f"{facts.fresh} fresh of {facts.fresh + facts.known}"
+    lines = [f"recipe for {facts.images} images, {facts.boxes} boxes, classes: {kind}"]
+    for key, value, reason in _choices(given, facts):
+        section, name = key.split(".")
+        if name in getattr(given, section).model_fields_set:
+            continue
+        values[section][name] = value
+        lines.append(f"  {key}={value}: {reason}")
+    return config_from_dict(values), lines
+
+
+def _choices(given: Config, facts: Facts) -> Iterator[Choice]:
+    yield from _choices_for_classes(given, facts)
+    batch = 8 if facts.images < 1000 else 16
+    epochs, reason = _epochs(facts)
+    if "epochs" in given.train.model_fields_set:
+        epochs = given.train.epochs
+    yield Choice("train.epochs", epochs, reason)
+    yield Choice("train.batch_size", batch, "small batches make more steps of few images")
+    steps = epochs * max(1, facts.images // batch)
+    decay = 0.98 if steps < 1000 else 0.995
+    yield Choice("train.ema_decay", decay, f"the mean of the last of some {steps} steps")
+    every = math.ceil(epochs / 3)
+    yield Choice("train.eval_every", every, "three evaluations on the way, beside the start's")
+    yield Choice("optim.name", "adamw", "learns more than SGD in as few steps")
+    yield Choice("optim.weight_decay", 0.05, "AdamW's")
+    yield Choice("optim.warmup_epochs", 0.5, "the averages of AdamW and the heads settle")
+    if facts.boxes >= CROWDED * facts.images:
+        yield Choice("augment.preset", "ssdlite", "of many boxes an image crops leave most")
+    else:
+        yield Choice("augment.preset", "photometric", "crops would cost some of the few boxes")
+    if facts.cores is not None and facts.cores <= FEW_CORES:
+        yield Choice("train.workers", 0, "readers would take cores from the network")
+
+
+def _choices_for_classes(given: Config, facts: Facts) -> Iterator[Choice]:
+    """What depends on how much of the classes the weights know."""
+    if not facts.fresh:
+        yield Choice("optim.lr", 2e-4, "classes that the weights know want small steps")
+        yield Choice("train.freeze", 8, "the first layers need no change")
+        yield Choice("train.freeze_norms", value=True, reason="few images give poor statistics")
+    elif facts.fresh == 1:
+        yield Choice("optim.lr", 8e-4, "one fresh class")
+        yield Choice("train.freeze", 8, "the first layers need no change")
+    else:
+        yield Choice("optim.lr", 1e-3, "several fresh classes must part")
+        yield Choice("train.freeze", 3, "what is far from the weights' data wants more layers")
+    if facts.fresh:
+        yield Choice("optim.layer_decay", 0.85, "the first layers change least")
+    yield Choice("train.interpolation", [0.5, 0.8], "some of the start often helps; val decides")
+    if facts.fresh >= MANY_FRESH and given.model.preset not in PRIOR_SIDES:
+        reason = "many fresh classes are told apart by details; detection takes 1.6 times as long"
+        yield Choice("model.image_size", [LARGE, LARGE], reason)
+
+
+def _epochs(facts: Facts) -> tuple[int, str]:
+    """How many, and why: for more images fewer, since each has as many steps as it has images."""
+    if not facts.fresh:
+        return _fewer(8, facts), "known classes need few"
+    per_class = facts.boxes / (facts.known + facts.fresh)
+    if facts.fresh > 1 and per_class < FEW_BOXES:
+        return _fewer(24, facts), f"{per_class:.0f} boxes a class are few to tell several apart"
+    return _fewer(12, facts), "fresh classes take a dozen"
+
+
+def _fewer(epochs: int, facts: Facts) -> int:
+    return max(math.ceil(epochs / 3), min(epochs, round(300 * epochs / facts.images)))
