@@ -9,7 +9,11 @@ from vision.model import build_model
 
 
 @pytest.mark.parametrize(
-    "name", ["bccd", "bccd_fpn", "coco", "quickstart", "voc", "voc0712", "voc_shipped", "voc_short"]
+    "name",
+    [
+        *("bccd", "bccd_fpn", "coco", "finetune", "quickstart"),
+        *("voc", "voc0712", "voc_shipped", "voc_short"),
+    ],
 )
 def test_shipped_configuration_loads_and_builds(name: str) -> None:
     config = load_config(name)

@@ -139,7 +139,7 @@ def test_what_the_new_root_has_or_an_override_sets_is_kept(
 
 
 @pytest.mark.parametrize(
-    "overrides", [[], ["data.val.root={}/old"], ["data.val.split=t"], ["data.val.root=null"]]
+    "overrides", [[], ["data.val.root={}/old"], ["data.val.split=s"], ["data.val.root=null"]]
 )
 def test_the_same_root_or_none_leaves_the_files(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, overrides: list[str]
@@ -175,3 +175,20 @@ def test_another_root_of_a_file_is_likewise(
     assert said(caplog) == [
         "data.train.root is set, so the annotations recorded before are left out: xml"
     ]
+
+
+def test_another_split_of_coco_leaves_out_the_files_of_the_old_one_but_not_voc_s_folders(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    values = recorded(tmp_path)
+    old = config_from_dict(values).data.val
+    assert isinstance(old, CocoSource)
+    data = config_from_dict(values, ["data.val.split=other"]).data
+    assert data.val == CocoSource(format="coco", root=old.root, split="other")
+    assert said(caplog)[0].startswith("data.val.split is set, so the annotations and images recor")
+    caplog.clear()
+    assert config_from_dict(values, [f"data.val.split={old.split}"]).data.val == old
+    voc = {"format": "voc", "root": "r", "split": "a", "annotations": "xml", "images": "jpg"}
+    data = config_from_dict({"data": {"val": voc}}, ["data.val.split=b"]).data
+    assert data.val == VocSource(**{**voc, "split": "b"})  # type: ignore[arg-type]
+    assert not caplog.records

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from vision.cli.options import claim
+from vision.cli.options import add_output, claim, write_detector
 from vision.errors import WeightsError
 from vision.images import read_image, resize
 from vision.media import find_inputs
@@ -18,7 +18,6 @@ from vision.model.weights import (
     convert,
     refit_norms,
     save_trunk,
-    save_weights,
 )
 
 __all__ = ["run"]
@@ -41,7 +40,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         help="a frozen graph (.pb), TensorFlow.js graph model (model.json) or checkpoint prefix of"
         " TensorFlow, a .pth of the others; IMAGENET1K_V1 or IMAGENET1K_V2 of torchvision",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="W.safetensors")
+    add_output(parser)
     parser.add_argument(
         "--labels", type=Path, metavar="FILE", help="class names: a list, or a label map (.pbtxt)"
     )
@@ -57,7 +56,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     claim(options.out)
     saved = convert(options.source, options.file, options.labels)
     if isinstance(saved, SavedDetector):
-        _write_detector(saved, options.out, options.images)
+        _write_detector(saved, options)
     elif options.images is not None:
         raise WeightsError(f"{options.file} is a trunk: leave --images out, they are for detectors")
     else:
@@ -66,13 +65,14 @@ def run(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write_detector(saved: SavedDetector, out: Path, images: Sequence[str] | None) -> None:
+def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
+    images = options.images
     if images is not None:
         if saved.training.get("norms") != FOLDED:
             raise WeightsError(f"{saved.training['file']} has its norms whole: leave --images out")
         saved.training["norms"] = f"refitted on {_refit(saved.model, images)} images"
-    save_weights(out, saved.model, saved.config, saved.names, saved.training)
-    print(f"{out}: a detector of {len(saved.names)} classes")
+    write_detector(saved, options)
+    print(f"{options.out}: a detector of {len(saved.names)} classes")
     for key in ("left out", "norms"):
         if key in saved.training:
             print(f"{key}: {saved.training[key]}")

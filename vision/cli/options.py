@@ -8,17 +8,19 @@ from typing import get_args
 from vision.config import Config, config_from_dict, load_config
 from vision.errors import ConfigError, WeightsError
 from vision.export import Backend, Engine, Precision
-from vision.model.weights import SHIPPED
+from vision.model.weights import SHIPPED, SavedDetector, halve, save_weights
 
 __all__ = [
     "WEIGHTS_HELP",
     "add_data",
     "add_engine",
+    "add_output",
     "claim",
     "data_of",
     "engine_of",
     "parse",
     "positive",
+    "write_detector",
 ]
 
 
@@ -49,6 +51,33 @@ def claim(out: Path) -> None:
         raise WeightsError(f"--out {out} cannot be used: {error}") from error
     if is_taken:
         raise WeightsError(f"{out} exists; name another --out, or remove it")
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Options of what a command writes weights to, for `write_detector`."""
+    parser.add_argument("--out", type=Path, required=True, metavar="W.safetensors")
+    parser.add_argument("--half", action="store_true", help="write in half precision")
+    parser.add_argument(
+        "--note", action="append", default=[], metavar="KEY=VALUE", help="kept in the file"
+    )
+
+
+def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
+    """Write weights as the options of `add_output` say.
+
+    Raises:
+        WeightsError: If a note is none, or the file says that itself.
+    """
+    notes = [note.partition("=") for note in options.note]
+    if not all(key and sign for key, sign, _ in notes):
+        raise WeightsError("--note takes KEY=VALUE")
+    training = dict(saved.training)
+    for key, _, value in notes:
+        if key in {*training, "metrics", "norms"}:
+            raise WeightsError(f"--note {key}: the file says that itself; choose another key")
+        training[key] = value
+    model = halve(saved.model) if options.half else saved.model
+    save_weights(options.out, model, saved.config, saved.names, training)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,8 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
     """Other nested values, with the overrides set; ``values`` stay as they are.
 
     Where an override sets the root of a source, the annotations and images that ``values`` have for
-    it go, unless they lie below the new root too: they are those of the old one.
+    it go, unless they lie below the new root too: they are those of the old one. So they do where
+    it sets the split of a COCO source, whose files are those of one split.
 
     Raises:
         ConfigError: If an override is malformed, or there is no place for it.
@@ -39,8 +40,9 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
     for override in overrides:
         _apply(result, override)
     for key in dict.fromkeys(map(key_of, overrides)):
-        if key.startswith(("data.train.", "data.val.")) and key.endswith(".root"):
-            _drop_stale(result, values, key.removesuffix(".root"), overrides)
+        source, _, name = key.rpartition(".")
+        if source.startswith(("data.train", "data.val")) and name in {"root", "split"}:
+            _drop_stale(result, values, source, name, overrides)
     return result
 
 
@@ -92,28 +94,35 @@ def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
 
 
 def _drop_stale(
-    values: dict[str, Any], before: Mapping[str, Any], source: str, overrides: Sequence[str]
+    values: dict[str, Any],
+    before: Mapping[str, Any],
+    source: str,
+    changed: str,
+    overrides: Sequence[str],
 ) -> None:
-    """Take out of the source at a key what belongs to the root that it had before, and say so.
+    """Take out of a source what belongs to the root or split that it had before, and say so.
 
     What an override sets stays.
     """
     old, new = _find(before, source), _find(values, source)
-    if not isinstance(old, dict) or not isinstance(new, dict) or new.get("root") == old.get("root"):
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return
+    if new.get(changed) == old.get(changed) or (changed, new.get("format")) == ("split", "voc"):
         return
     stale = {
         name: old[name]
         for name in ("annotations", "images")
         if old.get(name)
         and not any(lies_in(f"{source}.{name}", key_of(override)) for override in overrides)
-        and not _is_below(old[name], new.get("root"))
+        and (changed == "split" or not _is_below(old[name], new.get("root")))
     }
     for name in stale:
-        del new[name]
+        new.pop(name, None)
     if stale:
         logger.warning(
-            "%s.root is set, so the %s recorded before are left out: %s",
+            "%s.%s is set, so the %s recorded before are left out: %s",
             source,
+            changed,
             " and ".join(stale),
             ", ".join(map(str, stale.values())),
         )

@@ -15,7 +15,9 @@ LARGE = 384
 CROWDED = 5
 """Boxes an image from which on a crop leaves most of them."""
 FEW_BOXES = 200
-"""Boxes of a class below which several fresh ones take twice the epochs."""
+"""Boxes of a class below which several fresh ones take more epochs."""
+MANY_BOXES = 500
+"""Boxes of a class from which on all layers may change alike."""
 FEW_CORES = 2
 
 
@@ -79,8 +81,8 @@ def _choices(given: Config, facts: Facts) -> Iterator[Choice]:
     steps = epochs * max(1, facts.images // batch)
     decay = 0.98 if steps < 1000 else 0.995
     yield Choice("train.ema_decay", decay, f"the mean of the last of some {steps} steps")
-    every = math.ceil(epochs / 3)
-    yield Choice("train.eval_every", every, "three evaluations on the way, beside the start's")
+    every = math.ceil(epochs / 2)
+    yield Choice("train.eval_every", every, "at the start, half way and at the end")
     yield Choice("optim.name", "adamw", "learns more than SGD in as few steps")
     yield Choice("optim.weight_decay", 0.05, "AdamW's")
     yield Choice("optim.warmup_epochs", 0.5, "the averages of AdamW and the heads settle")
@@ -88,6 +90,7 @@ def _choices(given: Config, facts: Facts) -> Iterator[Choice]:
         yield Choice("augment.preset", "ssdlite", "of many boxes an image crops leave most")
     else:
         yield Choice("augment.preset", "photometric", "crops would cost some of the few boxes")
+        yield Choice("augment.on_device", value=True, reason="a whole batch at once is quicker")
     if facts.cores is not None and facts.cores <= FEW_CORES:
         yield Choice("train.workers", 0, "readers would take cores from the network")
 
@@ -104,7 +107,7 @@ def _choices_for_classes(given: Config, facts: Facts) -> Iterator[Choice]:
     else:
         yield Choice("optim.lr", 1e-3, "several fresh classes must part")
         yield Choice("train.freeze", 3, "what is far from the weights' data wants more layers")
-    if facts.fresh:
+    if facts.fresh and _per_class(facts) < MANY_BOXES:
         yield Choice("optim.layer_decay", 0.85, "the first layers change least")
     yield Choice("train.interpolation", [0.5, 0.8], "some of the start often helps; val decides")
     if facts.fresh >= MANY_FRESH and given.model.preset not in PRIOR_SIDES:
@@ -116,10 +119,14 @@ def _epochs(facts: Facts) -> tuple[int, str]:
     """How many, and why: for more images fewer, since each has as many steps as it has images."""
     if not facts.fresh:
         return _fewer(8, facts), "known classes need few"
-    per_class = facts.boxes / (facts.known + facts.fresh)
+    per_class = _per_class(facts)
     if facts.fresh > 1 and per_class < FEW_BOXES:
-        return _fewer(24, facts), f"{per_class:.0f} boxes a class are few to tell several apart"
+        return _fewer(20, facts), f"{per_class:.0f} boxes a class are few to tell several apart"
     return _fewer(12, facts), "fresh classes take a dozen"
+
+
+def _per_class(facts: Facts) -> float:
+    return facts.boxes / (facts.known + facts.fresh)
 
 
 def _fewer(epochs: int, facts: Facts) -> int:
