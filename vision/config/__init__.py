@@ -6,6 +6,7 @@ from vision.config.files import (
     dump_config,
     find_config,
     load_config,
+    merge,
     shipped_configs,
 )
 from vision.config.models import (
@@ -49,5 +50,6 @@ __all__ = [
     "dump_config",
     "find_config",
     "load_config",
+    "merge",
     "shipped_configs",
 ]

@@ -19,6 +19,7 @@ __all__ = [
     "dump_config",
     "find_config",
     "load_config",
+    "merge",
     "shipped_configs",
 ]
 
@@ -120,8 +121,8 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     for base in bases if isinstance(bases, list) else [bases]:
         if not isinstance(base, str):
             raise ConfigError(f"{path}: _base_ is a file name or a list of them, not {base!r}")
-        _merge(merged, _read(find_config(base, beside=path.parent), (*above, resolved)))
-    _merge(merged, values)
+        merge(merged, _read(find_config(base, beside=path.parent), (*above, resolved)))
+    merge(merged, values)
     return merged
 
 
@@ -137,7 +138,7 @@ def _parse_file(path: Path) -> dict[str, Any]:
     return values or {}
 
 
-def _merge(onto: dict[str, Any], values: dict[str, Any]) -> None:
+def merge(onto: dict[str, Any], values: dict[str, Any]) -> None:
     """Lay ``values`` over ``onto``: mappings key by key, anything else as a whole.
 
     What changes is copied first: by YAML's anchors, two keys may hold one and the same mapping.
@@ -145,6 +146,6 @@ def _merge(onto: dict[str, Any], values: dict[str, Any]) -> None:
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(onto.get(key), dict):
             onto[key] = dict(onto[key])
-            _merge(onto[key], value)
+            merge(onto[key], value)
         else:
             onto[key] = value

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vision.config import Config, config_from_dict
+from vision.config import Config, config_from_dict, merge
 from vision.data import Annotations, check_known, choose_classes, describe, read_sources
 from vision.device import num_cores
 from vision.engine.distributed import Processes
@@ -155,13 +155,6 @@ def _fill_unset(config: Config, earlier: Config) -> Config:
     The data are the user's: of them nothing is chosen.
     """
     values = earlier.model_dump(mode="json")
-    for name, section in config.model_dump(mode="json", exclude_unset=True).items():
-        if name == "data":
-            continue
-        nested = {key: value for key, value in section.items() if isinstance(value, dict)}
-        values[name] |= section
-        values[name] |= {
-            key: earlier.model_dump(mode="json")[name][key] | value for key, value in nested.items()
-        }
-    values["data"] = config.data.model_dump(mode="json")
-    return config_from_dict(values)
+    given = config.model_dump(mode="json", exclude_unset=True)
+    merge(values, {**given, "data": None})
+    return config_from_dict(values | {"data": config.data.model_dump(mode="json")})

@@ -13,11 +13,15 @@ MANY_FRESH = 4
 LARGE = 384
 """Image side for those."""
 CROWDED = 5
-"""Boxes an image from which on a crop leaves most of them."""
+"""Boxes an image from which on many are small, and a crop leaves most of them."""
+MIDDLE = 352
+"""Image side for those."""
 FEW_BOXES = 200
 """Boxes of a class below which several fresh ones take more epochs."""
 MANY_BOXES = 500
 """Boxes of a class from which on all layers may change alike."""
+SHORT = 10
+"""Epochs up to which evaluation on the way costs more than it tells."""
 FEW_CORES = 2
 
 
@@ -81,8 +85,8 @@ def _choices(given: Config, facts: Facts) -> Iterator[Choice]:
     steps = epochs * max(1, facts.images // batch)
     decay = 0.98 if steps < 1000 else 0.995
     yield Choice("train.ema_decay", decay, f"the mean of the last of some {steps} steps")
-    every = math.ceil(epochs / 2)
-    yield Choice("train.eval_every", every, "at the start, half way and at the end")
+    every = epochs if epochs <= SHORT else math.ceil(epochs / 2)
+    yield Choice("train.eval_every", every, "beside the start, the end counts most")
     yield Choice("optim.name", "adamw", "learns more than SGD in as few steps")
     yield Choice("optim.weight_decay", 0.05, "AdamW's")
     yield Choice("optim.warmup_epochs", 0.5, "the averages of AdamW and the heads settle")
@@ -109,10 +113,16 @@ def _choices_for_classes(given: Config, facts: Facts) -> Iterator[Choice]:
         yield Choice("train.freeze", 3, "what is far from the weights' data wants more layers")
     if facts.fresh and _per_class(facts) < MANY_BOXES:
         yield Choice("optim.layer_decay", 0.85, "the first layers change least")
-    yield Choice("train.interpolation", [0.5, 0.8], "some of the start often helps; val decides")
-    if facts.fresh >= MANY_FRESH and given.model.preset not in PRIOR_SIDES:
+    if not facts.fresh or _per_class(facts) < MANY_BOXES:
+        yield Choice("train.interpolation", [0.5, 0.8], "some of the start may help; val decides")
+    if not facts.fresh or given.model.preset in PRIOR_SIDES:
+        return
+    if facts.fresh >= MANY_FRESH:
         reason = "many fresh classes are told apart by details; detection takes 1.6 times as long"
         yield Choice("model.image_size", [LARGE, LARGE], reason)
+    elif facts.boxes >= CROWDED * facts.images:
+        reason = "of many boxes an image many are small; detection takes 1.4 times as long"
+        yield Choice("model.image_size", [MIDDLE, MIDDLE], reason)
 
 
 def _epochs(facts: Facts) -> tuple[int, str]:
@@ -120,9 +130,11 @@ def _epochs(facts: Facts) -> tuple[int, str]:
     if not facts.fresh:
         return _fewer(8, facts), "known classes need few"
     per_class = _per_class(facts)
+    if facts.fresh and per_class >= MANY_BOXES:
+        return _fewer(9, facts), f"{per_class:.0f} boxes a class teach much in each"
     if facts.fresh > 1 and per_class < FEW_BOXES:
         return _fewer(20, facts), f"{per_class:.0f} boxes a class are few to tell several apart"
-    return _fewer(12, facts), "fresh classes take a dozen"
+    return _fewer(10, facts), "fresh classes take ten or so"
 
 
 def _per_class(facts: Facts) -> float:
