@@ -18,6 +18,7 @@ from vision.config import load_config, shipped_configs
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELLS = {"", "sh", "bash", "console"}
 SCRIPT = re.compile(r"(?:\./)?(train|eval|detect)\.py")
@@ -84,7 +85,7 @@ def run_python(folder: Path, *words: str, **environment: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("words", readme_commands(README), ids=" ".join)
+@pytest.mark.parametrize("words", readme_commands(README + DOCS), ids=" ".join)
 def test_the_readmes_commands_are_understood(
     words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_the_wheel_is_enough_to_find_the_shipped_configurations(tmp_path: Path) 
     build = run_python(ROOT, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))
     assert build.returncode == 0, build.stderr
     (built,) = tmp_path.glob("*.whl")
+    assert built.stat().st_size < 20e6
     with zipfile.ZipFile(built) as archive:
         archive.extractall(tmp_path / "installed")
     code = (

@@ -66,8 +66,9 @@ _WORD = re.compile(r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:]|
 
 
 def canonical(name: str) -> str:
-    """One name for what VOC and COCO call differently."""
-    return _ALIASES.get(name, name)
+    """One name for what VOC and COCO call differently, whatever its case."""
+    folded = name.casefold()
+    return _ALIASES.get(folded, folded)
 
 
 def knows(known: Iterable[str], names: Iterable[str]) -> list[str]:
