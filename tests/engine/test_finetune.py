@@ -327,7 +327,7 @@ def test_silenced_classes_are_never_found() -> None:
             Facts(150, 385, 0, 1, 8),
             {
                 "optim.lr": 8e-4,
-                "train.epochs": 10,
+                "train.epochs": 9,
                 "train.freeze": 8,
                 "optim.layer_decay": 0.85,
                 "train.freeze_norms": False,

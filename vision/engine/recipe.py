@@ -113,7 +113,7 @@ def _choices_for_classes(given: Config, facts: Facts) -> Iterator[Choice]:
         yield Choice("train.freeze", 3, "what is far from the weights' data wants more layers")
     if facts.fresh and _per_class(facts) < MANY_BOXES:
         yield Choice("optim.layer_decay", 0.85, "the first layers change least")
-    if not facts.fresh or _per_class(facts) < MANY_BOXES:
+    if facts.fresh <= 1:
         yield Choice("train.interpolation", [0.5, 0.8], "some of the start may help; val decides")
     if not facts.fresh or given.model.preset in PRIOR_SIDES:
         return
@@ -130,11 +130,11 @@ def _epochs(facts: Facts) -> tuple[int, str]:
     if not facts.fresh:
         return _fewer(8, facts), "known classes need few"
     per_class = _per_class(facts)
-    if facts.fresh and per_class >= MANY_BOXES:
+    if per_class >= MANY_BOXES:
         return _fewer(8, facts), f"{per_class:.0f} boxes a class teach much in each"
     if facts.fresh > 1 and per_class < FEW_BOXES:
         return _fewer(20, facts), f"{per_class:.0f} boxes a class are few to tell several apart"
-    return _fewer(10, facts), "fresh classes take ten or so"
+    return _fewer(9, facts), "a fresh class takes some nine"
 
 
 def _per_class(facts: Facts) -> float:
