@@ -192,3 +192,15 @@ def test_another_split_of_coco_leaves_out_the_files_of_the_old_one_but_not_voc_s
     data = config_from_dict({"data": {"val": voc}}, ["data.val.split=b"]).data
     assert data.val == VocSource(**{**voc, "split": "b"})  # type: ignore[arg-type]
     assert not caplog.records
+
+
+def test_two_files_on_the_command_line_do_without_the_root_of_the_configuration() -> None:
+    values = {"data": {"val": {"format": "voc", "root": "data/mine", "split": "val"}}}
+    words = ["data.val.annotations=xml", "data.val.images=jpg"]
+    assert config_from_dict(values, words).data.val == VocSource(
+        format="voc", annotations="xml", images="jpg"
+    )
+    with_root = config_from_dict(values, [*words, "data.val.root=r", "data.val.split=s"]).data.val
+    assert with_root == VocSource(
+        format="voc", root="r", split="s", annotations="xml", images="jpg"
+    )

@@ -1,6 +1,7 @@
 """A training that starts from weights: what is taken, chosen, left out, and kept."""
 
 import csv
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from vision.engine import train
 from vision.engine.recipe import Facts, choose_recipe
 from vision.errors import WeightsError
 from vision.model import MultiBoxLoss, build_model
+from vision.model.loss import Losses
 from vision.model.weights import (
     SavedDetector,
     find_weights,
@@ -113,7 +115,7 @@ def test_another_network_takes_the_backbone_alone(tmp_path: Path) -> None:
     wanted = config_from_dict({"model": {"name": "ssdlite_fpn"}}).model
     model, warnings = match_network(wanted, load_start(str(path)))
     assert (model.width_mult, model.preset, model.name) == (0.25, "ssdlite", "ssdlite_fpn")
-    assert [line.split()[0] for line in warnings] == ["model.name", "model.preset"]
+    assert [line.split()[0] for line in warnings] == ["model.name"]
 
 
 def test_a_run_takes_the_network_and_evaluates_the_start_first(
@@ -144,30 +146,43 @@ def test_where_training_only_loses_the_start_is_the_best(
 ) -> None:
     with caplog.at_level("INFO"):
         train(finetuning(first, "optim.lr=2", "optim.warmup_epochs=0"), tmp_path)
-    assert "training only lost, so that the best weights are those of the start" in caplog.text
+    assert "training only lost: no later weights are at least as good as the start's" in caplog.text
     assert same_weights(tmp_path / "best.safetensors", tmp_path / "start.safetensors")
     assert read_metrics(tmp_path)["epoch"] == 0
 
 
 def test_a_resumed_finetuning_equals_an_unbroken_one_without_the_first_weights(
-    first: Path, tmp_path: Path
+    first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The recipe, the network and the start are those that the run began with."""
+    """Of a fresh class too; network and recipe are those that the run began with."""
     weights = tmp_path / "w.safetensors"
-    weights.write_bytes((first / "best.safetensors").read_bytes())
+    saved = load_weights(first)
+    names = ["disc", *NAMES[1:]]
+    save_weights(weights, saved.model, saved.config, names, {})
     words = (f"model.init={weights}", "train.recipe=auto", "train.interpolation=[0.5]")
-    train(finetuning(first, *words), tmp_path / "unbroken")
-    train(finetuning(first, *words, "train.epochs=1"), tmp_path / "broken")
+    train(finetuning(first, *words, "optim.layer_decay=0.9"), tmp_path / "unbroken")
+    steps = iter(range(100))
+
+    def interrupted(*given: Any) -> Losses:  # noqa: ANN401
+        if next(steps) == 3:
+            raise KeyboardInterrupt
+        return train_step(*given)
+
+    with monkeypatch.context() as patch:
+        # By its name: vision.engine.train is the function too.
+        patch.setattr(importlib.import_module("vision.engine.train"), "train_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(finetuning(first, *words, "optim.layer_decay=0.9"), tmp_path / "broken")
     weights.unlink()
-    train(finetuning(first, *words), tmp_path / "broken", resume=True)
-    assert read_log(tmp_path / "broken")[:2] != []
-    for name in ("last", "start"):
-        one, other = (tmp_path / run / f"{name}.safetensors" for run in ("unbroken", "broken"))
-        if name == "start":
-            assert same_weights(one, other)
-    assert load_config(tmp_path / "broken" / "config.yaml") == load_config(
-        tmp_path / "unbroken" / "config.yaml"
-    )
+    train(finetuning(first, f"model.init={weights}"), tmp_path / "broken", resume=True)
+    assert read_log(tmp_path / "broken") == read_log(tmp_path / "unbroken")
+    for name in ("start", "last", "best"):
+        assert same_weights(
+            *(tmp_path / run / f"{name}.safetensors" for run in ("unbroken", "broken"))
+        )
+    configs = [load_config(tmp_path / run / "config.yaml") for run in ("broken", "unbroken")]
+    assert configs[0] == configs[1]
+    assert configs[0].optim.name == "adamw"
 
 
 # What is known is kept
@@ -354,6 +369,23 @@ def test_a_recipe_is_chosen_for_the_data(facts: Facts, expected: dict[str, Any])
         assert getattr(getattr(config, section), name) == value, key
     assert lines[0].startswith(f"recipe for {facts.images} images")
     assert all(": " in line for line in lines[1:])
+
+
+def test_a_recipe_fits_processes_and_parts() -> None:
+    given = load_config("finetune", ["train.accumulate=3", "train.small.epochs=30"])
+    config, _ = choose_recipe(given, given, Facts(236, 423, 0, 2, None, 2 * 3 * 2))
+    assert (config.train.batch_size, config.train.epochs) == (12, 31)
+
+
+@pytest.mark.parametrize("word", ["model.init=none", "model.width_mult=0.5"])
+def test_without_weights_that_fit_there_is_no_recipe(
+    first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, word: str
+) -> None:
+    with caplog.at_level("INFO"):
+        words = ("train.recipe=auto", "model.image_size=128", "train.epochs=1", word)
+        train(finetuning(first, *words), tmp_path)
+    assert "train.recipe=auto chooses for a start from a detector's weights, and" in caplog.text
+    assert load_config(tmp_path / "config.yaml").optim.name == "sgd"
 
 
 def test_keys_that_are_set_are_not_chosen() -> None:

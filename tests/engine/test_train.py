@@ -269,7 +269,7 @@ def test_a_loss_that_is_not_finite_names_the_batch_and_spares_what_is_saved(
     ("override", "error", "message"),
     [
         ("data.train=null", ConfigError, "data.train is missing"),
-        ("data.train.num_images=1", ConfigError, "data.train has one image"),
+        ("data.train={format: synthetic, num_images: 1, seed: 3}", ConfigError, "one image"),
         ("train.device=gpu", ConfigError, "device gpu cannot be used"),
         ("data.classes=[circles]", DataError, "did you mean 'circle'"),
     ],
@@ -278,7 +278,7 @@ def test_refuses_what_it_cannot_train(
     tmp_path: Path, override: str, error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        train(run_config(override), tmp_path / "run")
+        train(run_config("data.val=null", override), tmp_path / "run")
     assert not contents(tmp_path)
 
 

@@ -57,8 +57,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     saved = convert(options.source, options.file, options.labels)
     if isinstance(saved, SavedDetector):
         _write_detector(saved, options)
-    elif options.images is not None:
-        raise WeightsError(f"{options.file} is a trunk: leave --images out, they are for detectors")
+    elif options.images is not None or options.half or options.note:
+        raise WeightsError(
+            f"{options.file} is a trunk: leave --images, --half and --note out, they are for"
+            " detectors"
+        )
     else:
         save_trunk(options.out, saved)
         print(f"{options.out}: a trunk; train with model.init={options.out}")

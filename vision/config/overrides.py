@@ -39,7 +39,11 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
     result = dict(values)
     for override in overrides:
         _apply(result, override)
-    for key in dict.fromkeys(map(key_of, overrides)):
+    keys = list(dict.fromkeys(map(key_of, overrides)))
+    for source in {key.rpartition(".")[0] for key in keys if key.startswith("data.")}:
+        if {f"{source}.annotations", f"{source}.images"} <= set(keys):
+            _drop_base(result, source, keys)
+    for key in keys:
         source, _, name = key.rpartition(".")
         if source.startswith(("data.train", "data.val")) and name in {"root", "split"}:
             _drop_stale(result, values, source, name, overrides)
@@ -91,6 +95,14 @@ def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
     if not isinstance(node, dict):
         raise ConfigError(f"override {key!r}: {at} is {node!r} and has no parts")
     return node.get(step)
+
+
+def _drop_base(values: Mapping[str, Any], source: str, keys: Sequence[str]) -> None:
+    """Take root and split out of a source both of whose files overrides set, unless they do too."""
+    node = _find(values, source)
+    for name in ("root", "split"):
+        if isinstance(node, dict) and f"{source}.{name}" not in keys:
+            node.pop(name, None)
 
 
 def _drop_stale(

@@ -40,7 +40,9 @@ def finish(session: Session) -> Metrics | None:
         _try_means(session)
     saved = run.processes.share(load_weights(folder.best) if run.processes.is_first else None)
     assert saved is not None
-    logger.info("best after epoch %d: %s", saved.training["epoch"], folder.best)
+    part = saved.training.get("interpolation")
+    mean = "" if part is None else f", as the mean with the start, the end's part {part:g}"
+    logger.info("best after epoch %d%s: %s", saved.training["epoch"], mean, folder.best)
     if run.processes.is_first:
         draw_curves(session.progress.rows, folder.curves)
     if run.val_loader is None:
@@ -59,7 +61,7 @@ def finish(session: Session) -> Metrics | None:
             facts["interval95"] = {
                 name: interval(draws[1:, column]) for column, name in enumerate(HEADLINE)
             }
-        session.write_metrics({**saved.training["metrics"], **facts})
+        session.write_metrics({**(saved.training["metrics"] or metrics.to_dict()), **facts})
         _conclude(session, metrics, facts)
     return metrics
 
@@ -68,6 +70,9 @@ def _try_means(session: Session) -> None:
     """Evaluate means of the first and the last weights; one that is better than all is the best."""
     run, folder, progress = session.run, session.folder, session.progress
     if not run.config.train.interpolation:
+        return
+    if not folder.start.is_file():
+        logger.warning("warning: %s is gone, so no mean with the start is tried", folder.start)
         return
     weights = (load_weights(folder.start), load_weights(folder.last))
     start, end = (saved.model for saved in weights)
@@ -115,8 +120,9 @@ def _conclude(session: Session, metrics: Metrics, facts: dict[str, Any]) -> None
     )
     if facts["epoch"] == 0:
         logger.warning(
-            "warning: training only lost, so that the best weights are those of the start; more"
-            " labelled images, a lower optim.lr or fewer train.epochs may help"
+            "warning: training only lost: no later weights are at least as good as the start's in"
+            " both metrics, so that the best are the start's; look at the log, and try more"
+            " labelled images, or another optim.lr or train.epochs"
         )
 
 

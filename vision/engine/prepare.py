@@ -63,9 +63,9 @@ def prepare(
     Raises:
         VisionError: One of its children, for what a user can mend; nothing has been written.
     """
-    given = config
-    config, saved = _network(config, folder, resume=resume)
-    their_names = saved.names if isinstance(saved, SavedDetector) else []
+    given, is_resumed = config, resume and bool(States(folder.states).paths())
+    config, saved = _network(config, folder, is_resumed=is_resumed)
+    their_names = saved.names if isinstance(saved, SavedDetector) and _fits(config, saved) else []
     annotations = read_sources(config.data.train, "data.train")
     val = None if config.data.val is None else read_sources(config.data.val, "data.val")
     names, left_out = choose_classes(
@@ -81,14 +81,20 @@ def prepare(
     lines = describe(annotations, names, "train")
     lines += describe(val, names, "val") if val is not None else ["val: none, so last is best"]
     taught = Counter(name for record in annotations.records for name in record.taught())
-    if config.train.recipe == "auto":
-        known = len(knows(their_names, names))
-        cores = num_cores() if device.type == "cpu" else None
-        boxes = sum(taught[name] for name in names)
-        facts = Facts(len(annotations.records), boxes, known, len(names) - known, cores)
-        config, chosen = choose_recipe(config, given, facts)
+    if config.train.recipe == "auto" and not is_resumed:
+        learnt = [name for name in names if taught[name]]
+        known = len(knows(their_names, learnt))
+        facts = Facts(
+            len(annotations.records),
+            sum(taught[name] for name in learnt),
+            known,
+            len(learnt) - known,
+            num_cores() if device.type == "cpu" else None,
+            2 * config.train.accumulate * processes.size,
+        )
+        config, chosen = _with_recipe(config, given, facts, fits=bool(their_names))
         lines += chosen
-    elif isinstance(saved, SavedDetector):
+    elif their_names and not is_resumed and "lr" not in given.optim.model_fields_set:
         lines.append(
             "train.recipe is fixed, its defaults are for a start from nothing; train.recipe=auto,"
             " as in configs/finetune.yaml, chooses what suits a start from weights"
@@ -100,11 +106,30 @@ def prepare(
     return Plan(config, names, untaught, annotations, val, saved)
 
 
+def _fits(config: Config, saved: SavedDetector) -> bool:
+    """Whether the layers of the weights are those of the network that trains."""
+    ours, theirs = config.model, saved.config.model
+    return (ours.name, ours.width_mult) == (theirs.name, theirs.width_mult)
+
+
+def _with_recipe(
+    config: Config, given: Config, facts: Facts, *, fits: bool
+) -> tuple[Config, list[str]]:
+    """The configuration with its recipe, if the network starts from a detector's weights."""
+    if fits:
+        return choose_recipe(config, given, facts)
+    line = (
+        "train.recipe=auto chooses for a start from a detector's weights, and there are none that"
+        " fit: what is not set has its defaults, for a start from nothing"
+    )
+    return config, [line]
+
+
 def _network(
-    config: Config, folder: RunFolder, *, resume: bool
+    config: Config, folder: RunFolder, *, is_resumed: bool
 ) -> tuple[Config, SavedDetector | SavedTrunk | None]:
     """The configuration of the network that trains, and the weights that it starts from."""
-    if resume and States(folder.states).paths():
+    if is_resumed:
         earlier = folder.read_config()
         config = config if earlier is None else _fill_unset(config, earlier)
         return config, load_weights(folder.start) if folder.start.is_file() else None

@@ -31,9 +31,10 @@ class Facts(NamedTuple):
     Attributes:
         images: Training images.
         boxes: Training boxes that are not ignored.
-        known: Classes that the weights know.
-        fresh: Classes that they do not know.
+        known: Classes with boxes that the weights know.
+        fresh: Classes with boxes that they do not know.
         cores: Processor cores to train on; None on another device.
+        least_batch: Fewest images of a step: two for each part of it in each process.
     """
 
     images: int
@@ -41,6 +42,7 @@ class Facts(NamedTuple):
     known: int
     fresh: int
     cores: int | None = None
+    least_batch: int = 2
 
 
 class Choice(NamedTuple):
@@ -65,7 +67,7 @@ def choose_recipe(config: Config, given: Config, facts: Facts) -> tuple[Config, 
     values = config.model_dump(mode="json")
     kind = "known" if not facts.fresh else f"{facts.fresh} fresh of {facts.fresh + facts.known}"
     lines = [f"recipe for {facts.images} images, {facts.boxes} boxes, classes: {kind}"]
-    for key, value, reason in _choices(given, facts):
+    for key, value, reason in _choices(config, given, facts):
         section, name = key.split(".")
         if name in getattr(given, section).model_fields_set:
             continue
@@ -74,19 +76,22 @@ def choose_recipe(config: Config, given: Config, facts: Facts) -> tuple[Config, 
     return config_from_dict(values), lines
 
 
-def _choices(given: Config, facts: Facts) -> Iterator[Choice]:
-    yield from _choices_for_classes(given, facts)
-    batch = 8 if facts.images < 1000 else 16
+def _choices(config: Config, given: Config, facts: Facts) -> Iterator[Choice]:
+    yield from _choices_for_classes(config, facts)
+    is_set = given.train.model_fields_set
     epochs, reason = _epochs(facts)
-    if "epochs" in given.train.model_fields_set:
-        epochs = given.train.epochs
+    epochs = max(epochs, config.train.small.epochs + 1)
     yield Choice("train.epochs", epochs, reason)
+    batch = facts.least_batch * math.ceil((8 if facts.images < 1000 else 16) / facts.least_batch)
     yield Choice("train.batch_size", batch, "small batches make more steps of few images")
+    epochs = given.train.epochs if "epochs" in is_set else epochs
+    batch = given.train.batch_size if "batch_size" in is_set else batch
     steps = epochs * max(1, facts.images // batch)
     decay = 0.98 if steps < 1000 else 0.995
     yield Choice("train.ema_decay", decay, f"the mean of the last of some {steps} steps")
-    every = epochs if epochs <= SHORT else math.ceil(epochs / 2)
-    yield Choice("train.eval_every", every, "beside the start, the end counts most")
+    if config.data.val is not None and config.train.patience is None:
+        every = epochs if epochs <= SHORT else math.ceil(epochs / 2)
+        yield Choice("train.eval_every", every, "beside the start, the end counts most")
     yield Choice("optim.name", "adamw", "learns more than SGD in as few steps")
     yield Choice("optim.weight_decay", 0.05, "AdamW's")
     yield Choice("optim.warmup_epochs", 0.5, "the averages of AdamW and the heads settle")
@@ -94,12 +99,13 @@ def _choices(given: Config, facts: Facts) -> Iterator[Choice]:
         yield Choice("augment.preset", "ssdlite", "of many boxes an image crops leave most")
     else:
         yield Choice("augment.preset", "photometric", "crops would cost some of the few boxes")
-        yield Choice("augment.on_device", value=True, reason="a whole batch at once is quicker")
+        if "preset" not in given.augment.model_fields_set:
+            yield Choice("augment.on_device", value=True, reason="a batch at once is quicker")
     if facts.cores is not None and facts.cores <= FEW_CORES:
         yield Choice("train.workers", 0, "readers would take cores from the network")
 
 
-def _choices_for_classes(given: Config, facts: Facts) -> Iterator[Choice]:
+def _choices_for_classes(config: Config, facts: Facts) -> Iterator[Choice]:
     """What depends on how much of the classes the weights know."""
     if not facts.fresh:
         yield Choice("optim.lr", 2e-4, "classes that the weights know want small steps")
@@ -113,9 +119,9 @@ def _choices_for_classes(given: Config, facts: Facts) -> Iterator[Choice]:
         yield Choice("train.freeze", 3, "what is far from the weights' data wants more layers")
     if facts.fresh and _per_class(facts) < MANY_BOXES:
         yield Choice("optim.layer_decay", 0.85, "the first layers change least")
-    if facts.fresh <= 1:
+    if facts.fresh <= 1 and config.data.val is not None:
         yield Choice("train.interpolation", [0.5, 0.8], "some of the start may help; val decides")
-    if not facts.fresh or given.model.preset in PRIOR_SIDES:
+    if not facts.fresh or config.model.preset in PRIOR_SIDES:
         return
     if facts.fresh >= MANY_FRESH:
         reason = "many fresh classes are told apart by details; detection takes 1.6 times as long"

@@ -61,7 +61,7 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
     """
     with started_processes(config.train.device) as processes, caught_interrupts() as interrupts:
         if not processes.is_first:
-            logger.setLevel(logging.WARNING)
+            logging.getLogger("vision.engine").setLevel(logging.WARNING)
         session = _open(config, RunFolder(out), processes, interrupts, resume=resume)
         try:
             with interrupts.held():
@@ -101,9 +101,12 @@ def _open(
         folder.write_config(run.config)
         folder.write_environment(device, plan.annotations.count())
     logger.info("run folder: %s", folder.path)
+    evaluation_seconds = None
     if progress is None and isinstance(plan.saved, SavedDetector):
+        start = time.perf_counter()
         _evaluate_start(session)
-    _tell_duration(session)
+        evaluation_seconds = time.perf_counter() - start
+    _tell_duration(session, evaluation_seconds)
     return session
 
 
@@ -188,20 +191,21 @@ def _evaluate_start(session: Session) -> None:
             _write_log(session)
 
 
-def _tell_duration(session: Session) -> None:
-    """Say beforehand how long the run will take."""
+def _tell_duration(session: Session, evaluation_seconds: float | None) -> None:
+    """Say beforehand how long the run will take, by what an evaluation took if there was one."""
     run, progress = session.run, session.progress
-    if not run.processes.is_first:
-        return
     epochs = run.config.train.epochs - progress.epoch
     steps = epochs * len(run.sampler) - progress.step
-    each = seconds_per_step(run)
+    each = seconds_per_step(run)  # In all processes: norms may span them.
+    evaluations = epochs // run.config.train.eval_every + len(run.config.train.interpolation) + 1
+    is_known = evaluation_seconds is not None
     logger.info(
-        "%d epochs of %d steps of about %.2g s: %s, evaluations aside",
+        "%d epochs of %d steps of about %.2g s: %s%s",
         epochs,
         len(run.sampler),
         each,
-        describe_duration(steps * each),
+        describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0)),
+        "" if is_known else ", evaluations aside",
     )
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vision.config import ModelConfig, config_from_dict
-from vision.model.presets import PRESETS
+from vision.config import PRIOR_SIDES, ModelConfig, config_from_dict
 from vision.model.ssdlite import SSDLite
 from vision.model.weights.file import SavedDetector, SavedTrunk, load_any
 from vision.model.weights.labels import canonical
@@ -82,9 +81,9 @@ def match_network(
     source = theirs.model_dump(mode="json")
     is_detector = isinstance(saved, SavedDetector)
     is_other = "name" in is_set and config.name != theirs.name
-    keys = OF_THE_DETECTOR if is_detector and not is_other else OF_THE_BACKBONE
-    if is_other and PRESETS[theirs.preset].priors.few_on_first:
-        keys = OF_THE_BACKBONE[1:]
+    keys = OF_THE_DETECTOR if not is_other else OF_THE_BACKBONE
+    if is_other and theirs.preset in {*PRIOR_SIDES, "tensorflow"}:
+        keys = OF_THE_BACKBONE[1:]  # Their preset has no priors for another network.
     values |= {key: source[key] for key in keys if key not in is_set}
     if is_detector and not is_other:
         kept = {key: values["priors"][key] for key in config.priors.model_fields_set}
@@ -93,7 +92,7 @@ def match_network(
         f"model.{key} is {_plain(values[key])}, the weights have {_plain(source[key])}:"
         f" {PRICES[key]}; leave model.{key} out to keep theirs"
         for key in (PRICES if is_detector else OF_THE_BACKBONE)
-        if values[key] != source[key]
+        if key in is_set and values[key] != source[key] and not (is_other and key == "priors")
     ]
     return config_from_dict({"model": values}).model, warnings
 
