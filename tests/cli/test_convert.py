@@ -190,8 +190,8 @@ def test_whole_norms_are_left_alone(
     torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "w.pth")
     out = tmp_path / "new.safetensors"
     assert run_convert("torchvision", tmp_path / "w.pth", out, "--images", str(tmp_path)) == 2
-    assert "leave --images out" in error_line(capsys)
+    assert "leave --images, --half and --note out" in error_line(capsys)
     words = ("--labels", str(mmdetection.with_name("labels.txt")), "--images", str(tmp_path))
     assert run_convert("mmdetection", mmdetection, out, *words) == 2
-    assert "has its norms whole: leave --images out" in error_line(capsys)
+    assert "has its norms whole: leave --images, --half and --note out" in error_line(capsys)
     assert not out.exists()

@@ -17,6 +17,7 @@ from tests.runs import read_log, run_config, same_weights, scenes
 from vision.config import Config, ModelConfig, config_from_dict, load_config
 from vision.engine import train
 from vision.engine.recipe import Facts, choose_recipe
+from vision.engine.step import train_step
 from vision.errors import WeightsError
 from vision.model import MultiBoxLoss, build_model
 from vision.model.loss import Losses

@@ -24,6 +24,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     add_output(parser)
     options = parser.parse_args(argv)
     claim(options.out)
-    write_detector(average(options.weights, options.shares), options)
+    saved = average(options.weights, options.shares)
+    write_detector(saved, options)
     print(f"{options.out}: {saved.training['mean']}")
     return 0
