@@ -397,6 +397,13 @@ def test_keys_that_are_set_are_not_chosen() -> None:
     assert not [line for line in lines if "optim.lr" in line or "image_size" in line]
 
 
+def test_another_optimiser_keeps_its_own_rate_and_decay() -> None:
+    given = load_config("finetune", ["optim.name=sgd"])
+    config, _ = choose_recipe(given, given, Facts(150, 385, 0, 1))
+    assert (config.optim.name, config.optim.lr, config.optim.weight_decay) == ("sgd", 0.05, 4e-5)
+    assert config.train.epochs == 9
+
+
 def test_a_run_writes_and_says_what_it_chose(
     first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,6 +23,8 @@ MANY_BOXES = 500
 SHORT = 10
 """Epochs up to which evaluation on the way costs more than it tells."""
 FEW_CORES = 2
+OF_ADAMW = frozenset({"optim.lr", "optim.weight_decay"})
+"""Keys whose values suit no other optimiser."""
 
 
 class Facts(NamedTuple):
@@ -70,6 +72,12 @@ def choose_recipe(config: Config, given: Config, facts: Facts) -> tuple[Config, 
     for key, value, reason in _choices(config, given, facts):
         section, name = key.split(".")
         if name in getattr(given, section).model_fields_set:
+            continue
+        if (
+            key in OF_ADAMW
+            and given.optim.name != "adamw"
+            and "name" in given.optim.model_fields_set
+        ):
             continue
         values[section][name] = value
         lines.append(f"  {key}={value}: {reason}")
