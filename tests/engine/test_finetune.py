@@ -357,7 +357,7 @@ def test_silenced_classes_are_never_found() -> None:
         ),
         (
             Facts(205, 2900, 0, 3),
-            {"train.epochs": 8, "augment.preset": "ssdlite", "model.image_size": (352, 352)},
+            {"train.epochs": 9, "augment.preset": "ssdlite", "model.image_size": (352, 352)},
         ),
         (Facts(5000, 9000, 20, 0), {"train.epochs": 3, "train.batch_size": 16}),
     ],

@@ -145,7 +145,7 @@ def _epochs(facts: Facts) -> tuple[int, str]:
         return _fewer(8, facts), "known classes need few"
     per_class = _per_class(facts)
     if per_class >= MANY_BOXES:
-        return _fewer(8, facts), f"{per_class:.0f} boxes a class teach much in each"
+        return _fewer(9, facts), f"{per_class:.0f} boxes a class teach much in each"
     if facts.fresh > 1 and per_class < FEW_BOXES:
         return _fewer(20, facts), f"{per_class:.0f} boxes a class are few to tell several apart"
     return _fewer(9, facts), "a fresh class takes some nine"
