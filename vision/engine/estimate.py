@@ -9,8 +9,10 @@ from vision.engine.run import Run
 
 __all__ = ["describe_duration", "seconds_per_step"]
 
-MEASURED = 2
+MEASURED = 1
 """Batches that are timed, after one that warms up."""
+READ = 4
+"""Images whose reading is timed."""
 
 
 def seconds_per_step(run: Run) -> float:
@@ -47,9 +49,9 @@ def _read_seconds(run: Run) -> float:
     """Reading and augmenting an image in one process."""
     dataset = run.train_loader.dataset
     start = time.perf_counter()
-    for index in range(MEASURED):
+    for index in range(READ):
         dataset[index]
-    return (time.perf_counter() - start) / MEASURED
+    return (time.perf_counter() - start) / READ
 
 
 def _now(device: torch.device) -> float:

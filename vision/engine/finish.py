@@ -30,7 +30,7 @@ FEW_BOXES = 50
 
 
 def finish(session: Session) -> Metrics | None:
-    """Evaluate what a run has come to, as it was written, and say so.
+    """Say what a run has come to.
 
     Returns:
         The evaluation of the best weights; None without ``data.val``.
@@ -49,7 +49,7 @@ def finish(session: Session) -> Metrics | None:
         return None
     if run.processes.is_first:
         draw_pictures(saved, run.val_loader, run.device, folder.pictures)
-    metrics, found = session.evaluate(saved.model)
+    metrics, found = session.best or session.evaluate(saved.model)
     if run.processes.is_first:
         dataset = run.val_loader.dataset
         assert isinstance(dataset, DetectionDataset)
@@ -81,7 +81,7 @@ def _try_means(session: Session) -> None:
     for fraction in run.config.train.interpolation:
         mean = load_weights(folder.last).model
         mean.load_state_dict(interpolate(start, end, fraction, fresh))
-        metrics, _ = session.evaluate(mean)
+        metrics, found = session.evaluate(mean)
         value = quality(metrics, progress.start)
         logger.info(
             "mean of start and end, the end's part %g: val %s",
@@ -90,7 +90,7 @@ def _try_means(session: Session) -> None:
         )
         if value is None or value <= best:
             continue
-        best = value
+        best, session.best = value, (metrics, found)
         if run.processes.is_first:
             session.save_weights(folder.best, mean, metrics, interpolation=fraction)
     run.processes.wait()

@@ -81,6 +81,8 @@ class Session:
     interrupts: Interrupts
     progress: Progress
     saved_at: float = field(default_factory=time.monotonic)
+    best: tuple[Metrics, list[Detections]] | None = None
+    """The evaluation of the best weights, where this process has seen it."""
 
     @property
     def steps(self) -> int:

@@ -32,7 +32,7 @@ from vision.engine.step import check_finite, check_weights, train_step
 from vision.metrics import Metrics
 from vision.model import Losses
 from vision.model.weights import SavedDetector, silence_classes, start_from
-from vision.structures import Batch
+from vision.structures import Batch, Detections
 
 __all__ = ["train"]
 
@@ -178,7 +178,8 @@ def _evaluate_start(session: Session) -> None:
     run, progress, folder = session.run, session.progress, session.folder
     metrics = None
     if run.val_loader is not None:
-        metrics = _evaluate(session)
+        session.best = _evaluate(session)
+        metrics, _ = session.best
         progress.start = metrics.to_dict()
         row = {"epoch": 0, **headline(metrics)}
         progress.rows.append(row)
@@ -222,10 +223,11 @@ def _epoch(session: Session) -> None:
         "localisation": localisation,
         "images_per_second": progress.sums[2] / progress.seconds,
     }
-    metrics = None
+    evaluation = metrics = None
     if _is_evaluation_due(session):
         _save_state(session)
-        metrics = _evaluate(session)
+        evaluation = _evaluate(session)
+        metrics, _ = evaluation
     progress.epoch, progress.step = progress.epoch + 1, 0
     progress.sums, progress.seconds = [0.0, 0.0, 0.0], 0.0
     is_best = run.val_loader is None
@@ -235,6 +237,7 @@ def _epoch(session: Session) -> None:
         is_best = value > progress.best or progress.best == -math.inf
         progress.best = max(progress.best, value)
         progress.unimproved = 0 if is_best else progress.unimproved + 1
+        session.best = evaluation if is_best else session.best
     progress.rows.append(row)
     _log_row(row, run.config.train.epochs)
     if run.processes.is_first:
@@ -372,14 +375,14 @@ def _is_evaluation_due(session: Session) -> bool:
     return epoch % settings.eval_every == 0 or epoch == settings.epochs
 
 
-def _evaluate(session: Session) -> Metrics:
+def _evaluate(session: Session) -> tuple[Metrics, list[Detections]]:
     run = session.run
     # Each process has running statistics of its own, where BatchNorm does not span them.
     run.processes.share_statistics(run.eval_model)
     with session.interrupts.let_through():
         metrics, found = session.evaluate(run.eval_model)
     session.board.pictures(_dataset(run.val_loader), found, run.names, session.steps)
-    return metrics
+    return metrics, found
 
 
 def _value(metrics: Metrics, progress: Progress) -> float:
