@@ -5,6 +5,7 @@ import time
 
 import torch
 
+from vision.data import DetectionDataset
 from vision.engine.run import Run
 
 __all__ = ["describe_duration", "seconds_per_step"]
@@ -12,7 +13,7 @@ __all__ = ["describe_duration", "seconds_per_step"]
 MEASURED = 1
 """Batches that are timed, after one that warms up."""
 READ = 4
-"""Images whose reading is timed."""
+"""Images whose reading is timed, where there are so many."""
 
 
 def seconds_per_step(run: Run) -> float:
@@ -48,10 +49,12 @@ def _compute_seconds(run: Run, count: int) -> float:
 def _read_seconds(run: Run) -> float:
     """Reading and augmenting an image in one process."""
     dataset = run.train_loader.dataset
+    assert isinstance(dataset, DetectionDataset)
+    count = min(READ, len(dataset))
     start = time.perf_counter()
-    for index in range(READ):
+    for index in range(count):
         dataset[index]
-    return (time.perf_counter() - start) / READ
+    return (time.perf_counter() - start) / count
 
 
 def _now(device: torch.device) -> float:
