@@ -8,7 +8,7 @@
 from importlib.metadata import version
 
 from vision.config import load_config
-from vision.predict import Detector
+from vision.detector import Detector
 from vision.structures import Detections, Target
 
 __all__ = ["Detections", "Detector", "Target", "__version__", "load_config"]

@@ -18,9 +18,9 @@ from numpy import ndarray
 from vision.config import Config, load_config
 from vision.data import DetectionDataset, make_loader, read_sources
 from vision.engine.evaluate import detect_all
-from vision.export import load_runnable
 from vision.metrics import bootstrap, interval
 from vision.model import build_post_process
+from vision.runtime import load_runnable
 from vision.structures import Detections, Target
 
 

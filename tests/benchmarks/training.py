@@ -29,21 +29,14 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.transforms import v2
 
 from vision.config import Config, config_from_dict
-from vision.data import (
-    PRESETS,
-    DetectionDataset,
-    Record,
-    cached,
-    make_loader,
-    read_coco,
-    read_sources,
-)
+from vision.data import PRESETS, DetectionDataset, cached, make_loader, read_sources
 from vision.data.scenes import SHAPES, draw_scene
 from vision.engine import write_json
 from vision.engine.memory import keep_freed_memory
 from vision.engine.optim import clip_gradients
 from vision.engine.run import Run, build_run, parallel
 from vision.engine.step import train_step
+from vision.formats import Record, read_coco
 from vision.media import write_image
 from vision.model import match, pad_targets
 from vision.structures import Batch, Predictions

@@ -20,9 +20,9 @@ from numpy import ndarray
 
 from vision.data.scenes import draw_scene
 from vision.detection import CocoIds, Journal, Report, Settings, detect_sources
+from vision.detector import Detector
 from vision.draw import draw_detections
 from vision.media import VideoWriter, find_inputs, read_video
-from vision.predict import Detector
 
 SIZE = (720, 1280)
 RATE = 25.0

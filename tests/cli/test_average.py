@@ -10,7 +10,7 @@ from vision.cli.main import main
 from vision.config import Config, config_from_dict
 from vision.errors import WeightsError
 from vision.model import build_model
-from vision.model.weights import average, halve, load_weights, save_weights
+from vision.weights import average, halve, load_weights, save_weights
 
 MODEL = {"image_size": 128, "width_mult": 0.25}
 

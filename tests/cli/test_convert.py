@@ -9,12 +9,12 @@ import torch
 import torchvision
 from torch import nn
 
+from tests.convert.test_tensorflow_js import constants, graph_model
 from tests.model import original_layouts as original
-from tests.model.test_tensorflow_js import constants, graph_model
 from tests.reference_model import randomise
 from vision.cli.main import main
 from vision.media import write_image
-from vision.model.weights import load_weights, start_from
+from vision.weights import load_weights, start_from
 
 
 @pytest.fixture

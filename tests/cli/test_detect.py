@@ -22,11 +22,11 @@ from vision.cli.main import main
 from vision.config import Config, ModelConfig
 from vision.data.scenes import draw_scene
 from vision.detection import Journal
+from vision.detector import Detector
 from vision.images import MAX_PIXELS
 from vision.media import VideoWriter, read_video, write_image
 from vision.model import build_model
-from vision.model.weights import save_weights
-from vision.predict import Detector
+from vision.weights import save_weights
 
 NAMES = ["cat", "traffic light"]
 

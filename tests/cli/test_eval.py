@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_train import error_line
-from tests.data.builders import voc_object, voc_xml, write_voc
+from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.runs import scenes, write_run_config
 from vision.cli.main import main
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.builders import voc_object, voc_xml, write_coco, write_split, write_voc
+from tests.formats.builders import voc_object, voc_xml, write_coco, write_split, write_voc
 from tests.runs import read_log
 from vision.cli.main import main
 from vision.config import CocoSource, Source, VocSource, load_config, shipped_configs
-from vision.model.weights import load_weights
+from vision.weights import load_weights
 
 SMALL = (
     *("model.image_size=128", "model.width_mult=0.25", "train.small.epochs=0"),

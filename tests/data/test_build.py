@@ -4,17 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.data.builders import voc_object, voc_xml, write_coco, write_voc
+from tests.formats.builders import voc_object, voc_xml, write_coco, write_voc
 from vision.config import CocoSource, DataConfig, Source, SyntheticSource, VocSource
-from vision.data import (
-    DATASETS,
-    Annotations,
-    check_known,
-    choose_classes,
-    describe,
-    read_sources,
-)
+from vision.data import DATASETS, check_known, choose_classes, describe, read_sources
 from vision.errors import ConfigError, DataError
+from vision.formats import Annotations
 
 BOX = (11, 6, 30, 20)
 

@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from vision.data import AnnotatedObject, Record, Tally, cached, make_record, read_synthetic, reduced
+from vision.data import cached, read_synthetic, reduced
 from vision.errors import DataError
+from vision.formats import AnnotatedObject, Record, Tally, make_record
 from vision.images import reduced_size
 
 

@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tests.data.builders import record, write_image
+from tests.formats.builders import record, write_image
 from vision.data import (
     PRESETS,
-    AnnotatedObject,
     Augment,
     DetectionDataset,
     EpochSampler,
@@ -22,6 +21,7 @@ from vision.data import (
     read_synthetic,
 )
 from vision.errors import DataError
+from vision.formats import AnnotatedObject
 from vision.images import resize
 from vision.structures import Batch
 

@@ -13,17 +13,10 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torchvision.transforms import v2
 
-from tests.data.builders import picture, record, stripes, write_image
+from tests.formats.builders import picture, record, stripes, write_image
 from vision import boxes as box_ops
-from vision.data import (
-    PRESETS,
-    AnnotatedObject,
-    Augment,
-    DetectionDataset,
-    V2Augment,
-    seeded,
-    transforms,
-)
+from vision.data import PRESETS, Augment, DetectionDataset, V2Augment, seeded, transforms
+from vision.formats import AnnotatedObject
 from vision.structures import Target
 
 AUGMENTING = [name for name in PRESETS if name != "none"]

@@ -11,28 +11,28 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.testing import assert_close
 
-from tests.data.builders import write_coco
+from tests.formats.builders import write_coco
 from tests.reference_model import randomise
 from tests.runs import read_log, run_config, same_weights, scenes
 from vision.config import Config, ModelConfig, config_from_dict, load_config
+from vision.convert import load_start
 from vision.engine import train
 from vision.engine.recipe import Facts, choose_recipe
 from vision.engine.step import train_step
 from vision.errors import WeightsError
 from vision.model import MultiBoxLoss, build_model
 from vision.model.loss import Losses
-from vision.model.weights import (
+from vision.structures import Predictions, Target
+from vision.weights import (
     SavedDetector,
     find_weights,
     interpolate,
-    load_start,
     load_weights,
     match_network,
     save_weights,
     silence_classes,
     start_from,
 )
-from vision.structures import Predictions, Target
 
 NAMES = ["circle", "square", "star", "triangle"]
 THEIRS = {"image_size": 160, "width_mult": 0.25, "priors": {"min_scale": 0.3}}

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.data.builders import voc_object, voc_xml, write_voc
+from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.runs import read_log, run_config, scenes
 from vision.engine import train
 from vision.errors import DataError

@@ -15,14 +15,14 @@ from torch.utils.data import DataLoader
 from tests.runs import contents, read_log, run_config, same_weights, scenes
 from vision.config import load_config
 from vision.data import DetectionDataset, Sample, read_sources
+from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
 from vision.engine import train
 from vision.errors import ConfigError, TrainingError, VisionError
 from vision.media import write_image
 from vision.metrics import Metrics, evaluate_detections
-from vision.model.weights import load_weights
-from vision.predict import Detector
 from vision.structures import Detections
+from vision.weights import load_weights
 
 NAMES = ["circle", "square", "star", "triangle"]
 COCO_KEYS = {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"}

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.testing import assert_close
 
-from tests.data.builders import voc_object, voc_xml, write_voc
+from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.reference_model import randomise
 from tests.runs import contents, read_log, run_config, same_weights, write_run_config
 from vision.data import read_sources
@@ -30,8 +30,8 @@ from vision.engine.step import train_step
 from vision.errors import ConfigError, DataError, Interrupted, TrainingError
 from vision.model import MultiBoxLoss, build_model
 from vision.model.loss import Losses
-from vision.model.weights import load_weights
 from vision.structures import Batch, Predictions, Target
+from vision.weights import load_weights
 
 SCRIPT = Path(__file__).parents[2] / "train.py"
 STATE = "states/step-000000002.pt"

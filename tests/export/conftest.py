@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from vision.export import write
-from vision.export.metadata import Metadata
-from vision.export.onnx import to_onnx
 from vision.model import DecodingNetwork, PostProcess
+from vision.runtime.metadata import Metadata
+from vision.runtime.onnx import to_onnx
 
 _TRACED: dict[str, Any] = {}
 

@@ -20,28 +20,27 @@ from tests.shared import SHARED, needs_shared
 from vision.cli.main import main
 from vision.config import SyntheticSource, VocSource
 from vision.data import sample_images
+from vision.detector import Detector
 from vision.errors import ConfigError, WeightsError
-from vision.export import (
+from vision.export import Request, export
+from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, detections_of, require
+from vision.images import read_image, resize
+from vision.model import DecodingNetwork, build_decoding, build_model, build_post_process
+from vision.runtime import (
     FORMS,
     Backend,
     Engine,
     Form,
     Precision,
-    Request,
-    export,
     load_runnable,
     quantise,
     run_saved,
 )
-from vision.export.bias_correction import channel_means
-from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, detections_of, require
-from vision.export.onnx import OPSET, OnnxRunner
-from vision.export.quantise import NUM_FLOAT, quantise_onnx, sensitive_nodes
-from vision.images import read_image, resize
-from vision.model import DecodingNetwork, build_decoding, build_model, build_post_process
-from vision.model.weights import SavedDetector, load_weights
-from vision.predict import Detector
+from vision.runtime.bias_correction import channel_means
+from vision.runtime.onnx import OPSET, OnnxRunner
+from vision.runtime.quantise import NUM_FLOAT, quantise_onnx, sensitive_nodes
 from vision.structures import Decoded
+from vision.weights import SavedDetector, load_weights
 
 onnx: Any = pytest.importorskip("onnx")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.shared import SHARED, needs_shared
-from vision.data import Annotations, read_coco, read_voc
+from vision.formats import Annotations, read_coco, read_voc
 from vision.metrics import evaluate_detections
 from vision.structures import Detections, Target
 

@@ -16,7 +16,7 @@ from torchvision.ops import box_iou
 from tests import reference_model as reference
 from vision import boxes as box_ops
 from vision.model import Losses, MultiBoxLoss, match, pad_targets, prior_boxes
-from vision.model.presets import Scores
+from vision.model.variants import Scores
 from vision.structures import Predictions, Target
 
 SEEDS = st.integers(0, 10_000)

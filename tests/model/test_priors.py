@@ -15,8 +15,8 @@ from torchvision.models.detection.image_list import ImageList
 from vision import boxes as box_ops
 from vision.config import Config, ModelConfig
 from vision.model import prior_boxes
-from vision.model.presets import PRESETS
 from vision.model.priors import priors_per_cell
+from vision.model.variants import PRESETS
 
 MapSizes = Sequence[tuple[int, int]]
 

@@ -12,13 +12,14 @@ from numpy import ndarray
 from torch import Tensor
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
+from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, WeightsError
-from vision.export import Engine, Precision, Request, Runnable, export, load_runnable
+from vision.export import Request, export
 from vision.model import Decode, build_post_process
-from vision.model.weights import SavedDetector, load_weights
-from vision.predict import Detector
+from vision.runtime import Engine, Precision, Runnable, load_runnable
 from vision.structures import Decoded
+from vision.weights import SavedDetector, load_weights
 
 __all__ = ["Contender", "Entrant", "TorchvisionDetector", "list_entrants", "open_contender"]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vision.cli.options import add_output, claim, write_detector
-from vision.model.weights import average
+from vision.weights import average
 
 __all__ = ["run"]
 

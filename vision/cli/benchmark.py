@@ -32,7 +32,7 @@ from vision.errors import VisionError
 from vision.export import NUM_CALIBRATED, NUM_COMPARED
 from vision.images import resize
 from vision.model import count_macs, count_parameters
-from vision.model.weights import find_weights, load_weights
+from vision.weights import find_weights, load_weights
 
 __all__ = ["run"]
 

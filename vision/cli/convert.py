@@ -7,18 +7,12 @@ from pathlib import Path
 import torch
 
 from vision.cli.options import add_output, claim, write_detector
+from vision.convert import SOURCES, convert
 from vision.errors import WeightsError
 from vision.images import read_image, resize
 from vision.media import find_inputs
 from vision.model import SSDLite
-from vision.model.weights import (
-    FOLDED,
-    SOURCES,
-    SavedDetector,
-    convert,
-    refit_norms,
-    save_trunk,
-)
+from vision.weights import FOLDED, SavedDetector, refit_norms, save_trunk
 
 __all__ = ["run"]
 

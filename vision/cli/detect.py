@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from vision.cli.options import WEIGHTS_HELP, add_engine, parse, positive
 from vision.detection import RESULTS, CocoIds, Journal, Report, Settings, detect_sources
+from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
 from vision.media import Source, Window, find_inputs
-from vision.model.weights import find_weights
-from vision.predict import Detector
+from vision.weights import find_weights
 
 __all__ = ["run"]
 

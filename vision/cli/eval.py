@@ -7,8 +7,8 @@ from pathlib import Path
 from vision.cli.options import WEIGHTS_HELP, add_data, add_engine, data_of, engine_of, parse
 from vision.engine import evaluate_runnable, write_json
 from vision.errors import ConfigError
-from vision.export import Engine, load_runnable
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
+from vision.runtime import Engine, load_runnable
 
 __all__ = ["run"]
 

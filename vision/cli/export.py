@@ -13,18 +13,11 @@ from vision.config import Config, DataSource
 from vision.data import sample_images
 from vision.engine import evaluate_runnable
 from vision.errors import WeightsError
-from vision.export import (
-    FORMS,
-    NUM_CALIBRATED,
-    NUM_COMPARED,
-    Request,
-    export,
-    load_runnable,
-    run_saved,
-)
+from vision.export import NUM_CALIBRATED, NUM_COMPARED, Request, export
 from vision.images import read_image, resize
 from vision.media import find_inputs
-from vision.model.weights import SavedDetector, find_weights, load_weights
+from vision.runtime import FORMS, load_runnable, run_saved
+from vision.weights import SavedDetector, find_weights, load_weights
 
 __all__ = ["run"]
 

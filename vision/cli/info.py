@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vision.cli.options import WEIGHTS_HELP
 from vision.model import SSDLite, count_macs, count_parameters
-from vision.model.weights import SavedDetector, SavedTrunk, load_any
+from vision.weights import SavedDetector, SavedTrunk, load_any
 
 __all__ = ["run"]
 

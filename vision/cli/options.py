@@ -7,8 +7,8 @@ from typing import get_args
 
 from vision.config import Config, config_from_dict, load_config
 from vision.errors import ConfigError, WeightsError
-from vision.export import Backend, Engine, Precision
-from vision.model.weights import SHIPPED, SavedDetector, halve, save_weights
+from vision.runtime import Backend, Engine, Precision
+from vision.weights import SHIPPED, SavedDetector, halve, save_weights
 
 __all__ = [
     "WEIGHTS_HELP",

@@ -10,24 +10,17 @@ from vision.data.build import (
     sample_images,
 )
 from vision.data.cache import cached, reduced
-from vision.data.coco import read_coco
 from vision.data.loader import DetectionDataset, EpochSampler, Sample, collate, make_loader
-from vision.data.records import AnnotatedObject, Annotations, Record, Tally, make_record
 from vision.data.synthetic import read_synthetic
 from vision.data.transforms import PRESETS, Augment, V2Augment, seeded
-from vision.data.voc import read_voc
 
 __all__ = [
     "DATASETS",
     "PRESETS",
-    "AnnotatedObject",
-    "Annotations",
     "Augment",
     "DetectionDataset",
     "EpochSampler",
-    "Record",
     "Sample",
-    "Tally",
     "V2Augment",
     "augment_batch",
     "cached",
@@ -36,11 +29,8 @@ __all__ = [
     "collate",
     "describe",
     "make_loader",
-    "make_record",
-    "read_coco",
     "read_sources",
     "read_synthetic",
-    "read_voc",
     "reduced",
     "sample_images",
     "seeded",

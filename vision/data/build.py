@@ -7,11 +7,11 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.config import DataConfig, Source
-from vision.data.coco import read_coco
-from vision.data.records import Annotations, Record
 from vision.data.synthetic import read_synthetic
-from vision.data.voc import read_voc
 from vision.errors import ConfigError, DataError
+from vision.formats.coco import read_coco
+from vision.formats.records import Annotations, Record
+from vision.formats.voc import read_voc
 from vision.images import resize
 
 __all__ = ["DATASETS", "check_known", "choose_classes", "describe", "read_sources", "sample_images"]

@@ -15,8 +15,8 @@ from numpy import ndarray
 from tqdm import tqdm
 
 from vision.atomic import replacing
-from vision.data.records import Record
 from vision.errors import DataError
+from vision.formats.records import Record
 from vision.images import read_image, reduced_size, resize
 
 __all__ = ["cached", "reduced"]

@@ -14,9 +14,9 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
-from vision.data.records import Record
 from vision.data.transforms import Augment, seeded
 from vision.errors import DataError
+from vision.formats.records import Record
 from vision.images import resize
 from vision.structures import Batch, Target
 

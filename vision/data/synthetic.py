@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.data.records import Annotations, Record
 from vision.data.scenes import SHAPES, draw_scene, plan_scene
+from vision.formats.records import Annotations, Record
 
 __all__ = ["read_synthetic"]
 

@@ -14,11 +14,11 @@ from vision.atomic import remove_partial
 from vision.detection.journal import Journal
 from vision.detection.pipeline import in_order
 from vision.detection.results import RESULTS, CocoIds, entry_of, write_results
+from vision.detector import Detector
 from vision.draw import draw_detections
 from vision.errors import ConfigError, DataError
 from vision.images import num_pictures, read_image
 from vision.media import Source, VideoWriter, read_video, write_image
-from vision.predict import Detector
 from vision.structures import Detections
 
 __all__ = ["Outcome", "Report", "Settings", "detect_sources"]

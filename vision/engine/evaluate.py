@@ -8,18 +8,11 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from vision.config import Config
-from vision.data import (
-    DetectionDataset,
-    Sample,
-    check_known,
-    describe,
-    make_loader,
-    read_sources,
-)
+from vision.data import DetectionDataset, Sample, check_known, describe, make_loader, read_sources
 from vision.engine.distributed import Processes
-from vision.export import Runnable, Session
 from vision.metrics import Metrics, evaluate_detections
 from vision.model import PostProcess, build_post_process
+from vision.runtime import Runnable, Session
 from vision.structures import Batch, Detections
 
 __all__ = ["detect_all", "evaluate", "evaluate_runnable"]
@@ -39,7 +32,7 @@ def evaluate(
     """Metrics and detections over a loader's images, in their own pixels.
 
     Args:
-        session: Runs the network, as it does for `vision.predict.Detector`.
+        session: Runs the network, as it does for `vision.detector.Detector`.
         post_process: From what it gives to detections.
         loader: Batches in the order of its data set.
         names: Class names in label order.

@@ -15,7 +15,7 @@ from vision.engine.session import (
     quality,
 )
 from vision.metrics import Metrics, bootstrap, interval
-from vision.model.weights import interpolate, load_weights
+from vision.weights import interpolate, load_weights
 
 __all__ = ["finish"]
 

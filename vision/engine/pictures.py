@@ -6,12 +6,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from vision.data import DetectionDataset, Sample
+from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
-from vision.export import TorchSession
 from vision.media import write_image
 from vision.model import build_decoding, build_post_process
-from vision.model.weights import SavedDetector
-from vision.predict import Detector
+from vision.runtime import TorchSession
+from vision.weights import SavedDetector
 
 __all__ = ["draw_pictures"]
 

@@ -8,21 +8,16 @@ from dataclasses import dataclass
 import torch
 
 from vision.config import Config, config_from_dict, merge
-from vision.data import Annotations, check_known, choose_classes, describe, read_sources
+from vision.convert import load_start
+from vision.data import check_known, choose_classes, describe, read_sources
 from vision.device import num_cores
 from vision.engine.distributed import Processes
 from vision.engine.recipe import Facts, choose_recipe
 from vision.engine.run_folder import RunFolder
 from vision.engine.state import States
 from vision.errors import ConfigError
-from vision.model.weights import (
-    SavedDetector,
-    SavedTrunk,
-    knows,
-    load_start,
-    load_weights,
-    match_network,
-)
+from vision.formats import Annotations
+from vision.weights import SavedDetector, SavedTrunk, knows, load_weights, match_network
 
 __all__ = ["Plan", "prepare"]
 

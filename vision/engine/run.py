@@ -14,10 +14,8 @@ from torch.utils.data import DataLoader
 from vision.config import Config
 from vision.data import (
     PRESETS,
-    Annotations,
     DetectionDataset,
     EpochSampler,
-    Record,
     Sample,
     cached,
     make_loader,
@@ -26,6 +24,7 @@ from vision.data import (
 from vision.engine.distributed import Processes
 from vision.engine.optim import average, build_optimizer, build_schedule, freeze, has_bf16
 from vision.errors import ConfigError
+from vision.formats import Annotations, Record
 from vision.model import MultiBoxLoss, SSDLite, build_loss, build_model
 
 __all__ = ["Run", "build_run", "parallel"]

@@ -18,11 +18,11 @@ from vision.engine.interrupts import Interrupts
 from vision.engine.run import Run
 from vision.engine.run_folder import RunFolder
 from vision.engine.state import States
-from vision.export import TorchSession
 from vision.metrics import Metrics
 from vision.model import SSDLite, build_decoding, build_post_process
-from vision.model.weights import save_weights
+from vision.runtime import TorchSession
 from vision.structures import Detections
+from vision.weights import save_weights
 
 __all__ = [
     "HEADLINE",

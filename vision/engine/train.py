@@ -31,8 +31,8 @@ from vision.engine.state import States
 from vision.engine.step import check_finite, check_weights, train_step
 from vision.metrics import Metrics
 from vision.model import Losses
-from vision.model.weights import SavedDetector, silence_classes, start_from
 from vision.structures import Batch, Detections
+from vision.weights import SavedDetector, silence_classes, start_from
 
 __all__ = ["train"]
 

@@ -1,24 +1,5 @@
-"""Detectors outside PyTorch: exported graphs, and the sessions that run them."""
+"""Writing a detector as a graph of another runtime, and proving that it answers alike."""
 
-from vision.export.graphs import FORMS, Form
-from vision.export.load import Engine, Runnable, load_runnable, run_saved
-from vision.export.sessions import Backend, Precision, Session, TorchSession
 from vision.export.write import NUM_CALIBRATED, NUM_COMPARED, Export, Request, export
 
-__all__ = [
-    "FORMS",
-    "NUM_CALIBRATED",
-    "NUM_COMPARED",
-    "Backend",
-    "Engine",
-    "Export",
-    "Form",
-    "Precision",
-    "Request",
-    "Runnable",
-    "Session",
-    "TorchSession",
-    "export",
-    "load_runnable",
-    "run_saved",
-]
+__all__ = ["NUM_CALIBRATED", "NUM_COMPARED", "Export", "Request", "export"]

@@ -12,9 +12,9 @@ from numpy import ndarray
 
 from vision import boxes as box_ops
 from vision.errors import WeightsError
-from vision.export.graphs import Form, graph_input
-from vision.export.sessions import TorchSession
 from vision.model import Decode, DecodingNetwork, PostProcess
+from vision.runtime.graphs import Form, graph_input
+from vision.runtime.sessions import TorchSession
 from vision.structures import Decoded, Detections, Predictions
 
 __all__ = [

@@ -11,7 +11,6 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.errors import ConfigError, WeightsError
-from vision.export.bias_correction import Batches
 from vision.export.compare import (
     LEAST_SCORE,
     MAX_HALF_SCORE_ERROR,
@@ -21,16 +20,17 @@ from vision.export.compare import (
     compare,
     require,
 )
-from vision.export.extras import need
-from vision.export.graphs import Form, graph_input
-from vision.export.metadata import Metadata
-from vision.export.onnx import OnnxRunner, to_onnx
-from vision.export.openvino import OpenVinoRunner, read_openvino, to_openvino
-from vision.export.quantise import quantise_onnx, quantise_openvino, sensitive_nodes
-from vision.export.sessions import SUFFIXES, Backend, Precision
-from vision.export.temporary import written
 from vision.model import PostProcess, build_decoding, build_post_process
-from vision.model.weights import SavedDetector
+from vision.runtime.bias_correction import Batches
+from vision.runtime.extras import need
+from vision.runtime.graphs import Form, graph_input
+from vision.runtime.metadata import Metadata
+from vision.runtime.onnx import OnnxRunner, to_onnx
+from vision.runtime.openvino import OpenVinoRunner, read_openvino, to_openvino
+from vision.runtime.quantise import quantise_onnx, quantise_openvino, sensitive_nodes
+from vision.runtime.sessions import SUFFIXES, Backend, Precision
+from vision.runtime.temporary import written
+from vision.weights import SavedDetector
 
 __all__ = ["NUM_CALIBRATED", "NUM_COMPARED", "Export", "Request", "export"]
 

@@ -7,8 +7,8 @@ from vision.model.inference import DecodingNetwork
 from vision.model.layers import BlockStyle, Norm
 from vision.model.loss import MultiBoxLoss
 from vision.model.postprocess import Decode, PostProcess
-from vision.model.presets import PRESETS
 from vision.model.ssdlite import ARCHITECTURES, SSDLite
+from vision.model.variants import PRESETS
 
 __all__ = ["build_decoding", "build_loss", "build_model", "build_post_process"]
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vision.model.presets import Padding, Preset
+from vision.model.variants import Padding, Preset
 
 __all__ = [
     "Activation",

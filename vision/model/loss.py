@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from vision import boxes as box_ops
 from vision.model.matching import match, pad_targets
-from vision.model.presets import Scores
+from vision.model.variants import Scores
 from vision.structures import Predictions, Target
 
 __all__ = ["Losses", "MultiBoxLoss"]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vision.model.presets import PriorStyle
+from vision.model.variants import PriorStyle
 
 __all__ = ["prior_boxes", "priors_per_cell"]
 

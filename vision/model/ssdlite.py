@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from vision.model.backbones.base import Trunk
+from vision.model.backbones.mobilenet_v2 import MobileNetV2
 from vision.model.layers import (
     BlockStyle,
     ConvNormAct,
     depthwise_separable,
     initialise,
 )
-from vision.model.mobilenet_v2 import MobileNetV2
-from vision.model.presets import Preset
+from vision.model.neck import FeaturePyramid
 from vision.model.priors import prior_boxes, priors_per_cell
-from vision.model.pyramid import FeaturePyramid
-from vision.model.trunk import Trunk
+from vision.model.variants import Preset
 from vision.structures import Predictions
 
 __all__ = ["ARCHITECTURES", "Architecture", "SSDLite", "fuse"]

@@ -1,0 +1,360 @@
+"""COCO files: what is read, dropped, and refused in one line."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.formats.builders import write_coco
+from tests.shared import SHARED, needs_shared
+from vision.errors import DataError
+from vision.formats import Annotations, read_coco
+
+CONTENT: dict[str, Any] = {
+    "images": [
+        {"id": 30, "file_name": "c.jpg", "height": 40, "width": 60},
+        {"id": 7, "file_name": "a.png", "height": 40, "width": 60},
+        {"id": 11, "file_name": "deep/b.jpg"},
+    ],
+    "categories": [
+        {"id": 90, "name": "tooth brush"},
+        {"id": 3, "name": "Car"},
+        {"id": 18, "name": "dog"},
+    ],
+    "annotations": [
+        {"id": 1, "image_id": 30, "category_id": 18, "bbox": [10, 5, 20, 15], "area": 123.5},
+        {"id": 2, "image_id": 30, "category_id": 90, "bbox": [0.5, 0, 4, 3], "iscrowd": 0},
+        {"id": 3, "image_id": 7, "category_id": 3, "bbox": [1, 2, 3, 4], "iscrowd": 1, "area": 9},
+        {"id": 4, "image_id": 30, "category_id": 18, "bbox": [1, 2, 3, 4], "ignore": 1},
+    ],
+}
+
+
+def read(folder: Path, content: object = None, **changes: list[object]) -> Annotations:
+    """What is read of the file above, or another, with some of its lists changed."""
+    values = copy.deepcopy(CONTENT) | changes
+    text = values if content is None else content
+    assert isinstance(text, dict | str)
+    return read_coco(str(write_coco(folder / "coco", text)), "train")
+
+
+def annotated(**changes: object) -> list[object]:
+    """The annotations with one more, a sound one but for ``changes``; None leaves a key out."""
+    more = {"id": 9, "image_id": 7, "category_id": 3, "bbox": [1, 2, 3, 4], **changes}
+    return [*CONTENT["annotations"], {k: value for k, value in more.items() if value is not None}]
+
+
+# Reading
+
+
+def test_sparse_category_ids_become_labels_in_their_order(tmp_path: Path) -> None:
+    found = read(tmp_path)
+    assert found.names == ["Car", "dog", "tooth brush"]
+    labels = {name: label for label, name in enumerate(found.names)}
+    assert [record.target(labels).labels.tolist() for record in found.records] == [
+        [0],
+        [],
+        [1, 2, 1],
+    ]
+
+
+def test_images_come_in_the_order_of_their_ids_also_those_without_objects(tmp_path: Path) -> None:
+    found = read(tmp_path)
+    folder = tmp_path / "coco" / "train"
+    paths = [str(folder / name) for name in ("a.png", "deep/b.jpg", "c.jpg")]
+    assert [record.image_id for record in found.records] == paths
+    assert [record.boxes.shape for record in found.records] == [(1, 4), (0, 4), (3, 4)]
+    assert [record.size for record in found.records] == [(40, 60)] * 3
+    assert found.records[1].read().shape == (40, 60, 3)
+    assert found.tally.lines() == []
+
+
+def test_corner_and_sides_become_corners(tmp_path: Path) -> None:
+    found = read(tmp_path)
+    assert found.records[2].boxes.tolist() == [[10, 5, 30, 20], [0.5, 0, 4.5, 3], [1, 2, 4, 6]]
+
+
+def test_crowds_are_ignored_and_known_as_crowds(tmp_path: Path) -> None:
+    first, _, last = read(tmp_path).records
+    assert (first.ignore.tolist(), first.crowd.tolist()) == ([True], [True])
+    assert last.ignore.tolist() == [False, False, True]
+    assert last.crowd.tolist() == [False, False, False]
+
+
+def test_areas_are_those_of_the_annotation_or_else_of_the_box(tmp_path: Path) -> None:
+    first, _, last = read(tmp_path).records
+    assert first.areas.tolist() == [9]
+    assert last.areas.tolist() == [123.5, 12, 12]
+
+
+def test_classes_without_boxes_are_known(tmp_path: Path) -> None:
+    found = read(tmp_path, annotations=[])
+    assert found.count() == {"Car": 0, "dog": 0, "tooth brush": 0}
+    assert list(found.count()) == ["Car", "dog", "tooth brush"]
+
+
+@pytest.mark.parametrize(
+    ("bbox", "kind"),
+    [
+        ([1, 2, 0, 4], "boxes without area dropped"),
+        ([1, 2, 3, 0], "boxes without area dropped"),
+        ([1, 2, -3, 4], "boxes without area dropped"),
+        ([1, 2, float("nan"), 4], "boxes without area dropped"),
+        ([1, 2, float("inf"), 4], "boxes without area dropped"),
+        ([60, 2, 3, 4], "boxes outside their image dropped"),
+        ([-9, 2, 3, 4], "boxes outside their image dropped"),
+        ([1e7, 2, 1e-3, 4], "boxes outside their image dropped"),
+    ],
+)
+def test_degenerate_boxes_are_dropped_and_counted(
+    tmp_path: Path, bbox: list[float], kind: str
+) -> None:
+    found = read(tmp_path, annotations=annotated(bbox=bbox))
+    assert found.records[0].boxes.tolist() == [[1, 2, 4, 6]]
+    assert found.tally.lines() == [f"1 {kind} (first: {tmp_path / 'coco/train/a.png'})"]
+
+
+def test_boxes_are_cut_at_the_border_and_counted(tmp_path: Path) -> None:
+    found = read(tmp_path, annotations=annotated(bbox=[-5, -5, 100, 20]))
+    assert found.records[0].boxes.tolist()[1] == [0, 0, 60, 15]
+    assert found.tally.counts == {"boxes cut at the image's border": 1}
+
+
+def test_annotations_of_images_that_are_not_listed_are_counted(tmp_path: Path) -> None:
+    found = read(tmp_path, annotations=annotated(image_id=999))
+    file = tmp_path / "coco/annotations/instances_train.json"
+    assert found.tally.lines() == [
+        f"1 annotations of images that are not listed dropped (first: {file})"
+    ]
+    assert sum(found.count().values()) == 4
+
+
+@pytest.mark.parametrize("sides", [{}, {"height": None, "width": None}, {"height": 0, "width": 0}])
+def test_an_absent_size_is_taken_from_the_image(tmp_path: Path, sides: dict[str, object]) -> None:
+    found = read(tmp_path, images=[{"id": 7, "file_name": "a.png", **sides}], annotations=[])
+    assert found.records[0].size == (40, 60)
+    assert found.tally.lines() == []
+
+
+@pytest.mark.parametrize("sides", [{"height": 40.0, "width": 60.0}, {"height": 40, "width": 60}])
+def test_a_size_may_be_written_with_decimals(tmp_path: Path, sides: dict[str, object]) -> None:
+    found = read(tmp_path, images=[{"id": 7, "file_name": "a.png", **sides}], annotations=[])
+    assert found.tally.lines() == []
+
+
+def test_a_wrong_size_is_counted_and_the_image_believed(tmp_path: Path) -> None:
+    images: list[object] = [{"id": 7, "file_name": "a.png", "height": 100, "width": 100}]
+    found = read(tmp_path, images=images, annotations=[])
+    assert found.records[0].size == (40, 60)
+    assert found.tally.counts == {"images of another size than their annotation states": 1}
+
+
+def test_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    read(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_other_files_below_the_root_or_as_paths(tmp_path: Path, absolute: bool) -> None:
+    names = ("labels/mine.json", "pictures")
+    root = write_coco(tmp_path / "coco", CONTENT, annotations=names[0], images=names[1])
+    annotations, images = (str(root / name) if absolute else name for name in names)
+    found = read_coco(str(root), "any", annotations=annotations, images=images)
+    assert found.records[0].image_id == str(root / "pictures" / "a.png")
+
+
+def test_the_two_files_alone_will_do_also_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_coco(tmp_path / "coco", CONTENT, annotations="mine.json", images="pictures")
+    found = read_coco(annotations=str(root / "mine.json"), images=str(root / "pictures"))
+    assert found.records[0].image_id == str(root / "pictures" / "a.png")
+    monkeypatch.chdir(root)
+    found = read_coco(annotations="mine.json", images="pictures")
+    assert found.records[0].image_id == str(Path("pictures") / "a.png")
+    assert len(read_coco(str(root), annotations="mine.json", images="pictures").records) == 3
+
+
+def kinds(*parents: str) -> list[object]:
+    """The categories with a parent each, by the order of ids: Car, dog, tooth brush."""
+    categories = sorted(CONTENT["categories"], key=lambda category: category["id"])
+    return [{**c, "supercategory": name} for c, name in zip(categories, parents, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("categories", "names"),
+    [
+        # Roboflow's: a parent of all, that no box bears; it may have the name of a class.
+        (
+            [{"id": 0, "name": "things", "supercategory": "none"}, *kinds("things", "things", "x")],
+            ["Car", "dog", "tooth brush"],
+        ),
+        (
+            [{"id": 0, "name": "dog", "supercategory": "none"}, *kinds("dog", "dog", "dog")],
+            ["Car", "dog", "tooth brush"],
+        ),
+        # COCO's person is of the supercategory person.
+        (
+            [{"id": 1, "name": "person", "supercategory": "person"}, *kinds("x", "x", "x")],
+            ["person", "Car", "dog", "tooth brush"],
+        ),
+        # A parent that boxes bear, and what is nobody's parent.
+        (kinds("dog", "x", "Car"), ["Car", "dog", "tooth brush"]),
+        (
+            [{"id": 99, "name": "things", "supercategory": "dog"}, *kinds("x", "x", "x")],
+            ["Car", "dog", "tooth brush", "things"],
+        ),
+    ],
+)
+def test_parents_of_classes_are_left_out_where_no_box_bears_them(
+    tmp_path: Path, categories: list[object], names: list[str]
+) -> None:
+    found = read(tmp_path, categories=categories)
+    assert found.names == names
+    file = tmp_path / "coco/annotations/instances_train.json"
+    left_out = len(categories) - len(names)
+    parent = (
+        "things" if {"id": 0, "name": "things", "supercategory": "none"} in categories else "dog"
+    )
+    line = f"1 parent categories without a box left out (first: {parent} in {file})"
+    assert found.tally.lines() == [line] * left_out
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"root": "r"},
+        {"split": "s"},
+        {"root": "r", "annotations": "a"},
+        {"split": "s", "images": "i"},
+        {"annotations": "", "images": ""},
+    ],
+)
+def test_refuses_less_than_it_needs(given: dict[str, str]) -> None:
+    with pytest.raises(DataError, match=r"^COCO data: give root and split, or annotations and im"):
+        read_coco(**given)
+
+
+def test_without_a_root_names_the_file_that_does_not_exist(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^COCO data: a\.json does not exist$"):
+        read_coco(annotations="a.json", images=str(tmp_path))
+
+
+def refusal(folder: Path, content: object = None, **changes: list[object]) -> str:
+    """The one line by which a file is refused."""
+    with pytest.raises(DataError) as caught:
+        read(folder, content, **changes)
+    assert "\n" not in str(caught.value)
+    assert str(folder / "coco") in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "cannot be read as JSON"),
+        ("{", "cannot be read as JSON"),
+        ("images", "cannot be read as JSON"),
+        ("[]", "is not a COCO instances file: it needs the lists"),
+        ("3", "is not a COCO instances file"),
+        ("{}", "is not a COCO instances file"),
+        (json.dumps(CONTENT | {"images": {}}), "is not a COCO instances file"),
+        (json.dumps({k: v for k, v in CONTENT.items() if k != "categories"}), "is not a COCO"),
+        (json.dumps({k: v for k, v in CONTENT.items() if k != "annotations"}), "is not a COCO"),
+    ],
+)
+def test_refuses_what_is_not_a_coco_file(tmp_path: Path, content: str, said: str) -> None:
+    assert said in refusal(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"category_id": 4}, "annotation 9 has the category_id 4, which is not in its categories"),
+        ({"category_id": None}, "an id is missing"),
+        ({"image_id": None}, "an id is missing"),
+        ({"id": None}, "an id is missing"),
+        ({"bbox": None}, "annotation 9 needs a bbox of four numbers"),
+        ({"bbox": []}, "annotation 9 needs a bbox of four numbers"),
+        ({"bbox": [1, 2, 3]}, "annotation 9 needs a bbox of four numbers"),
+        ({"bbox": [1, 2, 3, 4, 5]}, "annotation 9 needs a bbox of four numbers"),
+        ({"bbox": [1, 2, 3, "x"]}, "annotation 9 needs a bbox of four numbers"),
+        ({"bbox": [1, 2, 3, [4]]}, "annotation 9 needs a bbox of four numbers"),
+        ({"area": "large"}, "annotation 9 needs a bbox of four numbers"),
+    ],
+)
+def test_refuses_annotations(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    assert said in refusal(tmp_path, annotations=annotated(**changes))
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        ([], "names no image"),
+        (["a.png"], "an id is missing or of a wrong type"),
+        ([{"file_name": "a.png"}], "an id is missing"),
+        ([{"id": 7}], "image 7 has no file_name"),
+        ([{"id": 7, "file_name": 3}], "image 7 has no file_name"),
+        ([{"id": 7, "file_name": "a.png"}, {"id": "8", "file_name": "b.png"}], "of a wrong type"),
+    ],
+)
+def test_refuses_images(tmp_path: Path, images: list[object], said: str) -> None:
+    assert said in refusal(tmp_path, images=images, annotations=[])
+
+
+@pytest.mark.parametrize(
+    ("categories", "said"),
+    [
+        ([{"name": "dog"}], "an id is missing"),
+        ([{"id": 1}], "a category has no name"),
+        ([{"id": 1, "name": ""}], "a category has no name"),
+        ([{"id": 1, "name": 7}], "a category has no name"),
+        ([{"id": 1, "name": "a"}, {"id": "2", "name": "b"}], "of a wrong type"),
+        ([{"id": 1, "name": "dog"}, {"id": 2, "name": "dog"}], "two categories share a name"),
+    ],
+)
+def test_refuses_categories(tmp_path: Path, categories: list[object], said: str) -> None:
+    assert said in refusal(tmp_path, categories=categories, annotations=[])
+
+
+def test_refuses_a_missing_file_or_folder(tmp_path: Path) -> None:
+    root = write_coco(tmp_path / "coco", CONTENT)
+    for split, name in (("val", "annotations/instances_val.json"), ("train", "train")):
+        if split == "train":
+            (root / "train").rename(root / "pictures")
+        with pytest.raises(DataError, match=f"^COCO root {root} has no {name}; pass") as caught:
+            read_coco(str(root), split)
+        assert "annotations=" in str(caught.value)
+        assert "images=" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x89PNG\r\n"])
+def test_refuses_a_missing_or_broken_image(tmp_path: Path, content: bytes | None) -> None:
+    root = write_coco(tmp_path / "coco", CONTENT)
+    image = root / "train" / "a.png"
+    image.unlink()
+    if content is not None:
+        image.write_bytes(content)
+    with pytest.raises(DataError, match=f"^image {image} cannot be "):
+        read_coco(str(root), "train")
+
+
+# Real data
+
+
+@needs_shared
+@pytest.mark.parametrize(("split", "images"), [("train", 343), ("val", 100)])
+def test_coco_mini(split: str, images: int) -> None:
+    found = read_coco(str(SHARED / "data" / "coco_mini"), split)
+    assert len(found.records) == images
+    assert len(found.names) == 80
+    assert (found.names[0], found.names[79]) == ("person", "toothbrush")
+    assert any(record.crowd.any() for record in found.records)
+    assert all((record.crowd <= record.ignore).all() for record in found.records)
+    assert all((record.areas > 0).all() for record in found.records)

@@ -1,0 +1,438 @@
+"""VOC folders as tools and people leave them: what is read, dropped, and refused in one line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.formats.builders import (
+    voc_object,
+    voc_xml,
+    write_image,
+    write_split,
+    write_voc,
+)
+from tests.shared import SHARED, needs_shared
+from vision.errors import DataError
+from vision.formats import Annotations, read_voc
+
+BOX = (11, 6, 30, 20)
+DOG = voc_object("dog", BOX)
+
+
+def read_one(
+    folder: Path, *objects: str, size: tuple[object, object] | None = (40, 60)
+) -> Annotations:
+    """What is read of a folder with one image, of 40 by 60, with these objects."""
+    return read_voc(str(write_voc(folder / "voc", {"a": voc_xml(*objects, size=size)})), "train")
+
+
+# Boxes
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((1, 1, 60, 40), [0, 0, 60, 40]),
+        ((11, 6, 30, 20), [10, 5, 30, 20]),
+        ((10, 5, 11, 6), [9, 4, 11, 6]),
+        ((38.55, 19.2, 55.78, 29.8), [37.55, 18.2, 55.78, 29.8]),
+        (("11.0", " 6 ", "3e1", "+20"), [10, 5, 30, 20]),
+    ],
+)
+def test_corners_count_from_1_and_are_inclusive(
+    tmp_path: Path, box: tuple[float | str, ...], expected: list[float]
+) -> None:
+    """The devkit's arithmetic; with 1 taken off all four, boxes are a pixel narrow."""
+    found = read_one(tmp_path, voc_object("dog", box))
+    np.testing.assert_allclose(found.records[0].boxes, [expected], rtol=1e-6)
+    assert found.tally.lines() == []
+
+
+@pytest.mark.parametrize(
+    ("box", "expected"),
+    [
+        ((0, 6, 30, 20), [0, 5, 30, 20]),
+        ((-5, -5, 30, 20), [0, 0, 30, 20]),
+        ((11, 6, 61, 41), [10, 5, 60, 40]),
+        ((-100, -100, 1000, 1000), [0, 0, 60, 40]),
+    ],
+)
+def test_boxes_are_cut_at_the_border_and_counted(
+    tmp_path: Path, box: tuple[float, ...], expected: list[float]
+) -> None:
+    found = read_one(tmp_path, voc_object("dog", box))
+    assert found.records[0].boxes.tolist() == [expected]
+    (line,) = found.tally.lines()
+    assert line.startswith("1 boxes cut at the image's border (first: ")
+    assert line.endswith("a.jpg)")
+
+
+@pytest.mark.parametrize(
+    ("box", "kind"),
+    [
+        ((30, 6, 11, 20), "boxes without area dropped"),
+        ((11, 20, 30, 6), "boxes without area dropped"),
+        ((12, 6, 11, 20), "boxes without area dropped"),
+        # What begins and ends on one pixel is a slip, though by the rule it is a pixel wide.
+        ((11, 6, 11, 6), "boxes without area dropped"),
+        ((11, 6, 11, 20), "boxes without area dropped"),
+        ((11, 6, 30, 6), "boxes without area dropped"),
+        (("nan", 6, 30, 20), "boxes without area dropped"),
+        ((11, 6, "inf", 20), "boxes without area dropped"),
+        ((61, 6, 70, 20), "boxes outside their image dropped"),
+        ((11, 41, 30, 60), "boxes outside their image dropped"),
+        ((-20, 6, 0, 20), "boxes outside their image dropped"),
+    ],
+)
+def test_degenerate_boxes_are_dropped_and_counted(
+    tmp_path: Path, box: tuple[float | str, ...], kind: str
+) -> None:
+    """The most frequent cause of a loss that is not finite, with xmin beyond xmax first."""
+    found = read_one(tmp_path, voc_object("cat", box), DOG, voc_object("cat", box))
+    assert found.records[0].names == ("dog",)
+    assert found.records[0].boxes.tolist() == [[10, 5, 30, 20]]
+    assert found.tally.lines() == [f"2 {kind} (first: {tmp_path / 'voc/JPEGImages/a.jpg'})"]
+    assert found.names == ["dog"]
+
+
+def test_an_image_without_objects_is_kept(tmp_path: Path) -> None:
+    """It teaches background; its boxes have the shape (0, 4), not (0,): "too many indices"."""
+    found = read_voc(str(write_voc(tmp_path / "voc", {"a": voc_xml(DOG), "b": voc_xml()})), "train")
+    empty = found.records[1]
+    assert empty.boxes.shape == (0, 4)
+    assert (empty.ignore.shape, empty.areas.shape, empty.names) == ((0,), (0,), ())
+    target = empty.target({"dog": 0})
+    assert (tuple(target.boxes.shape), target.size) == ((0, 4), (40, 60))
+
+
+def test_parts_of_an_object_are_no_objects(tmp_path: Path) -> None:
+    """VOC's person layout lists head and hands inside a person, with names and boxes."""
+    part = "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>"
+    before = f"<object>{part}<name>person</name>" + DOG.removeprefix("<object><name>dog</name>")
+    found = read_one(tmp_path, voc_object("person", BOX, extra=part), before)
+    assert found.records[0].names == ("person", "person")
+    assert found.records[0].boxes.tolist() == [[10, 5, 30, 20]] * 2
+    assert found.names == ["person"]
+
+
+# Names and flags
+
+
+def test_class_names_are_kept_exactly(tmp_path: Path) -> None:
+    """Objects whose names have capitals or spaces must not vanish."""
+    names = ("traffic light", "Dog", "dog", "TV  set", "  é\n", "no")
+    found = read_one(tmp_path, *(voc_object(name, BOX) for name in names))
+    assert found.records[0].names == ("traffic light", "Dog", "dog", "TV  set", "é", "no")
+    assert found.names == sorted({"traffic light", "Dog", "dog", "TV  set", "é", "no"})
+
+
+@pytest.mark.parametrize(
+    ("difficult", "ignored"),
+    [(None, False), ("", False), ("0", False), ("1", True), (" 1 ", True), ("Unspecified", False)],
+)
+def test_difficult_objects_are_ignored_and_a_missing_tag_means_no(
+    tmp_path: Path, difficult: str | None, ignored: bool
+) -> None:
+    """Many tools write none."""
+    (found,) = read_one(tmp_path, voc_object("dog", BOX, difficult)).records
+    assert found.ignore.tolist() == [ignored]
+    assert found.crowd.tolist() == [False]
+    assert found.areas.tolist() == [20 * 15]
+
+
+# Sizes
+
+
+@pytest.mark.parametrize(
+    "size", [None, ("", ""), (0, 0), ("x", 60), ("nan", "inf"), ("40.0", "60.0")]
+)
+def test_an_absent_size_is_taken_from_the_image(
+    tmp_path: Path, size: tuple[object, object] | None
+) -> None:
+    found = read_one(tmp_path, DOG, size=size)
+    assert found.records[0].size == (40, 60)
+    assert found.tally.lines() == []
+
+
+def test_a_wrong_size_is_counted_and_the_image_believed(tmp_path: Path) -> None:
+    found = read_one(tmp_path, voc_object("dog", (50, 1, 80, 20)), size=(100, 100))
+    assert found.records[0].size == (40, 60)
+    assert found.records[0].boxes.tolist() == [[49, 0, 60, 20]]
+    assert "1 images of another size than their annotation states" in found.tally.lines()[0]
+
+
+# Files
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".JPG", ".jpeg", ".bmp"])
+def test_any_image_suffix_will_do(tmp_path: Path, suffix: str) -> None:
+    """Not only ``.jpg``; the name may hold dots."""
+    root = write_voc(tmp_path / "voc", {"a.b": voc_xml(DOG)}, suffix=suffix)
+    (found,) = read_voc(str(root), "train").records
+    assert found.image_id == str(root / "JPEGImages" / f"a.b{suffix}")
+    assert found.read().shape == (40, 60, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\n\n  \nb\n", ["a", "b"]),
+        ("b\r\na\r\n", ["b", "a"]),
+        ("\ufeffa\nb", ["a", "b"]),
+        ("a -1\nb  1\nmy photo 0\n", ["a", "b", "my photo"]),
+        ("my photo\n  a  \nmy photo 2 1", ["my photo", "a", "my photo 2 1"]),
+        ("a.jpg\nb.png\nmy photo.jpg", ["a", "b", "my photo"]),
+        ("a.jpg 1\nJPEGImages/b.jpg", ["a", "b"]),
+    ],
+)
+def test_split_files_in_their_many_forms(tmp_path: Path, text: str, expected: list[str]) -> None:
+    """Blank lines, columns of the class lists, names with spaces or suffixes."""
+    stems = ("a", "b", "my photo", "my photo 2 1")
+    root = write_voc(tmp_path / "voc", dict.fromkeys(stems, voc_xml(DOG)))
+    write_split(root, text)
+    found = read_voc(str(root), "train")
+    assert [Path(record.image_id).stem for record in found.records] == expected
+
+
+def test_of_two_images_of_a_stem_the_annotation_says_which(tmp_path: Path) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG, filename="a.png")})
+    write_image(root / "JPEGImages" / "a.png")
+    (found,) = read_voc(str(root), "train").records
+    assert Path(found.image_id).name == "a.png"
+
+
+def test_of_one_image_its_name_in_the_annotation_does_not_matter(tmp_path: Path) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG, filename="IMG_1.jpg")})
+    (found,) = read_voc(str(root), "train").records
+    assert Path(found.image_id).name == "a.jpg"
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_other_folders_below_the_root_or_as_paths(tmp_path: Path, absolute: bool) -> None:
+    root = write_voc(
+        tmp_path / "voc", {"a": voc_xml(DOG)}, annotations="boxes/xml", images="pictures"
+    )
+    names = [str(root / name) if absolute else name for name in ("boxes/xml", "pictures")]
+    (found,) = read_voc(str(root), "train", annotations=names[0], images=names[1]).records
+    assert found.image_id == str(root / "pictures" / "a.jpg")
+    assert found.names == ("dog",)
+
+
+def test_other_folders_from_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
+    (root / "JPEGImages").rename(tmp_path / "pictures")
+    monkeypatch.chdir(tmp_path)
+    (found,) = read_voc("voc", "train", images="pictures").records
+    assert found.image_id == str(Path("pictures") / "a.jpg")
+
+
+@pytest.mark.parametrize("with_root", [False, True])
+def test_without_a_split_all_annotations_of_the_folder_are_read_in_order(
+    tmp_path: Path, with_root: bool
+) -> None:
+    """But for what is hidden, as a Mac leaves beside each file."""
+    root = write_voc(tmp_path / "voc", {name: voc_xml(DOG) for name in ("b", "a", "c")})
+    write_image(root / "JPEGImages" / "unlabelled.jpg")
+    for name in ("._a.xml", "classes.txt"):
+        (root / "Annotations" / name).write_bytes(b"\0")
+    (root / "ImageSets" / "Main" / "train.txt").unlink()
+    if with_root:
+        found = read_voc(str(root), annotations="Annotations", images="JPEGImages")
+    else:
+        found = read_voc(annotations=str(root / "Annotations"), images=str(root / "JPEGImages"))
+    assert [Path(record.image_id).name for record in found.records] == ["a.jpg", "b.jpg", "c.jpg"]
+    assert found.names == ["dog"]
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"root": "r"},
+        {"split": "s"},
+        {"root": "r", "annotations": "a"},
+        {"split": "s", "annotations": "a", "images": "i"},
+        {"annotations": "", "images": ""},
+    ],
+)
+def test_refuses_less_than_it_needs(given: dict[str, str]) -> None:
+    with pytest.raises(DataError, match=r"^VOC data: give root and split, or annotations and im"):
+        read_voc(**given)
+
+
+def test_refuses_folders_without_a_split_that_hold_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"^{tmp_path} has no XML file$"):
+        read_voc(annotations=str(tmp_path), images=str(tmp_path))
+    with pytest.raises(DataError, match=r"^VOC data: there is no folder nowhere$"):
+        read_voc(annotations="nowhere", images=str(tmp_path))
+
+
+def refusal(root: Path, split: str = "train", **folders: str) -> str:
+    """The one line by which a folder is refused."""
+    with pytest.raises(DataError) as caught:
+        read_voc(str(root), split, **folders)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_refuses_a_missing_split_and_lists_those_there_are(tmp_path: Path) -> None:
+    assert "has no ImageSets/Main/train.txt" in refusal(tmp_path / "nowhere")
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
+    write_split(root, "a", "val")
+    said = refusal(root, "trian")
+    assert said.startswith(f"VOC root {root} has no ImageSets/Main/trian.txt")
+    assert said.endswith("one of its splits: train, val")
+
+
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_refuses_an_empty_split(tmp_path: Path, text: str) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
+    file = write_split(root, text)
+    assert refusal(root) == f"{file} names no image"
+
+
+def test_refuses_a_split_that_is_not_text(tmp_path: Path) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
+    file = write_split(root, b"a\n\xff\xfe\n")
+    assert str(file) in refusal(root)
+
+
+@pytest.mark.parametrize("folder", ["Annotations", "JPEGImages"])
+def test_refuses_a_missing_folder(tmp_path: Path, folder: str) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
+    (root / folder).rename(root / "other")
+    assert refusal(root) == f"VOC root {root} has no folder {folder}"
+    assert refusal(root, annotations="x", images="x") == f"VOC root {root} has no folder x"
+
+
+def test_refuses_a_missing_annotation(tmp_path: Path) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
+    file = write_split(root, "a\nb\n")
+    said = refusal(root)
+    assert said == f"{file} names b, but {root / 'Annotations' / 'b.xml'} does not exist"
+
+
+def test_refuses_a_missing_image(tmp_path: Path) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
+    (root / "JPEGImages" / "a.jpg").rename(root / "JPEGImages" / "a.txt")
+    assert refusal(root).startswith(f"annotation {root / 'Annotations' / 'a.xml'} has no image")
+
+
+@pytest.mark.parametrize("filename", [None, "a.gif", "b.jpg"])
+def test_refuses_two_images_that_fit(tmp_path: Path, filename: str | None) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG, filename=filename)})
+    write_image(root / "JPEGImages" / "a.png")
+    said = refusal(root)
+    assert said.startswith(f"annotation {root / 'Annotations' / 'a.xml'} fits several images")
+    assert "a.jpg, a.png" in said
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff", b"no image"])
+def test_refuses_a_broken_image(tmp_path: Path, content: bytes) -> None:
+    """When the data are listed, not when training comes to it."""
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
+    (root / "JPEGImages" / "a.jpg").write_bytes(content)
+    assert str(root / "JPEGImages" / "a.jpg") in refusal(root)
+
+
+BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]><annotation>&b;</annotation>'
+OUTSIDE = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/hostname">]><annotation>&a;</annotation>'
+BROKEN = [
+    "",
+    "garbage",
+    "{}",
+    "<annotation>",
+    voc_xml(DOG)[:-20],
+    '<?xml version="1.0" encoding="nowhere"?><annotation/>',
+    '<?xml version="1.0" encoding="gbk"?><annotation/>',
+    BOMB,
+    OUTSIDE,
+]
+
+
+@pytest.mark.parametrize("xml", BROKEN)
+def test_refuses_an_annotation_that_is_no_xml_or_a_bomb(tmp_path: Path, xml: str) -> None:
+    root = write_voc(tmp_path / "voc", {"a": xml})
+    file = root / "Annotations" / "a.xml"
+    assert refusal(root).startswith(f"annotation {file} cannot be read as XML: ")
+
+
+def test_refuses_an_annotation_in_a_wrong_encoding(tmp_path: Path) -> None:
+    root = write_voc(tmp_path / "voc", {"a": ""})
+    (root / "Annotations" / "a.xml").write_bytes(voc_xml(voc_object("é", BOX)).encode("latin-1"))
+    assert str(root / "Annotations" / "a.xml") in refusal(root)
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (voc_object(None, BOX), "has an object without a name"),
+        (voc_object("", BOX), "has an object without a name"),
+        (voc_object("  ", BOX), "has an object without a name"),
+        (voc_object("dog", ("x", 6, 30, 20)), "object dog needs a bndbox of the numbers"),
+        (voc_object("dog", ("", 6, 30, 20)), "object dog needs a bndbox of the numbers"),
+        (voc_object("dog", ("1,5", 6, 30, 20)), "object dog needs a bndbox of the numbers"),
+        ("<object><name>dog</name></object>", "object dog needs a bndbox of the numbers"),
+        (
+            "<object><name>dog</name><bndbox><xmin>1</xmin></bndbox></object>",
+            "object dog needs a bndbox of the numbers",
+        ),
+    ],
+)
+def test_refuses_an_object_that_cannot_be_understood(tmp_path: Path, item: str, said: str) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG, item)})
+    told = refusal(root)
+    assert str(root / "Annotations" / "a.xml") in told
+    assert said in told
+
+
+# Real data
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("split", "images"), [("train", 205), ("val", 87), ("trainval", 292), ("test", 72)]
+)
+def test_bccd(split: str, images: int) -> None:
+    found = read_voc(str(SHARED / "data" / "bccd"), split)
+    assert len(found.records) == images
+    assert found.names == ["Platelets", "RBC", "WBC"]
+
+
+@needs_shared
+def test_the_two_degenerate_boxes_of_bccd_are_counted() -> None:
+    found = Annotations()
+    for split in ("trainval", "test"):
+        found.add(read_voc(str(SHARED / "data" / "bccd"), split))
+    assert len(found.records) == 364
+    assert sum(found.count().values()) == 4888 - 2
+    assert dict(found.tally.counts) == {"boxes without area dropped": 2}
+
+
+@needs_shared
+def test_voc07() -> None:
+    found = Annotations()
+    for split, images in (("train", 3500), ("val", 700)):
+        part = read_voc(str(SHARED / "data" / "voc07"), split)
+        assert len(part.records) == images
+        found.add(part)
+    assert len(found.names) == 20
+    assert found.tally.lines() == []
+    assert sum(found.count().values()) == 12644
+    ignored = sum(int(record.ignore.sum()) for record in found.records)
+    assert 1000 < ignored < 4000
+
+
+@needs_shared
+def test_voc12_animals_has_webp_pictures() -> None:
+    found = read_voc(str(SHARED / "data" / "voc12_animals"), "train")
+    assert (len(found.records), sum(found.count().values())) == (1105, 2742)
+    record = found.records[0]
+    assert record.image_id.endswith(".webp")
+    assert record.read().shape == (*record.size, 3)

@@ -1,0 +1,289 @@
+"""Weights of other projects, turned into a weights file of ours.
+
+A source is a file format, a key map and a preset. The network is built from the preset; each of
+its layers is filled from the source's tensor of the same role, so that nothing is left over and
+nothing is missing without an error that says so.
+"""
+
+# K rows of a head: a number for each prior of a cell and each class, or coordinate
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from vision.config import WIDTH_MULTS, Config, ModelConfig
+from vision.errors import WeightsError
+from vision.model.build import build_model
+from vision.model.roles import Layer, Role, class_keys, layers
+from vision.model.ssdlite import SSDLite
+from vision.weights.file import SavedDetector, SavedTrunk
+from vision.weights.labels import COCO_NAMES, VOC_NAMES, read_labels
+
+__all__ = ["Source", "convert_detector", "convert_trunk", "fill", "next_in_sequence"]
+
+MOST_LISTED = 5
+"""Keys of a kind that an error names."""
+KINDS = ("mi", "un")  # missing, unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """How to understand one project's detector.
+
+    Attributes:
+        name: Of the source.
+        preset: Whose network it is.
+        image_size: (height, width).
+        conv: From a role to the key of the convolution's weight, without ``.weight`` or the like.
+        norm: From a role to the key of the norm.
+        weight: From (key of a convolution, role) to the key of its weight.
+        bias: Its bias's key after the convolution's.
+        norm_parts: Keys of weight, bias, running mean and variance after the norm's.
+        background_first: Whether background comes before the classes.
+        postprocess: Constants of its post-processing.
+        prior_order: Of its priors in a cell, where each of ours is; by the number in a cell.
+        box_order: Where in its box codes x, y, width and height stand.
+        licence: Of the project that they come from.
+        trunk_only: Whether it is a classifier, of which the trunk is wanted.
+    """
+
+    name: str
+    preset: str
+    image_size: tuple[int, int]
+    conv: Callable[[Role], str]
+    norm: Callable[[Role], str]
+    weight: Callable[[str, Role], str] = lambda key, _: f"{key}.weight"
+    bias: str = ".bias"
+    norm_parts: tuple[str, str, str, str] = (".weight", ".bias", ".running_mean", ".running_var")
+    background_first: bool = True
+    postprocess: Mapping[str, Any] = field(default_factory=dict)
+    prior_order: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    box_order: tuple[int, int, int, int] = (0, 1, 2, 3)
+    licence: str = ""
+    trunk_only: bool = False
+
+
+def next_in_sequence(key: str) -> str:
+    """The key of the norm that follows a convolution in a numbered sequence."""
+    stem, _, number = key.rpartition(".")
+    return f"{stem}.{int(number) + 1}"
+
+
+TRUNK_PARTS = frozenset({"stem", "block", "last"})
+NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
+
+
+def convert_detector(
+    source: Source, tensors: Mapping[str, Tensor], path: Path, labels: Path | None
+) -> SavedDetector:
+    """A detector of ours from a source's tensors.
+
+    Args:
+        source: How to understand them.
+        tensors: By the source's keys, convolutions as (out, in / groups, height, width).
+        path: Where they come from, for messages.
+        labels: The file of class names; without it the names of COCO or VOC by their number.
+
+    Raises:
+        WeightsError: If keys are missing, unknown or of another shape, or the names do not fit.
+    """
+    num_slots = _num_slots(source, tensors, path)
+    names = _names(source, num_slots, labels, path)
+    model, config = _build(source, tensors, num_slots)
+    _refuse(fill(model, source, tensors), source, path)
+    if len(names) < num_slots:
+        model = _keep_classes(model, config, sorted(names))
+    training = {"source": source.name, "file": path.name, "licence": source.licence}
+    unnamed = sorted(set(range(1, num_slots + 1)) - set(names))
+    if unnamed:
+        training["left out"] = (
+            f"{len(unnamed)} of {num_slots} classes without a name: {', '.join(map(str, unnamed))}"
+        )
+    ordered = [names[number] for number in sorted(names)]
+    return SavedDetector(model.eval(), Config(model=config), ordered, training)
+
+
+def convert_trunk(source: Source, tensors: Mapping[str, Tensor], path: Path) -> SavedTrunk:
+    """A trunk of ours from a source's classifier, whose own last layer is left out.
+
+    Raises:
+        WeightsError: As `convert_detector`.
+    """
+    model, config = _build(source, tensors, 1)
+    _refuse(fill(model, source, tensors), source, path)
+    trunk = {key: value for key, value in model.state_dict().items() if key.startswith("trunk.")}
+    training = {"source": source.name, "file": path.name, "licence": source.licence}
+    return SavedTrunk(trunk, config, training)
+
+
+def _refuse(problems: list[str], source: Source, path: Path) -> None:
+    if not problems:
+        return
+    kinds: dict[str, list[str]] = {}
+    for problem in problems:
+        kinds.setdefault(problem.split()[0] if problem[:2] in KINDS else "other", []).append(
+            problem
+        )
+    parts = []
+    for found in kinds.values():
+        parts += found[:MOST_LISTED]
+        if len(found) > MOST_LISTED:
+            parts.append(f"and {len(found) - MOST_LISTED} more such")
+    raise WeightsError(f"{path} is no MobileNetV2 of {source.name}: {'; '.join(parts)}")
+
+
+def fill(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Fill a network from a source's tensors; what is missing, unknown or of another shape."""
+    state, problems, used = model.state_dict(), list[str](), set[str]()
+    for layer in layers(model):
+        if source.trunk_only and layer.role.part not in TRUNK_PARTS:
+            continue
+        for ours, theirs in _pairs(source, layer):
+            used.add(theirs)
+            if theirs not in tensors:
+                problems.append(f"missing {theirs}")
+                continue
+            value = _arrange(source, layer.role, tensors[theirs], model)
+            if value.shape != state[ours].shape:
+                problems.append(
+                    f"{theirs} has the shape {tuple(tensors[theirs].shape)}, as {ours} it would be"
+                    f" {tuple(value.shape)}, not {tuple(state[ours].shape)}"
+                )
+                continue
+            if not bool(value.isfinite().all()):
+                problems.append(f"{theirs} holds numbers that are not finite")
+            state[ours] = value.float()
+    problems += [f"unknown {key}" for key in tensors if key not in used]
+    if not problems:
+        model.load_state_dict(state)
+    return problems
+
+
+def _pairs(source: Source, layer: Layer) -> list[tuple[str, str]]:
+    """(our key, their key) of each tensor of a layer."""
+    conv = source.conv(layer.role)
+    pairs = [(f"{layer.conv}.weight", source.weight(conv, layer.role))]
+    if layer.is_biased:
+        pairs.append((f"{layer.conv}.bias", conv + source.bias))
+    if layer.norm is not None:
+        norm = source.norm(layer.role)
+        pairs += [
+            (f"{layer.norm}.{ours}", norm + theirs)
+            for ours, theirs in zip(NORM_PARTS, source.norm_parts, strict=True)
+        ]
+    return pairs
+
+
+def _arrange(source: Source, role: Role, value: Tensor, model: SSDLite) -> Tensor:
+    """The rows of a prediction layer in our order: prior by prior, background last, x before y."""
+    if role.step != "predict" or not value.ndim:
+        return value
+    is_box = role.part == "box_head"
+    size = 4 if is_box else model.num_classes + 1
+    if len(value) % size:
+        return value  # the shape will be complained of
+    rows = value.reshape(-1, size, *value.shape[1:])
+    order = source.prior_order.get(len(rows))
+    if order is not None:
+        rows = rows[list(order)]
+    if is_box:
+        rows = rows[:, list(source.box_order)]
+    elif source.background_first:
+        rows = rows.roll(-1, dims=1)
+    return rows.flatten(0, 1)
+
+
+def _num_slots(source: Source, tensors: Mapping[str, Tensor], path: Path) -> int:
+    """Classes without background, from the second level's heads, which have as many priors."""
+    sizes = []
+    for part in ("class_head", "box_head"):
+        role = Role(part, 1, "predict")
+        key = source.weight(source.conv(role), role)
+        if key not in tensors:
+            raise WeightsError(
+                f"{path} is no SSDLite of {source.name}: it has no {key}; is it another source's?"
+            )
+        sizes.append(len(tensors[key]) if tensors[key].ndim else 0)
+    classes, coordinates = sizes
+    if (
+        not coordinates
+        or coordinates % 4
+        or classes % (coordinates // 4)
+        or classes // (coordinates // 4) < 2
+    ):
+        raise WeightsError(f"{path}: heads of {classes} and {coordinates} rows fit no priors")
+    return classes // (coordinates // 4) - 1
+
+
+def _names(source: Source, num_slots: int, labels: Path | None, path: Path) -> dict[int, str]:
+    """Class names by their number from 1; numbers without a name are classes never trained."""
+    if labels is None:
+        known = {90: COCO_NAMES, 80: dict(enumerate(COCO_NAMES.values(), 1))}
+        known[20] = dict(enumerate(VOC_NAMES, 1))
+        if num_slots not in known:
+            raise WeightsError(
+                f"{path} has {num_slots} classes without names; name them with --labels FILE"
+            )
+        return known[num_slots]
+    names = read_labels(labels)
+    may_have_gaps = source.name == "tensorflow" and labels.suffix.lower() == ".pbtxt"
+    if max(names) > num_slots or (not may_have_gaps and len(names) != num_slots):
+        raise WeightsError(
+            f"labels {labels} name {len(names)} classes up to number {max(names)}, but {path} has"
+            f" {num_slots}"
+        )
+    if len(set(names.values())) < len(names):
+        raise WeightsError(f"labels {labels} name a class twice")
+    return names
+
+
+def _build(
+    source: Source, tensors: Mapping[str, Tensor], num_slots: int
+) -> tuple[SSDLite, ModelConfig]:
+    """The source's network, of the width multiplier that its tensors fit best."""
+    best: tuple[int, SSDLite, ModelConfig] | None = None
+    widths = sorted(WIDTH_MULTS, key=lambda width: width != 1.0)
+    for width in widths:
+        config = ModelConfig.model_validate(
+            {
+                "preset": source.preset,
+                "image_size": source.image_size,
+                "width_mult": width,
+                "postprocess": dict(source.postprocess),
+            }
+        )
+        model = build_model(config, num_slots)
+        wrong = _misfits(model, source, tensors)
+        if best is None or wrong < best[0]:
+            best = (wrong, model, config)
+        if not wrong:
+            break
+    assert best is not None
+    return best[1], best[2]
+
+
+def _misfits(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> int:
+    """Weights of another shape than the network's."""
+    state = model.state_dict()
+    wrong = 0
+    for layer in layers(model):
+        if layer.role.part not in TRUNK_PARTS and source.trunk_only:
+            continue
+        ours, theirs = _pairs(source, layer)[0]
+        wrong += theirs in tensors and tensors[theirs].shape != state[ours].shape
+    return wrong
+
+
+def _keep_classes(model: SSDLite, config: ModelConfig, numbers: list[int]) -> SSDLite:
+    """The network with the logits of some classes, numbered from 1, and of background alone."""
+    kept = [number - 1 for number in numbers] + [model.num_classes]
+    smaller = build_model(config, len(numbers))
+    state = model.state_dict()
+    for key in class_keys(model):
+        rows = state[key].reshape(-1, model.num_classes + 1, *state[key].shape[1:])
+        state[key] = rows[:, kept].flatten(0, 1)
+    smaller.load_state_dict(state)
+    return smaller

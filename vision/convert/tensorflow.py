@@ -1,0 +1,173 @@
+"""TensorFlow's Object Detection API: SSDLite-MobileNetV2 as a frozen graph, checkpoint or JSON.
+
+Facts: ``ssd_mobilenet_v2_feature_extractor.py``, ``ssdlite_mobilenet_v2_coco.config`` and slim's
+``mobilenet_v2.py`` in tensorflow/models.
+"""
+
+import importlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vision.convert.mapping import Source
+from vision.convert.tensorflow_js import is_graph_model, read_graph_model
+from vision.errors import WeightsError
+from vision.model.roles import Role
+from vision.model.variants import PRESETS
+
+__all__ = ["TENSORFLOW", "has_folded_norms", "read_tensorflow"]
+
+TRUNK = "FeatureExtractor/MobilenetV2"
+VARIABLES = re.compile(r"(FeatureExtractor/MobilenetV2|BoxPredictor_\d+)/.*/(.*)")
+LEAVES = frozenset(
+    {"weights", "depthwise_weights", "biases", "gamma", "beta", "moving_mean", "moving_variance"}
+)
+AVERAGE = "/ExponentialMovingAverage"
+
+
+def _conv(role: Role) -> str:
+    if role.part == "stem":
+        return f"{TRUNK}/Conv"
+    if role.part == "last":
+        return f"{TRUNK}/Conv_1"
+    if role.part == "block":
+        block = "expanded_conv" if role.index == 1 else f"expanded_conv_{role.index - 1}"
+        return f"{TRUNK}/{block}/{role.step}"
+    if role.part == "extra":
+        return f"{TRUNK}/extra_{role.index}/{role.step}"
+    kind = "ClassPredictor" if role.part == "class_head" else "BoxEncodingPredictor"
+    suffix = "_depthwise" if role.step == "depthwise" else ""
+    return f"BoxPredictor_{role.index}/{kind}{suffix}"
+
+
+def _weight(key: str, role: Role) -> str:
+    return f"{key}/depthwise_weights" if role.step == "depthwise" else f"{key}/weights"
+
+
+TENSORFLOW = Source(
+    name="tensorflow",
+    preset="tensorflow",
+    image_size=(300, 300),
+    conv=_conv,
+    norm=lambda role: f"{_conv(role)}/BatchNorm",
+    weight=_weight,
+    bias="/biases",
+    norm_parts=("/gamma", "/beta", "/moving_mean", "/moving_variance"),
+    # Its six are 1, 2, 1/2, 3, 1/3 and the larger square, where ours has that second.
+    prior_order={6: (0, 5, 1, 2, 3, 4)},
+    box_order=(1, 0, 3, 2),  # from y, x, height, width
+    # It looks at every candidate; 2000 differ at most in the last of a hundred detections.
+    postprocess={
+        "score_threshold": 1e-8,
+        "nms_iou": 0.6,
+        "max_candidates": 2000,
+        "max_detections": 100,
+    },
+    licence="Apache-2.0 (TensorFlow Object Detection API), as far as its authors trained it",
+)
+
+
+def read_tensorflow(path: Path) -> dict[str, Tensor]:
+    """The variables of a frozen graph, a TensorFlow.js graph model, or a TF1 checkpoint.
+
+    They are told apart by ``.pb``, ``.json`` and any other name, which is a checkpoint's prefix.
+
+    Extra layers, whose names hold their widths, are called ``extra_<index>/<step>``.
+
+    Raises:
+        WeightsError: If the file is none, or a checkpoint is given and TensorFlow is missing.
+    """
+    if is_graph_model(path):
+        arrays = read_graph_model(path, PRESETS["tensorflow"].norm_eps)
+    else:
+        arrays = _graph(path) if path.suffix == ".pb" else _checkpoint(path)
+    tensors = {}
+    for name, array in arrays.items():
+        found = VARIABLES.fullmatch(name)
+        if found is None or found[2] not in LEAVES or array.dtype.kind != "f":
+            continue
+        value = torch.from_numpy(np.array(array, np.float32))
+        if found[2].endswith("weights") and value.ndim != 4:
+            raise WeightsError(f"{path}: {name} has the shape {tuple(value.shape)}, expected four")
+        if found[2] == "weights":
+            value = value.permute(3, 2, 0, 1)
+        elif found[2] == "depthwise_weights":
+            value = value.permute(2, 3, 0, 1)
+        tensors[_plain(name)] = value.contiguous()
+    if not tensors:
+        raise WeightsError(
+            f"{path} holds no variable of {TRUNK}; expected a graph or checkpoint of the Object"
+            " Detection API's ssdlite_mobilenet_v2"
+        )
+    return tensors
+
+
+def has_folded_norms(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether BatchNorms came folded into convolutions: their variances are all 1 then."""
+    variances = (value for key, value in tensors.items() if key.endswith("/moving_variance"))
+    return any(bool((value == 1).all()) for value in variances)
+
+
+def _plain(name: str) -> str:
+    """An extra layer's name without its widths, any other as it is."""
+    patterns = (
+        (r"layer_19_1_Conv2d_(\d+)_1x1_\d+/", "reduce"),
+        (r"layer_19_2_Conv2d_(\d+)_3x3_s2_\d+_depthwise/", "depthwise"),
+        (r"layer_19_2_Conv2d_(\d+)_3x3_s2_\d+/", "project"),
+    )
+    for pattern, step in patterns:
+        name = re.sub(pattern, lambda m, s=step: f"extra_{int(m[1]) - 2}/{s}/", name)  # type: ignore[misc]
+    return name
+
+
+def _graph(path: Path) -> dict[str, np.ndarray]:
+    """The constants of a frozen graph."""
+    from google.protobuf.message import DecodeError  # noqa: PLC0415
+    from tensorboard.compat.proto.graph_pb2 import GraphDef  # noqa: PLC0415
+    from tensorboard.util.tensor_util import make_ndarray  # noqa: PLC0415
+
+    graph = GraphDef()
+    try:
+        graph.ParseFromString(path.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
+    except DecodeError as error:
+        raise WeightsError(f"{path} is no frozen TensorFlow graph, or is cut off") from error
+    arrays = {}
+    for node in graph.node:
+        if node.op != "Const" or not VARIABLES.fullmatch(node.name):
+            continue
+        try:
+            arrays[node.name] = make_ndarray(node.attr["value"].tensor)
+        except (TypeError, ValueError) as error:
+            raise WeightsError(f"{path}: constant {node.name} is damaged: {error}") from error
+    return arrays
+
+
+def _checkpoint(path: Path) -> dict[str, np.ndarray]:
+    """The variables of a checkpoint, their moving averages where it has some."""
+    if not path.name or not path.with_name(f"{path.name}.index").is_file():
+        raise WeightsError(
+            f"{path} is neither a frozen graph (.pb), a graph model (model.json) nor a checkpoint:"
+            f" there is no {path.name}.index; of a checkpoint pass the prefix, such as model.ckpt"
+        )
+    try:
+        tensorflow = importlib.import_module("tensorflow")
+    except ImportError as error:
+        raise WeightsError(
+            "a TF1 checkpoint needs TensorFlow: pip install 'ssdlite[tensorflow]'; a frozen graph"
+            " (frozen_inference_graph.pb) does not"
+        ) from error
+    try:
+        reader = tensorflow.train.load_checkpoint(str(path))
+        names = set(reader.get_variable_to_shape_map())
+        plain = {name for name in names if VARIABLES.fullmatch(name)}
+        averaged = {n: n + AVERAGE if n + AVERAGE in names else n for n in plain}
+        return {name: reader.get_tensor(key) for name, key in averaged.items()}
+    except (tensorflow.errors.OpError, LookupError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"checkpoint {path} cannot be read: {reason}") from error

@@ -1,0 +1,176 @@
+"""PASCAL VOC's layout: one XML file an image, lists of names as splits."""
+
+import re
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml import DefusedXmlException
+from defusedxml.ElementTree import parse
+
+from vision.errors import DataError
+from vision.formats.records import AnnotatedObject, Annotations, make_record
+from vision.images import IMAGE_SUFFIXES
+
+__all__ = ["read_voc"]
+
+_LABELLED_LINE = re.compile(r"^(.*\S)\s+(?:-1|0|1)$")
+
+
+def read_voc(
+    root: str | None = None,
+    split: str | None = None,
+    annotations: str | None = None,
+    images: str | None = None,
+) -> Annotations:
+    """Read one split of ``root``, or all XML files of the folder that ``annotations`` names.
+
+    Corners are 1-based and inclusive in the files: ``x0 = xmin - 1``, ``x1 = xmax``. Class names
+    are kept as they stand; ``difficult`` objects are kept as ignored, and a missing tag means no.
+
+    Args:
+        root: Folder that holds ``ImageSets/Main/``.
+        split: Name of the list there, without ``.txt``.
+        annotations: Folder of the XML files, if not ``Annotations``; below ``root``, or a path.
+        images: Folder of the images, if not ``JPEGImages``; below ``root``, or a path.
+
+    Raises:
+        DataError: If a file or folder is missing, or cannot be understood.
+    """
+    if None in (root, split) and not (annotations and images and split is None):
+        raise DataError("VOC data: give root and split, or annotations and images without a split")
+    split_file = None if split is None else _split_file(root or "", split)
+    xml_folder = _folder(root, annotations or "Annotations")
+    image_files = _by_stem(_folder(root, images or "JPEGImages"))
+    result = Annotations()
+    for xml_file in _xml_files(xml_folder, split_file):
+        root_element = _parse(xml_file)
+        image_file = _image_file(image_files, xml_file, root_element)
+        objects = [_object(element, xml_file) for element in root_element.findall("object")]
+        size = _size(root_element)
+        result.records.append(make_record(image_file, size, objects, result.tally))
+    result.names = sorted({name for record in result.records for name in record.names})
+    return result
+
+
+def _split_file(root: str, split: str) -> Path:
+    path = Path(root, "ImageSets", "Main", f"{split}.txt")
+    if not path.is_file():
+        raise DataError(
+            f"VOC root {root} has no ImageSets/Main/{split}.txt; pass the folder that holds"
+            f" JPEGImages/, and one of its splits{_existing_splits(path.parent)}"
+        )
+    return path
+
+
+def _existing_splits(folder: Path) -> str:
+    splits = sorted(path.stem for path in folder.glob("*.txt")) if folder.is_dir() else []
+    return f": {', '.join(splits)}" if splits else ""
+
+
+def _lines(split_file: Path) -> list[str]:
+    try:
+        text = split_file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"split {split_file} cannot be read as UTF-8 text: {error}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _folder(root: str | None, name: str) -> Path:
+    """The folder below ``root``, or as it stands."""
+    for folder in (Path(root or "", name), Path(name)):
+        if folder.is_dir():
+            return folder
+    where = "VOC data: there is" if root is None else f"VOC root {root} has"
+    raise DataError(f"{where} no folder {name}")
+
+
+def _by_stem(folder: Path) -> dict[str, list[Path]]:
+    """The folder's images by name without suffix."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def _xml_files(folder: Path, split_file: Path | None) -> list[Path]:
+    """The annotations that a split names; without one all of the folder, but what is hidden."""
+    if split_file is not None:
+        found = [_xml_file(folder, line, split_file) for line in _lines(split_file)]
+    else:
+        found = sorted(path for path in folder.glob("*.xml") if not path.name.startswith("."))
+    if not found:
+        raise DataError(
+            f"{split_file} names no image" if split_file else f"{folder} has no XML file"
+        )
+    return found
+
+
+def _xml_file(folder: Path, line: str, split_file: Path) -> Path:
+    """The annotation that a line of a split names.
+
+    Besides a bare name, a line may carry an image suffix, or the -1, 0, 1 of VOC's class lists.
+    """
+    labelled = _LABELLED_LINE.match(line)
+    for name in (line, Path(line).stem, labelled.group(1) if labelled else line):
+        path = folder / f"{name}.xml"
+        if path.is_file():
+            return path
+    raise DataError(f"{split_file} names {line}, but {folder / line}.xml does not exist")
+
+
+def _parse(path: Path) -> Element:
+    try:
+        root = parse(path).getroot()
+    except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:
+        raise DataError(f"annotation {path} cannot be read as XML: {error}") from error
+    if root is None:
+        raise DataError(f"annotation {path} is empty")
+    return root
+
+
+def _image_file(images: dict[str, list[Path]], xml_file: Path, root: Element) -> Path:
+    """The image of an annotation: of equal stem; of several, the one that ``filename`` names."""
+    found = images.get(xml_file.stem, [])
+    if len(found) == 1:
+        return found[0]
+    filename = (root.findtext("filename") or "").strip()
+    named = [path for path in found if path.name == filename]
+    if named:
+        return named[0]
+    if found:
+        names = ", ".join(path.name for path in found)
+        raise DataError(f"annotation {xml_file} fits several images: {names}; keep one of them")
+    raise DataError(
+        f"annotation {xml_file} has no image named {xml_file.stem} in the image folder; add it,"
+        " or leave the annotation out"
+    )
+
+
+def _size(root: Element) -> tuple[int, int] | None:
+    """(height, width) that the annotation states, None if it does not."""
+    try:
+        height = int(float(root.findtext("size/height") or 0))
+        width = int(float(root.findtext("size/width") or 0))
+    except (ValueError, OverflowError):
+        return None
+    return (height, width) if height > 0 and width > 0 else None
+
+
+def _object(element: Element, path: Path) -> AnnotatedObject:
+    name = (element.findtext("name") or "").strip()
+    if not name:
+        raise DataError(f"annotation {path} has an object without a name")
+    texts = [element.findtext(f"bndbox/{tag}") for tag in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        x_min, y_min, x_max, y_max = (float(text or "") for text in texts)
+    except ValueError as error:
+        raise DataError(
+            f"annotation {path}: object {name} needs a bndbox of the numbers xmin, ymin, xmax,"
+            f" ymax, found {texts}"
+        ) from error
+    difficult = (element.findtext("difficult") or "0").strip().lower() in {"1", "true"}
+    # What begins and ends on one pixel is a slip of the mouse: it is left without area, to be
+    # dropped, though by the rule of inclusive corners it would be a pixel wide.
+    first = 1 if x_min < x_max and y_min < y_max else 0
+    return AnnotatedObject(name, (x_min - first, y_min - first, x_max, y_max), ignore=difficult)

@@ -1,0 +1,76 @@
+"""What an exported graph says of itself: all that running it takes, as text by key."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from vision.config import Config, config_from_dict
+from vision.errors import WeightsError
+from vision.runtime.graphs import FORMS, Form
+from vision.runtime.sessions import Precision
+
+__all__ = ["Metadata"]
+
+FORMAT = "ssdlite-export-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """What a graph is and where it comes from.
+
+    Attributes:
+        form: Which outputs it has.
+        precision: Of its layers.
+        config: The configuration that its weights were trained with.
+        names: Class names in label order.
+        training: How they were trained.
+    """
+
+    form: Form
+    precision: Precision
+    config: Config
+    names: list[str]
+    training: Mapping[str, Any]
+
+    @property
+    def precision_of_layers(self) -> Precision:
+        """What the graph computes in unless it is told otherwise; fp16 is how weights are kept."""
+        return "int8" if self.precision == "int8" else "fp32"
+
+    def to_strings(self, inputs: str, outputs: Sequence[str]) -> dict[str, str]:
+        """For the file; ``inputs`` and ``outputs`` are the graph's names, for people to read."""
+        height, width = self.config.model.image_size
+        taken = "float32, N x 3 x H x W, RGB from -1 to 1"
+        if self.form != "jetson":
+            taken = "uint8, N x H x W x 3, RGB from 0 to 255"
+        return {
+            "format": FORMAT,
+            "form": self.form,
+            "precision": self.precision,
+            "input": f"{inputs}: {taken}, stretched to {height} x {width} (height x width)",
+            "outputs": f"{', '.join(outputs)}: {FORMS[self.form]}",
+            "names": json.dumps(self.names),
+            "config": self.config.model_dump_json(),
+            "training": json.dumps(dict(self.training)),
+        }
+
+    @classmethod
+    def from_strings(cls, strings: Mapping[str, str], where: str) -> "Metadata":
+        """From a file.
+
+        Raises:
+            WeightsError: If there are none of ours, or they are damaged.
+        """
+        if strings.get("format") != FORMAT:
+            raise WeightsError(f"{where} was not written by ssdlite export")
+        try:
+            form, precision = strings["form"], strings["precision"]
+            if form not in FORMS or precision not in get_args(Precision):
+                raise ValueError(f"form {form}, precision {precision}")  # noqa: TRY301
+            config = config_from_dict(json.loads(strings["config"]), where=where)
+            names = json.loads(strings["names"])
+            training = json.loads(strings["training"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightsError(f"{where}: the metadata are damaged: {error}") from error
+        return cls(form, precision, config, names, training)  # type: ignore[arg-type]

@@ -1,0 +1,154 @@
+"""ONNX: graphs from networks, and running them in ONNX Runtime."""
+
+# N batch
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jaxtyping
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from numpy import ndarray
+from torch import nn
+
+from vision.errors import ConfigError, WeightsError
+from vision.model import DecodingNetwork, PostProcess
+from vision.runtime.extras import need, quiet
+from vision.runtime.graphs import build_graph
+from vision.runtime.metadata import Metadata
+from vision.runtime.suppression import append_suppression
+
+__all__ = ["OPSET", "OnnxRunner", "to_onnx"]
+
+OPSET = 18
+
+
+def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metadata) -> Any:  # noqa: ANN401
+    """A network in one of the forms, with its metadata, for batches of any size.
+
+    Args:
+        network: What to export; for fp16 its weights are of numbers that float16 has.
+        post_process: For the form ``nms``.
+        metadata: Of the graph; they say which form.
+
+    Returns:
+        An `onnx.ModelProto`.
+
+    Raises:
+        ConfigError: If the packages are not installed, or the form cannot be had.
+    """
+    need("onnx")
+    need("onnxscript")
+    graph = build_graph(metadata.form, network, post_process)
+    with quiet(), _unchecked():
+        program = torch.onnx.export(
+            _out_of_place(graph.module),
+            (graph.example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[graph.input],
+            output_names=list(graph.outputs),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param, "the batch is fixed"
+    if metadata.precision == "fp16":
+        _halve(model)
+    if metadata.form == "nms":
+        append_suppression(model, post_process, len(metadata.names))
+    outputs = [output.name for output in model.graph.output]
+    need("onnx").helper.set_model_props(model, metadata.to_strings(graph.input, outputs))
+    return model
+
+
+def _out_of_place(module: nn.Module) -> nn.Module:
+    """A copy whose activations make new tensors: the graph is the same, traced in half the time.
+
+    Those in place are traced a second time, as what they are made of.
+    """
+    copied = copy.deepcopy(module)
+    for part in copied.modules():
+        if getattr(part, "inplace", False):
+            part.inplace = False  # type: ignore[assignment]
+    return copied
+
+
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """Without shapes being checked: where they are, sizes are read as numbers and so fixed."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", value=True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
+
+
+def _halve(model: Any) -> None:  # noqa: ANN401
+    """Keep the convolutions' weights in float16, to be widened when the graph is loaded."""
+    onnx = need("onnx")
+    graph = model.graph
+    weights = {node.input[1] for node in graph.node if node.op_type == "Conv"}
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.name in weights:
+            values = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+            name, half = tensor.name, f"{tensor.name}_half"
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, half))
+            casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+class OnnxRunner:
+    """Runs a graph in ONNX Runtime.
+
+    Args:
+        model: A file, or the bytes of one.
+        device: ``cpu`` or ``cuda``.
+        threads: For one call; None for all cores.
+
+    Attributes:
+        strings: What the file says of itself, for `Metadata.from_strings`.
+
+    Raises:
+        ConfigError: If ONNX Runtime is not installed or has no such device.
+        WeightsError: If the file is missing or damaged.
+    """
+
+    def __init__(
+        self, model: Path | bytes, device: str = "cpu", threads: int | None = None
+    ) -> None:
+        self._session = _open(model, threads, device)
+        self._input = self._session.get_inputs()[0].name
+        self.strings: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+
+    def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
+        """The graph's outputs."""
+        outputs: list[ndarray] = self._session.run(None, {self._input: images})
+        return outputs
+
+
+def _open(model: Path | bytes, threads: int | None, device: str) -> Any:  # noqa: ANN401
+    runtime = need("onnxruntime")
+    provider = f"{device.split(':', maxsplit=1)[0].upper()}ExecutionProvider"
+    if provider not in runtime.get_available_providers():
+        raise ConfigError(f"device {device} cannot be used by ONNX Runtime here; try cpu")
+    if isinstance(model, Path) and not model.is_file():
+        raise WeightsError(f"weights {model} do not exist")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.log_severity_level = 3
+    try:
+        source = model if isinstance(model, bytes) else str(model)
+        return runtime.InferenceSession(source, options, providers=[provider])
+    except Exception as error:
+        # ONNX Runtime's errors have no common class but Exception.
+        raise WeightsError(f"weights {model!s:.200} cannot be read as ONNX: {error}") from error

@@ -1,0 +1,130 @@
+"""The mean of several detectors' weights."""
+
+# A priors of a cell, C classes
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vision.errors import WeightsError
+from vision.model.roles import class_keys
+from vision.model.ssdlite import SSDLite
+from vision.weights.file import SavedDetector, load_weights
+from vision.weights.labels import canonical
+from vision.weights.norms import FOLDED
+
+__all__ = ["average", "halve"]
+
+SAME = ("name", "preset", "width_mult", "activation", "priors")
+ROUNDING = 1e-6
+"""By which shares may miss 1."""
+
+
+def average(paths: Sequence[Path], shares: Sequence[float] | None = None) -> SavedDetector:
+    """The mean of weights that one training has come to, or of its end and its beginning.
+
+    Of several ends of a training it is a model soup (arXiv 2203.05482); of the fine-tuned weights
+    and those that the fine-tuning began from it keeps what the latter knew (arXiv 2109.01903).
+    Weights of trainings that began apart have no useful mean.
+
+    Args:
+        paths: Two or more weights files. Network, classes and configuration are the first's; the
+            others may have more classes, whose rows are found by their names.
+        shares: Of each, in all 1; equal ones if left out.
+
+    Returns:
+        The detector, without the metrics of the first.
+
+    Raises:
+        WeightsError: If the networks differ, a class is missing, or the shares do not fit.
+    """
+    _check_shares(paths, shares)
+    shares = [1 / len(paths)] * len(paths) if shares is None else shares
+    first = load_weights(paths[0])
+    state = first.model.state_dict()
+    mean = {k: value * shares[0] for k, value in state.items() if value.is_floating_point()}
+    licences = [first.training.get("licence")]
+    for path, share in zip(paths[1:], shares[1:], strict=True):
+        other = load_weights(path)
+        _check_fit(first, other, f"{path} and {paths[0]}")
+        for key, value in _as_in(first, other, path):
+            mean[key] += value * share
+        licences.append(other.training.get("licence"))
+    first.model.load_state_dict(state | mean)
+    facts = {key: value for key, value in first.training.items() if key != "metrics"}
+    parts = (f"{share:g} of {path}" for path, share in zip(paths, shares, strict=True))
+    facts["mean"] = ", ".join(parts)
+    if any(licences):
+        facts["licence"] = "; ".join(dict.fromkeys(filter(None, licences)))
+    return replace(first, training=facts)
+
+
+def halve(model: SSDLite) -> SSDLite:
+    """A network with its parameters rounded to half precision; buffers stay as they are.
+
+    Raises:
+        WeightsError: If a parameter is too large for it.
+    """
+    for name, parameter in model.named_parameters():
+        parameter.data = parameter.data.half()
+        if not bool(parameter.isfinite().all()):
+            raise WeightsError(f"{name} is too large for half precision; leave --half out")
+    return model
+
+
+def _as_in(first: SavedDetector, other: SavedDetector, path: Path) -> Iterator[tuple[str, Tensor]]:
+    """The other's numbers by their keys, its classes in the first's order."""
+    wanted, found = first.model.state_dict(), other.model.state_dict()
+    heads = set(class_keys(first.model))
+    rows = torch.tensor([*_rows(first.names, other.names, path), len(other.names)])
+    for key, value in wanted.items():
+        if not value.is_floating_point():
+            continue
+        theirs = found[key]
+        if key in heads:
+            by_prior = theirs.reshape(-1, len(other.names) + 1, *theirs.shape[1:])
+            theirs = by_prior[:, rows].flatten(0, 1)
+        yield key, theirs
+
+
+def _rows(names: Sequence[str], theirs: Sequence[str], path: Path) -> list[int]:
+    """Which of their classes each of ours is, by its own name or else by one that means the same.
+
+    Raises:
+        WeightsError: If they lack one, or two of ours would be the same.
+    """
+    by_meaning = {canonical(name): row for row, name in enumerate(theirs)}
+    by_name = {name: row for row, name in enumerate(theirs)}
+    missing = [name for name in names if canonical(name) not in by_meaning]
+    if missing:
+        raise WeightsError(f"{path} lacks classes of the first: {', '.join(missing)}")
+    rows = [by_name.get(name, by_meaning[canonical(name)]) for name in names]
+    if len(set(rows)) < len(rows):
+        raise WeightsError(f"{path} has one class for two of the first's")
+    return rows
+
+
+def _check_shares(paths: Sequence[Path], shares: Sequence[float] | None) -> None:
+    if len(paths) < 2:
+        raise WeightsError("a mean takes two weights files or more")
+    if shares is None:
+        return
+    if len(shares) != len(paths):
+        raise WeightsError(f"{len(paths)} weights files have {len(shares)} shares")
+    if not (all(share >= 0 for share in shares) and abs(sum(shares) - 1) <= ROUNDING):
+        raise WeightsError(f"shares {', '.join(map(str, shares))} are not 0 or more and 1 in all")
+
+
+def _check_fit(first: SavedDetector, other: SavedDetector, both: str) -> None:
+    models = first.config.model, other.config.model
+    differing = [name for name in SAME if getattr(models[0], name) != getattr(models[1], name)]
+    if differing:
+        raise WeightsError(f"{both} are of different networks: model.{', model.'.join(differing)}")
+    if (first.training.get("norms") == FOLDED) != (other.training.get("norms") == FOLDED):
+        raise WeightsError(
+            f"{both}: the norms of one are folded, so that their mean means nothing; take the very"
+            " file that the training began from"
+        )

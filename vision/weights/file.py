@@ -1,0 +1,234 @@
+"""The weights file: safetensors with all that evaluation and detection need in its metadata."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from safetensors.torch import save
+from torch import Tensor
+
+from vision.atomic import replacing
+from vision.config import Config, ModelConfig, config_from_dict
+from vision.errors import ConfigError, WeightsError
+from vision.model.build import build_model
+from vision.model.ssdlite import SSDLite
+
+__all__ = [
+    "SHIPPED",
+    "SavedDetector",
+    "SavedTrunk",
+    "find_weights",
+    "load_any",
+    "load_weights",
+    "save_trunk",
+    "save_weights",
+]
+
+FORMAT = "ssdlite-1"
+TRUNK_FORMAT = "ssdlite-trunk-1"
+
+
+SHIPPED = {
+    name: Path(__file__).parents[1] / "pretrained" / f"{name}.safetensors"
+    for name in ("coco", "voc")
+}
+"""The detectors in the package by name: of COCO's 80 classes, and of VOC's 20."""
+BEST = "best.safetensors"
+
+
+def find_weights(weights: str | Path) -> Path:
+    """The file that a name of `SHIPPED`, a run folder (its best weights) or a path stands for.
+
+    Raises:
+        WeightsError: If it is a folder without weights, or there is no such file.
+    """
+    path = SHIPPED.get(str(weights), Path(weights))
+    if path.is_dir():
+        path /= BEST
+    if path.is_file():
+        return path
+    raise WeightsError(
+        f"weights {path} do not exist; name a weights file, a run folder that has {BEST}, or the"
+        f" weights in the package: {', '.join(SHIPPED)}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDetector:
+    """What a weights file holds.
+
+    Attributes:
+        model: The network with its weights, on the CPU, in evaluation mode.
+        config: The configuration it was trained with.
+        names: Class names in label order.
+        training: How it was trained: epoch, metrics, versions.
+    """
+
+    model: SSDLite
+    config: Config
+    names: list[str]
+    training: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedTrunk:
+    """A trunk alone, which a training can start from.
+
+    Attributes:
+        tensors: By the keys that they have in a detector.
+        config: The network it fits.
+        training: Where it comes from.
+    """
+
+    tensors: dict[str, Tensor]
+    config: ModelConfig
+    training: dict[str, Any]
+
+
+def save_trunk(path: Path, saved: SavedTrunk) -> None:
+    """Write a file of a trunk; an older one stays whole until the new one is."""
+    metadata = {
+        "format": TRUNK_FORMAT,
+        "config": Config(model=saved.config).model_dump_json(),
+        "training": json.dumps(saved.training),
+    }
+    _write(path, saved.tensors, metadata)
+
+
+def load_any(path: str | Path) -> SavedDetector | SavedTrunk:
+    """Read a file of a detector or of a trunk.
+
+    Raises:
+        WeightsError: As `load_weights` does.
+    """
+    path = find_weights(path)
+    metadata, tensors = _read(path)
+    if metadata.get("format") != TRUNK_FORMAT:
+        return load_weights(path)
+    try:
+        config = config_from_dict(_decode(metadata, "config"), where=f"weights {path}")
+        return SavedTrunk(tensors, config.model, _decode(metadata, "training"))
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"weights {path}: the metadata are damaged: {error}") from error
+
+
+def save_weights(
+    path: Path,
+    model: SSDLite,
+    config: Config,
+    names: Sequence[str],
+    training: Mapping[str, Any],
+) -> None:
+    """Write a weights file; an older one stays whole until the new one is.
+
+    Args:
+        path: Where to.
+        model: The network; built from ``config.model`` for ``len(names)`` classes.
+        config: The configuration of the run.
+        names: Class names in label order.
+        training: How it was trained; anything that JSON can hold.
+
+    Raises:
+        WeightsError: If it cannot be written, as on a full disk; no trace of it is left.
+    """
+    preprocessing = {
+        "channels": "RGB",
+        "resize": "stretched to image_size (height, width)",
+        "image_size": model.image_size,
+        "mean": model.pixel_mean.flatten().tolist(),
+        "std": model.pixel_std.flatten().tolist(),
+    }
+    metadata = {
+        "format": FORMAT,
+        "config": config.model_dump_json(),
+        "names": json.dumps(list(names)),
+        "preprocessing": json.dumps(preprocessing),
+        "training": json.dumps(dict(training)),
+    }
+    tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    _write(path, tensors, metadata)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    try:
+        with replacing(path) as partial:
+            # save_file makes files that only their owner can read.
+            partial.write_bytes(save(tensors, metadata))
+    except (OSError, safetensors.SafetensorError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(
+            f"weights {path} cannot be written ({reason}); an older file is whole: make room, or"
+            " name another folder"
+        ) from error
+
+
+def load_weights(path: str | Path) -> SavedDetector:
+    """Read a weights file; `find_weights` says what ``path`` may be.
+
+    Raises:
+        WeightsError: If it is missing, not one of ours, or does not fit its own configuration.
+    """
+    path = find_weights(path)
+    metadata, tensors = _read(path)
+    if metadata.get("format") == TRUNK_FORMAT:
+        raise WeightsError(
+            f"weights {path} are a trunk without heads; start a training from them with model.init"
+        )
+    if metadata.get("format") != FORMAT:
+        raise WeightsError(
+            f"weights {path}: expected metadata format {FORMAT}, found {metadata.get('format')};"
+            " this file was not written by ssdlite"
+        )
+    try:
+        config = config_from_dict(_decode(metadata, "config"), where=f"weights {path}")
+        names: list[str] = _decode(metadata, "names")
+        training: dict[str, Any] = _decode(metadata, "training")
+    except (KeyError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise WeightsError("; ".join(map(str.strip, str(error).splitlines()))) from error
+        raise WeightsError(f"weights {path}: the metadata are damaged: {error}") from error
+    model = build_model(config.model, len(names))
+    _fill(model, tensors, path)
+    return SavedDetector(model.eval(), config, names, training)
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return file.metadata() or {}, tensors
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsError(
+            f"weights {path} cannot be read as safetensors ({error}); pass a file that training"
+            " wrote, such as best.safetensors"
+        ) from error
+
+
+def _decode(metadata: Mapping[str, str], key: str) -> Any:  # noqa: ANN401
+    """One entry of the metadata: ``names`` is a list of text, the others are mappings."""
+    value: Any = json.loads(metadata[key])
+    if key == "names":
+        is_sound = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    else:
+        is_sound = isinstance(value, dict)
+    if not is_sound:
+        raise ValueError(f"{key} is {value!r}")
+    return value
+
+
+def _fill(model: SSDLite, tensors: Mapping[str, Any], path: str | Path) -> None:
+    """Load the tensors, all of them and of equal shapes."""
+    wanted = model.state_dict()
+    problems = [f"missing {key}" for key in wanted if key not in tensors]
+    problems += [f"unknown {key}" for key in tensors if key not in wanted]
+    problems += [
+        f"{key} has the shape {tuple(tensors[key].shape)}, not {tuple(value.shape)}"
+        for key, value in wanted.items()
+        if key in tensors and tensors[key].shape != value.shape
+    ]
+    if problems:
+        raise WeightsError(f"weights {path} do not fit their configuration: {'; '.join(problems)}")
+    model.load_state_dict(dict(tensors))
