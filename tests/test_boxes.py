@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.testing import assert_close
 from torchvision.models.detection._utils import BoxCoder
 
-from vision import boxes as box_ops
+import vision.boxes as box_ops
 
 SIDE = 320
 SIDES = st.integers(1, 4 * SIDE)

@@ -16,7 +16,7 @@ from vision.config import change_post_process
 from vision.errors import ConfigError
 from vision.images import resize
 from vision.model import PostProcess, build_post_process
-from vision.runtime import Backend, Engine, Precision, Session, load_runnable
+from vision.runtime import Backend, Precision, RuntimeOptions, Session, load_runnable
 from vision.structures import Detections
 
 __all__ = ["Detector"]
@@ -78,7 +78,9 @@ class Detector:
             ConfigError: If the score is out of range, or the detector cannot be run so here.
         """
         where = None if device is None else str(device)
-        runnable = load_runnable(weights, Engine(backend, where, precision, threads, streams))
+        runnable = load_runnable(
+            weights, RuntimeOptions(backend, where, precision, threads, streams)
+        )
         model = runnable.config.model
         if postprocess:
             model = change_post_process(model, postprocess)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from torch import Tensor
 
-from vision import boxes as box_ops
+import vision.boxes as box_ops
 
 __all__ = ["Batch", "Decoded", "Detections", "Predictions", "Target"]
 

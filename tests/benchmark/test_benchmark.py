@@ -13,7 +13,7 @@ from vision.benchmark.contenders import Contender
 from vision.benchmark.measure import TURN, WARM_UPS, peak_of_this_process
 from vision.cli.main import main
 from vision.errors import DataError
-from vision.export import Request
+from vision.export import ExportSpec
 from vision.images import read_image
 
 
@@ -92,7 +92,7 @@ def test_the_command_from_weights_to_table(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(contenders_module, "_GRAPHS", ((Request("onnx"), ("fp32",)),))
+    monkeypatch.setattr(contenders_module, "_GRAPHS", ((ExportSpec("onnx"), ("fp32",)),))
     words = [str(learnt / "best.safetensors"), "--out", str(tmp_path), "--rounds=1"]
     assert main(["benchmark", *words, "--device=cpu"]) == 0
     said = capsys.readouterr().out

@@ -9,8 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
+from tests.convert import original_layouts as original
 from tests.convert.test_tensorflow_js import constants, graph_model
-from tests.model import original_layouts as original
 from tests.reference_model import randomise
 from vision.cli.main import main
 from vision.media import write_image

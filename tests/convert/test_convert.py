@@ -17,9 +17,9 @@ from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+import vision.boxes as box_ops
 from tests.convert import original_layouts as original
 from tests.reference_model import randomise
-from vision import boxes as box_ops
 from vision.config import Config, ModelConfig
 from vision.convert import convert, load_start
 from vision.errors import WeightsError

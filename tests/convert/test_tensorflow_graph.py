@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+import vision.boxes as box_ops
 from tests.shared import SHARED, needs_shared
-from vision import boxes as box_ops
 from vision.convert import convert
 from vision.model import Decode, build_post_process
 from vision.structures import Detections

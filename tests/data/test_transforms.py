@@ -13,8 +13,8 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torchvision.transforms import v2
 
+import vision.boxes as box_ops
 from tests.formats.builders import picture, record, stripes, write_image
-from vision import boxes as box_ops
 from vision.data import PRESETS, Augment, DetectionDataset, V2Augment, seeded, transforms
 from vision.formats import AnnotatedObject
 from vision.structures import Target

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from vision.detection import in_order
+from vision.detection import ordered_map
 
 
 @pytest.mark.parametrize(("workers", "ahead"), [(1, 1), (2, 4), (4, 2), (8, 16)])
@@ -15,11 +15,11 @@ def test_results_come_in_the_items_order(workers: int, ahead: int) -> None:
         time.sleep(0.002 * (number % 3))
         return number * number
 
-    assert list(in_order(work, range(40), workers, ahead)) == [n * n for n in range(40)]
+    assert list(ordered_map(work, range(40), workers, ahead)) == [n * n for n in range(40)]
 
 
 def test_no_items_give_no_results() -> None:
-    assert not list(in_order(str, iter([]), 3, 3))
+    assert not list(ordered_map(str, iter([]), 3, 3))
 
 
 def test_no_more_is_taken_than_may_wait() -> None:
@@ -31,7 +31,7 @@ def test_no_more_is_taken_than_may_wait() -> None:
             taken = number + 1
             yield number
 
-    results = in_order(str, items(), 2, 4)
+    results = ordered_map(str, items(), 2, 4)
     assert next(results) == "0"
     time.sleep(0.3)
     # The one that came, four that wait, and one that has no room yet.
@@ -42,11 +42,11 @@ def test_no_more_is_taken_than_may_wait() -> None:
 
 def test_items_are_worked_on_at_once() -> None:
     together = threading.Barrier(3, timeout=10)
-    assert len(list(in_order(lambda _: together.wait(), range(3), 3, 3))) == 3
+    assert len(list(ordered_map(lambda _: together.wait(), range(3), 3, 3))) == 3
 
 
 def test_an_error_of_the_work_comes_in_its_turn() -> None:
-    results = in_order(lambda number: 1 // number, [1, 1, 0, 1], 2, 4)
+    results = ordered_map(lambda number: 1 // number, [1, 1, 0, 1], 2, 4)
     assert [next(results), next(results)] == [1, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -58,7 +58,7 @@ def test_an_error_of_the_items_comes_after_what_was_there() -> None:
         yield 1
         raise KeyError("gone")
 
-    results = in_order(str, items(), 2, 4)
+    results = ordered_map(str, items(), 2, 4)
     assert next(results) == "1"
     with pytest.raises(KeyError, match="gone"):
         next(results)

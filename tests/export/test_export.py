@@ -22,16 +22,16 @@ from vision.config import SyntheticSource, VocSource
 from vision.data import sample_images
 from vision.detector import Detector
 from vision.errors import ConfigError, WeightsError
-from vision.export import Request, export
+from vision.export import ExportSpec, export
 from vision.export.compare import LEAST_SCORE, Agreement, Runner, compare, detections_of, require
 from vision.images import read_image, resize
 from vision.model import DecodingNetwork, build_decoding, build_model, build_post_process
 from vision.runtime import (
     FORMS,
     Backend,
-    Engine,
     Form,
     Precision,
+    RuntimeOptions,
     load_runnable,
     quantise,
     run_saved,
@@ -69,7 +69,7 @@ def exported(
 ) -> dict[str, Path]:
     """One file of each backend, form decoded."""
     folder = tmp_path_factory.mktemp("exported")
-    requests: list[Request] = [Request("onnx"), Request("openvino")]
+    requests: list[ExportSpec] = [ExportSpec("onnx"), ExportSpec("openvino")]
     return {
         request.backend: export(saved, request, request.file(folder, "w"), images).path
         for request in requests
@@ -80,7 +80,7 @@ def exported(
 def test_every_form_agrees_with_pytorch(
     saved: SavedDetector, images: Images, tmp_path: Path, to: Backend, form: Form
 ) -> None:
-    request = Request(to, form)
+    request = ExportSpec(to, form)
     written = export(saved, request, request.file(tmp_path, "w"), images)
     assert written.agreement.num_images == 8
     assert written.agreement.num_detections > 8
@@ -103,7 +103,7 @@ def test_exports_agree_on_real_images(
     saved = load_weights(SHIPPED)
     source = VocSource(format="voc", root=str(SHARED / "data/voc07"), split="val")
     images = sample_images(source, "val", 56, saved.model.image_size)
-    request = Request(to, form, precision)
+    request = ExportSpec(to, form, precision)
     agreement = export(saved, request, request.file(tmp_path, "w"), images).agreement
     assert agreement.num_images == 56
     assert agreement.num_detections > 150
@@ -130,7 +130,7 @@ def test_jetson_has_its_own_names_and_background_first(
     saved: SavedDetector, images: Images, tmp_path: Path
 ) -> None:
     path = tmp_path / "j.onnx"
-    export(saved, Request("onnx", "jetson"), path, images)
+    export(saved, ExportSpec("onnx", "jetson"), path, images)
     graph = onnx.load(path).graph
     assert [node.name for node in graph.input] == ["input_0"]
     assert [node.name for node in graph.output] == ["scores", "boxes"]
@@ -154,7 +154,7 @@ def test_suppression_in_the_graph_is_ours(
         saved.model, saved.config.model_copy(update={"model": model}), saved.names, {}
     )
     path = tmp_path / "n.onnx"
-    export(changed, Request("onnx", "nms"), path, images)
+    export(changed, ExportSpec("onnx", "nms"), path, images)
     counts, boxes, scores, labels = OnnxRunner(path)(np.stack(images))
     assert boxes.shape == (8, 6, 4)
     assert counts.tolist() == [6] * 8
@@ -174,7 +174,7 @@ def test_soft_nms_has_no_graph(saved: SavedDetector, images: Images, tmp_path: P
         saved.model, saved.config.model_copy(update={"model": model}), saved.names, {}
     )
     with pytest.raises(ConfigError, match="soft_nms has no operator in ONNX; export form decoded"):
-        export(changed, Request("onnx", "nms"), tmp_path / "n.onnx", images)
+        export(changed, ExportSpec("onnx", "nms"), tmp_path / "n.onnx", images)
     assert not list(tmp_path.iterdir())
 
 
@@ -189,7 +189,7 @@ def test_a_graph_that_answers_otherwise_is_an_error_and_leaves_no_file(
 
     monkeypatch.setattr(OnnxRunner, "__call__", wrong)
     with pytest.raises(WeightsError, match=r"w\.onnx does not answer as PyTorch does: 8 images"):
-        export(saved, Request("onnx"), tmp_path / "w.onnx", images)
+        export(saved, ExportSpec("onnx"), tmp_path / "w.onnx", images)
     assert not list(tmp_path.iterdir())
 
 
@@ -212,7 +212,7 @@ def test_comparing_notices_what_is_missing_moved_or_new(
 ) -> None:
     network = build_decoding(saved.model)
     post_process = build_post_process(saved.config.model)
-    right = run_saved(saved, Engine("torch")).session
+    right = run_saved(saved, RuntimeOptions("torch")).session
 
     def runner(change: Change) -> Runner:
         def run(pixels: ndarray) -> list[ndarray]:
@@ -279,7 +279,9 @@ def test_a_feature_pyramid_is_the_same_on_every_backend(
     model = build_model(config, len(saved.names))
     randomise(model)
     whole = saved.config.model_copy(update={"model": config})
-    session = run_saved(SavedDetector(model, whole, saved.names, {}), Engine(backend)).session
+    session = run_saved(
+        SavedDetector(model, whole, saved.names, {}), RuntimeOptions(backend)
+    ).session
     pixels = torch.from_numpy(np.stack([resize(image, (160, 288)) for image in images[:2]]))
     pixels = pixels.permute(0, 3, 1, 2)
     with torch.inference_mode():
@@ -313,7 +315,7 @@ def test_int8_by_average_precision(
 def test_int8_of_the_form_that_takes_floats(
     saved: SavedDetector, images: Images, tmp_path: Path, to: Backend
 ) -> None:
-    request = Request(to, "jetson", "int8")
+    request = ExportSpec(to, "jetson", "int8")
     written = export(saved, request, request.file(tmp_path, "w"), images, images)
     assert written.agreement.num_detections > 8
     assert written.agreement.num_unmatched <= 2
@@ -351,7 +353,7 @@ def test_half_precision_takes_half_the_space(
     saved: SavedDetector, images: Images, exported: dict[str, Path], tmp_path: Path
 ) -> None:
     for to, suffix in (("onnx", ".onnx"), ("openvino", ".bin")):
-        request = Request(to, precision="fp16")  # type: ignore[arg-type]
+        request = ExportSpec(to, precision="fp16")  # type: ignore[arg-type]
         path = export(saved, request, request.file(tmp_path, "w"), images).path
         whole = exported[to].with_suffix(suffix).stat().st_size
         assert 0.4 < path.with_suffix(suffix).stat().st_size / whole < 0.65
@@ -391,23 +393,28 @@ def test_precision_is_fp32_unless_asked_for(exported: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("engine", "message"),
     [
-        (Engine("onnx", precision="bf16"), "bf16 is not for ONNX Runtime"),
-        (Engine("onnx", precision="fp16"), "takes a file; write one with ssdlite export --to onnx"),
-        (Engine("openvino", precision="int8"), "takes a file"),
-        (Engine("torch", precision="int8"), "int8 is not for PyTorch"),
-        (Engine("torch", "cpu", "fp16"), "fp16 is for GPUs"),
-        (Engine("onnx", "cuda"), "cannot be used by ONNX Runtime"),
-        (Engine("openvino", "npu"), "cannot be used by OpenVINO"),
+        (RuntimeOptions("onnx", precision="bf16"), "bf16 is not for ONNX Runtime"),
+        (
+            RuntimeOptions("onnx", precision="fp16"),
+            "takes a file; write one with ssdlite export --to onnx",
+        ),
+        (RuntimeOptions("openvino", precision="int8"), "takes a file"),
+        (RuntimeOptions("torch", precision="int8"), "int8 is not for PyTorch"),
+        (RuntimeOptions("torch", "cpu", "fp16"), "fp16 is for GPUs"),
+        (RuntimeOptions("onnx", "cuda"), "cannot be used by ONNX Runtime"),
+        (RuntimeOptions("openvino", "npu"), "cannot be used by OpenVINO"),
     ],
 )
-def test_engines_that_cannot_be_had(saved: SavedDetector, engine: Engine, message: str) -> None:
+def test_engines_that_cannot_be_had(
+    saved: SavedDetector, engine: RuntimeOptions, message: str
+) -> None:
     with pytest.raises(ConfigError, match=message):
         run_saved(saved, engine)
 
 
 def test_numbers_of_threads_that_are_none() -> None:
     with pytest.raises(ConfigError, match="threads: expected a number from 1 on, got 0"):
-        Engine(threads=0)
+        RuntimeOptions(threads=0)
 
 
 def test_files_that_cannot_be_run(
@@ -428,10 +435,10 @@ def test_files_that_cannot_be_run(
     with pytest.raises(WeightsError, match=r"lone\.bin do not exist"):
         load_runnable(lone)
     with pytest.raises(ConfigError, match="runs in the backend onnx, not in torch"):
-        load_runnable(exported["onnx"], Engine("torch"))
+        load_runnable(exported["onnx"], RuntimeOptions("torch"))
     with pytest.raises(ConfigError, match="are fp32 and do not run in int8"):
-        load_runnable(exported["onnx"], Engine(precision="int8"))
-    export(saved, Request("onnx", "raw"), tmp_path / "r.onnx", images)
+        load_runnable(exported["onnx"], RuntimeOptions(precision="int8"))
+    export(saved, ExportSpec("onnx", "raw"), tmp_path / "r.onnx", images)
     with pytest.raises(WeightsError, match="of the form raw"):
         load_runnable(tmp_path / "r.onnx")
     other = onnx.load(exported["onnx"])

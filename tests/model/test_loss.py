@@ -13,8 +13,8 @@ from torchvision.models.detection._utils import BoxCoder, SSDMatcher
 from torchvision.models.detection.ssd import SSD
 from torchvision.ops import box_iou
 
+import vision.boxes as box_ops
 from tests import reference_model as reference
-from vision import boxes as box_ops
 from vision.model import Losses, MultiBoxLoss, match, pad_targets, prior_boxes
 from vision.model.variants import Scores
 from vision.structures import Predictions, Target

@@ -11,8 +11,8 @@ from torch.testing import assert_close
 from torchvision.models.detection._utils import SSDMatcher
 from torchvision.ops import box_iou
 
+import vision.boxes as box_ops
 from tests import reference_model as reference
-from vision import boxes as box_ops
 from vision.model import match, pad_targets, prior_boxes
 from vision.structures import Target
 

@@ -13,8 +13,8 @@ from torch.testing import assert_close
 from torchvision.models.detection._utils import BoxCoder
 from torchvision.models.detection.ssd import SSD
 
+import vision.boxes as box_ops
 from tests import reference_model as reference
-from vision import boxes as box_ops
 from vision.model import Decode, PostProcess, prior_boxes
 from vision.model.variants import Scores
 from vision.structures import Detections, Predictions

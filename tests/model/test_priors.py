@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
-from vision import boxes as box_ops
+import vision.boxes as box_ops
 from vision.config import Config, ModelConfig
 from vision.model import prior_boxes
 from vision.model.priors import priors_per_cell

@@ -15,9 +15,9 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, WeightsError
-from vision.export import Request, export
+from vision.export import ExportSpec, export
 from vision.model import Decode, build_post_process
-from vision.runtime import Engine, Precision, Runnable, load_runnable
+from vision.runtime import Precision, Runnable, RuntimeOptions, load_runnable
 from vision.structures import Decoded
 from vision.weights import SavedDetector, load_weights
 
@@ -28,11 +28,11 @@ YARDSTICK = "torchvision ssdlite320_mobilenet_v3_large"
 EAGER = "torch, eager NCHW, norms not folded"
 SCORE = 0.4
 
-_GRAPHS: tuple[tuple[Request, tuple[Precision, ...]], ...] = (
-    (Request("onnx"), ("fp32",)),
-    (Request("onnx", precision="int8"), ("int8",)),
-    (Request("openvino"), ("fp32", "bf16")),
-    (Request("openvino", precision="int8"), ("int8",)),
+_GRAPHS: tuple[tuple[ExportSpec, tuple[Precision, ...]], ...] = (
+    (ExportSpec("onnx"), ("fp32",)),
+    (ExportSpec("onnx", precision="int8"), ("int8",)),
+    (ExportSpec("openvino"), ("fp32", "bf16")),
+    (ExportSpec("openvino", precision="int8"), ("int8",)),
 )
 """What is exported, and the precisions that each graph is run in."""
 
@@ -50,7 +50,7 @@ class Entrant:
 
     name: str
     file: Path | None = None
-    engine: Engine = Engine()  # noqa: RUF009 - frozen
+    engine: RuntimeOptions = RuntimeOptions()  # noqa: RUF009 - frozen
     is_plain: bool = False
 
 
@@ -90,9 +90,9 @@ def list_entrants(
         device: For PyTorch's; graphs run on the CPU.
     """
     rows = [
-        Entrant(EAGER, weights, Engine("torch", device), is_plain=True),
-        Entrant("torch fp32", weights, Engine("torch", device, "fp32")),
-        Entrant("torch bf16", weights, Engine("torch", device, "bf16")),
+        Entrant(EAGER, weights, RuntimeOptions("torch", device), is_plain=True),
+        Entrant("torch fp32", weights, RuntimeOptions("torch", device, "fp32")),
+        Entrant("torch bf16", weights, RuntimeOptions("torch", device, "bf16")),
     ]
     absent = []
     for request, runs_in in _GRAPHS:
@@ -103,7 +103,9 @@ def list_entrants(
             absent.append(f"{request.backend} {request.precision} left out: {error}")
         else:
             rows += [
-                Entrant(f"{request.backend} {precision}", path, Engine(None, "cpu", precision))
+                Entrant(
+                    f"{request.backend} {precision}", path, RuntimeOptions(None, "cpu", precision)
+                )
                 for precision in runs_in
             ]
     return [*rows, Entrant(YARDSTICK)], absent

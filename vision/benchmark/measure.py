@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.benchmark.contenders import Contender, Entrant, open_contender
-from vision.detection import in_order
+from vision.detection import ordered_map
 from vision.errors import ConfigError
 from vision.images import resize
 
@@ -92,9 +92,9 @@ def _seconds(call: Callable[[Image], object], image: Image) -> float:
 def throughput(entrant: Entrant, images: Sequence[Image], cores: int) -> float:
     """Images a second from decoded images, as many at once as there are cores."""
     contender = open_contender(entrant, threads=1, streams=cores)
-    list(in_order(contender.detect, images[:WARM_UPS], cores, 2 * cores))
+    list(ordered_map(contender.detect, images[:WARM_UPS], cores, 2 * cores))
     began = time.perf_counter()
-    count = sum(1 for _ in in_order(contender.detect, images, cores, 2 * cores))
+    count = sum(1 for _ in ordered_map(contender.detect, images, cores, 2 * cores))
     return count / (time.perf_counter() - began)
 
 

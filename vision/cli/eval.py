@@ -4,11 +4,18 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from vision.cli.options import WEIGHTS_HELP, add_data, add_engine, data_of, engine_of, parse
+from vision.cli.options import (
+    WEIGHTS_HELP,
+    add_data,
+    add_engine,
+    data_of,
+    parse,
+    runtime_options_of,
+)
 from vision.engine import evaluate_runnable, write_json
 from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
-from vision.runtime import Engine, load_runnable
+from vision.runtime import RuntimeOptions, load_runnable
 
 __all__ = ["run"]
 
@@ -40,10 +47,14 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _evaluate(options: argparse.Namespace) -> Metrics:
     files = (options.annotations, options.detections)
     if options.weights is not None and not any(files):
-        runnable = load_runnable(options.weights, engine_of(options))
+        runnable = load_runnable(options.weights, runtime_options_of(options))
         return evaluate_runnable(runnable, data_of(options, runnable.config))
     if options.weights is None and all(files):
-        if options.config is not None or options.overrides or engine_of(options) != Engine():
+        if (
+            options.config is not None
+            or options.overrides
+            or runtime_options_of(options) != RuntimeOptions()
+        ):
             raise ConfigError(
                 "--config, key=value and what the detector runs on go with --weights, not with"
                 " --detections"

@@ -13,7 +13,7 @@ from vision.config import Config, DataSource
 from vision.data import sample_images
 from vision.engine import evaluate_runnable
 from vision.errors import WeightsError
-from vision.export import NUM_CALIBRATED, NUM_COMPARED, Request, export
+from vision.export import NUM_CALIBRATED, NUM_COMPARED, ExportSpec, export
 from vision.images import read_image, resize
 from vision.media import find_inputs
 from vision.runtime import FORMS, load_runnable, run_saved
@@ -50,7 +50,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     add_data(parser)
     options = parse(parser, argv, "overrides", "key=value, such as data.val.root=VOC2007")
     options.weights = find_weights(options.weights)
-    request = Request(options.to, options.form, options.precision)
+    request = ExportSpec(options.to, options.form, options.precision)
     path = request.file(options.out, options.weights.stem)
     if path.exists() and not options.overwrite:
         raise WeightsError(f"{path} exists; name another --out, or pass --overwrite")

@@ -7,7 +7,7 @@ from typing import get_args
 
 from vision.config import Config, config_from_dict, load_config
 from vision.errors import ConfigError, WeightsError
-from vision.runtime import Backend, Engine, Precision
+from vision.runtime import Backend, Precision, RuntimeOptions
 from vision.weights import SHIPPED, SavedDetector, halve, save_weights
 
 __all__ = [
@@ -17,9 +17,9 @@ __all__ = [
     "add_output",
     "claim",
     "data_of",
-    "engine_of",
     "parse",
     "positive",
+    "runtime_options_of",
     "write_detector",
 ]
 
@@ -123,9 +123,9 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--threads", type=int, metavar="N", help="for each image")
 
 
-def engine_of(options: argparse.Namespace) -> Engine:
+def runtime_options_of(options: argparse.Namespace) -> RuntimeOptions:
     """What the options of `add_engine` say."""
-    return Engine(options.backend, options.device, options.precision, options.threads)
+    return RuntimeOptions(options.backend, options.device, options.precision, options.threads)
 
 
 def parse(

@@ -1,7 +1,7 @@
 """Detection on folders, videos and streams: pipelined, resumable, reported."""
 
 from vision.detection.journal import Journal
-from vision.detection.pipeline import in_order
+from vision.detection.pipeline import ordered_map
 from vision.detection.results import RESULTS, CocoIds, entry_of, write_results
 from vision.detection.run import Report, Settings, detect_sources
 
@@ -13,6 +13,6 @@ __all__ = [
     "Settings",
     "detect_sources",
     "entry_of",
-    "in_order",
+    "ordered_map",
     "write_results",
 ]

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from vision.atomic import remove_partial
 from vision.detection.journal import Journal
-from vision.detection.pipeline import in_order
+from vision.detection.pipeline import ordered_map
 from vision.detection.results import RESULTS, CocoIds, entry_of, write_results
 from vision.detector import Detector
 from vision.draw import draw_detections
@@ -220,7 +220,7 @@ class _Run:
     ) -> Iterator[Outcome]:
         workers = self.settings.workers
         batches = _batches(items, self.settings.batch)
-        for outcomes in in_order(work, batches, workers, AHEAD * workers):
+        for outcomes in ordered_map(work, batches, workers, AHEAD * workers):
             yield from outcomes
 
     def _read_and_write(self, sources: Sequence[Source]) -> list[Outcome]:

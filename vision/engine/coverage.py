@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vision import boxes as box_ops
+import vision.boxes as box_ops
 from vision.structures import Target
 
 __all__ = ["describe_coverage", "unreached"]

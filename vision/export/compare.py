@@ -10,7 +10,7 @@ import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision import boxes as box_ops
+import vision.boxes as box_ops
 from vision.errors import WeightsError
 from vision.model import Decode, DecodingNetwork, PostProcess
 from vision.runtime.graphs import Form, graph_input

@@ -22,17 +22,17 @@ from vision.export.compare import (
 )
 from vision.model import PostProcess, build_decoding, build_post_process
 from vision.runtime.bias_correction import Batches
-from vision.runtime.extras import need
+from vision.runtime.extras import require_package
 from vision.runtime.graphs import Form, graph_input
 from vision.runtime.metadata import Metadata
 from vision.runtime.onnx import OnnxRunner, to_onnx
 from vision.runtime.openvino import OpenVinoRunner, read_openvino, to_openvino
 from vision.runtime.quantise import quantise_onnx, quantise_openvino, sensitive_nodes
 from vision.runtime.sessions import SUFFIXES, Backend, Precision
-from vision.runtime.temporary import written
+from vision.runtime.temporary import temporary_file
 from vision.weights import SavedDetector
 
-__all__ = ["NUM_CALIBRATED", "NUM_COMPARED", "Export", "Request", "export"]
+__all__ = ["NUM_CALIBRATED", "NUM_COMPARED", "Export", "ExportSpec", "export"]
 
 Images = Sequence[UInt8[ndarray, "H W 3"]]
 
@@ -43,7 +43,7 @@ NUM_CALIBRATED = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ExportSpec:
     """What to export.
 
     Attributes:
@@ -79,7 +79,7 @@ class Export:
 
 
 def export(
-    saved: SavedDetector, request: Request, path: Path, images: Images, calibration: Images = ()
+    saved: SavedDetector, request: ExportSpec, path: Path, images: Images, calibration: Images = ()
 ) -> Export:
     """Write a graph, run it and compare it.
 
@@ -150,8 +150,8 @@ def _write_onnx(path: Path, model: Any, _: Precision, batches: Batches) -> None:
 
 
 def _write_openvino(path: Path, model: Any, precision: Precision, batches: Batches) -> None:  # noqa: ANN401
-    openvino = need("openvino")
-    with written(model) as source:
+    openvino = require_package("openvino")
+    with temporary_file(model) as source:
         graph = to_openvino(source)
     if batches:
         graph = quantise_openvino(graph, batches, sensitive_nodes(model))

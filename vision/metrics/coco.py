@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 
-from vision import boxes as box_ops
+import vision.boxes as box_ops
 from vision.metrics.inputs import check_inputs
 from vision.structures import Detections, Target
 

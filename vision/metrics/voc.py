@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch.nn.functional import pad
 
-from vision import boxes as box_ops
+import vision.boxes as box_ops
 from vision.metrics.inputs import check_inputs
 from vision.structures import Detections, Target
 

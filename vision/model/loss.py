@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vision import boxes as box_ops
+import vision.boxes as box_ops
 from vision.model.matching import match, pad_targets
 from vision.model.variants import Scores
 from vision.structures import Predictions, Target

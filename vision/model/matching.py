@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from vision import boxes as box_ops
+import vision.boxes as box_ops
 from vision.structures import Target
 
 __all__ = ["Matches", "PaddedTargets", "match", "pad_targets"]

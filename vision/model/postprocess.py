@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
-from vision import boxes as box_ops
+import vision.boxes as box_ops
 from vision.model.variants import Scores
 from vision.structures import Decoded, Detections, Predictions
 

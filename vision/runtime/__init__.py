@@ -1,16 +1,16 @@
 """What runs a detector's network: PyTorch, or an exported graph in another runtime."""
 
 from vision.runtime.graphs import FORMS, Form
-from vision.runtime.load import Engine, Runnable, load_runnable, run_saved
+from vision.runtime.load import Runnable, RuntimeOptions, load_runnable, run_saved
 from vision.runtime.sessions import Backend, Precision, Session, TorchSession
 
 __all__ = [
     "FORMS",
     "Backend",
-    "Engine",
     "Form",
     "Precision",
     "Runnable",
+    "RuntimeOptions",
     "Session",
     "TorchSession",
     "load_runnable",

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64, Shaped
 from numpy import ndarray
 
-from vision.runtime.extras import need
+from vision.runtime.extras import require_package
 from vision.runtime.onnx import OnnxRunner
 
 __all__ = ["Batches", "channel_means", "correct_biases"]
@@ -32,7 +32,7 @@ def correct_biases(quantised: Any, model: Any, batches: Batches) -> None:  # noq
         model: The `onnx.ModelProto` in float that it comes from, with the same names.
         batches: Images, one by one, as the graph takes them.
     """
-    onnx = need("onnx")
+    onnx = require_package("onnx")
     made_by = {output: node for node in quantised.graph.node for output in node.output}
     tensors = {tensor.name: tensor for tensor in quantised.graph.initializer}
     convolutions = [
@@ -58,7 +58,7 @@ def channel_means(
     batches: Batches,
 ) -> list[Float64[ndarray, " C"]]:
     """Means by channel of some of a graph's tensors over images."""
-    onnx = need("onnx")
+    onnx = require_package("onnx")
     part = onnx.ModelProto()
     part.CopyFrom(model)
     del part.graph.output[:]

@@ -11,10 +11,10 @@ from types import ModuleType
 
 from vision.errors import ConfigError
 
-__all__ = ["need", "quiet"]
+__all__ = ["require_package", "silenced"]
 
 
-def need(package: str) -> ModuleType:
+def require_package(package: str) -> ModuleType:
     """The package of this name.
 
     Raises:
@@ -29,7 +29,7 @@ def need(package: str) -> ModuleType:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def silenced() -> Iterator[None]:
     """Without what libraries say on the way."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -24,17 +24,17 @@ from vision.runtime.sessions import (
     Session,
     TorchSession,
 )
-from vision.runtime.temporary import written
+from vision.runtime.temporary import temporary_file
 from vision.weights import SavedDetector, find_weights, load_weights
 
-__all__ = ["Engine", "Runnable", "load_runnable", "run_saved"]
+__all__ = ["Runnable", "RuntimeOptions", "load_runnable", "run_saved"]
 
 BACKENDS: dict[str, Backend] = {suffix: backend for backend, suffix in SUFFIXES.items()}
 """By the suffix of an exported file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class RuntimeOptions:
     """What to run a detector on.
 
     Attributes:
@@ -87,7 +87,7 @@ class Runnable:
     training: Mapping[str, Any]
 
 
-def load_runnable(weights: str | Path, engine: Engine = Engine()) -> Runnable:
+def load_runnable(weights: str | Path, engine: RuntimeOptions = RuntimeOptions()) -> Runnable:
     """A detector from a weights file, or from a graph of the form ``decoded`` that was exported.
 
     Raises:
@@ -111,7 +111,7 @@ def load_runnable(weights: str | Path, engine: Engine = Engine()) -> Runnable:
     return _openvino(model, metadata, engine, engine.precision or metadata.precision_of_layers)
 
 
-def run_saved(saved: SavedDetector, engine: Engine = Engine()) -> Runnable:
+def run_saved(saved: SavedDetector, engine: RuntimeOptions = RuntimeOptions()) -> Runnable:
     """A detector from weights, exported on the way where the backend is not PyTorch.
 
     Raises:
@@ -137,7 +137,7 @@ def run_saved(saved: SavedDetector, engine: Engine = Engine()) -> Runnable:
     if engine.backend == "onnx":
         data = model.SerializeToString()
         return _runnable(OnnxRunner(data, engine.graph_device, engine.threads), metadata)
-    with written(model) as path:
+    with temporary_file(model) as path:
         graph = to_openvino(path)
     return _openvino(graph, metadata, engine, precision)
 
@@ -145,7 +145,7 @@ def run_saved(saved: SavedDetector, engine: Engine = Engine()) -> Runnable:
 def _openvino(
     model: Any,  # noqa: ANN401
     metadata: Metadata,
-    engine: Engine,
+    engine: RuntimeOptions,
     precision: Precision,
 ) -> Runnable:
     runner = OpenVinoRunner(

@@ -17,7 +17,7 @@ from torch import nn
 
 from vision.errors import ConfigError, WeightsError
 from vision.model import DecodingNetwork, PostProcess
-from vision.runtime.extras import need, quiet
+from vision.runtime.extras import require_package, silenced
 from vision.runtime.graphs import build_graph
 from vision.runtime.metadata import Metadata
 from vision.runtime.suppression import append_suppression
@@ -41,10 +41,10 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
     Raises:
         ConfigError: If the packages are not installed, or the form cannot be had.
     """
-    need("onnx")
-    need("onnxscript")
+    require_package("onnx")
+    require_package("onnxscript")
     graph = build_graph(metadata.form, network, post_process)
-    with quiet(), _unchecked():
+    with silenced(), _unchecked():
         program = torch.onnx.export(
             _out_of_place(graph.module),
             (graph.example,),
@@ -63,7 +63,7 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
     if metadata.form == "nms":
         append_suppression(model, post_process, len(metadata.names))
     outputs = [output.name for output in model.graph.output]
-    need("onnx").helper.set_model_props(model, metadata.to_strings(graph.input, outputs))
+    require_package("onnx").helper.set_model_props(model, metadata.to_strings(graph.input, outputs))
     return model
 
 
@@ -92,7 +92,7 @@ def _unchecked() -> Iterator[None]:
 
 def _halve(model: Any) -> None:  # noqa: ANN401
     """Keep the convolutions' weights in float16, to be widened when the graph is loaded."""
-    onnx = need("onnx")
+    onnx = require_package("onnx")
     graph = model.graph
     weights = {node.input[1] for node in graph.node if node.op_type == "Conv"}
     casts = []
@@ -137,7 +137,7 @@ class OnnxRunner:
 
 
 def _open(model: Path | bytes, threads: int | None, device: str) -> Any:  # noqa: ANN401
-    runtime = need("onnxruntime")
+    runtime = require_package("onnxruntime")
     provider = f"{device.split(':', maxsplit=1)[0].upper()}ExecutionProvider"
     if provider not in runtime.get_available_providers():
         raise ConfigError(f"device {device} cannot be used by ONNX Runtime here; try cpu")

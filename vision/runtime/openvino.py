@@ -11,7 +11,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 
 from vision.errors import ConfigError, WeightsError
-from vision.runtime.extras import need
+from vision.runtime.extras import require_package
 from vision.runtime.metadata import Metadata
 from vision.runtime.sessions import Precision
 
@@ -35,7 +35,7 @@ def _core() -> Any:  # noqa: ANN401
     """
     with _LOCK:
         if not _CORES:
-            _CORES.append(need("openvino").Core())
+            _CORES.append(require_package("openvino").Core())
         return _CORES[0]
 
 
@@ -45,8 +45,8 @@ def to_openvino(onnx_file: Path) -> Any:  # noqa: ANN401
     Raises:
         ConfigError: If OpenVINO is not installed.
     """
-    model = need("openvino").convert_model(onnx_file)
-    for prop in need("onnx").load(onnx_file, load_external_data=False).metadata_props:
+    model = require_package("openvino").convert_model(onnx_file)
+    for prop in require_package("onnx").load(onnx_file, load_external_data=False).metadata_props:
         model.set_rt_info(prop.value, [SECTION, prop.key])
     return model
 

@@ -6,8 +6,8 @@ from typing import Any
 from numpy import ndarray
 
 from vision.runtime.bias_correction import Batches, correct_biases
-from vision.runtime.extras import need, quiet
-from vision.runtime.temporary import written
+from vision.runtime.extras import require_package, silenced
+from vision.runtime.temporary import temporary_file
 
 __all__ = ["quantise_onnx", "quantise_openvino", "sensitive_nodes"]
 
@@ -48,9 +48,9 @@ def quantise_onnx(model: Any, batches: Batches) -> Any:  # noqa: ANN401
     Returns:
         An `onnx.ModelProto` with the same metadata.
     """
-    quantization = need("onnxruntime.quantization")
-    preparation = need("onnxruntime.quantization.shape_inference")
-    onnx = need("onnx")
+    quantization = require_package("onnxruntime.quantization")
+    preparation = require_package("onnxruntime.quantization.shape_inference")
+    onnx = require_package("onnx")
     name = model.graph.input[0].name
     feeds: Iterator[dict[str, ndarray]] = iter([{name: batch} for batch in batches])
 
@@ -58,10 +58,10 @@ def quantise_onnx(model: Any, batches: Batches) -> Any:  # noqa: ANN401
         def get_next(self) -> dict[str, ndarray] | None:
             return next(feeds, None)
 
-    with written(model) as path:
+    with temporary_file(model) as path:
         prepared, quantised = path.with_name("prepared.onnx"), path.with_name("int8.onnx")
         preparation.quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
-        with quiet():
+        with silenced():
             quantization.quantize_static(
                 str(prepared),
                 str(quantised),
@@ -95,11 +95,11 @@ def quantise_openvino(model: Any, batches: Batches, in_float: Sequence[str]) -> 
     Returns:
         An `openvino.Model` with the same metadata.
     """
-    nncf = need("nncf")
+    nncf = require_package("nncf")
     # OpenVINO makes two operations of a convolution with a bias.
     names = [op.get_friendly_name() for op in model.get_ordered_ops()]
     ignored = [name for name in names if name.removesuffix("/WithoutBiases") in in_float]
-    with quiet():
+    with silenced():
         return nncf.quantize(
             model,
             nncf.Dataset(list(batches)),

@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from vision.errors import ConfigError
 from vision.model import PostProcess
-from vision.runtime.extras import need
+from vision.runtime.extras import require_package
 
 __all__ = ["append_suppression"]
 
@@ -38,7 +38,7 @@ def append_suppression(model: Any, post_process: PostProcess, num_classes: int) 
             "form nms: soft_nms has no operator in ONNX; export form decoded, or set"
             " model.postprocess.suppression=nms"
         )
-    onnx = need("onnx")
+    onnx = require_package("onnx")
     nodes = _Nodes()
     graph = model.graph
     candidates = graph.output[1].type.tensor_type.shape.dim[1].dim_value
@@ -63,7 +63,7 @@ class _Nodes:
     """Nodes and constants of a graph in the making."""
 
     def __init__(self) -> None:
-        self.onnx = need("onnx")
+        self.onnx = require_package("onnx")
         self.nodes: list[object] = []
         self.constants: list[object] = []
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["written"]
+__all__ = ["temporary_file"]
 
 
 @contextmanager
-def written(model: Any) -> Iterator[Path]:  # noqa: ANN401
+def temporary_file(model: Any) -> Iterator[Path]:  # noqa: ANN401
     """An `onnx.ModelProto` as a file, for as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
         path = Path(folder) / "model.onnx"
