@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
+from itertools import dropwhile
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCS = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELLS = {"", "sh", "bash", "console"}
+INLINE = re.compile(r"`((?:python|ssdlite) [^`]+)`")
+ASSIGNMENT = re.compile(r"[A-Z_]+=.*")
 SCRIPT = re.compile(r"(?:\./)?(train|eval|detect)\.py")
 OPTIONAL = re.compile(r"(?<!\S)\[(.*?)\](?!\S)")
 PLACEHOLDER = re.compile(r"[A-Z]+")
@@ -35,21 +38,28 @@ class ParsedError(Exception):
 
 
 def readme_commands(text: str) -> list[list[str]]:
-    """Each command of ours in fenced blocks: its name, then its words.
+    """Each command of ours: its name, then its words.
 
-    A synopsis such as ``--config F [key=value ...]`` counts with all its options.
+    Those in fenced blocks count, and in a line of text those of three words or more. A synopsis
+    such as ``--config F [key=value ...]`` counts with all its options.
     """
-    found = []
     shown = "".join(block for language, block in FENCED.findall(text) if language in SHELLS)
-    for line in shown.replace("\\\n", " ").splitlines():
-        for part in line.removeprefix("$ ").split("&&"):
-            plain = OPTIONAL.sub(r"\1", part).replace("...", "")
-            words = shlex.split(plain, comments=True)
-            if words[:1] == ["ssdlite"]:
-                found.append(words[1:])
-            elif words[:1] == ["python"] and (script := SCRIPT.fullmatch(words[1])):
-                found.append([script[1], *words[2:]])
-    return found
+    lines = shown.replace("\\\n", " ").splitlines()
+    lines += [span for span in INLINE.findall(FENCED.sub("", text)) if len(span.split()) > 2]
+    parts = [part for line in lines for part in line.removeprefix("$ ").split("&&")]
+    return [command for part in parts if (command := command_in(part))]
+
+
+def command_in(text: str) -> list[str]:
+    """The name and the words of a command of ours, run by itself or by torchrun; else nothing."""
+    plain = OPTIONAL.sub(r"\1", text).replace("...", "")
+    words = list(dropwhile(ASSIGNMENT.fullmatch, shlex.split(plain, comments=True)))
+    if words[:1] == ["ssdlite"]:
+        return words[1:]
+    if words[:1] not in (["python"], ["torchrun"]):
+        return []
+    scripts = [index for index, word in enumerate(words) if SCRIPT.fullmatch(word)]
+    return [Path(words[scripts[0]]).stem, *words[scripts[0] + 1 :]] if scripts else []
 
 
 def parsed(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> argparse.Namespace:
@@ -101,19 +111,22 @@ def test_the_readmes_commands_are_understood(
     assert load_config(config, given).data.train is not None
 
 
-def test_the_readme_shows_each_command() -> None:
-    assert {words[0] for words in readme_commands(README)} == set(COMMANDS)
+def test_the_readme_and_the_docs_show_each_command() -> None:
+    assert {words[0] for words in readme_commands(README + DOCS)} == set(COMMANDS)
 
 
 def test_commands_are_found_in_whatever_fence() -> None:
     text = (
         "```\npip install x && python train.py --config a [k=v ...] [--resume]  # two\n```\n"
         "python eval.py\n```python\npython eval.py\n```\nSo:\n"
-        "```sh\n$ ssdlite eval a=[1] \\\n  b.0=2\n```\n"
+        "```sh\n$ ssdlite eval a=[1] \\\n  b.0=2\nA=1 torchrun -n 2 train.py --config b\n```\n"
+        "With `ssdlite eval` or `ssdlite info W`.\n"
     )
     assert readme_commands(text) == [
         ["train", "--config", "a", "k=v", "--resume"],
         ["eval", "a=[1]", "b.0=2"],
+        ["train", "--config", "b"],
+        ["info", "W"],
     ]
 
 

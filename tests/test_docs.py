@@ -1,0 +1,111 @@
+"""What the README and the docs promise: links, files, the ladder, Python that runs."""
+
+import re
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from yaml import SafeLoader, load
+
+from tests.test_package import FENCED, README, ROOT
+from vision.media import write_image
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / ".github").rglob("*.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
+NAMED_FILE = re.compile(r"`((?:vision|tests|configs|docs)/[\w./]+\.\w+)`")
+RUNG = re.compile(r"^ *\d+  (.+?)(?:   .*)?$", re.MULTILINE)
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return FENCED.sub("", page.read_text(encoding="utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub and MkDocs make of the headings of a page."""
+    plain = (re.sub(r"[^\w\- ]", "", text).strip().lower() for text in HEADING.findall(prose(page)))
+    return {text.replace(" ", "-") for text in plain}
+
+
+def name_of(page: Path) -> str:
+    """A page in test ids."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def test_the_readme_is_one_page() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for link in LINK.findall(prose(page)):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = unquote(link).partition("#")
+        target = page.parent / file if file else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_are_named_exist(page: Path) -> None:
+    assert [name for name in NAMED_FILE.findall(prose(page)) if not (ROOT / name).exists()] == []
+
+
+def test_headings_become_anchors_as_on_github(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Google's `x_y`, twice\n```\n# no heading\n```\n## A-b c\n", encoding="utf-8")
+    assert anchors(page) == {"googles-x_y-twice", "a-b-c"}
+
+
+def test_the_site_has_each_page_once() -> None:
+    site = load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), SafeLoader)  # noqa: S506
+    listed = [file for entry in site["nav"] for file in entry.values()]
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_the_ladder_is_the_linters() -> None:
+    if sys.version_info < (3, 11):
+        pytest.skip("tomllib comes with Python 3.11")
+    import tomllib  # noqa: PLC0415
+
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    (layers,) = (
+        contract["layers"]
+        for contract in settings["importlinter"]["contracts"]
+        if contract["containers"] == ["vision"]
+    )
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    (ladder,) = (block for _, block in FENCED.findall(text) if "cli" in block)
+    assert [set(rung.split(" | ")) for rung in RUNG.findall(ladder)] == [
+        set(layer.split(" | ")) for layer in layers
+    ]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        code
+        for page in PAGES
+        for language, code in FENCED.findall(page.read_text(encoding="utf-8"))
+        if language == "python" and "exported/" not in code
+    ],
+)
+def test_python_runs_as_it_is_shown(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "photo.jpg", np.full((60, 80, 3), 90, np.uint8))
+    monkeypatch.chdir(tmp_path)
+    names = dict[str, object]()
+    exec(compile(code, "shown", "exec"), names)  # noqa: S102
+    assert "detections" in names
