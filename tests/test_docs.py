@@ -59,7 +59,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_files_that_are_named_exist(page: Path) -> None:
-    assert [name for name in NAMED_FILE.findall(prose(page)) if not (ROOT / name).exists()] == []
+    named = [name for name in NAMED_FILE.findall(prose(page)) if "NAME" not in name]
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_headings_become_anchors_as_on_github(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_headings_become_anchors_as_on_github(tmp_path: Path) -> None:
 
 
 def test_the_site_has_each_page_once() -> None:
-    site = load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), SafeLoader)  # noqa: S506
+    site = load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), SafeLoader)
     listed = [file for entry in site["nav"] for file in entry.values()]
     assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
 
