@@ -63,6 +63,14 @@ def test_files_that_are_named_exist(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+def test_ci_runs_what_the_readme_says() -> None:
+    shown = [line for _, block in FENCED.findall(README) for line in block.splitlines()]
+    checks = (ROOT / ".ci" / "run").read_text(encoding="utf-8").replace("--quiet ", "").splitlines()
+    assert 'pip install -e ".[dev]"' in shown
+    assert 'pip install -e ".[dev]"' in checks
+    assert next(line for line in checks if line.startswith("pytest")) in shown
+
+
 def test_headings_become_anchors_as_on_github(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Google's `x_y`, twice\n```\n# no heading\n```\n## A-b c\n", encoding="utf-8")

@@ -13,6 +13,7 @@ from itertools import dropwhile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from vision.cli.main import COMMANDS, main
 from vision.config import load_config, shipped_configs
@@ -55,7 +56,7 @@ def command_in(text: str) -> list[str]:
     plain = OPTIONAL.sub(r"\1", text).replace("...", "")
     words = list(dropwhile(ASSIGNMENT.fullmatch, shlex.split(plain, comments=True)))
     if words[:1] == ["ssdlite"]:
-        return words[1:]
+        return [] if words[1].startswith("-") else words[1:]
     if words[:1] not in (["python"], ["torchrun"]):
         return []
     scripts = [index for index, word in enumerate(words) if SCRIPT.fullmatch(word)]
@@ -95,7 +96,21 @@ def run_python(folder: Path, *words: str, **environment: str) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("words", readme_commands(README + DOCS), ids=" ".join)
+def workflow_commands() -> list[list[str]]:
+    """Each command of ours that a workflow runs as a step of its own."""
+    steps = [
+        step["run"]
+        for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+        for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
+        for step in job["steps"]
+        if "run" in step
+    ]
+    return [command for step in steps if (command := command_in(step))]
+
+
+@pytest.mark.parametrize(
+    "words", readme_commands(README + DOCS) + workflow_commands(), ids=" ".join
+)
 def test_the_readmes_commands_are_understood(
     words: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +135,7 @@ def test_commands_are_found_in_whatever_fence() -> None:
         "```\npip install x && python train.py --config a [k=v ...] [--resume]  # two\n```\n"
         "python eval.py\n```python\npython eval.py\n```\nSo:\n"
         "```sh\n$ ssdlite eval a=[1] \\\n  b.0=2\nA=1 torchrun -n 2 train.py --config b\n```\n"
-        "With `ssdlite eval` or `ssdlite info W`.\n"
+        "With `ssdlite eval` or `ssdlite info W`.\n```\nssdlite --help\n```\n"
     )
     assert readme_commands(text) == [
         ["train", "--config", "a", "k=v", "--resume"],
