@@ -1,6 +1,6 @@
 """Non-maximum suppression as nodes of an ONNX graph, which PyTorch's exporter does not write."""
 
-# N batch, K candidates, D detections of an image
+# N images, D detections of an image
 
 from typing import Any
 
@@ -14,24 +14,22 @@ from vision.runtime.extras import require_package
 
 __all__ = ["append_suppression"]
 
-OUTPUTS = ("num_detections", "boxes", "scores", "labels")
-
 
 def append_suppression(model: Any, post_process: PostProcess, num_classes: int) -> None:  # noqa: ANN401
-    """Add suppression to a graph that gives candidates.
+    """Add suppression to a graph that outputs the boxes before it.
 
     The graph then gives, for D = ``max_detections`` rows an image, highest score first:
-    ``boxes`` (N, D, 4), ``xyxy`` as shares of the image's sides and cut at its borders;
-    ``scores`` (N, D); ``labels`` (N, D), int64; and ``num_detections`` (N,), int64, how many rows
-    are filled: the others have the score 0.
+    ``boxes`` (N, D, 4), ``xyxy`` as fractions of the image's sides and clipped to it;
+    ``scores`` (N, D); ``labels`` (N, D), int64; and ``num_detections`` (N,), int64, the
+    number of rows that are filled: the others have the score 0.
 
     Args:
-        model: An `onnx.ModelProto` with the outputs of candidates, as `build_graph` names them.
-        post_process: What to do with them.
-        num_classes: Classes of the candidates.
+        model: An `onnx.ModelProto` of the form ``nms``, as `build_graph` names its outputs.
+        post_process: Its settings.
+        num_classes: Number of classes.
 
     Raises:
-        ConfigError: If the suppression has no form in ONNX.
+        ConfigError: If ONNX has no operator for the suppression.
     """
     if post_process.suppression != "nms":
         raise ConfigError(
@@ -47,15 +45,17 @@ def append_suppression(model: Any, post_process: PostProcess, num_classes: int) 
     graph.node.extend(nodes.nodes)
     graph.initializer.extend(nodes.constants)
     batch = graph.input[0].type.tensor_type.shape.dim[0].dim_param
-    real, whole = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
-    kinds = {
-        "num_detections": (whole, [batch]),
-        "boxes": (real, [batch, kept, 4]),
-        "scores": (real, [batch, kept]),
-        "labels": (whole, [batch, kept]),
+    float32, int64 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+    outputs = {
+        "num_detections": (int64, [batch]),
+        "boxes": (float32, [batch, kept, 4]),
+        "scores": (float32, [batch, kept]),
+        "labels": (int64, [batch, kept]),
     }
     del graph.output[:]
-    graph.output.extend(onnx.helper.make_tensor_value_info(name, *kinds[name]) for name in OUTPUTS)
+    graph.output.extend(
+        onnx.helper.make_tensor_value_info(name, *kind) for name, kind in outputs.items()
+    )
     onnx.checker.check_model(model)
 
 
@@ -84,27 +84,26 @@ def _write(nodes: _Nodes, post_process: PostProcess, num_classes: int, num_kept:
     zero = nodes.constant("zero", np.array(0, np.float32))
     one = nodes.constant("one", np.array(1, np.float32))
     first, last = (nodes.constant(f"axis_{i}", np.array([i], np.int64)) for i in (1, 2))
-    cut = nodes.add("Clip", [boxes, zero, one], "cut_boxes")
-    # A box that lies outside has no area left.
+    clipped = nodes.add("Clip", [boxes, zero, one], "clipped_boxes")
+    # A box outside the image has no area left.
     halves = nodes.constant("halves", np.array([2, 2], np.int64))
-    nodes.add("Split", [cut, halves], "top_left", "bottom_right", axis=2)
+    nodes.add("Split", [clipped, halves], "top_left", "bottom_right", axis=2)
     sides = nodes.add("Sub", ["bottom_right", "top_left"], "sides")
     shortest = nodes.add("ReduceMin", [sides, last], "shortest", keepdims=0)
     nodes.add("Greater", [shortest, zero], "has_area")
-    sound = nodes.add("Where", ["has_area", scores, zero], "sound_scores")
-    nodes.add("Unsqueeze", [sound, first], "each_scores")
-    scores = "each_scores"
+    inside = nodes.add("Where", ["has_area", scores, zero], "inside_scores")
+    scores = nodes.add("Unsqueeze", [inside, first], "each_scores")
     if not post_process.class_agnostic:
         depth = nodes.constant("depth", np.array([num_classes], np.int64))
         off_on = nodes.constant("off_on", np.array([0, 1], np.float32))
         nodes.add("OneHot", [labels, depth, off_on], "is_class", axis=1)
-        scores = nodes.add("Mul", ["each_scores", "is_class"], "class_scores")
+        scores = nodes.add("Mul", [scores, "is_class"], "class_scores")
     limit = nodes.constant("limit", np.array([num_kept], np.int64))
     overlap = nodes.constant("overlap", np.array([post_process.nms_iou], np.float32))
-    least = nodes.constant("least", np.array([post_process.score_threshold], np.float32))
-    compared = cut if post_process.cuts_first else boxes
-    nodes.add("NonMaxSuppression", [compared, scores, limit, overlap, least], "selected")
-    _gather(nodes, scores, cut, labels, limit)
+    threshold = nodes.constant("threshold", np.array([post_process.score_threshold], np.float32))
+    compared = clipped if post_process.clip_before_nms else boxes
+    nodes.add("NonMaxSuppression", [compared, scores, limit, overlap, threshold], "selected")
+    _gather(nodes, scores, clipped, labels, limit)
 
 
 def _gather(nodes: _Nodes, scores: str, boxes: str, labels: str, limit: str) -> None:
