@@ -1,13 +1,16 @@
 """Exported graphs: every form answers as PyTorch does, and what does not is refused."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from numpy import ndarray
 
 from tests.exported import BACKENDS, Images
 from tests.shared import SHARED, needs_shared
+from vision.cli.export import _read_images
 from vision.cli.main import main
 from vision.config import VocSource
 from vision.data import sample_images
@@ -141,3 +144,38 @@ def test_the_command_compares_on_images_that_are_named(
         images[0][None],
     )
     assert bool((found[0].scores > MIN_SCORE).any())
+
+
+def test_without_data_the_comparison_is_on_stand_ins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shipped weights name folders of another machine, which nobody else has."""
+    assert main(["export", "voc", "--to=onnx", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "no data are named: compared on synthetic scenes and crops" in said
+    assert "against PyTorch: 64 images" in said
+    assert (tmp_path / "voc_decoded_fp32.onnx").is_file()
+
+
+def test_int8_is_not_calibrated_on_stand_ins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["export", "voc", "--to=onnx", "--precision=int8", "--out", str(tmp_path)]
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert "pass --images FOLDER" in said
+    assert "'data.train={format: voc, root: VOC2007, split: train}'" in said
+
+
+def test_images_of_a_folder_are_drawn_from_all_over_it(
+    saved: SavedDetector, tmp_path: Path
+) -> None:
+    """Each of a brightness of its own, and the first ten are not all that is seen."""
+    for number in range(100):
+        write_image(tmp_path / f"{number:03}.png", np.full((8, 8, 3), number, np.uint8))
+    read = partial(_read_images, [str(tmp_path)], 10, saved)
+    drawn = [int(image[0, 0, 0]) for image in read()]
+    assert len(set(drawn)) == 10
+    assert min(drawn) < 30
+    assert max(drawn) > 70
+    assert [int(image[0, 0, 0]) for image in read()] == drawn

@@ -7,7 +7,7 @@ To add one, two edits suffice:
    runtime's packages by `vision.runtime.extras.require_package` inside the methods.
    `vision.runtime.graphs.build_graph` gives the module to trace for each form,
    `vision.runtime.onnx_graph.to_onnx` the traced ONNX graph with its metadata.
-2. Add its line to `BACKENDS` below.
+2. Add its line, and its import, to `BACKENDS` below.
 
 `Detector.load`, opening a file by its suffix, ``--backend`` of the commands, ``ssdlite export
 --to NAME`` with its comparison, and ``ssdlite benchmark`` follow from these two. Packages that it
