@@ -36,19 +36,15 @@ class Detector:
 
     Args:
         session: Runs the network.
-        config: The configuration that it was trained with; ``model.postprocess`` says how its
-            outputs become detections.
-        names: Class names in label order.
-        training: How it was trained.
-        score: As for `Detector.load`; None for ``model.postprocess.score_threshold``, which is low
-            for average precision.
-
-    Attributes:
-        session: Runs the network.
-        config: The configuration that it was trained with.
+        config: The configuration that it was trained with; ``model.postprocess`` says how outputs
+            become detections.
         names: Class names in label order.
         training: How it was trained: epoch, metrics, versions.
-        image_size: (height, width) that images are stretched to.
+        score: As for `Detector.load`.
+
+    Attributes:
+        image_size: (height, width) that images are stretched to. ``session``, ``config``,
+            ``names`` and ``training`` are attributes too.
 
     Raises:
         ConfigError: If the score is out of range, or of a class that is not among the names.
@@ -134,11 +130,11 @@ class Detector:
         """A detector of a network in memory, which is copied and stays as it is.
 
         Args:
-            model: The network; its own device does not matter.
-            config: As for the class.
-            names: As for the class.
-            training: As for the class.
-            score: As for the class.
+            model: The network, on any device.
+            config: The configuration that it was trained with.
+            names: Class names in label order.
+            training: How it was trained.
+            score: As for `Detector.load`.
             options: What to run it on.
 
         Raises:

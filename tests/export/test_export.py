@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from tests.exported import BACKENDS, Images
 from tests.shared import SHARED, needs_shared
-from vision.cli.export import _read_images
+from vision.cli.export import _images
 from vision.cli.main import main
 from vision.config import VocSource
 from vision.data import sample_images
@@ -173,7 +173,7 @@ def test_images_of_a_folder_are_drawn_from_all_over_it(
     """Each of a brightness of its own, and the first ten are not all that is seen."""
     for number in range(100):
         write_image(tmp_path / f"{number:03}.png", np.full((8, 8, 3), number, np.uint8))
-    read = partial(_read_images, [str(tmp_path)], 10, saved)
+    read = partial(_images, [str(tmp_path)], None, "data.val", saved, 10)
     drawn = [int(image[0, 0, 0]) for image in read()]
     assert len(set(drawn)) == 10
     assert min(drawn) < 30

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vision.cli.options import WEIGHTS_HELP, add_data, data_of, parse
-from vision.config import Config
+from vision.config import Config, DataSource
 from vision.data import sample_images
 from vision.detector import Detector
 from vision.engine import evaluate_detector
@@ -45,10 +45,15 @@ def run(argv: Sequence[str] | None = None) -> int:
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
-    compared = _images_to_compare(options, config, saved)
+    images, data = options.images, config.data
     calibrated: Images = []
     if spec.precision == "int8":
-        calibrated = _images_to_calibrate(options, config, saved)
+        calibrated = _images(images, data.train, "data.train", saved, NUM_CALIBRATED)
+    if images is None and data.val is None:
+        print(f"no data are named: compared on {STAND_INS}; --images FOLDER compares on your own")
+        compared: Images = stand_in_images(NUM_COMPARED, saved.model.image_size)
+    else:
+        compared = _images(images, data.val, "data.val", saved, NUM_COMPARED)
     written = export_detector(saved, spec, path, compared, calibrated)
     print(f"{written.path}: {spec.form}, {FORMS[spec.form]}")
     print(f"against PyTorch: {written.agreement}")
@@ -86,38 +91,30 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parse(parser, argv, "overrides", "key=value, such as data.val.root=VOC2007")
 
 
-def _images_to_compare(options: argparse.Namespace, config: Config, saved: SavedDetector) -> Images:
-    """Those named, those of data.val, or stand-ins."""
-    size = saved.model.image_size
-    if options.images is not None:
-        return _read_images(options.images, NUM_COMPARED, saved)
-    if config.data.val is not None:
-        return sample_images(config.data.val, "data.val", NUM_COMPARED, size)
-    print(f"no data are named: compared on {STAND_INS}; --images FOLDER compares on your own")
-    return stand_in_images(NUM_COMPARED, size)
-
-
-def _images_to_calibrate(
-    options: argparse.Namespace, config: Config, saved: SavedDetector
+def _images(
+    inputs: Sequence[str] | None,
+    sources: DataSource | None,
+    key: str,
+    saved: SavedDetector,
+    count: int,
 ) -> Images:
-    """Those named, or those of data.train: stand-ins would spoil the ranges of activations."""
-    if options.images is not None:
-        return _read_images(options.images, NUM_CALIBRATED, saved)
-    if config.data.train is None:
-        raise ConfigError(
-            "precision int8 is calibrated on images like those to come: pass --images FOLDER, or"
-            " name the data, such as 'data.train={format: voc, root: VOC2007, split: train}'"
-        )
+    """Images at the network's size, of files drawn from all inputs by ``train.seed`` or of data.
+
+    Raises:
+        ConfigError: If there are neither.
+    """
     size = saved.model.image_size
-    return sample_images(config.data.train, "data.train", NUM_CALIBRATED, size)
-
-
-def _read_images(inputs: Sequence[str], count: int, saved: SavedDetector) -> Images:
-    """Up to ``count`` images from all over the inputs, drawn by ``train.seed``."""
+    if inputs is None and sources is None:
+        raise ConfigError(
+            f"images like those to come are missing: pass --images FOLDER, or name {key}, such as"
+            f" '{key}={{format: voc, root: VOC2007, split: train}}'"
+        )
+    if inputs is None:
+        return sample_images(sources, key, count, size)
     paths = [source.path for source in find_inputs(inputs) if source.kind == "image"]
     if len(paths) > count:
         paths = sorted(random.Random(saved.config.train.seed).sample(paths, count))  # noqa: S311
-    return [resize(read_image(path), saved.model.image_size) for path in paths]
+    return [resize(read_image(path), size) for path in paths]
 
 
 def _evaluate_int8(saved: SavedDetector, spec: ExportSpec, path: Path, config: Config) -> None:
