@@ -182,7 +182,7 @@ def post_process(
     max_detections: int,
     max_per_class: int | None = None,
     scores: str = "softmax",
-    cuts_first: bool = True,
+    clip_before_nms: bool = True,
 ) -> list[Found]:
     """One image's detections, best first."""
     height, width = size
@@ -202,7 +202,7 @@ def post_process(
     kept: list[Found] = []
     for found in candidates[:max_candidates]:
         cut = found._replace(box=_cut(found.box, size))
-        compared = cut if cuts_first else found
+        compared = cut if clip_before_nms else found
         is_sound = found.score > threshold and area(cut.box) > 0
         if is_sound and not any(
             compared.label == better.label and iou(compared.box, better.box) > nms_iou

@@ -1,22 +1,31 @@
 """`Detector`: from weights and an image to detections."""
 
-# B images at once
+# N images, h w their height and width, H W those of the network's input, C classes
 
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
+from torch import Tensor
 
-from vision.config import change_post_process
+from vision.config import Config, change_post_process
 from vision.errors import ConfigError
 from vision.images import resize
-from vision.model import PostProcess, build_post_process
-from vision.runtime import Backend, Precision, RuntimeOptions, Session, load_runnable
+from vision.model import SSDLite, build_post_process
+from vision.runtime import (
+    Metadata,
+    Precision,
+    RuntimeOptions,
+    Session,
+    build_session,
+    open_session,
+)
 from vision.structures import Detections
 
 __all__ = ["Detector"]
@@ -27,28 +36,45 @@ class Detector:
 
     Args:
         session: Runs the network.
-        post_process: From what it gives to detections.
+        config: The configuration that it was trained with; ``model.postprocess`` says how outputs
+            become detections.
         names: Class names in label order.
+        training: How it was trained: epoch, metrics, versions.
+        score: As for `Detector.load`.
 
     Attributes:
-        names: Class names in label order.
-        image_size: (height, width) that images are stretched to.
+        image_size: (height, width) that images are stretched to. ``session``, ``config``,
+            ``names`` and ``training`` are attributes too.
+
+    Raises:
+        ConfigError: If the score is out of range, or of a class that is not among the names.
     """
 
-    def __init__(self, session: Session, post_process: PostProcess, names: Sequence[str]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        config: Config,
+        names: Sequence[str],
+        training: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        score: float | Mapping[str, float] | None = None,
+    ) -> None:
+        self.session = session
+        self.config = config
         self.names = list(names)
+        self.training = training
         self.image_size = session.image_size
-        self._session = session
-        self._post_process = post_process
+        self._post_process = build_post_process(config.model)
+        self._threshold = None if score is None else _thresholds(score, self.names)
 
     @classmethod
     def load(
         cls,
         weights: str | Path = "coco",
-        score: float | Mapping[str, float] = 0.4,
+        score: float | Mapping[str, float] | None = 0.4,
         device: str | torch.device | None = None,
         *,
-        backend: Backend | None = None,
+        backend: str | None = None,
         precision: Precision | None = None,
         threads: int | None = None,
         streams: int = 1,
@@ -60,35 +86,62 @@ class Detector:
             weights: A file that training or ``ssdlite export`` wrote (.safetensors, .onnx, .xml), a
                 run folder, or a detector in the package: ``coco`` (80 classes), ``voc`` (20).
             score: Detections below are left out; in [0, 1]. By class name, classes that are not
-                named are left out altogether, unless ``""`` names a score for them.
+                named are left out altogether, unless ``""`` names a score for them. None for
+                ``model.postprocess.score_threshold``, which is low for average precision.
             device: ``cpu``, ``cuda``, ...; None picks CUDA where PyTorch has one.
-            backend: ``torch``, ``onnx`` (ONNX Runtime) or ``openvino``; None for what the file is
-                of, and PyTorch for a weights file. From a weights file the others export first,
-                which takes some seconds.
-            precision: ``fp32``, unless it is asked for otherwise or exported so: ``bf16``,
-                ``fp16`` (GPUs) or ``int8`` (exported files).
-            threads: For one call; None for what the backend takes by itself. PyTorch's number
-                is that of the whole process.
+            backend: ``torch``, ``onnx`` (ONNX Runtime) or ``openvino``; None for the one that the
+                file was written for, and PyTorch for a weights file. From a weights file the others
+                export first, which takes some seconds.
+            precision: ``fp32``, ``bf16``, ``fp16`` (GPUs) or ``int8`` (exported files); None for
+                that of an exported file, and fp32 for a weights file.
+            threads: For one call; None for the backend's own default. PyTorch's number is that of
+                the whole process.
             streams: Calls that are to run at once, from several threads.
             postprocess: What to change of ``model.postprocess`` as trained, such as
                 ``{"suppression": "soft_nms", "class_agnostic": True, "max_detections": 20}``.
 
         Raises:
-            WeightsError: If the file is missing, damaged or none of ours.
-            ConfigError: If the score is out of range, or the detector cannot be run so here.
+            WeightsError: If the file is missing, damaged or not written by ssdlite.
+            ConfigError: If the score is out of range, or the detector cannot be run so on this
+                machine.
         """
         where = None if device is None else str(device)
-        runnable = load_runnable(
-            weights, RuntimeOptions(backend, where, precision, threads, streams)
-        )
-        model = runnable.config.model
+        options = RuntimeOptions(backend, where, precision, threads, streams)
+        session, metadata = open_session(weights, options)
+        config = metadata.config
         if postprocess:
-            model = change_post_process(model, postprocess)
-        post_process = build_post_process(model)
-        post_process.score_threshold = _thresholds(score, runnable.names)
-        detector = cls(runnable.session, post_process, runnable.names)
+            model = change_post_process(config.model, postprocess)
+            config = config.model_copy(update={"model": model})
+        detector = cls(session, config, metadata.names, metadata.training, score=score)
         detector(np.zeros((*detector.image_size, 3), np.uint8))
         return detector
+
+    @classmethod
+    def from_model(
+        cls,
+        model: SSDLite,
+        config: Config,
+        names: Sequence[str],
+        training: Mapping[str, Any] = MappingProxyType({}),
+        *,
+        score: float | Mapping[str, float] | None = None,
+        options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 - frozen
+    ) -> "Detector":
+        """A detector of a network in memory, which is copied and stays as it is.
+
+        Args:
+            model: The network, on any device.
+            config: The configuration that it was trained with.
+            names: Class names in label order.
+            training: How it was trained.
+            score: As for `Detector.load`.
+            options: What to run it on.
+
+        Raises:
+            ConfigError: If it cannot be run so on this machine.
+        """
+        metadata = Metadata("decoded", "fp32", config, list(names), training)
+        return cls(build_session(model, metadata, options), config, names, training, score=score)
 
     @overload
     def __call__(self, images: UInt8[ndarray, "h w 3"]) -> Detections: ...
@@ -106,23 +159,41 @@ class Detector:
             ValueError: If an image is of another type or shape.
         """
         if isinstance(images, ndarray):
-            return self._detect([images])[0]
-        return self._detect(images) if len(images) else []
-
-    def _detect(self, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> list[Detections]:
+            return self([images])[0]
+        if not len(images):
+            return []
         for image in images:
             _check_image(image)
         pixels = np.stack([resize(image, self.image_size) for image in images])
         batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        sizes = [(image.shape[0], image.shape[1]) for image in images]
-        found = self._post_process(self._session(batch), sizes)
-        return [detections.to("cpu") for detections in found]
+        return self.detect_batch(batch, [(image.shape[0], image.shape[1]) for image in images])
+
+    def detect_batch(
+        self,
+        images: UInt8[Tensor, "N 3 H W"] | Sequence[UInt8[Tensor, "3 H W"]],
+        sizes: Sequence[tuple[int, int]] | None = None,
+    ) -> list[Detections]:
+        """Detections in images that have been resized, highest score first, on the CPU.
+
+        Args:
+            images: RGB, of the network's ``image_size``; in channels-last memory nothing is copied.
+            sizes: (height, width) of the images before that, in whose pixels the boxes are; None
+                for ``image_size``.
+
+        Raises:
+            ValueError: If there are not as many sizes as images.
+        """
+        batch = images if isinstance(images, Tensor) else torch.stack(list(images))
+        decoded = self.session(batch)
+        sizes = [self.image_size] * len(batch) if sizes is None else sizes
+        detections = self._post_process(decoded, sizes, self._threshold)
+        return [one.to("cpu") for one in detections]
 
 
 def _thresholds(
     score: float | Mapping[str, float], names: Sequence[str]
-) -> float | Float32[torch.Tensor, "C"]:
-    """What a detection of each class must score above."""
+) -> float | Float32[Tensor, "C"]:
+    """The score that a detection must exceed, for all classes or for each."""
     by_name = score if isinstance(score, Mapping) else {"": score}
     for name, value in by_name.items():
         if not 0 <= value <= 1:

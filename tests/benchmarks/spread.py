@@ -17,10 +17,9 @@ from numpy import ndarray
 
 from vision.config import Config, load_config
 from vision.data import DetectionDataset, make_loader, read_sources
+from vision.detector import Detector
 from vision.engine.evaluate import detect_all
 from vision.metrics import bootstrap, interval
-from vision.model import build_post_process
-from vision.runtime import load_runnable
 from vision.structures import Detections, Target
 
 
@@ -55,13 +54,11 @@ def _gap(one: Float64[ndarray, " D"], other: Float64[ndarray, " D"]) -> str:
 
 
 def _detect(path: Path, config: Config) -> tuple[list[Detections], list[Target], int]:
-    runnable = load_runnable(path)
+    detector = Detector.load(path, score=None)
     annotations = read_sources(config.data.val, "data.val")
-    size = runnable.session.image_size
-    dataset = DetectionDataset(annotations.records, runnable.names, size)
+    dataset = DetectionDataset(annotations.records, detector.names, detector.image_size)
     loader = make_loader(dataset, config.train.batch_size, 0)
-    post_process = build_post_process(runnable.config.model)
-    return detect_all(runnable.session, post_process, loader), dataset.targets, len(runnable.names)
+    return detect_all(detector, loader), dataset.targets, len(detector.names)
 
 
 if __name__ == "__main__":

@@ -204,3 +204,19 @@ def test_post_processing_can_be_changed_and_the_network_cannot(
     assert fewer["coco"]["AR100"] < usual["coco"]["AR100"]
     assert main(["eval", "--weights", weights, "model.width_mult=0.5"]) == 2
     assert "only model.postprocess can be changed" in capsys.readouterr().err
+
+
+def test_paths_of_another_machine_are_no_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what an override names is taken of the data that shipped weights were trained with."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["eval", "--weights", "voc"]) == 2
+    assert (
+        "data.val is missing; name the data, such as 'data.val={format: voc, root: VOC2007,"
+        " split: val}'"
+    ) in error_line(capsys)
+    assert main(["eval", "--weights", "voc", "data.val.split=val"]) == 2
+    assert "root is missing" in error_line(capsys)
+    assert main(["eval", "--weights", "voc", "data.val.root=elsewhere"]) == 2
+    assert "elsewhere has no ImageSets/Main/val.txt" in error_line(capsys)

@@ -7,7 +7,7 @@ from vision.cli.main import main
 
 if __name__ == "__main__":
     weights, folder, out, *words = sys.argv[1:]
-    before = peak_of_this_process()
+    before = peak_of_this_process() or 0
     code = main(["detect", folder, "--weights", weights, "--out", out, "--workers=2", *words])
-    sys.stdout.write(f"{peak_of_this_process() - before}\n")
+    sys.stdout.write(f"{(peak_of_this_process() or 0) - before}\n")
     sys.exit(code)

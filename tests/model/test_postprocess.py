@@ -139,7 +139,7 @@ def test_equals_torchvision_where_no_limit_bites(seed: int) -> None:
             "max_detections": st.sampled_from([1, 10, 10_000]),
             "max_per_class": st.sampled_from([None, 3, 10_000]),
             "scores": st.sampled_from(["softmax", "sigmoid"]),
-            "cuts_first": st.booleans(),
+            "clip_before_nms": st.booleans(),
         }
     ),
 )
@@ -274,8 +274,8 @@ def test_boxes_that_are_alike_only_inside_the_image_are_both_kept_where_cutting_
     priors = torch.tensor([[0.0, 0.5, 2.0, 1.0], [1.0, 0.5, 2.0, 1.0]])
     predictions = Predictions(torch.tensor([[[9.0, 0.0], [8.0, 0.0]]]), torch.zeros(1, 2, 4))
     counts = [
-        len(run_all(predictions, [SIZE], priors, cuts_first=cuts_first)[0])
-        for cuts_first in (True, False)
+        len(run_all(predictions, [SIZE], priors, clip_before_nms=clip_before_nms)[0])
+        for clip_before_nms in (True, False)
     ]
     assert counts == [1, 2]
 

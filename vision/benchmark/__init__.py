@@ -1,18 +1,18 @@
 """How fast and how good a detector is on each backend of this machine."""
 
-from vision.benchmark.contenders import EAGER, Entrant, list_entrants, open_contender
+from vision.benchmark.candidates import EAGER, Candidate, list_candidates, load_candidate
 from vision.benchmark.measure import Times, measure_times, peak_memory, throughput
-from vision.benchmark.report import Row, draw, row_of, table
+from vision.benchmark.report import Row, draw_chart, row_of, table
 
 __all__ = [
     "EAGER",
-    "Entrant",
+    "Candidate",
     "Row",
     "Times",
-    "draw",
-    "list_entrants",
+    "draw_chart",
+    "list_candidates",
+    "load_candidate",
     "measure_times",
-    "open_contender",
     "peak_memory",
     "row_of",
     "table",

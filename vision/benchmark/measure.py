@@ -1,10 +1,9 @@
-"""Timing entrants in turn, and the memory that each takes."""
+"""Timing candidates in turn, and the memory that each takes."""
 
 # h w an image's own height and width
 
 import multiprocessing
 import re
-import resource
 import statistics
 import sys
 import time
@@ -16,10 +15,15 @@ from pathlib import Path
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.benchmark.contenders import Contender, Entrant, open_contender
+from vision.benchmark.candidates import Candidate, LoadedCandidate, load_candidate
 from vision.detection import ordered_map
 from vision.errors import ConfigError
 from vision.images import resize
+
+try:
+    import resource
+except ImportError:
+    resource = None  # type: ignore[assignment]
 
 __all__ = ["Times", "measure_times", "peak_memory", "throughput"]
 
@@ -36,15 +40,15 @@ class Times:
 
     Attributes:
         forward: Of the network alone.
-        whole: From the decoded image to detections.
+        detect: From the decoded image to detections.
     """
 
     forward: list[float]
-    whole: list[float]
+    detect: list[float]
 
     def overhead(self) -> float:
-        """Median of whole over forward, image by image."""
-        return statistics.median(w / f for w, f in zip(self.whole, self.forward, strict=True))
+        """Median of detect over forward, image by image."""
+        return statistics.median(d / f for d, f in zip(self.detect, self.forward, strict=True))
 
     def relative_to(self, other: "Times") -> float:
         """Median of the forward over another's, image by image."""
@@ -53,33 +57,33 @@ class Times:
 
 
 def measure_times(
-    contenders: Mapping[str, Contender],
+    candidates: Mapping[str, LoadedCandidate],
     images: Sequence[Image],
     network_size: tuple[int, int],
     rounds: int,
 ) -> dict[str, Times]:
-    """Times of contenders who take turns, so that a machine that slows down slows all of them.
+    """Times of candidates that take turns, so that a machine that slows down slows all of them.
 
-    A turn is several images long, of which the first do not count: the threads of whose turn it
-    was before are still about.
+    A turn is several images long. The first of them do not count: threads of the candidate before
+    still run then.
 
     Args:
-        contenders: By name.
-        images: Decoded, in the size that they are detected in.
+        candidates: By name.
+        images: Decoded, in their original size.
         network_size: (height, width) of the network, for the forward alone.
         rounds: Turns of each.
     """
     small = [resize(image, network_size) for image in images]
-    times: dict[str, Times] = {name: Times([], []) for name in contenders}
+    times: dict[str, Times] = {name: Times([], []) for name in candidates}
     for turn in range(rounds):
-        for name, contender in contenders.items():
+        for name, candidate in candidates.items():
             for number in range(WARM_UPS + TURN):
                 index = (turn * TURN + number) % len(images)
-                forward = _seconds(contender.forward, small[index])
-                whole = _seconds(contender.detect, images[index])
+                forward = _seconds(candidate.forward, small[index])
+                detect = _seconds(candidate.detect, images[index])
                 if number >= WARM_UPS:
                     times[name].forward.append(forward)
-                    times[name].whole.append(whole)
+                    times[name].detect.append(detect)
     return times
 
 
@@ -89,41 +93,48 @@ def _seconds(call: Callable[[Image], object], image: Image) -> float:
     return time.perf_counter() - began
 
 
-def throughput(entrant: Entrant, images: Sequence[Image], cores: int) -> float:
+def throughput(candidate: Candidate, images: Sequence[Image], cores: int) -> float:
     """Images a second from decoded images, as many at once as there are cores."""
-    contender = open_contender(entrant, threads=1, streams=cores)
-    list(ordered_map(contender.detect, images[:WARM_UPS], cores, 2 * cores))
+    loaded = load_candidate(candidate, threads=1, streams=cores)
+    list(ordered_map(loaded.detect, images[:WARM_UPS], cores, 2 * cores))
     began = time.perf_counter()
-    count = sum(1 for _ in ordered_map(contender.detect, images, cores, 2 * cores))
+    count = sum(1 for _ in ordered_map(loaded.detect, images, cores, 2 * cores))
     return count / (time.perf_counter() - began)
 
 
-def peak_memory(entrant: Entrant, image: Image) -> int:
-    """Bytes that a fresh process takes at most to load an entrant and detect a few times."""
+def peak_memory(candidate: Candidate, image: Image) -> int | None:
+    """Peak memory, in bytes, of a fresh process that loads a candidate and detects a few times.
+
+    Raises:
+        ConfigError: If that process fails.
+    """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_report_memory, args=(there, entrant, image))
+    process = context.Process(target=_report_memory, args=(there, candidate, image))
     process.start()
     there.close()
     try:
-        return int(here.recv())
+        peak: int | None = here.recv()
     except EOFError as error:
-        raise ConfigError(f"{entrant.name} cannot be run in a process of its own") from error
+        raise ConfigError(f"{candidate.name} cannot be run in a process of its own") from error
     finally:
         process.join()
+    return peak
 
 
-def _report_memory(connection: Connection, entrant: Entrant, image: Image) -> None:
-    contender = open_contender(entrant)
+def _report_memory(connection: Connection, candidate: Candidate, image: Image) -> None:
+    loaded = load_candidate(candidate)
     for _ in range(MEMORY_IMAGES):
-        contender.detect(image)
+        loaded.detect(image)
     connection.send(peak_of_this_process())
 
 
-def peak_of_this_process() -> int:
-    """Bytes of memory that this process has had at most."""
-    if STATUS.exists():  # Linux, whose getrusage begins with what the parent had
+def peak_of_this_process() -> int | None:
+    """Peak memory of this process in bytes; None on Windows, which has no `resource`."""
+    if STATUS.exists():  # Linux, whose getrusage begins with the peak of the parent
         (line,) = re.findall(r"VmHWM:\s+(\d+) kB", STATUS.read_text())
         return int(line) * 1024
+    if resource is None:
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit

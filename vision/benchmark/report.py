@@ -1,10 +1,9 @@
-"""What was measured, as a table, as JSON and as a picture."""
+"""What was measured, as a table and as a chart."""
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -14,23 +13,24 @@ from vision.atomic import replacing
 from vision.benchmark.measure import Times
 from vision.errors import DataError
 
-__all__ = ["Row", "draw", "row_of", "table"]
+__all__ = ["Row", "draw_chart", "row_of", "table"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One entrant.
+    """One candidate.
 
     Attributes:
         name: Backend and precision.
         forward_ms: Median of the network alone.
-        forward_p95_ms: What 95 of 100 are below.
-        whole_ms: Median from a decoded image to detections.
-        whole_p95_ms: What 95 of 100 are below.
-        overhead: Whole over forward.
-        of_eager: Forward over that of eager PyTorch.
+        forward_p95_ms: Its 95th percentile.
+        detect_ms: Median from a decoded image to detections.
+        detect_p95_ms: Its 95th percentile.
+        overhead: Median ratio of detect to forward.
+        relative_to_eager: Median ratio of the forward to that of eager PyTorch.
         images_per_second: With one image on each core.
-        peak_mb: Memory of a process that does nothing else, Python and PyTorch included.
+        peak_mb: Memory of a process that does nothing else, Python and PyTorch included; None
+            where it cannot be measured.
         voc_map50: None where it was not evaluated.
         coco_ap: None where it was not evaluated.
     """
@@ -38,66 +38,63 @@ class Row:
     name: str
     forward_ms: float
     forward_p95_ms: float
-    whole_ms: float
-    whole_p95_ms: float
+    detect_ms: float
+    detect_p95_ms: float
     overhead: float
-    of_eager: float
+    relative_to_eager: float
     images_per_second: float
-    peak_mb: float
+    peak_mb: float | None
     voc_map50: float | None
     coco_ap: float | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
-
-HEADS = (
-    "",
-    "forward ms",
-    "p95",
-    "image ms",
-    "p95",
-    "image/forward",
-    "of eager",
-    "images/s",
-    "peak MB",
-    "voc.mAP50",
-    "coco.AP",
-)
+COLUMNS = {
+    "name": ("", ""),
+    "forward_ms": ("forward ms", ".1f"),
+    "forward_p95_ms": ("p95", ".1f"),
+    "detect_ms": ("image ms", ".1f"),
+    "detect_p95_ms": ("p95", ".1f"),
+    "overhead": ("image/forward", ".2f"),
+    "relative_to_eager": ("of eager", ".2f"),
+    "images_per_second": ("images/s", ".0f"),
+    "peak_mb": ("peak MB", ".0f"),
+    "voc_map50": ("voc.mAP50", ".4f"),
+    "coco_ap": ("coco.AP", ".4f"),
+}
+"""Heading and format of each attribute of a row."""
 
 
 def row_of(
     name: str,
     times: Times,
     eager: Times,
-    rate: float,
-    memory: int,
-    precision: tuple[float | None, float | None],
+    images_per_second: float,
+    peak_bytes: int | None,
+    metrics: tuple[float | None, float | None],
 ) -> Row:
-    """A row from what was measured; ``precision`` is voc.mAP50 and coco.AP."""
-    (forward, forward_95), (whole, whole_95) = (
-        (1e3 * statistics.median(seconds), 1e3 * float(np.percentile(seconds, 95)))
-        for seconds in (times.forward, times.whole)
-    )
-    relative = times.relative_to(eager)
+    """A row from what was measured; ``metrics`` are voc.mAP50 and coco.AP."""
+    peak_mb = None if peak_bytes is None else peak_bytes / 1e6
+    ratios = (times.overhead(), times.relative_to(eager))
     return Row(
         name,
-        forward,
-        forward_95,
-        whole,
-        whole_95,
-        times.overhead(),
-        relative,
-        rate,
-        memory / 1e6,
-        *precision,
+        *_median_and_p95(times.forward),
+        *_median_and_p95(times.detect),
+        *ratios,
+        images_per_second,
+        peak_mb,
+        *metrics,
     )
+
+
+def _median_and_p95(seconds: Sequence[float]) -> tuple[float, float]:
+    """In milliseconds."""
+    return 1e3 * statistics.median(seconds), 1e3 * float(np.percentile(seconds, 95))
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Columns for people, in Markdown."""
-    lines = [HEADS, tuple("---" for _ in HEADS), *map(_cells, rows)]
+    """A table for people, in Markdown."""
+    heads = [head for head, _ in COLUMNS.values()]
+    lines = [heads, ["---"] * len(heads), *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"
@@ -105,21 +102,13 @@ def table(rows: Sequence[Row]) -> str:
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    times = (row.forward_ms, row.forward_p95_ms, row.whole_ms, row.whole_p95_ms)
-    return (
-        row.name,
-        *(f"{value:.1f}" for value in times),
-        f"{row.overhead:.2f}",
-        f"{row.of_eager:.2f}",
-        f"{row.images_per_second:.0f}",
-        f"{row.peak_mb:.0f}",
-        *("-" if value is None else f"{value:.4f}" for value in (row.voc_map50, row.coco_ap)),
-    )
+def _cells(row: Row) -> list[str]:
+    values = [(getattr(row, key), spec) for key, (_, spec) in COLUMNS.items()]
+    return ["-" if value is None else format(value, spec) for value, spec in values]
 
 
-def draw(rows: Sequence[Row], path: Path) -> None:
-    """Average precision against latency, for those that have one; latency alone where none has.
+def draw_chart(rows: Sequence[Row], path: Path) -> None:
+    """Write a chart of average precision against latency; of latency alone if none was evaluated.
 
     Args:
         rows: What was measured.
@@ -131,14 +120,14 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(xlabel="milliseconds from a decoded image to detections, median")
-    places = [(row.name, row.whole_ms, row.voc_map50) for row in rows if row.voc_map50 is not None]
+    places = [(row.name, row.detect_ms, row.voc_map50) for row in rows if row.voc_map50 is not None]
     if places:
         for name, *place in places:
             axes.plot(*place, "o", label=name)
         axes.set_ylabel("voc.mAP50")
         figure.legend(loc="outside right upper")
     else:
-        axes.barh([row.name for row in rows], [row.whole_ms for row in rows])
+        axes.barh([row.name for row in rows], [row.detect_ms for row in rows])
         axes.invert_yaxis()
     axes.set_xlim(left=0)
     axes.margins(y=0.2)

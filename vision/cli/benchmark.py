@@ -4,6 +4,7 @@ import argparse
 import platform
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,12 +13,12 @@ from numpy import ndarray
 
 from vision.benchmark import (
     EAGER,
-    Entrant,
+    Candidate,
     Row,
-    draw,
-    list_entrants,
+    draw_chart,
+    list_candidates,
+    load_candidate,
     measure_times,
-    open_contender,
     peak_memory,
     row_of,
     table,
@@ -27,14 +28,16 @@ from vision.cli.options import WEIGHTS_HELP, add_data, data_of, parse, positive
 from vision.config import Config
 from vision.data import sample_images
 from vision.device import choose_device, num_cores
-from vision.engine import evaluate_runnable, write_json
+from vision.engine import evaluate_detector, write_json
 from vision.errors import VisionError
-from vision.export import NUM_CALIBRATED, NUM_COMPARED
+from vision.export import NUM_CALIBRATED, NUM_COMPARED, STAND_INS, stand_in_images
 from vision.images import resize
 from vision.model import count_macs, count_parameters
 from vision.weights import find_weights, load_weights
 
 __all__ = ["run"]
+
+Images = list[UInt8[ndarray, "h w 3"]]
 
 PHOTO_SIZE = (480, 640)
 """(height, width) of the decoded images that detection is timed on."""
@@ -60,7 +63,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     size = saved.model.image_size
-    photos = sample_images(config.data.val, "data.val", NUM_COMPARED, PHOTO_SIZE)
+    photos = _photos(config)
     small = [resize(photo, size) for photo in photos]
     calibration = _calibration(config, size)
     macs = count_macs(saved.model, size) / 1e6
@@ -69,25 +72,33 @@ def run(argv: Sequence[str] | None = None) -> int:
         f" {count_parameters(saved.model):,} parameters, {macs:,.0f} million MACs"
     )
     with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
-        entrants, absent = list_entrants(
+        candidates, left_out = list_candidates(
             options.weights, saved, small, calibration, Path(folder), options.device
         )
-        rows = _measure(entrants, photos, size, options, config)
-    for line in absent:
+        rows = _measure(candidates, photos, size, options, config)
+    for line in left_out:
         print(line)
     print(f"{platform.platform()}, {num_cores()} cores, torch {torch.__version__}")
     print(table(rows))
     machine = {"platform": platform.platform(), "cores": num_cores(), "torch": torch.__version__}
     write_json(
         options.out / "benchmark.json",
-        {"machine": machine, "rows": [row.to_dict() for row in rows], "left out": absent},
+        {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out},
     )
-    draw(rows, options.out / "benchmark.png")
+    draw_chart(rows, options.out / "benchmark.png")
     print(f"table and picture are in {options.out}")
     return 0
 
 
-def _calibration(config: Config, size: tuple[int, int]) -> list[UInt8[ndarray, "H W 3"]]:
+def _photos(config: Config) -> Images:
+    """Images to measure with; their content hardly matters."""
+    if config.data.val is not None:
+        return sample_images(config.data.val, "data.val", NUM_COMPARED, PHOTO_SIZE)
+    print(f"no data are named: measured on {STAND_INS}, without average precision")
+    return stand_in_images(NUM_COMPARED, PHOTO_SIZE)
+
+
+def _calibration(config: Config, size: tuple[int, int]) -> Images:
     """Images for int8; without any, int8 is left out."""
     try:
         return sample_images(config.data.train, "data.train", NUM_CALIBRATED, size)
@@ -97,23 +108,23 @@ def _calibration(config: Config, size: tuple[int, int]) -> list[UInt8[ndarray, "
 
 
 def _measure(
-    entrants: Sequence[Entrant],
-    photos: Sequence[UInt8[ndarray, "h w 3"]],
+    candidates: Sequence[Candidate],
+    photos: Images,
     size: tuple[int, int],
     options: argparse.Namespace,
     config: Config,
 ) -> list[Row]:
-    """Memory in processes of their own, times in turn, then rates and precision one by one."""
-    memory = [peak_memory(entrant, photos[0]) for entrant in entrants]
-    contenders = {entrant.name: open_contender(entrant) for entrant in entrants}
-    times = measure_times(contenders, photos, size, options.rounds)
+    """Memory in processes of their own, times in turn, then rates and metrics one by one."""
+    memory = [peak_memory(candidate, photos[0]) for candidate in candidates]
+    loaded = {candidate.name: load_candidate(candidate) for candidate in candidates}
+    times = measure_times(loaded, photos, size, options.rounds)
     rows = []
-    for entrant, peak in zip(entrants, memory, strict=True):
-        runnable = contenders[entrant.name].runnable
-        precision: tuple[float | None, float | None] = (None, None)
-        if runnable is not None and not options.no_map:
-            metrics = evaluate_runnable(runnable, config)
-            precision = (metrics.voc.mean, metrics.coco.AP)
-        rate = throughput(entrant, photos, num_cores())
-        rows.append(row_of(entrant.name, times[entrant.name], times[EAGER], rate, peak, precision))
+    for candidate, peak in zip(candidates, memory, strict=True):
+        name, detector = candidate.name, loaded[candidate.name].detector
+        values: tuple[float | None, float | None] = (None, None)
+        if detector is not None and config.data.val is not None and not options.no_map:
+            metrics = evaluate_detector(detector, config)
+            values = (metrics.voc.mean, metrics.coco.AP)
+        rate = throughput(candidate, photos, num_cores())
+        rows.append(row_of(name, times[name], times[EAGER], rate, peak, values))
     return rows

@@ -12,10 +12,11 @@ from vision.cli.options import (
     parse,
     runtime_options_of,
 )
-from vision.engine import evaluate_runnable, write_json
+from vision.detector import Detector
+from vision.engine import evaluate_detector, write_json
 from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
-from vision.runtime import RuntimeOptions, load_runnable
+from vision.runtime import RuntimeOptions, open_session
 
 __all__ = ["run"]
 
@@ -47,8 +48,9 @@ def run(argv: Sequence[str] | None = None) -> int:
 def _evaluate(options: argparse.Namespace) -> Metrics:
     files = (options.annotations, options.detections)
     if options.weights is not None and not any(files):
-        runnable = load_runnable(options.weights, runtime_options_of(options))
-        return evaluate_runnable(runnable, data_of(options, runnable.config))
+        session, metadata = open_session(options.weights, runtime_options_of(options))
+        config = data_of(options, metadata.config)
+        return evaluate_detector(Detector(session, config, metadata.names), config)
     if options.weights is None and all(files):
         if (
             options.config is not None

@@ -3,12 +3,13 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from vision.config import Config, config_from_dict, load_config
+from vision.config.overrides import key_of, lies_in
 from vision.errors import ConfigError, WeightsError
-from vision.runtime import Backend, Precision, RuntimeOptions
-from vision.weights import SHIPPED, SavedDetector, halve, save_weights
+from vision.runtime import BACKENDS, Precision, RuntimeOptions
+from vision.weights import SHIPPED, SavedDetector, find_weights, halve, save_weights
 
 __all__ = [
     "WEIGHTS_HELP",
@@ -83,14 +84,16 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
 def add_data(parser: argparse.ArgumentParser) -> None:
     """The option that says where data are, beside words such as ``data.val.split=test``."""
     parser.add_argument(
-        "--config", metavar="F", help="where the data are (default: as recorded with the weights)"
+        "--config", metavar="F", help="where the data are (default: config.yaml beside the weights)"
     )
 
 
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:
     """The configuration of `add_data` and the words ``overrides``, or the one recorded.
 
-    Its ``model`` is the recorded one, but for overrides of ``model.postprocess``.
+    Its ``model`` is the recorded one, but for overrides of ``model.postprocess``. Data are those of
+    the run folder that the weights lie in, if they do. Elsewhere the paths recorded are those of
+    another machine, and only the other keys of the sources that overrides name are taken.
 
     Raises:
         ConfigError: If it cannot be used.
@@ -103,18 +106,41 @@ def data_of(options: argparse.Namespace, recorded: Config) -> Config:
         raise ConfigError(
             "of model.* only model.postprocess can be changed: the weights decide the rest"
         )
+    run_config = find_weights(options.weights).parent / "config.yaml"
     if options.config is not None:
         config = load_config(options.config, others)
     else:
+        if run_config.is_file():
+            values["data"] = load_config(run_config).data.model_dump(mode="json")
+        else:
+            values["data"] |= {
+                key: _without_paths(
+                    values["data"][key],
+                    is_named=any(lies_in(key_of(word), f"data.{key}") for word in others),
+                )
+                for key in ("train", "val")
+            }
         config = config_from_dict(values, others, where)
     return config.model_copy(update={"model": model})
+
+
+def _without_paths(source: Any, *, is_named: bool) -> Any:  # noqa: ANN401
+    """Values of ``data.train`` or ``data.val`` without paths; None if nothing is left of use."""
+    if isinstance(source, list):
+        kept = [_without_paths(one, is_named=is_named) for one in source]
+        return None if None in kept else kept
+    if source is None or (source["format"] != "synthetic" and not is_named):
+        return None
+    return {
+        key: value for key, value in source.items() if key not in {"root", "annotations", "images"}
+    }
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Options that say what the detector runs on."""
     group = parser.add_argument_group("what the detector runs on")
     group.add_argument(
-        "--backend", choices=get_args(Backend), help="default: the file's own; torch for weights"
+        "--backend", choices=tuple(BACKENDS), help="default: the file's own; torch for weights"
     )
     group.add_argument("--device", help="cpu, cuda, ... (default: CUDA where PyTorch has it)")
     group.add_argument(

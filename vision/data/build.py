@@ -36,7 +36,10 @@ def read_sources(sources: Source | list[Source] | None, key: str) -> Annotations
         DataError: If one cannot be read.
     """
     if not sources:
-        raise ConfigError(f"{key} is missing; name the data, such as {key}.format=voc")
+        raise ConfigError(
+            f"{key} is missing; name the data, such as"
+            f" '{key}={{format: voc, root: VOC2007, split: {key.rpartition('.')[2]}}}'"
+        )
     result = Annotations()
     for source in sources if isinstance(sources, list) else [sources]:
         result.add(DATASETS[source.format](**source.model_dump(exclude={"format"})))

@@ -9,22 +9,19 @@ from tqdm import tqdm
 
 from vision.config import Config
 from vision.data import DetectionDataset, Sample, check_known, describe, make_loader, read_sources
+from vision.detector import Detector
 from vision.engine.distributed import Processes
 from vision.metrics import Metrics, evaluate_detections
-from vision.model import PostProcess, build_post_process
-from vision.runtime import Runnable, Session
 from vision.structures import Batch, Detections
 
-__all__ = ["detect_all", "evaluate", "evaluate_runnable"]
+__all__ = ["detect_all", "evaluate", "evaluate_detector"]
 
 logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    session: Session,
-    post_process: PostProcess,
+    detector: Detector,
     loader: DataLoader[Sample],
-    names: Sequence[str],
     classes: Sequence[str] | None = None,
     *,
     processes: Processes = Processes(),  # noqa: B008
@@ -32,17 +29,15 @@ def evaluate(
     """Metrics and detections over a loader's images, in their own pixels.
 
     Args:
-        session: Runs the network, as it does for `vision.detector.Detector`.
-        post_process: From what it gives to detections.
+        detector: With its low threshold of training, for average precision.
         loader: Batches in the order of its data set.
-        names: Class names in label order.
         classes: Those to be judged, if not all; detections of others are left aside.
         processes: Among which the loader's images are shared out; all get the same answer.
     """
     dataset = loader.dataset
     assert isinstance(dataset, DetectionDataset)
-    targets = dataset.targets
-    found = processes.interleave(detect_all(session, post_process, loader), len(targets))
+    targets, names = dataset.targets, detector.names
+    found = processes.interleave(detect_all(detector, loader), len(targets))
     if classes is not None and list(classes) != list(names):
         judged = torch.tensor([name in classes for name in names])
         found = [detections[judged[detections.labels]] for detections in found]
@@ -52,23 +47,20 @@ def evaluate(
     return shared, found
 
 
-def detect_all(
-    session: Session, post_process: PostProcess, loader: DataLoader[Sample]
-) -> list[Detections]:
+def detect_all(detector: Detector, loader: DataLoader[Sample]) -> list[Detections]:
     """Detections of each image of a loader, in its own pixels, on the CPU."""
     found: list[Detections] = []
     for batch in tqdm(loader, desc="evaluate", leave=False, dynamic_ncols=True, disable=None):
         assert isinstance(batch, Batch)
-        sizes = [target.size for target in batch.targets]
-        found += [one.to("cpu") for one in post_process(session(batch.images), sizes)]
+        found += detector.detect_batch(batch.images, [target.size for target in batch.targets])
     return found
 
 
-def evaluate_runnable(runnable: Runnable, config: Config) -> Metrics:
+def evaluate_detector(detector: Detector, config: Config) -> Metrics:
     """Evaluate a detector on ``config.data.val``.
 
     Args:
-        runnable: The detector; it decides the network's size and the classes.
+        detector: Its network, image size and classes are evaluated.
         config: Where the data are, in what batches to run, and ``model.postprocess``.
 
     Raises:
@@ -76,14 +68,13 @@ def evaluate_runnable(runnable: Runnable, config: Config) -> Metrics:
         DataError: If the data cannot be read, or have classes that the detector does not know.
     """
     annotations = read_sources(config.data.val, "data.val")
-    names = runnable.names
+    names = detector.names
     check_known(names, config.data, annotations, "data.val")
     classes = config.data.classes or names
     for line in describe(annotations, classes, "val"):
         logger.info(line)
-    size = runnable.session.image_size
+    size = detector.image_size
     dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
-    post_process = build_post_process(config.model)
-    metrics, _ = evaluate(runnable.session, post_process, loader, names, classes)
+    metrics, _ = evaluate(Detector(detector.session, config, names), loader, classes)
     return metrics

@@ -9,8 +9,7 @@ from vision.data import DetectionDataset, Sample
 from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
 from vision.media import write_image
-from vision.model import build_decoding, build_post_process
-from vision.runtime import TorchSession
+from vision.runtime import RuntimeOptions
 from vision.weights import SavedDetector
 
 __all__ = ["draw_pictures"]
@@ -25,10 +24,10 @@ def draw_pictures(
     """Write pictures spread over a loader's data, with detections, truth and a legend."""
     dataset = loader.dataset
     assert isinstance(dataset, DetectionDataset)
-    post_process = build_post_process(saved.config.model)
-    post_process.score_threshold = SCORE
-    session = TorchSession(build_decoding(saved.model), device)
-    detector = Detector(session, post_process, saved.names)
+    options = RuntimeOptions(device=str(device))
+    detector = Detector.from_model(
+        saved.model, saved.config, saved.names, score=SCORE, options=options
+    )
     step = max(1, len(dataset) // NUM_PICTURES)
     for index in range(0, len(dataset), step)[:NUM_PICTURES]:
         image, target = dataset.records[index].read(), dataset.targets[index]

@@ -12,6 +12,7 @@ import torch
 import torchvision
 from torch import nn
 
+from vision.detector import Detector
 from vision.engine.board import Board
 from vision.engine.evaluate import evaluate
 from vision.engine.interrupts import Interrupts
@@ -19,8 +20,8 @@ from vision.engine.run import Run
 from vision.engine.run_folder import RunFolder
 from vision.engine.state import States
 from vision.metrics import Metrics
-from vision.model import SSDLite, build_decoding, build_post_process
-from vision.runtime import TorchSession
+from vision.model import SSDLite
+from vision.runtime import RuntimeOptions
 from vision.structures import Detections
 from vision.weights import save_weights
 
@@ -100,9 +101,9 @@ class Session:
         """Metrics of a network on ``data.val``, and its detections of each image."""
         run = self.run
         assert run.val_loader is not None
-        network = TorchSession(build_decoding(model), run.device)
-        post_process = build_post_process(run.config.model)
-        return evaluate(network, post_process, run.val_loader, run.names, processes=run.processes)
+        options = RuntimeOptions(device=str(run.device))
+        detector = Detector.from_model(model, run.config, run.names, options=options)
+        return evaluate(detector, run.val_loader, processes=run.processes)
 
     def save_weights(
         self, path: Path, model: SSDLite, metrics: Metrics | None, **facts: object

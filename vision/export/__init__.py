@@ -1,5 +1,20 @@
-"""Writing a detector as a graph of another runtime, and proving that it answers alike."""
+"""Writing a detector as a graph for another runtime, and proving that it answers alike."""
 
-from vision.export.write import NUM_CALIBRATED, NUM_COMPARED, Export, ExportSpec, export
+from vision.export.stand_ins import STAND_INS, stand_in_images
+from vision.export.write import (
+    NUM_CALIBRATED,
+    NUM_COMPARED,
+    Export,
+    ExportSpec,
+    export_detector,
+)
 
-__all__ = ["NUM_CALIBRATED", "NUM_COMPARED", "Export", "ExportSpec", "export"]
+__all__ = [
+    "NUM_CALIBRATED",
+    "NUM_COMPARED",
+    "STAND_INS",
+    "Export",
+    "ExportSpec",
+    "export_detector",
+    "stand_in_images",
+]

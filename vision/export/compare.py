@@ -1,10 +1,9 @@
 """Whether an exported graph answers as PyTorch does."""
 
-# N images, P priors, C classes, D detections of an image
+# N images, H W height and width of the network's input
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
 
 import torch
 from jaxtyping import UInt8
@@ -13,30 +12,29 @@ from numpy import ndarray
 import vision.boxes as box_ops
 from vision.errors import WeightsError
 from vision.model import Decode, DecodingNetwork, PostProcess
-from vision.runtime.graphs import Form, graph_input
-from vision.runtime.sessions import TorchSession
+from vision.runtime import Form, Runner
+from vision.runtime.graphs import graph_input
+from vision.runtime.torch_backend import TorchSession
 from vision.structures import Decoded, Detections, Predictions
 
 __all__ = [
-    "LEAST_SCORE",
     "MAX_HALF_SCORE_ERROR",
     "MAX_SCORE_ERROR",
+    "MIN_SCORE",
     "Agreement",
     "compare",
     "detections_of",
     "require",
 ]
 
-LEAST_SCORE = 0.1
+MIN_SCORE = 0.1
 """Detections below are not compared."""
 MAX_SCORE_ERROR = 1e-3
 MAX_HALF_SCORE_ERROR = 5e-3
-"""Of fp16: OpenVINO multiplies the pixels' scale into the first convolution, and so rounds that one
-a second time."""
+"""For fp16: OpenVINO multiplies the pixels' scale into the first convolution, which rounds its
+weights a second time."""
 MAX_BOX_ERROR = 0.5
 """In pixels of the network's input."""
-
-Runner: TypeAlias = Callable[[ndarray], list[ndarray]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +43,12 @@ class Agreement:
 
     Attributes:
         num_images: Images compared.
-        num_detections: Detections of the reference with a score of `LEAST_SCORE` or more.
+        num_detections: Detections of the reference with a score of `MIN_SCORE` or more.
         score_error: Largest difference of a detection's scores.
         box_error: Largest difference of a coordinate, in pixels of the network's input. Where
             scores tie within the tolerance, either box may be the one that suppresses the other.
-        num_unmatched: Detections of either run that the other has not; where a score lies within
-            the tolerance of the threshold, either may have it.
+        num_unmatched: Detections of one run that the other lacks; where a score lies within the
+            tolerance of the threshold, either may lack it.
     """
 
     num_images: int
@@ -62,7 +60,7 @@ class Agreement:
     def __str__(self) -> str:
         return (
             f"{self.num_images} images, {self.num_detections} detections from score"
-            f" {LEAST_SCORE} on: scores differ by {self.score_error:.1e} at most, boxes by"
+            f" {MIN_SCORE} on: scores differ by {self.score_error:.1e} at most, boxes by"
             f" {self.box_error:.1e} pixels, {self.num_unmatched} detections have no counterpart"
         )
 
@@ -76,7 +74,7 @@ def require(agreement: Agreement, where: str, tolerance: float = MAX_SCORE_ERROR
     if not agreement.num_detections:
         raise WeightsError(
             f"{where} cannot be checked: nothing is found in {agreement.num_images} images with a"
-            f" score of {LEAST_SCORE} or more; pass images that show what was trained for"
+            f" score of {MIN_SCORE} or more; pass images that show what it was trained for"
         )
     if (
         agreement.num_unmatched
@@ -100,12 +98,14 @@ def compare(
         runner: Runs the graph.
         form: Of the graph.
         network: What it was made of, in float32.
-        post_process: With its threshold at `LEAST_SCORE` or below.
+        post_process: Of both; its threshold is lowered below `MIN_SCORE` for the comparison.
         images: Of the network's size.
-        tolerance: Scores that lie no further apart may change places.
+        tolerance: Detections whose scores differ by no more may change places.
     """
-    # Without suppression, and so every box that a tie could have let through.
-    candidates_of = replace(post_process, suppression="nms", nms_iou=1.0, max_detections=10**6)
+    threshold = min(MIN_SCORE / 2, post_process.score_threshold)
+    post_process = replace(post_process, score_threshold=threshold)
+    # Without suppression: every box that a tie could have let through.
+    unsuppressed = replace(post_process, suppression="nms", nms_iou=1.0, max_detections=10**6)
     session = TorchSession(network)
     size = network.image_size
     agreements = []
@@ -114,9 +114,9 @@ def compare(
         batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         decoded = session(batch)
         (expected,) = post_process(decoded, [size])
-        (candidates,) = candidates_of(decoded, [size])
-        (found,) = detections_of(runner, form, network.decode, post_process, pixels)
-        agreements.append(_compare(found, expected, candidates, tolerance))
+        (candidates,) = unsuppressed(decoded, [size])
+        (actual,) = detections_of(runner, form, network.decode, post_process, pixels)
+        agreements.append(_compare(actual, expected, candidates, tolerance))
     return Agreement(
         len(images),
         sum(one.num_detections for one in agreements),
@@ -153,22 +153,22 @@ def detections_of(
 
 
 def _compare(
-    found: Detections, expected: Detections, candidates: Detections, tolerance: float
+    actual: Detections, expected: Detections, candidates: Detections, tolerance: float
 ) -> Agreement:
     """The agreement of one image; each detection is compared with the nearest of its label."""
-    compared = expected[expected.scores >= LEAST_SCORE]
+    compared = expected[expected.scores >= MIN_SCORE]
     score_error, box_error, unmatched = 0.0, 0.0, 0
-    free = torch.ones(len(found), dtype=torch.bool)
+    free = torch.ones(len(actual), dtype=torch.bool)
     for box, score, label in zip(compared.boxes, compared.scores, compared.labels, strict=True):
-        ious = box_ops.iou(box[None], found.boxes)[0] * (free & (found.labels == label))
+        ious = box_ops.iou(box[None], actual.boxes)[0] * (free & (actual.labels == label))
         if not len(ious) or ious.max() < 0.5:
-            unmatched += int(score > LEAST_SCORE + tolerance)
+            unmatched += int(score > MIN_SCORE + tolerance)
             continue
         best = int(ious.argmax())
         free[best] = False
-        score_error = max(score_error, float((found.scores[best] - score).abs()))
+        score_error = max(score_error, float((actual.scores[best] - score).abs()))
         ties = (candidates.labels == label) & ((candidates.scores - score).abs() <= tolerance)
         same = torch.cat([box[None], candidates.boxes[ties]])
-        box_error = max(box_error, float((same - found.boxes[best]).abs().amax(dim=1).min()))
-    unmatched += int((free & (found.scores > LEAST_SCORE + tolerance)).sum())
+        box_error = max(box_error, float((same - actual.boxes[best]).abs().amax(dim=1).min()))
+    unmatched += int((free & (actual.scores > MIN_SCORE + tolerance)).sum())
     return Agreement(1, len(compared), score_error, box_error, unmatched)

@@ -7,13 +7,12 @@ from vision.model.count import count_macs, count_parameters
 from vision.model.inference import DecodingNetwork
 from vision.model.loss import Losses, MultiBoxLoss
 from vision.model.matching import Matches, PaddedTargets, match, pad_targets
-from vision.model.postprocess import Candidates, Decode, PostProcess
+from vision.model.postprocess import Decode, PostProcess, PreNmsBoxes
 from vision.model.priors import prior_boxes
 from vision.model.ssdlite import ARCHITECTURES, SSDLite, fuse
 
 __all__ = [
     "ARCHITECTURES",
-    "Candidates",
     "Decode",
     "DecodingNetwork",
     "Losses",
@@ -22,6 +21,7 @@ __all__ = [
     "MultiBoxLoss",
     "PaddedTargets",
     "PostProcess",
+    "PreNmsBoxes",
     "SSDLite",
     "Taps",
     "Trunk",

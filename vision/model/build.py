@@ -52,5 +52,5 @@ def build_decoding(model: SSDLite) -> DecodingNetwork:
 
 def build_post_process(config: ModelConfig) -> PostProcess:
     """The post-processing of what a network of this configuration gives."""
-    cuts_first = PRESETS[config.preset].cuts_first
-    return PostProcess(cuts_first=cuts_first, **config.postprocess.model_dump())
+    clip_before_nms = PRESETS[config.preset].cuts_first
+    return PostProcess(clip_before_nms=clip_before_nms, **config.postprocess.model_dump())

@@ -1,20 +1,20 @@
 """From predictions to detections: `Decode`, the same for every image, then `PostProcess`."""
 
-# N batch, P priors, C classes, K candidates of an image, M candidates of all images
+# N batch, P priors, C classes, K selected pairs of an image, M boxes that all images keep
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
 
 import vision.boxes as box_ops
 from vision.model.variants import Scores
 from vision.structures import Decoded, Detections, Predictions
 
-__all__ = ["Candidates", "Decode", "PostProcess", "Suppression"]
+__all__ = ["Decode", "PostProcess", "PreNmsBoxes", "Suppression"]
 
 Suppression = Literal["nms", "soft_nms"]
 
@@ -42,12 +42,12 @@ class Decode(nn.Module):
         return Decoded(boxes, scores[..., :-1])
 
 
-class Candidates(NamedTuple):
-    """The (prior, class) pairs that suppression looks at, best first; those of score 0 are none.
+class PreNmsBoxes(NamedTuple):
+    """The (prior, class) pairs that suppression looks at, best first.
 
     Attributes:
         boxes: As in `Decoded`.
-        scores: Falling.
+        scores: In falling order; rows of score 0 are padding.
         labels: Class indices from 0.
     """
 
@@ -56,24 +56,24 @@ class Candidates(NamedTuple):
     labels: Int64[Tensor, "N K"]
 
 
-@dataclass(kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PostProcess:
     """Threshold, candidates and suppression, for all images and classes at once.
 
     Attributes:
-        score_threshold: Detections must score above; one number, or one for each class.
+        score_threshold: Detections must score above it.
         nms_iou: A box goes when it overlaps a better one of its class by more than this IoU.
         max_candidates: Best (prior, class) pairs of an image that suppression looks at.
         max_detections: Best detections of an image that are kept.
-        max_per_class: Of those pairs, how many of a class; None for any number.
+        max_per_class: Most of those pairs of one class; None for any number.
         suppression: ``nms`` drops what overlaps, ``soft_nms`` lowers its score
-            (`vision.boxes.soft_nms`; ``nms_iou`` has no part in it).
-        class_agnostic: Whether boxes of other classes suppress each other too.
-        soft_nms_sigma: The smaller, the more an overlap costs.
-        cuts_first: Whether boxes are cut at the borders before suppression, or after it.
+            (`vision.boxes.soft_nms`, which does not use ``nms_iou``).
+        class_agnostic: Whether boxes of different classes suppress each other too.
+        soft_nms_sigma: The smaller, the more an overlap lowers a score.
+        clip_before_nms: Whether boxes are clipped to the image before suppression, or after it.
     """
 
-    score_threshold: float | Float32[Tensor, "C"] = 0.01
+    score_threshold: float = 0.01
     nms_iou: float = 0.5
     max_candidates: int = 1000
     max_detections: int = 100
@@ -81,43 +81,50 @@ class PostProcess:
     suppression: Suppression = "nms"
     class_agnostic: bool = False
     soft_nms_sigma: float = 0.5
-    cuts_first: bool = True
+    clip_before_nms: bool = True
 
     @torch.no_grad()
-    def __call__(self, decoded: Decoded, sizes: Sequence[tuple[int, int]]) -> list[Detections]:
-        """Detections of each image in the pixels of an image of its size, cut at the borders.
+    def __call__(
+        self,
+        decoded: Decoded,
+        sizes: Sequence[tuple[int, int]],
+        score_threshold: float | Float32[Tensor, "C"] | None = None,
+    ) -> list[Detections]:
+        """Detections of each image in the pixels of an image of its size, clipped to it.
 
         Args:
             decoded: Boxes and scores of the images.
             sizes: (height, width) of each original image.
+            score_threshold: In place of ``self.score_threshold``, for all classes or for each.
 
         Raises:
             ValueError: If there are not as many sizes as images.
         """
         if len(sizes) != len(decoded.scores):
             raise ValueError(f"expected {len(decoded.scores)} sizes, got {len(sizes)}")
-        if isinstance(self.score_threshold, Tensor):
-            self.score_threshold = self.score_threshold.to(decoded.scores.device)
-        above = decoded.scores > self.score_threshold
-        most = int(above.flatten(1).sum(dim=1).max()) if len(sizes) else 0
-        if not most:
+        threshold = self.score_threshold if score_threshold is None else score_threshold
+        if isinstance(threshold, Tensor):
+            threshold = threshold.to(decoded.scores.device)
+        above = decoded.scores > threshold
+        max_above = int(above.flatten(1).sum(dim=1).max()) if len(sizes) else 0
+        if not max_above:
             device = decoded.scores.device
             return [Detections.empty(size).to(device) for size in sizes]
-        return self._suppress(self.candidates(decoded, most), sizes)
+        return self._suppress(self._select(decoded, above, max_above), sizes, threshold)
 
-    def candidates(self, decoded: Decoded, most: int | None = None) -> Candidates:
-        """The best of each image.
+    def select(self, decoded: Decoded) -> PreNmsBoxes:
+        """The boxes of each image that suppression looks at."""
+        num_pairs = decoded.scores.shape[1] * decoded.scores.shape[2]
+        return self._select(decoded, decoded.scores > self.score_threshold, num_pairs)
 
-        Args:
-            decoded: Boxes and scores of the images.
-            most: How many pairs of an image are known to be above the threshold at most.
-        """
+    def _select(
+        self, decoded: Decoded, above: Bool[Tensor, "N P C"], max_above: int
+    ) -> PreNmsBoxes:
+        """The best pairs ``above`` the threshold, of which an image has at most ``max_above``."""
         num_priors, num_classes = decoded.scores.shape[1:]
-        most = num_priors * num_classes if most is None else most
         per_class = min(self.max_per_class or num_priors, num_priors)
-        limit = min(self.max_candidates, per_class * num_classes, most)
-        # A score that is no number fails the comparison.
-        scores = torch.where(decoded.scores > self.score_threshold, decoded.scores, 0.0)
+        limit = min(self.max_candidates, per_class * num_classes, max_above)
+        scores = torch.where(above, decoded.scores, 0.0)  # NaN is not above
         if per_class < num_priors:
             scores, priors = scores.topk(per_class, dim=1)
         best = scores.flatten(1).topk(limit, dim=1)
@@ -126,17 +133,21 @@ class PostProcess:
         if per_class < num_priors:
             rows = priors.flatten(1).gather(1, best.indices)
         boxes = decoded.boxes.gather(1, rows[..., None].expand(-1, -1, 4))
-        return Candidates(boxes, best.values, labels)
+        return PreNmsBoxes(boxes, best.values, labels)
 
     def _suppress(
-        self, candidates: Candidates, sizes: Sequence[tuple[int, int]]
+        self,
+        selected: PreNmsBoxes,
+        sizes: Sequence[tuple[int, int]],
+        threshold: float | Float32[Tensor, "C"],
     ) -> list[Detections]:
-        boxes, scores, labels = candidates
+        boxes, scores, labels = selected
         corner = boxes.new_tensor([(width, height) for height, width in sizes])[:, None]
-        whole = boxes * corner.repeat(1, 1, 2)
-        pixels = torch.minimum(whole.clamp(min=0), corner.repeat(1, 1, 2))
+        unclipped = boxes * corner.repeat(1, 1, 2)
+        pixels = torch.minimum(unclipped.clamp(min=0), corner.repeat(1, 1, 2))
+        # A box outside the image has no area left, and a score of 0 drops it.
         scores = torch.where(box_ops.area(pixels) > 0, scores, 0.0)
-        compared = pixels if self.cuts_first else whole
+        compared = pixels if self.clip_before_nms else unclipped
         if self.suppression == "soft_nms":
             groups = torch.zeros_like(labels) if self.class_agnostic else labels
             chosen, scores = box_ops.soft_nms(
@@ -144,11 +155,12 @@ class PostProcess:
             )
             pixels = pixels.gather(1, chosen[..., None].expand(-1, -1, 4))
             labels = labels.gather(1, chosen)
-            least = self.score_threshold
-            least = least[labels] if isinstance(least, Tensor) else least
-            images, places = (scores > least).nonzero(as_tuple=True)
+            # The scores have been lowered, so they are compared with the threshold again.
+            threshold = threshold[labels] if isinstance(threshold, Tensor) else threshold
+            images, places = (scores > threshold).nonzero(as_tuple=True)
         else:
             images, places = self._hard_nms(compared, scores, labels)
+        # The detections of all images in one, image by image; cut into images without copies.
         every = Detections(pixels[images, places], scores[images, places], labels[images, places])
         counts = torch.bincount(images, minlength=len(sizes))
         starts = (counts.cumsum(0) - counts).tolist()
@@ -164,7 +176,11 @@ class PostProcess:
         scores: Float32[Tensor, "N K"],
         labels: Int64[Tensor, "N K"],
     ) -> tuple[Int64[Tensor, "M"], Int64[Tensor, "M"]]:
-        """Image and place of what is kept: image by image, highest score first."""
+        """Image and place of each kept box: image by image, highest score first.
+
+        One call suppresses in all images: boxes suppress each other within a group, and a group is
+        an image, or a class of an image.
+        """
         images, places = (scores > 0).nonzero(as_tuple=True)
         groups = images
         if not self.class_agnostic:

@@ -1,18 +1,25 @@
 """What runs a detector's network: PyTorch, or an exported graph in another runtime."""
 
+from vision.runtime.backend import Backend, GraphBackend, Runner, RuntimeOptions, Session
 from vision.runtime.graphs import FORMS, Form
-from vision.runtime.load import Runnable, RuntimeOptions, load_runnable, run_saved
-from vision.runtime.sessions import Backend, Precision, Session, TorchSession
+from vision.runtime.load import build_session, open_session
+from vision.runtime.metadata import Metadata, Precision
+from vision.runtime.registry import BACKENDS, get_backend, get_graph_backend, graph_backends
 
 __all__ = [
+    "BACKENDS",
     "FORMS",
     "Backend",
     "Form",
+    "GraphBackend",
+    "Metadata",
     "Precision",
-    "Runnable",
+    "Runner",
     "RuntimeOptions",
     "Session",
-    "TorchSession",
-    "load_runnable",
-    "run_saved",
+    "build_session",
+    "get_backend",
+    "get_graph_backend",
+    "graph_backends",
+    "open_session",
 ]

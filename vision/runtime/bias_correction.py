@@ -3,22 +3,20 @@
 # C output channels of a convolution
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Float64
 from numpy import ndarray
 
+from vision.runtime.backend import Images
 from vision.runtime.extras import require_package
-from vision.runtime.onnx import OnnxRunner
+from vision.runtime.onnx_graph import OnnxRunner
 
-__all__ = ["Batches", "channel_means", "correct_biases"]
-
-Batches: TypeAlias = Sequence[Shaped[ndarray, "1 ..."]]
-"""Images, one by one, as a graph takes them."""
+__all__ = ["channel_means", "correct_biases"]
 
 
-def correct_biases(quantised: Any, model: Any, batches: Batches) -> None:  # noqa: ANN401
+def correct_biases(quantised: Any, model: Any, images: Images) -> None:  # noqa: ANN401
     """Give each convolution's output the mean by channel that it has in float.
 
     Rounded weights shift what a convolution gives on average, and depthwise ones, whose channels
@@ -30,7 +28,7 @@ def correct_biases(quantised: Any, model: Any, batches: Batches) -> None:  # noq
     Args:
         quantised: An `onnx.ModelProto` between quantise-dequantise pairs; it is changed in place.
         model: The `onnx.ModelProto` in float that it comes from, with the same names.
-        batches: Images, one by one, as the graph takes them.
+        images: In the form that the graph takes.
     """
     onnx = require_package("onnx")
     made_by = {output: node for node in quantised.graph.node for output in node.output}
@@ -39,9 +37,9 @@ def correct_biases(quantised: Any, model: Any, batches: Batches) -> None:  # noq
         node for node in quantised.graph.node if node.op_type == "Conv" and len(node.input) > 2
     ]
     in_float = {node.name: node.output[0] for node in model.graph.node if node.op_type == "Conv"}
-    wanted = channel_means(model, [in_float[node.name] for node in convolutions], batches)
-    for node, mean in zip(convolutions, wanted, strict=True):
-        (now,) = channel_means(quantised, [node.output[0]], batches)
+    means = channel_means(model, [in_float[node.name] for node in convolutions], images)
+    for node, mean in zip(convolutions, means, strict=True):
+        (now,) = channel_means(quantised, [node.output[0]], images)
         source = made_by.get(node.input[2])
         bias, unit = (source.input[0], source.input[1]) if source else (node.input[2], None)
         shift = mean - now
@@ -55,7 +53,7 @@ def correct_biases(quantised: Any, model: Any, batches: Batches) -> None:  # noq
 def channel_means(
     model: Any,  # noqa: ANN401
     outputs: Sequence[str],
-    batches: Batches,
+    images: Images,
 ) -> list[Float64[ndarray, " C"]]:
     """Means by channel of some of a graph's tensors over images."""
     onnx = require_package("onnx")
@@ -67,10 +65,10 @@ def channel_means(
         part.graph.output.append(value)
     run = OnnxRunner(part.SerializeToString())
     sums = [np.zeros(())] * len(outputs)
-    for batch in batches:
-        answers = run(batch)
+    for image in images:
+        answers = run(image)
         sums = [
             total + answer.mean(axis=(0, 2, 3), dtype=np.float64)
             for total, answer in zip(sums, answers, strict=True)
         ]
-    return [total / len(batches) for total in sums]
+    return [total / len(images) for total in sums]

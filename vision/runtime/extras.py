@@ -14,8 +14,8 @@ from vision.errors import ConfigError
 __all__ = ["require_package", "silenced"]
 
 
-def require_package(package: str) -> ModuleType:
-    """The package of this name.
+def require_package(package: str, extra: str = "export") -> ModuleType:
+    """The package of this name, which an extra of ours brings.
 
     Raises:
         ConfigError: If it is not installed.
@@ -24,13 +24,13 @@ def require_package(package: str) -> ModuleType:
         return import_module(package)
     except ImportError as error:
         raise ConfigError(
-            f'the package {package} is not installed; pip install "ssdlite[export]"'
+            f'the package {package} is not installed; pip install "ssdlite[{extra}]"'
         ) from error
 
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Without what libraries say on the way."""
+    """Without the warnings and output of libraries."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,6 +1,6 @@
 """The forms in which a detector leaves PyTorch, as modules for the exporter to trace."""
 
-# N batch, P priors, C classes, K candidates, H W the network's height and width
+# N batch, P priors, C classes, H W height and width of the network's input
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -24,7 +24,7 @@ FORMS: dict[str, str] = {
     "nms": "detections, suppression included",
     "jetson": "boxes and scores in jetson-inference's names and order",
 }
-"""What each form gives."""
+"""The outputs of each form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Graph:
 
     Attributes:
         module: From one input to the outputs.
-        example: Two images as it takes them.
+        example: An input of two images.
         input: The input's name.
         outputs: The outputs' names.
     """
@@ -60,7 +60,7 @@ def build_graph(form: Form, network: DecodingNetwork, post_process: PostProcess)
     if form == "decoded":
         return Graph(_Decoded(network), pixels, "images", ("boxes", "scores"))
     outputs = ("candidate_boxes", "candidate_scores", "candidate_labels")
-    return Graph(_Candidates(network, post_process), pixels, "images", outputs)
+    return Graph(_PreNms(network, post_process), pixels, "images", outputs)
 
 
 def graph_input(form: Form, pixels: UInt8[ndarray, "N H W 3"]) -> Shaped[ndarray, "N ..."]:
@@ -88,21 +88,21 @@ class _Decoded(_Form):
         return tuple(self.network(images.permute(0, 3, 1, 2)))
 
 
-class _Candidates(_Form):
-    """What suppression looks at, for `vision.runtime.suppression` to go on from."""
+class _PreNms(_Form):
+    """The boxes that `vision.runtime.suppression` works on."""
 
     def __init__(self, network: DecodingNetwork, post_process: PostProcess) -> None:
         super().__init__(network)
         self.post_process = post_process
 
     def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
-        return tuple(self.post_process.candidates(self.network(images.permute(0, 3, 1, 2))))
+        return tuple(self.post_process.select(self.network(images.permute(0, 3, 1, 2))))
 
 
 class _Jetson(_Form):
-    """As jetson-inference's detectNet calls an SSD: RGB from -1 to 1; background comes first.
+    """The form in which jetson-inference's detectNet calls an SSD: RGB from -1 to 1.
 
-    Its scores are a softmax over background and classes, or sigmoids with background what is left.
+    Background comes first. Its score completes those of the classes to 1.
     """
 
     def forward(self, images: Float[Tensor, "N 3 H W"]) -> tuple[Tensor, ...]:
@@ -112,5 +112,5 @@ class _Jetson(_Form):
 
 
 def _background(scores: Shaped[Tensor, "N P C"]) -> Shaped[Tensor, "N P 1"]:
-    """What the classes leave: exact for a softmax, at least 0 for sigmoids."""
+    """What the classes leave of 1: exact for a softmax, at least 0 for sigmoids."""
     return (1 - scores.sum(dim=-1, keepdim=True)).clamp(min=0)

@@ -1,180 +1,74 @@
-"""Whatever file a detector is in, to something that runs."""
+"""From a file or a network to a session that runs it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
 
-import torch
-from numpy import ndarray
-
-from vision.config import Config
-from vision.device import choose_device
 from vision.errors import ConfigError, WeightsError
-from vision.model import build_decoding, build_post_process
+from vision.model import SSDLite, build_decoding
+from vision.runtime.backend import GraphBackend, GraphSession, RuntimeOptions, Session
 from vision.runtime.graphs import FORMS
 from vision.runtime.metadata import Metadata
-from vision.runtime.onnx import OnnxRunner, to_onnx
-from vision.runtime.openvino import OpenVinoRunner, openvino_metadata, read_openvino, to_openvino
-from vision.runtime.sessions import (
-    SUFFIXES,
-    Backend,
-    GraphSession,
-    Precision,
-    Session,
-    TorchSession,
-)
-from vision.runtime.temporary import temporary_file
-from vision.weights import SavedDetector, find_weights, load_weights
+from vision.runtime.registry import get_backend, graph_backend_of
+from vision.weights import find_weights, load_weights
 
-__all__ = ["Runnable", "RuntimeOptions", "load_runnable", "run_saved"]
-
-BACKENDS: dict[str, Backend] = {suffix: backend for backend, suffix in SUFFIXES.items()}
-"""By the suffix of an exported file."""
+__all__ = ["build_session", "open_session"]
 
 
-@dataclass(frozen=True, slots=True)
-class RuntimeOptions:
-    """What to run a detector on.
+def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session, Metadata]:
+    """A session, and what is known of its detector, from a weights file or an exported graph.
 
-    Attributes:
-        backend: ``torch``, ``onnx`` (ONNX Runtime) or ``openvino``; None for what the file is of,
-            and PyTorch for a weights file.
-        device: ``cpu``, ``cuda``, ..., as the backend knows it; None for CUDA where PyTorch has
-            it, and for the CPU elsewhere.
-        precision: Of the layers; None for that of an exported file, and fp32 for a weights file.
-        threads: For one call; None for what the backend takes by itself.
-        streams: Calls that run at once, from several threads.
-    """
-
-    backend: Backend | None = None
-    device: str | None = None
-    precision: Precision | None = None
-    threads: int | None = None
-    streams: int = 1
-
-    @property
-    def graph_device(self) -> str:
-        """Where an exported graph runs."""
-        return "cpu" if self.device in {None, "auto"} else str(self.device)
-
-    def __post_init__(self) -> None:
-        for name, known in (("backend", Backend), ("precision", Precision)):
-            value = getattr(self, name)
-            if value is not None and value not in get_args(known):
-                choices = ", ".join(get_args(known))
-                raise ConfigError(f"{name}: expected one of {choices}, got {value}")
-        for name in ("threads", "streams"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}: expected a number from 1 on, got {value}")
-
-
-@dataclass(frozen=True, slots=True)
-class Runnable:
-    """A detector that is ready to run.
-
-    Attributes:
-        session: From images to boxes and scores.
-        config: The configuration that it was trained with.
-        names: Class names in label order.
-        training: How it was trained.
-    """
-
-    session: Session
-    config: Config
-    names: list[str]
-    training: Mapping[str, Any]
-
-
-def load_runnable(weights: str | Path, engine: RuntimeOptions = RuntimeOptions()) -> Runnable:
-    """A detector from a weights file, or from a graph of the form ``decoded`` that was exported.
+    Args:
+        weights: What `vision.weights.find_weights` takes; a graph has to be of the form
+            ``decoded``.
+        options: What to run it on.
 
     Raises:
-        WeightsError: If the file is missing, damaged, none of ours, or of another form.
-        ConfigError: If it cannot be run so here.
+        WeightsError: If the file is missing, damaged, not written by ssdlite, or of another form.
+        ConfigError: If it cannot be run so on this machine.
     """
     path = find_weights(weights)
-    backend = BACKENDS.get(path.suffix.lower())
-    if backend is None:
-        return run_saved(load_weights(path), engine)
-    if engine.backend not in {None, backend}:
-        raise ConfigError(f"{path} runs in the backend {backend}, not in {engine.backend}")
-    if backend == "onnx":
-        runner = OnnxRunner(path, engine.graph_device, engine.threads)
-        metadata = Metadata.from_strings(runner.strings, f"weights {path}")
-        _check(path, metadata, engine.precision, {"fp32", metadata.precision})
-        return _runnable(runner, metadata)
-    model = read_openvino(path)
-    metadata = openvino_metadata(model, f"weights {path}")
-    _check(path, metadata, engine.precision, {"fp32", "bf16", "fp16"})
-    return _openvino(model, metadata, engine, engine.precision or metadata.precision_of_layers)
-
-
-def run_saved(saved: SavedDetector, engine: RuntimeOptions = RuntimeOptions()) -> Runnable:
-    """A detector from weights, exported on the way where the backend is not PyTorch.
-
-    Raises:
-        ConfigError: If it cannot be run so here.
-    """
-    precision = engine.precision or "fp32"
-    network = build_decoding(saved.model)
-    if engine.backend in {None, "torch"}:
-        if engine.threads is not None:
-            torch.set_num_threads(engine.threads)
-        device = choose_device(engine.device or "auto")
-        session = TorchSession(network, device, precision)
-        return Runnable(session, saved.config, saved.names, saved.training)
-    if engine.backend == "onnx" and precision == "bf16":
-        raise ConfigError("precision bf16 is not for ONNX Runtime; take openvino or torch")
-    if precision == "int8" or (engine.backend == "onnx" and precision != "fp32"):
-        raise ConfigError(
-            f"precision {precision} of backend {engine.backend} takes a file; write one with"
-            f" ssdlite export --to {engine.backend} --precision {precision}"
-        )
-    metadata = Metadata("decoded", "fp32", saved.config, saved.names, saved.training)
-    model = to_onnx(network, build_post_process(saved.config.model), metadata)
-    if engine.backend == "onnx":
-        data = model.SerializeToString()
-        return _runnable(OnnxRunner(data, engine.graph_device, engine.threads), metadata)
-    with temporary_file(model) as path:
-        graph = to_openvino(path)
-    return _openvino(graph, metadata, engine, precision)
-
-
-def _openvino(
-    model: Any,  # noqa: ANN401
-    metadata: Metadata,
-    engine: RuntimeOptions,
-    precision: Precision,
-) -> Runnable:
-    runner = OpenVinoRunner(
-        model,
-        device=engine.graph_device,
-        precision=precision,
-        threads=engine.threads,
-        streams=engine.streams,
-    )
-    return _runnable(runner, metadata)
-
-
-def _runnable(runner: Callable[[ndarray], list[ndarray]], metadata: Metadata) -> Runnable:
-    session = GraphSession(runner, metadata.config.model.image_size)
-    return Runnable(session, metadata.config, metadata.names, metadata.training)
-
-
-def _check(
-    path: Path, metadata: Metadata, asked: Precision | None, in_float: set[Precision]
-) -> None:
-    """Refuse a graph that is not the one to run; one that is not int8 runs as ``in_float`` says."""
+    written_by = graph_backend_of(path)
+    if written_by is None:
+        saved = load_weights(path)
+        metadata = Metadata("decoded", "fp32", saved.config, saved.names, saved.training)
+        return build_session(saved.model, metadata, options), metadata
+    name, backend = written_by
+    if options.backend is not None and get_backend(options.backend) is not backend:
+        raise ConfigError(f"{path} runs in the backend {name}, not in {options.backend}")
+    runner, metadata = backend.open(path, options)
     if metadata.form != "decoded":
         raise WeightsError(
             f"weights {path} are of the form {metadata.form} ({FORMS[metadata.form]}); this runs"
             " the form decoded"
         )
-    allowed = {"int8"} if metadata.precision == "int8" else in_float
-    if asked is not None and asked not in allowed:
+    if options.precision not in {None, *backend.file_precisions[metadata.precision]}:
         raise ConfigError(
-            f"weights {path} are {metadata.precision} and do not run in {asked}; leave the"
-            " precision out, or export anew"
+            f"weights {path} are {metadata.precision} and do not run in {options.precision}; leave"
+            " the precision out, or export anew"
         )
+    return GraphSession(runner, metadata.config.model.image_size), metadata
+
+
+def build_session(model: SSDLite, metadata: Metadata, options: RuntimeOptions) -> Session:
+    """A session of a network, exported in memory where the backend is not PyTorch.
+
+    Args:
+        model: The network; it stays as it is.
+        metadata: Of its detector, of the form ``decoded``.
+        options: What to run it on.
+
+    Raises:
+        ConfigError: If it cannot be run so on this machine.
+    """
+    name = options.backend or "torch"
+    backend, precision = get_backend(name), options.precision or "fp32"
+    if precision in backend.precisions:
+        return backend.build(build_decoding(model), metadata, options)
+    if isinstance(backend, GraphBackend) and precision in backend.file_precisions:
+        raise ConfigError(
+            f"precision {precision} of backend {name} takes a file; write one with"
+            f" ssdlite export --to {name} --precision {precision}"
+        )
+    raise ConfigError(
+        f"precision {precision} is not for {backend.title}; it runs weights in"
+        f" {', '.join(backend.precisions)}"
+    )

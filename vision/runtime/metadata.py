@@ -3,14 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from vision.config import Config, config_from_dict
 from vision.errors import WeightsError
 from vision.runtime.graphs import FORMS, Form
-from vision.runtime.sessions import Precision
 
-__all__ = ["Metadata"]
+__all__ = ["Metadata", "Precision"]
+
+Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
 
 FORMAT = "ssdlite-export-1"
 
@@ -21,7 +22,7 @@ class Metadata:
 
     Attributes:
         form: Which outputs it has.
-        precision: Of its layers.
+        precision: Of its layers; fp16 is that of the stored weights alone.
         config: The configuration that its weights were trained with.
         names: Class names in label order.
         training: How they were trained.
@@ -32,11 +33,6 @@ class Metadata:
     config: Config
     names: list[str]
     training: Mapping[str, Any]
-
-    @property
-    def precision_of_layers(self) -> Precision:
-        """What the graph computes in unless it is told otherwise; fp16 is how weights are kept."""
-        return "int8" if self.precision == "int8" else "fp32"
 
     def to_strings(self, inputs: str, outputs: Sequence[str]) -> dict[str, str]:
         """For the file; ``inputs`` and ``outputs`` are the graph's names, for people to read."""
@@ -60,7 +56,7 @@ class Metadata:
         """From a file.
 
         Raises:
-            WeightsError: If there are none of ours, or they are damaged.
+            WeightsError: If `ssdlite export` did not write it, or the metadata are damaged.
         """
         if strings.get("format") != FORMAT:
             raise WeightsError(f"{where} was not written by ssdlite export")

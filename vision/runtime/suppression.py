@@ -1,12 +1,6 @@
 """Non-maximum suppression as nodes of an ONNX graph, which PyTorch's exporter does not write."""
 
-# N batch, K candidates, D detections of an image
-
 from typing import Any
-
-import numpy as np
-from jaxtyping import Shaped
-from numpy import ndarray
 
 from vision.errors import ConfigError
 from vision.model import PostProcess
@@ -14,24 +8,63 @@ from vision.runtime.extras import require_package
 
 __all__ = ["append_suppression"]
 
-OUTPUTS = ("num_detections", "boxes", "scores", "labels")
+# N images, K candidates, D detections of an image
+SUPPRESSION = """
+suppression (float[N, K, 4] candidate_boxes, float[N, K] candidate_scores,
+             int64[N, K] candidate_labels)
+=> (int64[{N}] num_detections, float[{N}, {D}, 4] boxes, float[{N}, {D}] scores,
+    int64[{N}, {D}] labels)
+<float zero = {{0.0}}, float one = {{1.0}}, int64[1] axis_1 = {{1}}, int64[1] axis_2 = {{2}},
+ int64[2] halves = {{2, 2}}, int64[1] depth = {{{num_classes}}}, float[2] off_on = {{0.0, 1.0}},
+ int64[1] limit = {{{D}}}, float[1] overlap = {{{nms_iou}}}, float[1] threshold = {{{threshold}}},
+ int64[3] corners = {{1, 1, 4}}>
+{{
+    # A box outside the image has no area left, and a score of 0 drops it.
+    clipped_boxes = Clip (candidate_boxes, zero, one)
+    top_left, bottom_right = Split <axis = 2> (clipped_boxes, halves)
+    sides = Sub (bottom_right, top_left)
+    shortest = ReduceMin <keepdims = 0> (sides, axis_2)
+    has_area = Greater (shortest, zero)
+    inside_scores = Where (has_area, candidate_scores, zero)
+    # The operator takes scores by class (N, classes, K): 0 but for a candidate's own class.
+    each_scores = Unsqueeze (inside_scores, axis_1)
+    is_class = OneHot <axis = 1> (candidate_labels, depth, off_on)
+    class_scores = Mul (each_scores, is_class)
+    selected = NonMaxSuppression ({compared_boxes}, {compared_scores}, limit, overlap, threshold)
+    # It gives rows of (image, class, candidate); from them a rectangle of each image's best.
+    scores_shape = Shape ({compared_scores})
+    blank = ConstantOfShape (scores_shape)
+    selected_scores = GatherND ({compared_scores}, selected)
+    kept_scores = ScatterND (blank, selected, selected_scores)
+    flat_scores = ReduceMax <keepdims = 0> (kept_scores, axis_1)
+    scores, places = TopK <axis = 1> (flat_scores, limit)
+    labels = GatherElements <axis = 1> (candidate_labels, places)
+    rows = Unsqueeze (places, axis_2)
+    box_rows = Expand (rows, corners)
+    boxes = GatherElements <axis = 1> (clipped_boxes, box_rows)
+    is_kept = Greater (scores, zero)
+    ones = Cast <to = 7> (is_kept)
+    num_detections = ReduceSum <keepdims = 0> (ones, axis_1)
+}}
+"""
+"""In ONNX's text format; a class-agnostic suppression leaves the scores by class unused."""
 
 
 def append_suppression(model: Any, post_process: PostProcess, num_classes: int) -> None:  # noqa: ANN401
-    """Add suppression to a graph that gives candidates.
+    """Add suppression to a graph that outputs the boxes before it.
 
     The graph then gives, for D = ``max_detections`` rows an image, highest score first:
-    ``boxes`` (N, D, 4), ``xyxy`` as shares of the image's sides and cut at its borders;
-    ``scores`` (N, D); ``labels`` (N, D), int64; and ``num_detections`` (N,), int64, how many rows
-    are filled: the others have the score 0.
+    ``boxes`` (N, D, 4), ``xyxy`` as fractions of the image's sides and clipped to it;
+    ``scores`` (N, D); ``labels`` (N, D), int64; and ``num_detections`` (N,), int64, the
+    number of rows that are filled: the others have the score 0.
 
     Args:
-        model: An `onnx.ModelProto` with the outputs of candidates, as `build_graph` names them.
-        post_process: What to do with them.
-        num_classes: Classes of the candidates.
+        model: An `onnx.ModelProto` of the form ``nms``, as `build_graph` names its outputs.
+        post_process: Its settings.
+        num_classes: Number of classes.
 
     Raises:
-        ConfigError: If the suppression has no form in ONNX.
+        ConfigError: If ONNX has no operator for the suppression.
     """
     if post_process.suppression != "nms":
         raise ConfigError(
@@ -39,87 +72,21 @@ def append_suppression(model: Any, post_process: PostProcess, num_classes: int) 
             " model.postprocess.suppression=nms"
         )
     onnx = require_package("onnx")
-    nodes = _Nodes()
     graph = model.graph
-    candidates = graph.output[1].type.tensor_type.shape.dim[1].dim_value
-    kept = min(post_process.max_detections, candidates)
-    _write(nodes, post_process, num_classes, kept)
-    graph.node.extend(nodes.nodes)
-    graph.initializer.extend(nodes.constants)
-    batch = graph.input[0].type.tensor_type.shape.dim[0].dim_param
-    real, whole = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
-    kinds = {
-        "num_detections": (whole, [batch]),
-        "boxes": (real, [batch, kept, 4]),
-        "scores": (real, [batch, kept]),
-        "labels": (whole, [batch, kept]),
-    }
+    num_candidates = graph.output[1].type.tensor_type.shape.dim[1].dim_value
+    text = SUPPRESSION.format(
+        N=graph.input[0].type.tensor_type.shape.dim[0].dim_param,
+        D=min(post_process.max_detections, num_candidates),
+        num_classes=num_classes,
+        nms_iou=f"{post_process.nms_iou:.12f}",
+        threshold=f"{post_process.score_threshold:.12f}",
+        compared_boxes="clipped_boxes" if post_process.clip_before_nms else "candidate_boxes",
+        compared_scores="each_scores" if post_process.class_agnostic else "class_scores",
+    )
+    lines = [line for line in text.splitlines() if not line.strip().startswith("#")]
+    added = onnx.parser.parse_graph("\n".join(lines))
+    graph.node.extend(added.node)
+    graph.initializer.extend(added.initializer)
     del graph.output[:]
-    graph.output.extend(onnx.helper.make_tensor_value_info(name, *kinds[name]) for name in OUTPUTS)
+    graph.output.extend(added.output)
     onnx.checker.check_model(model)
-
-
-class _Nodes:
-    """Nodes and constants of a graph in the making."""
-
-    def __init__(self) -> None:
-        self.onnx = require_package("onnx")
-        self.nodes: list[object] = []
-        self.constants: list[object] = []
-
-    def constant(self, name: str, value: Shaped[ndarray, "..."]) -> str:
-        """A tensor by name."""
-        self.constants.append(self.onnx.numpy_helper.from_array(value, name))
-        return name
-
-    def add(self, operator: str, inputs: list[str], *outputs: str, **attributes: object) -> str:
-        """A node; the name of its first output."""
-        names = list(outputs)
-        self.nodes.append(self.onnx.helper.make_node(operator, inputs, names, **attributes))
-        return names[0]
-
-
-def _write(nodes: _Nodes, post_process: PostProcess, num_classes: int, num_kept: int) -> None:
-    boxes, scores, labels = "candidate_boxes", "candidate_scores", "candidate_labels"
-    zero = nodes.constant("zero", np.array(0, np.float32))
-    one = nodes.constant("one", np.array(1, np.float32))
-    first, last = (nodes.constant(f"axis_{i}", np.array([i], np.int64)) for i in (1, 2))
-    cut = nodes.add("Clip", [boxes, zero, one], "cut_boxes")
-    # A box that lies outside has no area left.
-    halves = nodes.constant("halves", np.array([2, 2], np.int64))
-    nodes.add("Split", [cut, halves], "top_left", "bottom_right", axis=2)
-    sides = nodes.add("Sub", ["bottom_right", "top_left"], "sides")
-    shortest = nodes.add("ReduceMin", [sides, last], "shortest", keepdims=0)
-    nodes.add("Greater", [shortest, zero], "has_area")
-    sound = nodes.add("Where", ["has_area", scores, zero], "sound_scores")
-    nodes.add("Unsqueeze", [sound, first], "each_scores")
-    scores = "each_scores"
-    if not post_process.class_agnostic:
-        depth = nodes.constant("depth", np.array([num_classes], np.int64))
-        off_on = nodes.constant("off_on", np.array([0, 1], np.float32))
-        nodes.add("OneHot", [labels, depth, off_on], "is_class", axis=1)
-        scores = nodes.add("Mul", ["each_scores", "is_class"], "class_scores")
-    limit = nodes.constant("limit", np.array([num_kept], np.int64))
-    overlap = nodes.constant("overlap", np.array([post_process.nms_iou], np.float32))
-    least = nodes.constant("least", np.array([post_process.score_threshold], np.float32))
-    compared = cut if post_process.cuts_first else boxes
-    nodes.add("NonMaxSuppression", [compared, scores, limit, overlap, least], "selected")
-    _gather(nodes, scores, cut, labels, limit)
-
-
-def _gather(nodes: _Nodes, scores: str, boxes: str, labels: str, limit: str) -> None:
-    """A rectangle of the best kept candidates of each image."""
-    shape = nodes.add("Shape", [scores], "scores_shape")
-    blank = nodes.add("ConstantOfShape", [shape], "blank")
-    values = nodes.add("GatherND", [scores, "selected"], "selected_scores")
-    nodes.add("ScatterND", [blank, "selected", values], "kept_scores")
-    nodes.add("ReduceMax", ["kept_scores", "axis_1"], "flat_scores", keepdims=0)
-    nodes.add("TopK", ["flat_scores", limit], "scores", "places", axis=1)
-    nodes.add("GatherElements", [labels, "places"], "labels", axis=1)
-    nodes.add("Unsqueeze", ["places", "axis_2"], "rows")
-    corners = nodes.constant("corners", np.array([1, 1, 4], np.int64))
-    nodes.add("Expand", ["rows", corners], "box_rows")
-    nodes.add("GatherElements", [boxes, "box_rows"], "boxes", axis=1)
-    nodes.add("Greater", ["scores", "zero"], "is_kept")
-    nodes.add("Cast", ["is_kept"], "ones", to=7)
-    nodes.add("ReduceSum", ["ones", "axis_1"], "num_detections", keepdims=0)

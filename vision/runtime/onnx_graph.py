@@ -3,6 +3,7 @@
 # N batch
 
 import copy
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,33 +17,33 @@ from numpy import ndarray
 from torch import nn
 
 from vision.errors import ConfigError, WeightsError
-from vision.model import DecodingNetwork, PostProcess
+from vision.model import DecodingNetwork, build_post_process
 from vision.runtime.extras import require_package, silenced
 from vision.runtime.graphs import build_graph
 from vision.runtime.metadata import Metadata
 from vision.runtime.suppression import append_suppression
 
-__all__ = ["OPSET", "OnnxRunner", "to_onnx"]
+__all__ = ["OPSET", "OnnxRunner", "temporary_file", "to_onnx"]
 
 OPSET = 18
 
 
-def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metadata) -> Any:  # noqa: ANN401
+def to_onnx(network: DecodingNetwork, metadata: Metadata) -> Any:  # noqa: ANN401
     """A network in one of the forms, with its metadata, for batches of any size.
 
     Args:
-        network: What to export; for fp16 its weights are of numbers that float16 has.
-        post_process: For the form ``nms``.
+        network: What to export; for fp16, with weights that float16 can represent.
         metadata: Of the graph; they say which form.
 
     Returns:
         An `onnx.ModelProto`.
 
     Raises:
-        ConfigError: If the packages are not installed, or the form cannot be had.
+        ConfigError: If the packages are not installed, or the form is not available.
     """
-    require_package("onnx")
+    onnx = require_package("onnx")
     require_package("onnxscript")
+    post_process = build_post_process(metadata.config.model)
     graph = build_graph(metadata.form, network, post_process)
     with silenced(), _unchecked():
         program = torch.onnx.export(
@@ -63,8 +64,17 @@ def to_onnx(network: DecodingNetwork, post_process: PostProcess, metadata: Metad
     if metadata.form == "nms":
         append_suppression(model, post_process, len(metadata.names))
     outputs = [output.name for output in model.graph.output]
-    require_package("onnx").helper.set_model_props(model, metadata.to_strings(graph.input, outputs))
+    onnx.helper.set_model_props(model, metadata.to_strings(graph.input, outputs))
     return model
+
+
+@contextmanager
+def temporary_file(model: Any) -> Iterator[Path]:  # noqa: ANN401
+    """An `onnx.ModelProto` as a file while the block lasts, for what reads files only."""
+    with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(model.SerializeToString())
+        yield path
 
 
 def _out_of_place(module: nn.Module) -> nn.Module:
@@ -116,7 +126,7 @@ class OnnxRunner:
         threads: For one call; None for all cores.
 
     Attributes:
-        strings: What the file says of itself, for `Metadata.from_strings`.
+        strings: The metadata in the file, for `Metadata.from_strings`.
 
     Raises:
         ConfigError: If ONNX Runtime is not installed or has no such device.

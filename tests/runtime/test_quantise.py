@@ -1,0 +1,41 @@
+"""Quantisation to int8: what stays in float, and corrected biases."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.exported import Images
+from vision.runtime import quantise
+from vision.runtime.bias_correction import channel_means
+from vision.runtime.quantise import NUM_FLOAT, quantise_onnx, sensitive_nodes
+
+onnx: Any = pytest.importorskip("onnx")
+
+
+def test_biases_make_up_for_rounding(
+    exported: dict[str, Path], images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each convolution gives on average what it gave in float; without correction it does not."""
+    model = onnx.load(exported["onnx"])
+    batches = [image[None] for image in images]
+    corrected = quantise_onnx(model, batches)
+    monkeypatch.setattr(quantise, "correct_biases", lambda *_: None)
+    rounded = quantise_onnx(model, batches)
+    outputs = [node.output[0] for node in model.graph.node if node.op_type == "Conv"]
+    expected = channel_means(model, outputs, batches)
+    after, before = (
+        np.mean([np.abs(e - n).mean() for e, n in zip(expected, means, strict=True)])
+        for means in (channel_means(graph, outputs, batches) for graph in (corrected, rounded))
+    )
+    assert before > 0.001
+    assert after < before / 10
+
+
+def test_the_first_convolutions_and_the_heads_stay_in_float(exported: dict[str, Path]) -> None:
+    model = onnx.load(exported["onnx"])
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    kept = sensitive_nodes(model)
+    assert kept[:NUM_FLOAT] == [node.name for node in convolutions[:NUM_FLOAT]]
+    assert len(kept) == NUM_FLOAT + 24  # six levels, two heads, two convolutions each

@@ -1,0 +1,171 @@
+"""What is measured against each other: the detector on each backend, and yardsticks."""
+
+# h w an image's own height and width, N images, H W those of the network's input
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import UInt8
+from numpy import ndarray
+from torch import Tensor
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+
+from vision.detector import Detector
+from vision.device import num_cores
+from vision.errors import ConfigError, WeightsError
+from vision.export import ExportSpec, export_detector
+from vision.model import Decode
+from vision.runtime import BACKENDS, GraphBackend, RuntimeOptions
+from vision.structures import Decoded
+from vision.weights import SavedDetector, load_weights
+
+__all__ = ["EAGER", "Candidate", "LoadedCandidate", "list_candidates", "load_candidate"]
+
+Image = UInt8[ndarray, "h w 3"]
+YARDSTICK = "torchvision ssdlite320_mobilenet_v3_large"
+EAGER = "torch, eager NCHW, norms not folded"
+SCORE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What one row of the table measures; it can be sent to another process.
+
+    Attributes:
+        name: Its name in the table.
+        file: Weights or exported graph; None for torchvision's detector.
+        options: What it runs on.
+        is_plain: Whether it is the network as it was trained, in eager PyTorch.
+    """
+
+    name: str
+    file: Path | None = None
+    options: RuntimeOptions = RuntimeOptions()  # noqa: RUF009 - frozen
+    is_plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedCandidate:
+    """A candidate that is ready to run.
+
+    Attributes:
+        forward: The network alone, on an image of its size.
+        detect: From a decoded image to detections.
+        detector: For its average precision; None for torchvision's, which is not trained.
+    """
+
+    forward: Callable[[Image], object]
+    detect: Callable[[Image], object]
+    detector: Detector | None
+
+
+def list_candidates(
+    weights: Path,
+    saved: SavedDetector,
+    images: Sequence[Image],
+    calibration: Sequence[Image],
+    folder: Path,
+    device: str | None,
+) -> tuple[list[Candidate], list[str]]:
+    """The candidates that can run on this machine, and a line for each that cannot.
+
+    Graphs are exported to ``folder`` and compared with PyTorch on the way.
+
+    Args:
+        weights: The weights file.
+        saved: Its content.
+        images: Of the network's size, to compare on.
+        calibration: Of the network's size, for int8.
+        folder: For exported graphs.
+        device: For weights in PyTorch; graphs run on the CPU.
+    """
+    rows = [Candidate(EAGER, weights, RuntimeOptions("torch", device), is_plain=True)]
+    left_out = []
+    for name, backend in BACKENDS.items():
+        for precision, precisions in backend.benchmarked.items():
+            path, where = weights, device
+            if isinstance(backend, GraphBackend):
+                spec = ExportSpec(name, precision=precision)
+                path, where = spec.file(folder, weights.stem), "cpu"
+                try:
+                    export_detector(saved, spec, path, images, calibration)
+                except (ConfigError, WeightsError) as error:
+                    left_out.append(f"{name} {precision} left out: {error}")
+                    continue
+            rows += [
+                Candidate(f"{name} {run_in}", path, RuntimeOptions(name, where, run_in))
+                for run_in in precisions
+            ]
+    return [*rows, Candidate(YARDSTICK)], left_out
+
+
+def load_candidate(
+    candidate: Candidate, threads: int | None = None, streams: int = 1
+) -> LoadedCandidate:
+    """Load a candidate.
+
+    Args:
+        candidate: Which.
+        threads: For one call; None for all cores.
+        streams: Calls that may run at once.
+    """
+    torch.set_num_threads(threads or num_cores())
+    if candidate.file is None:
+        yardstick = TorchvisionDetector()
+        return LoadedCandidate(yardstick.forward, yardstick.detect, None)
+    options = candidate.options
+    detector = Detector.load(
+        candidate.file,
+        SCORE,
+        options.device,
+        backend=options.backend,
+        precision=options.precision,
+        threads=threads,
+        streams=streams,
+    )
+    if candidate.is_plain:
+        session = _PlainSession(load_weights(candidate.file))
+        detector = Detector(session, detector.config, detector.names, score=SCORE)
+    return LoadedCandidate(lambda image: detector.session(_batch(image)), detector, detector)
+
+
+def _batch(image: Image) -> UInt8[Tensor, "1 3 h w"]:
+    return torch.from_numpy(image[None]).permute(0, 3, 1, 2)
+
+
+class _PlainSession:
+    """The network as it was trained: BatchNorm not folded, channels first."""
+
+    def __init__(self, saved: SavedDetector) -> None:
+        self.image_size = saved.model.image_size
+        self._model = saved.model
+        self._decode = Decode(saved.model.priors, saved.model.preset.scores)
+
+    def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
+        with torch.inference_mode():
+            decoded: Decoded = self._decode(self._model(images.contiguous()))
+        return decoded
+
+
+class TorchvisionDetector:
+    """Torchvision's SSDlite on MobileNetV3, freshly initialised: a yardstick of speed alone."""
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.model = ssdlite320_mobilenet_v3_large(
+                weights=None, weights_backbone=None, num_classes=21, score_thresh=SCORE
+            ).eval()
+
+    def forward(self, image: Image) -> object:
+        """Backbone and heads."""
+        with torch.inference_mode():
+            features = self.model.backbone(_batch(image) / 255)
+            return self.model.head(list(features.values()))
+
+    def detect(self, image: Image) -> object:
+        """From a decoded image to detections, by its own pre- and post-processing."""
+        with torch.inference_mode():
+            return self.model([_batch(image)[0] / 255])

@@ -1,0 +1,178 @@
+"""What a backend is, and the network that it makes ready to run."""
+
+# N images, H W height and width of the network's input
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeAlias, get_args, runtime_checkable
+
+import torch
+from jaxtyping import Shaped, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+from vision.errors import ConfigError
+from vision.model import DecodingNetwork
+from vision.runtime.metadata import Metadata, Precision
+from vision.structures import Decoded
+
+__all__ = [
+    "Backend",
+    "GraphBackend",
+    "GraphSession",
+    "Images",
+    "Precisions",
+    "Runner",
+    "RuntimeOptions",
+    "Session",
+]
+
+Images: TypeAlias = Sequence[Shaped[ndarray, "1 ..."]]
+"""Images, one by one, in the form that a graph takes."""
+Precisions: TypeAlias = Mapping[Precision, tuple[Precision, ...]]
+"""By the precision of a file: those that it can run in, the default first."""
+Runner: TypeAlias = Callable[[Shaped[ndarray, "N ..."]], list[ndarray]]
+"""From the input of a graph to its outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """What to run a detector on.
+
+    Attributes:
+        backend: A name in `vision.runtime.BACKENDS`; None for the one that the file was written
+            for, and PyTorch for a weights file.
+        device: ``cpu``, ``cuda``, ..., as the backend knows it; None for CUDA where PyTorch has
+            it, and for the CPU elsewhere.
+        precision: Of the layers; None for that of an exported file, and fp32 for a weights file.
+        threads: For one call; None for the backend's own default.
+        streams: Calls that run at once, from several threads.
+    """
+
+    backend: str | None = None
+    device: str | None = None
+    precision: Precision | None = None
+    threads: int | None = None
+    streams: int = 1
+
+    @property
+    def graph_device(self) -> str:
+        """Where an exported graph runs."""
+        return "cpu" if self.device in {None, "auto"} else str(self.device)
+
+    def __post_init__(self) -> None:
+        if self.precision is not None and self.precision not in get_args(Precision):
+            known = ", ".join(get_args(Precision))
+            raise ConfigError(f"precision: expected one of {known}, got {self.precision}")
+        for name in ("threads", "streams"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}: expected a number from 1 on, got {value}")
+
+
+@runtime_checkable
+class Session(Protocol):
+    """A network that is ready to run; several threads may call it at once.
+
+    Attributes:
+        image_size: (height, width) of the images that it takes.
+    """
+
+    image_size: tuple[int, int]
+
+    def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
+        """Boxes and scores of each prior.
+
+        Args:
+            images: RGB, of the network's size; in channels-last memory nothing is copied.
+        """
+        ...
+
+
+class GraphSession:
+    """Runs an exported graph of the form ``decoded``.
+
+    Args:
+        runner: Runs the graph.
+        image_size: (height, width) of the images that it takes.
+    """
+
+    def __init__(self, runner: Runner, image_size: tuple[int, int]) -> None:
+        self.image_size = image_size
+        self._runner = runner
+
+    def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
+        """Boxes and scores of each prior, on the CPU."""
+        pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+        return Decoded(*map(torch.from_numpy, self._runner(pixels)))
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A runtime that makes a network ready to run; `vision.runtime.registry` says how to add one.
+
+    Attributes:
+        title: Its name in messages.
+        precisions: Precisions in which it runs weights without a file.
+        benchmarked: What ``ssdlite benchmark`` measures: precisions of the files to export (of
+            the weights, if it writes no files), and those that each is run in.
+    """
+
+    title: ClassVar[str]
+    precisions: ClassVar[tuple[Precision, ...]]
+    benchmarked: ClassVar[Precisions]
+
+    def build(
+        self, network: DecodingNetwork, metadata: Metadata, options: RuntimeOptions
+    ) -> Session:
+        """A session for a network.
+
+        Args:
+            network: It may be changed in place.
+            metadata: Where it comes from; of the form ``decoded``.
+            options: With None or one of ``precisions`` as their precision.
+
+        Raises:
+            ConfigError: If a package is missing, or the options cannot be met on this machine.
+        """
+        ...
+
+
+@runtime_checkable
+class GraphBackend(Backend, Protocol):
+    """A backend that also writes files and runs them.
+
+    Attributes:
+        suffix: Of its files.
+        file_precisions: Precisions of the files that it writes.
+    """
+
+    suffix: ClassVar[str]
+    file_precisions: ClassVar[Precisions]
+
+    def write(
+        self, path: Path, network: DecodingNetwork, metadata: Metadata, calibration: Images
+    ) -> None:
+        """Write a file that holds a network and its metadata.
+
+        Args:
+            path: The file; others that belong to it lie beside it.
+            network: For fp16, with weights that float16 can represent.
+            metadata: They say in which form and precision to write it.
+            calibration: For int8, images to quantise with; else empty.
+
+        Raises:
+            ConfigError: If a package is missing, or the form is not available.
+            WeightsError: If it cannot be written.
+        """
+        ...
+
+    def open(self, path: Path, options: RuntimeOptions) -> tuple[Runner, Metadata]:
+        """A file, ready to run, and its metadata.
+
+        Raises:
+            ConfigError: If a package is missing, or the options cannot be met on this machine.
+            WeightsError: If the file is missing, damaged or was not written by ``write``.
+        """
+        ...

@@ -1,0 +1,48 @@
+"""ONNX files, run by ONNX Runtime."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from vision.model import DecodingNetwork
+from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.metadata import Metadata, Precision
+from vision.runtime.onnx_graph import OnnxRunner, to_onnx
+from vision.runtime.quantise import quantise_onnx
+
+__all__ = ["OnnxBackend"]
+
+
+class OnnxBackend:
+    """See `vision.runtime.backend.GraphBackend`."""
+
+    title: ClassVar[str] = "ONNX Runtime"
+    suffix: ClassVar[str] = ".onnx"
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    file_precisions: ClassVar[Precisions] = {
+        "fp32": ("fp32",),
+        "fp16": ("fp32", "fp16"),
+        "int8": ("int8",),
+    }
+    benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
+
+    def build(
+        self, network: DecodingNetwork, metadata: Metadata, options: RuntimeOptions
+    ) -> GraphSession:
+        """A session of a graph that is kept in memory."""
+        data = to_onnx(network, metadata).SerializeToString()
+        runner = OnnxRunner(data, options.graph_device, options.threads)
+        return GraphSession(runner, network.image_size)
+
+    def write(
+        self, path: Path, network: DecodingNetwork, metadata: Metadata, calibration: Images
+    ) -> None:
+        """Write one .onnx file."""
+        model = to_onnx(network, metadata)
+        if calibration:
+            model = quantise_onnx(model, calibration)
+        path.write_bytes(model.SerializeToString())
+
+    def open(self, path: Path, options: RuntimeOptions) -> tuple[OnnxRunner, Metadata]:
+        """Open an .onnx file."""
+        runner = OnnxRunner(path, options.graph_device, options.threads)
+        return runner, Metadata.from_strings(runner.strings, f"weights {path}")

@@ -1,0 +1,70 @@
+"""PyTorch: runs weights files as they are."""
+
+# N images, H W height and width of the network's input
+
+from typing import ClassVar
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from vision.device import choose_device
+from vision.errors import ConfigError
+from vision.model import DecodingNetwork
+from vision.runtime.backend import Precisions, RuntimeOptions
+from vision.runtime.metadata import Metadata, Precision
+from vision.structures import Decoded
+
+__all__ = ["TorchBackend", "TorchSession"]
+
+_DTYPES: dict[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+class TorchSession:
+    """Runs in PyTorch, channels last.
+
+    Args:
+        network: What to run; it is moved and changed in place.
+        device: Where to run it.
+        precision: Of the layers: ``fp32``, ``bf16`` or ``fp16``.
+
+    Raises:
+        ConfigError: If the device does not compute in this precision.
+    """
+
+    def __init__(
+        self,
+        network: DecodingNetwork,
+        device: torch.device | str = "cpu",
+        precision: Precision = "fp32",
+    ) -> None:
+        self.device = torch.device(device)
+        if precision == "fp16" and self.device.type == "cpu":
+            raise ConfigError("precision fp16 is for GPUs; take bf16 or fp32 on the CPU")
+        self.image_size = network.image_size
+        self._network = network.lower(_DTYPES[precision]).to(self.device)
+
+    def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
+        """Boxes and scores of each prior, on the session's device."""
+        with torch.inference_mode():
+            decoded: Decoded = self._network(images.to(self.device, non_blocking=True))
+        return decoded
+
+
+class TorchBackend:
+    """See `vision.runtime.backend.Backend`."""
+
+    title: ClassVar[str] = "PyTorch"
+    precisions: ClassVar[tuple[Precision, ...]] = tuple(_DTYPES)
+    benchmarked: ClassVar[Precisions] = {"fp32": ("fp32", "bf16")}
+
+    def build(self, network: DecodingNetwork, _: Metadata, options: RuntimeOptions) -> TorchSession:
+        """A session; the number of threads is set for the whole process."""
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
+        device = choose_device(options.device or "auto")
+        return TorchSession(network, device, options.precision or "fp32")
