@@ -20,7 +20,7 @@ from PIL import Image
 from tests.media.samples import png_header
 from vision.cli.main import main
 from vision.config import Config, ModelConfig
-from vision.data.scenes import draw_scene
+from vision.data.synthetic import render_scene
 from vision.detection import Journal
 from vision.detector import Detector
 from vision.images import MAX_PIXELS
@@ -352,7 +352,7 @@ def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_
         os.link(folder / "0000.jpg", folder / f"{number:04}.jpg")
         # Links to one file count as one: each gets a name of its own.
     names = sorted(path.name for path in folder.iterdir())
-    command = [sys.executable, "-m", "tests.detection.peak", str(weights), str(folder), str(out)]
+    command = [sys.executable, "-m", "tests.benchmarks.peak", str(weights), str(folder), str(out)]
     for least in (40, 150):
         process = subprocess.Popen([*command, "--resume"], stdout=subprocess.DEVNULL)  # noqa: S603
         deadline = time.monotonic() + 120
@@ -479,7 +479,7 @@ def test_options_that_make_no_sense(
 
 def test_suppression_can_be_chosen(learnt: Path, tmp_path: Path) -> None:
     for index in range(4):
-        write_image(tmp_path / f"in/{index}.png", draw_scene(0, index, (128, 128)).image)
+        write_image(tmp_path / f"in/{index}.png", render_scene(0, index, (128, 128)))
     counts = []
     for number, words in enumerate([[], ["--class-agnostic"], ["--suppression=soft_nms"]]):
         out = tmp_path / f"out{number}"

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.errors import DataError
 from vision.structures import Detections
@@ -138,17 +141,18 @@ def _coco_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
         {
             "image_id": ids.image(entry),
             "category_id": ids.category(found["label"]),
-            "bbox": _to_size(*found["box"]),
+            "bbox": [round(value, 3) for value in box],
             "score": found["score"],
         }
         for entry in entries
-        for found in entry["detections"]
+        for found, box in zip(entry["detections"], _xywh(entry), strict=True)
     )
 
 
-def _to_size(x0: float, y0: float, x1: float, y1: float) -> list[float]:
-    """COCO's ``[x, y, width, height]``."""
-    return [x0, y0, round(x1 - x0, 3), round(y1 - y0, 3)]
+def _xywh(entry: Entry) -> list[list[float]]:
+    boxes = torch.tensor([found["box"] for found in entry["detections"]], dtype=torch.float64)
+    xywh: list[list[float]] = box_ops.xyxy_to_xywh(boxes.reshape(-1, 4)).tolist()
+    return xywh
 
 
 def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
