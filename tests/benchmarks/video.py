@@ -22,7 +22,7 @@ from vision.data.synthetic import render_scene
 from vision.detection import CocoIds, Journal, Report, Settings, detect_sources
 from vision.detector import Detector
 from vision.draw import draw_detections
-from vision.media import VideoWriter, find_inputs, read_video
+from vision.media import VideoReader, VideoWriter, find_inputs
 
 SIZE = (720, 1280)
 RATE = 25.0
@@ -98,7 +98,7 @@ def _measure(
 
 
 def _sequential(detector: Detector, path: Path, out: Path) -> None:
-    with read_video(path) as video, VideoWriter(out, video.fps) as writer:
+    with VideoReader(path) as video, VideoWriter(out, video.fps) as writer:
         for frame in video:
             writer.write(_annotated(frame, detector))
 

@@ -261,7 +261,7 @@ def spoil(path: str, how: str) -> None:
     ("how", "said"),
     [
         ("removed", "image {path} cannot be opened: No such file or directory"),
-        ("cut off", "image {path} cannot be decoded: it is empty, cut off or not an image"),
+        ("cut off", "image {path} cannot be decoded: it is empty, truncated or not an image"),
         ("resized", r"image {path} has the size \(9, 11\), not \(41, 60\) as when the data were"),
     ],
 )

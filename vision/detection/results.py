@@ -1,4 +1,4 @@
-"""Detections of many inputs as files: JSON, COCO results, CSV; written entry by entry."""
+"""Result files of many inputs: JSON, COCO results and CSV, written entry by entry."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from vision.atomic import replacing
 from vision.errors import DataError
 from vision.structures import Detections
 
-__all__ = ["RESULTS", "CocoIds", "entry_of", "write_results"]
+__all__ = ["RESULTS", "CocoIds", "make_entry", "write_results"]
 
 Entry = Mapping[str, Any]
 
@@ -25,12 +25,12 @@ COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
 
 
 class CocoIds:
-    """Which image and which category a COCO result names.
+    """Image and category ids of COCO results.
 
     Args:
         names: Class names in label order.
-        annotations: An instances file whose ids are taken, by file name and class name; without
-            one an image's id is its file name without suffix, a number where it is one, and
+        annotations: A COCO instances file whose ids are used, by file name and class name. Without
+            it, an image's id is its file name without suffix, as a number where it is one, and
             categories are numbered from 1 in label order.
 
     Raises:
@@ -43,9 +43,9 @@ class CocoIds:
         if annotations is None:
             return
         try:
-            truth = json.loads(annotations.read_bytes())
-            self._images = {Path(row["file_name"]).name: row["id"] for row in truth["images"]}
-            known = {row["name"]: row["id"] for row in truth["categories"]}
+            instances = json.loads(annotations.read_bytes())
+            self._images = {Path(row["file_name"]).name: row["id"] for row in instances["images"]}
+            known = {row["name"]: row["id"] for row in instances["categories"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{annotations} cannot be used as COCO instances: {error}") from error
         missing = [name for name in names if name not in known]
@@ -54,18 +54,18 @@ class CocoIds:
         self._categories = known
 
     def check(self, images: Sequence[str]) -> None:
-        """Make sure that each image has an id of its own.
+        """Check that the images have different ids.
 
         Raises:
-            DataError: Naming the first that has not.
+            DataError: If two have the same.
         """
         seen: dict[int | str, str] = {}
         for name in images:
             number = self.image({"image": name})
             if number in seen:
                 raise DataError(
-                    f"images {seen[number]} and {name} have the same COCO id {number}; name them"
-                    " apart, or leave coco out of --save"
+                    f"images {seen[number]} and {name} have the same COCO id {number}; rename"
+                    " one, or leave coco out of --save"
                 )
             seen[number] = name
 
@@ -89,10 +89,10 @@ class CocoIds:
         return self._categories[label]
 
 
-def entry_of(
+def make_entry(
     name: str, detections: Detections, names: Sequence[str], frame: int | None = None
 ) -> dict[str, Any]:
-    """One image's detections as JSON has them; boxes are ``xyxy`` in the image's pixels."""
+    """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels."""
     rows = zip(
         detections.labels.tolist(),
         detections.scores.tolist(),
@@ -125,6 +125,7 @@ def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds)
 
 
 def _json_list(values: Iterable[object]) -> Iterator[str]:
+    """The text of a JSON list, piece by piece, with one value per line."""
     separator = "[\n"
     for value in values:
         yield separator + json.dumps(value)
