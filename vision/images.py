@@ -24,7 +24,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "image_size",
-    "num_pictures",
+    "num_frames",
     "read_image",
     "reduced_size",
     "resize",
@@ -140,7 +140,7 @@ def _header(file: str | Path | BinaryIO) -> Iterator[Image.Image]:
         yield image
 
 
-def num_pictures(path: str | Path) -> int:
+def num_frames(path: str | Path) -> int:
     """Number of frames in a file: above 1 for an animation, whose first `read_image` reads."""
     try:
         with _header(path) as image:

@@ -1,4 +1,4 @@
-"""How fast training is: ``python -m tests.benchmarks.training``.
+"""Speed of training: ``python -m tests.benchmarks.training``.
 
 Each round takes two steps of every kind in turn, of which the second counts, so that a machine
 that slows down slows all of them; what is compared is the ratio of two kinds within a round, of

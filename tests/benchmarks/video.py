@@ -1,4 +1,4 @@
-"""How well detection in a video uses the cores: ``python -m tests.benchmarks.video W``.
+"""Throughput of detection in a video: ``python -m tests.benchmarks.video W``.
 
 A moving view of a synthetic scene is decoded, detected in, drawn on and encoded: one step after the
 other in one thread, one after the other with all threads in the network, and in the pipeline of

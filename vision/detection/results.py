@@ -141,17 +141,17 @@ def _coco_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
     return _json_list(
         {
             "image_id": ids.image(entry),
-            "category_id": ids.category(found["label"]),
+            "category_id": ids.category(item["label"]),
             "bbox": [round(value, 3) for value in box],
-            "score": found["score"],
+            "score": item["score"],
         }
         for entry in entries
-        for found, box in zip(entry["detections"], _xywh(entry), strict=True)
+        for item, box in zip(entry["detections"], _xywh(entry), strict=True)
     )
 
 
 def _xywh(entry: Entry) -> list[list[float]]:
-    boxes = torch.tensor([found["box"] for found in entry["detections"]], dtype=torch.float64)
+    boxes = torch.tensor([item["box"] for item in entry["detections"]], dtype=torch.float64)
     xywh: list[list[float]] = box_ops.xyxy_to_xywh(boxes.reshape(-1, 4)).tolist()
     return xywh
 
@@ -162,9 +162,9 @@ def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
     writer.writerow(COLUMNS)
     for entry in entries:
         name = entry["image"].encode(errors="backslashreplace").decode()
-        for found in entry["detections"]:
+        for item in entry["detections"]:
             place = (name, entry.get("frame", ""))
-            writer.writerow((*place, found["label"], found["score"], *found["box"]))
+            writer.writerow((*place, item["label"], item["score"], *item["box"]))
         yield line.getvalue()
         line.seek(0)
         line.truncate()

@@ -20,7 +20,7 @@ from vision.detection.settings import Report, Settings
 from vision.detector import Detector
 from vision.draw import draw_detections
 from vision.errors import ConfigError, DataError
-from vision.images import num_pictures, read_image
+from vision.images import num_frames, read_image
 from vision.media import Source, VideoReader, VideoWriter, write_image
 from vision.structures import Detections
 
@@ -215,6 +215,6 @@ class _Run:
 
 def _read(path: Path) -> Image:
     image = read_image(path)
-    if path.suffix.lower() in ANIMATED_SUFFIXES and (count := num_pictures(path)) > 1:
+    if path.suffix.lower() in ANIMATED_SUFFIXES and (count := num_frames(path)) > 1:
         logger.warning("%s: only the first of its %d frames is used", path, count)
     return image

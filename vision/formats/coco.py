@@ -111,7 +111,7 @@ def _category_names(index: COCO, file: Path, tally: Tally) -> list[str]:
 
 def _note_strays(index: COCO, file: Path, tally: Tally) -> None:
     """Count annotations of images that the file does not list."""
-    strays = sum(len(found) for key, found in index.imgToAnns.items() if key not in index.imgs)
+    strays = sum(len(items) for key, items in index.imgToAnns.items() if key not in index.imgs)
     if strays:
         tally.note("annotations of images that are not listed dropped", file, strays)
 

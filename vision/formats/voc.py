@@ -86,24 +86,24 @@ def _folder(root: str | None, name: str) -> Path:
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
     """The folder's images by file name without suffix."""
-    found: dict[str, list[Path]] = {}
+    by_stem: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            found.setdefault(path.stem, []).append(path)
-    return found
+            by_stem.setdefault(path.stem, []).append(path)
+    return by_stem
 
 
 def _xml_files(folder: Path, split_file: Path | None) -> list[Path]:
     """The annotation files that a split names; without a split, all in the folder not hidden."""
     if split_file is not None:
-        found = [_xml_file(folder, line, split_file) for line in _lines(split_file)]
+        files = [_xml_file(folder, line, split_file) for line in _lines(split_file)]
     else:
-        found = sorted(path for path in folder.glob("*.xml") if not path.name.startswith("."))
-    if not found:
+        files = sorted(path for path in folder.glob("*.xml") if not path.name.startswith("."))
+    if not files:
         raise DataError(
             f"{split_file} names no image" if split_file else f"{folder} has no XML file"
         )
-    return found
+    return files
 
 
 def _xml_file(folder: Path, line: str, split_file: Path) -> Path:
@@ -131,15 +131,15 @@ def _parse(path: Path) -> Element:
 
 def _image_file(images: dict[str, list[Path]], xml_file: Path, root: Element) -> Path:
     """The image with the annotation's stem; if there are several, the one ``filename`` names."""
-    found = images.get(xml_file.stem, [])
-    if len(found) == 1:
-        return found[0]
+    candidates = images.get(xml_file.stem, [])
+    if len(candidates) == 1:
+        return candidates[0]
     filename = (root.findtext("filename") or "").strip()
-    named = [path for path in found if path.name == filename]
+    named = [path for path in candidates if path.name == filename]
     if named:
         return named[0]
-    if found:
-        names = ", ".join(path.name for path in found)
+    if candidates:
+        names = ", ".join(path.name for path in candidates)
         raise DataError(f"annotation {xml_file} fits several images: {names}; keep one of them")
     raise DataError(
         f"annotation {xml_file} has no image named {xml_file.stem} in the image folder; add it,"

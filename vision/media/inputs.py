@@ -100,10 +100,10 @@ class _Search:
             self._add_list(path)
             return
         try:
-            for found, below in self._expand(path):
-                resolved = Path(os.path.realpath(found))  # which accepts circular links
+            for file, below in self._expand(path):
+                resolved = Path(os.path.realpath(file))  # which accepts circular links
                 if resolved not in self.sources:
-                    self.sources[resolved] = self._source(found, below)
+                    self.sources[resolved] = self._source(file, below)
         except OSError as error:
             raise DataError(f"input {error.filename} cannot be opened: {error.strerror}") from error
 
@@ -128,17 +128,17 @@ class _Search:
                 raise DataError(f"{path} is neither an image nor a video; {_ACCEPTED}")
             return [(path, Path(path.name))]
         if path.is_dir():
-            folder, found = path, self._walk(path)
+            folder, paths = path, self._walk(path)
         elif glob.has_magic(str(path)):
             folder = _fixed_part(path)
             pattern = str(path.relative_to(folder))
             # Unlike Path.glob, and like a shell, this skips hidden files.
-            found = map(Path, glob.iglob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
+            paths = map(Path, glob.iglob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
         else:
             raise DataError(f"input {path} does not exist; pass a file, a folder or a glob pattern")
         files = [
             (folder / below, below)
-            for below in sorted(found)
+            for below in sorted(paths)
             if below.suffix.lower() in _SUFFIXES and not (folder / below).is_dir()
         ]
         if not files:
