@@ -164,7 +164,7 @@ def test_detections_scale_to_takes_height_and_width() -> None:
 
 
 def test_detections_of_unknown_size_cannot_be_scaled() -> None:
-    with pytest.raises(ValueError, match="size is not known"):
+    with pytest.raises(ValueError, match="is unknown"):
         sample_detections(None).scale_to((40, 20))
 
 

@@ -1,4 +1,4 @@
-"""Files that appear when they are whole."""
+"""Files that are complete when they appear."""
 
 import os
 import uuid
@@ -13,20 +13,21 @@ SUFFIX = ".partial"
 
 @contextmanager
 def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Write a file beside another and put it in that one's place, in a folder made if need be.
+    """Write a temporary file that replaces ``path`` at the end, creating its folder.
 
-    A kill, a full disk or an error within leaves what was there before; only a kill leaves a
-    trace, which `remove_partial` sweeps away.
+    After a kill, a full disk or an error, the previous file is unchanged. Only a kill leaves the
+    temporary file behind, for `remove_partial`.
 
     Args:
-        path: What to write.
-        sync: Whether it must outlast a power cut; waiting for the disk takes milliseconds.
+        path: The file to write.
+        sync: Whether the file must survive a power failure; waiting for the disk takes
+            milliseconds.
 
     Yields:
         The path to write to.
 
     Raises:
-        OSError: If the file cannot be put in place.
+        OSError: If the file cannot replace ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{uuid.uuid4().hex}{SUFFIX}")
@@ -43,7 +44,7 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove what a killed process left; nobody else may be writing there."""
+    """Remove temporary files of killed processes; no other process may be writing in the folder."""
     for left in folder.glob(f".*{SUFFIX}*"):
         left.unlink()
 

@@ -1,10 +1,11 @@
-"""Box geometry: pure functions of tensors, without state.
+"""Box geometry: pure functions of tensors.
 
-Boxes are ``xyxy`` (x0, y0, x1, y1), continuous, so that a box's width is ``x1 - x0``; a function
-that takes or gives centre form (centre x, centre y, width, height) says so in its name or text.
+Boxes are ``xyxy`` (x0, y0, x1, y1) in continuous coordinates, so that a box's width is
+``x1 - x0``. Other forms are ``cxcywh`` (centre x, centre y, width, height) and COCO's ``xywh``
+(x0, y0, width, height); a function that takes or returns one names it.
 """
 
-# N images, P priors, M objects, K detections
+# b batch dimensions, m and p boxes of two sets, n images, k detections
 
 import math
 
@@ -25,24 +26,38 @@ __all__ = [
     "soft_nms",
     "to_centre",
     "to_corners",
+    "xywh_to_xyxy",
+    "xyxy_to_xywh",
 ]
 
 CENTRE_VARIANCE = 0.1
 SIZE_VARIANCE = 0.2
 MAX_LOG_RATIO = math.log(1000 / 16)
-"""The largest width or height ratio that `decode` gives is 62.5, so that no box overflows."""
+"""`decode` limits the ratios of width and height to 62.5, so that no box overflows."""
 
 
 def to_centre(boxes: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 4"]:
-    """Corner form to centre form."""
+    """``xyxy`` to ``cxcywh``."""
     top_left, bottom_right = boxes[..., :2], boxes[..., 2:]
     return torch.cat([(top_left + bottom_right) / 2, bottom_right - top_left], dim=-1)
 
 
 def to_corners(boxes: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 4"]:
-    """Centre form to corner form."""
+    """``cxcywh`` to ``xyxy``."""
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     return torch.cat([centre - half, centre + half], dim=-1)
+
+
+def xywh_to_xyxy(boxes: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 4"]:
+    """COCO's ``xywh`` to ``xyxy``."""
+    top_left = boxes[..., :2]
+    return torch.cat([top_left, top_left + boxes[..., 2:]], dim=-1)
+
+
+def xyxy_to_xywh(boxes: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 4"]:
+    """``xyxy`` to COCO's ``xywh``."""
+    top_left = boxes[..., :2]
+    return torch.cat([top_left, boxes[..., 2:] - top_left], dim=-1)
 
 
 def area(boxes: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b"]:
@@ -51,7 +66,7 @@ def area(boxes: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b"]:
 
 
 def clip(boxes: Float[Tensor, "*b 4"], size: tuple[int, int]) -> Float[Tensor, "*b 4"]:
-    """Boxes cut off at the borders of an image of ``size`` (height, width)."""
+    """Boxes clipped to an image of ``size`` (height, width)."""
     height, width = size
     return torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
 
@@ -59,7 +74,7 @@ def clip(boxes: Float[Tensor, "*b 4"], size: tuple[int, int]) -> Float[Tensor, "
 def scale(
     boxes: Float[Tensor, "*b 4"], from_size: tuple[int, int], to_size: tuple[int, int]
 ) -> Float[Tensor, "*b 4"]:
-    """Boxes of an image of ``from_size`` (height, width) on that image resized to ``to_size``."""
+    """Boxes scaled with their image from ``from_size`` to ``to_size`` (height, width)."""
     x_ratio, y_ratio = to_size[1] / from_size[1], to_size[0] / from_size[0]
     return boxes * boxes.new_tensor([x_ratio, y_ratio, x_ratio, y_ratio])
 
@@ -67,7 +82,7 @@ def scale(
 def intersection(
     first: Float[Tensor, "*b m 4"], second: Float[Tensor, "*b p 4"]
 ) -> Float[Tensor, "*b m p"]:
-    """Area that each box of ``first`` shares with each box of ``second``."""
+    """Area of the intersection of each box of ``first`` with each box of ``second``."""
     a, b = first[..., :, None, :], second[..., None, :, :]
     width = torch.minimum(a[..., 2], b[..., 2]) - torch.maximum(a[..., 0], b[..., 0])
     height = torch.minimum(a[..., 3], b[..., 3]) - torch.maximum(a[..., 1], b[..., 1])
@@ -75,14 +90,14 @@ def intersection(
 
 
 def iou(first: Float[Tensor, "*b m 4"], second: Float[Tensor, "*b p 4"]) -> Float[Tensor, "*b m p"]:
-    """Intersection over union, in [0, 1]; 0 where both boxes are without area."""
-    shared = intersection(first, second)
-    union = area(first)[..., :, None] + area(second)[..., None, :] - shared
-    return torch.where(union > 0, shared / union, 0.0)
+    """Intersection over union, in [0, 1]; 0 where neither box has an area."""
+    overlap = intersection(first, second)
+    union = area(first)[..., :, None] + area(second)[..., None, :] - overlap
+    return torch.where(union > 0, overlap / union, 0.0)
 
 
 def encode(boxes: Float[Tensor, "*b 4"], priors: Float[Tensor, "*#b 4"]) -> Float[Tensor, "*b 4"]:
-    """Offsets of boxes from priors, both in centre form, as SSD regresses them.
+    """Regression targets of boxes relative to priors, both ``cxcywh``, as SSD defines them.
 
     ``(centre - prior centre) / prior size / 0.1`` and ``log(size / prior size) / 0.2``
     (SSD, arXiv 1512.02325, equation 2, with the variances of the authors' code).
@@ -94,7 +109,7 @@ def encode(boxes: Float[Tensor, "*b 4"], priors: Float[Tensor, "*#b 4"]) -> Floa
 
 
 def decode(offsets: Float[Tensor, "*b 4"], priors: Float[Tensor, "*#b 4"]) -> Float[Tensor, "*b 4"]:
-    """Boxes in centre form from offsets; the inverse of `encode` for ratios up to 62.5."""
+    """Boxes ``cxcywh`` from offsets; the inverse of `encode` for ratios up to 62.5."""
     centre = offsets[..., :2] * CENTRE_VARIANCE * priors[..., 2:] + priors[..., :2]
     log_ratio = (offsets[..., 2:] * SIZE_VARIANCE).clamp(max=MAX_LOG_RATIO)
     return torch.cat([centre, torch.exp(log_ratio) * priors[..., 2:]], dim=-1)
@@ -106,13 +121,21 @@ def nms(
     groups: Int64[Tensor, "k"],
     iou_threshold: float,
 ) -> Int64[Tensor, "kept"]:
-    """Indices that non-maximum suppression keeps, highest score first.
+    """Indices of the boxes that greedy non-maximum suppression keeps, highest score first.
 
-    A box goes when its IoU with a kept box of the same group is above ``iou_threshold``. Groups
-    are classes, or classes of one image of several.
+    A box is suppressed if its IoU with a kept box of higher score in the same group is above
+    ``iou_threshold``.
+
+    Args:
+        boxes: ``xyxy``.
+        scores: Confidences, in any order.
+        groups: A number for each set of boxes that suppress each other: the class, or the class
+            and the image where boxes of several images are given.
+        iou_threshold: In [0, 1].
     """
-    if boxes.device.type != "mps":  # which has no float64
-        # torchvision sets groups apart by shifts, which cost float32 its last digits.
+    # torchvision's batched_nms translates each group to a region of its own and runs one NMS. The
+    # translated coordinates are so large that float32 would lose the digits that decide the IoU.
+    if boxes.device.type != "mps":  # MPS has no float64.
         boxes = boxes.double()
     kept: Tensor = batched_nms(boxes, scores.to(boxes.dtype), groups, iou_threshold)
     return kept
@@ -127,22 +150,29 @@ def soft_nms(
 ) -> tuple[Int64[Tensor, "n kept"], Float[Tensor, "n kept"]]:
     """Soft-NMS with the Gaussian penalty (arXiv 1704.04503, equation 4), for n images at once.
 
-    The best box is taken, the scores of the others of its group are multiplied by
-    ``exp(-IoU^2 / sigma)``, and so on.
+    The box with the highest score is selected, the scores of the other boxes of its group are
+    multiplied by ``exp(-IoU^2 / sigma)``, and this is repeated ``num_kept`` times.
+
+    Args:
+        boxes: ``xyxy``.
+        scores: Confidences, in any order.
+        groups: The class of each box: boxes of different classes do not affect each other.
+        sigma: Width of the Gaussian: the smaller, the more an overlap lowers the score.
+        num_kept: Number of boxes to select.
 
     Returns:
-        Indices of the boxes in the order in which they were taken, and their falling scores: 0
-        where an image has no box left.
+        Indices of the boxes in the order of selection, and their scores in descending order; the
+        score is 0 where an image has no box left.
     """
     scores = scores.clone()
     rows = torch.arange(len(boxes), device=boxes.device)
-    chosen, values = [], []
+    selected, selected_scores = [], []
     for _ in range(min(num_kept, boxes.shape[1])):
-        value, best = scores.max(dim=1)
-        chosen.append(best)
-        values.append(value)
+        best_scores, best = scores.max(dim=1)
+        selected.append(best)
+        selected_scores.append(best_scores)
         overlap = iou(boxes[rows, best][:, None], boxes)[:, 0]
-        same = groups == groups[rows, best][:, None]
-        scores *= torch.where(same, torch.exp(-(overlap**2) / sigma), 1.0)
-        scores[rows, best] = 0.0
-    return torch.stack(chosen, dim=1), torch.stack(values, dim=1)
+        is_same_group = groups == groups[rows, best][:, None]
+        scores *= torch.where(is_same_group, torch.exp(-(overlap**2) / sigma), 1.0)
+        scores[rows, best] = 0.0  # A selected box is not selected again.
+    return torch.stack(selected, dim=1), torch.stack(selected_scores, dim=1)

@@ -1,4 +1,4 @@
-"""What this machine runs on."""
+"""The devices and cores of this machine."""
 
 import os
 
@@ -10,16 +10,16 @@ __all__ = ["choose_device", "num_cores"]
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     has_affinity = hasattr(os, "sched_getaffinity")
     return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
 
 
 def choose_device(name: str | torch.device) -> torch.device:
-    """The device of a name; ``auto`` is CUDA where there is one, else the CPU.
+    """The device with this name; ``auto`` is CUDA if it is available, else the CPU.
 
     Raises:
-        ConfigError: If there is no such device.
+        ConfigError: If the device cannot be used.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

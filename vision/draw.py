@@ -1,6 +1,6 @@
-"""Detections and ground truth drawn on an image."""
+"""Drawing detections and ground truth on an image."""
 
-# n boxes of one image
+# n boxes of one image, h and w its height and width, H its height with a legend
 
 import colorsys
 from collections.abc import Iterator, Sequence
@@ -17,43 +17,52 @@ from vision.structures import Detections, Target
 __all__ = ["draw_detections", "draw_legend", "draw_target"]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_CAPITAL = 21  # height in pixels of a capital letter at scale 1
-_GOLDEN_SECTION = 0.618034
+_FONT_HEIGHT = 21  # of a capital letter at scale 1, in pixels
+_GOLDEN_RATIO = 0.618034
 _BLACK, _GREY, _WHITE = (0, 0, 0), (64, 64, 64), (255, 255, 255)
-_LEGEND = ("labelled", "found")
+_LEGEND = ("ground truth", "detections")
 
 Colour = tuple[int, int, int]
 Corners = tuple[int, int, int, int]
-"""First and last column and row of a box: left, top, right, bottom, all inside the image."""
+"""First and last column and row of a box (left, top, right, bottom), inside the image."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Pen:
-    """Widths in pixels that suit an image's size."""
+class _Style:
+    """Sizes in pixels that suit an image's size.
+
+    Attributes:
+        line: Width of lines.
+        capital: Height of capital letters.
+    """
 
     line: int
     capital: int
 
     @classmethod
-    def of(cls, image: UInt8[ndarray, "h w 3"]) -> "_Pen":
+    def for_image(cls, image: UInt8[ndarray, "h w 3"]) -> "_Style":
         side = (image.shape[0] + image.shape[1]) / 2
         return cls(max(1, round(side * 0.003)), max(8, round(side * 0.018)))
 
     @property
-    def rimmed(self) -> tuple[tuple[Colour, int], ...]:
-        """Colours and widths, one drawn over the other, of a thin white line with a black rim."""
+    def outlined(self) -> tuple[tuple[Colour, int], ...]:
+        """Colours and widths of two lines that give a thin white line with a black outline."""
         thin = max(1, self.line // 2)
         return (_BLACK, thin + 2), (_WHITE, thin)
 
     @property
-    def type_size(self) -> tuple[float, int]:
-        """OpenCV's scale of the type, and the width of its strokes."""
-        return self.capital / _CAPITAL, max(1, self.capital // 10)
+    def font(self) -> tuple[float, int]:
+        """OpenCV's font scale and the thickness of its strokes."""
+        return self.capital / _FONT_HEIGHT, max(1, self.capital // 10)
 
     def text_width(self, text: str) -> int:
-        """In pixels."""
-        (width, _), _ = cv2.getTextSize(text, _FONT, *self.type_size)
+        """Width of a text in pixels."""
+        (width, _), _ = cv2.getTextSize(text, _FONT, *self.font)
         return int(width)
+
+    def entry_widths(self) -> list[int]:
+        """Width in pixels of each entry of the legend: margin, line, gap, text, margin."""
+        return [6 * self.capital + self.text_width(word) for word in _LEGEND]
 
 
 def draw_detections(
@@ -61,21 +70,21 @@ def draw_detections(
 ) -> UInt8[ndarray, "h w 3"]:
     """A copy of the image with boxes in a colour for each class, and tags like ``dog 0.87``.
 
-    The best detection is on top. Boxes are cut off at the image's borders; one that lies outside
-    is left out.
+    The detection with the highest score is on top. Boxes are clipped to the image; a box outside
+    the image is not drawn.
 
     Raises:
         ValueError: If a label has no name.
     """
     image = image.copy()
-    pen = _Pen.of(image)
+    style = _Style.for_image(image)
     tags = _names(detections.labels, names)
     scores = detections.scores.tolist()
     for index, corners in reversed(list(_visible(detections.boxes, image))):
         colour = _colour(int(detections.labels[index]))
         left, top, right, bottom = corners
-        cv2.rectangle(image, (left, top), (right, bottom), colour, pen.line)
-        _write(image, f"{tags[index]} {scores[index]:.2f}", corners, colour, pen)
+        cv2.rectangle(image, (left, top), (right, bottom), colour, style.line)
+        _draw_tag(image, f"{tags[index]} {scores[index]:.2f}", corners, colour, style)
     return image
 
 
@@ -84,61 +93,52 @@ def draw_target(
 ) -> UInt8[ndarray, "h w 3"]:
     """A copy of the image with the ground truth in thin white lines, dashed where ignored.
 
-    Names stand below the boxes, where the tags of `draw_detections` leave them room.
+    Names are below the boxes, so that the tags of `draw_detections` do not hide them.
 
     Raises:
         ValueError: If a label has no name.
     """
     image = image.copy()
-    pen = _Pen.of(image)
+    style = _Style.for_image(image)
     tags = _names(target.labels, names)
     for index, corners in _visible(target.boxes, image):
-        dash = 3 * pen.rimmed[0][1] if bool(target.ignore[index]) else max(image.shape)
-        for colour, width in pen.rimmed:
+        dash = 3 * style.outlined[0][1] if bool(target.ignore[index]) else max(image.shape)
+        for colour, width in style.outlined:
             for start, end in _dashes(corners, dash):
                 cv2.line(image, start, end, colour, width)
-        _write(image, tags[index], corners, _WHITE, pen, below=True)
+        _draw_tag(image, tags[index], corners, _WHITE, style, below=True)
     return image
 
 
 def draw_legend(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "H w 3"]:
-    """A copy of the image with a strip below it that says which boxes are whose.
+    """A copy of the image with a legend below it, which tells ground truth from detections.
 
-    ``labelled`` stands beside a line as `draw_target` draws it, ``found`` beside one in colours of
-    classes, as `draw_detections` does. The two stand side by side, or one below the other where the
-    image is too narrow for that, in smaller type where it is too narrow for either.
+    An entry has a line in the style of `draw_target` or `draw_detections`. The entries are side by
+    side, or one below the other if the image is too narrow, in a smaller font if necessary.
     """
-    pen = _Pen.of(image)
+    style = _Style.for_image(image)
     width = image.shape[1]
-    while max(widths := _entry_widths(pen)) > width and pen.capital > 1:
-        pen = replace(pen, capital=pen.capital - 1)
-    height = 5 * pen.capital // 2
+    while max(widths := style.entry_widths()) > width and style.capital > 1:
+        style = replace(style, capital=style.capital - 1)
+    height = 5 * style.capital // 2
     in_a_row = sum(widths) <= width
     places = ((0, 0), (widths[0], 0) if in_a_row else (0, height))
     strip = np.full((places[1][1] + height, width, 3), _GREY, np.uint8)
-    labelled = [(0, 3, colour, thickness) for colour, thickness in pen.rimmed]
-    found = [(label, label + 1, _colour(label), pen.line) for label in range(3)]
-    for (x, y), word, strokes in zip(places, _LEGEND, (labelled, found), strict=True):
-        columns, middle = [x + n * pen.capital for n in range(1, 6)], y + height // 2
+    truth = [(0, 3, colour, thickness) for colour, thickness in style.outlined]
+    detected = [(label, label + 1, _colour(label), style.line) for label in range(3)]
+    for (x, y), word, strokes in zip(places, _LEGEND, (truth, detected), strict=True):
+        columns, middle = [x + n * style.capital for n in range(1, 6)], y + height // 2
         for start, end, colour, thickness in strokes:
             cv2.line(strip, (columns[start], middle), (columns[end], middle), colour, thickness)
-        _type(strip, word, (columns[4], middle + pen.capital // 2), _WHITE, pen)
+        _draw_text(strip, word, (columns[4], middle + style.capital // 2), _WHITE, style)
     return np.concatenate([image, strip])
 
 
-def _entry_widths(pen: _Pen) -> list[int]:
-    """Width in pixels of each entry of the legend: margin, line, gap, word, margin."""
-    return [6 * pen.capital + pen.text_width(word) for word in _LEGEND]
-
-
 def _names(labels: Int64[Tensor, "n"], names: Sequence[str]) -> list[str]:
-    """The name of each label, with question marks for what cannot be printed.
+    """The name of each label, with question marks for characters that are not printable.
 
-    OpenCV 4 has question marks for all but ASCII. OpenCV 5 has most scripts, but crashes on half
-    a surrogate pair, as a file name in an unknown encoding holds.
-
-    Raises:
-        ValueError: If a label has no name.
+    OpenCV 4 itself draws question marks for all characters but ASCII. OpenCV 5 draws most scripts,
+    but crashes on a lone surrogate, as in a file name of unknown encoding.
     """
     for label in labels.tolist():
         if not 0 <= label < len(names):
@@ -150,10 +150,10 @@ def _names(labels: Int64[Tensor, "n"], names: Sequence[str]) -> list[str]:
 def _visible(
     boxes: Float32[Tensor, "n 4"], image: UInt8[ndarray, "h w 3"]
 ) -> Iterator[tuple[int, Corners]]:
-    """Index and corners of each box that touches the image; a box without area gets a pixel."""
+    """Index and corners of each box that overlaps the image; each has at least one pixel."""
     height, width = image.shape[:2]
     for index, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
-        if x0 < width and y0 < height and x1 > 0 and y1 > 0:  # false where there is a NaN
+        if x0 < width and y0 < height and x1 > 0 and y1 > 0:  # False for NaN.
             left, top = round(max(x0, 0)), round(max(y0, 0))
             right, bottom = round(min(x1, width)) - 1, round(min(y1, height)) - 1
             left, top = min(left, width - 1), min(top, height - 1)
@@ -161,7 +161,7 @@ def _visible(
 
 
 def _dashes(corners: Corners, dash: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Ends (x, y) of the strokes of a dashed box: every other stretch of ``dash`` pixels."""
+    """Ends (x, y) of the dashes of a box, with gaps as long as a dash, ``dash`` pixels."""
     left, top, right, bottom = corners
     for x in range(left, right + 1, 2 * dash):
         for y in (top, bottom):
@@ -171,19 +171,19 @@ def _dashes(corners: Corners, dash: int) -> Iterator[tuple[tuple[int, int], tupl
             yield (x, y), (x, min(y + dash - 1, bottom))
 
 
-def _write(
+def _draw_tag(
     image: UInt8[ndarray, "h w 3"],
     text: str,
     corners: Corners,
     colour: Colour,
-    pen: _Pen,
+    style: _Style,
     *,
     below: bool = False,
 ) -> None:
-    """Write a tag at the upper left of a box, or at the lower left; inside the image, in place."""
+    """Draw a tag at the top left of a box, or at the bottom left, inside the image; in place."""
     left, top, _, bottom = corners
-    margin = pen.capital // 3
-    width, height = pen.text_width(text) + 2 * margin, pen.capital + 2 * margin
+    margin = style.capital // 3
+    width, height = style.text_width(text) + 2 * margin, style.capital + 2 * margin
     y = bottom + 1 if below else top - height
     if below and y + height > image.shape[0]:
         y = bottom + 1 - height
@@ -192,20 +192,20 @@ def _write(
     x = max(0, min(left, image.shape[1] - width))
     y = max(0, min(y, image.shape[0] - height))
     cv2.rectangle(image, (x, y), (x + width - 1, y + height - 1), colour, cv2.FILLED)
-    ink = _BLACK if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else _WHITE
-    _type(image, text, (x + margin, y + margin + pen.capital), ink, pen)
+    text_colour = _BLACK if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else _WHITE
+    _draw_text(image, text, (x + margin, y + margin + style.capital), text_colour, style)
 
 
-def _type(
-    image: UInt8[ndarray, "h w 3"], text: str, start: tuple[int, int], ink: Colour, pen: _Pen
+def _draw_text(
+    image: UInt8[ndarray, "h w 3"], text: str, start: tuple[int, int], colour: Colour, style: _Style
 ) -> None:
-    """Write text from the left end (x, y) of its base line, in place."""
-    scale, weight = pen.type_size
-    cv2.putText(image, text, start, _FONT, scale, ink, weight, cv2.LINE_AA)
+    """Draw text from the left end (x, y) of its baseline, in place."""
+    scale, thickness = style.font
+    cv2.putText(image, text, start, _FONT, scale, colour, thickness, cv2.LINE_AA)
 
 
 def _colour(label: int) -> Colour:
-    """RGB of a class: hues by the golden section, so that near labels are far apart."""
-    hue = label * _GOLDEN_SECTION % 1
+    """RGB of a class: hues spaced by the golden ratio, so that near labels differ clearly."""
+    hue = label * _GOLDEN_RATIO % 1
     red, green, blue = colorsys.hsv_to_rgb(hue, 1 - 0.15 * (label % 4), 1 - 0.2 * (label % 3))
     return round(255 * red), round(255 * green), round(255 * blue)

@@ -1,4 +1,4 @@
-"""Errors that a user can mend: the command line prints each as one line and exits with 2."""
+"""Errors that a user can resolve: a command prints each as one line and exits with 2."""
 
 __all__ = [
     "ConfigError",
@@ -11,11 +11,11 @@ __all__ = [
 
 
 class VisionError(ValueError):
-    """What was expected, what was found, where, and the remedy where there is one."""
+    """Base class; a message names the place, what was expected and found, and the remedy."""
 
 
 class ConfigError(VisionError):
-    """A configuration or a command line that cannot be used."""
+    """An invalid configuration or command line."""
 
 
 class DataError(VisionError):
@@ -27,11 +27,11 @@ class WeightsError(VisionError):
 
 
 class TrainingError(VisionError):
-    """A training run that cannot go on."""
+    """A training run that cannot continue."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal that was held back until all was saved; ``number`` is the signal's."""
+    """A signal whose effect was delayed until everything was saved; ``number`` is the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)

@@ -1,4 +1,6 @@
-"""Reading an image and resizing it: the one way for training, evaluation and detection."""
+"""Reading and resizing images, in the same way for training, evaluation and detection."""
+
+# h and w the height and width of an image, H and W those after resizing
 
 import os
 import re
@@ -22,64 +24,45 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "image_size",
-    "num_pictures",
+    "num_frames",
     "read_image",
     "reduced_size",
     "resize",
 ]
 
 MAX_PIXELS = 150_000_000
-"""The largest image that is read: 450 MB of memory."""
+"""Largest image that is read: 450 MB of memory."""
 MAX_BYTES = 2**30
-"""The largest file."""
+"""Largest file that is read."""
 
-
-IMAGE_SUFFIXES = frozenset(
-    {
-        ".bmp",
-        ".gif",
-        ".jpeg",
-        ".jpg",
-        ".jp2",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".ppm",
-        ".tif",
-        ".tiff",
-        ".webp",
-    }
-)
-# OpenCV's flags by fraction; its names for them ask for BGR besides.
-_REDUCED = {
-    1: 0,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
-}
+_FORMATS = ("bmp", "gif", "jpeg", "jpg", "jp2", "pbm", "pgm", "png", "ppm", "tif", "tiff", "webp")
+IMAGE_SUFFIXES = frozenset(f".{name}" for name in _FORMATS)
+# OpenCV's flags by reduction. IMREAD_COLOR_RGB is combined with them; its own names imply BGR.
+_REDUCED = {1: 0} | {n: getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{n}") for n in (2, 4, 8)}
 _HEADER_LOCK = threading.Lock()
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
-_TURNED_BY_DECODER = frozenset({"TIFF"})  # whether Pillow and OpenCV are told to or not
+_ROTATED_BY_DECODER = frozenset({"TIFF"})  # regardless of flags, by Pillow and OpenCV
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # but those without a length
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # except those without a length
 
 
 def read_image(
     path: str | Path, annotated_size: tuple[int, int] | None = None, reduction: int = 1
 ) -> UInt8[ndarray, "h w 3"]:
-    """The image as a person sees it: RGB, 8 bits, turned as its EXIF orientation says.
+    """The image as a viewer shows it: RGB, 8 bits, rotated by its EXIF orientation.
 
-    Grey images get three equal channels, transparency is dropped, 16 bits become 8.
+    Greyscale images get three equal channels, transparency is dropped, 16 bits become 8.
 
     Args:
         path: The file.
-        annotated_size: (height, width) that boxes were drawn on, if known. Where only the picture
-            as stored has that size, EXIF is left aside: the boxes were drawn on it unturned.
-        reduction: 2, 4 or 8 for an image of a fraction of its sides, see `reduced_size`.
+        annotated_size: (height, width) of the image when it was annotated, if known. Where only
+            the stored image has that size, EXIF is ignored, since the boxes refer to the image
+            without rotation.
+        reduction: 2, 4 or 8 divides the sides while decoding, see `reduced_size`.
 
     Raises:
-        DataError: If the file cannot be opened, is not a whole image, or announces more than
+        DataError: If the file cannot be opened, is not an intact image, or has more than
             `MAX_PIXELS`.
     """
     data = _read_bytes(Path(path))
@@ -96,21 +79,17 @@ def read_image(
 
 
 def reduced_size(size: tuple[int, int], reduction: int) -> tuple[int, int]:
-    """(height, width) of what `read_image` gives of a JPEG at a fraction of its sides."""
+    """(height, width) of a JPEG that `read_image` reads with this reduction."""
     return -(-size[0] // reduction), -(-size[1] // reduction)
 
 
 def _read_bytes(path: Path) -> bytes:
-    """A file's content, once it is known to be a plain file that announces no huge image.
-
-    Raises:
-        DataError: If it is none.
-    """
+    """The content of a file, which must be a regular file whose header states no huge image."""
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
+        with open(path, "rb", opener=_open_nonblocking) as file:
             about = os.fstat(file.fileno())
             if not stat.S_ISREG(about.st_mode):
-                raise DataError(f"image {path} is no plain file; remove it from the data")
+                raise DataError(f"image {path} is not a regular file; remove it from the data")
             if about.st_size > MAX_BYTES:
                 raise DataError(
                     f"image {path} is a file of {about.st_size:,} bytes, more than the"
@@ -123,13 +102,13 @@ def _read_bytes(path: Path) -> bytes:
         raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting for somebody to write, as a pipe would."""
+def _open_nonblocking(path: str, flags: int) -> int:
+    """Open without waiting for a writer, which a named pipe does."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_pixels(file: BinaryIO, path: Path) -> None:
-    """Refuse an image before memory is spent on it; what has no known header is no image."""
+    """Refuse a huge image, or a file without an image header, before memory is allocated."""
     try:
         with _header(file) as image:
             pixels = image.width * image.height
@@ -146,23 +125,23 @@ def _check_pixels(file: BinaryIO, path: Path) -> None:
 
 def _not_decoded(path: str | Path) -> DataError:
     return DataError(
-        f"image {path} cannot be decoded: it is empty, cut off or not an image;"
+        f"image {path} cannot be decoded: it is empty, truncated or not an image;"
         " restore it, or remove it from the data"
     )
 
 
 @contextmanager
 def _header(file: str | Path | BinaryIO) -> Iterator[Image.Image]:
-    """Pillow's view of an image, nothing decoded, without its warning of large ones."""
-    with _HEADER_LOCK, warnings.catch_warnings():  # which is not made for several threads
+    """Pillow's image, not decoded, without its warning for large images."""
+    with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         image = Image.open(file)
     with image:
         yield image
 
 
-def num_pictures(path: str | Path) -> int:
-    """Pictures in a file: more than one in an animation, of which `read_image` gives the first."""
+def num_frames(path: str | Path) -> int:
+    """Number of frames in a file: above 1 for an animation, whose first `read_image` reads."""
     try:
         with _header(path) as image:
             return int(getattr(image, "n_frames", 1))
@@ -172,7 +151,7 @@ def num_pictures(path: str | Path) -> int:
 
 def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"]:
     try:
-        image = None if _is_cut_off(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = None if _is_truncated(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         image = None
     if image is None or image.ndim != 3 or image.dtype != np.uint8:
@@ -180,24 +159,24 @@ def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"
     return np.asarray(image, np.uint8)
 
 
-def _is_cut_off(data: bytes) -> bool:
-    """Whether a JPEG ends before its end marker, which some decoders pass over.
+def _is_truncated(data: bytes) -> bool:
+    """Whether a JPEG ends before its end marker, which some decoders do not report.
 
-    Walks from marker to marker, since a thumbnail inside the file has an end marker of its own
-    and what follows the end (the film of a phone's moving picture) may hold any bytes.
+    The search goes from marker to marker, since a thumbnail inside the file has its own end marker
+    and the data after the end (the video of a phone's live photo) may contain any bytes.
     """
     if not data.startswith(_JPEG_START):
         return False
     position = len(_JPEG_START)
-    while found := _JPEG_MARKER.search(data, position):
-        if found.group() == _JPEG_END:
+    while marker := _JPEG_MARKER.search(data, position):
+        if marker.group() == _JPEG_END:
             return False
-        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
     return True
 
 
 def image_size(path: str | Path, annotated_size: tuple[int, int] | None = None) -> tuple[int, int]:
-    """(height, width) of what `read_image` gives, from the file's header where that will do.
+    """(height, width) of the image that `read_image` gives, from the header where possible.
 
     Raises:
         DataError: If the file cannot be opened or is not an image.
@@ -205,25 +184,25 @@ def image_size(path: str | Path, annotated_size: tuple[int, int] | None = None) 
     try:
         with _header(path) as image:
             stored = (image.height, image.width)
-            turned = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
-            is_plain = image.format not in _TURNED_BY_DECODER
+            is_sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
+            is_header_enough = image.format not in _ROTATED_BY_DECODER
     except Exception:  # noqa: BLE001 - whatever Pillow's many readers raise at broken headers
-        is_plain = False  # for `read_image` to decide, and to say what is wrong
-    if not is_plain:
+        is_header_enough = False  # `read_image` decides, and reports what is wrong.
+    if not is_header_enough:
         height, width = read_image(path, annotated_size).shape[:2]
         return height, width
-    upright = stored[::-1] if turned else stored
+    upright = stored[::-1] if is_sideways else stored
     return stored if annotated_size == stored else upright
 
 
 def resize(image: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarray, "H W 3"]:
-    """The image stretched to ``size`` (height, width).
+    """The image resized to ``size`` (height, width), without keeping its aspect ratio.
 
-    Bilinear; by area where a side shrinks to less than half, since bilinear would skip pixels.
+    Bilinear; by area if a side shrinks to less than half, where bilinear would skip pixels.
     """
     height, width = size
     if image.shape[:2] == (height, width):
         return image
-    halved = image.shape[0] > 2 * height or image.shape[1] > 2 * width
-    method = cv2.INTER_AREA if halved else cv2.INTER_LINEAR
+    is_below_half = image.shape[0] > 2 * height or image.shape[1] > 2 * width
+    method = cv2.INTER_AREA if is_below_half else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)

@@ -1,4 +1,4 @@
-"""`Detections` to and from what other libraries have: supervision, torchvision, COCO results."""
+"""Conversion of `Detections` to and from supervision, torchvision and COCO results."""
 
 # n detections of one image
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import vision.boxes as box_ops
 from vision.errors import ConfigError
 from vision.structures import Detections
 
@@ -24,7 +25,7 @@ __all__ = [
 
 
 def to_torchvision(detections: Detections) -> dict[str, Tensor]:
-    """Torchvision's form, with labels from 1, since 0 is its background."""
+    """The dictionary of torchvision's detectors, with labels from 1, since 0 is background."""
     columns = detections.to_dict()
     return columns | {"labels": columns["labels"] + 1}
 
@@ -32,7 +33,7 @@ def to_torchvision(detections: Detections) -> dict[str, Tensor]:
 def from_torchvision(
     columns: Mapping[str, Tensor], size: tuple[int, int] | None = None
 ) -> Detections:
-    """Detections of a torchvision detector, whose labels count from 1.
+    """Detections from a torchvision detector's dictionary, whose labels count from 1.
 
     Args:
         columns: ``boxes`` (n, 4), ``xyxy`` in pixels; ``scores`` (n,); ``labels`` (n,).
@@ -48,7 +49,7 @@ def from_torchvision(
 
 
 def to_supervision(detections: Detections, names: Sequence[str] | None = None) -> Any:  # noqa: ANN401
-    """A `supervision.Detections`; with names, ``data["class_name"]`` has them.
+    """A `supervision.Detections`; ``data["class_name"]`` holds the names, if given.
 
     Raises:
         ConfigError: If supervision is not installed.
@@ -69,24 +70,24 @@ def to_supervision(detections: Detections, names: Sequence[str] | None = None) -
     )
 
 
-def from_supervision(found: Any, size: tuple[int, int] | None = None) -> Detections:  # noqa: ANN401
+def from_supervision(detections: Any, size: tuple[int, int] | None = None) -> Detections:  # noqa: ANN401
     """Detections from a `supervision.Detections`.
 
     Args:
-        found: With confidences and class ids; masks and tracks are left out.
+        detections: Must have confidences and class ids; masks and tracks are ignored.
         size: (height, width) of the image, if known.
 
     Raises:
         ValueError: If confidences or class ids are missing.
     """
-    if not len(found):
+    if not len(detections):
         return Detections.empty(size)
-    if found.confidence is None or found.class_id is None:
+    if detections.confidence is None or detections.class_id is None:
         raise ValueError("supervision.Detections: expected confidence and class_id, found None")
     return _sorted(
-        torch.as_tensor(found.xyxy).float(),
-        torch.as_tensor(found.confidence).float(),
-        torch.as_tensor(found.class_id).long(),
+        torch.as_tensor(detections.xyxy).float(),
+        torch.as_tensor(detections.confidence).float(),
+        torch.as_tensor(detections.class_id).long(),
         size,
     )
 
@@ -97,24 +98,15 @@ def to_coco(
     """COCO results: ``bbox`` is ``[x, y, width, height]``.
 
     Args:
-        detections: Of one image.
-        image_id: Of it.
-        category_ids: In label order.
+        detections: Detections of one image.
+        image_id: The image's id in the annotation file.
+        category_ids: The id of each class, in label order.
     """
-    rows = zip(
-        detections.labels.tolist(),
-        detections.scores.tolist(),
-        detections.boxes.tolist(),
-        strict=True,
-    )
+    labels, scores = detections.labels.tolist(), detections.scores.tolist()
+    boxes = box_ops.xyxy_to_xywh(detections.boxes.double()).tolist()
     return [
-        {
-            "image_id": image_id,
-            "category_id": category_ids[label],
-            "bbox": [x0, y0, x1 - x0, y1 - y0],
-            "score": score,
-        }
-        for label, score, (x0, y0, x1, y1) in rows
+        {"image_id": image_id, "category_id": category_ids[label], "bbox": box, "score": score}
+        for label, score, box in zip(labels, scores, boxes, strict=True)
     ]
 
 
@@ -126,18 +118,17 @@ def from_coco(
     """Detections from COCO results of one image.
 
     Args:
-        results: As `to_coco` gives them, in any order.
-        category_ids: In label order.
+        results: Results in the form of `to_coco`, in any order.
+        category_ids: The id of each class, in label order.
         size: (height, width) of the image, if known.
 
     Raises:
-        ValueError: If a category is none of them.
+        ValueError: If a result has another category id.
     """
     labels = torch.tensor([category_ids.index(row["category_id"]) for row in results]).long()
     boxes = torch.tensor([row["bbox"] for row in results], dtype=torch.float32).reshape(-1, 4)
-    corners = torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], dim=1)
     scores = torch.tensor([row["score"] for row in results], dtype=torch.float32)
-    return _sorted(corners, scores, labels, size)
+    return _sorted(box_ops.xywh_to_xyxy(boxes), scores, labels, size)
 
 
 def _sorted(

@@ -1,6 +1,6 @@
-"""What the parts hand each other: `Target`, `Detections`, `Predictions`, `Decoded`, `Batch`."""
+"""The data types shared by all packages: targets, detections, predictions and batches."""
 
-# N batch, P priors, C classes, n objects or detections of one image
+# N batch, H and W the images' height and width, P priors, C classes, n boxes of one image
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -40,15 +40,16 @@ class Target:
 
     Attributes:
         boxes: ``xyxy`` in pixels of an image of ``size``.
-        labels: Class indices from 0; background is no class.
-        ignore: Boxes that are neither to be found nor to be held against a detector:
-            VOC's ``difficult`` and COCO's ``iscrowd``. None are, if left out.
-        image_id: What names the image in messages: its path, or a name for a drawn one.
+        labels: Class indices from 0; background is not a class.
+        ignore: Whether neither detecting nor missing the object counts: VOC's ``difficult`` and
+            COCO's ``iscrowd``. All False by default.
+        image_id: The image's name in messages: its path, or the name of a synthetic image.
         size: (height, width) of the image that the boxes refer to.
-        crowd: Those of ``ignore`` that outline a group (COCO's ``iscrowd``), where a prior or
-            detection belongs to the group by the share of its own area that lies inside.
-        areas: What COCO sorts objects by into small, medium and large, in square pixels: the
-            annotation's ``area`` (of the outline) where there is one, else the box's.
+        crowd: Which of the ignored boxes surround a group of objects (COCO's ``iscrowd``). A prior
+            or detection belongs to the group by the fraction of its own area inside the box.
+            All False by default.
+        areas: The areas, in square pixels, by which COCO divides objects into small, medium and
+            large: the annotation's ``area`` (of the mask) if it has one, else the box's.
     """
 
     boxes: Float32[Tensor, "n 4"]
@@ -78,7 +79,7 @@ class Target:
         return len(self.boxes)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle by value: between processes a shared-memory handle a tensor would cost more."""
+        """Pickle as arrays: between processes, one shared-memory handle per tensor costs more."""
         columns = (self.boxes, self.labels, self.ignore, self.crowd, self.areas)
         return _unpickle_target, (*(c.cpu().numpy() for c in columns), self.image_id, self.size)
 
@@ -91,13 +92,13 @@ def _unpickle_target(*columns: Any) -> Target:  # noqa: ANN401
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detections:
-    """The objects found in one image, highest score first.
+    """The objects detected in one image, highest score first.
 
     Attributes:
         boxes: ``xyxy`` in pixels of an image of ``size``.
-        scores: Confidences in [0, 1], falling.
+        scores: Confidences in [0, 1], in descending order.
         labels: Class indices from 0.
-        size: (height, width) of the image that the boxes refer to; None where it is not known.
+        size: (height, width) of the image that the boxes refer to; None where it is unknown.
     """
 
     boxes: Float32[Tensor, "n 4"]
@@ -113,12 +114,12 @@ class Detections:
         return len(self.boxes)
 
     def __getitem__(self, index: Bool[Tensor, "n"] | Int64[Tensor, "kept"] | slice) -> "Detections":
-        """Those that a boolean mask, an index tensor or a slice picks."""
+        """The detections that a boolean mask, an index tensor or a slice selects."""
         return Detections(self.boxes[index], self.scores[index], self.labels[index], self.size)
 
     @classmethod
     def empty(cls, size: tuple[int, int] | None = None) -> "Detections":
-        """No detection."""
+        """Detections of an image without objects."""
         labels = torch.zeros(0, dtype=torch.int64)
         return cls(torch.zeros(0, 4), torch.zeros(0), labels, size)
 
@@ -126,10 +127,10 @@ class Detections:
         """The same detections on the image resized to ``size`` (height, width).
 
         Raises:
-            ValueError: If the size that the boxes refer to is not known.
+            ValueError: If ``size`` is None.
         """
         if self.size is None:
-            raise ValueError("Detections.scale_to: the boxes' own image size is not known")
+            raise ValueError("Detections.scale_to: the size of the boxes' image is unknown")
         boxes = box_ops.scale(self.boxes, self.size, size)
         return Detections(boxes, self.scores, self.labels, size)
 
@@ -144,11 +145,11 @@ class Detections:
 
 
 class Predictions(NamedTuple):
-    """What the network says of each prior, before decoding.
+    """The network's output for each prior, before decoding.
 
     Attributes:
         logits: Class scores before the softmax; the last column is background.
-        offsets: Box offsets from the priors, as `vision.boxes.encode` gives them.
+        offsets: Box offsets from the priors, in the form of `vision.boxes.encode`.
     """
 
     logits: Float[Tensor, "N P C+1"]
@@ -156,11 +157,11 @@ class Predictions(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What each prior says in plain terms, before suppression.
+    """Decoded boxes and scores of each prior, before suppression.
 
     Attributes:
-        boxes: ``xyxy`` as shares of the image's width and height, not cut at its borders.
-        scores: Of each class, in [0, 1], without background.
+        boxes: ``xyxy`` relative to the image's width and height, not clipped.
+        scores: Confidence of each class, without background, in [0, 1].
     """
 
     boxes: Float32[Tensor, "N P 4"]
@@ -169,7 +170,7 @@ class Decoded(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Images of one size, RGB from 0 to 255, and what they show."""
+    """Images of one size, RGB from 0 to 255, and their targets."""
 
     images: UInt8[Tensor, "N 3 H W"]
     targets: Sequence[Target]
@@ -177,7 +178,7 @@ class Batch:
     def to(self, device: torch.device | str) -> "Batch":
         """The batch with its images on ``device``; from pinned memory the copy does not block.
 
-        Targets stay: the loss lays them out as rectangles first, then moves those.
+        The targets stay on the CPU: the loss pads them first, then moves the padded tensors.
         """
         return Batch(self.images.to(device, non_blocking=True), self.targets)
 

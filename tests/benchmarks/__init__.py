@@ -1,1 +1,1 @@
-"""Measurements. Not tests: a time passes or fails by the machine it was taken on."""
+"""Developers' measurements, run from a clone. They are not tests: times depend on the machine."""

@@ -1,12 +1,13 @@
-"""How sure a difference is: ``python -m tests.benchmarks.spread W [W ...] data.val.root=ROOT``.
+"""Confidence intervals of metrics: ``python -m tests.benchmarks.spread W [W ...] KEY=VALUE ...``.
 
-Each detector is run once over ``data.val``. Then the images are drawn again with replacement, the
-same ones for all detectors, and voc.mAP50 and coco.AP are taken anew each time (the paired
-bootstrap). Printed are each detector's values, and their differences from the first's and from
-those of the detector before it, with the middle 95% of the draws.
+Each detector is run once over ``data.val``. Then the images are resampled with replacement, in the
+same way for all detectors, and voc.mAP50 and coco.AP are computed for each resample (the paired
+bootstrap). For each detector its values are printed, and their differences from those of the first
+detector and of the one before it, with 95% confidence intervals. A developer's tool, run from a
+clone.
 """
 
-# D sets of images: all of them, then each draw
+# D sets of images: all of them, then each resample
 
 import argparse
 from pathlib import Path
@@ -32,25 +33,23 @@ def main() -> None:
     files = [Path(word) for word in options.words if "=" not in word]
     overrides = [word for word in options.words if "=" in word]
     config = load_config("voc", overrides)
-    values = []
-    for path in files:
-        found, targets, num_classes = _detect(path, config)
-        values.append(bootstrap(found, targets, num_classes, options.draws))
-    for index, (path, one) in enumerate(zip(files, values, strict=True)):
+    values = [bootstrap(*_detect(path, config), options.draws) for path in files]
+    for index, (path, current) in enumerate(zip(files, values, strict=True)):
         for column, name in enumerate(("voc.mAP50", "coco.AP")):
             own, first, before = (
-                value[:, column] for value in (one, values[0], values[max(index - 1, 0)])
+                value[:, column] for value in (current, values[0], values[max(index - 1, 0)])
             )
             print(
                 f"{path}: {name} {own[0]:.4f}, standard error {np.nanstd(own[1:]):.4f};"
-                f" {_gap(own, first)} from the first, {_gap(own, before)} from the one before"
+                f" {_difference(own, first)} from the first,"
+                f" {_difference(own, before)} from the one before"
             )
 
 
-def _gap(one: Float64[ndarray, " D"], other: Float64[ndarray, " D"]) -> str:
-    """A difference with the middle 95% of it over the draws."""
-    low, high = interval(one[1:] - other[1:])
-    return f"{one[0] - other[0]:+.4f} [{low:+.4f}, {high:+.4f}]"
+def _difference(first: Float64[ndarray, " D"], second: Float64[ndarray, " D"]) -> str:
+    """A difference with its 95% confidence interval."""
+    low, high = interval(first[1:] - second[1:])
+    return f"{first[0] - second[0]:+.4f} [{low:+.4f}, {high:+.4f}]"
 
 
 def _detect(path: Path, config: Config) -> tuple[list[Detections], list[Target], int]:

@@ -1,4 +1,4 @@
-"""How fast training is: ``python -m tests.benchmarks.training``.
+"""Speed of training: ``python -m tests.benchmarks.training``.
 
 Each round takes two steps of every kind in turn, of which the second counts, so that a machine
 that slows down slows all of them; what is compared is the ratio of two kinds within a round, of
@@ -28,9 +28,10 @@ from torchvision import tv_tensors
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.transforms import v2
 
+import vision.boxes as box_ops
 from vision.config import Config, config_from_dict
-from vision.data import PRESETS, DetectionDataset, cached, make_loader, read_sources
-from vision.data.scenes import SHAPES, draw_scene
+from vision.data import DetectionDataset, build_augment, cached, make_loader, read_sources
+from vision.data.synthetic import SHAPES, make_layout, render_scene
 from vision.engine import write_json
 from vision.engine.memory import keep_freed_memory
 from vision.engine.optim import clip_gradients
@@ -84,7 +85,7 @@ def main() -> None:
 
 
 def _run(options: argparse.Namespace, precision: str) -> Run:
-    """A run on drawn scenes; nothing of it is written."""
+    """A run on synthetic scenes, which writes no file."""
     size = options.image_size
     source = {"format": "synthetic", "num_images": options.batch_size, "image_size": size}
     values = {
@@ -298,7 +299,7 @@ def _print_loaders(options: argparse.Namespace) -> None:
         _write_photos(folder, 8)
         annotations = read_coco(str(folder), "train")
         records = annotations.records * 64
-        augment = PRESETS["ssdlite"]()
+        augment = build_augment("ssdlite")
         ours = DetectionDataset(records, annotations.names, (size, size), augment)
         kept = cached(records, folder / "cache")
         from_cache = DetectionDataset(kept, annotations.names, (size, size), augment)
@@ -340,19 +341,17 @@ def _rate(loader: "DataLoader[Any]") -> float:
 
 
 def _write_photos(folder: Path, count: int) -> None:
-    """Drawn scenes as JPEG files, with a COCO file of their boxes."""
+    """Synthetic scenes as JPEG files, with a COCO file of their boxes."""
     images: list[dict[str, Any]] = []
     objects: list[dict[str, Any]] = []
     for index in range(count):
-        scene = draw_scene(0, index, PHOTO_SIZE)
+        layout = make_layout(0, index, PHOTO_SIZE)
         name = f"{index}.jpg"
-        write_image(folder / "train" / name, scene.image)
+        write_image(folder / "train" / name, render_scene(0, index, PHOTO_SIZE))
         height, width = PHOTO_SIZE
         images.append({"id": index, "file_name": name, "height": height, "width": width})
-        for (x0, y0, x1, y1), label in zip(
-            scene.boxes.tolist(), scene.labels.tolist(), strict=True
-        ):
-            box = [x0, y0, x1 - x0, y1 - y0]
+        boxes = box_ops.xyxy_to_xywh(torch.from_numpy(layout.boxes)).tolist()
+        for box, label in zip(boxes, layout.labels.tolist(), strict=True):
             objects.append(
                 {"id": len(objects) + 1, "image_id": index, "category_id": label, "bbox": box}
             )

@@ -1,6 +1,6 @@
-"""How well detection in a video uses the cores: ``python -m tests.benchmarks.video W``.
+"""Throughput of detection in a video: ``python -m tests.benchmarks.video W``.
 
-A video of moving drawn scenes is decoded, detected in, drawn on and encoded: one step after the
+A moving view of a synthetic scene is decoded, detected in, drawn on and encoded: one step after the
 other in one thread, one after the other with all threads in the network, and in the pipeline of
 ``ssdlite detect``. Rounds take the three in turn; medians are printed. The pipeline's bound is the
 number of cores over the core time that the first takes of a frame.
@@ -18,11 +18,11 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.data.scenes import draw_scene
+from vision.data.synthetic import render_scene
 from vision.detection import CocoIds, Journal, Report, Settings, detect_sources
 from vision.detector import Detector
 from vision.draw import draw_detections
-from vision.media import VideoWriter, find_inputs, read_video
+from vision.media import VideoReader, VideoWriter, find_inputs
 
 SIZE = (720, 1280)
 RATE = 25.0
@@ -56,9 +56,9 @@ def main() -> None:
 
 
 def make_video(path: Path, num_frames: int) -> None:
-    """A view that moves over a drawn scene."""
+    """Write a view that moves over a synthetic scene."""
     height, width = SIZE
-    scene = draw_scene(0, 0, (height // 2, width // 2)).image
+    scene = render_scene(0, 0, (height // 2, width // 2))
     wide = cv2.resize(scene, (2 * width, 2 * height), interpolation=cv2.INTER_CUBIC)
     with VideoWriter(path, RATE) as writer:
         for number in range(num_frames):
@@ -98,7 +98,7 @@ def _measure(
 
 
 def _sequential(detector: Detector, path: Path, out: Path) -> None:
-    with read_video(path) as video, VideoWriter(out, video.fps) as writer:
+    with VideoReader(path) as video, VideoWriter(out, video.fps) as writer:
         for frame in video:
             writer.write(_annotated(frame, detector))
 

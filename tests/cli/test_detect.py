@@ -20,11 +20,11 @@ from PIL import Image
 from tests.media.samples import png_header
 from vision.cli.main import main
 from vision.config import Config, ModelConfig
-from vision.data.scenes import draw_scene
+from vision.data.synthetic import render_scene
 from vision.detection import Journal
 from vision.detector import Detector
 from vision.images import MAX_PIXELS
-from vision.media import VideoWriter, read_video, write_image
+from vision.media import VideoReader, VideoWriter, write_image
 from vision.model import build_model
 from vision.weights import save_weights
 
@@ -127,7 +127,7 @@ def test_a_video_is_written_back_in_order(weights: Path, tmp_path: Path, words: 
     out = tmp_path / "out"
     assert detect(weights, out, tmp_path / "film.mp4", "--score=1", *words) == 0
     assert [entry["frame"] for entry in entries_in(out)] == list(range(len(levels)))
-    with read_video(out / "film.mp4") as video:
+    with VideoReader(out / "film.mp4") as video:
         assert (video.fps, video.size) == (10, (48, 64))
         means = [float(frame.mean()) for frame in video]
     np.testing.assert_allclose(means, levels, atol=9)  # twice through a codec
@@ -141,7 +141,7 @@ def test_a_stride_keeps_the_videos_length(weights: Path, tmp_path: Path) -> None
     out = tmp_path / "out"
     assert detect(weights, out, tmp_path / "film.mp4", "--stride=4", "--score=1") == 0
     assert [entry["frame"] for entry in entries_in(out)] == [0, 4, 8]
-    with read_video(out / "film.mp4") as video:
+    with VideoReader(out / "film.mp4") as video:
         assert video.fps == 3
         assert len(list(video)) == 3
 
@@ -221,7 +221,7 @@ def hostile_folder(folder: Path) -> tuple[set[str], dict[str, str]]:
         "huge.png": f"400,000,000 pixels, more than the {MAX_PIXELS:,}",
         "gone.jpg": "cannot be opened: No such file",
         "circle.jpg": "cannot be opened: Too many levels",
-        "pipe.jpg": "is no plain file",
+        "pipe.jpg": "is not a regular file",
         "sparse.jpg": "a file of 3,221,225,472 bytes",
         "not\udcffutf8.mp4": "a name that is not UTF-8",
     }
@@ -246,7 +246,7 @@ def test_hostile_files_each_have_their_line_and_the_rest_goes_on(
         assert reason in line
     assert f"{len(broken)} inputs failed" in said
     for name in ("moving.webp", "moving.gif", "moving.png"):
-        assert f"{name}: the first of its 2 pictures is looked at" in said
+        assert f"{name}: only the first of its 2 frames is used" in said
     assert {path.name for path in out.rglob("*.*")} >= {
         Path(name).name for name in fine if not name.endswith(".gif")
     }
@@ -310,12 +310,12 @@ def test_frames_that_change_their_size_are_written_in_the_first_ones(
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr("vision.detection.run.read_video", lambda *_: Changing())
+    monkeypatch.setattr("vision.detection.run.VideoReader", lambda *_: Changing())
     (tmp_path / "a.avi").touch()
     out = tmp_path / "out"
     assert detect(weights, out, tmp_path / "a.avi", "--score=1") == 0
     assert [entry["size"] for entry in entries_in(out)] == [[48, 64], [100, 50]]
-    with read_video(out / "a.mp4") as video:
+    with VideoReader(out / "a.mp4") as video:
         assert [frame.shape for frame in video] == [(48, 64, 3)] * 2
 
 
@@ -352,7 +352,7 @@ def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_
         os.link(folder / "0000.jpg", folder / f"{number:04}.jpg")
         # Links to one file count as one: each gets a name of its own.
     names = sorted(path.name for path in folder.iterdir())
-    command = [sys.executable, "-m", "tests.detection.peak", str(weights), str(folder), str(out)]
+    command = [sys.executable, "-m", "tests.benchmarks.peak", str(weights), str(folder), str(out)]
     for least in (40, 150):
         process = subprocess.Popen([*command, "--resume"], stdout=subprocess.DEVNULL)  # noqa: S603
         deadline = time.monotonic() + 120
@@ -394,10 +394,10 @@ def test_resuming_takes_the_same_inputs(
     out = tmp_path / "out"
     assert detect(weights, out, photos) == 1
     assert detect(weights, out, photos / "a.png", photos / "bad.png", "--resume") == 2
-    assert "b.png was done before and is not among the inputs now" in capsys.readouterr().err
+    assert "b.png is done, but is not among the inputs now" in capsys.readouterr().err
     write_image(tmp_path / "other/a.png", np.zeros((9, 9, 3), np.uint8))
     assert detect(weights, out, tmp_path / "other", photos, "--resume") == 2
-    assert "or would go elsewhere" in capsys.readouterr().err
+    assert "or its result would have another path" in capsys.readouterr().err
     assert detect(weights, out, photos, "--resume", "--score=0.7") == 2
     assert "other settings (score and classes)" in capsys.readouterr().err
     (photos / "bad.png").unlink()
@@ -424,9 +424,7 @@ def test_a_cut_video_keeps_what_was_read_and_says_so(
     Path(path).write_bytes(data[: len(data) // 3])
     out = tmp_path / "out"
     assert detect(weights, out, path, "--score=1") == 1
-    assert "of the 60 frames that it announces could be read; what was read" in (
-        capsys.readouterr().out
-    )
+    assert "of its 60 frames could be read; what was read" in (capsys.readouterr().out)
     assert 2 < len(entries_in(out)) < 40
 
 
@@ -479,7 +477,7 @@ def test_options_that_make_no_sense(
 
 def test_suppression_can_be_chosen(learnt: Path, tmp_path: Path) -> None:
     for index in range(4):
-        write_image(tmp_path / f"in/{index}.png", draw_scene(0, index, (128, 128)).image)
+        write_image(tmp_path / f"in/{index}.png", render_scene(0, index, (128, 128)))
     counts = []
     for number, words in enumerate([[], ["--class-agnostic"], ["--suppression=soft_nms"]]):
         out = tmp_path / f"out{number}"

@@ -5,9 +5,8 @@ import torch
 from torch.testing import assert_close
 from torchvision.transforms import v2
 
-from vision.data import augment_batch
-from vision.data.batch_augment import BATCH_AUGMENTS, _colour
-from vision.data.transforms import PRESETS
+from vision.data import PRESETS, AugmentPreset, augment_batch, build_augment
+from vision.data.batch_augment import _distort
 from vision.structures import Batch, Target
 
 
@@ -58,7 +57,18 @@ def test_the_key_alone_decides() -> None:
 def test_none_leaves_the_batch_alone() -> None:
     batch = make_batch(2)
     assert augment_batch(batch, "none", 1) is batch
-    assert BATCH_AUGMENTS.keys() == PRESETS.keys()
+
+
+def test_a_new_preset_is_one_entry_for_images_and_batches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(PRESETS, "flip", AugmentPreset(flip=True))
+    assert build_augment("flip") is not None
+    assert build_augment("flip", on_device=True) is None
+    batch = make_batch(8)
+    found = augment_batch(batch, "flip", 1)
+    assert not torch.equal(found.images, batch.images)
+    assert torch.equal(found.images.sum((2, 3)), batch.images.sum((2, 3)))
 
 
 @pytest.mark.parametrize(
@@ -77,7 +87,7 @@ def test_each_colour_change_is_torchvisions(column: int, draw: float, expected: 
     image = torch.randint(60, 180, (1, 3, 30, 30), generator=generator, dtype=torch.uint8)
     draws = torch.full((1, 8), 0.9)
     draws[0, column], draws[0, 4 + column] = draw, 0.1
-    found = _colour(image, draws)
+    found = _distort(image, draws)
     assert_close(found.float(), expected(image).float(), rtol=0, atol=2.0)
 
 
@@ -85,7 +95,7 @@ def test_a_turn_of_the_hue_keeps_the_brightness_and_changes_colour() -> None:
     image = torch.tensor([200, 100, 80], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 4, 4)
     draws = torch.full((1, 8), 0.9)
     draws[0, 3], draws[0, 7] = 1.0, 0.1
-    found = _colour(image, draws)[0, :, 0, 0].float()
+    found = _distort(image, draws)[0, :, 0, 0].float()
     weights = torch.tensor([0.299, 0.587, 0.114])
     assert (found * weights).sum().item() == pytest.approx(127.6, abs=1.5)
     assert (found - torch.tensor([200.0, 100, 80])).abs().max() > 5

@@ -123,7 +123,7 @@ def test_a_configured_class_that_only_its_spelling_parts_from_the_data_is_refuse
     with pytest.raises(DataError) as caught:
         choose_classes(DataConfig(classes=[configured]), found)
     assert str(caught.value) == (
-        f"data.classes names {configured!r}, which no training box bears; did you mean {meant!r}?"
+        f"data.classes names {configured!r}, which no training box has; did you mean {meant!r}?"
     )
 
 
@@ -134,7 +134,7 @@ def test_classes_that_differ_by_case_may_both_be_in_the_data(tmp_path: Path) -> 
 
 
 def test_refuses_data_without_a_class(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="hold no box, so there is no class to learn"):
+    with pytest.raises(DataError, match="have no box, so there is no class to train"):
         choose_classes(DataConfig(), found_with(tmp_path))
 
 
@@ -164,7 +164,7 @@ def test_the_classes_of_boxes_to_evaluate_must_be_known(
         check_known(known, config, found, "data.val")
     assert str(caught.value) == (
         f"data.val has classes that the detector does not know: {', '.join(unknown)}; it knows"
-        f" {', '.join(known)}. Name with data.classes those to keep"
+        f" {', '.join(known)}. Name the classes to keep with data.classes"
     )
 
 

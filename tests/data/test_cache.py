@@ -115,13 +115,13 @@ def test_what_cannot_be_cached_leaves_nothing_behind(tmp_path: Path) -> None:
         cached([record_of(write(path, (600, 500)))], path)
 
 
-def test_a_cache_that_was_cut_off_is_written_again_or_named(tmp_path: Path) -> None:
+def test_a_truncated_cache_is_written_again_or_named(tmp_path: Path) -> None:
     records = read_synthetic(2, 0, (64, 64)).records
     found = cached(records, tmp_path)
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
     file.write_bytes(whole[:-100])
-    with pytest.raises(DataError, match="is cut off; remove it"):
+    with pytest.raises(DataError, match="is truncated; remove it"):
         found[1].read()
     cached(records, tmp_path)
     assert file.read_bytes() == whole

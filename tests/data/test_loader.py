@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader
 
 from tests.formats.builders import record, write_image
 from vision.data import (
-    PRESETS,
     Augment,
     DetectionDataset,
     EpochSampler,
     Sample,
+    build_augment,
     collate,
     make_loader,
     read_synthetic,
@@ -172,9 +172,9 @@ def test_an_interrupted_epoch_goes_on_with_the_batches_left() -> None:
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("length", [24, 30, 35])
 def test_processes_share_out_each_batch(length: int, world_size: int) -> None:
-    whole = list(EpochSampler(length, 12, seed=3, num_shares=world_size))
+    whole = list(EpochSampler(length, 12, seed=3, num_parts=world_size))
     shares = [
-        list(EpochSampler(length, 12, 3, rank=r, world_size=world_size, num_shares=world_size))
+        list(EpochSampler(length, 12, 3, rank=r, world_size=world_size, num_parts=world_size))
         for r in range(world_size)
     ]
     for number, batch in enumerate(whole):
@@ -222,7 +222,7 @@ def test_batches_are_the_same_whatever_the_number_of_workers() -> None:
     names = sorted({name for record in records for name in record.names})
     found = []
     for workers in (0, 1, 2):
-        augment = PRESETS["ssd"]()
+        augment = build_augment("ssd")
         dataset = DetectionDataset(records, names, SIZE, augment, seed=1)
         sampler = EpochSampler(len(dataset), 4, seed=1)
         loader = make_loader(dataset, sampler, workers)
@@ -261,7 +261,7 @@ def spoil(path: str, how: str) -> None:
     ("how", "said"),
     [
         ("removed", "image {path} cannot be opened: No such file or directory"),
-        ("cut off", "image {path} cannot be decoded: it is empty, cut off or not an image"),
+        ("cut off", "image {path} cannot be decoded: it is empty, truncated or not an image"),
         ("resized", r"image {path} has the size \(9, 11\), not \(41, 60\) as when the data were"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,7 +15,9 @@ from torchvision.transforms import v2
 
 import vision.boxes as box_ops
 from tests.formats.builders import picture, record, stripes, write_image
-from vision.data import PRESETS, Augment, DetectionDataset, V2Augment, seeded, transforms
+from vision.config import AugmentConfig
+from vision.data import PRESETS, Augment, DetectionDataset, V2Augment, build_augment, seeded
+from vision.data.transforms import _IoUCrop
 from vision.formats import AnnotatedObject
 from vision.structures import Target
 
@@ -23,7 +25,7 @@ AUGMENTING = [name for name in PRESETS if name != "none"]
 
 
 def preset(name: str) -> Augment:
-    augment = PRESETS[name]()
+    augment = build_augment(name)
     assert augment is not None
     return augment
 
@@ -138,7 +140,7 @@ def test_boxes_labels_and_flags_stay_with_their_pixels(transform: v2.Transform |
     image = np.zeros((*size, 3), np.uint8)
     for label, (x0, y0, x1, y1) in enumerate(places):
         image[y0:y1, x0:x1] = 100 + label
-    steps = [transforms._IoUCrop(), v2.RandomHorizontalFlip()]
+    steps = [_IoUCrop(), v2.RandomHorizontalFlip()]
     augment = V2Augment(*([] if transform is None else [transform]), *steps)
     counts = set()
     for seed in range(40):
@@ -189,9 +191,10 @@ def test_images_without_objects_pass_without_a_search_for_a_crop(
 
 def test_presets() -> None:
     assert sorted(PRESETS) == ["none", "photometric", "ssd", "ssdlite"]
-    assert PRESETS["none"]() is None
+    assert build_augment("none") is None
+    assert get_args(AugmentConfig.model_fields["preset"].annotation) == tuple(PRESETS)
     kinds = {name: [type(step) for step in steps(name)] for name in AUGMENTING}
-    crop_and_flip = [transforms._IoUCrop, v2.RandomHorizontalFlip, v2.SanitizeBoundingBoxes]
+    crop_and_flip = [_IoUCrop, v2.RandomHorizontalFlip, v2.SanitizeBoundingBoxes]
     assert kinds["photometric"] == [v2.RandomPhotometricDistort, *crop_and_flip[1:]]
     assert kinds["ssdlite"] == crop_and_flip
     assert kinds["ssd"] == [v2.RandomPhotometricDistort, v2.RandomZoomOut, *crop_and_flip]
@@ -225,7 +228,7 @@ def test_the_crop_overlaps_an_object_by_what_it_promises(overlap: float) -> None
     """In the code that SSDLite's trainers copy from each other, the condition can never fail."""
     size = (120, 160)
     boxes = torch.tensor([[10.0, 10, 50, 40], [20, 10, 150, 115], [5, 70, 20, 90]])
-    crop = V2Augment(transforms._IoUCrop(sampler_options=[overlap, 1.0]))
+    crop = V2Augment(_IoUCrop(sampler_options=[overlap, 1.0]))
     image, target = stripes(*size), target_of(boxes.tolist(), size)
     best = []
     for seed in range(60):

@@ -119,7 +119,7 @@ def test_degenerate_boxes_are_dropped_and_counted(
 def test_boxes_are_cut_at_the_border_and_counted(tmp_path: Path) -> None:
     found = read(tmp_path, annotations=annotated(bbox=[-5, -5, 100, 20]))
     assert found.records[0].boxes.tolist()[1] == [0, 0, 60, 15]
-    assert found.tally.counts == {"boxes cut at the image's border": 1}
+    assert found.tally.counts == {"boxes clipped to the image": 1}
 
 
 def test_annotations_of_images_that_are_not_listed_are_counted(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def kinds(*parents: str) -> list[object]:
 @pytest.mark.parametrize(
     ("categories", "names"),
     [
-        # Roboflow's: a parent of all, that no box bears; it may have the name of a class.
+        # Roboflow's: a parent of all, that no box has; it may have the name of a class.
         (
             [{"id": 0, "name": "things", "supercategory": "none"}, *kinds("things", "things", "x")],
             ["Car", "dog", "tooth brush"],
@@ -208,7 +208,7 @@ def kinds(*parents: str) -> list[object]:
         ),
     ],
 )
-def test_parents_of_classes_are_left_out_where_no_box_bears_them(
+def test_parents_of_classes_are_left_out_that_no_box_has(
     tmp_path: Path, categories: list[object], names: list[str]
 ) -> None:
     found = read(tmp_path, categories=categories)
@@ -286,7 +286,7 @@ def test_refuses_what_is_not_a_coco_file(tmp_path: Path, content: str, said: str
         ({"bbox": [1, 2, 3, 4, 5]}, "annotation 9 needs a bbox of four numbers"),
         ({"bbox": [1, 2, 3, "x"]}, "annotation 9 needs a bbox of four numbers"),
         ({"bbox": [1, 2, 3, [4]]}, "annotation 9 needs a bbox of four numbers"),
-        ({"area": "large"}, "annotation 9 needs a bbox of four numbers"),
+        ({"area": "large"}, "annotation 9 needs a number as its area"),
     ],
 )
 def test_refuses_annotations(tmp_path: Path, changes: dict[str, object], said: str) -> None:

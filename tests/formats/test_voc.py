@@ -64,7 +64,7 @@ def test_boxes_are_cut_at_the_border_and_counted(
     found = read_one(tmp_path, voc_object("dog", box))
     assert found.records[0].boxes.tolist() == [expected]
     (line,) = found.tally.lines()
-    assert line.startswith("1 boxes cut at the image's border (first: ")
+    assert line.startswith("1 boxes clipped to the image (first: ")
     assert line.endswith("a.jpg)")
 
 

@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from tests.media.samples import make_files, plain
 from vision.errors import DataError
-from vision.media import VideoReader, VideoWriter, read_video
+from vision.media import VideoReader, VideoWriter
 
 
 def _write(
@@ -25,7 +25,7 @@ def _write(
 def test_a_video_is_read_back_in_order_and_ends(tmp_path: Path) -> None:
     levels = list(range(10, 250, 20))
     path = _write(tmp_path / "new/a.mp4", levels)
-    with read_video(path) as video:
+    with VideoReader(path) as video:
         assert (video.size, video.fps, video.num_frames) == ((48, 64), 10, len(levels))
         frames = list(video)
         assert not list(video)
@@ -40,13 +40,13 @@ def test_frames_are_rgb(tmp_path: Path) -> None:
     frame[...] = (200, 100, 20)
     with VideoWriter(tmp_path / "a.mp4", 25.0) as writer:
         writer.write(frame)
-    with read_video(tmp_path / "a.mp4") as video:
+    with VideoReader(tmp_path / "a.mp4") as video:
         (back,) = video
     assert np.abs(back.mean(axis=(0, 1)) - (200, 100, 20)).max() < 8
 
 
 def test_iterating_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    with read_video(_write(tmp_path / "a.mp4", [20, 80, 140, 200])) as video:
+    with VideoReader(_write(tmp_path / "a.mp4", [20, 80, 140, 200])) as video:
         first = [next(iter(video)) for _ in range(2)]
         rest = list(video)
     means = [float(frame.mean()) for frame in first + rest]
@@ -56,7 +56,7 @@ def test_iterating_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(47, 63), (47, 64), (48, 63), (1, 1), (2, 500)])
 def test_odd_sides_are_written_a_pixel_longer(tmp_path: Path, size: tuple[int, int]) -> None:
-    with read_video(_write(tmp_path / "a.mp4", [40, 200], size=size)) as video:
+    with VideoReader(_write(tmp_path / "a.mp4", [40, 200], size=size)) as video:
         assert video.size == (size[0] + size[0] % 2, size[1] + size[1] % 2)
         np.testing.assert_allclose([f.mean() for f in video], [40, 200], atol=6)
 
@@ -65,13 +65,13 @@ def test_frames_of_other_sizes_are_resized_to_the_first(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", 25.0) as writer:
         for size in ((48, 64), (24, 32), (100, 20)):
             writer.write(plain(100, *size))
-    with read_video(tmp_path / "a.mp4") as video:
+    with VideoReader(tmp_path / "a.mp4") as video:
         assert [frame.shape for frame in video] == [(48, 64, 3)] * 3
 
 
 @pytest.mark.parametrize("fps", [0.5, 23.976, 29.97, 27.4389123, 240.0])
 def test_rates_are_kept(tmp_path: Path, fps: float) -> None:
-    with read_video(_write(tmp_path / "a.mp4", [0, 99], fps)) as video:
+    with VideoReader(_write(tmp_path / "a.mp4", [0, 99], fps)) as video:
         assert video.fps == pytest.approx(fps, rel=1e-3)
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_video_is_refused(tmp_path: Path, content: bytes | None) -> N
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(DataError, match=r"film_001\.mp4 cannot be read: it is missing, empty") as e:
-        read_video(path)
+        VideoReader(path)
     assert "\n" not in str(e.value)
 
 
@@ -132,7 +132,7 @@ def test_a_video_cut_off_before_its_index_is_refused(tmp_path: Path) -> None:
     path = _write(tmp_path / "a.mp4", [0, 200] * 10)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(DataError, match=r"a\.mp4 cannot be read"):
-        read_video(path)
+        VideoReader(path)
 
 
 def test_without_frames_there_is_no_file(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_video_that_is_given_up_leaves_nothing_and_hides_no_error(tmp_path: Pa
 @pytest.mark.parametrize(("stride", "levels"), [(1, 6), (2, 3), (3, 2), (4, 2), (50, 1)])
 def test_a_stride_takes_every_nth_frame(tmp_path: Path, stride: int, levels: int) -> None:
     path = _write(tmp_path / "a.mp4", [20, 60, 100, 140, 180, 220])
-    with read_video(path, stride) as video:
+    with VideoReader(path, stride) as video:
         means = [float(frame.mean()) for frame in video]
     np.testing.assert_allclose(means, [20 + 40 * stride * n for n in range(levels)], atol=5)
 
@@ -193,4 +193,4 @@ def test_a_stride_takes_every_nth_frame(tmp_path: Path, stride: int, levels: int
 def test_a_camera_or_stream_that_is_not_there_is_one_line() -> None:
     for source in (987, "rtsp://127.0.0.1:1/none"):
         with pytest.raises(DataError, match="cannot be read"):
-            read_video(source)
+            VideoReader(source)

@@ -166,7 +166,7 @@ def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read: Is a directory"):
         read_coco_results(tmp_path, found)
     found.write_bytes(b"\xff\xfe\x00\xd8")
-    with pytest.raises(DataError, match="found a file that is no text"):
+    with pytest.raises(DataError, match="found a file that is not text"):
         read_coco_results(truth, found)
 
 

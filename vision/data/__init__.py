@@ -1,4 +1,4 @@
-"""Data: readers of VOC, COCO and drawn data, augmentation, batches."""
+"""Data sets: readers for the configuration's sources, augmentation, caching and batches."""
 
 from vision.data.batch_augment import augment_batch
 from vision.data.build import (
@@ -10,19 +10,29 @@ from vision.data.build import (
     sample_images,
 )
 from vision.data.cache import cached, reduced
-from vision.data.loader import DetectionDataset, EpochSampler, Sample, collate, make_loader
+from vision.data.loader import DetectionDataset, Sample, collate, make_loader
+from vision.data.sampler import EpochSampler
 from vision.data.synthetic import read_synthetic
-from vision.data.transforms import PRESETS, Augment, V2Augment, seeded
+from vision.data.transforms import (
+    PRESETS,
+    Augment,
+    AugmentPreset,
+    V2Augment,
+    build_augment,
+    seeded,
+)
 
 __all__ = [
     "DATASETS",
     "PRESETS",
     "Augment",
+    "AugmentPreset",
     "DetectionDataset",
     "EpochSampler",
     "Sample",
     "V2Augment",
     "augment_batch",
+    "build_augment",
     "cached",
     "check_known",
     "choose_classes",

@@ -1,4 +1,6 @@
-"""Data from a configuration: which classes there are, and what was read."""
+"""Builders of data from a configuration: sources, classes, and a summary of both."""
+
+# H and W the height and width of an image
 
 import difflib
 from collections.abc import Callable, Collection, Sequence
@@ -21,15 +23,15 @@ DATASETS: dict[str, Callable[..., Annotations]] = {
     "coco": read_coco,
     "synthetic": read_synthetic,
 }
-"""Readers by ``format``; a source's other keys are the reader's arguments."""
+"""Readers by ``format``; the other keys of the source are the reader's arguments."""
 
 
 def read_sources(sources: Source | list[Source] | None, key: str) -> Annotations:
-    """Read one source or several, one after the other.
+    """Read one source or several, and join them.
 
     Args:
-        sources: Of the configuration.
-        key: Where they stand there, for the message if there are none.
+        sources: The configuration's sources.
+        key: The configuration key that holds them, for the message if there are none.
 
     Raises:
         ConfigError: If there are none.
@@ -49,89 +51,90 @@ def read_sources(sources: Source | list[Source] | None, key: str) -> Annotations
 def sample_images(
     sources: Source | list[Source] | None, key: str, count: int, size: tuple[int, int]
 ) -> list[UInt8[ndarray, "H W 3"]]:
-    """Up to ``count`` images from all over the data, resized to ``size`` (height, width).
+    """Up to ``count`` images evenly spread over the data, resized to ``size`` (height, width).
 
     Raises:
-        ConfigError: If there are no sources; ``key`` says where they are missing.
+        ConfigError: If there are no sources; the message names ``key``.
         DataError: If the data or an image cannot be read.
     """
     records = read_sources(sources, key).records
     step = max(1.0, len(records) / count)
     chosen = [records[int(row * step)] for row in range(min(count, len(records)))]
-    return [resize(record.read(), size) for record in chosen]
+    return [resize(record.load(), size) for record in chosen]
 
 
 def choose_classes(
-    config: DataConfig, found: Annotations, known: Collection[str] = ()
+    config: DataConfig, annotations: Annotations, known: Collection[str] = ()
 ) -> tuple[list[str], list[str]]:
-    """The classes to train: those configured, else all that were found and can be learnt.
+    """The classes to train: those configured, else all classes of the data that have a box.
 
-    A class without a box teaches nothing. It is kept if it is configured or known already.
+    A class without a box is kept if it is configured or the initial weights know it.
 
     Args:
-        config: Names the classes, if the user did.
-        found: The training data.
-        known: Those of the names found that the weights know which training starts from.
+        config: The data section; its ``classes`` may be None.
+        annotations: The training data.
+        known: Classes that the initial weights know.
 
     Returns:
-        The classes in label order, and those that are left out for want of a box.
+        The classes in label order, and the classes left out because no box has them.
 
     Raises:
-        DataError: If there is none, no box is of any, or a configured one is missing while another
-            differs from it by its spelling alone.
+        DataError: If there is no class, no box has any of them, or a configured class has no box
+            while a class of the data has a similar name.
     """
-    counts = found.count()
+    counts = annotations.count()
     left_out = list[str]()
     if config.classes is not None:
         names = config.classes
     else:
-        names = [name for name in found.names if counts[name] or name in known]
-        left_out = [name for name in found.names if name not in names]
+        names = [name for name in annotations.names if counts[name] or name in known]
+        left_out = [name for name in annotations.names if name not in names]
     if not names:
-        raise DataError("the training data hold no box, so there is no class to learn")
+        raise DataError("the training data have no box, so there is no class to train")
     others = [name for name in counts if name not in names]
     for name in names:
-        alike = difflib.get_close_matches(name, others, n=1, cutoff=0.8)
-        folded = [other for other in others if other.casefold() == name.casefold()]
-        if not counts[name] and (alike or folded):
+        similar = [other for other in others if other.casefold() == name.casefold()]
+        similar += difflib.get_close_matches(name, others, n=1, cutoff=0.8)
+        if not counts[name] and similar:
             raise DataError(
-                f"data.classes names {name!r}, which no training box bears; did you mean"
-                f" {(folded or alike)[0]!r}?"
+                f"data.classes names {name!r}, which no training box has; did you mean"
+                f" {similar[0]!r}?"
             )
     if not any(counts[name] for name in names):
         raise DataError(
-            f"no training box bears a name of data.classes ({', '.join(names)}); the data have"
+            f"no training box has a name of data.classes ({', '.join(names)}); the data have"
             f" {', '.join(counts) or 'no box at all'}"
         )
     return list(names), left_out
 
 
-def check_known(known: Sequence[str], config: DataConfig, found: Annotations, key: str) -> None:
-    """Make sure that every class to be evaluated is one that the detector knows.
+def check_known(
+    known: Sequence[str], config: DataConfig, annotations: Annotations, key: str
+) -> None:
+    """Check that the detector knows every class to be evaluated.
 
     Raises:
-        DataError: Naming the classes that it does not know.
+        DataError: If it does not know one.
     """
-    wanted = config.classes
-    counts = found.count()
-    if wanted is None:
-        wanted = [name for name in found.names if counts[name]]
-    unknown = [name for name in wanted if name not in known]
+    names, counts = config.classes, annotations.count()
+    if names is None:
+        names = [name for name in annotations.names if counts[name]]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise DataError(
             f"{key} has classes that the detector does not know: {', '.join(unknown)}; it knows"
-            f" {', '.join(known)}. Name with data.classes those to keep"
+            f" {', '.join(known)}. Name the classes to keep with data.classes"
         )
 
 
-def describe(found: Annotations, names: Sequence[str], key: str) -> list[str]:
-    """What was read, in lines for a person."""
-    counts = found.count()
+def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[str]:
+    """A readable summary of annotations, in lines."""
+    counts = annotations.count()
     total = sum(counts[name] for name in names)
-    empty = sum(not set(record.names) & set(names) for record in found.records)
-    ignored = sum(int(_of(record, names)) for record in found.records)
+    empty = sum(not set(record.names) & set(names) for record in annotations.records)
+    ignored = sum(_num_ignored(record, names) for record in annotations.records)
     lines = [
-        f"{key}: {len(found.records)} images, {empty} of them without objects",
+        f"{key}: {len(annotations.records)} images, {empty} of them without objects",
         f"  {total} boxes, {ignored} of them difficult or crowds",
         "  " + ", ".join(f"{name} {counts[name]}" for name in names),
     ]
@@ -142,10 +145,10 @@ def describe(found: Annotations, names: Sequence[str], key: str) -> list[str]:
     if others:
         left_out = ", ".join(f"{name} {count}" for name, count in others.items())
         lines.append(f"  {sum(others.values())} boxes of other classes left out: {left_out}")
-    return lines + [f"  {line}" for line in found.tally.lines()]
+    return lines + [f"  {line}" for line in annotations.tally.lines()]
 
 
-def _of(record: Record, names: Sequence[str]) -> int:
+def _num_ignored(record: Record, names: Sequence[str]) -> int:
     return sum(
         bool(flag) for name, flag in zip(record.names, record.ignore, strict=True) if name in names
     )

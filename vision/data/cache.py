@@ -1,4 +1,6 @@
-"""Reading less: large photographs decoded at a fraction of their size, decoded images kept."""
+"""Faster reading: large photographs decoded at a fraction of their size, decoded images cached."""
+
+# h and w the height and width of an image, H and W those after a change
 
 import hashlib
 import logging
@@ -24,26 +26,27 @@ __all__ = ["cached", "reduced"]
 logger = logging.getLogger(__name__)
 
 REDUCTIONS = (8, 4, 2)
-AT_ONCE = 64
-SPARE = 2
-"""A crop of half an image's sides still fills the network's."""
+CHUNK = 64
+"""Images that are decoded before they are written."""
+MIN_RATIO = 2
+"""Least ratio of a reduced image's sides to the network's, so that crops need no enlarging."""
 
 
 def reduced(record: Record, image_size: tuple[int, int]) -> Record:
     """The record with its image decoded at 1/2, 1/4 or 1/8 where it is far larger than needed.
 
-    Decoders of JPEG leave out the fine detail, which takes a fraction of the time. Both sides stay
-    at least twice the network's.
+    JPEG decoders then skip the high frequencies, which takes a fraction of the time. Both sides
+    stay at least twice the network's.
 
     Args:
-        record: Of an image file; others come back as they are.
-        image_size: (height, width) of the network.
+        record: A record of an image file; one of a synthetic image is returned unchanged.
+        image_size: (height, width) of the network's input.
     """
     if not isinstance(record.read, partial) or record.read.func is not read_image:
         return record
     for factor in REDUCTIONS:
         size = reduced_size(record.size, factor)
-        if all(side >= SPARE * needed for side, needed in zip(size, image_size, strict=True)):
+        if all(side >= MIN_RATIO * needed for side, needed in zip(size, image_size, strict=True)):
             scale = np.array([size[1] / record.size[1], size[0] / record.size[0]] * 2, np.float32)
             return replace(
                 record,
@@ -58,17 +61,17 @@ def reduced(record: Record, image_size: tuple[int, int]) -> Record:
 def _read_reduced(
     read: Callable[..., UInt8[ndarray, "h w 3"]], factor: int, size: tuple[int, int]
 ) -> UInt8[ndarray, "H W 3"]:
-    """The reduced image; decoders of other formats than JPEG round its sides down, not up."""
+    """The reduced image. Decoders of formats other than JPEG round its sides down, not up."""
     image = read(reduction=factor)
-    gaps = [abs(side - wanted) for side, wanted in zip(image.shape[:2], size, strict=True)]
+    gaps = [abs(side - expected) for side, expected in zip(image.shape[:2], size, strict=True)]
     return resize(image, size) if max(gaps) <= 1 else image
 
 
 def cached(records: Sequence[Record], folder: Path) -> list[Record]:
-    """The records with their images in one file, decoded, for the system to keep in memory.
+    """The records with their decoded images in one file, which the system's page cache can hold.
 
-    The file's name tells of the images' paths, sizes and times of change, so a changed data set
-    gets another file.
+    The file's name is a hash of the images' paths, sizes and modification times, so that a changed
+    data set gets another file.
 
     Raises:
         DataError: If an image cannot be read, or the file cannot be written.
@@ -90,8 +93,8 @@ def _fingerprint(records: Sequence[Record]) -> str:
     for record in records:
         path = Path(record.image_id)
         state = path.stat() if path.is_file() else None
-        changed = None if state is None else (state.st_size, state.st_mtime_ns)
-        digest.update(f"{path.absolute()} {changed} {record.size}\n".encode(errors="replace"))
+        version = None if state is None else (state.st_size, state.st_mtime_ns)
+        digest.update(f"{path.absolute()} {version} {record.size}\n".encode(errors="replace"))
     return digest.hexdigest()[:16]
 
 
@@ -102,25 +105,15 @@ def _write(records: Sequence[Record], path: Path) -> None:
             partial_path.open("wb") as file,
             ThreadPoolExecutor() as pool,
         ):
-            bar = tqdm(range(0, len(records), AT_ONCE), "cache", leave=False, disable=None)
+            bar = tqdm(range(0, len(records), CHUNK), "cache", leave=False, disable=None)
             for start in bar:
-                for image in pool.map(_checked, records[start : start + AT_ONCE]):
+                for image in pool.map(Record.load, records[start : start + CHUNK]):
                     file.write(image.tobytes())
     except OSError as error:
         raise DataError(
             f"cache {path} cannot be written ({error.strerror or error}); make room, name another"
             " data.cache, or leave it out"
         ) from error
-
-
-def _checked(record: Record) -> UInt8[ndarray, "h w 3"]:
-    image = record.read()
-    if image.shape[:2] != record.size:
-        raise DataError(
-            f"image {record.image_id} has the size {image.shape[:2]}, not {record.size} as when"
-            " the data were listed; was it changed meanwhile?"
-        )
-    return image
 
 
 def _read(path: Path, offset: int, size: tuple[int, int]) -> UInt8[ndarray, "h w 3"]:
@@ -130,5 +123,5 @@ def _read(path: Path, offset: int, size: tuple[int, int]) -> UInt8[ndarray, "h w
     except OSError as error:
         raise DataError(f"cache {path} cannot be read: {error.strerror or error}") from error
     if len(image) != count:
-        raise DataError(f"cache {path} is cut off; remove it")
+        raise DataError(f"cache {path} is truncated; remove it")
     return image.reshape(*size, 3)

@@ -1,9 +1,10 @@
-"""Detection on folders, videos and streams: pipelined, resumable, reported."""
+"""Detection in folders, videos and streams, as a resumable pipeline."""
 
 from vision.detection.journal import Journal
 from vision.detection.pipeline import ordered_map
-from vision.detection.results import RESULTS, CocoIds, entry_of, write_results
-from vision.detection.run import Report, Settings, detect_sources
+from vision.detection.results import RESULTS, CocoIds, make_entry, write_results
+from vision.detection.run import detect_sources
+from vision.detection.settings import Report, Settings
 
 __all__ = [
     "RESULTS",
@@ -12,7 +13,7 @@ __all__ = [
     "Report",
     "Settings",
     "detect_sources",
-    "entry_of",
+    "make_entry",
     "ordered_map",
     "write_results",
 ]

@@ -1,4 +1,4 @@
-"""What a detection run has done so far, on disk, for it to go on after a kill."""
+"""The progress of a detection run on disk, from which it resumes after a kill."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,12 +14,12 @@ FORMAT = "ssdlite-detections-1"
 
 
 class Done(NamedTuple):
-    """An input that is done.
+    """A completed input.
 
     Attributes:
-        place: Where its result went.
-        start: Where its lines begin in the file, in bytes.
-        end: Where they end.
+        place: Path of its result, relative to the output folder.
+        start: Offset of its first line in the file, in bytes.
+        end: Offset of the end of its last line.
     """
 
     place: str
@@ -32,21 +32,21 @@ NOTHING = Done("", 0, 0)
 
 @final
 class Journal:
-    """A file of lines: settings first, then for each input a start, its entries, and a done.
+    """A file of JSON lines: the settings, then for each input a start, its entries and an end.
 
-    An input whose done is missing counts as not begun. Entries are read from the file when they
-    are wanted, so that memory holds a place for each input and no more.
+    An input without its end counts as not started. Entries are read from the file on demand, so
+    that memory holds two offsets for each input and no entries.
 
     Args:
-        folder: Where the run's results go.
-        settings: What must be the same for a run to go on with another's.
-        resume: Go on with what is there, if anything.
+        folder: Folder of the run's results.
+        settings: Settings that a resumed run must not change.
+        resume: Whether to continue an existing file.
 
     Attributes:
-        done: The inputs that are done, by name.
+        done: The completed inputs, by name.
 
     Raises:
-        ConfigError: If what is there was begun with other settings.
+        ConfigError: If the existing file has other settings.
         DataError: If the file cannot be read or written.
     """
 
@@ -59,15 +59,15 @@ class Journal:
         self._started = self._end = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            goes_on = resume and self.path.exists()
-            if goes_on:
+            is_resumed = resume and self.path.exists()
+            if is_resumed:
                 self._end = self._read(head)
-            # Unbuffered: what is written outlasts a kill, and what is not is not written later.
-            self._file = self.path.open("r+b" if goes_on else "wb", buffering=0)
+            # Unbuffered, so that a line is in the file once `add` returns, and a kill loses none.
+            self._file = self.path.open("r+b" if is_resumed else "wb", buffering=0)
         except OSError as error:
             raise DataError(f"{self.path} cannot be used: {error.strerror or error}") from error
         try:
-            if goes_on:
+            if is_resumed:
                 self._file.truncate(self._end)
                 self._file.seek(self._end)
             if not self._end:
@@ -77,7 +77,7 @@ class Journal:
             raise
 
     def _read(self, head: bytes) -> int:
-        """Note what is done; the end of the last whole line."""
+        """Fill ``done``; return the end of the last complete line."""
         start, end = 0, 0
         with self.path.open("rb") as file:
             for number, line in enumerate(file):
@@ -93,37 +93,37 @@ class Journal:
                     self.done[done["done"]] = Done(done["place"], start, end)
         return end
 
-    def _difference(self, found: bytes, wanted: bytes) -> str:
+    def _difference(self, existing: bytes, expected: bytes) -> str:
         try:
-            before = json.loads(found)["settings"]
+            before = json.loads(existing)["settings"]
         except (ValueError, KeyError, TypeError):
-            return f"{self.path} is damaged; remove it and start anew"
-        now = json.loads(wanted)["settings"]
+            return f"{self.path} is damaged; remove it and start again"
+        now = json.loads(expected)["settings"]
         changed = [key for key in now if before.get(key) != now[key]]
         return (
-            f"{self.path} was begun with other settings ({', '.join(changed) or 'format'});"
-            " resume with the same, or start anew with --overwrite"
+            f"{self.path} was started with other settings ({', '.join(changed) or 'format'});"
+            " resume with the same, or start again with --overwrite"
         )
 
     def __contains__(self, name: str) -> bool:
         return name in self.done
 
     def start(self, name: str) -> None:
-        """Begin an input."""
+        """Start an input."""
         self._started = self._end
         self._write(_line({"start": name}))
 
     def add(self, entry: Mapping[str, Any]) -> None:
-        """An entry of the input that was begun."""
+        """Add an entry of the started input."""
         self._write(_line(entry))
 
     def finish(self, name: str, place: str) -> None:
-        """The input is done, its result at ``place``; from now on it is not done again."""
+        """Complete the started input, whose result is at ``place``."""
         self._write(_line({"done": name, "place": place}))
         self.done[name] = Done(place, self._started, self._end)
 
     def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """All entries of inputs that are done, in the order of ``names``."""
+        """All entries of completed inputs, in the order of ``names``."""
         with self.path.open("rb") as file:
             for name in names:
                 done = self.done.get(name, NOTHING)
@@ -163,7 +163,7 @@ class Journal:
         except OSError as error:
             raise DataError(
                 f"{self.path} cannot be written ({error.strerror or error}); what is done is kept:"
-                " make room and go on with --resume"
+                " make room and continue with --resume"
             ) from error
 
 

@@ -1,12 +1,13 @@
-"""Work on a stream of items in several threads, with the results in order."""
+"""Processing a stream of items in several threads, with the results in order."""
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-__all__ = ["ordered_map"]
+__all__ = ["batched", "ordered_map"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -14,45 +15,52 @@ Result = TypeVar("Result")
 _POLL_SECONDS = 0.1
 
 
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Consecutive lists of ``size`` items; the last may be shorter."""
+    remaining = iter(items)
+    while batch := list(itertools.islice(remaining, size)):
+        yield batch
+
+
 def ordered_map(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
 ) -> Iterator[Result]:
-    """The result of each item, in the items' order, while later ones are already worked on.
+    """The result of each item, in the items' order, while later items are already processed.
 
-    One thread of its own takes the items, so that decoding a video overlaps with the work; the
-    caller's thread is free for what comes after. Closing the iterator ends all.
+    A separate thread iterates over the items, so that decoding a video overlaps with the work, and
+    the caller's thread is free for the results. Closing the iterator stops all threads.
 
     Args:
         work: Called in ``workers`` threads.
-        items: Taken in one other thread.
-        workers: Items worked on at once.
-        ahead: Items that wait, worked on or done, before no more are taken; memory holds these
+        items: Iterated over in one other thread.
+        workers: Number of items processed at the same time.
+        ahead: Maximum number of items that are waiting, in progress or done; memory holds these
             and one more.
 
     Raises:
-        BaseException: What taking an item or the work on it raised, when its turn comes.
+        BaseException: An error of the iteration or of the work, at the position of its item.
     """
-    line: _Line[Result] = _Line(ahead)
+    pending: _Queue[Result] = _Queue(ahead)
     with ThreadPoolExecutor(workers, thread_name_prefix="detect") as executor:
-        feeder = threading.Thread(target=_feed, args=(line, executor, work, items), name="feed")
+        feeder = threading.Thread(target=_feed, args=(pending, executor, work, items), name="feed")
         feeder.start()
         try:
-            yield from line
+            yield from pending
         finally:
-            line.is_stopped.set()
+            pending.is_stopped.set()
             feeder.join()
             executor.shutdown(cancel_futures=True)
 
 
-class _Line(Generic[Result]):
-    """A bounded queue of results to come."""
+class _Queue(Generic[Result]):
+    """A bounded queue of future results."""
 
     def __init__(self, length: int) -> None:
         self.is_stopped = threading.Event()
         self._waiting: queue.Queue[Future[Result] | None] = queue.Queue(length)
 
     def put(self, future: Future[Result] | None) -> bool:
-        """Wait for room; False if nobody wants the rest."""
+        """Wait for room; False if the consumer has stopped."""
         while not self.is_stopped.is_set():
             try:
                 self._waiting.put(future, timeout=_POLL_SECONDS)
@@ -67,18 +75,18 @@ class _Line(Generic[Result]):
 
 
 def _feed(
-    line: _Line[Result],
+    pending: _Queue[Result],
     executor: ThreadPoolExecutor,
     work: Callable[[Item], Result],
     items: Iterable[Item],
 ) -> None:
-    """Take the items and line up the work on them; then None."""
+    """Submit the work on each item, then put None as the end."""
     try:
         for item in items:
-            if not line.put(executor.submit(work, item)):
+            if not pending.put(executor.submit(work, item)):
                 return
     except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
         failed: Future[Result] = Future()
         failed.set_exception(error)
-        line.put(failed)
-    line.put(None)
+        pending.put(failed)
+    pending.put(None)

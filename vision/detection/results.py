@@ -1,4 +1,4 @@
-"""Detections of many inputs as files: JSON, COCO results, CSV; written entry by entry."""
+"""Result files of many inputs: JSON, COCO results and CSV, written entry by entry."""
 
 import csv
 import io
@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.errors import DataError
 from vision.structures import Detections
 
-__all__ = ["RESULTS", "CocoIds", "entry_of", "write_results"]
+__all__ = ["RESULTS", "CocoIds", "make_entry", "write_results"]
 
 Entry = Mapping[str, Any]
 
@@ -22,12 +25,12 @@ COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
 
 
 class CocoIds:
-    """Which image and which category a COCO result names.
+    """Image and category ids of COCO results.
 
     Args:
         names: Class names in label order.
-        annotations: An instances file whose ids are taken, by file name and class name; without
-            one an image's id is its file name without suffix, a number where it is one, and
+        annotations: A COCO instances file whose ids are used, by file name and class name. Without
+            it, an image's id is its file name without suffix, as a number where it is one, and
             categories are numbered from 1 in label order.
 
     Raises:
@@ -40,9 +43,9 @@ class CocoIds:
         if annotations is None:
             return
         try:
-            truth = json.loads(annotations.read_bytes())
-            self._images = {Path(row["file_name"]).name: row["id"] for row in truth["images"]}
-            known = {row["name"]: row["id"] for row in truth["categories"]}
+            instances = json.loads(annotations.read_bytes())
+            self._images = {Path(row["file_name"]).name: row["id"] for row in instances["images"]}
+            known = {row["name"]: row["id"] for row in instances["categories"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{annotations} cannot be used as COCO instances: {error}") from error
         missing = [name for name in names if name not in known]
@@ -51,18 +54,18 @@ class CocoIds:
         self._categories = known
 
     def check(self, images: Sequence[str]) -> None:
-        """Make sure that each image has an id of its own.
+        """Check that the images have different ids.
 
         Raises:
-            DataError: Naming the first that has not.
+            DataError: If two have the same.
         """
         seen: dict[int | str, str] = {}
         for name in images:
             number = self.image({"image": name})
             if number in seen:
                 raise DataError(
-                    f"images {seen[number]} and {name} have the same COCO id {number}; name them"
-                    " apart, or leave coco out of --save"
+                    f"images {seen[number]} and {name} have the same COCO id {number}; rename"
+                    " one, or leave coco out of --save"
                 )
             seen[number] = name
 
@@ -86,10 +89,10 @@ class CocoIds:
         return self._categories[label]
 
 
-def entry_of(
+def make_entry(
     name: str, detections: Detections, names: Sequence[str], frame: int | None = None
 ) -> dict[str, Any]:
-    """One image's detections as JSON has them; boxes are ``xyxy`` in the image's pixels."""
+    """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels."""
     rows = zip(
         detections.labels.tolist(),
         detections.scores.tolist(),
@@ -122,6 +125,7 @@ def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds)
 
 
 def _json_list(values: Iterable[object]) -> Iterator[str]:
+    """The text of a JSON list, piece by piece, with one value per line."""
     separator = "[\n"
     for value in values:
         yield separator + json.dumps(value)
@@ -137,18 +141,19 @@ def _coco_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
     return _json_list(
         {
             "image_id": ids.image(entry),
-            "category_id": ids.category(found["label"]),
-            "bbox": _to_size(*found["box"]),
-            "score": found["score"],
+            "category_id": ids.category(item["label"]),
+            "bbox": [round(value, 3) for value in box],
+            "score": item["score"],
         }
         for entry in entries
-        for found in entry["detections"]
+        for item, box in zip(entry["detections"], _xywh(entry), strict=True)
     )
 
 
-def _to_size(x0: float, y0: float, x1: float, y1: float) -> list[float]:
-    """COCO's ``[x, y, width, height]``."""
-    return [x0, y0, round(x1 - x0, 3), round(y1 - y0, 3)]
+def _xywh(entry: Entry) -> list[list[float]]:
+    boxes = torch.tensor([item["box"] for item in entry["detections"]], dtype=torch.float64)
+    xywh: list[list[float]] = box_ops.xyxy_to_xywh(boxes.reshape(-1, 4)).tolist()
+    return xywh
 
 
 def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
@@ -157,9 +162,9 @@ def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
     writer.writerow(COLUMNS)
     for entry in entries:
         name = entry["image"].encode(errors="backslashreplace").decode()
-        for found in entry["detections"]:
+        for item in entry["detections"]:
             place = (name, entry.get("frame", ""))
-            writer.writerow((*place, found["label"], found["score"], *found["box"]))
+            writer.writerow((*place, item["label"], item["score"], *item["box"]))
         yield line.getvalue()
         line.seek(0)
         line.truncate()

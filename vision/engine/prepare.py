@@ -75,7 +75,7 @@ def prepare(
     _check_val(config, names, val)
     lines = describe(annotations, names, "train")
     lines += describe(val, names, "val") if val is not None else ["val: none, so last is best"]
-    taught = Counter(name for record in annotations.records for name in record.taught())
+    taught = Counter(name for record in annotations.records for name in record.unignored_names())
     if config.train.recipe == "auto" and not is_resumed:
         learnt = [name for name in names if taught[name]]
         known = len(knows(their_names, learnt))

@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader
 
 from vision.config import Config
 from vision.data import (
-    PRESETS,
     DetectionDataset,
     EpochSampler,
     Sample,
+    build_augment,
     cached,
     make_loader,
     reduced,
@@ -108,7 +108,7 @@ def build_run(
     """
     torch.manual_seed(config.train.seed)
     settings, size = config.train, config.model.image_size
-    augment = PRESETS[config.augment.preset](on_device=config.augment.on_device)
+    augment = build_augment(config.augment.preset, on_device=config.augment.on_device)
     records = _records(config, annotations, processes)
     dataset = DetectionDataset(records, names, config.image_size_of, augment, settings.seed)
     sampler = _sampler(config, dataset, processes)
@@ -184,7 +184,7 @@ def _sampler(config: Config, dataset: DetectionDataset, processes: Processes) ->
         settings.seed,
         rank=processes.rank,
         world_size=processes.size,
-        num_shares=shares,
+        num_parts=shares,
     )
 
 

@@ -1,4 +1,4 @@
-"""What annotation files say: each format read into the same records."""
+"""Annotation formats, each read into the same records."""
 
 from vision.formats.coco import read_coco
 from vision.formats.records import AnnotatedObject, Annotations, Record, Tally, make_record

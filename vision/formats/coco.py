@@ -1,4 +1,4 @@
-"""COCO's layout: one JSON file a split."""
+"""COCO's format: one JSON file for each split."""
 
 import contextlib
 import io
@@ -7,8 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import torch
 from pycocotools.coco import COCO
 
+import vision.boxes as box_ops
 from vision.errors import DataError
 from vision.formats.records import AnnotatedObject, Annotations, Tally, make_record
 
@@ -23,18 +25,18 @@ def read_coco(
 ) -> Annotations:
     """Read one split: of ``root``, or the one that ``annotations`` and ``images`` name.
 
-    Class names are the file's categories in the order of their ids, which need not be dense;
-    without the parents of others that no annotation uses, which some tools write. Images without
-    objects are kept; crowds are kept as ignored.
+    Class names are the file's categories in the order of their ids, which need not be consecutive.
+    Supercategories that some tools list as categories are left out if no annotation uses them.
+    Images without objects are kept; crowds are kept as ignored.
 
     Args:
         root: Folder that holds ``annotations/`` and the split's images.
         split: ``train`` stands for ``annotations/instances_train.json`` and ``train/``.
-        annotations: The JSON file, if it is another; below ``root``, or a path.
-        images: The folder of the images, if it is another; below ``root``, or a path.
+        annotations: The JSON file, if it is not the split's; below ``root``, or a path.
+        images: The folder of the images, if it is not the split's; below ``root``, or a path.
 
     Raises:
-        DataError: If a file or folder is missing, or cannot be understood.
+        DataError: If a file or folder is missing or invalid.
     """
     if None in (root, split) and not (annotations and images):
         raise DataError("COCO data: give root and split, or annotations and images")
@@ -46,7 +48,7 @@ def read_coco(
     _note_strays(index, file, result.tally)
     for image_id in sorted(index.imgs):
         image = index.imgs[image_id]
-        objects = [_object(item, index, file) for item in index.imgToAnns[image_id]]
+        objects = _objects(index.imgToAnns[image_id], index, file)
         path = folder / _text(image, "file_name", file)
         result.records.append(make_record(path, _size(image), objects, result.tally))
     if not result.records:
@@ -55,7 +57,7 @@ def read_coco(
 
 
 def _below(root: str | None, name: str) -> Path:
-    """The file or folder below ``root``, or as it stands."""
+    """The file or folder ``name`` below ``root``, else relative to the working directory."""
     for path in (Path(root or "", name), Path(name)):
         if path.exists():
             return path
@@ -68,7 +70,7 @@ def _below(root: str | None, name: str) -> Path:
 
 
 def _open(file: Path) -> COCO:
-    """Pycocotools' index of the file, without its prints."""
+    """The file indexed by pycocotools, without its console output."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -90,7 +92,7 @@ def _open(file: Path) -> COCO:
 
 
 def _category_names(index: COCO, file: Path, tally: Tally) -> list[str]:
-    """Names in the order of the ids, without the parents that no annotation uses."""
+    """Category names in the order of their ids, without unused supercategories."""
     if not all(isinstance(c.get("name"), str) and c["name"] for c in index.cats.values()):
         raise DataError(f"{file}: a category has no name")
     used = {item["category_id"] for item in index.anns.values()}
@@ -109,7 +111,7 @@ def _category_names(index: COCO, file: Path, tally: Tally) -> list[str]:
 
 def _note_strays(index: COCO, file: Path, tally: Tally) -> None:
     """Count annotations of images that the file does not list."""
-    strays = sum(len(found) for key, found in index.imgToAnns.items() if key not in index.imgs)
+    strays = sum(len(items) for key, items in index.imgToAnns.items() if key not in index.imgs)
     if strays:
         tally.note("annotations of images that are not listed dropped", file, strays)
 
@@ -130,7 +132,24 @@ def _text(item: dict[str, Any], key: str, file: Path) -> str:
     return value
 
 
-def _object(item: dict[str, Any], index: COCO, file: Path) -> AnnotatedObject:
+def _objects(items: list[dict[str, Any]], index: COCO, file: Path) -> list[AnnotatedObject]:
+    """The objects of one image."""
+    rows = torch.tensor([_bbox(item, file) for item in items], dtype=torch.float64)
+    boxes = box_ops.xywh_to_xyxy(rows.reshape(-1, 4)).tolist()
+    return [_object(item, box, index, file) for item, box in zip(items, boxes, strict=True)]
+
+
+def _bbox(item: dict[str, Any], file: Path) -> list[float]:
+    try:
+        x, y, width, height = (float(value) for value in item["bbox"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{file}: annotation {item.get('id')} needs a bbox of four numbers x, y, width, height"
+        ) from error
+    return [x, y, width, height]
+
+
+def _object(item: dict[str, Any], box: list[float], index: COCO, file: Path) -> AnnotatedObject:
     category = index.cats.get(item.get("category_id"))
     if category is None:
         raise DataError(
@@ -138,12 +157,12 @@ def _object(item: dict[str, Any], index: COCO, file: Path) -> AnnotatedObject:
             " which is not in its categories"
         )
     try:
-        x, y, width, height = (float(value) for value in item["bbox"])
         area = None if item.get("area") is None else float(item["area"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise DataError(
-            f"{file}: annotation {item.get('id')} needs a bbox of four numbers x, y, width, height"
+            f"{file}: annotation {item.get('id')} needs a number as its area, or no area"
         ) from error
+    x0, y0, x1, y1 = box
     crowd = bool(item.get("iscrowd", 0))
     ignore = crowd or bool(item.get("ignore", 0))
-    return AnnotatedObject(category["name"], (x, y, x + width, y + height), ignore, crowd, area)
+    return AnnotatedObject(category["name"], (x0, y0, x1, y1), ignore, crowd, area)

@@ -1,6 +1,6 @@
-"""What every format is read into: records of an image and its objects, and what was dropped."""
+"""Records of images and their objects, which every annotation format is read into."""
 
-# n objects of one image
+# n objects of one image, h and w its height and width
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 from numpy import ndarray
 
+import vision.boxes as box_ops
+from vision.errors import DataError
 from vision.images import image_size, read_image
 from vision.structures import Target
 
@@ -21,11 +23,11 @@ __all__ = ["AnnotatedObject", "Annotations", "Record", "Tally", "make_record"]
 
 
 class Tally:
-    """Counts of what is out of the ordinary in the data, with the first place of each.
+    """Counts of irregularities in the data, with the place of the first of each kind.
 
     Attributes:
-        counts: How many of each kind.
-        first: Where the first of each kind is.
+        counts: Number of irregularities of each kind.
+        first: Place of the first irregularity of each kind.
     """
 
     def __init__(self) -> None:
@@ -33,7 +35,7 @@ class Tally:
         self.first: dict[str, str] = {}
 
     def note(self, what: str, where: object, count: int = 1) -> None:
-        """Count ``what``, worded for a number before it: ``boxes without area dropped``."""
+        """Count an irregularity; ``what`` follows a number: ``boxes without area dropped``."""
         self.counts[what] += count
         self.first.setdefault(what, str(where))
 
@@ -44,13 +46,13 @@ class Tally:
         ]
 
     def add(self, other: "Tally") -> None:
-        """Count in what another tally holds."""
+        """Add the counts of another tally."""
         for what, count in other.counts.items():
             self.note(what, other.first[what], count)
 
 
 class AnnotatedObject(NamedTuple):
-    """One object as its file has it: ``box`` is xyxy, 0-based and continuous."""
+    """One object as an annotation file lists it; ``box`` is xyxy, 0-based and continuous."""
 
     name: str
     box: tuple[float, float, float, float]
@@ -64,14 +66,14 @@ class Record:
     """One image and its objects.
 
     Attributes:
-        image_id: What names the image in messages: its path, or a name for a drawn one.
-        read: Gives the image, RGB.
-        size: (height, width) of what ``read`` gives.
-        boxes: ``xyxy`` in pixels, inside the image, each with an area.
+        image_id: The image's name in messages: its path, or the name of a synthetic image.
+        read: Function that returns the image, RGB.
+        size: (height, width) of the image.
+        boxes: ``xyxy`` in pixels, inside the image, each with a positive area.
         names: Class name of each box.
         ignore: As in `vision.structures.Target`.
-        crowd: Likewise.
-        areas: Likewise.
+        crowd: As in `vision.structures.Target`.
+        areas: As in `vision.structures.Target`.
     """
 
     image_id: str
@@ -83,12 +85,26 @@ class Record:
     crowd: Bool[ndarray, "n"]
     areas: Float32[ndarray, "n"]
 
-    def taught(self) -> list[str]:
+    def load(self) -> UInt8[ndarray, "h w 3"]:
+        """The image.
+
+        Raises:
+            DataError: If it cannot be read, or is no longer of ``size``.
+        """
+        image = self.read()
+        if image.shape[:2] != self.size:
+            raise DataError(
+                f"image {self.image_id} has the size {image.shape[:2]}, not {self.size} as when"
+                " the data were listed; was it changed meanwhile?"
+            )
+        return image
+
+    def unignored_names(self) -> list[str]:
         """The class name of each box that is not ignored."""
         return [name for name, ignore in zip(self.names, self.ignore, strict=True) if not ignore]
 
     def target(self, labels: dict[str, int]) -> Target:
-        """The objects whose names ``labels`` knows, as a target in this image's pixels."""
+        """The objects whose class names are keys of ``labels``, in this image's pixels."""
         known = np.array([name in labels for name in self.names], bool)
         indices = [labels[name] for name in self.names if name in labels]
         return Target(
@@ -104,22 +120,22 @@ class Record:
 
 @dataclass(slots=True)
 class Annotations:
-    """Records of one or more sources, the class names found, and what was dropped."""
+    """Records of one or more sources, their class names, and the irregularities in them."""
 
     records: list[Record] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
     def add(self, other: "Annotations") -> None:
-        """Append another source's."""
+        """Append the annotations of another source."""
         self.records.extend(other.records)
         self.names = list(dict.fromkeys([*self.names, *other.names]))
         self.tally.add(other.tally)
 
     def count(self) -> Counter[str]:
         """Boxes of each class, ignored ones included."""
-        found: Counter[str] = Counter(name for record in self.records for name in record.names)
-        return Counter({name: found[name] for name in self.names})
+        counts: Counter[str] = Counter(name for record in self.records for name in record.names)
+        return Counter({name: counts[name] for name in self.names})
 
 
 def make_record(
@@ -128,13 +144,13 @@ def make_record(
     objects: Sequence[AnnotatedObject],
     tally: Tally,
 ) -> Record:
-    """A record of an image file: boxes cut at its real borders, those without area dropped.
+    """A record of an image file: boxes are clipped to the image, those without area dropped.
 
     Args:
-        path: The image; its header is read.
+        path: The image file; its header is read.
         annotated_size: (height, width) that the annotation states, if it does.
-        objects: What the annotation lists.
-        tally: Takes note of what is dropped, and of a size that fits in no orientation.
+        objects: The objects that the annotation lists.
+        tally: Counts dropped and clipped boxes, and sizes that fit in no orientation.
 
     Raises:
         DataError: If the image cannot be opened.
@@ -142,38 +158,39 @@ def make_record(
     size = image_size(path, annotated_size)
     if annotated_size is not None and size != annotated_size:
         tally.note("images of another size than their annotation states", path)
-    kept = [_clipped(item, size, path, tally) for item in objects]
-    sound = [item for item in kept if item is not None]
-    boxes = np.array([item.box for item in sound], np.float32).reshape(-1, 4)
-    box_areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    clipped = [_clip(item, size, path, tally) for item in objects]
+    kept = [item for item in clipped if item is not None]
+    boxes = np.array([item.box for item in kept], np.float32).reshape(-1, 4)
+    box_areas = box_ops.area(torch.from_numpy(boxes)).tolist()
     areas = [
-        box_area if i.area is None else i.area for i, box_area in zip(sound, box_areas, strict=True)
+        area if item.area is None else item.area for item, area in zip(kept, box_areas, strict=True)
     ]
     return Record(
         str(path),
         partial(read_image, path, annotated_size),
         size,
         boxes,
-        tuple(item.name for item in sound),
-        np.array([item.ignore for item in sound], bool),
-        np.array([item.crowd for item in sound], bool),
+        tuple(item.name for item in kept),
+        np.array([item.ignore for item in kept], bool),
+        np.array([item.crowd for item in kept], bool),
         np.array(areas, np.float32),
     )
 
 
-def _clipped(
+def _clip(
     item: AnnotatedObject, size: tuple[int, int], path: Path, tally: Tally
 ) -> AnnotatedObject | None:
-    """The object cut at the image's borders, None if nothing of it is left."""
+    """The object clipped to the image; None, and counted, if it has no area there."""
     height, width = size
     if not np.isfinite(item.box).all() or item.box[0] >= item.box[2] or item.box[1] >= item.box[3]:
         tally.note("boxes without area dropped", path)
         return None
     x0, y0, x1, y1 = item.box
     box = (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height)))
+    # A box is kept only if it still has an area once its corners are rounded to float32.
     if np.float32(box[0]) >= np.float32(box[2]) or np.float32(box[1]) >= np.float32(box[3]):
         tally.note("boxes outside their image dropped", path)
         return None
     if box != item.box:
-        tally.note("boxes cut at the image's border", path)
+        tally.note("boxes clipped to the image", path)
     return item._replace(box=box)

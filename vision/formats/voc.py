@@ -1,4 +1,4 @@
-"""PASCAL VOC's layout: one XML file an image, lists of names as splits."""
+"""PASCAL VOC's format: one XML file for each image, and a list of image names for each split."""
 
 import re
 from pathlib import Path
@@ -24,17 +24,17 @@ def read_voc(
 ) -> Annotations:
     """Read one split of ``root``, or all XML files of the folder that ``annotations`` names.
 
-    Corners are 1-based and inclusive in the files: ``x0 = xmin - 1``, ``x1 = xmax``. Class names
-    are kept as they stand; ``difficult`` objects are kept as ignored, and a missing tag means no.
+    Coordinates are 1-based and inclusive in the files: ``x0 = xmin - 1``, ``x1 = xmax``. Class
+    names are not changed. ``difficult`` objects are kept as ignored; a missing tag means 0.
 
     Args:
         root: Folder that holds ``ImageSets/Main/``.
-        split: Name of the list there, without ``.txt``.
+        split: Name of a list in that folder, without ``.txt``.
         annotations: Folder of the XML files, if not ``Annotations``; below ``root``, or a path.
         images: Folder of the images, if not ``JPEGImages``; below ``root``, or a path.
 
     Raises:
-        DataError: If a file or folder is missing, or cannot be understood.
+        DataError: If a file or folder is missing or invalid.
     """
     if None in (root, split) and not (annotations and images and split is None):
         raise DataError("VOC data: give root and split, or annotations and images without a split")
@@ -76,7 +76,7 @@ def _lines(split_file: Path) -> list[str]:
 
 
 def _folder(root: str | None, name: str) -> Path:
-    """The folder below ``root``, or as it stands."""
+    """The folder ``name`` below ``root``, else relative to the working directory."""
     for folder in (Path(root or "", name), Path(name)):
         if folder.is_dir():
             return folder
@@ -85,31 +85,31 @@ def _folder(root: str | None, name: str) -> Path:
 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
-    """The folder's images by name without suffix."""
-    found: dict[str, list[Path]] = {}
+    """The folder's images by file name without suffix."""
+    by_stem: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            found.setdefault(path.stem, []).append(path)
-    return found
+            by_stem.setdefault(path.stem, []).append(path)
+    return by_stem
 
 
 def _xml_files(folder: Path, split_file: Path | None) -> list[Path]:
-    """The annotations that a split names; without one all of the folder, but what is hidden."""
+    """The annotation files that a split names; without a split, all in the folder not hidden."""
     if split_file is not None:
-        found = [_xml_file(folder, line, split_file) for line in _lines(split_file)]
+        files = [_xml_file(folder, line, split_file) for line in _lines(split_file)]
     else:
-        found = sorted(path for path in folder.glob("*.xml") if not path.name.startswith("."))
-    if not found:
+        files = sorted(path for path in folder.glob("*.xml") if not path.name.startswith("."))
+    if not files:
         raise DataError(
             f"{split_file} names no image" if split_file else f"{folder} has no XML file"
         )
-    return found
+    return files
 
 
 def _xml_file(folder: Path, line: str, split_file: Path) -> Path:
-    """The annotation that a line of a split names.
+    """The annotation file that a line of a split names.
 
-    Besides a bare name, a line may carry an image suffix, or the -1, 0, 1 of VOC's class lists.
+    Besides a bare name, a line may have an image suffix, or the -1, 0, 1 of VOC's class lists.
     """
     labelled = _LABELLED_LINE.match(line)
     for name in (line, Path(line).stem, labelled.group(1) if labelled else line):
@@ -130,16 +130,16 @@ def _parse(path: Path) -> Element:
 
 
 def _image_file(images: dict[str, list[Path]], xml_file: Path, root: Element) -> Path:
-    """The image of an annotation: of equal stem; of several, the one that ``filename`` names."""
-    found = images.get(xml_file.stem, [])
-    if len(found) == 1:
-        return found[0]
+    """The image with the annotation's stem; if there are several, the one ``filename`` names."""
+    candidates = images.get(xml_file.stem, [])
+    if len(candidates) == 1:
+        return candidates[0]
     filename = (root.findtext("filename") or "").strip()
-    named = [path for path in found if path.name == filename]
+    named = [path for path in candidates if path.name == filename]
     if named:
         return named[0]
-    if found:
-        names = ", ".join(path.name for path in found)
+    if candidates:
+        names = ", ".join(path.name for path in candidates)
         raise DataError(f"annotation {xml_file} fits several images: {names}; keep one of them")
     raise DataError(
         f"annotation {xml_file} has no image named {xml_file.stem} in the image folder; add it,"
@@ -170,7 +170,7 @@ def _object(element: Element, path: Path) -> AnnotatedObject:
             f" ymax, found {texts}"
         ) from error
     difficult = (element.findtext("difficult") or "0").strip().lower() in {"1", "true"}
-    # What begins and ends on one pixel is a slip of the mouse: it is left without area, to be
-    # dropped, though by the rule of inclusive corners it would be a pixel wide.
+    # A box that begins and ends on one pixel is an accidental click. By the rule of inclusive
+    # coordinates it would be one pixel wide; it keeps no area, so that it is dropped.
     first = 1 if x_min < x_max and y_min < y_max else 0
     return AnnotatedObject(name, (x_min - first, y_min - first, x_max, y_max), ignore=difficult)

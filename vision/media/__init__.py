@@ -1,11 +1,12 @@
 """Finding images and videos, reading videos frame by frame, and writing both.
 
-OpenCV's BGR and (width, height) stay in this package.
+OpenCV's BGR and (width, height) do not leave this package.
 """
 
 from vision.media.files import write_image
 from vision.media.inputs import VIDEO_SUFFIXES, Source, find_inputs
-from vision.media.video import VideoReader, VideoWriter, read_video
+from vision.media.video_reader import VideoReader
+from vision.media.video_writer import VideoWriter
 from vision.media.window import Window
 
 __all__ = [
@@ -15,6 +16,5 @@ __all__ = [
     "VideoWriter",
     "Window",
     "find_inputs",
-    "read_video",
     "write_image",
 ]

@@ -1,5 +1,7 @@
 """Writing image files."""
 
+# h and w the height and width of an image
+
 from pathlib import Path
 
 import cv2
@@ -15,12 +17,12 @@ WRITTEN_IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".t
 
 
 def write_image(path: str | Path, image: UInt8[ndarray, "h w 3"]) -> None:
-    """Write an RGB image in the format that the file's suffix names, in a folder made if need be.
+    """Write an RGB image in the format that the file's suffix names, creating its folder.
 
-    The file appears when it is whole, over one of that name.
+    The file is complete when it appears; an existing one is replaced.
 
     Raises:
-        DataError: If the suffix is none of `WRITTEN_IMAGE_SUFFIXES`, the image is too large for
+        DataError: If the suffix is not one of `WRITTEN_IMAGE_SUFFIXES`, the image is too large for
             the format, or the file cannot be written.
     """
     path = Path(path)
@@ -28,10 +30,6 @@ def write_image(path: str | Path, image: UInt8[ndarray, "h w 3"]) -> None:
     if suffix not in WRITTEN_IMAGE_SUFFIXES:
         accepted = " ".join(sorted(WRITTEN_IMAGE_SUFFIXES))
         raise DataError(f"image {path} cannot be written: its suffix must be one of {accepted}")
-    _put(path, _encode(path, suffix, image))
-
-
-def _encode(path: Path, suffix: str, image: UInt8[ndarray, "h w 3"]) -> bytes:
     try:
         encoded, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     except cv2.error:
@@ -41,12 +39,8 @@ def _encode(path: Path, suffix: str, image: UInt8[ndarray, "h w 3"]) -> bytes:
         raise DataError(
             f"image {path} cannot be written: {suffix} does not hold {width} x {height} pixels"
         )
-    return data.tobytes()
-
-
-def _put(path: Path, data: bytes) -> None:
     try:
         with replacing(path, sync=False) as partial:
-            partial.write_bytes(data)
+            partial.write_bytes(data.tobytes())
     except OSError as error:
         raise DataError(f"image {path} cannot be written: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""Finding the images and videos that a command line names."""
+"""Finding the images and videos that the arguments of a command name."""
 
 import glob
 import os
@@ -15,14 +15,13 @@ from vision.media.files import WRITTEN_IMAGE_SUFFIXES
 
 __all__ = ["VIDEO_SUFFIXES", "Source", "find_inputs"]
 
-VIDEO_SUFFIXES = frozenset(
-    {".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv"}
-)
-
-LIST_SUFFIX = ".txt"
+_VIDEO_FORMATS = ("avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv")
+VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_FORMATS)
 
 Kind = Literal["image", "video", "stream"]
 
+_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+_ACCEPTED = f"accepted are {' '.join(sorted(_SUFFIXES))}"
 _STREAM = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -31,21 +30,21 @@ class Source:
     """An image or a video to read.
 
     Attributes:
-        path: The file; of a stream or camera, what was named.
-        kind: What it is, by its suffix; a ``stream`` has no end that is known.
-        relative: Where its result goes below an output folder, with a suffix that `write_image`
-            or `VideoWriter` accepts. No two sources of one `find_inputs` share it.
+        path: The file; for a stream or camera, the argument that named it.
+        kind: Image or video by its suffix; a ``stream`` has no known end.
+        relative: Path of its result below an output folder, with a suffix that `write_image`
+            or `VideoWriter` accepts; different for all sources of one `find_inputs`.
+        address: URL of a stream, or number of a camera.
     """
 
     path: Path
     kind: Kind
     relative: Path
     address: str | int | None = None
-    """URL of a stream, or number of a camera."""
 
     @property
     def name(self) -> str:
-        """What names it in messages and results."""
+        """The source's name in messages and results."""
         return str(self.path) if self.address is None else str(self.address)
 
 
@@ -57,15 +56,16 @@ def find_inputs(
     """The images and videos that the inputs name, in their order, each file once.
 
     Args:
-        inputs: Each is a file; a folder (searched to its depths, sorted; what is hidden is passed
-            over, links to folders are not followed); a .txt file with an input a line, paths in it
-            being relative to its folder; a URL such as ``rtsp://...``; the number of a camera; or,
-            where nothing has that very name, a glob pattern; ``**`` in it stands for any folders.
-        without: A folder that searching folders passes over: that of the results.
-        report: Told of what cannot be opened on the way, below a folder or in a list; None raises.
+        inputs: Each is a file; a folder (searched recursively, sorted; hidden files are skipped and
+            links to folders are not followed); a .txt file with one input per line, relative to
+            that file's folder; a URL such as ``rtsp://...``; the number of a camera; or, where no
+            file has that name, a glob pattern, in which ``**`` stands for any folders.
+        report: Called with each problem below a folder or in a list; without it, the first one
+            raises.
+        without: A folder that is not searched: that of the results.
 
     Raises:
-        DataError: If an input does not exist, has nothing to read, or is another kind of file.
+        DataError: If an input does not exist, is empty, or is another kind of file.
     """
     search = _Search(report, without)
     for text in inputs:
@@ -74,35 +74,36 @@ def find_inputs(
 
 
 class _Search:
-    """What was found so far.
+    """A search in progress.
 
     Attributes:
-        sources: By resolved path, or by address.
+        sources: The sources found, by resolved path or by address.
     """
 
     def __init__(self, report: Callable[[str], None] | None, without: Path | None) -> None:
         self._without = None if without is None else os.path.realpath(without)
         self.sources: dict[Path | str | int, Source] = {}
         self._report = report
-        self._taken: set[str] = set()
+        self._used: set[str] = set()
 
     def add(self, text: str, folder: Path = Path()) -> None:
-        """Add what one input names, relative to a folder."""
+        """Add the files that an input names, relative to a folder."""
         is_number = text.isdecimal() and text.isascii() and not (folder / text).exists()
         if is_number or _STREAM.match(text):
             address = int(text) if is_number else text
-            below = Path(f"camera_{text}" if is_number else _plain(text)).with_suffix(".mp4")
-            self._put(address, Source(Path(text), "stream", self._free(below), address))
+            below = Path(f"camera_{text}" if is_number else _file_name(text)).with_suffix(".mp4")
+            source = Source(Path(text), "stream", self._unused(below), address)
+            self.sources.setdefault(address, source)
             return
         path = folder / text
-        if path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        if path.suffix.lower() == ".txt" and path.is_file():
             self._add_list(path)
             return
         try:
-            for found, below in self._expand(path):
-                resolved = Path(os.path.realpath(found))  # as a link in a circle has it, too
+            for file, below in self._expand(path):
+                resolved = Path(os.path.realpath(file))  # which accepts circular links
                 if resolved not in self.sources:
-                    self._put(resolved, self._source(found, below))
+                    self.sources[resolved] = self._source(file, below)
         except OSError as error:
             raise DataError(f"input {error.filename} cannot be opened: {error.strerror}") from error
 
@@ -113,47 +114,45 @@ class _Search:
             raise DataError(f"list {path} cannot be read as UTF-8 text: {error}") from error
         named = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not named:
-            raise DataError(f"list {path} names no input; write one a line")
+            raise DataError(f"list {path} names no input; write one per line")
         for line in named:
             try:
                 self.add(line, path.parent)
-            except DataError as error:  # noqa: PERF203 - each has its own
-                self._tell(f"{path}: {error}")
+            except DataError as error:  # noqa: PERF203 - the others are added
+                self._report_or_raise(f"{path}: {error}")
 
     def _expand(self, path: Path) -> list[tuple[Path, Path]]:
-        """The files that a path or pattern names, each with its path below what was named."""
+        """The files that a path or pattern names, each with its path below the named folder."""
         if path.is_file():
-            if not _is_accepted(path):
-                raise DataError(
-                    f"{path} is neither an image nor a video; accepted are {_accepted()}"
-                )
+            if path.suffix.lower() not in _SUFFIXES:
+                raise DataError(f"{path} is neither an image nor a video; {_ACCEPTED}")
             return [(path, Path(path.name))]
         if path.is_dir():
-            folder, found = path, self._walk(path)
+            folder, paths = path, self._walk(path)
         elif glob.has_magic(str(path)):
             folder = _fixed_part(path)
             pattern = str(path.relative_to(folder))
-            # unlike Path.glob, as a shell does: passes over what is hidden
-            found = map(Path, glob.iglob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
+            # Unlike Path.glob, and like a shell, this skips hidden files.
+            paths = map(Path, glob.iglob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
         else:
             raise DataError(f"input {path} does not exist; pass a file, a folder or a glob pattern")
         files = [
             (folder / below, below)
-            for below in sorted(found)
-            if _is_accepted(below) and not (folder / below).is_dir()
+            for below in sorted(paths)
+            if below.suffix.lower() in _SUFFIXES and not (folder / below).is_dir()
         ]
         if not files:
             what = "holds" if path.is_dir() else "matches"
-            raise DataError(f"input {path} {what} no image or video; accepted are {_accepted()}")
+            raise DataError(f"input {path} {what} no image or video; {_ACCEPTED}")
         return files
 
     def _walk(self, folder: Path) -> Iterator[Path]:
-        """Paths, below a folder, of all files in it and in its folders but the hidden ones."""
+        """Relative paths of all files below a folder, except hidden ones."""
 
-        def tell(error: OSError) -> None:
-            self._tell(f"folder {error.filename} cannot be opened: {error.strerror}")
+        def report(error: OSError) -> None:
+            self._report_or_raise(f"folder {error.filename} cannot be opened: {error.strerror}")
 
-        for parent, folders, files in os.walk(folder, onerror=tell):
+        for parent, folders, files in os.walk(folder, onerror=report):
             folders[:] = [
                 name
                 for name in folders
@@ -164,7 +163,7 @@ class _Search:
                 if not name.startswith("."):
                     yield Path(parent, name).relative_to(folder)
 
-    def _tell(self, problem: str) -> None:
+    def _report_or_raise(self, problem: str) -> None:
         if self._report is None:
             raise DataError(problem)
         self._report(problem)
@@ -176,45 +175,33 @@ class _Search:
             below = below.with_suffix(".mp4")
         elif suffix not in WRITTEN_IMAGE_SUFFIXES:
             below = below.with_suffix(".png")
-        return Source(path, kind, self._free(below))
+        return Source(path, kind, self._unused(below))
 
-    def _free(self, below: Path) -> Path:
-        """A place among the results that none has.
+    def _unused(self, below: Path) -> Path:
+        """The path, numbered if a result has it already.
 
-        Places that differ in case only count as one, as they do to some file systems.
+        Paths that differ only in case are the same, as they are on some file systems.
         """
-        free, number = below, 1
-        while str(free).casefold() in self._taken:
+        unused, number = below, 1
+        while str(unused).casefold() in self._used:
             number += 1
-            free = below.with_stem(f"{below.stem}_{number}")
-        self._taken.add(str(free).casefold())
-        return free
-
-    def _put(self, key: Path | str | int, source: Source) -> None:
-        self.sources.setdefault(key, source)
+            unused = below.with_stem(f"{below.stem}_{number}")
+        self._used.add(str(unused).casefold())
+        return unused
 
 
-def _plain(url: str) -> str:
-    """A file name of a URL, without what it may hold of passwords."""
-    place = urlsplit(url)
-    return (
-        re.sub(r"[^A-Za-z0-9]+", "_", f"{place.hostname or ''}{place.path}").strip("_") or "stream"
-    )
+def _file_name(url: str) -> str:
+    """A file name for a URL, without any user name or password."""
+    parts = urlsplit(url)
+    name = re.sub(r"[^A-Za-z0-9]+", "_", f"{parts.hostname or ''}{parts.path}")
+    return name.strip("_") or "stream"
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """The folder above the first part of a glob pattern that is not itself a folder's name."""
+    """The folder above the first part of a glob pattern that has wildcards."""
     folder = Path()
     for part in pattern.parts[:-1]:
         if glob.has_magic(part) and not (folder / part).is_dir():
             break
         folder /= part
     return folder
-
-
-def _is_accepted(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES
-
-
-def _accepted() -> str:
-    return " ".join(sorted(IMAGE_SUFFIXES | VIDEO_SUFFIXES))

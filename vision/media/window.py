@@ -1,5 +1,7 @@
 """A window that shows images."""
 
+# h and w the height and width of an image
+
 import os
 import sys
 
@@ -16,7 +18,7 @@ _WAIT_MS = 1
 
 
 class Window:
-    """Shows one image after the other.
+    """Shows images, each in place of the one before.
 
     Raises:
         ConfigError: If there is no display, or OpenCV was built without windows.
@@ -38,7 +40,7 @@ class Window:
         """Show an RGB image.
 
         Raises:
-            KeyboardInterrupt: When q or Escape was pressed.
+            KeyboardInterrupt: If q or Escape has been pressed.
         """
         cv2.imshow(self._title, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         if cv2.waitKey(_WAIT_MS) & 0xFF in _QUIT:

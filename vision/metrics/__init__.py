@@ -1,11 +1,8 @@
-"""How good detections are: VOC's and COCO's average precision, from memory or from files.
+"""VOC's and COCO's metrics of detections in memory or in files, and their uncertainty."""
 
-And how sure it is.
-"""
-
-from vision.metrics.bootstrap import bootstrap, interval
 from vision.metrics.coco import CocoResult, coco_ap
 from vision.metrics.files import read_coco_results
+from vision.metrics.resampling import bootstrap, interval
 from vision.metrics.results import Metrics, evaluate_detections
 from vision.metrics.voc import VocResult, voc_ap
 

@@ -1,6 +1,6 @@
-"""Detections and truth from files in COCO's formats."""
+"""Detections and ground truth from files in COCO's formats."""
 
-# n detections or annotations
+# n detections or annotations, m those of one image
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,13 +10,14 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+import vision.boxes as box_ops
 from vision.errors import DataError
-from vision.metrics import records
+from vision.metrics import json_table
 from vision.structures import Detections, Target
 
 __all__ = ["read_coco_results"]
 
-TRUTH_FORM = "an object with images, annotations and categories (COCO instances)"
+TARGET_FORM = "an object with images, annotations and categories (COCO instances)"
 RESULTS_FORM = "a list of objects with image_id, category_id, bbox and score (COCO results)"
 Ids = dict[int | str, int]
 """Index of each image or category, by its id in the file."""
@@ -38,13 +39,13 @@ class _Columns(NamedTuple):
 def read_coco_results(
     annotations: Path, detections: Path
 ) -> tuple[list[Detections], list[Target], list[str]]:
-    """Detections, truth and class names from a results file and an annotation file of COCO's form.
+    """Detections, ground truth and class names from COCO results and COCO instances.
 
     All images of the annotation file count, in the order of their ids, and its categories are
-    the classes, in the order of theirs. An annotation with ``iscrowd`` set is an ignored crowd;
+    the classes, in the order of their ids. An annotation with ``iscrowd`` set is an ignored crowd;
     one with ``ignore`` or ``difficult`` set, as converters from VOC write them, is ignored.
-    Without an ``area`` it has that of its box; an image's ``width`` or ``height`` is 0 if left
-    out.
+    The default of an annotation's ``area`` is its box's, and of an image's ``width`` and
+    ``height`` 0.
 
     Args:
         annotations: An instances file: ``{"images": [...], "annotations": [...],
@@ -53,35 +54,35 @@ def read_coco_results(
             "score"}``, in any order.
 
     Raises:
-        DataError: If a file cannot be read or is not of that form.
+        DataError: If a file cannot be read or does not have that form.
     """
-    truth = records.load(annotations, dict, TRUTH_FORM)
-    records.table(str(annotations), [truth], ("images", "annotations", "categories"))
-    found = records.load(detections, list, RESULTS_FORM)
-    sizes = _image_sizes(f"{annotations}: images", truth["images"])
+    ground_truth = json_table.load_json(annotations, dict, TARGET_FORM)
+    json_table.check_rows(str(annotations), [ground_truth], ("images", "annotations", "categories"))
+    results = json_table.load_json(detections, list, RESULTS_FORM)
+    sizes = _image_sizes(f"{annotations}: images", ground_truth["images"])
     image_index: Ids = {image_id: index for index, image_id in enumerate(sizes)}
-    categories = _sorted_categories(f"{annotations}: categories", truth["categories"])
+    categories = _sorted_categories(f"{annotations}: categories", ground_truth["categories"])
     label_index: Ids = {category["id"]: label for label, category in enumerate(categories)}
 
-    targets = _targets(annotations, truth["annotations"], sizes, image_index, label_index)
-    by_image = _detections(f"{detections}: detections", found, targets, image_index, label_index)
+    targets = _targets(annotations, ground_truth["annotations"], sizes, image_index, label_index)
+    by_image = _detections(f"{detections}: detections", results, targets, image_index, label_index)
     return by_image, targets, [category["name"] for category in categories]
 
 
 def _image_sizes(where: str, images: object) -> Sizes:
-    """Sorted by id, as COCO's code takes images: their order decides between equal scores."""
-    rows = records.table(where, images, ("id",))
-    records.check_unique(where, rows, "id", int, str)
-    columns = [records.numbers(where, rows, key, default=0.0) for key in ("height", "width")]
+    """Sorted by id, as COCO's code sorts images, since their order decides between equal scores."""
+    rows = json_table.check_rows(where, images, ("id",))
+    json_table.check_unique(where, rows, "id", int, str)
+    columns = [json_table.numbers(where, rows, key, default=0.0) for key in ("height", "width")]
     sizes = zip(*(column.astype(int).tolist() for column in columns), strict=True)
     by_id = {row["id"]: size for row, size in zip(rows, sizes, strict=True)}
     return dict(sorted(by_id.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 
 
 def _sorted_categories(where: str, categories: object) -> list[dict[str, Any]]:
-    rows = records.table(where, categories, ("id", "name"))
-    records.check_unique(where, rows, "id", int)
-    records.check_unique(where, rows, "name", str)
+    rows = json_table.check_rows(where, categories, ("id", "name"))
+    json_table.check_unique(where, rows, "id", int)
+    json_table.check_unique(where, rows, "name", str)
     return sorted(rows, key=lambda row: int(row["id"]))
 
 
@@ -93,13 +94,15 @@ def _targets(
     label_index: Ids,
 ) -> list[Target]:
     where = f"{path}: annotations"
-    rows = records.table(where, annotations, BOX_KEYS)
+    rows = json_table.check_rows(where, annotations, BOX_KEYS)
     columns = _columns(where, rows, image_index, label_index)
-    crowd = records.flags(where, rows, "iscrowd")
-    ignore = crowd | records.flags(where, rows, "ignore") | records.flags(where, rows, "difficult")
-    width, height = (columns.boxes[:, 2:] - columns.boxes[:, :2]).T
-    area = records.numbers(where, rows, "area", default=np.nan)
-    area = np.where(np.isnan(area), width * height, area)
+    crowd = json_table.flags(where, rows, "iscrowd")
+    ignore = (
+        crowd | json_table.flags(where, rows, "ignore") | json_table.flags(where, rows, "difficult")
+    )
+    area = json_table.numbers(where, rows, "area", default=np.nan)
+    box_area = box_ops.area(torch.from_numpy(columns.boxes)).numpy()
+    area = np.where(np.isnan(area), box_area, area)
     groups = _groups(columns.images, len(sizes))
     return [
         Target(
@@ -126,18 +129,18 @@ def _detections(
             f"{where} are masks (segmentation without bbox), expected boxes; write each mask's"
             " bbox [x, y, width, height] as well"
         )
-    rows = records.table(where, rows, (*BOX_KEYS, "score"))
+    rows = json_table.check_rows(where, rows, (*BOX_KEYS, "score"))
     columns = _columns(where, rows, image_index, label_index)
-    scores = records.numbers(where, rows, "score")
-    # Sorted before they become float32, where scores that differ may be equal.
-    falling = np.argsort(-scores, kind="stable")
-    groups = [falling[group] for group in _groups(columns.images[falling], len(targets))]
-    found = []
+    scores = json_table.numbers(where, rows, "score")
+    # Sorted before the conversion to float32, in which different scores may become equal.
+    descending = np.argsort(-scores, kind="stable")
+    groups = [descending[group] for group in _groups(columns.images[descending], len(targets))]
+    detections = []
     for target, group in zip(targets, groups, strict=True):
         boxes, labels = _tensors(columns, group)
         size = None if 0 in target.size else target.size
-        found.append(Detections(boxes, torch.from_numpy(scores[group]).float(), labels, size))
-    return found
+        detections.append(Detections(boxes, torch.from_numpy(scores[group]).float(), labels, size))
+    return detections
 
 
 def _columns(
@@ -147,14 +150,14 @@ def _columns(
     label_index: Ids,
 ) -> _Columns:
     return _Columns(
-        records.lookup(where, rows, "image_id", image_index),
-        records.lookup(where, rows, "category_id", label_index),
-        records.boxes(where, rows),
+        json_table.lookup(where, rows, "image_id", image_index),
+        json_table.lookup(where, rows, "category_id", label_index),
+        json_table.xyxy_boxes(where, rows),
     )
 
 
 def _groups(images: Int64[np.ndarray, "n"], num_images: int) -> list[Int64[np.ndarray, "..."]]:
-    """Indices of each image's boxes, in their order."""
+    """Indices of each image's rows, in their order."""
     order = np.argsort(images, kind="stable")
     ends = np.searchsorted(images[order], np.arange(1, num_images))
     return np.split(order, ends)[:num_images]

@@ -1,4 +1,4 @@
-"""What every metric asks of its input."""
+"""Checks of the input, common to all metrics."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ def check_inputs(
     """Refuse detections and targets that cannot be compared.
 
     Raises:
-        ValueError: If the two differ in length, a label is no class, or the boxes of an image
-            refer to two different image sizes.
+        ValueError: If the two differ in length, a label is out of range, or detections and target
+            of an image refer to different image sizes.
     """
     if len(detections) != len(targets):
         raise ValueError(
@@ -30,7 +30,7 @@ def check_inputs(
         if found.size is not None and target.size not in {(0, 0), found.size}:
             raise ValueError(
                 f"detections[{index}] refer to an image of (height, width) {found.size}, their"
-                f" target to one of {target.size}; bring them together with Detections.scale_to"
+                f" target to one of {target.size}; convert them with Detections.scale_to"
             )
 
 

@@ -1,4 +1,4 @@
-"""Both families of numbers for one set of detections, for people and for programs."""
+"""COCO's and VOC's metrics of the same detections, as a table and as JSON."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ CLASS_HEADER = ["class", "boxes", "VOC AP50 (area)", "VOC AP50 (11-pt)", "COCO A
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """How good the detections of ``num_images`` images are, by COCO's and by VOC's rules."""
+    """COCO's and VOC's metrics of the detections in ``num_images`` images."""
 
     coco: CocoResult
     voc: VocResult
@@ -24,9 +24,8 @@ class Metrics:
     num_images: int
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON object of both families, with null for what is undefined."""
-        numbers = asdict(self.coco)
-        del numbers["per_class"]
+        """Both metrics as a JSON object, with null for undefined values."""
+        numbers = self._coco_numbers()
         return {
             "coco": {**numbers, "per_class": self._by_name(self.coco.per_class)},
             "voc": {
@@ -38,9 +37,8 @@ class Metrics:
         }
 
     def table(self) -> str:
-        """The same as text: the headline numbers of both families, then a line for each class."""
-        numbers = asdict(self.coco)
-        del numbers["per_class"]
+        """Both metrics as text: the summary numbers, then a line for each class."""
+        numbers = self._coco_numbers()
         names, values = list(numbers), [_number(value) for value in numbers.values()]
         coco = _align([names[:6], values[:6], names[6:], values[6:]])
         voc = _align(
@@ -53,6 +51,9 @@ class Metrics:
         counted = f"{self.num_images} images, {sum(self.voc.num_boxes)} boxes"
         blocks = [[counted], ["COCO", *_indent(coco)], ["VOC", *_indent(voc)], classes]
         return "\n\n".join("\n".join(lines) for lines in blocks)
+
+    def _coco_numbers(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self.coco).items() if name != "per_class"}
 
     def _class_rows(self) -> list[list[str]]:
         columns = zip(
@@ -75,16 +76,16 @@ class Metrics:
 def evaluate_detections(
     detections: Sequence[Detections], targets: Sequence[Target], names: Sequence[str]
 ) -> Metrics:
-    """COCO's and VOC's numbers of the same detections.
+    """COCO's and VOC's metrics of the same detections.
 
     Args:
         detections: Of each image, in pixels of the image that its target refers to.
-        targets: The truth of the same images.
-        names: Of the classes, all different; label 0 is the first.
+        targets: The ground truth of the same images.
+        names: Distinct class names, in label order.
 
     Raises:
-        ValueError: If two classes have the same name, or detections and targets do not fit:
-            different lengths, a label that is no class, different image sizes.
+        ValueError: If two classes have the same name, or detections and targets do not fit
+            (`vision.metrics.inputs.check_inputs`).
     """
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
@@ -99,7 +100,7 @@ def _number(value: float | None) -> str:
 
 
 def _align(rows: Sequence[Sequence[str]], left: int = 0) -> list[str]:
-    """Lines of columns as wide as their widest cell, the first ``left`` of them flush left."""
+    """Rows of aligned columns, the first ``left`` left-aligned, the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

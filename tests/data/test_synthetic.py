@@ -1,5 +1,6 @@
-"""The drawn data set: the same from the same numbers, and boxes that fit what is painted."""
+"""The synthetic data set: reproducible from its numbers, with boxes that fit the pixels."""
 
+import dataclasses
 from collections import Counter
 
 import cv2
@@ -10,15 +11,15 @@ from hypothesis import strategies as st
 from jaxtyping import Bool
 from numpy import ndarray
 
-from vision.data import painting
-from vision.data.scenes import SHAPES, PlannedShape, draw_scene, plan_scene
+from vision.data.synthetic import SHAPES, PlacedShape, make_layout, render_scene
+from vision.data.synthetic.rendering import render_shape
 
 SIZES = st.tuples(st.integers(32, 150), st.integers(32, 150))
 INDICES = st.integers(0, 10_000)
 FINE = 8  # sub-pixels along a pixel
 
 
-def _mask(shape: PlannedShape, size: tuple[int, int], fine: int) -> Bool[ndarray, "h w"]:
+def _mask(shape: PlacedShape, size: tuple[int, int], fine: int) -> Bool[ndarray, "h w"]:
     """Which cells of a raster, ``fine`` to a pixel, lie inside a shape's outline."""
     mask = np.zeros((size[0] * fine, size[1] * fine), np.uint8)
     corners = np.round((shape.outline * fine - 0.5) * 256).astype(np.int32)
@@ -33,34 +34,33 @@ def _extremes(mask: Bool[ndarray, "h w"], fine: int = 1) -> list[float]:
     return [float(edge) / fine for edge in edges]
 
 
-def test_one_scene_in_ten_is_empty_and_can_be_drawn() -> None:
-    plans = [plan_scene(0, index, (64, 64)) for index in range(500)]
-    empty = [index for index, plan in enumerate(plans) if not plan.shapes]
+def test_one_scene_in_ten_is_empty_and_can_be_rendered() -> None:
+    layouts = [make_layout(0, index, (64, 64)) for index in range(500)]
+    empty = [index for index, layout in enumerate(layouts) if not layout.shapes]
     assert 30 <= len(empty) <= 70
-    scene = draw_scene(0, empty[0], (64, 64))
-    assert scene.boxes.shape == (0, 4)
-    assert scene.labels.shape == (0,)
-    assert np.ptp(scene.image) > 0
+    assert layouts[empty[0]].boxes.shape == (0, 4)
+    assert layouts[empty[0]].labels.shape == (0,)
+    assert np.ptp(render_scene(0, empty[0], (64, 64))) > 0
 
 
 def test_classes_are_balanced_and_counts_go_up_to_six() -> None:
-    plans = [plan_scene(1, index, (64, 96)) for index in range(600)]
-    labels = Counter(int(label) for plan in plans for label in plan.labels)
+    layouts = [make_layout(1, index, (64, 96)) for index in range(600)]
+    labels = Counter(int(label) for layout in layouts for label in layout.labels)
     assert sorted(labels) == list(range(len(SHAPES)))
     assert all(0.2 < count / labels.total() < 0.3 for count in labels.values())
-    assert {len(plan.shapes) for plan in plans} == set(range(7))
+    assert {len(layout.shapes) for layout in layouts} == set(range(7))
 
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31), (0, 0)])
 def test_too_small_a_scene_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="at least 32"):
-        plan_scene(0, 0, size)
+        make_layout(0, 0, size)
 
 
 @pytest.mark.parametrize(("seed", "index"), [(-1, 0), (0, -1)])
 def test_negative_numbers_are_refused(seed: int, index: int) -> None:
     with pytest.raises(ValueError, match="negative"):
-        draw_scene(seed, index, (64, 64))
+        render_scene(seed, index, (64, 64))
 
 
 @given(st.integers(0, 2**63), INDICES, SIZES)
@@ -68,28 +68,25 @@ def test_negative_numbers_are_refused(seed: int, index: int) -> None:
 def test_a_scene_follows_from_its_numbers_alone(
     seed: int, index: int, size: tuple[int, int]
 ) -> None:
-    first = draw_scene(seed, index, size)
+    layout, image = make_layout(seed, index, size), render_scene(seed, index, size)
     cv2.setRNGSeed(index)
-    draw_scene(seed, index + 1, size)
-    again, plan = draw_scene(seed, index, size), plan_scene(seed, index, size)
-    for scene in (again, plan):
-        np.testing.assert_array_equal(scene.boxes, first.boxes)
-        np.testing.assert_array_equal(scene.labels, first.labels)
-    np.testing.assert_array_equal(again.image, first.image)
+    render_scene(seed, index + 1, size)
+    again = make_layout(seed, index, size)
+    np.testing.assert_array_equal(again.boxes, layout.boxes)
+    np.testing.assert_array_equal(again.labels, layout.labels)
+    np.testing.assert_array_equal(render_scene(seed, index, size), image)
 
 
 @pytest.mark.parametrize("other", [(5, 1, (64, 64)), (4, 2, (64, 64)), (4, 1, (64, 65))])
 def test_other_numbers_give_another_scene(other: tuple[int, int, tuple[int, int]]) -> None:
-    scene = draw_scene(4, 1, (64, 64))
-    assert not np.array_equal(draw_scene(*other).image, scene.image)
+    assert not np.array_equal(render_scene(*other), render_scene(4, 1, (64, 64)))
 
 
 @given(INDICES, SIZES)
 @settings(max_examples=80, deadline=None)
 def test_boxes_lie_inside_and_have_the_promised_sides(index: int, size: tuple[int, int]) -> None:
-    scene = draw_scene(3, index, size)
-    assert scene.image.shape == (*size, 3)
-    x0, y0, x1, y1 = scene.boxes.T
+    assert render_scene(3, index, size).shape == (*size, 3)
+    x0, y0, x1, y1 = make_layout(3, index, size).boxes.T
     assert (x0 >= 0).all()
     assert (y0 >= 0).all()
     assert (x1 <= size[1]).all()
@@ -103,21 +100,21 @@ def test_boxes_lie_inside_and_have_the_promised_sides(index: int, size: tuple[in
 @given(INDICES, SIZES)
 @settings(max_examples=60, deadline=None)
 def test_boxes_are_tight_around_the_outlines(index: int, size: tuple[int, int]) -> None:
-    for shape in plan_scene(5, index, size).shapes:
+    for shape in make_layout(5, index, size).shapes:
         expected = _extremes(_mask(shape, size, FINE), FINE)
         np.testing.assert_allclose(shape.box, expected, atol=0.5)
 
 
 @given(INDICES, SIZES)
 @settings(max_examples=60, deadline=None)
-def test_boxes_are_tight_around_what_is_painted(index: int, size: tuple[int, int]) -> None:
-    for shape in plan_scene(6, index, size).shapes:
+def test_boxes_are_tight_around_the_rendered_pixels(index: int, size: tuple[int, int]) -> None:
+    for shape in make_layout(6, index, size).shapes:
         image = np.zeros((*size, 3), np.uint8)
         rng = np.random.default_rng(index)
-        painting.paint_shape(rng, image, shape.outline, shape.box, (255, 255, 255))
-        painted = image.max(axis=2)
-        assert _contains(shape.box.tolist(), _extremes(painted > 0), slack=1.0)
-        assert _contains(_extremes(painted > 12), shape.box.tolist(), slack=1.5)
+        render_shape(rng, image, dataclasses.replace(shape, colour=(255, 255, 255)))
+        rendered = image.max(axis=2)
+        assert _contains(shape.box.tolist(), _extremes(rendered > 0), slack=1.0)
+        assert _contains(_extremes(rendered > 12), shape.box.tolist(), slack=1.5)
 
 
 def _contains(outer: list[float], inner: list[float], slack: float) -> bool:
@@ -128,17 +125,19 @@ def _contains(outer: list[float], inner: list[float], slack: float) -> bool:
 def test_nothing_is_nearly_hidden() -> None:
     size = (128, 160)
     for index in range(150):
-        masks = [_mask(shape, size, 1) for shape in plan_scene(7, index, size).shapes]
+        masks = [_mask(shape, size, 1) for shape in make_layout(7, index, size).shapes]
         covered = np.zeros(size, bool)
         for mask in reversed(masks):
             assert (mask & ~covered).sum() >= 0.36 * mask.sum()
             covered |= mask
 
 
-def test_shapes_stand_out_from_the_ground() -> None:
+def test_shapes_stand_out_from_the_background() -> None:
     contrasts = [
-        min(sum(abs(a - b) for a, b in zip(shape.colour, c, strict=True)) for c in plan.ground)
-        for plan in (plan_scene(8, index, (64, 64)) for index in range(100))
-        for shape in plan.shapes
+        min(
+            sum(abs(a - b) for a, b in zip(shape.colour, c, strict=True)) for c in layout.background
+        )
+        for layout in (make_layout(8, index, (64, 64)) for index in range(100))
+        for shape in layout.shapes
     ]
     assert np.mean(np.array(contrasts) >= 150) > 0.8

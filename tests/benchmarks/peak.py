@@ -1,4 +1,8 @@
-"""Detect in a folder and print by how many bytes memory grew: a process for tests to kill."""
+"""Peak memory of detection: ``python -m tests.benchmarks.peak W FOLDER OUT``.
+
+Detects in a folder with two workers and prints by how many bytes the peak memory grew beyond Python
+and PyTorch. A developer's tool, run from a clone; tests also run it as a process to kill.
+"""
 
 import sys
 

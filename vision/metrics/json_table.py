@@ -1,6 +1,6 @@
-"""Lists of JSON objects, checked: what is wrong is refused in one line that names the file."""
+"""Checked access to lists of JSON objects; errors name the file and the row."""
 
-# n records
+# n rows
 
 import json
 from collections import Counter
@@ -9,31 +9,33 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float64, Int64
 
+import vision.boxes as box_ops
 from vision.errors import DataError
 
-__all__ = ["boxes", "check_unique", "flags", "load", "lookup", "numbers", "table"]
+__all__ = ["check_rows", "check_unique", "flags", "load_json", "lookup", "numbers", "xyxy_boxes"]
 
 Kind = TypeVar("Kind")
 
-LARGEST = 1e30
-"""Numbers beyond this do not fit float32 boxes and their areas; it keeps out infinity too."""
+MAX_NUMBER = 1e30
+"""Larger numbers overflow float32 boxes and their areas; this excludes infinity too."""
 
-SHOWN = 3
-"""How many wrong values a message names."""
+NUM_SHOWN = 3
+"""Number of wrong values that a message names."""
 
 
-def load(path: Path, kind: type[Kind], expected: str) -> Kind:
-    """The JSON value in a file, of type ``kind``, which ``expected`` puts in words.
+def load_json(path: Path, kind: type[Kind], expected: str) -> Kind:
+    """The JSON value in a file, which must be of type ``kind``; ``expected`` describes it.
 
     Raises:
-        DataError: If the file cannot be read, is no JSON or holds a value of another type.
+        DataError: If the file cannot be read, is not JSON or holds a value of another type.
     """
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected {expected}, found a file that is no text") from error
+        raise DataError(f"{path}: expected {expected}, found a file that is not text") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}; expected {expected}") from error
     try:
@@ -48,23 +50,23 @@ def load(path: Path, kind: type[Kind], expected: str) -> Kind:
     return value
 
 
-def table(where: str, records: object, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The records as they are, unless they are no list of objects that all have ``keys``."""
-    if not isinstance(records, list):
-        raise DataError(f"{where}: expected a list, found {_describe(records)}")
-    for index, record in enumerate(records):
-        missing = [key for key in keys if not isinstance(record, dict) or key not in record]
+def check_rows(where: str, rows: object, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows, which must be a list of objects that all have ``keys``."""
+    if not isinstance(rows, list):
+        raise DataError(f"{where}: expected a list, found {_describe(rows)}")
+    for index, row in enumerate(rows):
+        missing = [key for key in keys if not isinstance(row, dict) or key not in row]
         if missing:
             raise DataError(
                 f"{where}[{index}]: expected an object with {', '.join(keys)}, found"
-                f" {_describe(record)} (without {', '.join(missing)})"
+                f" {_describe(row)} (without {', '.join(missing)})"
             )
-    return records
+    return rows
 
 
-def check_unique(where: str, records: Sequence[Mapping[str, Any]], key: str, *types: type) -> None:
-    """Refuse a ``key`` that is of another type or that two records share."""
-    values = [record[key] for record in records]
+def check_unique(where: str, rows: Sequence[Mapping[str, Any]], key: str, *types: type) -> None:
+    """Refuse a ``key`` that is of another type or occurs in two rows."""
+    values = [row[key] for row in rows]
     wrong = [value for value in values if type(value) not in types]
     if wrong:
         words = " or ".join(kind.__name__ for kind in types)
@@ -78,10 +80,10 @@ def check_unique(where: str, records: Sequence[Mapping[str, Any]], key: str, *ty
 
 
 def lookup(
-    where: str, records: Sequence[Mapping[str, Any]], key: str, known: Mapping[int | str, int]
+    where: str, rows: Sequence[Mapping[str, Any]], key: str, known: Mapping[int | str, int]
 ) -> Int64[np.ndarray, "n"]:
-    """What ``known`` has for each record's ``key``, which must be one of its ids."""
-    values = [record[key] for record in records]
+    """The value in ``known`` of each row's ``key``."""
+    values = [row[key] for row in rows]
     unknown = [value for value in values if not _is_id(value) or value not in known]
     if unknown:
         raise DataError(
@@ -92,42 +94,42 @@ def lookup(
     return np.array([known[value] for value in values], np.int64)
 
 
-def boxes(where: str, records: Sequence[Mapping[str, Any]]) -> Float64[np.ndarray, "n 4"]:
-    """The records' ``bbox`` (x, y, width, height) as ``xyxy``."""
+def xyxy_boxes(where: str, rows: Sequence[Mapping[str, Any]]) -> Float64[np.ndarray, "n 4"]:
+    """The rows' ``bbox`` (x, y, width, height) as ``xyxy``."""
     values = _checked(
-        where, records, "bbox", _is_box, "[x, y, width, height], finite and not of negative size"
+        where, rows, "bbox", _is_box, "[x, y, width, height], finite and not of negative size"
     )
-    corner, size = np.split(np.array(values, np.float64).reshape(-1, 4), 2, axis=1)
-    return np.concatenate([corner, corner + size], axis=1)
+    rows_xywh = torch.tensor(values, dtype=torch.float64).reshape(-1, 4)
+    return box_ops.xywh_to_xyxy(rows_xywh).numpy()
 
 
 def numbers(
-    where: str, records: Sequence[Mapping[str, Any]], key: str, default: float | None = None
+    where: str, rows: Sequence[Mapping[str, Any]], key: str, default: float | None = None
 ) -> Float64[np.ndarray, "n"]:
-    """The records' ``key``, a finite number; ``default``, if any, where it is missing or null."""
+    """The rows' ``key``, a finite number; ``default``, if given, where it is missing or null."""
 
-    def is_right(value: object) -> bool:
+    def is_valid(value: object) -> bool:
         return _is_number(value) or (value is None and default is not None)
 
-    values = _checked(where, records, key, is_right, "a finite number")
+    values = _checked(where, rows, key, is_valid, "a finite number")
     return np.array([default if value is None else value for value in values], np.float64)
 
 
-def flags(where: str, records: Sequence[Mapping[str, Any]], key: str) -> Bool[np.ndarray, "n"]:
-    """The records' ``key`` as true or false; false where it is missing or null."""
-    values = _checked(where, records, key, lambda value: value in (0, 1, None), "0 or 1")
+def flags(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> Bool[np.ndarray, "n"]:
+    """The rows' ``key`` as true or false; false where it is missing or null."""
+    values = _checked(where, rows, key, lambda value: value in (0, 1, None), "0 or 1")
     return np.array([bool(value) for value in values], np.bool_)
 
 
 def _checked(
     where: str,
-    records: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
     key: str,
-    is_right: Callable[[Any], bool],
+    is_valid: Callable[[Any], bool],
     expected: str,
 ) -> list[Any]:
-    values = [record.get(key) for record in records]
-    wrong = [index for index, value in enumerate(values) if not is_right(value)]
+    values = [row.get(key) for row in rows]
+    wrong = [index for index, value in enumerate(values) if not is_valid(value)]
     if wrong:
         more = f" (and {len(wrong) - 1} more of {len(values)})" if len(wrong) > 1 else ""
         raise DataError(
@@ -143,7 +145,7 @@ def _is_id(value: object) -> bool:
 def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return -LARGEST < value < LARGEST
+    return -MAX_NUMBER < value < MAX_NUMBER
 
 
 def _is_box(value: object) -> bool:
@@ -153,13 +155,13 @@ def _is_box(value: object) -> bool:
 
 
 def _few(values: Iterable[object]) -> str:
-    """The first different values and how many there are more."""
+    """The first distinct values, and the number of the others."""
     words = list(dict.fromkeys(map(repr, values)))
-    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    return ", ".join(words[:SHOWN]) + more
+    more = f" and {len(words) - NUM_SHOWN} more" if len(words) > NUM_SHOWN else ""
+    return ", ".join(words[:NUM_SHOWN]) + more
 
 
 def _describe(value: object) -> str:
     if isinstance(value, dict):
-        return f"an object with {', '.join(map(str, list(value)[:6])) or 'nothing in it'}"
+        return f"an object with {', '.join(map(str, list(value)[:6])) or 'no keys'}"
     return "a list" if isinstance(value, list) else repr(value)[:40]

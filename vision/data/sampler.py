@@ -1,0 +1,67 @@
+"""The order of training images: batches of indices that depend on seed and epoch alone."""
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import Sampler
+
+from vision.data.transforms import seeded
+
+__all__ = ["EpochSampler"]
+
+
+class EpochSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of all indices in an order that depends on seed and epoch, each index with its epoch.
+
+    With several processes, each gets a part of every batch. A last batch with fewer than two images
+    for each of ``num_parts`` parts is left out, since BatchNorm cannot normalise a single image;
+    the images left out differ from epoch to epoch.
+
+    Args:
+        length: Number of images in the data set.
+        batch_size: Images of a batch, over all processes.
+        seed: Seed of the order, together with the epoch.
+        rank: Index of this process.
+        world_size: Number of processes.
+        num_parts: Number of parts that each batch is divided into, over all processes.
+
+    Attributes:
+        epoch: The epoch that iteration goes through.
+        start: Number of its batches to skip: those done before an interruption.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        batch_size: int,
+        seed: int,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        num_parts: int = 1,
+    ) -> None:
+        self.length = length
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.start = 0
+        full, rest = divmod(length, batch_size)
+        self._num_batches = full + (rest >= 2 * num_parts)
+
+    def __len__(self) -> int:
+        """Batches of a complete epoch."""
+        return self._num_batches
+
+    def sizes(self) -> list[int]:
+        """Number of images in each batch of an epoch, over all processes."""
+        size = self.batch_size
+        return [min(size, self.length - size * number) for number in range(len(self))]
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        with seeded(self.seed, self.epoch):
+            order = torch.randperm(self.length).tolist()
+        for number in range(self.start, len(self)):
+            batch = order[number * self.batch_size : (number + 1) * self.batch_size]
+            yield [(self.epoch, index) for index in batch[self.rank :: self.world_size]]

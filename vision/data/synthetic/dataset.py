@@ -1,0 +1,40 @@
+"""The synthetic data set of the quick start: no file is read, images are rendered on demand."""
+
+from functools import partial
+
+import numpy as np
+import torch
+
+import vision.boxes as box_ops
+from vision.data.synthetic.layout import SHAPES, make_layout
+from vision.data.synthetic.rendering import render_scene
+from vision.formats.records import Annotations, Record
+
+__all__ = ["read_synthetic"]
+
+
+def read_synthetic(num_images: int, seed: int, image_size: tuple[int, int]) -> Annotations:
+    """List ``num_images`` scenes of simple shapes.
+
+    Args:
+        num_images: How many scenes.
+        seed: Different seeds give different scenes; scene i of a seed is always the same.
+        image_size: (height, width) of each scene.
+    """
+    result = Annotations(names=list(SHAPES))
+    for index in range(num_images):
+        layout = make_layout(seed, index, image_size)
+        flags = np.zeros(len(layout.boxes), bool)
+        result.records.append(
+            Record(
+                f"scene {index} of seed {seed}",
+                partial(render_scene, seed, index, image_size),
+                image_size,
+                layout.boxes,
+                tuple(SHAPES[label] for label in layout.labels),
+                flags,
+                flags,
+                box_ops.area(torch.from_numpy(layout.boxes)).numpy(),
+            )
+        )
+    return result
