@@ -22,8 +22,8 @@ from vision.config import (
     find_config,
     load_config,
     shipped_configs,
-    yaml12,
 )
+from vision.config.yaml12 import parse_yaml
 from vision.errors import ConfigError
 
 VOC: dict[str, Any] = {"format": "voc", "root": "a", "split": "train"}
@@ -550,7 +550,7 @@ NAMES = st.lists(st.text(max_size=30), min_size=1, max_size=5, unique=True)
 @example(["1", "true", "~", "- a", "[a]", "*a", "&a", "!a", "%a", "@a", "`a", "a\n\nb", " a "])
 def test_what_is_dumped_loads_as_the_same_configuration(names: list[str]) -> None:
     config = config_from_dict({"data": {"classes": names, "train": {**VOC, "root": names[0]}}})
-    assert config_from_dict(yaml12.parse(dump_config(config))) == config
+    assert config_from_dict(parse_yaml(dump_config(config))) == config
 
 
 @given(st.floats(1e-12, 1e6), st.floats(1e-9, 0.4), st.integers(0, 2**80))
@@ -559,7 +559,7 @@ def test_numbers_are_dumped_exactly(lr: float, scale: float, seed: int) -> None:
     config = config_from_dict(
         {"optim": {"lr": lr}, "train": {"seed": seed}, "model": {"priors": {"min_scale": scale}}}
     )
-    assert config_from_dict(yaml12.parse(dump_config(config))) == config
+    assert config_from_dict(parse_yaml(dump_config(config))) == config
 
 
 def test_a_dump_is_a_file_that_loads(tmp_path: Path) -> None:

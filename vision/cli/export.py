@@ -1,4 +1,4 @@
-"""``ssdlite export W --to onnx|openvino [--form F] [--precision P] [--out DIR]``."""
+"""``ssdlite export``."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,11 +8,10 @@ from pathlib import Path
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.cli.options import WEIGHTS_HELP, add_data, data_of, parse
+from vision.cli.options import check_output_path, data_config
 from vision.config import Config, DataSource
 from vision.data import sample_images
 from vision.engine import evaluate_runnable
-from vision.errors import WeightsError
 from vision.export import NUM_CALIBRATED, NUM_COMPARED, ExportSpec, export
 from vision.images import read_image, resize
 from vision.media import find_inputs
@@ -27,35 +26,14 @@ LARGE_LOSS = 0.005
 """Of voc.mAP50, from which on int8 is warned of."""
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Export, compare with PyTorch on real images, and say what came out."""
-    parser = argparse.ArgumentParser(
-        prog="ssdlite export",
-        description="A detector as a graph for other runtimes, compared with PyTorch on images.",
-    )
-    parser.add_argument("weights", type=Path, metavar="W", help=WEIGHTS_HELP)
-    parser.add_argument("--to", required=True, choices=("onnx", "openvino"))
-    forms = "; ".join(f"{name}: {what}" for name, what in FORMS.items())
-    parser.add_argument("--form", choices=FORMS, default="decoded", help=forms)
-    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
-    parser.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
-    parser.add_argument(
-        "--images",
-        nargs="+",
-        metavar="INPUT",
-        help="images, folders or globs to compare and calibrate on, without annotations"
-        " (default: data.val to compare on, data.train to calibrate int8 on)",
-    )
-    add_data(parser)
-    options = parse(parser, argv, "overrides", "key=value, such as data.val.root=VOC2007")
+def run(options: argparse.Namespace) -> int:
+    """Export, compare with PyTorch on images, and say what came out."""
     options.weights = find_weights(options.weights)
     request = ExportSpec(options.to, options.form, options.precision)
     path = request.file(options.out, options.weights.stem)
-    if path.exists() and not options.overwrite:
-        raise WeightsError(f"{path} exists; name another --out, or pass --overwrite")
+    check_output_path(path, overwrite=options.overwrite)
     saved = load_weights(options.weights)
-    config = data_of(options, saved.config)
+    config = data_config(options, saved.config)
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
     compared = _images(options.images, config.data.val, "data.val", saved, NUM_COMPARED)
     calibrated = []

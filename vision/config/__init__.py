@@ -1,6 +1,7 @@
 """The configuration of a run: checked models, and the YAML files that fill them."""
 
 from vision.config.files import (
+    change_data,
     change_post_process,
     config_from_dict,
     dump_config,
@@ -45,6 +46,7 @@ __all__ = [
     "SyntheticSource",
     "TrainConfig",
     "VocSource",
+    "change_data",
     "change_post_process",
     "config_from_dict",
     "dump_config",

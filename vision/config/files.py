@@ -7,13 +7,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from vision.config import yaml12
 from vision.config.messages import explain
 from vision.config.models import Config, ModelConfig
 from vision.config.overrides import apply_overrides
+from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import ConfigError
 
 __all__ = [
+    "change_data",
     "change_post_process",
     "config_from_dict",
     "dump_config",
@@ -82,6 +83,35 @@ def change_post_process(model: ModelConfig, changes: Mapping[str, Any]) -> Model
     return config_from_dict({"model": values}).model
 
 
+def change_data(
+    recorded: Config, overrides: Sequence[str], config: str | Path | None, where: str
+) -> Config:
+    """The configuration recorded with weights, for other data.
+
+    Args:
+        recorded: It decides ``model``, of which only ``model.postprocess`` can be changed.
+        overrides: ``dotted.key=value``.
+        config: A configuration for all but ``model``, if not the recorded one.
+        where: The origin of the recorded one, for errors.
+
+    Raises:
+        ConfigError: If the result cannot be used.
+    """
+    of_model = [word for word in overrides if word.startswith("model.")]
+    others = [word for word in overrides if word not in of_model]
+    values = recorded.model_dump(mode="json")
+    model = config_from_dict(values, of_model, where).model
+    if model.model_copy(update={"postprocess": recorded.model.postprocess}) != recorded.model:
+        raise ConfigError(
+            "of model.* only model.postprocess can be changed: the weights decide the rest"
+        )
+    if config is not None:
+        changed = load_config(config, others)
+    else:
+        changed = config_from_dict(values, others, where)
+    return changed.model_copy(update={"model": model})
+
+
 def config_from_dict(
     values: dict[str, Any], overrides: Sequence[str] = (), where: str = "configuration"
 ) -> Config:
@@ -107,7 +137,7 @@ def config_from_dict(
 
 def dump_config(config: Config) -> str:
     """The YAML text of a resolved configuration."""
-    return yaml12.dump(config.model_dump(mode="json"))
+    return dump_yaml(config.model_dump(mode="json"))
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
@@ -128,7 +158,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 
 def _parse_file(path: Path) -> dict[str, Any]:
     try:
-        values = yaml12.parse(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:

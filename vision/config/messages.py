@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from vision.config.models import Config
 from vision.config.overrides import key_of, lies_in
 
-__all__ = ["explain"]
+__all__ = ["explain", "keys_named"]
 
 
 def explain(
@@ -140,10 +140,15 @@ def _suggest(location: Sequence[int | str], tagged: Sequence[int | str]) -> str:
     alike = difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)
     if alike:
         return f"; did you mean {'.'.join([*parents, alike[0]])}?"
-    elsewhere = [key for key in _all_keys(Config) if key.split(".")[-1] == name.split(".")[-1]]
+    elsewhere = keys_named(name.split(".")[-1])
     if elsewhere:
         return f"; did you mean {' or '.join(elsewhere)}?"
     return f"; there are {', '.join(siblings)}"
+
+
+def keys_named(name: str) -> list[str]:
+    """The dotted keys of the configuration that end in a name."""
+    return [key for key in _all_keys(Config) if key.split(".")[-1] == name]
 
 
 def _models_in(annotation: object) -> list[type[Any]]:

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from vision.atomic import replacing
+from vision.choices import RESULTS
 from vision.errors import DataError
 from vision.structures import Detections
 
 __all__ = ["RESULTS", "CocoIds", "entry_of", "write_results"]
 
 Entry = Mapping[str, Any]
-
-RESULTS = {"json": "detections.json", "coco": "coco_results.json", "csv": "detections.csv"}
-"""File names by format."""
 
 COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
 

@@ -1,0 +1,25 @@
+"""What users choose from by name: tables that the command line reads without importing PyTorch."""
+
+from typing import Literal, TypeAlias
+
+__all__ = ["FORMS", "RESULTS", "SHIPPED_WEIGHTS", "SOURCES", "Backend", "Form", "Precision"]
+
+Backend: TypeAlias = Literal["torch", "onnx", "openvino"]
+"""What runs a network."""
+Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
+"""What its layers compute in."""
+Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson"]
+
+FORMS: dict[str, str] = {
+    "raw": "logits and offsets, as the heads give them",
+    "decoded": "boxes and scores of every prior; what Detector runs",
+    "nms": "detections, suppression included",
+    "jetson": "boxes and scores in jetson-inference's names and order",
+}
+"""What an exported graph of each form gives."""
+RESULTS = {"json": "detections.json", "coco": "coco_results.json", "csv": "detections.csv"}
+"""File names of detections by format."""
+SHIPPED_WEIGHTS = ("coco", "voc")
+"""The detectors in the package: of COCO's 80 classes, and of VOC's 20."""
+SOURCES = ("tensorflow", "torchvision", "qfgaohao", "mmdetection", "lufficc")
+"""Projects whose checkpoints can be converted."""
