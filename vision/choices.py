@@ -2,11 +2,11 @@
 
 from typing import Literal, TypeAlias
 
-__all__ = ["FORMS", "RESULTS", "SHIPPED_WEIGHTS", "SOURCES", "Backend", "Form", "Precision"]
+__all__ = ["BACKENDS", "FORMS", "PRECISIONS", "RESULTS", "SHIPPED_WEIGHTS", "SOURCES", "Form"]
 
-Backend: TypeAlias = Literal["torch", "onnx", "openvino"]
-"""What runs a network."""
-Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
+BACKENDS = ("torch", "onnx", "openvino")
+"""What runs a network; all but the first take an exported graph."""
+PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 """What its layers compute in."""
 Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson"]
 

@@ -5,15 +5,16 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from vision.choices import SOURCES, Backend
+from vision.choices import BACKENDS, PRECISIONS, SOURCES
 from vision.cli.arguments import COMMANDS, parse
 from vision.cli.main import main
 from vision.cli.parser import Parser
 from vision.convert.sources import SOURCES as CONVERTERS
-from vision.runtime import FORMS
+from vision.runtime import Backend, Precision
 from vision.weights import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,8 +148,8 @@ def test_what_is_not_there_gets_a_suggestion(
 def test_the_tables_of_the_command_line_are_those_of_the_code() -> None:
     assert list(CONVERTERS) == list(SOURCES)
     assert all(path.is_file() for path in SHIPPED.values())
-    assert "decoded" in FORMS
-    assert "torch" in Backend.__args__
+    assert get_args(Backend) == BACKENDS
+    assert get_args(Precision) == PRECISIONS
 
 
 def test_no_parser_imports_pytorch() -> None:

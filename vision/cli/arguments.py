@@ -5,9 +5,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
-from vision.choices import FORMS, RESULTS, SHIPPED_WEIGHTS, SOURCES, Backend, Precision
+from vision.choices import BACKENDS, FORMS, PRECISIONS, RESULTS, SHIPPED_WEIGHTS, SOURCES
 from vision.cli.parser import Parser
 
 __all__ = ["COMMANDS", "Command", "parse"]
@@ -133,13 +132,13 @@ def _add_runtime(parser: Parser) -> None:
     group = parser.add_argument_group("what the detector runs on")
     group.add_argument(
         "--backend",
-        choices=get_args(Backend),
+        choices=BACKENDS,
         help="runtime (default: the file's own; torch for weights)",
     )
     _add_device(group)
     group.add_argument(
         "--precision",
-        choices=get_args(Precision),
+        choices=PRECISIONS,
         help="of the layers (default: the file's own; fp32 for weights)",
     )
     group.add_argument(
@@ -259,8 +258,9 @@ def _add_results(parser: Parser) -> None:
 def _export(parser: Parser) -> None:
     _add_weights(parser)
     _add_data(parser)
-    graphs = [backend for backend in get_args(Backend) if backend != "torch"]
-    parser.add_argument("--to", required=True, choices=graphs, help="runtime to write a graph for")
+    parser.add_argument(
+        "--to", required=True, choices=BACKENDS[1:], help="runtime to write a graph for"
+    )
     forms = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=forms)
     parser.add_argument(

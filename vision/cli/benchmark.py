@@ -23,7 +23,7 @@ from vision.benchmark import (
     table,
     throughput,
 )
-from vision.cli.options import check_output_path, data_config
+from vision.cli.options import check_output_path, data_of
 from vision.config import Config
 from vision.data import sample_images
 from vision.device import choose_device, num_cores
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     choose_device(options.device or "auto")
     options.weights = find_weights(options.weights)
     saved = load_weights(options.weights)
-    config = data_config(options, saved.config)
+    config = data_of(options, saved.config)
     size = saved.model.image_size
     photos = sample_images(config.data.val, "data.val", NUM_COMPARED, PHOTO_SIZE)
     small = [resize(photo, size) for photo in photos]

@@ -3,7 +3,7 @@
 import argparse
 
 from vision.choices import SHIPPED_WEIGHTS
-from vision.cli.options import check_output_path, data_config, runtime_options
+from vision.cli.options import check_output_path, data_of, runtime_options_of
 from vision.engine import evaluate_runnable, write_json
 from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
@@ -21,8 +21,8 @@ def run(options: argparse.Namespace) -> int:
         metrics = _evaluate_detections(options)
     else:
         options.weights = options.weights or SHIPPED_WEIGHTS[0]
-        runnable = load_runnable(options.weights, runtime_options(options))
-        metrics = evaluate_runnable(runnable, data_config(options, runnable.config))
+        runnable = load_runnable(options.weights, runtime_options_of(options))
+        metrics = evaluate_runnable(runnable, data_of(options, runnable.config))
     print(metrics.table())
     if file:
         write_json(file, metrics.to_dict())
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
 def _evaluate_detections(options: argparse.Namespace) -> Metrics:
     if options.weights or not (options.detections and options.annotations):
         raise ConfigError("give either --weights, or both --detections and --annotations")
-    if options.config or options.overrides or runtime_options(options) != RuntimeOptions():
+    if options.config or options.overrides or runtime_options_of(options) != RuntimeOptions():
         raise ConfigError(
             "--config, key=value and what the detector runs on go with --weights, not with"
             " --detections"

@@ -8,7 +8,7 @@ from pathlib import Path
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.cli.options import check_output_path, data_config
+from vision.cli.options import check_output_path, data_of
 from vision.config import Config, DataSource
 from vision.data import sample_images
 from vision.engine import evaluate_runnable
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     path = request.file(options.out, options.weights.stem)
     check_output_path(path, overwrite=options.overwrite)
     saved = load_weights(options.weights)
-    config = data_config(options, saved.config)
+    config = data_of(options, saved.config)
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
     compared = _images(options.images, config.data.val, "data.val", saved, NUM_COMPARED)
     calibrated = []

@@ -3,12 +3,12 @@
 import argparse
 from pathlib import Path
 
-from vision.config import Config, change_data
-from vision.errors import DataError, WeightsError
+from vision.config import Config, config_from_dict, load_config
+from vision.errors import ConfigError, DataError, WeightsError
 from vision.runtime import RuntimeOptions
 from vision.weights import SavedDetector, halve, save_weights
 
-__all__ = ["check_output_path", "data_config", "runtime_options", "write_detector"]
+__all__ = ["check_output_path", "data_of", "runtime_options_of", "write_detector"]
 
 
 def check_output_path(path: Path, *, overwrite: bool) -> None:
@@ -44,12 +44,29 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     save_weights(options.out, model, saved.config, saved.names, training)
 
 
-def data_config(options: argparse.Namespace, recorded: Config) -> Config:
-    """The data of ``--config`` and the overrides, else the recorded ones."""
-    where = f"configuration of {options.weights}"
-    return change_data(recorded, options.overrides, options.config, where)
+def data_of(options: argparse.Namespace, recorded: Config) -> Config:
+    """The configuration of ``--config`` and the overrides, or the one recorded with weights.
+
+    Its ``model`` is the recorded one, but for overrides of ``model.postprocess``.
+
+    Raises:
+        ConfigError: If it cannot be used.
+    """
+    of_model = [word for word in options.overrides if word.startswith("model.")]
+    others = [word for word in options.overrides if word not in of_model]
+    values, where = recorded.model_dump(mode="json"), f"configuration of {options.weights}"
+    model = config_from_dict(values, of_model, where).model
+    if model.model_copy(update={"postprocess": recorded.model.postprocess}) != recorded.model:
+        raise ConfigError(
+            "of model.* only model.postprocess can be changed: the weights decide the rest"
+        )
+    if options.config is not None:
+        config = load_config(options.config, others)
+    else:
+        config = config_from_dict(values, others, where)
+    return config.model_copy(update={"model": model})
 
 
-def runtime_options(options: argparse.Namespace) -> RuntimeOptions:
+def runtime_options_of(options: argparse.Namespace) -> RuntimeOptions:
     """What ``--backend``, ``--device``, ``--precision`` and ``--threads`` say."""
     return RuntimeOptions(options.backend, options.device, options.precision, options.threads)

@@ -1,7 +1,6 @@
 """The configuration of a run: checked models, and the YAML files that fill them."""
 
 from vision.config.files import (
-    change_data,
     change_post_process,
     config_from_dict,
     dump_config,
@@ -46,7 +45,6 @@ __all__ = [
     "SyntheticSource",
     "TrainConfig",
     "VocSource",
-    "change_data",
     "change_post_process",
     "config_from_dict",
     "dump_config",

@@ -14,7 +14,6 @@ from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import ConfigError
 
 __all__ = [
-    "change_data",
     "change_post_process",
     "config_from_dict",
     "dump_config",
@@ -81,35 +80,6 @@ def change_post_process(model: ModelConfig, changes: Mapping[str, Any]) -> Model
     values = model.model_dump(mode="json")
     values["postprocess"] |= changes
     return config_from_dict({"model": values}).model
-
-
-def change_data(
-    recorded: Config, overrides: Sequence[str], config: str | Path | None, where: str
-) -> Config:
-    """The configuration recorded with weights, for other data.
-
-    Args:
-        recorded: It decides ``model``, of which only ``model.postprocess`` can be changed.
-        overrides: ``dotted.key=value``.
-        config: A configuration for all but ``model``, if not the recorded one.
-        where: The origin of the recorded one, for errors.
-
-    Raises:
-        ConfigError: If the result cannot be used.
-    """
-    of_model = [word for word in overrides if word.startswith("model.")]
-    others = [word for word in overrides if word not in of_model]
-    values = recorded.model_dump(mode="json")
-    model = config_from_dict(values, of_model, where).model
-    if model.model_copy(update={"postprocess": recorded.model.postprocess}) != recorded.model:
-        raise ConfigError(
-            "of model.* only model.postprocess can be changed: the weights decide the rest"
-        )
-    if config is not None:
-        changed = load_config(config, others)
-    else:
-        changed = config_from_dict(values, others, where)
-    return changed.model_copy(update={"model": model})
 
 
 def config_from_dict(

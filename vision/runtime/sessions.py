@@ -3,19 +3,21 @@
 # N batch, H W the network's height and width
 
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from vision.choices import Backend, Precision
 from vision.errors import ConfigError
 from vision.model import DecodingNetwork
 from vision.structures import Decoded
 
 __all__ = ["SUFFIXES", "Backend", "GraphSession", "Precision", "Session", "TorchSession"]
+
+Backend: TypeAlias = Literal["torch", "onnx", "openvino"]
+Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
 
 SUFFIXES: dict[Backend, str] = {"onnx": ".onnx", "openvino": ".xml"}
 """Of exported files."""
