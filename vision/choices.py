@@ -1,8 +1,18 @@
 """What users choose from by name: tables that the command line reads without importing PyTorch."""
 
+from pathlib import Path
 from typing import Literal, TypeAlias
 
-__all__ = ["BACKENDS", "FORMS", "PRECISIONS", "RESULTS", "SHIPPED_WEIGHTS", "SOURCES", "Form"]
+__all__ = [
+    "BACKENDS",
+    "CONFIGS",
+    "FORMS",
+    "PRECISIONS",
+    "RESULTS",
+    "SHIPPED_WEIGHTS",
+    "SOURCES",
+    "Form",
+]
 
 BACKENDS = ("torch", "onnx", "openvino")
 """What runs a network; all but the first take an exported graph."""
@@ -19,6 +29,9 @@ FORMS: dict[str, str] = {
 """What an exported graph of each form gives."""
 RESULTS = {"json": "detections.json", "coco": "coco_results.json", "csv": "detections.csv"}
 """File names of detections by format."""
+_INSTALLED, _CLONED = (folder / "configs" for folder in Path(__file__).parents[:2])
+CONFIGS = _INSTALLED if _INSTALLED.is_dir() else _CLONED
+"""Folder of the configurations in the package, and of their lists of images in ``splits/``."""
 SHIPPED_WEIGHTS = ("coco", "voc")
 """The detectors in the package: of COCO's 80 classes, and of VOC's 20."""
 SOURCES = ("tensorflow", "torchvision", "qfgaohao", "mmdetection", "lufficc")

@@ -176,7 +176,7 @@ def test_an_unknown_configuration_is_answered_with_the_shipped_ones(
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package of whose folder ``configs`` the tests dispose."""
-    monkeypatch.setattr(files, "_PACKAGE", tmp_path / "package")
+    monkeypatch.setattr(files, "CONFIGS", tmp_path / "package" / "configs")
     write(tmp_path / "package" / "configs", base="train: {epochs: 7}", other="optim: {lr: 0.5}")
     return tmp_path
 

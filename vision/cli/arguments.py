@@ -111,11 +111,7 @@ def _add_out(parser: Parser, default: str | None, text: str) -> None:
 
 def _add_weights_out(parser: Parser) -> None:
     parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="W.safetensors",
-        help="file to write",
+        "--out", type=Path, required=True, metavar="W.safetensors", help="file to write"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the file of --out")
     parser.add_argument("--half", action="store_true", help="write in half precision")
@@ -131,9 +127,7 @@ def _add_weights_out(parser: Parser) -> None:
 def _add_runtime(parser: Parser) -> None:
     group = parser.add_argument_group("what the detector runs on")
     group.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        help="runtime (default: the file's own; torch for weights)",
+        "--backend", choices=BACKENDS, help="runtime (default: the file's own; torch for weights)"
     )
     _add_device(group)
     group.add_argument(
@@ -161,10 +155,7 @@ def _train(parser: Parser) -> None:
     )
     _add_overrides(parser, "train.epochs=50")
     parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="run folder (default: runs/NAME-OF-THE-CONFIG)",
+        "--out", type=Path, metavar="DIR", help="run folder (default: runs/NAME-OF-THE-CONFIG)"
     )
     parser.add_argument(
         "--resume", action="store_true", help="continue after the last step in the run folder"

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from vision.choices import CONFIGS
 from vision.config.messages import explain
 from vision.config.models import Config, ModelConfig
 from vision.config.overrides import apply_overrides
@@ -23,14 +24,10 @@ __all__ = [
     "shipped_configs",
 ]
 
-_PACKAGE = Path(__file__).parents[1]
-
 
 def shipped_configs() -> dict[str, Path]:
     """Name and path of each configuration that comes with the package."""
-    installed, cloned = _PACKAGE / "configs", _PACKAGE.parent / "configs"
-    folder = installed if installed.is_dir() else cloned
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
 
 
 def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:

@@ -174,8 +174,9 @@ class VocSource(Section):
     root: str | None = None
     """The folder that holds ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/``."""
     split: str | None = None
-    """``train`` reads ``ImageSets/Main/train.txt``. With ``annotations`` and ``images`` it may be
-    left out: all XML files are read then."""
+    """``train`` reads ``ImageSets/Main/train.txt``. A name that ends in ``.txt`` is a file that
+    lists the images, or a list in the package, such as ``voc2007test_3500.txt``. With
+    ``annotations`` and ``images`` it may be left out: all XML files are read then."""
     annotations: str | None = None
     """Folder of the XML files, if it is not ``Annotations``; below ``root`` or a path."""
     images: str | None = None
