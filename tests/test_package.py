@@ -1,6 +1,7 @@
 """The package as it is installed, the three scripts, and what the README tells to type."""
 
 import argparse
+import ast
 import os
 import re
 import runpy
@@ -9,11 +10,17 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from vision.cli.main import COMMANDS, main
+import vision
+import vision.detector
+import vision.structures
+from tests.runs import write_run_config
+from vision.cli.arguments import COMMANDS
+from vision.cli.main import main
 from vision.config import load_config, shipped_configs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -156,6 +163,50 @@ def test_a_script_runs_from_any_folder(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("ssdlite train: error: configuration nowhere.yaml does not exist")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("script", ["train.py", "eval.py", "detect.py"])
+def test_a_clone_without_its_dependencies_says_what_to_install(script: str) -> None:
+    """``-S`` leaves out what is installed."""
+    words = ["--config", "voc"] if script == "train.py" else ["photo.jpg"]
+    done = run_python(ROOT, "-S", script, *words)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "is not installed; in ssdlite's folder, run pip install -e ." in done.stderr
+
+
+def test_a_clone_that_is_not_installed_has_a_version_and_the_names() -> None:
+    code = (
+        "import sys, vision\n"
+        "print({name.split('.')[0] for name in sys.modules} - sys.stdlib_module_names)\n"
+        "print(vision.__version__, sorted(set(vision.__all__) - set(dir(vision))))"
+    )
+    done = run_python(ROOT, "-S", "-c", code)
+    assert done.stdout.splitlines()[1] == "0+unknown []", done.stderr
+    assert set(ast.literal_eval(done.stdout.splitlines()[0])) == {"vision", "__main__"}
+
+
+def test_the_face_has_the_names_of_the_modules() -> None:
+    assert vision.__version__ == version("ssdlite")
+    assert vision.Detector is vision.detector.Detector
+    assert vision.Detections is vision.structures.Detections
+    assert vision.Target is vision.structures.Target
+    assert vision.load_config is load_config
+    with pytest.raises(AttributeError, match="has no attribute 'Detectr'"):
+        vision.Detectr  # noqa: B018
+
+
+def test_training_leaves_tensorflow_alone(tmp_path: Path) -> None:
+    """TensorBoard would import it where it is installed."""
+    fake = tmp_path / "packages" / "tensorflow" / "__init__.py"
+    fake.parent.mkdir(parents=True)
+    fake.write_text("raise RuntimeError('tensorflow is imported')", encoding="utf-8")
+    config = write_run_config(tmp_path / "small.yaml", "train.epochs=1", "data.val=null")
+    path = os.pathsep.join([str(fake.parents[1]), str(ROOT)])
+    done = run_python(tmp_path, str(ROOT / "train.py"), "--config", config, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert "tensorflow" not in done.stdout + done.stderr
+    assert list((tmp_path / "runs" / "small" / "tensorboard").iterdir())
 
 
 def test_the_wheel_is_enough_to_find_the_shipped_configurations(tmp_path: Path) -> None:

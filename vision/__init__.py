@@ -1,16 +1,54 @@
-"""SSDLite-MobileNetV2 object detection: train, evaluate, detect.
+"""SSDLite object detection: train, evaluate, detect.
 
 >>> from vision import Detector
 >>> detector = Detector.load("best.safetensors", score=0.4)
 >>> detections = detector(rgb_uint8)
+
+The names below are imported when they are first used, so that ``import vision`` costs no PyTorch.
 """
 
-from importlib.metadata import version
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from vision.config import load_config
-from vision.detector import Detector
-from vision.structures import Detections, Target
+if TYPE_CHECKING:
+    from vision.config import load_config
+    from vision.detector import Detector
+    from vision.structures import Detections, Target
+
+    __version__: str
 
 __all__ = ["Detections", "Detector", "Target", "__version__", "load_config"]
 
-__version__ = version("ssdlite")
+_MODULES = {
+    "Detections": "vision.structures",
+    "Detector": "vision.detector",
+    "Target": "vision.structures",
+    "load_config": "vision.config",
+}
+"""The module of each name."""
+_NOT_INSTALLED = "0+unknown"
+"""The version of a clone that is not installed."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _MODULES:
+        value = getattr(import_module(_MODULES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version("ssdlite")
+    except PackageNotFoundError:
+        return _NOT_INSTALLED

@@ -1,5 +1,8 @@
 """Errors that a user can resolve: a command prints each as one line and exits with 2."""
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "ConfigError",
     "DataError",
@@ -7,6 +10,7 @@ __all__ = [
     "TrainingError",
     "VisionError",
     "WeightsError",
+    "did_you_mean",
 ]
 
 
@@ -36,3 +40,10 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message on an unknown word: the known one spelt alike, else all of them."""
+    known = list(known)
+    alike = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {alike[0]}?" if alike else f"; there are {', '.join(known)}"

@@ -32,7 +32,7 @@ def test_the_mean_finds_classes_by_name(tmp_path: Path) -> None:
     first = weights(tmp_path / "a.safetensors", ["aeroplane", "cat"], 1)
     other = weights(tmp_path / "b.safetensors", ["cat", "dog", "airplane"], 2)
     out = tmp_path / "new" / "m.safetensors"
-    assert run_average(first, other, "--shares", 0.75, 0.25, "--out", out) == 0
+    assert run_average(first, other, "--fractions", 0.75, 0.25, "--out", out) == 0
     a, b, mean = (load_weights(path).model.state_dict() for path in (first, other, out))
     key = "trunk.features.0.0.weight"
     torch.testing.assert_close(mean[key], 0.75 * a[key] + 0.25 * b[key])
@@ -71,7 +71,7 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({"preset": "tensorflow"}, ["cat"], [], "different networks: model.preset"),
         ({"priors": {"min_scale": 0.1}}, ["cat"], [], "different networks: model.priors"),
         ({}, ["dog"], [], "b.safetensors lacks classes of the first: cat"),
-        ({}, ["cat"], ["--shares", "0.5"], "2 weights files have 1 shares"),
+        ({}, ["cat"], ["--fractions", "0.5"], "2 weights files have 1 shares"),
         ({}, ["cat"], ["--shares", "0.5", "0.6"], "1 in all"),
         ({}, ["cat"], ["--shares", "1.5", "-0.5"], "1 in all"),
         ({}, ["cat"], ["--shares", "nan", "nan"], "1 in all"),

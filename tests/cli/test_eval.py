@@ -155,7 +155,6 @@ ALL: Mapping[str, str] = {
 @pytest.mark.parametrize(
     "given",
     [
-        [],
         ["--detections"],
         ["--annotations"],
         ["--weights", "--detections"],

@@ -24,7 +24,7 @@ def write_data(root: Path, source: Source) -> Iterator[str]:
     if isinstance(source, VocSource):
         assert source.split is not None
         files = {"a": voc_xml(voc_object("cat", BOX)), "b": voc_xml(voc_object("dog", BOX))}
-        write_split(write_voc(root, files), "a\nb\n", source.split)
+        write_split(write_voc(root, files), "a\nb\n", source.split.removesuffix(".txt"))
         yield f"root={root}"
     elif isinstance(source, CocoSource):
         assert source.split is not None

@@ -22,8 +22,8 @@ from vision.config import (
     find_config,
     load_config,
     shipped_configs,
-    yaml12,
 )
+from vision.config.yaml12 import parse_yaml
 from vision.errors import ConfigError
 
 VOC: dict[str, Any] = {"format": "voc", "root": "a", "split": "train"}
@@ -176,7 +176,7 @@ def test_an_unknown_configuration_is_answered_with_the_shipped_ones(
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package of whose folder ``configs`` the tests dispose."""
-    monkeypatch.setattr(files, "_PACKAGE", tmp_path / "package")
+    monkeypatch.setattr(files, "CONFIGS", tmp_path / "package" / "configs")
     write(tmp_path / "package" / "configs", base="train: {epochs: 7}", other="optim: {lr: 0.5}")
     return tmp_path
 
@@ -550,7 +550,7 @@ NAMES = st.lists(st.text(max_size=30), min_size=1, max_size=5, unique=True)
 @example(["1", "true", "~", "- a", "[a]", "*a", "&a", "!a", "%a", "@a", "`a", "a\n\nb", " a "])
 def test_what_is_dumped_loads_as_the_same_configuration(names: list[str]) -> None:
     config = config_from_dict({"data": {"classes": names, "train": {**VOC, "root": names[0]}}})
-    assert config_from_dict(yaml12.parse(dump_config(config))) == config
+    assert config_from_dict(parse_yaml(dump_config(config))) == config
 
 
 @given(st.floats(1e-12, 1e6), st.floats(1e-9, 0.4), st.integers(0, 2**80))
@@ -559,7 +559,7 @@ def test_numbers_are_dumped_exactly(lr: float, scale: float, seed: int) -> None:
     config = config_from_dict(
         {"optim": {"lr": lr}, "train": {"seed": seed}, "model": {"priors": {"min_scale": scale}}}
     )
-    assert config_from_dict(yaml12.parse(dump_config(config))) == config
+    assert config_from_dict(parse_yaml(dump_config(config))) == config
 
 
 def test_a_dump_is_a_file_that_loads(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vision.config import yaml12
+from vision.config.yaml12 import dump_yaml, parse_yaml
 
 SCALARS: list[tuple[str, Any]] = [
     ("", None),
@@ -58,18 +58,18 @@ SCALARS: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("text", "expected"), SCALARS)
 def test_scalars_follow_yaml_1_2(text: str, expected: Any) -> None:  # noqa: ANN401
-    found = yaml12.parse(text)
+    found = parse_yaml(text)
     assert found == expected
     assert type(found) is type(expected)
 
 
 @pytest.mark.parametrize("text", ["no", "1:30", "1e-3", "true", "null", "2024-05-17", "~", "7"])
 def test_quotes_make_any_scalar_a_word(text: str) -> None:
-    assert yaml12.parse(f"'{text}'") == yaml12.parse(f'"{text}"') == text
+    assert parse_yaml(f"'{text}'") == parse_yaml(f'"{text}"') == text
 
 
 def test_keys_are_words_too() -> None:
-    assert yaml12.parse("{no: 1, on: 2, 1:30: 3}") == {"no": 1, "on": 2, "1:30": 3}
+    assert parse_yaml("{no: 1, on: 2, 1:30: 3}") == {"no": 1, "on": 2, "1:30": 3}
 
 
 @pytest.mark.parametrize(
@@ -88,16 +88,16 @@ def test_keys_are_words_too() -> None:
 )
 def test_refuses(text: str, said: str) -> None:
     with pytest.raises(yaml.YAMLError, match=said):
-        yaml12.parse(text)
+        parse_yaml(text)
 
 
 def test_the_same_key_in_two_mappings_is_no_repetition() -> None:
-    assert yaml12.parse("a: {x: 1}\nb: {x: 1}") == {"a": {"x": 1}, "b": {"x": 1}}
+    assert parse_yaml("a: {x: 1}\nb: {x: 1}") == {"a": {"x": 1}, "b": {"x": 1}}
 
 
 def test_names_the_line_of_a_key_given_twice() -> None:
     with pytest.raises(yaml.YAMLError, match="line 3"):
-        yaml12.parse("a: 1\nb: 2\na: 3")
+        parse_yaml("a: 1\nb: 2\na: 3")
 
 
 WORDS = [
@@ -140,12 +140,12 @@ WORDS += [
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_word_is_written_so_that_it_stays_a_word(word: str) -> None:
-    assert yaml12.parse(yaml12.dump({"words": [word], word: word})) == {"words": [word], word: word}
+    assert parse_yaml(dump_yaml({"words": [word], word: word})) == {"words": [word], word: word}
 
 
 @pytest.mark.parametrize("word", ["no", "on", "1:30", "2024-05-17", "0x1F"])
 def test_words_of_yaml_1_2_are_written_plainly(word: str) -> None:
-    assert yaml12.dump([word]) == f"- {word}\n"
+    assert dump_yaml([word]) == f"- {word}\n"
 
 
 SIMPLE = (
@@ -163,7 +163,7 @@ NESTED = st.recursive(
 @example([1e16, -0.0, 1e22])
 @example("a" * 90 + " " + "b" * 90)
 def test_what_is_dumped_is_parsed_back(value: object) -> None:
-    assert yaml12.parse(yaml12.dump(value)) == value
+    assert parse_yaml(dump_yaml(value)) == value
 
 
 def test_does_not_change_what_other_users_of_yaml_read() -> None:

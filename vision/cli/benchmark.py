@@ -1,4 +1,4 @@
-"""``ssdlite benchmark W [--config F] [key=value ...] [--out DIR]``."""
+"""``ssdlite benchmark``."""
 
 import argparse
 import platform
@@ -24,7 +24,7 @@ from vision.benchmark import (
     table,
     throughput,
 )
-from vision.cli.options import WEIGHTS_HELP, add_data, data_of, parse, positive
+from vision.cli.options import check_output_path, data_of
 from vision.config import Config
 from vision.data import sample_images
 from vision.device import choose_device, num_cores
@@ -43,21 +43,10 @@ PHOTO_SIZE = (480, 640)
 """(height, width) of the decoded images that detection is timed on."""
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(options: argparse.Namespace) -> int:
     """Measure every backend and precision, and print the table."""
-    parser = argparse.ArgumentParser(
-        prog="ssdlite benchmark",
-        description="Latency, rate, memory and average precision on each backend of this machine.",
-    )
-    parser.add_argument("weights", type=Path, metavar="W", help=WEIGHTS_HELP)
-    parser.add_argument("--out", type=Path, default=Path("benchmark"), metavar="DIR")
-    parser.add_argument(
-        "--rounds", type=positive, default=10, help="turns of ten images (default: 10)"
-    )
-    parser.add_argument("--device", help="of PyTorch: cpu, cuda, ...")
-    parser.add_argument("--no-map", action="store_true", help="leave the average precision out")
-    add_data(parser)
-    options = parse(parser, argv, "overrides", "key=value, such as data.val.root=VOC2007")
+    file = options.out / "benchmark.json"
+    check_output_path(file, overwrite=options.overwrite)
     choose_device(options.device or "auto")
     options.weights = find_weights(options.weights)
     saved = load_weights(options.weights)
@@ -82,8 +71,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     print(table(rows))
     machine = {"platform": platform.platform(), "cores": num_cores(), "torch": torch.__version__}
     write_json(
-        options.out / "benchmark.json",
-        {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out},
+        file, {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out}
     )
     draw_chart(rows, options.out / "benchmark.png")
     print(f"table and picture are in {options.out}")

@@ -1,13 +1,12 @@
-"""``ssdlite convert SOURCE FILE --out W.safetensors [--labels FILE] [--images INPUT...]``."""
+"""``ssdlite convert``."""
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
-from vision.cli.options import add_output, claim, write_detector
-from vision.convert import SOURCES, convert
+from vision.cli.options import check_output_path, write_detector
+from vision.convert import convert
 from vision.errors import WeightsError
 from vision.images import read_image, resize
 from vision.media import find_inputs
@@ -22,32 +21,9 @@ MIN_REFITTED = 100
 """With fewer, the maps of one pixel have no variances worth the name."""
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(options: argparse.Namespace) -> int:
     """Convert, write and say what came out."""
-    parser = argparse.ArgumentParser(
-        prog="ssdlite convert", description="Another project's weights as a weights file of ours."
-    )
-    parser.add_argument("source", choices=SOURCES, help="the project that trained them")
-    parser.add_argument(
-        "file",
-        metavar="FILE",
-        help="a frozen graph (.pb), TensorFlow.js graph model (model.json) or checkpoint prefix of"
-        " TensorFlow, a .pth of the others; IMAGENET1K_V1 or IMAGENET1K_V2 of torchvision",
-    )
-    add_output(parser)
-    parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="class names: a list, or a label map (.pbtxt)"
-    )
-    parser.add_argument(
-        "--images",
-        nargs="+",
-        metavar="INPUT",
-        help=f"images, folders, globs or lists, of which {NUM_REFITTED} give BatchNorm its"
-        " statistics back where a graph has lost them; answers stay the same, and a training can"
-        " start there",
-    )
-    options = parser.parse_args(argv)
-    claim(options.out)
+    check_output_path(options.out, overwrite=options.overwrite)
     saved = convert(options.source, options.file, options.labels)
     if isinstance(saved, SavedDetector):
         _write_detector(saved, options)

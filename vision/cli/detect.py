@@ -1,4 +1,4 @@
-"""``ssdlite detect INPUT ... [--weights W] [--out DIR]``."""
+"""``ssdlite detect``."""
 
 import argparse
 import os
@@ -11,7 +11,6 @@ import cv2
 import torch
 from tqdm import tqdm
 
-from vision.cli.options import WEIGHTS_HELP, add_engine, parse, positive
 from vision.detection import RESULTS, CocoIds, Journal, Report, Settings, detect_sources
 from vision.detector import Detector
 from vision.device import num_cores
@@ -27,9 +26,8 @@ BATCHES_ON_A_GPU = 4
 """So many are read, or written, while one is in the network."""
 
 
-def run(argv: Sequence[str] | None = None) -> int:
+def run(options: argparse.Namespace) -> int:
     """Detect, write annotated images and videos and the detections, and say what failed."""
-    options = _options(argv)
     options.weights = find_weights(options.weights)
     if options.resume and not (options.out / Journal.NAME).exists() and _is_finished(options.out):
         print(f"nothing is left to do: {options.out} holds a run that came to its end")
@@ -92,63 +90,6 @@ def _conclude(report: Report, out: Path, rate: float) -> int:
         " again"
     )
     return SOME_FAILED
-
-
-def _options(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="ssdlite detect",
-        description="Find objects in images, videos and streams. Exit code 1: some inputs failed.",
-    )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        default=Path("coco"),
-        metavar="W",
-        help=f"{WEIGHTS_HELP} (default: coco, of 80 classes)",
-    )
-    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR")
-    _add_what_is_kept(parser)
-    _add_how_it_runs(parser)
-    add_engine(parser)
-    words = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
-    return parse(parser, argv, "inputs", words, nargs="+")
-
-
-def _add_what_is_kept(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what is found and kept")
-    group.add_argument(
-        "--score",
-        action="append",
-        metavar="S|CLASS=S",
-        help="least score, of all classes or of one; may be repeated (default: 0.4)",
-    )
-    group.add_argument("--classes", metavar="A,B", help="look for these alone")
-    group.add_argument("--max", type=positive, metavar="N", help="most detections of an image")
-    group.add_argument("--suppression", choices=("nms", "soft_nms"), help="of what overlaps")
-    group.add_argument(
-        "--class-agnostic", action="store_true", help="classes suppress each other too"
-    )
-    group.add_argument(
-        "--save",
-        default="pictures,json",
-        metavar="A,B",
-        help=f"of {', '.join(SAVED)} (default: pictures,json)",
-    )
-    group.add_argument(
-        "--annotations", type=Path, metavar="J", help="COCO instances whose ids COCO results take"
-    )
-    group.add_argument("--show", action="store_true", help="in a window; q or Escape ends")
-    group.add_argument("--overwrite", action="store_true", help="replace earlier results")
-    group.add_argument("--resume", action="store_true", help="go on after an interruption")
-
-
-def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("how it runs")
-    group.add_argument("--stride", type=positive, default=1, help="every n-th frame of videos")
-    group.add_argument(
-        "--workers", type=positive, help="images worked on at once (default: one for each core)"
-    )
-    group.add_argument("--batch", type=positive, default=1, help="images a call, for GPUs")
 
 
 def _saved(text: str) -> list[str]:

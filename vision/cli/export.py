@@ -1,4 +1,4 @@
-"""``ssdlite export W --to onnx|openvino [--form F] [--precision P] [--out DIR]``."""
+"""``ssdlite export``."""
 
 import argparse
 import random
@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vision.cli.options import WEIGHTS_HELP, add_data, data_of, parse
+from vision.cli.options import check_output_path, data_of
 from vision.config import Config, DataSource
 from vision.data import sample_images
 from vision.detector import Detector
 from vision.engine import evaluate_detector
-from vision.errors import ConfigError, WeightsError
+from vision.errors import ConfigError
 from vision.export import (
     NUM_CALIBRATED,
     NUM_COMPARED,
@@ -23,7 +23,7 @@ from vision.export import (
 from vision.export.write import Images
 from vision.images import read_image, resize
 from vision.media import find_inputs
-from vision.runtime import FORMS, graph_backends
+from vision.runtime import FORMS
 from vision.weights import SavedDetector, find_weights, load_weights
 
 __all__ = ["run"]
@@ -34,14 +34,12 @@ LARGE_LOSS = 0.005
 """Loss of voc.mAP50 from which on int8 is warned of."""
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Export, compare with PyTorch on real images, and say what came out."""
-    options = _parse(argv)
+def run(options: argparse.Namespace) -> int:
+    """Export, compare with PyTorch on images, and say what came out."""
     options.weights = find_weights(options.weights)
     spec = ExportSpec(options.to, options.form, options.precision)
     path = spec.file(options.out, options.weights.stem)
-    if path.exists() and not options.overwrite:
-        raise WeightsError(f"{path} exists; name another --out, or pass --overwrite")
+    check_output_path(path, overwrite=options.overwrite)
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
@@ -64,31 +62,6 @@ def run(argv: Sequence[str] | None = None) -> int:
     if spec.precision == "int8":
         _evaluate_int8(saved, spec, written.path, config)
     return 0
-
-
-def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="ssdlite export",
-        description="A detector as a graph for other runtimes, compared with PyTorch on images.",
-    )
-    parser.add_argument("weights", type=Path, metavar="W", help=WEIGHTS_HELP)
-    parser.add_argument("--to", required=True, choices=tuple(graph_backends()))
-    forms = "; ".join(f"{name}: {what}" for name, what in FORMS.items())
-    parser.add_argument("--form", choices=FORMS, default="decoded", help=forms)
-    precisions = dict.fromkeys(p for one in graph_backends().values() for p in one.file_precisions)
-    parser.add_argument("--precision", choices=tuple(precisions), default="fp32")
-    parser.add_argument("--out", type=Path, default=Path("exported"), metavar="DIR")
-    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
-    parser.add_argument(
-        "--images",
-        nargs="+",
-        metavar="INPUT",
-        help="images, folders or globs to compare and calibrate on, without annotations"
-        " (default: data.val to compare on, if it is known, else a few that come with the package;"
-        " data.train to calibrate int8 on)",
-    )
-    add_data(parser)
-    return parse(parser, argv, "overrides", "key=value, such as data.val.root=VOC2007")
 
 
 def _images(

@@ -1,23 +1,15 @@
-"""``ssdlite info W``."""
+"""``ssdlite info``."""
 
 import argparse
-from collections.abc import Sequence
-from pathlib import Path
 
-from vision.cli.options import WEIGHTS_HELP
 from vision.model import SSDLite, count_macs, count_parameters
 from vision.weights import SavedDetector, SavedTrunk, load_any
 
 __all__ = ["run"]
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Say what a weights file holds."""
-    parser = argparse.ArgumentParser(
-        prog="ssdlite info", description="What a weights file holds, and where it comes from."
-    )
-    parser.add_argument("weights", type=Path, metavar="W", help=WEIGHTS_HELP)
-    options = parser.parse_args(argv)
+def run(options: argparse.Namespace) -> int:
+    """Show what a weights file contains."""
     saved = load_any(options.weights)
     for key, value in _describe(saved).items():
         print(f"{key:14} {value}")

@@ -7,22 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from tqdm.contrib.logging import logging_redirect_tqdm
+import vision
+from vision.cli.arguments import COMMANDS, parse
+from vision.cli.parser import Parser
+from vision.errors import Interrupted, VisionError, did_you_mean
 
-from vision.errors import Interrupted, VisionError
+__all__ = ["main", "run_command"]
 
-__all__ = ["COMMANDS", "main", "run_command"]
-
-COMMANDS = {
-    "train": "train a detector on VOC, COCO or drawn data",
-    "eval": "evaluate a detector, or detections of any other",
-    "detect": "find objects in images and videos",
-    "export": "write a detector as a graph for other runtimes, and prove it",
-    "benchmark": "measure speed, memory and precision on each backend",
-    "convert": "turn another project's weights into ours",
-    "average": "take the mean of several weights files",
-    "info": "say what a weights file holds",
-}
 USER_ERROR = 2
 INTERRUPTED = 130
 SIGNALLED = 128
@@ -30,34 +21,63 @@ SIGNALLED = 128
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``ssdlite COMMAND ...`` and give its exit code."""
-    parser = argparse.ArgumentParser(prog="ssdlite", description=__doc__)
-    parser.add_argument(
-        "command", choices=COMMANDS, help="; ".join(f"{k}: {v}" for k, v in COMMANDS.items())
+    words = list(sys.argv[1:] if argv is None else argv)
+    commands = "".join(f"\n  {name:10} {command.summary}" for name, command in COMMANDS.items())
+    parser = Parser(
+        "ssdlite",
+        "SSDLite object detection: train, evaluate, detect, export.",
+        f"commands:{commands}\n\nssdlite COMMAND --help shows a command's options and an example.",
     )
-    given = list(sys.argv[1:] if argv is None else argv)
-    command = parser.parse_args(given[:1]).command
-    return run_command(command, given[1:])
+    parser.add_argument("command", nargs="?", metavar="COMMAND", help="one of those below")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    options = parser.parse_args(words[:1])
+    if options.version:
+        print(f"ssdlite {vision.__version__}")
+        return 0
+    if options.command is None:
+        parser.error("a command is missing, such as detect")
+    if options.command not in COMMANDS:
+        suggestion = did_you_mean(options.command, COMMANDS)
+        parser.error(f"there is no command {options.command}{suggestion}")
+    return run_command(options.command, words[1:])
 
 
 def run_command(command: str, argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code.
 
-    0; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM.
+    PyTorch and other packages are imported once the options are known to be sound.
+
+    Returns:
+        What the command gives; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that are not UTF-8
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
-    run: Callable[[Sequence[str] | None], int] = import_module(f"vision.cli.{command}").run
+    options = parse(command, argv)
     try:
-        with logging_redirect_tqdm():
-            return run(argv)
+        return _run(command, options)
     except VisionError as error:
-        print(f"ssdlite {command}: error: {error}", file=sys.stderr)
-        return USER_ERROR
+        return _fail(command, f"error: {error}", USER_ERROR)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "vision":
+            raise
+        message = f"error: the package {error.name} is not installed; in ssdlite's folder, run"
+        return _fail(command, f"{message} pip install -e .", USER_ERROR)
     except Interrupted as signal:
-        print(f"ssdlite {command}: interrupted, all is saved", file=sys.stderr)
-        return SIGNALLED + signal.number
+        return _fail(command, "interrupted, all is saved", SIGNALLED + signal.number)
     except KeyboardInterrupt:
-        print(f"ssdlite {command}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _fail(command, "interrupted", INTERRUPTED)
+
+
+def _run(command: str, options: argparse.Namespace) -> int:
+    run: Callable[[argparse.Namespace], int] = import_module(f"vision.cli.{command}").run
+    from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415
+
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
+    with logging_redirect_tqdm():
+        return run(options)
+
+
+def _fail(command: str, message: str, code: int) -> int:
+    print(f"ssdlite {command}: {message}", file=sys.stderr)
+    return code

@@ -1,95 +1,53 @@
-"""Command lines in which options and trailing words may come in any order."""
+"""What several commands make of their options."""
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from vision.config import Config, config_from_dict, load_config
 from vision.config.overrides import key_of, lies_in
-from vision.errors import ConfigError, WeightsError
-from vision.runtime import BACKENDS, Precision, RuntimeOptions
-from vision.weights import SHIPPED, SavedDetector, find_weights, halve, save_weights
+from vision.errors import ConfigError, DataError, WeightsError
+from vision.runtime import RuntimeOptions
+from vision.weights import SavedDetector, find_weights, halve, save_weights
 
-__all__ = [
-    "WEIGHTS_HELP",
-    "add_data",
-    "add_engine",
-    "add_output",
-    "claim",
-    "data_of",
-    "parse",
-    "positive",
-    "runtime_options_of",
-    "write_detector",
-]
+__all__ = ["check_output_path", "data_of", "runtime_options_of", "write_detector"]
 
 
-WEIGHTS_HELP = (
-    "a file that training or export wrote, a run folder (its best weights), or a detector in the"
-    f" package: {' or '.join(SHIPPED)}"
-)
-
-
-def positive(text: str) -> int:
-    """A whole number from 1 on, for `argparse`."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text}")
-    return number
-
-
-def claim(out: Path) -> None:
-    """Make sure that weights can be written to ``--out`` and replace nothing.
+def check_output_path(path: Path, *, overwrite: bool) -> None:
+    """Make sure, before the work, that a file can be written and replaces nothing unasked.
 
     Raises:
-        WeightsError: If something is there, or its folder cannot be made.
+        DataError: If something is there and ``overwrite`` is not set, or its folder cannot be made.
     """
     try:
-        is_taken = out.exists()
-        out.parent.mkdir(parents=True, exist_ok=True)
+        exists = path.exists()
+        path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WeightsError(f"--out {out} cannot be used: {error}") from error
-    if is_taken:
-        raise WeightsError(f"{out} exists; name another --out, or remove it")
-
-
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """Options of what a command writes weights to, for `write_detector`."""
-    parser.add_argument("--out", type=Path, required=True, metavar="W.safetensors")
-    parser.add_argument("--half", action="store_true", help="write in half precision")
-    parser.add_argument(
-        "--note", action="append", default=[], metavar="KEY=VALUE", help="kept in the file"
-    )
+        raise DataError(f"--out {path} cannot be used: {error}") from error
+    if exists and not overwrite:
+        raise DataError(f"{path} exists; name another --out, or pass --overwrite")
 
 
 def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
-    """Write weights as the options of `add_output` say.
+    """Write weights as ``--out``, ``--half`` and ``--note`` say.
 
     Raises:
-        WeightsError: If a note is none, or the file says that itself.
+        WeightsError: If a note has no value, or the file has an entry of its name already.
     """
-    notes = [note.partition("=") for note in options.note]
-    if not all(key and sign for key, sign, _ in notes):
-        raise WeightsError("--note takes KEY=VALUE")
     training = dict(saved.training)
-    for key, _, value in notes:
-        if key in {*training, "metrics", "norms"}:
+    for note in options.note:
+        key, sign, value = note.partition("=")
+        if not (key and sign):
+            raise WeightsError("--note takes KEY=VALUE")
+        if key in {*saved.training, "metrics", "norms"}:
             raise WeightsError(f"--note {key}: the file says that itself; choose another key")
         training[key] = value
     model = halve(saved.model) if options.half else saved.model
     save_weights(options.out, model, saved.config, saved.names, training)
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
-    """The option that says where data are, beside words such as ``data.val.split=test``."""
-    parser.add_argument(
-        "--config", metavar="F", help="where the data are (default: config.yaml beside the weights)"
-    )
-
-
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:
-    """The configuration of `add_data` and the words ``overrides``, or the one recorded.
+    """The configuration of ``--config`` and the overrides, or the one recorded with weights.
 
     Its ``model`` is the recorded one, but for overrides of ``model.postprocess``. Data are those of
     the run folder that the weights lie in, if they do. Elsewhere the paths recorded are those of
@@ -136,31 +94,6 @@ def _without_paths(source: Any, *, is_named: bool) -> Any:  # noqa: ANN401
     }
 
 
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Options that say what the detector runs on."""
-    group = parser.add_argument_group("what the detector runs on")
-    group.add_argument(
-        "--backend", choices=tuple(BACKENDS), help="default: the file's own; torch for weights"
-    )
-    group.add_argument("--device", help="cpu, cuda, ... (default: CUDA where PyTorch has it)")
-    group.add_argument(
-        "--precision", choices=get_args(Precision), help="default: the file's own; fp32 for weights"
-    )
-    group.add_argument("--threads", type=int, metavar="N", help="for each image")
-
-
 def runtime_options_of(options: argparse.Namespace) -> RuntimeOptions:
-    """What the options of `add_engine` say."""
+    """What ``--backend``, ``--device``, ``--precision`` and ``--threads`` say."""
     return RuntimeOptions(options.backend, options.device, options.precision, options.threads)
-
-
-def parse(
-    parser: argparse.ArgumentParser,
-    argv: Sequence[str] | None,
-    words: str,
-    help_text: str,
-    nargs: str = "*",
-) -> argparse.Namespace:
-    """Parse a command line whose words without a dash go to the attribute ``words``."""
-    parser.add_argument(words, nargs=nargs, help=help_text)
-    return parser.parse_intermixed_args(argv)

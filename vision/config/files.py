@@ -7,10 +7,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from vision.config import yaml12
+from vision.choices import CONFIGS
 from vision.config.messages import explain
 from vision.config.models import Config, ModelConfig
 from vision.config.overrides import apply_overrides
+from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import ConfigError
 
 __all__ = [
@@ -23,14 +24,10 @@ __all__ = [
     "shipped_configs",
 ]
 
-_PACKAGE = Path(__file__).parents[1]
-
 
 def shipped_configs() -> dict[str, Path]:
     """Name and path of each configuration that comes with the package."""
-    installed, cloned = _PACKAGE / "configs", _PACKAGE.parent / "configs"
-    folder = installed if installed.is_dir() else cloned
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
 
 
 def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
@@ -107,7 +104,7 @@ def config_from_dict(
 
 def dump_config(config: Config) -> str:
     """The YAML text of a resolved configuration."""
-    return yaml12.dump(config.model_dump(mode="json"))
+    return dump_yaml(config.model_dump(mode="json"))
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
@@ -128,7 +125,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 
 def _parse_file(path: Path) -> dict[str, Any]:
     try:
-        values = yaml12.parse(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:

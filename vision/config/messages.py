@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from vision.config.models import Config
 from vision.config.overrides import key_of, lies_in
 
-__all__ = ["explain"]
+__all__ = ["all_keys", "explain", "keys_named", "models_in"]
 
 
 def explain(
@@ -134,23 +134,28 @@ def _suggest(location: Sequence[int | str], tagged: Sequence[int | str]) -> str:
     for step in parents:
         fields = [model.model_fields[step] for model in models if step in model.model_fields]
         if fields:
-            models = [m for field in fields for m in _models_in(field.annotation)]
+            models = [m for field in fields for m in models_in(field.annotation)]
     models = [model for model in models if _format(model) in (None, *tagged)]
     siblings = sorted({field for model in models for field in model.model_fields})
     alike = difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)
     if alike:
         return f"; did you mean {'.'.join([*parents, alike[0]])}?"
-    elsewhere = [key for key in _all_keys(Config) if key.split(".")[-1] == name.split(".")[-1]]
+    elsewhere = keys_named(name.split(".")[-1])
     if elsewhere:
         return f"; did you mean {' or '.join(elsewhere)}?"
     return f"; there are {', '.join(siblings)}"
 
 
-def _models_in(annotation: object) -> list[type[Any]]:
+def keys_named(name: str) -> list[str]:
+    """The dotted keys of the configuration that end in a name."""
+    return [key for key in all_keys(Config) if key.split(".")[-1] == name]
+
+
+def models_in(annotation: object) -> list[type[Any]]:
     """The configuration models that an annotation names, however deep."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
+    return [model for part in get_args(annotation) for model in models_in(part)]
 
 
 def _format(model: type[BaseModel]) -> str | None:
@@ -162,10 +167,11 @@ def _format(model: type[BaseModel]) -> str | None:
     )
 
 
-def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of a section and those in it; a source of data is one key."""
     for name, field in model.model_fields.items():
-        inner = _models_in(field.annotation)
+        inner = models_in(field.annotation)
         if len(inner) == 1:
-            yield from _all_keys(inner[0], f"{prefix}{name}.")
+            yield from all_keys(inner[0], f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"

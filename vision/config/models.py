@@ -76,7 +76,7 @@ NetworkSize: TypeAlias = Annotated[Size, AfterValidator(_known_sides)]
 
 
 class PriorsConfig(Section):
-    """Prior boxes; sizes are shares of the image's sides."""
+    """Prior boxes, whose sizes are fractions of the image's sides."""
 
     min_scale: float = Field(0.2, gt=0)
     """Scale of the finest level's priors. Choose it for the data's small objects."""
@@ -91,24 +91,25 @@ class PriorsConfig(Section):
 
 
 class PostProcessConfig(Section):
-    """From predictions to detections."""
+    """How predictions become detections."""
 
     score_threshold: float = Field(0.01, ge=0, lt=1)
-    """Detections below are dropped before suppression; low, since mAP counts the tail too."""
+    """Detections with a lower score are dropped before suppression. It is low because mAP counts
+    those of low scores too."""
     nms_iou: float = Field(0.5, gt=0, le=1)
-    """A box goes when it overlaps a better one of its class by more than this IoU."""
+    """A box is dropped if its IoU with a better one of its class is larger than this."""
     max_candidates: int = Field(1000, ge=1)
-    """Best (prior, class) pairs of an image that suppression looks at."""
+    """Number of the best (prior, class) pairs of an image that suppression works on."""
     max_per_class: int | None = Field(None, ge=1)
-    """Of those pairs, how many of a class; null for any number."""
+    """Most pairs of one class among them; null for any number."""
     max_detections: int = Field(100, ge=1)
-    """Best detections of an image that are kept."""
+    """Most detections of an image."""
     suppression: Literal["nms", "soft_nms"] = "nms"
-    """``soft_nms`` lowers the score of what overlaps instead of dropping it."""
+    """``soft_nms`` lowers the score of overlapping boxes instead of dropping them."""
     class_agnostic: bool = False
-    """Whether boxes of different classes suppress each other too."""
+    """Boxes of different classes suppress each other too."""
     soft_nms_sigma: float = Field(0.5, gt=0)
-    """Of ``soft_nms``: the smaller, the more an overlap costs."""
+    """Parameter of ``soft_nms``: the smaller, the more an overlap lowers a score."""
 
 
 class ModelConfig(Section):
@@ -130,6 +131,8 @@ class ModelConfig(Section):
     width_mult: float = 1.0
     """Width multiplier of the trunk."""
     activation: Literal["relu6", "relu"] = "relu6"
+    """Of the extra layers, the neck, the heads and MobileNetV2; MobileNetV3 has activations of its
+    own."""
     priors: PriorsConfig = PriorsConfig()
     postprocess: PostProcessConfig = PostProcessConfig()
 
@@ -171,11 +174,13 @@ class VocSource(Section):
     """PASCAL VOC's layout: ``root`` and ``split`` are needed, or ``annotations`` and ``images``."""
 
     format: Literal["voc"]
+    """PASCAL VOC's layout."""
     root: str | None = None
     """The folder that holds ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/``."""
     split: str | None = None
-    """``train`` reads ``ImageSets/Main/train.txt``. With ``annotations`` and ``images`` it may be
-    left out: all XML files are read then."""
+    """``train`` reads ``ImageSets/Main/train.txt``. A name that ends in ``.txt`` is a file that
+    lists the images, or a list in the package, such as ``voc2007test_3500.txt``. With
+    ``annotations`` and ``images`` it may be left out: all XML files are read then."""
     annotations: str | None = None
     """Folder of the XML files, if it is not ``Annotations``; below ``root`` or a path."""
     images: str | None = None
@@ -193,6 +198,7 @@ class CocoSource(Section):
     """COCO's layout: ``root`` and ``split`` are needed, or ``annotations`` and ``images``."""
 
     format: Literal["coco"]
+    """COCO's layout."""
     root: str | None = None
     """The folder that holds ``annotations/`` and one folder of images a split."""
     split: str | None = None
@@ -209,14 +215,16 @@ class CocoSource(Section):
 
 
 class SyntheticSource(Section):
-    """Scenes of simple shapes, drawn on the fly; no file is read."""
+    """Synthetic scenes of simple shapes, rendered on the fly; no file is read."""
 
     format: Literal["synthetic"]
+    """Synthetic data."""
     num_images: int = Field(ge=1)
+    """Number of scenes."""
     seed: int = Field(0, ge=0)
-    """Other seeds give other scenes."""
+    """Seed of the scenes."""
     image_size: Size = (192, 192)
-    """One number or [height, width] of the drawn scenes."""
+    """Size of the scenes: one number or [height, width]."""
 
 
 Source: TypeAlias = Annotated[
@@ -235,13 +243,16 @@ DataSource: TypeAlias = Annotated[
 
 
 class DataConfig(Section):
-    """Where images and boxes come from; each of ``train`` and ``val`` is one source or a list."""
+    """Where images and boxes come from."""
 
     train: DataSource | None = None
+    """Training data: one source, or a list of them."""
     val: DataSource | None = None
-    """Without it nothing is evaluated and the last weights count as the best."""
+    """Validation data: one source, or a list of them. Without any, nothing is evaluated and the
+    last weights count as the best."""
     classes: list[str] | None = None
-    """Names in order; boxes of other classes are left out, and counted. Discovered if null."""
+    """Class names in label order. Boxes of other classes are left out and counted. With null, the
+    classes are those of the training data."""
     cache: str | None = None
     """Folder for decoded training images, so that each is decoded once."""
 
@@ -257,61 +268,66 @@ class DataConfig(Section):
 
 
 class SmallConfig(Section):
-    """Smaller images in the first epochs, which cost less."""
+    """Smaller images in the first epochs, which take less time."""
 
     epochs: int = Field(0, ge=0)
-    """First epochs with them; the others have ``model.image_size``."""
+    """Number of first epochs that use them; the others use ``model.image_size``."""
     image_size: NetworkSize = (224, 224)
     """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
 
 
 class TrainConfig(Section):
-    """How long, how many at once, where."""
+    """How long training takes, on how many images at once, and where."""
 
     epochs: int = Field(100, ge=1)
+    """Number of passes over the training images."""
     small: SmallConfig = SmallConfig()
     batch_size: int = Field(32, ge=2)
-    """Images a step, over all processes. At least 2 for each: the last feature maps have one
-    pixel, which BatchNorm cannot normalise alone."""
+    """Images of a step, over all processes. Each process needs 2 or more, since BatchNorm cannot
+    normalise the last feature maps, of one pixel, from a single image."""
     accumulate: int = Field(1, ge=1)
-    """Parts that a step's images go through the network in, where memory is short."""
+    """Number of parts in which the images of a step go through the network, to save memory."""
     workers: int = Field(2, ge=0)
-    """Processes that read and augment images, for each process that trains; results do not depend
+    """Processes that read and augment images, for each process that trains. Results do not depend
     on their number."""
     recipe: Literal["fixed", "auto"] = "fixed"
-    """``auto``: epochs, batch, learning rate, augmentation, frozen layers and the like, where they
-    are not set, are chosen for the data and the weights that training starts from."""
+    """With ``auto``, epochs, batch size, learning rate, augmentation and frozen layers are chosen
+    for the data and the initial weights, unless they are set."""
     seed: int = Field(0, ge=0)
+    """Seed of everything random in the run."""
     device: str = "auto"
-    """``auto`` (CUDA, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+    """``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA if there is a GPU, else the CPU."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """``auto`` is bf16 autocast where the device has bf16 arithmetic in hardware, else fp32."""
     eval_every: int = Field(5, ge=1)
-    """Evaluate after so many epochs, and always after the last."""
+    """The model is evaluated after every so many epochs, and always after the last."""
     patience: int | None = Field(None, ge=1)
-    """Stop after so many evaluations in a row without a better one; null never stops early."""
+    """Training stops after so many evaluations in a row without a better one; null never stops
+    early."""
     ema_decay: float = Field(0.0, ge=0, lt=1)
-    """Keep, evaluate and save an exponential moving average of the weights; 0 for none."""
+    """Decay of the exponential moving average of the weights that is evaluated and saved; 0 for
+    none."""
     interpolation: list[Annotated[float, Field(gt=0, lt=1)]] = []
-    """After the last epoch, means of the weights at the start and at the end are evaluated too; the
-    end's fraction in each (arXiv 2109.01903). Rows of fresh classes are the end's."""
+    """Fractions of the final weights in means of the initial and the final weights, which are
+    evaluated too (arXiv 2109.01903). New classes keep their final weights."""
     freeze: int = Field(0, ge=0)
     """First layers of the trunk (of MobileNetV2's 19) that stay as they are, norms included."""
     freeze_norms: bool = False
-    """Every BatchNorm keeps the running statistics that it has, as in evaluation; its scale and
-    shift still learn."""
+    """Every BatchNorm keeps its running statistics, as in evaluation; its scale and shift are
+    still trained."""
     sync_bn: bool = True
-    """BatchNorm over all processes, where there are several on GPUs."""
+    """BatchNorm takes its statistics over all processes, if several train on GPUs."""
     compile: bool = False
-    """Train through `torch.compile`."""
+    """The training step is compiled by ``torch.compile``."""
     save_minutes: float = Field(10.0, gt=0)
-    """A state to resume from is written so often within an epoch, and after each."""
+    """Minutes between checkpoints to resume from within an epoch; one is written after each epoch
+    as well."""
     keep_states: int = Field(2, ge=1)
-    """States kept; more than one, should the newest be damaged."""
+    """Number of checkpoints that are kept. An older one serves if the newest is damaged."""
     log_every: int = Field(50, ge=1)
-    """Steps between lines where there is no terminal, and between points of TensorBoard."""
+    """Steps between the lines of the log without a terminal, and between points of TensorBoard."""
     tensorboard: bool = True
-    """Write losses, learning rate, metrics and pictures for TensorBoard."""
+    """Losses, learning rate, metrics and pictures are written for TensorBoard."""
 
     @model_validator(mode="after")
     def _parts_of_two(self) -> "TrainConfig":
@@ -327,54 +343,57 @@ class OptimConfig(Section):
     """The optimiser and its learning rate from step to step."""
 
     name: Literal["sgd", "adamw"] = "sgd"
+    """The optimiser."""
     lr: float = Field(0.05, gt=0)
     """Peak learning rate."""
     trunk_lr: float = Field(1.0, gt=0)
     """Learning rate of the trunk, as a multiple of the others'."""
     layer_decay: float = Field(1.0, gt=0, le=1)
-    """Learning rate of each backbone layer, as a multiple of the layer's after it: what came first
-    and is most general changes least (BEiT, arXiv 2106.08254, section 3.2)."""
+    """Learning rate of each backbone layer, as a multiple of that of the next: the first layers,
+    which are the most general, change least (BEiT, arXiv 2106.08254, section 3.2)."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Of SGD; AdamW has betas of 0.9 and 0.999."""
+    """Momentum of SGD. AdamW has betas of 0.9 and 0.999."""
     weight_decay: float = Field(4e-5, ge=0)
-    """On convolution weights alone: norms and biases are left free."""
+    """Weight decay of the convolution weights; norms and biases have none."""
     clip_ratio: float = Field(0.1, gt=0)
-    """Longest gradient of a filter, as a share of the length of its weights."""
+    """Largest norm of the gradient of a filter, relative to the norm of its weights."""
     warmup_epochs: float = Field(1.0, ge=0)
-    """Linear, from near 0."""
+    """Epochs in which the learning rate rises linearly from near 0."""
     schedule: Literal["cosine", "multistep"] = "cosine"
-    """After the warm-up: half a cosine down to 0, or by ``gamma`` at each milestone."""
+    """After the warm-up, the learning rate falls to 0 along half a cosine, or is multiplied by
+    ``gamma`` at each milestone."""
     milestones: list[float] = [0.67, 0.9]
-    """Shares of the epochs."""
+    """Milestones of ``multistep``, as fractions of the epochs."""
     gamma: float = Field(0.1, gt=0, lt=1)
+    """Factor of the learning rate at each milestone."""
 
     @field_validator("milestones")
     @classmethod
-    def _shares(cls, milestones: list[float]) -> list[float]:
-        if not all(0 < share < 1 for share in milestones):
-            raise ValueError(f"{milestones} are no shares of the epochs, between 0 and 1")
+    def _fractions(cls, milestones: list[float]) -> list[float]:
+        if not all(0 < fraction < 1 for fraction in milestones):
+            raise ValueError(f"{milestones} are not fractions of the epochs, between 0 and 1")
         return milestones
 
 
 class LossConfig(Section):
-    """Which priors learn what."""
+    """How priors are matched with objects, and how many negatives are used."""
 
     match_iou: float = Field(0.5, gt=0, lt=1)
-    """A prior is positive from this IoU with an object on."""
+    """A prior is positive if its IoU with an object is at least this."""
     negative_ratio: float = Field(3.0, gt=0)
-    """Hardest negatives per positive prior of an image."""
+    """Number of hardest negatives for each positive prior of an image."""
     min_negatives: int = Field(3, ge=0)
-    """At least so many negatives per image, so that images without objects teach too."""
+    """Fewest negatives of an image, so that images without objects count too."""
 
 
 class AugmentConfig(Section):
-    """What training does to images."""
+    """Augmentation of training images."""
 
     preset: Literal["none", "photometric", "ssdlite", "ssd"] = "ssdlite"
-    """``none``; ``photometric``: photometric distortion and flip, nothing is cut off; ``ssdlite``:
-    IoU crop and flip; ``ssd``: photometric distortion, zoom-out, IoU crop and flip."""
+    """``photometric`` is photometric distortion and flip, without crops; ``ssdlite`` is IoU crop
+    and flip; ``ssd`` is photometric distortion, zoom-out, IoU crop and flip."""
     on_device: bool = False
-    """Flips and colours a batch at a time where the network trains, to relieve the readers."""
+    """Flip and photometric distortion run on whole batches, on the device that trains."""
 
 
 class Config(Section):

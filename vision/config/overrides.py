@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from vision.config import yaml12
+from vision.config.yaml12 import parse_yaml
 from vision.errors import ConfigError
 
 __all__ = ["apply_overrides", "key_of", "lies_in"]
@@ -59,7 +59,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise ConfigError(f"override {override!r}: expected key=value, such as train.epochs=50")
     try:
-        value = yaml12.parse(text)
+        value = parse_yaml(text)
     except (yaml.YAMLError, ValueError) as error:
         reason = getattr(error, "problem", None) or "not YAML"
         raise ConfigError(f"override {override!r}: the value is not YAML ({reason})") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["dump", "parse"]
+__all__ = ["dump_yaml", "parse_yaml"]
 
 _RARE_BREAKS = re.compile("[\x85\u2028\u2029]")
 _NUMBER = list("-+.0123456789")
@@ -65,7 +65,7 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 _Dumper.add_representer(str, _represent_str)
 
 
-def parse(text: str) -> Any:  # noqa: ANN401
+def parse_yaml(text: str) -> Any:  # noqa: ANN401
     """The value that a YAML text stands for.
 
     Raises:
@@ -74,6 +74,6 @@ def parse(text: str) -> Any:  # noqa: ANN401
     return yaml.load(text, Loader=_Loader)  # noqa: S506
 
 
-def dump(value: object) -> str:
-    """A YAML text that `parse` reads back as ``value``."""
+def dump_yaml(value: object) -> str:
+    """A YAML text that `parse_yaml` reads back as ``value``."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

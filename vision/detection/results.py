@@ -11,15 +11,13 @@ import torch
 
 import vision.boxes as box_ops
 from vision.atomic import replacing
+from vision.choices import RESULTS
 from vision.errors import DataError
 from vision.structures import Detections
 
 __all__ = ["RESULTS", "CocoIds", "make_entry", "write_results"]
 
 Entry = Mapping[str, Any]
-
-RESULTS = {"json": "detections.json", "coco": "coco_results.json", "csv": "detections.csv"}
-"""File names by format."""
 
 COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
 

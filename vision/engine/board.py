@@ -1,12 +1,13 @@
 """What TensorBoard shows of a run."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from vision.data import DetectionDataset
 from vision.draw import draw_detections, draw_legend, draw_target
@@ -32,6 +33,11 @@ class Board:
     def __init__(self, folder: Path | None, step: int) -> None:
         self._writer = None
         if folder is not None:
+            # TensorBoard imports TensorFlow where it is installed, which takes seconds and prints
+            # lines, unless there is a module of this name.
+            sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
+            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
+
             self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:

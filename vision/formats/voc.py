@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 
+from vision.choices import CONFIGS
 from vision.errors import DataError
 from vision.formats.records import AnnotatedObject, Annotations, make_record
 from vision.images import IMAGE_SUFFIXES
@@ -29,7 +30,8 @@ def read_voc(
 
     Args:
         root: Folder that holds ``ImageSets/Main/``.
-        split: Name of a list in that folder, without ``.txt``.
+        split: Name of the list there, without ``.txt``; or, with it, a file elsewhere or one of the
+            lists in the package.
         annotations: Folder of the XML files, if not ``Annotations``; below ``root``, or a path.
         images: Folder of the images, if not ``JPEGImages``; below ``root``, or a path.
 
@@ -53,11 +55,14 @@ def read_voc(
 
 
 def _split_file(root: str, split: str) -> Path:
-    path = Path(root, "ImageSets", "Main", f"{split}.txt")
-    if not path.is_file():
+    folder = Path(root, "ImageSets", "Main")
+    name = f"{split.removesuffix('.txt')}.txt"
+    elsewhere = [Path(split), CONFIGS / "splits" / split] if split == name else []
+    path = next((file for file in [folder / name, *elsewhere] if file.is_file()), None)
+    if path is None:
         raise DataError(
-            f"VOC root {root} has no ImageSets/Main/{split}.txt; pass the folder that holds"
-            f" JPEGImages/, and one of its splits{_existing_splits(path.parent)}"
+            f"VOC root {root} has no ImageSets/Main/{name}; pass the folder that holds"
+            f" JPEGImages/, and one of its splits{_existing_splits(folder)}"
         )
     return path
 

@@ -12,9 +12,10 @@ from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor
 
+from vision.choices import Precision
 from vision.errors import ConfigError
 from vision.model import DecodingNetwork
-from vision.runtime.metadata import Metadata, Precision
+from vision.runtime.metadata import Metadata
 from vision.structures import Decoded
 
 __all__ = [

@@ -3,7 +3,6 @@
 # N batch, P priors, C classes, H W height and width of the network's input
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -11,20 +10,11 @@ from jaxtyping import Float, Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor, nn
 
+from vision.choices import FORMS, Form
 from vision.model import DecodingNetwork, PostProcess
 from vision.structures import Predictions
 
 __all__ = ["FORMS", "Form", "Graph", "build_graph", "graph_input"]
-
-Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson"]
-
-FORMS: dict[str, str] = {
-    "raw": "logits and offsets, as the heads give them",
-    "decoded": "boxes and scores of every prior; what Detector runs",
-    "nms": "detections, suppression included",
-    "jetson": "boxes and scores in jetson-inference's names and order",
-}
-"""The outputs of each form."""
 
 
 @dataclass(frozen=True, slots=True)

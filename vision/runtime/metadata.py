@@ -3,15 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
+from vision.choices import FORMS, Form, Precision
 from vision.config import Config, config_from_dict
 from vision.errors import WeightsError
-from vision.runtime.graphs import FORMS, Form
 
-__all__ = ["Metadata", "Precision"]
-
-Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
+__all__ = ["Metadata"]
 
 FORMAT = "ssdlite-export-1"
 

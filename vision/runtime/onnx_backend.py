@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import ClassVar
 
+from vision.choices import Precision
 from vision.model import DecodingNetwork
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
-from vision.runtime.metadata import Metadata, Precision
+from vision.runtime.metadata import Metadata
 from vision.runtime.onnx_graph import OnnxRunner, to_onnx
 from vision.runtime.quantise import quantise_onnx
 

@@ -11,11 +11,12 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from vision.choices import Precision
 from vision.errors import ConfigError, WeightsError
 from vision.model import DecodingNetwork
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
 from vision.runtime.extras import require_package, silenced
-from vision.runtime.metadata import Metadata, Precision
+from vision.runtime.metadata import Metadata
 from vision.runtime.onnx_graph import temporary_file, to_onnx
 from vision.runtime.quantise import sensitive_nodes
 

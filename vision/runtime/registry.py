@@ -7,7 +7,7 @@ To add one, two edits suffice:
    runtime's packages by `vision.runtime.extras.require_package` inside the methods.
    `vision.runtime.graphs.build_graph` gives the module to trace for each form,
    `vision.runtime.onnx_graph.to_onnx` the traced ONNX graph with its metadata.
-2. Add its line, and its import, to `BACKENDS` below.
+2. Add its line to ``BACKENDS`` of ``vision/choices.py``.
 
 `Detector.load`, opening a file by its suffix, ``--backend`` of the commands, ``ssdlite export
 --to NAME`` with its comparison, and ``ssdlite benchmark`` follow from these two. Packages that it
@@ -15,20 +15,20 @@ needs and no other extra has go into an extra of their own in pyproject.toml.
 """
 
 import difflib
+from importlib import import_module
 from pathlib import Path
 
+from vision import choices
 from vision.errors import ConfigError
 from vision.runtime.backend import Backend, GraphBackend
-from vision.runtime.onnx_backend import OnnxBackend
-from vision.runtime.openvino_backend import OpenVinoBackend
-from vision.runtime.torch_backend import TorchBackend
 
 __all__ = ["BACKENDS", "get_backend", "get_graph_backend", "graph_backend_of", "graph_backends"]
 
 BACKENDS: dict[str, Backend] = {
-    "torch": TorchBackend(),
-    "onnx": OnnxBackend(),
-    "openvino": OpenVinoBackend(),
+    name: getattr(import_module(module), class_name)()
+    for name, (module, class_name) in (
+        (name, place.split(":")) for name, place in choices.BACKENDS.items()
+    )
 }
 
 

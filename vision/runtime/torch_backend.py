@@ -8,11 +8,12 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from vision.choices import Precision
 from vision.device import choose_device
 from vision.errors import ConfigError
 from vision.model import DecodingNetwork
 from vision.runtime.backend import Precisions, RuntimeOptions
-from vision.runtime.metadata import Metadata, Precision
+from vision.runtime.metadata import Metadata
 from vision.structures import Decoded
 
 __all__ = ["TorchBackend", "TorchSession"]

@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vision.atomic import replacing
+from vision.choices import SHIPPED_WEIGHTS
 from vision.config import Config, ModelConfig, config_from_dict
 from vision.errors import ConfigError, WeightsError
 from vision.model.build import build_model
@@ -33,9 +34,9 @@ TRUNK_FORMAT = "ssdlite-trunk-1"
 
 SHIPPED = {
     name: Path(__file__).parents[1] / "pretrained" / f"{name}.safetensors"
-    for name in ("coco", "voc")
+    for name in SHIPPED_WEIGHTS
 }
-"""The detectors in the package by name: of COCO's 80 classes, and of VOC's 20."""
+"""The files of the detectors in the package, by name."""
 BEST = "best.safetensors"
 
 

@@ -1,0 +1,164 @@
+"""What every command line has in common: help, suggestions, and one name for each option."""
+
+import argparse
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from vision.choices import BACKENDS, SOURCES
+from vision.cli.arguments import COMMANDS, parse
+from vision.cli.main import main
+from vision.cli.parser import Parser
+from vision.convert.sources import SOURCES as CONVERTERS
+from vision.runtime import graph_backends
+from vision.weights import SHIPPED
+
+ROOT = Path(__file__).resolve().parents[2]
+WITH_WEIGHTS = ("eval", "detect", "export", "benchmark", "info")
+NEEDED = {"detect": ["photo.jpg"], "export": ["--to", "onnx"]}
+
+
+def parser_of(command: str) -> Parser:
+    parser = Parser(command, "", "")
+    COMMANDS[command].add_arguments(parser)
+    return parser
+
+
+def options_of(command: str) -> dict[str, argparse.Action]:
+    """The options that a help shows, by their names."""
+    actions = parser_of(command)._actions
+    shown = [action for action in actions if action.help != argparse.SUPPRESS]
+    return {action.option_strings[-1]: action for action in shown if action.option_strings}
+
+
+def said_by(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command line prints that ends while it is parsed."""
+    with pytest.raises(SystemExit):
+        main(words)
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+def python(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603
+        [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_help_lists_one_command_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = said_by(["--help"], capsys).splitlines()
+    for name, command in COMMANDS.items():
+        assert f"  {name:10} {command.summary}" in lines
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"ssdlite {version('ssdlite')}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_help_has_an_example_that_parses_and_every_default(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = said_by([command, "--help"], capsys)
+    assert f"example:\n  ssdlite {command} " in said
+    name, *words = COMMANDS[command].example.split()
+    assert name == command
+    parse(command, words)
+    shown = parser_of(command).format_help()
+    for option, action in options_of(command).items():
+        if action.nargs != 0 and not action.required:
+            text = " ".join(shown.split(f"\n  {option} ")[1].split("\n  -")[0].split())
+            assert "(default: " in text, option
+            assert "None" not in text, option
+
+
+def test_an_option_of_several_commands_means_the_same_in_all() -> None:
+    for name in ("--weights", "--device", "--backend", "--out", "--overwrite", "--note", "--half"):
+        actions = [options_of(command).get(name) for command in COMMANDS]
+        found = [action for action in actions if action is not None]
+        assert len(found) > 1
+        assert len({(a.dest, a.type, a.nargs, type(a)) for a in found}) == 1
+    assert all("--weights" in options_of(command) for command in WITH_WEIGHTS)
+    writers = set(COMMANDS) - {"train", "info"}
+    assert all({"--out", "--overwrite"} <= set(options_of(command)) for command in writers)
+
+
+@pytest.mark.parametrize("command", WITH_WEIGHTS)
+def test_weights_are_named_alike_and_coco_by_default(command: str) -> None:
+    words = NEEDED.get(command, [])
+    assert parse(command, [*words, "--weights", "runs/a"]).weights == Path("runs/a")
+    assert parse(command, words).weights == (None if command == "eval" else Path("coco"))
+
+
+@pytest.mark.parametrize("command", ["eval", "export", "benchmark", "info"])
+def test_bare_weights_are_still_weights(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = NEEDED.get(command, [])
+    assert parse(command, ["runs/lr=0.1/best.onnx", *words]).weights == Path(
+        "runs/lr=0.1/best.onnx"
+    )
+    for twice in (["w.onnx", "v.onnx"], ["w.onnx", "--weights", "v.onnx"]):
+        with pytest.raises(SystemExit):
+            parse(command, [*words, *twice])
+        assert "expected one --weights" in capsys.readouterr().err
+    if command != "info":
+        options = parse(command, ["data.val.root=a", *words, "w.onnx", "data.val={format: voc}"])
+        assert options.weights == Path("w.onnx")
+        assert options.overrides == ["data.val.root=a", "data.val={format: voc}"]
+
+
+def test_the_old_word_for_fractions_is_accepted() -> None:
+    words = ["a", "b", "--out", "c"]
+    for name in ("--fractions", "--shares"):
+        assert parse("average", [*words, name, "0.5", "0.5"]).fractions == [0.5, 0.5]
+    assert "--shares" not in parser_of("average").format_help()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trian"], "ssdlite: error: there is no command trian; did you mean train?"),
+        (["zzz"], "there is no command zzz; there are train, eval, detect, export"),
+        ([], "ssdlite: error: a command is missing"),
+        (
+            ["eval", "--wieghts", "coco"],
+            "ssdlite eval: error: there is no option --wieghts; did you mean --weights?",
+        ),
+        (["eval", "--anotations=x"], "no option --anotations; did you mean --annotations?"),
+        (["train", "--config", "a", "--epochs", "5"], "--epochs; did you mean train.epochs=VALUE?"),
+        (["train", "--config", "a", "--lr=0.1"], "--lr; did you mean optim.lr=VALUE?"),
+        (["train", "--config", "a", "--batch-size", "5"], "did you mean train.batch_size=VALUE?"),
+        (["info", "--zzz"], "there is no option --zzz; there are --help, --weights"),
+        (["info", "coco", "data.val=null"], "info takes weights alone"),
+    ],
+)
+def test_what_is_not_there_gets_a_suggestion(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_tables_of_the_command_line_are_those_of_the_code() -> None:
+    assert list(CONVERTERS) == list(SOURCES)
+    assert all(path.is_file() for path in SHIPPED.values())
+    assert list(graph_backends()) == list(BACKENDS)[1:]
+
+
+def test_no_parser_imports_pytorch() -> None:
+    code = (
+        "import sys\n"
+        "from vision.cli.arguments import COMMANDS, parse\n"
+        "from vision.cli.parser import Parser\n"
+        "for command in COMMANDS.values():\n"
+        "    command.add_arguments(Parser('x', '', ''))\n"
+        "parse('eval', ['--weights', 'w', 'data.val.root=x'])\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules} - sys.stdlib_module_names))"
+    )
+    done = python("-S", "-c", code)
+    assert done.stdout == "['__main__', 'vision']\n", done.stderr

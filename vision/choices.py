@@ -1,0 +1,42 @@
+"""What users choose from by name: tables that the command line reads without importing PyTorch."""
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "BACKENDS",
+    "CONFIGS",
+    "FORMS",
+    "RESULTS",
+    "SHIPPED_WEIGHTS",
+    "SOURCES",
+    "Form",
+    "Precision",
+]
+
+BACKENDS: dict[str, str] = {
+    "torch": "vision.runtime.torch_backend:TorchBackend",
+    "onnx": "vision.runtime.onnx_backend:OnnxBackend",
+    "openvino": "vision.runtime.openvino_backend:OpenVinoBackend",
+}
+"""What runs a network, and its class; all but the first take an exported graph."""
+Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
+"""What the layers of a network compute in."""
+Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson"]
+
+FORMS: dict[str, str] = {
+    "raw": "logits and offsets, as the heads give them",
+    "decoded": "boxes and scores of every prior; what Detector runs",
+    "nms": "detections, suppression included",
+    "jetson": "boxes and scores in jetson-inference's names and order",
+}
+"""What an exported graph of each form gives."""
+RESULTS = {"json": "detections.json", "coco": "coco_results.json", "csv": "detections.csv"}
+"""File names of detections by format."""
+_INSTALLED, _CLONED = (folder / "configs" for folder in Path(__file__).parents[:2])
+CONFIGS: Path = _INSTALLED if _INSTALLED.is_dir() else _CLONED
+"""Folder of the configurations in the package, and of their lists of images in ``splits/``."""
+SHIPPED_WEIGHTS = ("coco", "voc")
+"""The detectors in the package: of COCO's 80 classes, and of VOC's 20."""
+SOURCES = ("tensorflow", "torchvision", "qfgaohao", "mmdetection", "lufficc")
+"""Projects whose checkpoints can be converted."""

@@ -1,0 +1,55 @@
+"""A command line whose help shows every default and whose errors suggest what was meant."""
+
+import argparse
+from typing import NoReturn
+
+from vision.errors import did_you_mean
+
+__all__ = ["Parser"]
+
+_UNKNOWN = "unrecognized arguments: "
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Shows the default of each option that has one, unless its help says it in words."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        has_default = action.option_strings and action.default not in (None, False)
+        is_shown = not has_default or action.default == argparse.SUPPRESS or "(default" in text
+        return text if is_shown else f"{text} (default: %(default)s)"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of one command.
+
+    Args:
+        prog: What the user types, such as ``ssdlite train``.
+        description: What the command does, in a sentence.
+        epilog: What stands below the options, line by line.
+    """
+
+    def __init__(self, prog: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=prog, description=description, epilog=epilog, formatter_class=_Formatter
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the error with a suggestion, and exit with 2."""
+        if message.startswith(_UNKNOWN):
+            words = message.removeprefix(_UNKNOWN).split()
+            unknown = next((word for word in words if word.startswith("-")), words[0])
+            name = unknown.partition("=")[0]
+            message = f"there is no option {name}{self._suggest(name)}"
+        super().error(message)
+
+    def _suggest(self, name: str) -> str:
+        """The option spelt alike, or the key of the configuration that has the option's name."""
+        if any(action.dest == "overrides" for action in self._actions):
+            from vision.config.messages import keys_named  # noqa: PLC0415 - takes a while to import
+
+            keys = keys_named(name.lstrip("-").replace("-", "_"))
+            if keys:
+                return f"; did you mean {keys[0]}=VALUE?"
+        options = [option for option in self._option_string_actions if option.startswith("--")]
+        return did_you_mean(name, options)
