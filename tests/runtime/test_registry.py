@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.exported import Images
+from vision import choices
 from vision.benchmark import list_candidates
 from vision.cli.main import main
 from vision.detector import Detector
@@ -42,6 +43,7 @@ def test_one_line_is_enough_for_every_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(BACKENDS, "other", OtherBackend())
+    monkeypatch.setitem(choices.BACKENDS, "other", "vision.runtime.other_backend:OtherBackend")
     weights = learnt / "best.safetensors"
     assert main(["export", str(weights), "--to=other", "--out", str(tmp_path)]) == 0
     path = tmp_path / "best_decoded_fp32.other"
