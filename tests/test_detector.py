@@ -80,7 +80,7 @@ def test_scores_by_class(saved: SavedDetector, photos: Images) -> None:
     person = saved.names.index("person")
     assert set(detect({"person": 0.3}).labels.tolist()) == {person}
     assert person not in detect({"": 0.001, "person": 1.0}).labels.tolist()
-    with pytest.raises(ConfigError, match="no class persn; did you mean person?"):
+    with pytest.raises(ConfigError, match=r"no class persn; did you mean person\?"):
         detect({"persn": 0.3})
 
 
