@@ -1,4 +1,4 @@
-"""``ssdlite export W --to onnx|openvino [--form F] [--precision P] [--out DIR]``."""
+"""``ssdlite export W --to BACKEND [--form F] [--precision P] [--out DIR]``."""
 
 import argparse
 import random
