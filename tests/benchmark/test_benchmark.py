@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import vision.runtime.registry as backends
 from vision.benchmark import EAGER, Times, draw_chart, measure_times, row_of, table
 from vision.benchmark.candidates import LoadedCandidate
 from vision.benchmark.measure import TURN, WARM_UPS
@@ -18,6 +17,7 @@ from vision.cli.main import main
 from vision.errors import DataError
 from vision.images import read_image
 from vision.runtime.onnx_backend import OnnxBackend
+from vision.runtime.openvino_backend import OpenVinoBackend
 
 
 def test_candidates_take_turns_and_warm_ups_do_not_count() -> None:
@@ -129,7 +129,7 @@ def test_the_command_from_weights_to_table(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(backends.BACKENDS, "openvino")
+    monkeypatch.setattr(OpenVinoBackend, "benchmarked", {})
     monkeypatch.setattr(OnnxBackend, "benchmarked", {"fp32": ("fp32",)})
     words = [str(learnt / "best.safetensors"), "--out", str(tmp_path), "--rounds=1"]
     assert main(["benchmark", *words, "--device=cpu"]) == 0

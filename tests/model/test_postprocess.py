@@ -1,5 +1,6 @@
 """From predictions to detections: against torchvision, plain arithmetic, and at the edges."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from torchvision.models.detection.ssd import SSD
 import vision.boxes as box_ops
 from tests import reference_model as reference
 from vision.model import Decode, PostProcess, prior_boxes
+from vision.model.postprocess import Suppression
 from vision.model.variants import Scores
 from vision.structures import Detections, Predictions
 
@@ -210,6 +212,22 @@ def test_score_must_be_above_the_threshold() -> None:
     predictions = Predictions(logits, torch.zeros(1, len(PRIORS), 4))
     assert len(run(predictions, score_threshold=0.5)) == 0
     assert len(run(predictions, score_threshold=0.499)) > 0
+
+
+@pytest.mark.parametrize("suppression", ["nms", "soft_nms"])
+def test_a_threshold_of_the_call_is_that_of_the_settings(suppression: Suppression) -> None:
+    """One number as if it were set; one for each class leaves out of each what is below."""
+    decoded = Decode(PRIORS)(random_predictions(1))
+    loose = PostProcess(score_threshold=0.1, suppression=suppression, max_detections=10_000)
+    strict = replace(loose, score_threshold=0.4)
+    (expected,) = strict(decoded, [SIZE])
+    (found,) = loose(decoded, [SIZE], 0.4)
+    assert len(found) == len(expected) > 0
+    assert torch.equal(found.boxes, expected.boxes)
+    (by_class,) = loose(decoded, [SIZE], torch.tensor([0.4, 1.0, 0.1]))
+    assert set(by_class.labels.tolist()) == {0, 2}
+    assert len(by_class[by_class.labels == 0]) == len(expected[expected.labels == 0])
+    assert loose.score_threshold == 0.1
 
 
 def test_softmax_runs_over_background_too() -> None:

@@ -25,7 +25,7 @@ __all__ = ["EAGER", "Candidate", "LoadedCandidate", "list_candidates", "load_can
 
 Image = UInt8[ndarray, "h w 3"]
 YARDSTICK = "torchvision ssdlite320_mobilenet_v3_large"
-EAGER = "torch, eager NCHW, norms not folded"
+EAGER = "torch, eager NCHW, BatchNorm not folded"
 SCORE = 0.4
 
 

@@ -16,15 +16,15 @@ __all__ = ["DecodingNetwork"]
 
 
 class DecodingNetwork(nn.Module):
-    """From pixels to boxes and scores: norms folded into convolutions, outputs decoded.
+    """From pixels to boxes and scores: BatchNorm folded into convolutions, outputs decoded.
 
     Args:
         model: The network; it is copied and stays as it is.
-        decode: Of its priors.
+        decode: For its priors.
 
     Attributes:
         network: The folded copy, in evaluation mode.
-        image_size: (height, width) that images come in.
+        image_size: (height, width) of the images that it takes.
     """
 
     def __init__(self, model: SSDLite, decode: Decode) -> None:
@@ -43,8 +43,8 @@ class DecodingNetwork(nn.Module):
         decoded: Decoded = self.decode(self.network(images))
         return decoded
 
-    def lower(self, dtype: torch.dtype) -> "DecodingNetwork":
-        """Layers in ``dtype``, in place; normalisation and decoding stay in float32."""
+    def cast_layers(self, dtype: torch.dtype) -> "DecodingNetwork":
+        """Cast the convolutions in place; normalisation and decoding stay in float32."""
         for module in self.network.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(dtype)
@@ -52,7 +52,7 @@ class DecodingNetwork(nn.Module):
         return self
 
     def round_weights(self, dtype: torch.dtype) -> "DecodingNetwork":
-        """Weights, biases and priors rounded to what ``dtype`` has, in place, in float32."""
+        """Round weights, biases and priors to values of ``dtype``, in place and in float32."""
         with torch.no_grad():
             for tensor in (*self.network.parameters(), self.decode.priors):
                 tensor.copy_(tensor.to(dtype))

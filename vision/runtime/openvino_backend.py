@@ -24,8 +24,7 @@ __all__ = ["OpenVinoBackend"]
 
 SECTION = "ssdlite"
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
-"""What layers that are not quantised compute in."""
-
+"""Precision of the layers that are not quantised."""
 
 _LOCK = threading.Lock()
 _CORES: list[Any] = []
@@ -34,9 +33,9 @@ _CORES: list[Any] = []
 def _core() -> Any:  # noqa: ANN401
     """The one `openvino.Core` of this process, kept to its end.
 
-    On hardware with AMX each core's CPU plugin gives signals a stack of its own, and on going puts
-    back the one it found. Two that do not go in the reverse of the order in which they came leave
-    one that is freed, and the next signal (Ctrl-C, the end of a child) kills the process.
+    On hardware with AMX the CPU plugin of each core installs an alternate signal stack, and on its
+    end restores the one before. Two that do not end in the reverse order of their beginning leave
+    a freed stack installed, and the next signal (Ctrl-C, the end of a child) kills the process.
     """
     with _LOCK:
         if not _CORES:

@@ -47,7 +47,7 @@ class TorchSession:
         if precision == "fp16" and self.device.type == "cpu":
             raise ConfigError("precision fp16 is for GPUs; take bf16 or fp32 on the CPU")
         self.image_size = network.image_size
-        self._network = network.lower(_DTYPES[precision]).to(self.device)
+        self._network = network.cast_layers(_DTYPES[precision]).to(self.device)
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         """Boxes and scores of each prior, on the session's device."""

@@ -1,0 +1,89 @@
+"""`Detector`: from files and from networks, one image or a batch, and its thresholds."""
+
+import pytest
+import torch
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from vision.detector import Detector
+from vision.errors import ConfigError
+from vision.export import stand_in_images
+from vision.images import resize
+from vision.structures import Detections
+from vision.weights import SHIPPED, SavedDetector, load_weights
+
+Images = list[UInt8[ndarray, "h w 3"]]
+
+
+@pytest.fixture(scope="module")
+def saved() -> SavedDetector:
+    return load_weights(SHIPPED["voc"])
+
+
+@pytest.fixture(scope="module")
+def photos() -> Images:
+    """Of two sizes, with a person in each."""
+    return [stand_in_images(1, size)[0] for size in ((300, 400), (200, 180))]
+
+
+def same(one: Detections, other: Detections) -> bool:
+    return one.size == other.size and all(
+        torch.equal(getattr(one, name), getattr(other, name))
+        for name in ("boxes", "scores", "labels")
+    )
+
+
+def test_a_network_in_memory_answers_as_its_file(saved: SavedDetector, photos: Images) -> None:
+    before = {key: value.clone() for key, value in saved.model.state_dict().items()}
+    detector = Detector.from_model(saved.model, saved.config, saved.names, score=0.4)
+    loaded = Detector.load("voc")
+    assert loaded.config == detector.config
+    assert loaded.training["epoch"] == saved.training["epoch"]
+    for found, expected in zip(detector(photos), loaded(photos), strict=True):
+        assert len(found) > 0
+        assert same(found, expected)
+    after = saved.model.state_dict()
+    assert all(torch.equal(value, after[key]) for key, value in before.items())
+
+
+def test_a_batch_is_detected_as_its_images(saved: SavedDetector, photos: Images) -> None:
+    detector = Detector.from_model(saved.model, saved.config, saved.names, score=0.4)
+    resized = [resize(photo, detector.image_size).transpose(2, 0, 1) for photo in photos]
+    tensors = [torch.from_numpy(image.copy()) for image in resized]
+    sizes = [(photo.shape[0], photo.shape[1]) for photo in photos]
+    expected = detector(photos)
+    for images in (torch.stack(tensors), tensors):
+        for found, one in zip(detector.detect_batch(images, sizes), expected, strict=True):
+            assert found.size == one.size
+            assert torch.equal(found.labels, one.labels)
+            torch.testing.assert_close(found.boxes, one.boxes, rtol=1e-4, atol=1e-2)
+    assert [one.size for one in detector.detect_batch(tensors)] == [detector.image_size] * 2
+    with pytest.raises(ValueError, match="expected 2 sizes, got 1"):
+        detector.detect_batch(tensors, sizes[:1])
+
+
+def test_the_score_is_that_of_training_unless_one_is_given(
+    saved: SavedDetector, photos: Images
+) -> None:
+    every, sure = (
+        Detector.from_model(saved.model, saved.config, saved.names, score=score)(photos[0])
+        for score in (None, 0.4)
+    )
+    assert len(every) > len(sure) > 0
+    assert same(sure, every[every.scores > 0.4])
+
+
+def test_scores_by_class(saved: SavedDetector, photos: Images) -> None:
+    def detect(score: dict[str, float]) -> Detections:
+        return Detector.from_model(saved.model, saved.config, saved.names, score=score)(photos[0])
+
+    person = saved.names.index("person")
+    assert set(detect({"person": 0.3}).labels.tolist()) == {person}
+    assert person not in detect({"": 0.001, "person": 1.0}).labels.tolist()
+    with pytest.raises(ConfigError, match=r"no class persn; did you mean person\?"):
+        detect({"persn": 0.3})
+
+
+def test_no_image_gives_no_detections(saved: SavedDetector) -> None:
+    detector = Detector.from_model(saved.model, saved.config, saved.names)
+    assert detector([]) == []
