@@ -34,7 +34,7 @@ def test_the_mean_finds_classes_by_name(tmp_path: Path) -> None:
     out = tmp_path / "new" / "m.safetensors"
     assert run_average(first, other, "--shares", 0.75, 0.25, "--out", out) == 0
     a, b, mean = (load_weights(path).model.state_dict() for path in (first, other, out))
-    key = "trunk.features.0.0.weight"
+    key = "backbone.features.0.0.weight"
     torch.testing.assert_close(mean[key], 0.75 * a[key] + 0.25 * b[key])
     key = "class_heads.0.1.weight"
     rows = b[key].reshape(6, 4, -1)[:, [2, 0, 3]]  # airplane, cat, background
@@ -122,6 +122,6 @@ def test_a_mean_with_itself_is_itself_whatever_classes_mean(tmp_path: Path) -> N
 
 def test_too_large_for_half_precision(tmp_path: Path) -> None:
     model = load_weights(weights(tmp_path / "a.safetensors", ["cat"], 1)).model
-    torch.nn.init.constant_(model.get_parameter("trunk.features.0.0.weight"), 1e5)
+    torch.nn.init.constant_(model.get_parameter("backbone.features.0.0.weight"), 1e5)
     with pytest.raises(WeightsError, match=r"features\.0\.0\.weight is too large"):
         halve(model)

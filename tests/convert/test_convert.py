@@ -21,11 +21,12 @@ import vision.boxes as box_ops
 from tests.convert import original_layouts as original
 from tests.reference_model import randomise
 from vision.config import Config, ModelConfig
-from vision.convert import convert, load_start
+from vision.convert import convert_weights, load_initial_weights
 from vision.errors import WeightsError
 from vision.model import MobileNetV2, build_model
-from vision.model.variants import PRESETS
-from vision.weights import SavedDetector, SavedTrunk, save_weights, start_from
+from vision.model.layers import BlockStyle
+from vision.model.variants import VARIANTS
+from vision.weights import SavedBackbone, SavedDetector, save_weights, start_from
 from vision.weights.labels import COCO_NAMES
 
 SIDES = {"qfgaohao": 300, "lufficc": 320, "mmdetection": 320}
@@ -43,7 +44,7 @@ def labels(folder: Path, *names: str) -> Path:
 
 
 def converted(source: str, path: Path, names: Path | None = None) -> SavedDetector:
-    saved = convert(source, str(path), names)
+    saved = convert_weights(source, str(path), names)
     assert isinstance(saved, SavedDetector)
     return saved
 
@@ -170,7 +171,7 @@ def test_a_tf1_checkpoint_is_read_with_its_averages(tmp_path: Path) -> None:
     data = tmp_path / "model.ckpt-7.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:1000])
     with pytest.raises(WeightsError, match=r"model\.ckpt-7 cannot be read") as caught:
-        convert("tensorflow", str(tmp_path / "model.ckpt-7"), names)
+        convert_weights("tensorflow", str(tmp_path / "model.ckpt-7"), names)
     assert "\n" not in str(caught.value)
 
 
@@ -180,7 +181,7 @@ def test_a_checkpoint_without_tensorflow_names_the_extra(
     (tmp_path / "model.ckpt.index").touch()
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(WeightsError, match=r"pip install 'ssdlite\[tensorflow\]'"):
-        convert("tensorflow", str(tmp_path / "model.ckpt"))
+        convert_weights("tensorflow", str(tmp_path / "model.ckpt"))
 
 
 def test_slots_of_coco_that_have_no_class_are_left_out(tmp_path: Path) -> None:
@@ -258,7 +259,7 @@ def test_a_damaged_constant_is_named(
     change(node.attr["value"].tensor)
     path.write_bytes(graph.SerializeToString())
     with pytest.raises(WeightsError, match=message) as caught:
-        convert("tensorflow", str(path), labels(tmp_path, "cat", "dog"))
+        convert_weights("tensorflow", str(path), labels(tmp_path, "cat", "dog"))
     assert node.name in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -303,20 +304,20 @@ def test_a_fetched_file_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for content in (nn.Linear(1, 1), None):
         path.write_bytes(b"") if content is None else torch.save(content, path)
         with pytest.raises(WeightsError, match=name) as caught:
-            convert("torchvision", "IMAGENET1K_V1")
+            convert_weights("torchvision", "IMAGENET1K_V1")
         assert "\n" not in str(caught.value)
     torch.save(torchvision.models.mobilenet_v2().state_dict(), path)
-    assert isinstance(convert("torchvision", "IMAGENET1K_V1"), SavedTrunk)
+    assert isinstance(convert_weights("torchvision", "IMAGENET1K_V1"), SavedBackbone)
 
 
-def test_torchvisions_trunk_gives_the_same_features(tmp_path: Path) -> None:
+def test_torchvisions_backbone_gives_the_same_features(tmp_path: Path) -> None:
     theirs = torchvision.models.mobilenet_v2()
     randomise(theirs)
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    saved = convert("torchvision", str(tmp_path / "w.pth"))
-    assert isinstance(saved, SavedTrunk)
-    ours = MobileNetV2(0, preset=PRESETS["torchvision"]).eval()
-    ours.load_state_dict({k.removeprefix("trunk."): v for k, v in saved.tensors.items()})
+    saved = convert_weights("torchvision", str(tmp_path / "w.pth"))
+    assert isinstance(saved, SavedBackbone)
+    ours = MobileNetV2(0, style=BlockStyle(norm_eps=VARIANTS["torchvision"].norm_eps)).eval()
+    ours.load_state_dict({k.removeprefix("backbone."): v for k, v in saved.tensors.items()})
     images = torch.randn(1, 3, 96, 96)
     assert_close(ours.features(images), theirs.eval().features(images), rtol=1e-4, atol=1e-5)
 
@@ -346,21 +347,21 @@ def test_what_is_no_weights_file_is_one_line(tmp_path: Path, source: str) -> Non
     for content in (b"", b"text", whole[: len(whole) // 2], whole):
         path.write_bytes(content)
         with pytest.raises(WeightsError, match=r"w\.pth") as caught:
-            convert(source, str(path))
+            convert_weights(source, str(path))
         assert "\n" not in str(caught.value)
 
 
 def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": nn.Linear(1, 1)}, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match="would run code"):
-        convert("qfgaohao", str(tmp_path / "w.pth"))
+        convert_weights("qfgaohao", str(tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x0a\xff\xff"])
 def test_what_is_no_graph_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "g.pb").write_bytes(content)
     with pytest.raises(WeightsError, match=r"g\.pb") as caught:
-        convert("tensorflow", str(tmp_path / "g.pb"))
+        convert_weights("tensorflow", str(tmp_path / "g.pb"))
     assert "\n" not in str(caught.value)
 
 
@@ -372,7 +373,7 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     save_weights(path, theirs, Config(model=config), ["dog", "airplane", "kite"], {})
     ours = build_model(config, 2)
     fresh = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1).clone()
-    start = start_from(ours, load_start(str(path)), ["aeroplane", "zebra"], str(path))
+    start = start_from(ours, load_initial_weights(str(path)), ["aeroplane", "zebra"], str(path))
     assert start.origin == str(path)
     lines = start.lines
     assert start.known == ["aeroplane"]
@@ -384,8 +385,8 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     assert torch.equal(mine[:, 0], source[:, 1])
     assert_close(mine[:, 1], fresh[:, 1] + source[:, :3].mean(dim=1))
     assert torch.equal(mine[:, 2], source[:, 3])
-    trunk = "trunk.features.0.0.weight"
-    assert torch.equal(ours.state_dict()[trunk], theirs.state_dict()[trunk])
+    backbone = "backbone.features.0.0.weight"
+    assert torch.equal(ours.state_dict()[backbone], theirs.state_dict()[backbone])
 
 
 def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
@@ -394,25 +395,25 @@ def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, build_model(config, 1), Config(model=config), ["dog"], {})
     ours = ModelConfig(image_size=(128, 128))
-    lines = start_from(build_model(ours, 1), load_start(str(path)), ["dog"], str(path)).lines
+    lines = start_from(
+        build_model(ours, 1), load_initial_weights(str(path)), ["dog"], str(path)
+    ).lines
     assert any("the weights know: dog; fresh, begun as" in line for line in lines)
     assert "fresh for all classes, of other priors or channels: class_heads.0" in lines
 
 
-@pytest.mark.parametrize(
-    "names", [("ssdlite_mobilenet_v2", "ssdlite_fpn"), ("ssdlite_fpn", "ssdlite_mobilenet_v2")]
-)
+@pytest.mark.parametrize("necks", [("none", "fpn"), ("fpn", "none")])
 def test_a_start_from_another_network_leaves_all_heads_fresh(
-    tmp_path: Path, names: tuple[Literal["ssdlite_mobilenet_v2", "ssdlite_fpn"], ...]
+    tmp_path: Path, necks: tuple[Literal["none", "fpn"], ...]
 ) -> None:
     """Level 5 has as many channels in both, but is another map."""
-    configs = [ModelConfig(name=name, image_size=(128, 128), width_mult=0.25) for name in names]
+    configs = [ModelConfig(neck=neck, image_size=(128, 128), width_mult=0.25) for neck in necks]
     theirs, ours = (build_model(config, 2) for config in configs)
     randomise(theirs)
     path = tmp_path / "w.safetensors"
     save_weights(path, theirs, Config(model=configs[0]), ["dog", "cat"], {})
     fresh = {key: value.clone() for key, value in ours.state_dict().items()}
-    start = start_from(ours, load_start(str(path)), ["dog", "cat"], str(path))
+    start = start_from(ours, load_initial_weights(str(path)), ["dog", "cat"], str(path))
     assert "classes: the weights have no heads that fit, so all begin afresh" in start.lines
     assert start.known == []
     after, source = ours.state_dict(), theirs.state_dict()

@@ -275,7 +275,7 @@ def test_a_feature_pyramid_is_the_same_on_every_backend(
 ) -> None:
     """At a size where maps double, and grow from 3 cells to 5 and from 5 to 9."""
     size = {"image_size": (160, 288), "width_mult": 0.25}
-    config = saved.config.model.model_copy(update={"name": "ssdlite_fpn", **size})
+    config = saved.config.model.model_copy(update={"neck": "fpn", **size})
     model = build_model(config, len(saved.names))
     randomise(model)
     whole = saved.config.model_copy(update={"model": config})

@@ -146,7 +146,7 @@ class _PlainSession:
     def __init__(self, saved: SavedDetector) -> None:
         self.image_size = saved.model.image_size
         self._model = saved.model
-        self._decode = Decode(saved.model.priors, saved.model.preset.scores)
+        self._decode = Decode(saved.model.priors, saved.model.scores)
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         with torch.inference_mode():
@@ -166,7 +166,7 @@ class TorchvisionDetector:
         self.image_size = (320, 320)
 
     def forward(self, image: Image) -> object:
-        """Trunk and heads."""
+        """Backbone and heads."""
         with torch.inference_mode():
             features = self.model.backbone(_batch(image) / 255)
             return self.model.head(list(features.values()))

@@ -73,7 +73,7 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
         raise WeightsError("--note takes KEY=VALUE")
     training = dict(saved.training)
     for key, _, value in notes:
-        if key in {*training, "metrics", "norms"}:
+        if key in {*training, "metrics", "norms", "norms_folded"}:
             raise WeightsError(f"--note {key}: the file says that itself; choose another key")
         training[key] = value
     model = halve(saved.model) if options.half else saved.model

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import vision.boxes as box_ops
+from vision.model.head import Scores
 from vision.model.matching import match, pad_targets
-from vision.model.variants import Scores
 from vision.structures import Predictions, Target
 
 __all__ = ["Losses", "MultiBoxLoss"]
