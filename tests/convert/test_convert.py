@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torchvision.models import mobilenet_v3_large
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+from torchvision.models.detection.ssd import SSD
 
 import vision.boxes as box_ops
 from tests.convert import original_layouts as original
@@ -23,10 +26,10 @@ from tests.reference_model import randomise
 from vision.config import Config, ModelConfig
 from vision.convert import convert_weights, load_initial_weights
 from vision.errors import WeightsError
-from vision.model import MobileNetV2, build_model
+from vision.model import MobileNetV2, build_decoding, build_model, build_post_process
 from vision.model.layers import BlockStyle
 from vision.model.variants import VARIANTS
-from vision.weights import SavedBackbone, SavedDetector, save_weights, start_from
+from vision.weights import SavedBackbone, SavedDetector, match_network, save_weights, start_from
 from vision.weights.labels import COCO_NAMES
 
 SIDES = {"qfgaohao": 300, "lufficc": 320, "mmdetection": 320}
@@ -422,3 +425,107 @@ def test_a_start_from_another_network_leaves_all_heads_fresh(
             assert torch.equal(value, fresh[key])
         elif not key.startswith("pixel_"):
             assert torch.equal(value, source[key])
+
+
+def ssdlite320(num_classes: int) -> SSD:
+    """Torchvision's detector with random weights; ``num_classes`` without background."""
+    theirs: SSD = ssdlite320_mobilenet_v3_large(
+        weights=None, weights_backbone=None, num_classes=num_classes + 1
+    )
+    randomise(theirs)
+    return theirs.eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("reduced_tail", [True, False])
+def test_torchvisions_ssdlite_gives_the_same_scores_and_boxes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reduced_tail: bool
+) -> None:
+    """Its tail is whole where it was begun from ImageNet's weights."""
+
+    def backbone(**given: Any) -> nn.Module:  # noqa: ANN401
+        network: nn.Module = mobilenet_v3_large(**given | {"reduced_tail": reduced_tail})
+        return network
+
+    monkeypatch.setattr("torchvision.models.detection.ssdlite.mobilenet_v3_large", backbone)
+    theirs = ssdlite320(3)
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    saved = converted("torchvision", tmp_path / "w.pth", labels(tmp_path, "a", "b", "c"))
+    assert saved.config.model.preset == ("torchvision_ssdlite" if reduced_tail else "ssdlite")
+    images = pictures(320)
+    predictions = saved.model(images)
+    maps = list(theirs.backbone(images / 127.5 - 1).values())
+    expected = theirs.head(maps)
+    assert expected["cls_logits"].std() > 0.1
+    assert_close(predictions.logits, expected["cls_logits"].roll(-1, dims=2), rtol=0, atol=1e-4)
+    assert_close(predictions.offsets, expected["bbox_regression"], rtol=0, atol=1e-4)
+    post_process = build_post_process(saved.config.model)
+    (found,) = post_process(build_decoding(saved.model)(images), [(320, 320)])
+    (wanted,) = theirs(images / 255)
+    assert len(found) == 300
+    assert_close(found.scores, wanted["scores"], rtol=0, atol=1e-4)
+    assert_close(found.boxes / 320, wanted["boxes"] / 320, rtol=0, atol=1e-4)
+    assert torch.equal(found.labels, wanted["labels"] - 1)
+
+
+def test_torchvisions_coco_detector_has_cocos_names(tmp_path: Path) -> None:
+    theirs = ssdlite320(90)
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    saved = converted("torchvision", tmp_path / "w.pth")
+    assert saved.names == list(COCO_NAMES.values())
+    assert sum(value.numel() for value in theirs.parameters()) == 3_440_060
+
+
+def test_imagenet_is_of_the_backbone_that_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    theirs = torchvision.models.mobilenet_v3_large()
+    url = torchvision.models.MobileNet_V3_Large_Weights.IMAGENET1K_V2.url
+    path = tmp_path / "hub" / "checkpoints" / url.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    torch.save(theirs.state_dict(), path)
+    saved = load_initial_weights("imagenet", "mobilenet_v3_large")
+    assert isinstance(saved, SavedBackbone)
+    expected = {f"backbone.{key}" for key in theirs.state_dict() if "classifier" not in key}
+    assert saved.tensors.keys() == expected
+    for name in ("MobileNet_V3_Large_Weights.IMAGENET1K_V2", str(path)):
+        again = convert_weights("torchvision", name)
+        assert isinstance(again, SavedBackbone)
+        assert torch.equal(
+            again.tensors["backbone.features.16.0.weight"], theirs.features[16][0].weight
+        )
+    given = ModelConfig(backbone="mobilenet_v3_large")
+    config, warnings = match_network(given, saved)
+    assert (config.preset, config.backbone, warnings) == (
+        "torchvision_v3",
+        "mobilenet_v3_large",
+        [],
+    )
+    model = build_model(config, 2)
+    start = start_from(model, saved, ["a", "b"], "imagenet")
+    assert "fresh: 24 of box_heads" not in start.lines[0]
+    for key, value in saved.tensors.items():
+        assert torch.equal(model.state_dict()[key], value), key
+
+
+@torch.no_grad()
+def test_a_start_from_another_backbone_takes_nothing(tmp_path: Path) -> None:
+    """Their extra layers and coarse heads have the same shapes, but look at other features."""
+    configs = [
+        ModelConfig(backbone=backbone, image_size=(128, 128), width_mult=0.25)
+        for backbone in ("mobilenet_v2", "mobilenet_v3_large")
+    ]
+    theirs, ours = (build_model(config, 1) for config in configs)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, theirs, Config(model=configs[0]), ["dog"], {})
+    saved = load_initial_weights(str(path))
+    before = {key: value.clone() for key, value in ours.state_dict().items()}
+    start = start_from(ours, saved, ["dog"], str(path))
+    assert start.known == []
+    assert all(torch.equal(value, before[key]) for key, value in ours.state_dict().items())
+    config, warnings = match_network(configs[1], saved)
+    assert config == configs[1]
+    assert [line.split()[0] for line in warnings] == ["model.backbone"]
+    config, warnings = match_network(ModelConfig(), saved)
+    assert (config, warnings) == (configs[0], [])

@@ -59,7 +59,7 @@ class SqueezeExcitation(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        squeezed = make_divisible(channels // 4)
+        squeezed = make_divisible(channels / 4)
         self.fc1 = nn.Conv2d(channels, squeezed, 1)
         self.fc2 = nn.Conv2d(squeezed, channels, 1)
 
