@@ -9,7 +9,7 @@ import torch
 from vision.cli.main import main
 from vision.config import Config, config_from_dict
 from vision.errors import WeightsError
-from vision.model import build_model
+from vision.model import BACKBONES, build_model
 from vision.weights import average, halve, load_weights, save_weights
 
 MODEL = {"image_size": 128, "width_mult": 0.25}
@@ -28,9 +28,11 @@ def run_average(*words: object) -> int:
     return main(["average", *map(str, words)])
 
 
-def test_the_mean_finds_classes_by_name(tmp_path: Path) -> None:
-    first = weights(tmp_path / "a.safetensors", ["aeroplane", "cat"], 1)
-    other = weights(tmp_path / "b.safetensors", ["cat", "dog", "airplane"], 2)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_mean_finds_classes_by_name(tmp_path: Path, backbone: str) -> None:
+    network = {"backbone": backbone}
+    first = weights(tmp_path / "a.safetensors", ["aeroplane", "cat"], 1, **network)
+    other = weights(tmp_path / "b.safetensors", ["cat", "dog", "airplane"], 2, **network)
     out = tmp_path / "new" / "m.safetensors"
     assert run_average(first, other, "--shares", 0.75, 0.25, "--out", out) == 0
     a, b, mean = (load_weights(path).model.state_dict() for path in (first, other, out))

@@ -20,7 +20,7 @@ from vision.engine import train
 from vision.engine.recipe import Facts, choose_recipe
 from vision.engine.step import train_step
 from vision.errors import WeightsError
-from vision.model import MultiBoxLoss, build_model
+from vision.model import BACKBONES, MultiBoxLoss, build_model
 from vision.model.loss import Losses
 from vision.structures import Predictions, Target
 from vision.weights import (
@@ -223,8 +223,10 @@ def load_weights_of(config: ModelConfig) -> Any:  # noqa: ANN401
     return SavedDetector(model.eval(), Config(model=config), ["a", "b"], {})
 
 
-def test_the_mean_keeps_the_rows_of_fresh_classes_as_they_ended() -> None:
-    config = ModelConfig(image_size=(128, 128), width_mult=0.25)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_mean_keeps_the_rows_of_fresh_classes_as_they_ended(backbone: str) -> None:
+    values = {"backbone": backbone, "image_size": 128, "width_mult": 0.25}
+    config = ModelConfig.model_validate(values)
     start, end = build_model(config, 2), build_model(config, 2)
     randomise(start)
     randomise(end)

@@ -28,7 +28,7 @@ from vision.engine.run import build_run
 from vision.engine.state import States
 from vision.engine.step import train_step
 from vision.errors import ConfigError, DataError, Interrupted, TrainingError
-from vision.model import MultiBoxLoss, build_model
+from vision.model import BACKBONES, MultiBoxLoss, build_model
 from vision.model.loss import Losses
 from vision.structures import Batch, Predictions, Target
 from vision.weights import load_weights
@@ -316,11 +316,13 @@ def test_trains_in_every_number_format(tmp_path: Path, overrides: tuple[str, ...
     assert losses[1] < losses[0]
 
 
-def test_frozen_layers_stay_as_they_are_and_others_learn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_frozen_layers_stay_as_they_are_and_others_learn(tmp_path: Path, backbone: str) -> None:
     first, then = tmp_path / "first", tmp_path / "then"
-    train(run_config("data.val=null", "train.epochs=1"), first)
+    words = ("data.val=null", "train.epochs=1", f"model.backbone={backbone}")
+    train(run_config(*words), first)
     init = f"model.init={first / 'last.safetensors'}"
-    train(run_config("data.val=null", "train.epochs=1", "train.freeze=4", init), then)
+    train(run_config(*words, "train.freeze=4", init), then)
     before, after = load_file(first / "last.safetensors"), load_file(then / "last.safetensors")
     for key, value in before.items():
         is_frozen = key.startswith(tuple(f"backbone.features.{index}." for index in range(4)))

@@ -78,7 +78,7 @@ def class_keys(network: nn.Module) -> list[str]:
 
 def by_class(rows: Tensor, num_classes: int) -> Tensor:
     """The rows of a class head, viewed as (prior of a cell, class with background last, ...)."""
-    return rows.unflatten(0, (-1, num_classes + 1))
+    return rows.view(-1, num_classes + 1, *rows.shape[1:])
 
 
 def select_classes(network: nn.Module, labels: Sequence[int]) -> dict[str, Tensor]:

@@ -24,8 +24,8 @@ RARE = -4.6
 """Bias of a class that nothing is known of: a sigmoid of .01 (arXiv 1708.02002, section 4.1)."""
 SILENT = -12.0
 """Bias of a class that is never to be found."""
-BACKBONE_KEYS = ("backbone", "preset", "width_mult", "activation")
-DETECTOR_KEYS = (*BACKBONE_KEYS, "neck", "image_size")
+BACKBONE_KEYS: tuple[str, ...] = ("backbone", "preset", "width_mult", "activation")
+DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "image_size")
 COSTS = {
     "backbone": "no layer fits, so that all begins afresh",
     "neck": "all but the backbone begins afresh",
