@@ -9,7 +9,7 @@ import torch
 from vision.cli.main import main
 from vision.config import Config, config_from_dict
 from vision.errors import WeightsError
-from vision.model import build_model
+from vision.model import BACKBONES, build_model
 from vision.weights import average, halve, load_weights, save_weights
 
 MODEL = {"image_size": 128, "width_mult": 0.25}
@@ -28,13 +28,15 @@ def run_average(*words: object) -> int:
     return main(["average", *map(str, words)])
 
 
-def test_the_mean_finds_classes_by_name(tmp_path: Path) -> None:
-    first = weights(tmp_path / "a.safetensors", ["aeroplane", "cat"], 1)
-    other = weights(tmp_path / "b.safetensors", ["cat", "dog", "airplane"], 2)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_mean_finds_classes_by_name(tmp_path: Path, backbone: str) -> None:
+    network = {"backbone": backbone}
+    first = weights(tmp_path / "a.safetensors", ["aeroplane", "cat"], 1, **network)
+    other = weights(tmp_path / "b.safetensors", ["cat", "dog", "airplane"], 2, **network)
     out = tmp_path / "new" / "m.safetensors"
     assert run_average(first, other, "--fractions", 0.75, 0.25, "--out", out) == 0
     a, b, mean = (load_weights(path).model.state_dict() for path in (first, other, out))
-    key = "trunk.features.0.0.weight"
+    key = "backbone.features.0.0.weight"
     torch.testing.assert_close(mean[key], 0.75 * a[key] + 0.25 * b[key])
     key = "class_heads.0.1.weight"
     rows = b[key].reshape(6, 4, -1)[:, [2, 0, 3]]  # airplane, cat, background
@@ -122,6 +124,6 @@ def test_a_mean_with_itself_is_itself_whatever_classes_mean(tmp_path: Path) -> N
 
 def test_too_large_for_half_precision(tmp_path: Path) -> None:
     model = load_weights(weights(tmp_path / "a.safetensors", ["cat"], 1)).model
-    torch.nn.init.constant_(model.get_parameter("trunk.features.0.0.weight"), 1e5)
+    torch.nn.init.constant_(model.get_parameter("backbone.features.0.0.weight"), 1e5)
     with pytest.raises(WeightsError, match=r"features\.0\.0\.weight is too large"):
         halve(model)

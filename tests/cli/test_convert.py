@@ -72,13 +72,13 @@ def test_info_counts_parameters_and_macs_of_the_known_network(
     assert "3,000, maps of 19x19, 10x10, 5x5, 3x3, 2x2, 1x1" in text
 
 
-def test_a_trunk_is_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_backbone_is_said_to_be_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(torchvision.models.mobilenet_v2().state_dict(), tmp_path / "w.pth")
-    out = tmp_path / "trunk.safetensors"
+    out = tmp_path / "backbone.safetensors"
     assert run_convert("torchvision", tmp_path / "w.pth", out) == 0
     assert "model.init=" in capsys.readouterr().out
     assert main(["info", str(out)]) == 0
-    assert "a trunk without heads" in capsys.readouterr().out
+    assert "a backbone without heads" in capsys.readouterr().out
     write_image(tmp_path / "photo.png", np.full((120, 160, 3), 90, np.uint8))
     assert main(["detect", str(tmp_path / "photo.png"), "--weights", str(out)]) == 2
     assert "model.init" in capsys.readouterr().err
@@ -170,8 +170,8 @@ def test_folded_norms_are_told_and_refitted(
     images = torch.from_numpy(np.stack([pictures[k] for k in (0, 1, 3, 4)])).permute(0, 3, 1, 2)
     with torch.no_grad():
         torch.testing.assert_close(after(images), before(images), rtol=1e-3, atol=1e-3)
-        maps = before.trunk.get_submodule("features.0.0")(images.float() / 127.5 - 1)
-    mean = after.state_dict()["trunk.features.0.1.running_mean"]
+        maps = before.backbone.get_submodule("features.0.0")(images.float() / 127.5 - 1)
+    mean = after.state_dict()["backbone.features.0.1.running_mean"]
     torch.testing.assert_close(mean, maps.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
     lines = [
         "\n".join(start_from(before, load_weights(w), ["cat", "dog"], str(w)).lines)

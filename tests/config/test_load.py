@@ -50,8 +50,9 @@ def test_an_empty_file_is_the_default_run(tmp_path: Path, text: str) -> None:
 def test_names_and_defaults_that_scripts_rely_on() -> None:
     """Renaming one of these, or another default, would break runs and scripts of users."""
     model, train, optim = Config().model, Config().train, Config().optim
-    assert (model.name, model.image_size, model.width_mult, model.activation) == (
-        "ssdlite_mobilenet_v2",
+    assert (model.backbone, model.neck, model.image_size, model.width_mult, model.activation) == (
+        "mobilenet_v2",
+        "none",
         (320, 320),
         1.0,
         "relu6",
@@ -61,7 +62,7 @@ def test_names_and_defaults_that_scripts_rely_on() -> None:
     assert (train.device, train.seed, train.precision) == ("auto", 0, "auto")
     assert min(train.epochs, train.batch_size, train.workers, train.eval_every) >= 1
     assert optim.lr > 0
-    assert (optim.name, optim.schedule, optim.trunk_lr) == ("sgd", "cosine", 1.0)
+    assert (optim.name, optim.schedule, optim.backbone_lr) == ("sgd", "cosine", 1.0)
     # What makes a run other than the plain recipe is off.
     assert (train.accumulate, train.ema_decay, train.freeze) == (1, 0.0, 0)
     assert (train.patience, train.compile, Config().augment.on_device) == (None, False, False)
@@ -76,7 +77,8 @@ def test_names_and_defaults_that_scripts_rely_on() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "found"),
     [
-        ("model.name", "ssdlite_mobilenet_v2", "ssdlite_mobilenet_v2"),
+        ("model.backbone", "mobilenet_v3_large", "mobilenet_v3_large"),
+        ("model.neck", "fpn", "fpn"),
         ("model.image_size", 300, (300, 300)),
         ("model.width_mult", 0.35, 0.35),
         ("model.priors.min_scale", 0.06, 0.06),
@@ -114,7 +116,7 @@ def test_keys_that_scripts_set(key: str, value: object, found: object) -> None:
         result = getattr(result, step)
     assert result == found
     assert type(result) is type(found)
-    assert config != Config() or found == "ssdlite_mobilenet_v2"
+    assert config != Config()
 
 
 def nested(key: str, value: object) -> dict[str, Any]:
@@ -134,7 +136,7 @@ def test_a_configuration_cannot_be_changed() -> None:
 def test_each_shipped_configuration_is_sound(name: str) -> None:
     config = load_config(name)
     assert config.data.train is not None
-    assert config.model.name == ("ssdlite_fpn" if "_fpn" in name else "ssdlite_mobilenet_v2")
+    assert config.model.neck == ("fpn" if "_fpn" in name else "none")
 
 
 # Finding
@@ -469,7 +471,8 @@ def test_overrides_leave_the_given_values_alone() -> None:
         ("model.priors", {"min_scale": 0.5, "max_scale": 0.5}),
         ("model.width_mult", 0.6),
         ("model.width_mult", "1.0"),
-        ("model.name", "ssd"),
+        ("model.backbone", "resnet"),
+        ("model.neck", "pan"),
         ("model.activation", "swish"),
         ("augment.preset", None),
         ("augment.preset", "no"),

@@ -57,7 +57,7 @@ class NestedBlock(FlatBlock):
         self.conv = nn.Sequential(*layers, depthwise, *unit(hidden, outputs, 1))
 
 
-def trunk(block: type[FlatBlock]) -> nn.Sequential:
+def backbone(block: type[FlatBlock]) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Sequential(*unit(3, 32, 3, 2), nn.ReLU6())]
     channels = 32
     for expand, outputs, repeats, stride in STAGES:
@@ -77,7 +77,7 @@ def head(inputs: int, outputs: int) -> nn.Sequential:
 class Qfgaohao(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.base_net = trunk(FlatBlock)
+        self.base_net = backbone(FlatBlock)
         channels = [1280, 512, 256, 256]
         self.extras = nn.ModuleList(
             FlatBlock(inputs, outputs, 2, hidden)
@@ -103,7 +103,7 @@ class Lufficc(nn.Module):
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.backbone = nn.Module()
-        self.backbone.features = trunk(NestedBlock)
+        self.backbone.features = backbone(NestedBlock)
         channels = [1280, 512, 256, 256]
         self.backbone.extras = nn.ModuleList(
             NestedBlock(inputs, outputs, 2, hidden)
@@ -246,7 +246,7 @@ def tensorflow_variables(num_slots: int, multiplier: float, seed: int) -> dict[s
             name = f"{base}/expanded_conv" + (f"_{number}" if number else "")
             hidden = channels * expand
             if number == 13:
-                tap = hidden
+                level = hidden
             if expand > 1:
                 conv(f"{name}/expand", 1, channels, hidden)
                 norm(f"{name}/expand", hidden)
@@ -257,7 +257,7 @@ def tensorflow_variables(num_slots: int, multiplier: float, seed: int) -> dict[s
             number += 1
     conv(f"{base}/Conv_1", 1, channels, deep(1280))
     norm(f"{base}/Conv_1", deep(1280))
-    levels = [tap, deep(1280)]
+    levels = [level, deep(1280)]
     for index, depth in enumerate((512, 256, 256, 128), 2):
         half, whole = (max(int(d * multiplier), 16) for d in (depth // 2, depth))
         reduce = f"{base}/layer_19_1_Conv2d_{index}_1x1_{half}"

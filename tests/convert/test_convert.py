@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,16 +16,20 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from torch import Tensor, nn
 from torch.testing import assert_close
+from torchvision.models import mobilenet_v3_large
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+from torchvision.models.detection.ssd import SSD
 
 import vision.boxes as box_ops
 from tests.convert import original_layouts as original
 from tests.reference_model import randomise
 from vision.config import Config, ModelConfig
-from vision.convert import convert, load_start
+from vision.convert import convert_weights, load_initial_weights
 from vision.errors import WeightsError
-from vision.model import MobileNetV2, build_model
-from vision.model.variants import PRESETS
-from vision.weights import SavedDetector, SavedTrunk, save_weights, start_from
+from vision.model import MobileNetV2, build_decoding, build_model, build_post_process
+from vision.model.layers import BlockStyle
+from vision.model.variants import VARIANTS
+from vision.weights import SavedBackbone, SavedDetector, match_network, save_weights, start_from
 from vision.weights.labels import COCO_NAMES
 
 SIDES = {"qfgaohao": 300, "lufficc": 320, "mmdetection": 320}
@@ -43,7 +47,7 @@ def labels(folder: Path, *names: str) -> Path:
 
 
 def converted(source: str, path: Path, names: Path | None = None) -> SavedDetector:
-    saved = convert(source, str(path), names)
+    saved = convert_weights(source, str(path), names)
     assert isinstance(saved, SavedDetector)
     return saved
 
@@ -170,7 +174,7 @@ def test_a_tf1_checkpoint_is_read_with_its_averages(tmp_path: Path) -> None:
     data = tmp_path / "model.ckpt-7.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:1000])
     with pytest.raises(WeightsError, match=r"model\.ckpt-7 cannot be read") as caught:
-        convert("tensorflow", str(tmp_path / "model.ckpt-7"), names)
+        convert_weights("tensorflow", str(tmp_path / "model.ckpt-7"), names)
     assert "\n" not in str(caught.value)
 
 
@@ -180,7 +184,7 @@ def test_a_checkpoint_without_tensorflow_names_the_extra(
     (tmp_path / "model.ckpt.index").touch()
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(WeightsError, match=r"pip install 'ssdlite\[tensorflow\]'"):
-        convert("tensorflow", str(tmp_path / "model.ckpt"))
+        convert_weights("tensorflow", str(tmp_path / "model.ckpt"))
 
 
 def test_slots_of_coco_that_have_no_class_are_left_out(tmp_path: Path) -> None:
@@ -258,7 +262,7 @@ def test_a_damaged_constant_is_named(
     change(node.attr["value"].tensor)
     path.write_bytes(graph.SerializeToString())
     with pytest.raises(WeightsError, match=message) as caught:
-        convert("tensorflow", str(path), labels(tmp_path, "cat", "dog"))
+        convert_weights("tensorflow", str(path), labels(tmp_path, "cat", "dog"))
     assert node.name in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -303,20 +307,20 @@ def test_a_fetched_file_runs_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for content in (nn.Linear(1, 1), None):
         path.write_bytes(b"") if content is None else torch.save(content, path)
         with pytest.raises(WeightsError, match=name) as caught:
-            convert("torchvision", "IMAGENET1K_V1")
+            convert_weights("torchvision", "IMAGENET1K_V1")
         assert "\n" not in str(caught.value)
     torch.save(torchvision.models.mobilenet_v2().state_dict(), path)
-    assert isinstance(convert("torchvision", "IMAGENET1K_V1"), SavedTrunk)
+    assert isinstance(convert_weights("torchvision", "IMAGENET1K_V1"), SavedBackbone)
 
 
-def test_torchvisions_trunk_gives_the_same_features(tmp_path: Path) -> None:
+def test_torchvisions_backbone_gives_the_same_features(tmp_path: Path) -> None:
     theirs = torchvision.models.mobilenet_v2()
     randomise(theirs)
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    saved = convert("torchvision", str(tmp_path / "w.pth"))
-    assert isinstance(saved, SavedTrunk)
-    ours = MobileNetV2(0, preset=PRESETS["torchvision"]).eval()
-    ours.load_state_dict({k.removeprefix("trunk."): v for k, v in saved.tensors.items()})
+    saved = convert_weights("torchvision", str(tmp_path / "w.pth"))
+    assert isinstance(saved, SavedBackbone)
+    ours = MobileNetV2(0, style=BlockStyle(norm_eps=VARIANTS["torchvision"].norm_eps)).eval()
+    ours.load_state_dict({k.removeprefix("backbone."): v for k, v in saved.tensors.items()})
     images = torch.randn(1, 3, 96, 96)
     assert_close(ours.features(images), theirs.eval().features(images), rtol=1e-4, atol=1e-5)
 
@@ -346,21 +350,21 @@ def test_what_is_no_weights_file_is_one_line(tmp_path: Path, source: str) -> Non
     for content in (b"", b"text", whole[: len(whole) // 2], whole):
         path.write_bytes(content)
         with pytest.raises(WeightsError, match=r"w\.pth") as caught:
-            convert(source, str(path))
+            convert_weights(source, str(path))
         assert "\n" not in str(caught.value)
 
 
 def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": nn.Linear(1, 1)}, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match="would run code"):
-        convert("qfgaohao", str(tmp_path / "w.pth"))
+        convert_weights("qfgaohao", str(tmp_path / "w.pth"))
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x0a\xff\xff"])
 def test_what_is_no_graph_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "g.pb").write_bytes(content)
     with pytest.raises(WeightsError, match=r"g\.pb") as caught:
-        convert("tensorflow", str(tmp_path / "g.pb"))
+        convert_weights("tensorflow", str(tmp_path / "g.pb"))
     assert "\n" not in str(caught.value)
 
 
@@ -372,7 +376,7 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     save_weights(path, theirs, Config(model=config), ["dog", "airplane", "kite"], {})
     ours = build_model(config, 2)
     fresh = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1).clone()
-    start = start_from(ours, load_start(str(path)), ["aeroplane", "zebra"], str(path))
+    start = start_from(ours, load_initial_weights(str(path)), ["aeroplane", "zebra"], str(path))
     assert start.origin == str(path)
     lines = start.lines
     assert start.known == ["aeroplane"]
@@ -384,8 +388,8 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     assert torch.equal(mine[:, 0], source[:, 1])
     assert_close(mine[:, 1], fresh[:, 1] + source[:, :3].mean(dim=1))
     assert torch.equal(mine[:, 2], source[:, 3])
-    trunk = "trunk.features.0.0.weight"
-    assert torch.equal(ours.state_dict()[trunk], theirs.state_dict()[trunk])
+    backbone = "backbone.features.0.0.weight"
+    assert torch.equal(ours.state_dict()[backbone], theirs.state_dict()[backbone])
 
 
 def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
@@ -394,25 +398,25 @@ def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_weights(path, build_model(config, 1), Config(model=config), ["dog"], {})
     ours = ModelConfig(image_size=(128, 128))
-    lines = start_from(build_model(ours, 1), load_start(str(path)), ["dog"], str(path)).lines
+    lines = start_from(
+        build_model(ours, 1), load_initial_weights(str(path)), ["dog"], str(path)
+    ).lines
     assert any("the weights know: dog; fresh, begun as" in line for line in lines)
     assert "fresh for all classes, of other priors or channels: class_heads.0" in lines
 
 
-@pytest.mark.parametrize(
-    "names", [("ssdlite_mobilenet_v2", "ssdlite_fpn"), ("ssdlite_fpn", "ssdlite_mobilenet_v2")]
-)
+@pytest.mark.parametrize("necks", [("none", "fpn"), ("fpn", "none")])
 def test_a_start_from_another_network_leaves_all_heads_fresh(
-    tmp_path: Path, names: tuple[Literal["ssdlite_mobilenet_v2", "ssdlite_fpn"], ...]
+    tmp_path: Path, necks: tuple[Literal["none", "fpn"], ...]
 ) -> None:
     """Level 5 has as many channels in both, but is another map."""
-    configs = [ModelConfig(name=name, image_size=(128, 128), width_mult=0.25) for name in names]
+    configs = [ModelConfig(neck=neck, image_size=(128, 128), width_mult=0.25) for neck in necks]
     theirs, ours = (build_model(config, 2) for config in configs)
     randomise(theirs)
     path = tmp_path / "w.safetensors"
     save_weights(path, theirs, Config(model=configs[0]), ["dog", "cat"], {})
     fresh = {key: value.clone() for key, value in ours.state_dict().items()}
-    start = start_from(ours, load_start(str(path)), ["dog", "cat"], str(path))
+    start = start_from(ours, load_initial_weights(str(path)), ["dog", "cat"], str(path))
     assert "classes: the weights have no heads that fit, so all begin afresh" in start.lines
     assert start.known == []
     after, source = ours.state_dict(), theirs.state_dict()
@@ -421,3 +425,107 @@ def test_a_start_from_another_network_leaves_all_heads_fresh(
             assert torch.equal(value, fresh[key])
         elif not key.startswith("pixel_"):
             assert torch.equal(value, source[key])
+
+
+def ssdlite320(num_classes: int) -> SSD:
+    """Torchvision's detector with random weights; ``num_classes`` without background."""
+    theirs: SSD = ssdlite320_mobilenet_v3_large(
+        weights=None, weights_backbone=None, num_classes=num_classes + 1
+    )
+    randomise(theirs)
+    return theirs.eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("reduced_tail", [True, False])
+def test_torchvisions_ssdlite_gives_the_same_scores_and_boxes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reduced_tail: bool
+) -> None:
+    """Its tail is whole where it was begun from ImageNet's weights."""
+
+    def backbone(**given: Any) -> nn.Module:  # noqa: ANN401
+        network: nn.Module = mobilenet_v3_large(**given | {"reduced_tail": reduced_tail})
+        return network
+
+    monkeypatch.setattr("torchvision.models.detection.ssdlite.mobilenet_v3_large", backbone)
+    theirs = ssdlite320(3)
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    saved = converted("torchvision", tmp_path / "w.pth", labels(tmp_path, "a", "b", "c"))
+    assert saved.config.model.preset == ("torchvision_ssdlite" if reduced_tail else "ssdlite")
+    images = pictures(320)
+    predictions = saved.model(images)
+    maps = list(theirs.backbone(images / 127.5 - 1).values())
+    expected = theirs.head(maps)
+    assert expected["cls_logits"].std() > 0.1
+    assert_close(predictions.logits, expected["cls_logits"].roll(-1, dims=2), rtol=0, atol=1e-4)
+    assert_close(predictions.offsets, expected["bbox_regression"], rtol=0, atol=1e-4)
+    post_process = build_post_process(saved.config.model)
+    (found,) = post_process(build_decoding(saved.model)(images), [(320, 320)])
+    (wanted,) = theirs(images / 255)
+    assert len(found) == 300
+    assert_close(found.scores, wanted["scores"], rtol=0, atol=1e-4)
+    assert_close(found.boxes / 320, wanted["boxes"] / 320, rtol=0, atol=1e-4)
+    assert torch.equal(found.labels, wanted["labels"] - 1)
+
+
+def test_torchvisions_coco_detector_has_cocos_names(tmp_path: Path) -> None:
+    theirs = ssdlite320(90)
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    saved = converted("torchvision", tmp_path / "w.pth")
+    assert saved.names == list(COCO_NAMES.values())
+    assert sum(value.numel() for value in theirs.parameters()) == 3_440_060
+
+
+def test_imagenet_is_of_the_backbone_that_is_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    theirs = torchvision.models.mobilenet_v3_large()
+    url = torchvision.models.MobileNet_V3_Large_Weights.IMAGENET1K_V2.url
+    path = tmp_path / "hub" / "checkpoints" / url.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    torch.save(theirs.state_dict(), path)
+    saved = load_initial_weights("imagenet", "mobilenet_v3_large")
+    assert isinstance(saved, SavedBackbone)
+    expected = {f"backbone.{key}" for key in theirs.state_dict() if "classifier" not in key}
+    assert saved.tensors.keys() == expected
+    for name in ("MobileNet_V3_Large_Weights.IMAGENET1K_V2", str(path)):
+        again = convert_weights("torchvision", name)
+        assert isinstance(again, SavedBackbone)
+        assert torch.equal(
+            again.tensors["backbone.features.16.0.weight"], theirs.features[16][0].weight
+        )
+    given = ModelConfig(backbone="mobilenet_v3_large")
+    config, warnings = match_network(given, saved)
+    assert (config.preset, config.backbone, warnings) == (
+        "torchvision_v3",
+        "mobilenet_v3_large",
+        [],
+    )
+    model = build_model(config, 2)
+    start = start_from(model, saved, ["a", "b"], "imagenet")
+    assert "fresh: 24 of box_heads" not in start.lines[0]
+    for key, value in saved.tensors.items():
+        assert torch.equal(model.state_dict()[key], value), key
+
+
+@torch.no_grad()
+def test_a_start_from_another_backbone_takes_nothing(tmp_path: Path) -> None:
+    """Their extra layers and coarse heads have the same shapes, but look at other features."""
+    configs = [
+        ModelConfig(backbone=backbone, image_size=(128, 128), width_mult=0.25)
+        for backbone in ("mobilenet_v2", "mobilenet_v3_large")
+    ]
+    theirs, ours = (build_model(config, 1) for config in configs)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, theirs, Config(model=configs[0]), ["dog"], {})
+    saved = load_initial_weights(str(path))
+    before = {key: value.clone() for key, value in ours.state_dict().items()}
+    start = start_from(ours, saved, ["dog"], str(path))
+    assert start.known == []
+    assert all(torch.equal(value, before[key]) for key, value in ours.state_dict().items())
+    config, warnings = match_network(configs[1], saved)
+    assert config == configs[1]
+    assert [line.split()[0] for line in warnings] == ["model.backbone"]
+    config, warnings = match_network(ModelConfig(), saved)
+    assert (config, warnings) == (configs[0], [])

@@ -22,7 +22,7 @@ from torch.testing import assert_close
 
 import vision.boxes as box_ops
 from tests.shared import SHARED, needs_shared
-from vision.convert import convert
+from vision.convert import convert_weights
 from vision.model import Decode, build_post_process
 from vision.structures import Detections
 from vision.weights import SavedDetector
@@ -53,7 +53,7 @@ class Answer(NamedTuple):
 def pedestrians(tmp_path_factory: pytest.TempPathFactory) -> SavedDetector:
     names = tmp_path_factory.mktemp("labels") / "labels.txt"
     names.write_text("person\n", encoding="utf-8")
-    saved = convert("tensorflow", GRAPH, names)
+    saved = convert_weights("tensorflow", GRAPH, names)
     assert isinstance(saved, SavedDetector)
     return saved
 
@@ -74,7 +74,7 @@ def check(saved: SavedDetector, picture: np.ndarray, expected: Answer, relative:
     logits = in_our_order(expected.logits).roll(-1, dims=2)
     assert_close(found.offsets, codes, rtol=relative, atol=1e-4)
     assert_close(found.logits, logits, rtol=relative, atol=1e-4)
-    decoded = Decode(saved.model.priors, saved.model.preset.scores)(found)
+    decoded = Decode(saved.model.priors, saved.model.scores)(found)
     (detections,) = build_post_process(saved.config.model)(decoded, [(300, 300)])
     return match(detections, expected)
 

@@ -15,10 +15,10 @@ from tests.convert import original_layouts as original
 from tests.convert.test_convert import converted, frozen_graph, labels, pictures
 from tests.reference_model import randomise
 from vision.config import ModelConfig
-from vision.convert import convert
+from vision.convert import convert_weights
 from vision.errors import WeightsError
 from vision.model import SSDLite, build_model
-from vision.weights import FOLDED, refit_norms
+from vision.weights import refit_norms
 
 NORM = "/BatchNorm/"
 EPS = np.float32(1e-3)
@@ -160,7 +160,7 @@ def test_damaged_files_say_what_is_wrong(
     path = graph_model(tmp_path, stored, size // 3 + 1)
     damage(tmp_path)
     with pytest.raises(WeightsError, match=message) as caught:
-        convert("tensorflow", str(path), labels(tmp_path, "cat", "dog"))
+        convert_weights("tensorflow", str(path), labels(tmp_path, "cat", "dog"))
     assert "\n" not in str(caught.value)
 
 
@@ -169,7 +169,9 @@ def test_a_scale_of_another_size_is_an_error(tmp_path: Path) -> None:
     key = next(name for name in stored if name.endswith("batchnorm/mul"))
     stored[key] = stored[key][:-1]
     with pytest.raises(WeightsError, match="of different sizes"):
-        convert("tensorflow", str(graph_model(tmp_path, stored)), labels(tmp_path, "cat", "dog"))
+        convert_weights(
+            "tensorflow", str(graph_model(tmp_path, stored)), labels(tmp_path, "cat", "dog")
+        )
 
 
 def test_only_lost_statistics_are_called_lost(tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ def test_only_lost_statistics_are_called_lost(tmp_path: Path) -> None:
     names = labels(tmp_path, "cat", "dog")
     assert "norms" not in converted("tensorflow", graph_model(tmp_path, whole), names).training
     found = converted("tensorflow", graph_model(tmp_path, folded(whole)), names)
-    assert found.training["norms"] == FOLDED
+    assert found.norms_folded
 
 
 def small_detector() -> SSDLite:
@@ -194,7 +196,7 @@ def test_refitted_norms_answer_as_before_and_have_the_images_statistics() -> Non
         before = model.eval()(images)
         refit_norms(model, [images[:3], images[3:]])
         after = model(images)
-        stem = model.trunk.get_submodule("features.0")
+        stem = model.backbone.get_submodule("features.0")
         assert isinstance(stem, nn.Sequential)
         maps = stem[0]((images - model.pixel_mean) / model.pixel_std)
         as_trained = model.train()(images)

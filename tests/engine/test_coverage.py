@@ -8,7 +8,7 @@ import torch
 from tests.shared import SHARED, needs_shared
 from vision.engine.coverage import describe_coverage, unreached
 from vision.formats import read_voc
-from vision.model.priors import prior_boxes
+from vision.model.priors import PriorLayout, prior_boxes
 from vision.structures import Target
 
 NAMES = ["cat", "dog"]
@@ -88,8 +88,8 @@ def test_small_priors_are_what_platelets_need() -> None:
     found = read_voc(str(SHARED / "data" / "bccd"), "train")
     labels = {name: label for label, name in enumerate(found.names)}
     targets = [record.target(labels) for record in found.records]
-    missed, total = unreached(targets, prior_boxes(MAPS_AT_320, 0.2), found.names)
+    missed, total = unreached(targets, prior_boxes(MAPS_AT_320, PriorLayout(0.2)), found.names)
     assert missed["Platelets"] > 0.9 * total["Platelets"] > 100
     assert missed["WBC"] < 0.1 * total["WBC"]
-    missed, _ = unreached(targets, prior_boxes(MAPS_AT_320, 0.06), found.names)
+    missed, _ = unreached(targets, prior_boxes(MAPS_AT_320, PriorLayout(0.06)), found.names)
     assert missed["Platelets"] < 0.5 * total["Platelets"]

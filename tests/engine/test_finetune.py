@@ -15,12 +15,12 @@ from tests.formats.builders import write_coco
 from tests.reference_model import randomise
 from tests.runs import read_log, run_config, same_weights, scenes
 from vision.config import Config, ModelConfig, config_from_dict, load_config
-from vision.convert import load_start
+from vision.convert import load_initial_weights
 from vision.engine import train
 from vision.engine.recipe import Facts, choose_recipe
 from vision.engine.step import train_step
 from vision.errors import WeightsError
-from vision.model import MultiBoxLoss, build_model
+from vision.model import BACKBONES, MultiBoxLoss, build_model
 from vision.model.loss import Losses
 from vision.structures import Predictions, Target
 from vision.weights import (
@@ -96,7 +96,7 @@ def test_keys_of_the_network_that_are_not_set_are_the_weights(
     path = tmp_path / "w.safetensors"
     save_weights(path, build_model(config.model, 1), config, ["dog"], {})
     wanted = config_from_dict({"model": ours}).model
-    model, warnings = match_network(wanted, load_start(str(path)))
+    model, warnings = match_network(wanted, load_initial_weights(str(path)))
     found = {**model.model_dump(), **model.priors.model_dump()}
     for key, value in {**config.model.model_dump(), **config.model.priors.model_dump()}.items():
         if key not in {*ours, *expected, "init", "priors", "postprocess"}:
@@ -113,10 +113,10 @@ def test_another_network_takes_the_backbone_alone(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     theirs = config_from_dict({"model": {"preset": "tensorflow", "width_mult": 0.25}})
     save_weights(path, build_model(theirs.model, 1), theirs, ["dog"], {})
-    wanted = config_from_dict({"model": {"name": "ssdlite_fpn"}}).model
-    model, warnings = match_network(wanted, load_start(str(path)))
-    assert (model.width_mult, model.preset, model.name) == (0.25, "ssdlite", "ssdlite_fpn")
-    assert [line.split()[0] for line in warnings] == ["model.name"]
+    wanted = config_from_dict({"model": {"neck": "fpn"}}).model
+    model, warnings = match_network(wanted, load_initial_weights(str(path)))
+    assert (model.width_mult, model.preset, model.neck) == (0.25, "ssdlite", "fpn")
+    assert [line.split()[0] for line in warnings] == ["model.neck"]
 
 
 def test_a_run_takes_the_network_and_evaluates_the_start_first(
@@ -206,7 +206,7 @@ def test_fresh_classes_begin_near_the_known_ones_and_apart() -> None:
 def test_fresh_heads_of_sigmoids_are_no_flood() -> None:
     """From another layout of priors no class head is taken: scores begin at .01."""
     ours = ModelConfig(preset="tensorflow", image_size=(128, 128), width_mult=0.25)
-    theirs = ModelConfig(name="ssdlite_fpn", image_size=(128, 128), width_mult=0.25)
+    theirs = ModelConfig(neck="fpn", image_size=(128, 128), width_mult=0.25)
     saved = load_weights_of(theirs)
     model = build_model(ours, 2)
     start_from(model, saved, ["a", "b"], "w")
@@ -223,14 +223,16 @@ def load_weights_of(config: ModelConfig) -> Any:  # noqa: ANN401
     return SavedDetector(model.eval(), Config(model=config), ["a", "b"], {})
 
 
-def test_the_mean_keeps_the_rows_of_fresh_classes_as_they_ended() -> None:
-    config = ModelConfig(image_size=(128, 128), width_mult=0.25)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_mean_keeps_the_rows_of_fresh_classes_as_they_ended(backbone: str) -> None:
+    values = {"backbone": backbone, "image_size": 128, "width_mult": 0.25}
+    config = ModelConfig.model_validate(values)
     start, end = build_model(config, 2), build_model(config, 2)
     randomise(start)
     randomise(end)
     mean = interpolate(start, end, 0.25, [1])
     first, last = start.state_dict(), end.state_dict()
-    key = "trunk.features.0.0.weight"
+    key = "backbone.features.0.0.weight"
     assert_close(mean[key], 0.75 * first[key] + 0.25 * last[key])
     key = "class_heads.0.1.bias"
     rows = {name: tensors[key].view(-1, 3) for name, tensors in (("mean", mean), ("end", last))}

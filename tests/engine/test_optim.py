@@ -79,14 +79,14 @@ def test_milestones_are_shares_of_the_epochs() -> None:
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_the_trunk_has_a_rate_of_its_own(name: Literal["sgd", "adamw"]) -> None:
+def test_the_backbone_has_a_rate_of_its_own(name: Literal["sgd", "adamw"]) -> None:
     model = build_model(Config().model, 3)
-    optimizer = build_optimizer(OptimConfig(name=name, lr=0.1, trunk_lr=0.2), model)
+    optimizer = build_optimizer(OptimConfig(name=name, lr=0.1, backbone_lr=0.2), model)
     assert isinstance(optimizer, torch.optim.AdamW if name == "adamw" else torch.optim.SGD)
-    trunk = {id(parameter) for parameter in model.trunk.parameters()}
+    backbone = {id(parameter) for parameter in model.backbone.parameters()}
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            assert group["lr"] == pytest.approx(0.02 if id(parameter) in trunk else 0.1)
+            assert group["lr"] == pytest.approx(0.02 if id(parameter) in backbone else 0.1)
 
 
 def test_the_average_forgets_its_first_weights_soon_and_keeps_to_its_decay() -> None:

@@ -28,7 +28,7 @@ from vision.engine.run import build_run
 from vision.engine.state import States
 from vision.engine.step import train_step
 from vision.errors import ConfigError, DataError, Interrupted, TrainingError
-from vision.model import MultiBoxLoss, build_model
+from vision.model import BACKBONES, MultiBoxLoss, build_model
 from vision.model.loss import Losses
 from vision.structures import Batch, Predictions, Target
 from vision.weights import load_weights
@@ -128,7 +128,7 @@ def test_a_resumed_run_equals_an_unbroken_one(
         (STEPS, ()),
         (STEPS + 1, ("train.ema_decay=0.9", "optim.name=adamw", "optim.lr=0.001")),
         (2 * STEPS, ("train.accumulate=2", "optim.schedule=multistep", "train.freeze=3")),
-        (STEPS + 1, ("train.workers=2", "optim.trunk_lr=0.1")),
+        (STEPS + 1, ("train.workers=2", "optim.backbone_lr=0.1")),
         (STEPS + 1, ("augment.preset=ssd", "augment.on_device=true")),
         (1, ("model.image_size=[160, 192]", *SMALL, "train.workers=1")),
         (STEPS, ("model.image_size=[160, 192]", *SMALL)),
@@ -316,14 +316,16 @@ def test_trains_in_every_number_format(tmp_path: Path, overrides: tuple[str, ...
     assert losses[1] < losses[0]
 
 
-def test_frozen_layers_stay_as_they_are_and_others_learn(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_frozen_layers_stay_as_they_are_and_others_learn(tmp_path: Path, backbone: str) -> None:
     first, then = tmp_path / "first", tmp_path / "then"
-    train(run_config("data.val=null", "train.epochs=1"), first)
+    words = ("data.val=null", "train.epochs=1", f"model.backbone={backbone}")
+    train(run_config(*words), first)
     init = f"model.init={first / 'last.safetensors'}"
-    train(run_config("data.val=null", "train.epochs=1", "train.freeze=4", init), then)
+    train(run_config(*words, "train.freeze=4", init), then)
     before, after = load_file(first / "last.safetensors"), load_file(then / "last.safetensors")
     for key, value in before.items():
-        is_frozen = key.startswith(tuple(f"trunk.features.{index}." for index in range(4)))
+        is_frozen = key.startswith(tuple(f"backbone.features.{index}." for index in range(4)))
         is_constant = key.startswith("pixel_")
         if key.endswith("num_batches_tracked"):
             continue
@@ -331,7 +333,7 @@ def test_frozen_layers_stay_as_they_are_and_others_learn(tmp_path: Path) -> None
 
 
 def test_more_frozen_layers_than_there_are_is_a_users_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train\.freeze is 20, but the trunk has 19 layers"):
+    with pytest.raises(ConfigError, match=r"train\.freeze is 20, but the backbone has 19 layers"):
         train(run_config("train.freeze=20"), tmp_path)
 
 

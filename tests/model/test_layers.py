@@ -1,5 +1,7 @@
 """Blocks of the network, against torchvision's."""
 
+import math
+
 import pytest
 import torch
 from jaxtyping import TypeCheckError
@@ -12,6 +14,7 @@ from vision.model.layers import (
     BlockStyle,
     ConvNormAct,
     InvertedResidual,
+    Padding,
     StridedConv,
     depthwise_separable,
     initialise,
@@ -43,7 +46,7 @@ def test_rounding_equals_torchvision() -> None:
 
 
 @pytest.mark.parametrize(
-    ("norm", "activation"), [("", "relu6"), ("group", "relu6"), ("batch", "hardswish")]
+    ("norm", "activation"), [("", "relu6"), ("group", "relu6"), ("batch", "gelu")]
 )
 def test_unknown_styles_are_refused(norm: str, activation: str) -> None:
     with pytest.raises(REFUSED):
@@ -68,10 +71,36 @@ def test_style_without_norm_gives_a_biased_convolution_and_relu() -> None:
     assert block[0].bias is not None
 
 
-@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2)])
-def test_convolution_keeps_or_halves_the_map(kernel: int, stride: int) -> None:
-    block = ConvNormAct(3, 8, BlockStyle(), kernel=kernel, stride=stride).eval()
-    assert block(torch.zeros(1, 3, 9, 14)).shape == (1, 8, -(-9 // stride), 14 // stride)
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+def test_every_kernel_and_stride_are_those_of_the_convolution(
+    kernel: int, stride: int, padding: Padding
+) -> None:
+    """The map is a stride-th as large, rounded up, and the padding that of torch or TensorFlow."""
+    style = BlockStyle(padding=padding)
+    block = ConvNormAct(4, 4, style, kernel=kernel, stride=stride, groups=4).eval()
+    randomise(block)
+    features = torch.randn(2, 4, 9, 14, generator=torch.Generator().manual_seed(0))
+    if padding == "symmetric":
+        padded = nn.functional.pad(features, [kernel // 2] * 4)
+    else:
+        sides = [max((math.ceil(n / stride) - 1) * stride + kernel - n, 0) for n in (14, 9)]
+        edges = [edge for total in sides for edge in (total // 2, math.ceil(total / 2))]
+        padded = nn.functional.pad(features, edges)
+    conv = block[0]
+    assert isinstance(conv, nn.Conv2d)
+    assert conv.weight.shape == (4, 1, kernel, kernel)
+    rest = nn.Sequential(*list(block)[1:])
+    expected = rest(nn.functional.conv2d(padded, conv.weight, stride=stride, groups=4))
+    assert expected.shape == (2, 4, math.ceil(9 / stride), math.ceil(14 / stride))
+    assert expected.std() > 0.1
+    assert_close(block(features), expected)
+
+
+def test_an_even_kernel_is_refused() -> None:
+    with pytest.raises(ValueError, match="kernel: expected an odd number, got 4"):
+        ConvNormAct(3, 8, BlockStyle(), kernel=4)
 
 
 def test_depthwise_separable_is_depthwise_3x3_and_then_biased_1x1() -> None:
@@ -142,7 +171,7 @@ def test_initialisation_is_normal_003_with_zero_biases_and_identity_norms() -> N
 @pytest.mark.parametrize("side", [1, 2, 3, 10])
 def test_strided_depthwise_gradients_under_cpu_autocast_equal_float32(side: int) -> None:
     # oneDNN's bf16 gradient is unwritten memory on maps with a side of one pixel.
-    layer = StridedConv(64, 64, 64, bias=False, padding="symmetric")
+    layer = StridedConv(64, 64, groups=64, bias=False, padding="symmetric")
     features = torch.randn(4, 64, side, 2 * side).bfloat16().requires_grad_()
     layer(features.float()).sum().backward()
     assert layer.weight.grad is not None

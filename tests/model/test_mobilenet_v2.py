@@ -1,4 +1,4 @@
-"""The trunk, against torchvision's MobileNetV2 and the paper's table 2."""
+"""The backbone, against torchvision's MobileNetV2 and the paper's table 2."""
 
 from functools import partial
 from typing import Any
@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from tests.reference_model import randomise
 from vision.config import WIDTH_MULTS
 from vision.model import MobileNetV2, fuse
+from vision.model.layers import BlockStyle
 
 NORM = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03)
 
@@ -44,10 +45,10 @@ def test_state_dict_has_torchvisions_keys_and_loads_both_ways() -> None:
     assert_close(theirs(images), ours.eval()(images), rtol=1e-5, atol=1e-5)
 
 
-def test_trunk_has_the_classifiers_keys_without_its_last_layer() -> None:
-    whole, trunk = MobileNetV2(10).state_dict(), MobileNetV2(0).state_dict()
-    assert set(whole) - set(trunk) == {"classifier.1.weight", "classifier.1.bias"}
-    assert set(trunk) <= set(whole)
+def test_backbone_has_the_classifiers_keys_without_its_last_layer() -> None:
+    whole, backbone = MobileNetV2(10).state_dict(), MobileNetV2(0).state_dict()
+    assert set(whole) - set(backbone) == {"classifier.1.weight", "classifier.1.bias"}
+    assert set(backbone) <= set(whole)
 
 
 @pytest.mark.parametrize("width_mult", WIDTH_MULTS)
@@ -62,12 +63,12 @@ def test_forward_equals_torchvision_at_every_width(width_mult: float) -> None:
 
 
 @pytest.mark.parametrize("width_mult", [0.35, 1.0])
-def test_taps_equal_torchvision(width_mult: float) -> None:
+def test_feature_maps_equal_torchvision(width_mult: float) -> None:
     theirs = torchvision_twin(width_mult)
     ours = MobileNetV2(0, width_mult).eval()
     ours.load_state_dict(theirs.state_dict(), strict=False)
     features = pictures(96, 64)
-    taps = ours.taps(features)
+    maps = ours.feature_maps(features)
     for block in theirs.features[:7]:
         features = block(features)
     stride8 = features
@@ -75,23 +76,23 @@ def test_taps_equal_torchvision(width_mult: float) -> None:
         features = block(features)
     expansion = theirs.features[14].conv[0](features)
     last = theirs.features[14:](features)
-    assert taps.stride16.std() > 0.1
-    assert taps.stride32.std() > 0.1
-    assert_close(taps.stride8, stride8, rtol=1e-5, atol=1e-5)
-    assert_close(taps.stride16, expansion, rtol=1e-5, atol=1e-5)
-    assert_close(taps.stride32, last, rtol=1e-5, atol=1e-4)
-    assert ours.tap_channels == (stride8.shape[1], expansion.shape[1], last.shape[1])
+    assert maps.stride16.std() > 0.1
+    assert maps.stride32.std() > 0.1
+    assert_close(maps.stride8, stride8, rtol=1e-5, atol=1e-5)
+    assert_close(maps.stride16, expansion, rtol=1e-5, atol=1e-5)
+    assert_close(maps.stride32, last, rtol=1e-5, atol=1e-4)
+    assert ours.feature_channels == (stride8.shape[1], expansion.shape[1], last.shape[1])
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
-def test_taps_at_320_pixels_are_of_40_20_and_10_cells_a_side(norm: str) -> None:
-    """Without BatchNorm the second tap stays the expansion, before the stride."""
-    trunk = MobileNetV2(0, norm=norm).eval()  # type: ignore[arg-type]
-    taps = trunk.taps(pictures(320, 320))
-    assert taps.stride8.shape == (1, 32, 40, 40)
-    assert taps.stride16.shape == (1, 576, 20, 20)
-    assert taps.stride32.shape == (1, 1280, 10, 10)
-    assert trunk.tap_channels == (32, 576, 1280)
+def test_feature_maps_at_320_pixels_are_of_40_20_and_10_cells_a_side(norm: str) -> None:
+    """Without BatchNorm the second level stays the expansion, before the stride."""
+    backbone = MobileNetV2(0, style=BlockStyle(norm)).eval()  # type: ignore[arg-type]
+    maps = backbone.feature_maps(pictures(320, 320))
+    assert maps.stride8.shape == (1, 32, 40, 40)
+    assert maps.stride16.shape == (1, 576, 20, 20)
+    assert maps.stride32.shape == (1, 1280, 10, 10)
+    assert backbone.feature_channels == (32, 576, 1280)
 
 
 def test_stages_are_the_papers_table_2() -> None:
@@ -135,7 +136,7 @@ def test_classifier_costs_the_papers_300_million_multiplications() -> None:
     ("width_mult", "last"), [(0.25, 1280), (0.5, 1280), (1.0, 1280), (1.3, 1664), (1.4, 1792)]
 )
 def test_last_convolution_widens_but_never_narrows(width_mult: float, last: int) -> None:
-    assert MobileNetV2(0, width_mult).tap_channels[2] == last
+    assert MobileNetV2(0, width_mult).feature_channels[2] == last
 
 
 @pytest.mark.parametrize(("num_classes", "expected"), [(0, 1280), (1, 1), (7, 7)])
@@ -162,7 +163,7 @@ def test_initialised_normal_003_with_zero_biases_in_every_layer(norm: str) -> No
     torch.manual_seed(0)
     layers = [
         module
-        for module in MobileNetV2(100, norm=norm).modules()  # type: ignore[arg-type]
+        for module in MobileNetV2(100, style=BlockStyle(norm)).modules()  # type: ignore[arg-type]
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
     assert len(layers) == 53
@@ -174,7 +175,7 @@ def test_initialised_normal_003_with_zero_biases_in_every_layer(norm: str) -> No
 
 def test_norm_none_leaves_no_batch_norm_anywhere_and_biases_every_convolution() -> None:
     """The stem too, so that a fused state dict has a place for each bias."""
-    modules = list(MobileNetV2(10, norm="none").modules())
+    modules = list(MobileNetV2(10, style=BlockStyle("none")).modules())
     assert not [module for module in modules if isinstance(module, nn.BatchNorm2d)]
     convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
     assert len(convolutions) == 52
@@ -182,7 +183,7 @@ def test_norm_none_leaves_no_batch_norm_anywhere_and_biases_every_convolution() 
 
 
 def test_activation_relu_leaves_no_relu6_anywhere() -> None:
-    modules = list(MobileNetV2(10, activation="relu").modules())
+    modules = list(MobileNetV2(10, style=BlockStyle(activation="relu")).modules())
     assert not [module for module in modules if isinstance(module, nn.ReLU6)]
     twin = list(MobileNetV2(10).modules())
     assert sum(isinstance(module, nn.ReLU) for module in modules) == 35
@@ -194,12 +195,12 @@ def test_fused_classifier_gives_the_same_outputs(width_mult: float) -> None:
     network = MobileNetV2(10, width_mult).eval()
     randomise(network)
     images = pictures(96, 64, count=2)
-    expected, taps = network(images), network.taps(images)
+    expected, maps = network(images), network.feature_maps(images)
     fused = fuse(network)
     assert isinstance(fused, MobileNetV2)
     assert 0.1 < expected.std() < 10
     assert (fused(images) - expected).abs().max() < 1e-4
-    for mine, theirs in zip(fused.taps(images), taps, strict=True):
+    for mine, theirs in zip(fused.feature_maps(images), maps, strict=True):
         assert 0.1 < theirs.std() < 10
         assert (mine - theirs).abs().max() < 1e-4
 
@@ -208,7 +209,7 @@ def test_fused_state_dict_loads_into_the_network_without_norms() -> None:
     network = MobileNetV2(10, 0.35)
     randomise(network)
     fused = fuse(network)
-    bare = MobileNetV2(10, 0.35, norm="none").eval()
+    bare = MobileNetV2(10, 0.35, style=BlockStyle("none")).eval()
     bare.load_state_dict(fused.state_dict())
     images = pictures(64, 64)
     assert torch.equal(bare(images), fused(images))

@@ -11,9 +11,8 @@ from vision.model import build_decoding, build_model
 from vision.model.count import count_macs
 from vision.model.layers import BlockStyle
 from vision.model.neck import FeaturePyramid
-from vision.model.roles import layers
 
-FPN = ModelConfig(name="ssdlite_fpn")
+FPN = ModelConfig(neck="fpn")
 
 
 def maps(*sides: int) -> list[Tensor]:
@@ -58,18 +57,11 @@ def test_it_costs_at_most_an_eighth_more() -> None:
     assert len(with_pyramid.priors) == 6 * (40**2 + 20**2 + 10**2 + 5**2 + 3**2 + 2**2 + 1)
 
 
-def test_trunk_and_extra_layers_bear_the_names_of_the_plain_network() -> None:
+def test_backbone_and_extra_layers_bear_the_names_of_the_plain_network() -> None:
     plain, other = build_model(ModelConfig(), 3).state_dict(), build_model(FPN, 3).state_dict()
-    shared = [key for key in plain if key.startswith(("trunk.", "extras."))]
+    shared = [key for key in plain if key.startswith(("backbone.", "extras."))]
     assert len(shared) > 300
     assert all(plain[key].shape == other[key].shape for key in shared)
-
-
-def test_its_layers_have_roles() -> None:
-    found = [layer.role for layer in layers(build_model(FPN, 3)) if layer.role.part == "neck"]
-    steps = [role.step for role in found]
-    assert [steps.count(step) for step in ("lateral", "depthwise", "project")] == [7, 7, 7]
-    assert {role.index for role in found} == set(range(7))
 
 
 def test_for_inference_it_answers_the_same() -> None:
@@ -86,6 +78,6 @@ def test_for_inference_it_answers_the_same() -> None:
     ("name", "side"), [("qfgaohao", 300), ("mmdetection", 320), ("tensorflow", 300)]
 )
 def test_presets_with_priors_of_their_own_have_none_for_it(name: str, side: int) -> None:
-    values = {"preset": name, "image_size": side, "name": "ssdlite_fpn"}
-    with pytest.raises(ValueError, match=f"preset {name} has no priors for ssdlite_fpn"):
+    values = {"preset": name, "image_size": side, "neck": "fpn"}
+    with pytest.raises(ValueError, match=f"preset {name} has no priors for neck fpn"):
         ModelConfig.model_validate(values)

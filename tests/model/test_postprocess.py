@@ -17,8 +17,8 @@ from torchvision.models.detection.ssd import SSD
 import vision.boxes as box_ops
 from tests import reference_model as reference
 from vision.model import Decode, PostProcess, prior_boxes
+from vision.model.head import Scores
 from vision.model.postprocess import Suppression
-from vision.model.variants import Scores
 from vision.structures import Detections, Predictions
 
 SEEDS = st.integers(0, 10_000)

@@ -13,10 +13,10 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
 import vision.boxes as box_ops
-from vision.config import Config, ModelConfig
-from vision.model import prior_boxes
+from vision.config import PRESET_BACKBONES, Config, ModelConfig
+from vision.model import PriorLayout, prior_boxes
 from vision.model.priors import priors_per_cell
-from vision.model.variants import PRESETS
+from vision.model.variants import VARIANTS
 
 MapSizes = Sequence[tuple[int, int]]
 
@@ -52,7 +52,7 @@ def test_priors_are_counted(map_sizes: MapSizes, count: int) -> None:
 @pytest.mark.parametrize("scales", [(0.2, 0.95), (0.06, 0.95), (0.1, 0.5), (0.3, 1.0)])
 @pytest.mark.parametrize("map_sizes", [AT_320, AT_300, WIDE], ids=["320", "300", "wide"])
 def test_priors_equal_torchvision(map_sizes: MapSizes, scales: tuple[float, float]) -> None:
-    ours = box_ops.to_corners(prior_boxes(map_sizes, *scales))
+    ours = box_ops.to_corners(prior_boxes(map_sizes, PriorLayout(*scales)))
     assert_close(ours, torchvision_priors(map_sizes, scales), rtol=0, atol=1e-6)
 
 
@@ -106,19 +106,19 @@ def test_rows_run_by_level_row_column_prior() -> None:
 
 def test_priors_of_other_projects_by_hand() -> None:
     first = 19 * 19
-    tensorflow = prior_boxes(AT_300, style=PRESETS["tensorflow"].priors)
+    tensorflow = prior_boxes(AT_300, VARIANTS["tensorflow"].layout)
     assert len(tensorflow) == 3 * first + 6 * (100 + 25 + 9 + 4 + 1)
     shapes = [(0.1, 0.1), (0.2 * 2**0.5, 0.2 / 2**0.5), (0.2 / 2**0.5, 0.2 * 2**0.5)]
     assert_close(tensorflow[:3, 2:], torch.tensor(shapes))
     assert tensorflow[-1, 2:].tolist() == pytest.approx([0.95 / 3**0.5, 0.95 * 3**0.5])
     # Strides of 16 and 32 pixels do not tile 300: centres drift, and are cut at the border.
-    qfgaohao = prior_boxes(AT_300, style=PRESETS["qfgaohao"].priors)
+    qfgaohao = prior_boxes(AT_300, VARIANTS["qfgaohao"].layout)
     assert qfgaohao[6 * first - 1, :2].tolist() == pytest.approx([18.5 * 16 / 300] * 2)
     assert qfgaohao[6 * (first + 100) - 1, :2].tolist() == [1.0, 1.0]
     assert qfgaohao[-5, 2:].tolist() == [1.0, 1.0]
     third = 6 * (400 + 100 + 25)
     for name, side, following in (("lufficc", 195, 240), ("mmdetection", 202, 253)):
-        priors = prior_boxes(AT_320, style=PRESETS[name].priors)
+        priors = prior_boxes(AT_320, VARIANTS[name].layout)
         assert priors[third].tolist() == pytest.approx([53.5 / 320] * 2 + [side / 320] * 2)
         mean = (side * following) ** 0.5 / 320
         assert priors[third + 1, 2:].tolist() == pytest.approx([mean, mean])
@@ -126,9 +126,11 @@ def test_priors_of_other_projects_by_hand() -> None:
 
 
 def test_every_preset_can_be_configured() -> None:
-    for name in PRESETS:
+    for name in VARIANTS:
         side = 300 if name == "qfgaohao" else 320
-        assert ModelConfig.model_validate({"preset": name, "image_size": side}).preset == name
+        backbone = PRESET_BACKBONES.get(name, "mobilenet_v2")
+        values = {"preset": name, "backbone": backbone, "image_size": side}
+        assert ModelConfig.model_validate(values).preset == name
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import copy
 import functools
 import itertools
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 import torch
@@ -14,9 +14,10 @@ from torch.testing import assert_close
 from tests.reference_model import randomise
 from vision.config import WIDTH_MULTS, LossConfig, ModelConfig, PostProcessConfig, PriorsConfig
 from vision.model import (
-    ARCHITECTURES,
+    BACKBONES,
     MobileNetV2,
     MultiBoxLoss,
+    PriorLayout,
     SSDLite,
     build_decoding,
     build_loss,
@@ -120,7 +121,7 @@ def test_every_supported_height_and_width_run_and_their_maps_are_measured(
 @pytest.mark.parametrize("width_mult", WIDTH_MULTS)
 @pytest.mark.parametrize("side", [224, 300, 320, 512])
 def test_every_width_multiplier_runs_at_every_size(width_mult: float, side: int) -> None:
-    """Heads take their channels from the trunk, whatever its width."""
+    """Heads take their channels from the backbone, whatever its width."""
     network = build(side, width_mult=width_mult)
     predictions = predict(network, pictures((side, side)))
     count = 6 * sum(halved(side, times) ** 2 for times in (4, 5, 6, 7, 8, 9))
@@ -133,9 +134,9 @@ def test_first_level_is_the_expansion_of_block_14_and_the_second_the_last_map() 
     network = random_network()
     images = pictures((128, 128))
     first, second, third, *_ = network.levels(images)
-    taps = network.trunk.taps((images - 127.5) / 127.5)
-    assert torch.equal(first, taps.stride16)
-    assert torch.equal(second, taps.stride32)
+    maps = network.backbone.feature_maps((images - 127.5) / 127.5)
+    assert torch.equal(first, maps.stride16)
+    assert torch.equal(second, maps.stride32)
     assert torch.equal(third, network.extras[0](second))
 
 
@@ -195,11 +196,11 @@ def test_predictions_come_in_the_row_order_of_the_priors(level: int) -> None:
     assert found[:, 2].tolist() == list(range(6)) * (height * width)
 
 
-def test_pixels_from_0_to_255_reach_the_trunk_from_minus_1_to_1() -> None:
+def test_pixels_from_0_to_255_reach_the_backbone_from_minus_1_to_1() -> None:
     network = build()
     seen: list[Tensor] = []
-    assert isinstance(network.trunk, MobileNetV2)
-    network.trunk.features[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    assert isinstance(network.backbone, MobileNetV2)
+    network.backbone.features[0].register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     images = torch.full((1, 3, 128, 128), 255, dtype=torch.uint8)
     images[:, :, 64:] = 0
     predict(network, images)
@@ -233,7 +234,7 @@ def test_images_of_a_batch_do_not_touch_each_other() -> None:
 def test_initialised_normal_003_with_zero_biases_in_every_layer() -> None:
     torch.manual_seed(0)
     layers = [module for module in build().modules() if isinstance(module, nn.Conv2d)]
-    # 52 in the trunk, 3 in each of 4 extra layers, 2 in each of 12 heads.
+    # 52 in the backbone, 3 in each of 4 extra layers, 2 in each of 12 heads.
     assert len(layers) == 52 + 12 + 24
     for layer in layers:
         error = 5 * 0.03 / (2 * layer.weight.numel()) ** 0.5
@@ -247,17 +248,17 @@ def test_norms_have_eps_1e_3_and_momentum_003_in_every_layer() -> None:
     assert {(norm.eps, norm.momentum) for norm in norms} == {(1e-3, 0.03)}
 
 
-def test_norm_none_leaves_no_batch_norm_in_trunk_extras_or_heads() -> None:
+def test_norm_none_leaves_no_batch_norm_in_backbone_extras_or_heads() -> None:
     network = build(norm="none")
     assert not [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     assert all(conv.bias is not None for conv in convolutions)
     assert network.map_sizes == build().map_sizes
-    assert network.trunk.tap_channels == build().trunk.tap_channels
+    assert network.backbone.feature_channels == build().backbone.feature_channels
 
 
 @pytest.mark.parametrize(("activation", "absent"), [("relu", nn.ReLU6), ("relu6", nn.ReLU)])
-def test_activation_reaches_trunk_extras_and_heads(
+def test_activation_reaches_backbone_extras_and_heads(
     activation: str, absent: type[nn.Module]
 ) -> None:
     network = build(activation=activation)
@@ -313,9 +314,9 @@ def test_builders_hand_over_what_the_configuration_says() -> None:
     network = build_model(config, 3)
     assert network.image_size == (160, 128)
     assert network.num_classes == 3
-    assert isinstance(network.trunk, MobileNetV2)
-    assert network.trunk.tap_channels == MobileNetV2(0, 0.5).tap_channels
-    assert torch.equal(network.priors, prior_boxes(network.map_sizes, 0.1, 0.8))
+    assert isinstance(network.backbone, MobileNetV2)
+    assert network.backbone.feature_channels == MobileNetV2(0, 0.5).feature_channels
+    assert torch.equal(network.priors, prior_boxes(network.map_sizes, PriorLayout(0.1, 0.8)))
 
     post_process = build_post_process(config)
     found = {name: getattr(post_process, name) for name in config.postprocess.model_dump()}
@@ -331,10 +332,15 @@ def test_builders_hand_over_what_the_configuration_says() -> None:
     assert torch.equal(loss.priors, network.priors)
 
 
-def test_every_trunk_builds_and_says_its_channels() -> None:
-    assert ARCHITECTURES
-    for architecture in ARCHITECTURES.values():
-        trunk = architecture.trunk(0.25, BlockStyle()).eval()
-        taps = trunk.taps(torch.zeros(1, 3, 64, 96))
-        assert tuple(tap.shape[1] for tap in taps) == tuple(trunk.tap_channels)
-        assert [tuple(tap.shape[2:]) for tap in taps] == [(8, 12), (4, 6), (2, 3)]
+@pytest.mark.parametrize("name", BACKBONES)
+def test_every_backbone_builds_and_says_its_channels(name: str) -> None:
+    backbone = BACKBONES[name](0, 0.25, BlockStyle()).eval()
+    maps = backbone.feature_maps(torch.zeros(1, 3, 64, 96))
+    assert tuple(level.shape[1] for level in maps) == tuple(backbone.feature_channels)
+    assert [tuple(level.shape[2:]) for level in maps] == [(8, 12), (4, 6), (2, 3)]
+    parameters = {id(value) for stage in backbone.stages() for value in stage.parameters()}
+    assert parameters == {id(value) for value in backbone.parameters()}
+
+
+def test_every_backbone_can_be_configured() -> None:
+    assert set(get_args(ModelConfig.model_fields["backbone"].annotation)) == set(BACKBONES)

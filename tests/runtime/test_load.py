@@ -41,13 +41,18 @@ def test_a_detector_is_the_same_on_every_backend_and_from_every_file(
             assert_close(found.boxes, one.boxes, rtol=0, atol=1e-2)
 
 
+@pytest.mark.parametrize(
+    "network",
+    [{"neck": "fpn"}, {"backbone": "mobilenet_v3_large"}],
+    ids=lambda network: next(iter(network.values())),
+)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_feature_pyramid_is_the_same_on_every_backend(
-    saved: SavedDetector, images: Images, backend: str
+def test_other_networks_are_the_same_on_every_backend(
+    saved: SavedDetector, images: Images, backend: str, network: dict[str, str]
 ) -> None:
     """At a size where maps double, and grow from 3 cells to 5 and from 5 to 9."""
     size = {"image_size": (160, 288), "width_mult": 0.25}
-    config = saved.config.model.model_copy(update={"name": "ssdlite_fpn", **size})
+    config = saved.config.model.model_copy(update={**network, **size})
     model = build_model(config, len(saved.names))
     randomise(model)
     whole = saved.config.model_copy(update={"model": config})

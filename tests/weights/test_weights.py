@@ -110,7 +110,7 @@ def test_normalisation_comes_from_the_file(tmp_path: Path) -> None:
 
 def test_metadata_are_readable_without_this_package(saved: Path) -> None:
     metadata = metadata_of(saved)
-    assert metadata["format"] == "ssdlite-1"
+    assert metadata["format"] == "ssdlite-2"
     assert json.loads(metadata["names"]) == NAMES
     assert json.loads(metadata["training"]) == TRAINING
     assert json.loads(metadata["config"])["model"]["image_size"] == [128, 160]
@@ -312,7 +312,7 @@ def test_configuration_inside_that_is_no_longer_valid(
 
 def test_missing_unknown_and_misshaped_tensors_are_listed(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
-    stem = "trunk.features.0.0.weight"
+    stem = "backbone.features.0.0.weight"
     changes = {"pixel_mean": None, "surplus": torch.zeros(1), stem: torch.zeros(2, 3, 3, 3)}
     change_tensors(saved, path, changes)
     message = message_of(path)

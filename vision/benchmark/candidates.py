@@ -141,7 +141,7 @@ class _PlainSession:
     def __init__(self, saved: SavedDetector) -> None:
         self.image_size = saved.model.image_size
         self._model = saved.model
-        self._decode = Decode(saved.model.priors, saved.model.preset.scores)
+        self._decode = Decode(saved.model.priors, saved.model.scores)
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         with torch.inference_mode():

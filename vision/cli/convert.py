@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import torch
 
 from vision.cli.options import check_output_path, write_detector
-from vision.convert import convert
+from vision.convert import convert_weights
 from vision.errors import WeightsError
 from vision.images import read_image, resize
 from vision.media import find_inputs
 from vision.model import SSDLite
-from vision.weights import FOLDED, SavedDetector, refit_norms, save_trunk
+from vision.weights import SavedDetector, refit_norms, save_backbone
 
 __all__ = ["run"]
 
@@ -24,32 +24,33 @@ MIN_REFITTED = 100
 def run(options: argparse.Namespace) -> int:
     """Convert, write and say what came out."""
     check_output_path(options.out, overwrite=options.overwrite)
-    saved = convert(options.source, options.file, options.labels)
+    saved = convert_weights(options.source, options.file, options.labels)
     if isinstance(saved, SavedDetector):
         _write_detector(saved, options)
     elif options.images is not None or options.half or options.note:
         raise WeightsError(
-            f"{options.file} is a trunk: leave --images, --half and --note out, they are for"
+            f"{options.file} is a backbone: leave --images, --half and --note out, they are for"
             " detectors"
         )
     else:
-        save_trunk(options.out, saved)
-        print(f"{options.out}: a trunk; train with model.init={options.out}")
+        save_backbone(options.out, saved)
+        print(f"{options.out}: a backbone; train with model.init={options.out}")
     return 0
 
 
 def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     images = options.images
     if images is not None:
-        if saved.training.get("norms") != FOLDED:
-            raise WeightsError(f"{saved.training['file']} has its norms whole: leave --images out")
+        if not saved.training.pop("norms_folded", False):
+            raise WeightsError(f"{saved.training['file']} has its norms intact: leave --images out")
         saved.training["norms"] = f"refitted on {_refit(saved.model, images)} images"
     write_detector(saved, options)
     print(f"{options.out}: a detector of {len(saved.names)} classes")
     for key in ("left out", "norms"):
         if key in saved.training:
             print(f"{key}: {saved.training[key]}")
-    if saved.training.get("norms") == FOLDED:
+    if saved.norms_folded:
+        print("norms: folded into the convolutions, their statistics lost")
         print("to train from it, convert it with --images: photographs like those to train on")
 
 

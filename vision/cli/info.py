@@ -3,7 +3,7 @@
 import argparse
 
 from vision.model import SSDLite, count_macs, count_parameters
-from vision.weights import SavedDetector, SavedTrunk, load_any
+from vision.weights import SavedBackbone, SavedDetector, load_any
 
 __all__ = ["run"]
 
@@ -16,10 +16,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _describe(saved: SavedDetector | SavedTrunk) -> dict[str, str]:
+def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
     config = saved.config.model if isinstance(saved, SavedDetector) else saved.config
     height, width = config.image_size
-    lines = {"network": f"{config.name}, width {config.width_mult}, preset {config.preset}"}
+    neck = "" if config.neck == "none" else f" with {config.neck}"
+    network = f"SSDLite on {config.backbone}{neck}"
+    lines = {"network": f"{network}, width {config.width_mult}, preset {config.preset}"}
     if isinstance(saved, SavedDetector):
         lines |= {
             "classes": f"{len(saved.names)}: {', '.join(saved.names)}",
@@ -30,7 +32,7 @@ def _describe(saved: SavedDetector | SavedTrunk) -> dict[str, str]:
         }
     else:
         count = sum(value.numel() for key, value in saved.tensors.items() if "running" not in key)
-        lines |= {"holds": "a trunk without heads, for model.init", "parameters": f"{count:,}"}
+        lines |= {"holds": "a backbone without heads, for model.init", "parameters": f"{count:,}"}
     lines |= {
         str(key): str(value)
         for key, value in saved.training.items()

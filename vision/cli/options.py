@@ -39,7 +39,7 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
         key, sign, value = note.partition("=")
         if not (key and sign):
             raise WeightsError("--note takes KEY=VALUE")
-        if key in {*saved.training, "metrics", "norms"}:
+        if key in {*saved.training, "metrics", "norms", "norms_folded"}:
             raise WeightsError(f"--note {key}: the file says that itself; choose another key")
         training[key] = value
     model = halve(saved.model) if options.half else saved.model

@@ -10,6 +10,7 @@ from vision.config.files import (
     shipped_configs,
 )
 from vision.config.models import (
+    PRESET_BACKBONES,
     PRIOR_SIDES,
     WIDTH_MULTS,
     AugmentConfig,
@@ -27,8 +28,10 @@ from vision.config.models import (
     TrainConfig,
     VocSource,
 )
+from vision.config.renamed import rename_keys
 
 __all__ = [
+    "PRESET_BACKBONES",
     "PRIOR_SIDES",
     "WIDTH_MULTS",
     "AugmentConfig",
@@ -51,5 +54,6 @@ __all__ = [
     "find_config",
     "load_config",
     "merge",
+    "rename_keys",
     "shipped_configs",
 ]

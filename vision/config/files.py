@@ -11,6 +11,7 @@ from vision.choices import CONFIGS
 from vision.config.messages import explain
 from vision.config.models import Config, ModelConfig
 from vision.config.overrides import apply_overrides
+from vision.config.renamed import rename_keys
 from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import ConfigError
 
@@ -95,6 +96,7 @@ def config_from_dict(
     Raises:
         ConfigError: With every error that the result has.
     """
+    values = rename_keys(values, where)
     result = apply_overrides(values, overrides)
     try:
         return Config.model_validate(result)
@@ -132,7 +134,7 @@ def _parse_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict | None):
         raise ConfigError(f"{path}: expected keys and values, found {type(values).__name__}")
-    return values or {}
+    return rename_keys(values or {}, str(path))
 
 
 def merge(onto: dict[str, Any], values: dict[str, Any]) -> None:

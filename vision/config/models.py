@@ -46,6 +46,17 @@ WIDTH_MULTS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 PRIOR_SIDES = {"qfgaohao": 300, "mmdetection": 320, "lufficc": 320}
 """Image sides of the presets that have priors of their own, laid out for it."""
 
+PRESET_BACKBONES = {
+    "torchvision": "mobilenet_v2",
+    "torchvision_v3": "mobilenet_v3_large",
+    "torchvision_ssdlite": "mobilenet_v3_large",
+    "tensorflow": "mobilenet_v2",
+    "qfgaohao": "mobilenet_v2",
+    "mmdetection": "mobilenet_v2",
+    "lufficc": "mobilenet_v2",
+}
+"""The backbone that each preset of another project is a variant of."""
+
 
 class Section(BaseModel):
     """A part of the configuration: frozen, without unknown keys, without conversions."""
@@ -115,11 +126,20 @@ class PostProcessConfig(Section):
 class ModelConfig(Section):
     """The network and what belongs to it."""
 
-    name: Literal["ssdlite_mobilenet_v2", "ssdlite_fpn"] = "ssdlite_mobilenet_v2"
-    """``ssdlite_fpn``: with a feature pyramid, and priors on the maps of stride 8 too, for which
+    backbone: Literal["mobilenet_v2", "mobilenet_v3_large"] = "mobilenet_v2"
+    """The network that gives the feature maps."""
+    neck: Literal["none", "fpn"] = "none"
+    """``fpn``: a feature pyramid before the heads, and priors on the map of stride 8 too, for which
     ``priors.min_scale`` should be small."""
     preset: Literal[
-        "ssdlite", "torchvision", "tensorflow", "qfgaohao", "mmdetection", "lufficc"
+        "ssdlite",
+        "torchvision",
+        "torchvision_v3",
+        "torchvision_ssdlite",
+        "tensorflow",
+        "qfgaohao",
+        "mmdetection",
+        "lufficc",
     ] = "ssdlite"
     """Whose variant of the network: for weights that another project has trained."""
     init: str | None = None
@@ -129,7 +149,7 @@ class ModelConfig(Section):
     image_size: NetworkSize = (320, 320)
     """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
     width_mult: float = 1.0
-    """Width multiplier of the trunk."""
+    """Width multiplier of the backbone."""
     activation: Literal["relu6", "relu"] = "relu6"
     """Of the extra layers, the neck, the heads and MobileNetV2; MobileNetV3 has activations of its
     own."""
@@ -137,11 +157,16 @@ class ModelConfig(Section):
     postprocess: PostProcessConfig = PostProcessConfig()
 
     @model_validator(mode="after")
-    def _priors_of_the_preset(self) -> "ModelConfig":
+    def _preset_fits(self) -> "ModelConfig":
+        backbone = PRESET_BACKBONES.get(self.preset, self.backbone)
+        if self.backbone != backbone:
+            raise ValueError(
+                f"preset {self.preset} is a variant of {backbone}, not {self.backbone}"
+            )
         if self.preset in PRIOR_SIDES and self.priors != PriorsConfig():
             raise ValueError(f"preset {self.preset} has priors of its own; leave priors out")
-        if self.preset in {*PRIOR_SIDES, "tensorflow"} and self.name == "ssdlite_fpn":
-            raise ValueError(f"preset {self.preset} has no priors for ssdlite_fpn")
+        if self.preset in {*PRIOR_SIDES, "tensorflow"} and self.neck == "fpn":
+            raise ValueError(f"preset {self.preset} has no priors for neck fpn")
         side = PRIOR_SIDES.get(self.preset)
         if side is not None and self.image_size != (side, side):
             raise ValueError(
@@ -311,7 +336,8 @@ class TrainConfig(Section):
     """Fractions of the final weights in means of the initial and the final weights, which are
     evaluated too (arXiv 2109.01903). New classes keep their final weights."""
     freeze: int = Field(0, ge=0)
-    """First layers of the trunk (of MobileNetV2's 19) that stay as they are, norms included."""
+    """First layers of the backbone that stay as they are, norms included: of MobileNetV2's 19, of
+    MobileNetV3's 17."""
     freeze_norms: bool = False
     """Every BatchNorm keeps its running statistics, as in evaluation; its scale and shift are
     still trained."""
@@ -346,8 +372,8 @@ class OptimConfig(Section):
     """The optimiser."""
     lr: float = Field(0.05, gt=0)
     """Peak learning rate."""
-    trunk_lr: float = Field(1.0, gt=0)
-    """Learning rate of the trunk, as a multiple of the others'."""
+    backbone_lr: float = Field(1.0, gt=0)
+    """Learning rate of the backbone, as a multiple of the others'."""
     layer_decay: float = Field(1.0, gt=0, le=1)
     """Learning rate of each backbone layer, as a multiple of that of the next: the first layers,
     which are the most general, change least (BEiT, arXiv 2106.08254, section 3.2)."""

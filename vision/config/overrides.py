@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from vision.config.renamed import rename_keys
 from vision.config.yaml12 import parse_yaml
 from vision.errors import ConfigError
 
@@ -71,7 +72,10 @@ def _apply(values: dict[str, Any], override: str) -> None:
         node[int(step) if isinstance(node, list) else step] = child
         node = child
     _get(node, last, key, len(parents))
-    node[int(last) if isinstance(node, list) else last] = value
+    if isinstance(node, list):
+        node[int(last)] = value
+    else:
+        node |= rename_keys({last: value}, f"override {override}", ".".join(parents))
 
 
 def _steps(key: str) -> Iterator[str]:

@@ -1,8 +1,7 @@
 """lufficc/SSD: its MobileNetV2 SSD320."""
 
-from vision.convert.mapping import TRUNK_PARTS, Source, next_in_sequence
-from vision.convert.torchvision import trunk_key
-from vision.model.roles import Role
+from vision.convert.mapping import Source, next_in_sequence
+from vision.convert.roles import BACKBONE_PARTS, Role
 
 __all__ = ["LUFFICC"]
 
@@ -11,8 +10,8 @@ EXTRA = {"reduce": "0.0", "depthwise": "1.0", "project": "2"}
 
 
 def _conv(role: Role) -> str:
-    if role.part in TRUNK_PARTS:
-        return f"backbone.{trunk_key(role)}"
+    if role.part in BACKBONE_PARTS:
+        return f"backbone.{role.path}"
     if role.part == "extra":
         return f"backbone.extras.{role.index}.conv.{EXTRA[role.step]}"
     headers = "cls_headers" if role.part == "class_head" else "reg_headers"

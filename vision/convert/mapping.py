@@ -1,11 +1,9 @@
 """Weights of other projects, turned into a weights file of ours.
 
-A source is a file format, a key map and a preset. The network is built from the preset; each of
-its layers is filled from the source's tensor of the same role, so that nothing is left over and
+A source is a file format, a key map and a preset. The network is built from the preset; each of its
+layers is filled from the source's tensor of the same role, so that nothing is left over and
 nothing is missing without an error that says so.
 """
-
-# K rows of a head: a number for each prior of a cell and each class, or coordinate
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,16 +13,17 @@ from typing import Any
 from torch import Tensor
 
 from vision.config import WIDTH_MULTS, Config, ModelConfig
+from vision.convert.roles import BACKBONE_PARTS, Layer, Role, layers
 from vision.errors import WeightsError
 from vision.model.build import build_model
-from vision.model.roles import Layer, Role, class_keys, layers
+from vision.model.head import select_classes
 from vision.model.ssdlite import SSDLite
-from vision.weights.file import SavedDetector, SavedTrunk
+from vision.weights.file import SavedBackbone, SavedDetector
 from vision.weights.labels import COCO_NAMES, VOC_NAMES, read_labels
 
-__all__ = ["Source", "convert_detector", "convert_trunk", "fill", "next_in_sequence"]
+__all__ = ["Source", "convert_backbone", "convert_detector", "fill", "next_in_sequence"]
 
-MOST_LISTED = 5
+MAX_LISTED = 5
 """Keys of a kind that an error names."""
 KINDS = ("mi", "un")  # missing, unknown
 
@@ -35,7 +34,8 @@ class Source:
 
     Attributes:
         name: Of the source.
-        preset: Whose network it is.
+        preset: Whose variant of the network it is.
+        backbone: Of the network.
         image_size: (height, width).
         conv: From a role to the key of the convolution's weight, without ``.weight`` or the like.
         norm: From a role to the key of the norm.
@@ -47,7 +47,7 @@ class Source:
         prior_order: Of its priors in a cell, where each of ours is; by the number in a cell.
         box_order: Where in its box codes x, y, width and height stand.
         licence: Of the project that they come from.
-        trunk_only: Whether it is a classifier, of which the trunk is wanted.
+        backbone_only: Whether it is a classifier, of which the backbone alone is read.
     """
 
     name: str
@@ -63,7 +63,8 @@ class Source:
     prior_order: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     box_order: tuple[int, int, int, int] = (0, 1, 2, 3)
     licence: str = ""
-    trunk_only: bool = False
+    backbone: str = "mobilenet_v2"
+    backbone_only: bool = False
 
 
 def next_in_sequence(key: str) -> str:
@@ -72,7 +73,6 @@ def next_in_sequence(key: str) -> str:
     return f"{stem}.{int(number) + 1}"
 
 
-TRUNK_PARTS = frozenset({"stem", "block", "last"})
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -95,7 +95,9 @@ def convert_detector(
     model, config = _build(source, tensors, num_slots)
     _refuse(fill(model, source, tensors), source, path)
     if len(names) < num_slots:
-        model = _keep_classes(model, config, sorted(names))
+        state = select_classes(model, [number - 1 for number in sorted(names)])
+        model = build_model(config, len(names))
+        model.load_state_dict(state)
     training = {"source": source.name, "file": path.name, "licence": source.licence}
     unnamed = sorted(set(range(1, num_slots + 1)) - set(names))
     if unnamed:
@@ -106,17 +108,17 @@ def convert_detector(
     return SavedDetector(model.eval(), Config(model=config), ordered, training)
 
 
-def convert_trunk(source: Source, tensors: Mapping[str, Tensor], path: Path) -> SavedTrunk:
-    """A trunk of ours from a source's classifier, whose own last layer is left out.
+def convert_backbone(source: Source, tensors: Mapping[str, Tensor], path: Path) -> SavedBackbone:
+    """A backbone of ours from a source's classifier, whose own last layers are left out.
 
     Raises:
         WeightsError: As `convert_detector`.
     """
     model, config = _build(source, tensors, 1)
     _refuse(fill(model, source, tensors), source, path)
-    trunk = {key: value for key, value in model.state_dict().items() if key.startswith("trunk.")}
+    tensors = model.backbone.state_dict(prefix="backbone.")
     training = {"source": source.name, "file": path.name, "licence": source.licence}
-    return SavedTrunk(trunk, config, training)
+    return SavedBackbone(tensors, config, training)
 
 
 def _refuse(problems: list[str], source: Source, path: Path) -> None:
@@ -129,17 +131,17 @@ def _refuse(problems: list[str], source: Source, path: Path) -> None:
         )
     parts = []
     for found in kinds.values():
-        parts += found[:MOST_LISTED]
-        if len(found) > MOST_LISTED:
-            parts.append(f"and {len(found) - MOST_LISTED} more such")
-    raise WeightsError(f"{path} is no MobileNetV2 of {source.name}: {'; '.join(parts)}")
+        parts += found[:MAX_LISTED]
+        if len(found) > MAX_LISTED:
+            parts.append(f"and {len(found) - MAX_LISTED} more such")
+    raise WeightsError(f"{path} is no {source.backbone} of {source.name}: {'; '.join(parts)}")
 
 
 def fill(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> list[str]:
     """Fill a network from a source's tensors; what is missing, unknown or of another shape."""
     state, problems, used = model.state_dict(), list[str](), set[str]()
     for layer in layers(model):
-        if source.trunk_only and layer.role.part not in TRUNK_PARTS:
+        if source.backbone_only and layer.role.part not in BACKBONE_PARTS:
             continue
         for ours, theirs in _pairs(source, layer):
             used.add(theirs)
@@ -249,6 +251,7 @@ def _build(
     for width in widths:
         config = ModelConfig.model_validate(
             {
+                "backbone": source.backbone,
                 "preset": source.preset,
                 "image_size": source.image_size,
                 "width_mult": width,
@@ -270,20 +273,8 @@ def _misfits(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> i
     state = model.state_dict()
     wrong = 0
     for layer in layers(model):
-        if layer.role.part not in TRUNK_PARTS and source.trunk_only:
+        if layer.role.part not in BACKBONE_PARTS and source.backbone_only:
             continue
         ours, theirs = _pairs(source, layer)[0]
         wrong += theirs in tensors and tensors[theirs].shape != state[ours].shape
     return wrong
-
-
-def _keep_classes(model: SSDLite, config: ModelConfig, numbers: list[int]) -> SSDLite:
-    """The network with the logits of some classes, numbered from 1, and of background alone."""
-    kept = [number - 1 for number in numbers] + [model.num_classes]
-    smaller = build_model(config, len(numbers))
-    state = model.state_dict()
-    for key in class_keys(model):
-        rows = state[key].reshape(-1, model.num_classes + 1, *state[key].shape[1:])
-        state[key] = rows[:, kept].flatten(0, 1)
-    smaller.load_state_dict(state)
-    return smaller

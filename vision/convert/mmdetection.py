@@ -1,7 +1,7 @@
 """OpenMMLab's mmdetection: ``ssdlite_mobilenetv2_scratch``."""
 
 from vision.convert.mapping import Source
-from vision.model.roles import Role
+from vision.convert.roles import Role
 
 __all__ = ["MMDETECTION"]
 

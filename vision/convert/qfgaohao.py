@@ -1,11 +1,11 @@
-"""qfgaohao/pytorch-ssd: its ``mb2-ssd-lite`` detector and its ImageNet trunk."""
+"""qfgaohao/pytorch-ssd: its ``mb2-ssd-lite`` detector and its ImageNet backbone."""
 
 from dataclasses import replace
 
 from vision.convert.mapping import Source, next_in_sequence
-from vision.model.roles import Role
+from vision.convert.roles import Role
 
-__all__ = ["QFGAOHAO", "QFGAOHAO_TRUNK"]
+__all__ = ["QFGAOHAO", "QFGAOHAO_BACKBONE"]
 
 EXPANDED = {"expand": 0, "depthwise": 3, "project": 6}
 FIRST_BLOCK = {"depthwise": 0, "project": 3}
@@ -45,9 +45,9 @@ QFGAOHAO = Source(
     licence="MIT (qfgaohao/pytorch-ssd)",
 )
 
-QFGAOHAO_TRUNK = replace(
+QFGAOHAO_BACKBONE = replace(
     QFGAOHAO,
-    trunk_only=True,
+    backbone_only=True,
     conv=lambda role: _conv(role).removeprefix("base_net."),
     norm=lambda role: next_in_sequence(_conv(role)).removeprefix("base_net."),
 )

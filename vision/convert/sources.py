@@ -9,38 +9,43 @@ import torch
 from torch import Tensor
 
 from vision.convert.lufficc import LUFFICC
-from vision.convert.mapping import Source, convert_detector, convert_trunk
+from vision.convert.mapping import Source, convert_backbone, convert_detector
 from vision.convert.mmdetection import MMDETECTION
-from vision.convert.qfgaohao import QFGAOHAO, QFGAOHAO_TRUNK
+from vision.convert.qfgaohao import QFGAOHAO, QFGAOHAO_BACKBONE
 from vision.convert.tensorflow import TENSORFLOW, has_folded_norms, read_tensorflow
-from vision.convert.torchvision import TORCHVISION, download
+from vision.convert.torchvision import (
+    IMAGENET_WEIGHTS,
+    KNOWN_WEIGHTS,
+    TORCHVISION,
+    download,
+    source_of,
+)
 from vision.errors import WeightsError
-from vision.weights.file import SavedDetector, SavedTrunk, load_any
-from vision.weights.norms import FOLDED
+from vision.weights.file import SavedBackbone, SavedDetector, load_any
 
-__all__ = ["SOURCES", "convert", "load_start"]
+__all__ = ["SOURCES", "convert_weights", "load_initial_weights"]
 
 IMAGENET = "imagenet"
-IMAGENET_WEIGHTS = "IMAGENET1K_V2"
 
 SOURCES: dict[str, Source] = {
     source.name: source for source in (TENSORFLOW, TORCHVISION, QFGAOHAO, MMDETECTION, LUFFICC)
 }
 """By the name that ``ssdlite convert`` takes."""
 
-DOWNLOADS = frozenset({"IMAGENET1K_V1", "IMAGENET1K_V2"})
-KNOWN = ", ".join(sorted(DOWNLOADS))
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 NOT_WEIGHTS = ("num_batches_tracked",)
 CLASSIFIER = "classifier."
 
 
-def convert(source: str, file: str, labels: Path | None = None) -> SavedDetector | SavedTrunk:
+def convert_weights(
+    source: str, file: str, labels: Path | None = None
+) -> SavedBackbone | SavedDetector:
     """Read another project's weights.
 
     Args:
         source: One of `SOURCES`.
-        file: Its file; for ``torchvision`` also ``IMAGENET1K_V1`` or ``IMAGENET1K_V2``.
+        file: Its file; for ``torchvision`` also a name of its weights, such as ``IMAGENET1K_V2`` or
+            ``SSDLite320_MobileNet_V3_Large_Weights.COCO_V1``.
         labels: File of the class names.
 
     Raises:
@@ -51,33 +56,38 @@ def convert(source: str, file: str, labels: Path | None = None) -> SavedDetector
         tensors = read_tensorflow(path)
         saved = convert_detector(TENSORFLOW, tensors, path, labels)
         if has_folded_norms(tensors):
-            saved.training["norms"] = FOLDED
+            saved.training["norms_folded"] = True
         return saved
-    if source == "torchvision":
-        if labels is not None:
-            raise WeightsError(
-                "torchvision's weights are a trunk without classes: leave --labels out"
-            )
-        tensors = read_pickle(download(file) if file in DOWNLOADS else path)
-        return convert_trunk(TORCHVISION, without_classifier(tensors), path)
-    tensors = read_pickle(path)
+    is_known = source == "torchvision" and file in KNOWN_WEIGHTS
+    tensors = read_pickle(download(KNOWN_WEIGHTS[file]) if is_known else path)
+    found = source_of(tensors) if source == "torchvision" else SOURCES[source]
     if source == "qfgaohao" and not any(key.startswith("base_net.") for key in tensors):
-        plain = {key.removeprefix("features."): value for key, value in tensors.items()}
-        return convert_trunk(QFGAOHAO_TRUNK, without_classifier(plain), path)
-    return convert_detector(SOURCES[source], tensors, path, labels)
+        found = QFGAOHAO_BACKBONE
+        tensors = {key.removeprefix("features."): value for key, value in tensors.items()}
+    if not found.backbone_only:
+        return convert_detector(found, tensors, path, labels)
+    if labels is not None:
+        raise WeightsError(f"{path} is a backbone without classes: leave --labels out")
+    return convert_backbone(found, without_classifier(tensors), path)
 
 
-def load_start(init: str) -> SavedDetector | SavedTrunk:
-    """The weights that ``model.init`` names.
+def load_initial_weights(
+    init: str, backbone: str = "mobilenet_v2"
+) -> SavedBackbone | SavedDetector:
+    """The weights that ``model.init`` names; ``imagenet`` are those of a backbone.
 
     Raises:
         WeightsError: If they cannot be read, or fetched.
     """
-    return convert("torchvision", IMAGENET_WEIGHTS) if init == IMAGENET else load_any(init)
+    if init != IMAGENET:
+        return load_any(init)
+    if backbone not in IMAGENET_WEIGHTS:
+        raise WeightsError(f"model.init=imagenet: there are no such weights of {backbone}")
+    return convert_weights("torchvision", IMAGENET_WEIGHTS[backbone])
 
 
 def without_classifier(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All but the classifier's last layer."""
+    """All but the classifier's last layers."""
     return {key: value for key, value in tensors.items() if not key.startswith(CLASSIFIER)}
 
 
@@ -89,7 +99,9 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsError(f"{path} {what}; pass a .pth file, or of torchvision one of {KNOWN}")
+        raise WeightsError(
+            f"{path} {what}; pass a .pth file, or of torchvision one of {', '.join(KNOWN_WEIGHTS)}"
+        )
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from vision.convert.mapping import Source
+from vision.convert.roles import Role
 from vision.convert.tensorflow_js import is_graph_model, read_graph_model
 from vision.errors import WeightsError
-from vision.model.roles import Role
-from vision.model.variants import PRESETS
+from vision.model.variants import VARIANTS
 
 __all__ = ["TENSORFLOW", "has_folded_norms", "read_tensorflow"]
 
-TRUNK = "FeatureExtractor/MobilenetV2"
+BACKBONE = "FeatureExtractor/MobilenetV2"
 VARIABLES = re.compile(r"(FeatureExtractor/MobilenetV2|BoxPredictor_\d+)/.*/(.*)")
 LEAVES = frozenset(
     {"weights", "depthwise_weights", "biases", "gamma", "beta", "moving_mean", "moving_variance"}
@@ -31,14 +31,14 @@ AVERAGE = "/ExponentialMovingAverage"
 
 def _conv(role: Role) -> str:
     if role.part == "stem":
-        return f"{TRUNK}/Conv"
+        return f"{BACKBONE}/Conv"
     if role.part == "last":
-        return f"{TRUNK}/Conv_1"
+        return f"{BACKBONE}/Conv_1"
     if role.part == "block":
         block = "expanded_conv" if role.index == 1 else f"expanded_conv_{role.index - 1}"
-        return f"{TRUNK}/{block}/{role.step}"
+        return f"{BACKBONE}/{block}/{role.step}"
     if role.part == "extra":
-        return f"{TRUNK}/extra_{role.index}/{role.step}"
+        return f"{BACKBONE}/extra_{role.index}/{role.step}"
     kind = "ClassPredictor" if role.part == "class_head" else "BoxEncodingPredictor"
     suffix = "_depthwise" if role.step == "depthwise" else ""
     return f"BoxPredictor_{role.index}/{kind}{suffix}"
@@ -82,7 +82,7 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
         WeightsError: If the file is none, or a checkpoint is given and TensorFlow is missing.
     """
     if is_graph_model(path):
-        arrays = read_graph_model(path, PRESETS["tensorflow"].norm_eps)
+        arrays = read_graph_model(path, VARIANTS["tensorflow"].norm_eps)
     else:
         arrays = _graph(path) if path.suffix == ".pb" else _checkpoint(path)
     tensors = {}
@@ -100,7 +100,7 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
         tensors[_plain(name)] = value.contiguous()
     if not tensors:
         raise WeightsError(
-            f"{path} holds no variable of {TRUNK}; expected a graph or checkpoint of the Object"
+            f"{path} holds no variable of {BACKBONE}; expected a graph or checkpoint of the Object"
             " Detection API's ssdlite_mobilenet_v2"
         )
     return tensors

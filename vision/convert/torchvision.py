@@ -1,52 +1,115 @@
-"""Torchvision's MobileNetV2 classifier, and where its ImageNet weights come from."""
+"""Torchvision's classifiers, its SSDlite on MobileNetV3, and where their weights come from."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
+from torch import Tensor
 from torch.hub import download_url_to_file, get_dir
-from torchvision.models import MobileNet_V2_Weights
+from torchvision.models import get_weight
 
 from vision.convert.mapping import Source, next_in_sequence
+from vision.convert.roles import BACKBONE_PARTS, Role
 from vision.errors import WeightsError
-from vision.model.roles import Role
 
-__all__ = ["TORCHVISION", "download", "trunk_key"]
+__all__ = ["IMAGENET_WEIGHTS", "KNOWN_WEIGHTS", "TORCHVISION", "download", "source_of"]
 
-EXPANDED = {"expand": "0.0", "depthwise": "1.0", "project": "2"}
-FIRST_BLOCK = {"depthwise": "0.0", "project": "1"}
+IMAGENET_WEIGHTS = {
+    "mobilenet_v2": "MobileNet_V2_Weights.IMAGENET1K_V2",
+    "mobilenet_v3_large": "MobileNet_V3_Large_Weights.IMAGENET1K_V2",
+}
+"""What ``model.init=imagenet`` stands for, by ``model.backbone``."""
 
-
-def trunk_key(role: Role) -> str:
-    """The key of a convolution of the trunk."""
-    if role.part == "stem":
-        return "features.0.0"
-    if role.part == "last":
-        return "features.18.0"
-    step = (FIRST_BLOCK if role.index == 1 else EXPANDED)[role.step]
-    return f"features.{role.index}.conv.{step}"
-
+KNOWN_WEIGHTS = {
+    "IMAGENET1K_V1": "MobileNet_V2_Weights.IMAGENET1K_V1",
+    "IMAGENET1K_V2": "MobileNet_V2_Weights.IMAGENET1K_V2",
+    **{
+        name: name
+        for name in (
+            "MobileNet_V2_Weights.IMAGENET1K_V1",
+            "MobileNet_V2_Weights.IMAGENET1K_V2",
+            "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
+            "MobileNet_V3_Large_Weights.IMAGENET1K_V2",
+            "SSDLite320_MobileNet_V3_Large_Weights.COCO_V1",
+        )
+    },
+}
+"""Torchvision's names of weights, by what ``ssdlite convert torchvision`` takes for a file."""
 
 TORCHVISION = Source(
     name="torchvision",
     preset="torchvision",
     image_size=(320, 320),
-    conv=trunk_key,
-    norm=lambda role: next_in_sequence(trunk_key(role)),
-    trunk_only=True,
+    conv=lambda role: role.path,
+    norm=lambda role: next_in_sequence(role.path),
+    backbone_only=True,
     licence="BSD-3-Clause (torchvision); trained on ImageNet, whose images have terms of their own",
 )
+TORCHVISION_V3 = replace(TORCHVISION, preset="torchvision_v3", backbone="mobilenet_v3_large")
+
+SPLIT_BLOCK = 13
+"""The block that the detector cuts in two, behind its expansion."""
+EXTRA = {"reduce": 0, "depthwise": 1, "project": 2}
+
+
+def _detector_key(role: Role) -> str:
+    if role.part in BACKBONE_PARTS:
+        _, place, rest = role.path.split(".", 2)
+        index = int(place)
+        if index < SPLIT_BLOCK:
+            return f"backbone.features.0.{index}.{rest}"
+        if index == SPLIT_BLOCK and rest.startswith("block.0."):
+            return f"backbone.features.0.{index}.{rest.removeprefix('block.0.')}"
+        rest = rest.removeprefix("block.") if index == SPLIT_BLOCK else rest
+        return f"backbone.features.1.{index - SPLIT_BLOCK}.{rest}"
+    if role.part == "extra":
+        return f"backbone.extra.{role.index}.{EXTRA[role.step]}.0"
+    head = "classification_head" if role.part == "class_head" else "regression_head"
+    layer = "0.0" if role.step == "depthwise" else "1"
+    return f"head.{head}.module_list.{role.index}.{layer}"
+
+
+TORCHVISION_SSDLITE = Source(
+    name="torchvision",
+    preset="torchvision_ssdlite",
+    backbone="mobilenet_v3_large",
+    image_size=(320, 320),
+    conv=_detector_key,
+    norm=lambda role: next_in_sequence(_detector_key(role)),
+    # It looks at 300 candidates of each class, so at 27,000 of COCO's 90.
+    postprocess={
+        "score_threshold": 0.001,
+        "nms_iou": 0.55,
+        "max_per_class": 300,
+        "max_candidates": 27_000,
+        "max_detections": 300,
+    },
+    licence="BSD-3-Clause (torchvision); trained on COCO, whose images have terms of their own",
+)
+TAIL = "backbone.features.1.1.block.0.0.weight"
+"""The first convolution of the tail: 480 channels where it is reduced, 960 where it is not."""
+
+
+def source_of(tensors: Mapping[str, Tensor]) -> Source:
+    """Which of torchvision's networks a state dict is of."""
+    if any(key.startswith("head.classification_head.") for key in tensors):
+        inputs_outputs = tensors[TAIL].shape[:2] if TAIL in tensors else ()
+        # From an ImageNet backbone torchvision's detector has the whole tail, as our own has.
+        is_full = inputs_outputs == (960, 160)
+        return replace(TORCHVISION_SSDLITE, preset="ssdlite") if is_full else TORCHVISION_SSDLITE
+    is_v3 = any(key.startswith("features.1.block.") for key in tensors)
+    return TORCHVISION_V3 if is_v3 else TORCHVISION
 
 
 def download(name: str) -> Path:
-    """The file of torchvision's ``IMAGENET1K_V1`` or ``IMAGENET1K_V2``, from its cache or the net.
-
-    Nothing of it is read.
+    """The file of one of torchvision's weights, from its cache or the net; nothing of it is read.
 
     Raises:
         WeightsError: If there is no network and no cached file.
     """
-    url = MobileNet_V2_Weights[name].url
+    url: str = get_weight(name).url
     path = Path(str(get_dir())) / "checkpoints" / url.rpartition("/")[2]
     checksum = re.search(r"-([0-9a-f]{8,})\.", path.name)
     try:

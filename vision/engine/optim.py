@@ -30,13 +30,13 @@ def build_optimizer(config: OptimConfig, model: SSDLite) -> torch.optim.Optimize
     Frozen parameters are in it too, so that a state fits whatever is frozen; without a gradient
     they stay as they are.
     """
-    trunk = list(model.trunk.parameters())
-    known = {id(parameter) for parameter in trunk}
+    backbone = list(model.backbone.parameters())
+    known = {id(parameter) for parameter in backbone}
     others = [parameter for parameter in model.parameters() if id(parameter) not in known]
-    lr = config.lr * config.trunk_lr
-    parts = [(trunk, lr)]
+    lr = config.lr * config.backbone_lr
+    parts = [(backbone, lr)]
     if config.layer_decay != 1:
-        layers = list(model.trunk.layers())
+        layers = list(model.backbone.stages())
         decays = [config.layer_decay ** (len(layers) - index) for index in range(len(layers))]
         parts = [
             (list(layer.parameters()), lr * decay)
@@ -114,14 +114,14 @@ def average(model: SSDLite, decay: float) -> AveragedModel:
 
 
 def freeze(model: SSDLite, count: int) -> list[nn.Module]:
-    """Stop the learning of the trunk's first layers; those whose norms must stay as they are.
+    """Stop the learning of the backbone's first layers; those whose norms must stay as they are.
 
     Raises:
-        ValueError: If the trunk has fewer.
+        ValueError: If the backbone has fewer.
     """
-    layers = list(model.trunk.layers())
+    layers = list(model.backbone.stages())
     if count > len(layers):
-        raise ValueError(f"train.freeze is {count}, but the trunk has {len(layers)} layers")
+        raise ValueError(f"train.freeze is {count}, but the backbone has {len(layers)} layers")
     for layer in layers[:count]:
         layer.requires_grad_(requires_grad=False)
     return layers[:count]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from vision.config import Config, config_from_dict, merge
-from vision.convert import load_start
+from vision.convert import load_initial_weights
 from vision.data import check_known, choose_classes, describe, read_sources
 from vision.device import num_cores
 from vision.engine.distributed import Processes
@@ -17,7 +17,7 @@ from vision.engine.run_folder import RunFolder
 from vision.engine.state import States
 from vision.errors import ConfigError
 from vision.formats import Annotations
-from vision.weights import SavedDetector, SavedTrunk, knows, load_weights, match_network
+from vision.weights import SavedBackbone, SavedDetector, knows, load_weights, match_network
 
 __all__ = ["Plan", "prepare"]
 
@@ -45,7 +45,7 @@ class Plan:
     untaught: list[int]
     annotations: Annotations
     val: Annotations | None
-    saved: SavedDetector | SavedTrunk | None
+    saved: SavedBackbone | SavedDetector | None
 
 
 def prepare(
@@ -104,7 +104,8 @@ def prepare(
 def _fits(config: Config, saved: SavedDetector) -> bool:
     """Whether the layers of the weights are those of the network that trains."""
     ours, theirs = config.model, saved.config.model
-    return (ours.name, ours.width_mult) == (theirs.name, theirs.width_mult)
+    keys = ("backbone", "neck", "width_mult")
+    return all(getattr(ours, key) == getattr(theirs, key) for key in keys)
 
 
 def _with_recipe(
@@ -122,7 +123,7 @@ def _with_recipe(
 
 def _network(
     config: Config, folder: RunFolder, *, is_resumed: bool
-) -> tuple[Config, SavedDetector | SavedTrunk | None]:
+) -> tuple[Config, SavedBackbone | SavedDetector | None]:
     """The configuration of the network that trains, and the weights that it starts from."""
     if is_resumed:
         earlier = folder.read_config()
@@ -130,7 +131,7 @@ def _network(
         return config, load_weights(folder.start) if folder.start.is_file() else None
     if config.model.init is None:
         return config, None
-    saved = load_start(config.model.init)
+    saved = load_initial_weights(config.model.init, config.model.backbone)
     model, warnings = match_network(config.model, saved)
     for line in warnings:
         logger.warning("warning: %s", line)

@@ -12,6 +12,7 @@ import torch
 
 from vision.atomic import remove_partial, replacing
 from vision.errors import TrainingError
+from vision.weights import migrate_state
 
 __all__ = ["States", "chance", "restore_chance"]
 
@@ -122,7 +123,7 @@ def load_state(path: Path) -> dict[str, Any]:
     missing = KEYS - set(state if isinstance(state, dict) else ())
     if missing:
         raise TrainingError(f"state {path} has no {', '.join(sorted(missing))}: another version's")
-    return dict(state)
+    return migrate_state(state)
 
 
 def _verify(path: Path) -> None:

@@ -1,32 +1,75 @@
 """Parts of the model from a configuration."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vision.config import LossConfig, ModelConfig
+from vision.model.backbones import BACKBONES
+from vision.model.head import ClassHeads, Heads
 from vision.model.inference import DecodingNetwork
-from vision.model.layers import BlockStyle, Norm
+from vision.model.layers import BlockStyle, Norm, initialise
 from vision.model.loss import MultiBoxLoss
+from vision.model.neck import FeaturePyramid
 from vision.model.postprocess import Decode, PostProcess
-from vision.model.ssdlite import ARCHITECTURES, SSDLite
-from vision.model.variants import PRESETS
+from vision.model.priors import priors_per_cell
+from vision.model.ssdlite import SSDLite, extra_layers
+from vision.model.variants import VARIANTS, Variant
 
 __all__ = ["build_decoding", "build_loss", "build_model", "build_post_process"]
+
+PYRAMID_CHANNELS = 128
+MIN_EXTRA_CHANNELS = 16
 
 
 def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> SSDLite:
     """The network that a configuration describes, freshly initialised."""
-    style = BlockStyle(norm, config.activation, PRESETS[config.preset])
-    architecture = ARCHITECTURES[config.name]
-    return SSDLite(
-        architecture.trunk(config.width_mult, style),
-        num_classes,
-        config.image_size,
-        min_scale=config.priors.min_scale,
-        max_scale=config.priors.max_scale,
-        style=style,
-        width_mult=config.width_mult,
-        pyramid=architecture.pyramid,
+    variant = VARIANTS[config.preset]
+    style = BlockStyle(
+        norm, config.activation, variant.padding, variant.norm_eps, variant.norm_momentum
     )
+    backbone = BACKBONES[config.backbone](0, config.width_mult, style, **variant.backbone)
+    extra_channels = _extra_channels(variant, config.width_mult)
+    channels = [*backbone.feature_channels, *(outputs for _, outputs in extra_channels)]
+    extras = extra_layers(
+        backbone.feature_channels[-1], extra_channels, style, linear=variant.linear_extras
+    )
+    neck = None
+    if config.neck == "fpn":
+        neck = FeaturePyramid(channels, PYRAMID_CHANNELS, style)
+        initialise(neck)
+        channels = [PYRAMID_CHANNELS] * len(channels)
+    else:
+        channels = channels[1:]  # Without a pyramid the map of stride 8 knows too little.
+    layout = replace(variant.layout, **config.priors.model_dump())
+    levels = (channels, priors_per_cell(len(channels), layout))
+    biased, last_1x1 = variant.biased_depthwise, variant.last_head_1x1
+    return SSDLite(
+        backbone,
+        extras,
+        neck,
+        ClassHeads(
+            *levels, num_classes + 1, style, biased_depthwise=biased, last_head_1x1=last_1x1
+        ),
+        Heads(*levels, 4, style, biased_depthwise=biased, last_head_1x1=last_1x1),
+        image_size=config.image_size,
+        layout=layout,
+        scores=variant.scores,
+        pixels=variant.pixels,
+    )
+
+
+def _extra_channels(variant: Variant, width_mult: float) -> list[tuple[int, int]]:
+    """Channels in the middle and of the output of each extra layer."""
+    mult = width_mult if variant.scale_all_channels else 1.0
+    return [
+        (max(int(hidden * mult), MIN_EXTRA_CHANNELS), max(int(outputs * mult), MIN_EXTRA_CHANNELS))
+        for hidden, outputs in (
+            (256, 512),
+            (128, 256),
+            (128, 256),
+            (64, variant.last_extra_channels),
+        )
+    ]
 
 
 def build_loss(
@@ -40,17 +83,15 @@ def build_loss(
     ``untaught`` are labels of classes without a box in the training data.
     """
     priors = model.priors if image_size is None else model.priors_at(image_size)
-    return MultiBoxLoss(
-        priors, scores=model.preset.scores, untaught=untaught, **config.model_dump()
-    )
+    return MultiBoxLoss(priors, scores=model.scores, untaught=untaught, **config.model_dump())
 
 
 def build_decoding(model: SSDLite) -> DecodingNetwork:
     """A copy of a network for inference that gives boxes and scores."""
-    return DecodingNetwork(model, Decode(model.priors, model.preset.scores))
+    return DecodingNetwork(model, Decode(model.priors, model.scores))
 
 
 def build_post_process(config: ModelConfig) -> PostProcess:
     """The post-processing of what a network of this configuration gives."""
-    clip_before_nms = PRESETS[config.preset].cuts_first
+    clip_before_nms = VARIANTS[config.preset].clip_before_nms
     return PostProcess(clip_before_nms=clip_before_nms, **config.postprocess.model_dump())

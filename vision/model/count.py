@@ -10,12 +10,12 @@ __all__ = ["count_macs", "count_parameters"]
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Trained numbers: weights, biases, norms' scales and shifts."""
+    """The number of trained values: weights, biases, and the norms' scales and shifts."""
     return sum(value.numel() for value in network.parameters())
 
 
 def count_macs(network: nn.Module, image_size: tuple[int, int]) -> int:
-    """Multiplications of one forward pass of one image; counted on shapes alone."""
+    """The multiplications in a forward pass of one image, counted on shapes alone."""
     twin = copy.deepcopy(network).to("meta").eval()
     with FlopCounterMode(display=False) as counter:
         twin(torch.empty(1, 3, *image_size, device="meta"))

@@ -1,7 +1,8 @@
 """Blocks of the network; each child is indexed as in torchvision, for equal state-dict keys."""
 
-# N batch, C channels, H W map height and width
+# N batch, C D channels, H W map height and width, h w strided height and width
 
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
@@ -9,14 +10,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vision.model.variants import Padding, Preset
-
 __all__ = [
     "Activation",
     "BlockStyle",
     "ConvNormAct",
     "InvertedResidual",
     "Norm",
+    "Padding",
     "StridedConv",
     "depthwise_separable",
     "initialise",
@@ -24,35 +24,43 @@ __all__ = [
 ]
 
 Norm: TypeAlias = Literal["batch", "none"]
-Activation: TypeAlias = Literal["relu6", "relu"]
+Activation: TypeAlias = Literal["relu6", "relu", "hardswish"]
+Padding: TypeAlias = Literal["symmetric", "same"]
 
 INIT_STD = 0.03
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu6": nn.ReLU6, "relu": nn.ReLU}
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu6": nn.ReLU6,
+    "relu": nn.ReLU,
+    "hardswish": nn.Hardswish,
+}
 
 
+@dataclass(frozen=True, slots=True)
 class BlockStyle:
     """What every block of one network shares.
 
     Attributes:
         norm: ``batch``, or ``none`` for biased convolutions without a norm: the form that folding
             BatchNorm into the convolutions gives.
-        activation: ``relu6``, or ``relu`` for runtimes that lack ReLU6.
-        preset: Padding and BatchNorm's constants.
+        activation: ``relu6``, ``relu`` for runtimes that lack ReLU6, or ``hardswish``.
+        padding: Of strided layers: half the kernel on every side (``symmetric``), or as
+            TensorFlow's ``same``, which puts the odd pixel to the right and below.
+        norm_eps: Epsilon of BatchNorm.
+        norm_momentum: Weight of the new batch in BatchNorm's running statistics.
     """
 
-    def __init__(
-        self,
-        norm: Norm = "batch",
-        activation: Activation = "relu6",
-        preset: Preset = Preset(),  # noqa: B008
-    ) -> None:
-        if norm not in {"batch", "none"}:
-            raise ValueError(f"norm: expected batch or none, got {norm!r}")
-        if activation not in _ACTIVATIONS:
-            raise ValueError(f"activation: expected relu6 or relu, got {activation!r}")
-        self.norm = norm
-        self.activation = activation
-        self.preset = preset
+    norm: Norm = "batch"
+    activation: Activation = "relu6"
+    padding: Padding = "symmetric"
+    norm_eps: float = 1e-3
+    norm_momentum: float = 0.03
+
+    def __post_init__(self) -> None:
+        if self.norm not in {"batch", "none"}:
+            raise ValueError(f"norm: expected batch or none, got {self.norm!r}")
+        if self.activation not in _ACTIVATIONS:
+            known = ", ".join(_ACTIVATIONS)
+            raise ValueError(f"activation: expected one of {known}, got {self.activation!r}")
 
     def conv_norm(
         self,
@@ -67,17 +75,23 @@ class BlockStyle:
         """A convolution that keeps the map's size at stride 1, and its norm if there is one.
 
         Without a norm the convolution has a bias whatever ``bias`` says.
+
+        Raises:
+            ValueError: If the kernel is even, which cannot keep the size.
         """
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel: expected an odd number, got {kernel}")
         bias = bias or self.norm == "none"
         conv: nn.Conv2d
         if stride > 1:
-            conv = StridedConv(inputs, outputs, groups, bias=bias, padding=self.preset.padding)
+            conv = StridedConv(
+                inputs, outputs, kernel, stride, groups, bias=bias, padding=self.padding
+            )
         else:
             conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
         if self.norm == "none":
             return [conv]
-        preset = self.preset
-        return [conv, nn.BatchNorm2d(outputs, preset.norm_eps, preset.norm_momentum)]
+        return [conv, nn.BatchNorm2d(outputs, self.norm_eps, self.norm_momentum)]
 
     def act(self) -> nn.Module:
         """A fresh activation, working in place."""
@@ -85,31 +99,42 @@ class BlockStyle:
 
 
 class StridedConv(nn.Conv2d):
-    """A 3x3 convolution of stride 2, which CPU autocast leaves in float32 if it is depthwise.
+    """A strided convolution, which CPU autocast leaves in float32 if it is depthwise.
 
-    oneDNN's bf16 gradient of depthwise ones takes 7 to 40 times as long as the float32 one, more
+    The bf16 gradient of depthwise ones takes oneDNN 7 to 40 times as long as the float32 one, more
     than the rest of their block. And where a side of the map is one pixel it leaves weights that
     touch only padding unwritten: they come out as whatever lay in memory.
 
     Args:
         inputs: Channels.
         outputs: Channels.
+        kernel: Side of the kernel, an odd number.
+        stride: Step in both directions.
         groups: As many as channels for a depthwise one.
         bias: Whether it has one.
-        padding: ``symmetric`` or ``same``, as in `Preset`.
+        padding: ``symmetric`` or ``same``, as in `BlockStyle`.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, groups: int = 1, *, bias: bool, padding: Padding
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        stride: int = 2,
+        groups: int = 1,
+        *,
+        bias: bool,
+        padding: Padding,
     ) -> None:
         self.is_same = padding == "same"
-        super().__init__(inputs, outputs, 3, 2, 0 if self.is_same else 1, groups=groups, bias=bias)
+        symmetric = 0 if self.is_same else kernel // 2
+        super().__init__(inputs, outputs, kernel, stride, symmetric, groups=groups, bias=bias)
 
     def forward(self, features: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D h w"]:
-        """The strided map, in the number format that the features came in."""
+        """The strided map, in the dtype of the features."""
         if self.is_same:
-            height, width = features.shape[2] % 2, features.shape[3] % 2
-            features = functional.pad(features, (width, 1, height, 1))
+            sides = [self._same_padding(size) for size in (features.shape[3], features.shape[2])]
+            features = functional.pad(features, [*sides[0], *sides[1]])
         if (
             self.groups == 1
             or features.device.type != "cpu"
@@ -118,6 +143,12 @@ class StridedConv(nn.Conv2d):
             return super().forward(features)
         with torch.autocast("cpu", enabled=False):
             return super().forward(features.float()).to(features.dtype)
+
+    def _same_padding(self, size: int) -> tuple[int, int]:
+        """Pixels before and after a side, so that the strided one is ceil(size / stride)."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        return total // 2, total - total // 2
 
 
 class ConvNormAct(nn.Sequential):
@@ -138,12 +169,14 @@ class ConvNormAct(nn.Sequential):
         super().__init__(*layers, style.act())
 
 
-def depthwise_separable(inputs: int, outputs: int, style: BlockStyle) -> nn.Sequential:
+def depthwise_separable(
+    inputs: int, outputs: int, style: BlockStyle, *, bias: bool = False
+) -> nn.Sequential:
     """SSDLite's prediction layer: depthwise 3x3 with norm and activation, then 1x1 with bias.
 
-    MobileNetV2, arXiv 1801.04381, section 6.2.
+    MobileNetV2, arXiv 1801.04381, section 6.2. ``bias`` gives the depthwise convolution one before
+    its norm.
     """
-    bias = style.preset.biased_depthwise
     depthwise = ConvNormAct(inputs, inputs, style, groups=inputs, bias=bias)
     return nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1))
 
@@ -173,26 +206,27 @@ class InvertedResidual(nn.Module):
         return features + output if self.is_residual else output
 
 
-def make_divisible(channels: float, divisor: int = 8, least: int = 8) -> int:
-    """The multiple of ``divisor`` nearest to ``channels``, at least 90% of it and ``least``.
+def make_divisible(channels: float, divisor: int = 8, minimum: int = 8) -> int:
+    """The multiple of ``divisor`` nearest to ``channels``, at least 90% of it and ``minimum``.
 
     The rounding of the authors' code for width multipliers.
     """
-    rounded = max(least, int(channels + divisor / 2) // divisor * divisor)
+    rounded = max(minimum, int(channels + divisor / 2) // divisor * divisor)
     return rounded if rounded >= 0.9 * channels else rounded + divisor
 
 
 def initialise(network: nn.Module) -> None:
-    """Convolutions and linear layers N(0, 0.03), biases 0; norms stay the identity but one kind.
+    """Set convolutions and linear layers to N(0, 0.03) and biases to 0.
 
-    The last norm of a block with a shortcut starts at 0, so that the block starts as the identity
-    and the network as a shallower one (arXiv 1706.02677, section 5.1).
+    Norms stay the identity, but for the last one of a block with a shortcut (``is_residual``): its
+    scale starts at 0, so that the block starts as the identity and the network as a shallower one
+    (arXiv 1706.02677, section 5.1).
     """
     for module in network.modules():
-        if isinstance(module, InvertedResidual) and module.is_residual:
-            last = module.conv[-1]
-            if isinstance(last, nn.BatchNorm2d):
-                nn.init.zeros_(last.weight)
+        if getattr(module, "is_residual", False):
+            norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+            if norms:
+                nn.init.zeros_(norms[-1].weight)
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.normal_(module.weight, std=INIT_STD)
             if module.bias is not None:

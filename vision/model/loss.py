@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import vision.boxes as box_ops
+from vision.model.head import Scores
 from vision.model.matching import match, pad_targets
-from vision.model.variants import Scores
 from vision.structures import Predictions, Target
 
 __all__ = ["Losses", "MultiBoxLoss"]
@@ -48,7 +48,7 @@ class MultiBoxLoss(nn.Module):
         scores: ``sigmoid`` for binary cross-entropies of all classes and background, summed, in
             place of the softmax.
         untaught: Labels of classes without a box in the training data: their logits take no part,
-            so that nothing is taught of them.
+            so that nothing is learned about them.
     """
 
     priors: Tensor
@@ -97,19 +97,20 @@ class MultiBoxLoss(nn.Module):
         padded = pad_targets(targets, logits.device)
         objects, ignored = match(padded, self.priors, self.match_iou)
         positive = objects >= 0
-        chosen = objects.clamp(min=0)
+        matched = objects.clamp(min=0)
 
-        classes = padded.labels.gather(1, chosen).masked_fill(~positive, background)
+        classes = padded.labels.gather(1, matched).masked_fill(~positive, background)
         losses = self._classify(logits, classes)
         negative = self._mine(losses.detach(), positive, ignored)
         classification = losses.masked_fill(~(positive | negative), 0).sum()
 
         # Over all priors: to pick out the positive ones, a GPU would have to wait for their number.
-        boxes = padded.boxes.gather(1, chosen[..., None].expand(-1, -1, 4))
+        # Those that are not positive are encoded as themselves, which keeps all numbers finite.
+        boxes = padded.boxes.gather(1, matched[..., None].expand(-1, -1, 4))
         centred = torch.where(positive[..., None], box_ops.to_centre(boxes), self.priors)
-        wanted = box_ops.encode(centred, self.priors)
-        gaps = functional.smooth_l1_loss(offsets, wanted, reduction="none")
-        localisation = gaps.masked_fill(~positive[..., None], 0).sum()
+        regression_targets = box_ops.encode(centred, self.priors)
+        distances = functional.smooth_l1_loss(offsets, regression_targets, reduction="none")
+        localisation = distances.masked_fill(~positive[..., None], 0).sum()
 
         count = positive.sum().clamp(min=1) if normaliser is None else normaliser
         return Losses(classification / count, localisation / count)
@@ -122,8 +123,8 @@ class MultiBoxLoss(nn.Module):
             logits = logits.index_fill(2, self.untaught, NO_CLASS)
         if self.scores == "softmax":
             return functional.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
-        targets = functional.one_hot(classes, logits.shape[2]).to(logits.dtype)
-        losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        one_hot = functional.one_hot(classes, logits.shape[2]).to(logits.dtype)
+        losses = functional.binary_cross_entropy_with_logits(logits, one_hot, reduction="none")
         return losses.sum(dim=2)
 
     def _mine(
@@ -132,8 +133,10 @@ class MultiBoxLoss(nn.Module):
         positive: Bool[Tensor, "N P"],
         ignored: Bool[Tensor, "N P"],
     ) -> Bool[Tensor, "N P"]:
-        """The hardest negatives of each image."""
-        wanted = (self.negative_ratio * positive.sum(dim=1)).clamp(min=self.min_negatives)
+        """The hardest negatives of each image: those of the highest classification loss."""
+        num_negatives = (self.negative_ratio * positive.sum(dim=1)).clamp(min=self.min_negatives)
         hardness = losses.masked_fill(positive | ignored, -torch.inf)
+        # The first sort gives the prior of each rank; sorted again, it gives the rank of each
+        # prior, so that images may differ in how many they take without a loop over them.
         rank = hardness.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-        return (rank < wanted[:, None]) & ~positive & ~ignored
+        return (rank < num_negatives[:, None]) & ~positive & ~ignored

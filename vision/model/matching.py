@@ -1,6 +1,6 @@
 """Which prior learns which object."""
 
-# N batch, P priors, M objects (padded to the batch's most), T the M best priors of each object
+# N batch, P priors, M objects (padded to the batch's maximum), T the M best priors of an object
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,8 +22,8 @@ class PaddedTargets(NamedTuple):
         boxes: ``xyxy`` relative to the image.
         labels: 0 in padding.
         positive: Objects to be found.
-        difficult: Objects to be passed over where a prior overlaps them.
-        crowd: Regions to be passed over where a prior lies inside.
+        difficult: Objects whose overlapping priors are ignored.
+        crowd: Regions inside which priors are ignored.
     """
 
     boxes: Float[Tensor, "N M 4"]
@@ -46,11 +46,11 @@ class Matches(NamedTuple):
 
 
 def pad_targets(targets: Sequence[Target], device: torch.device | str = "cpu") -> PaddedTargets:
-    """Targets side by side on ``device``; boxes without area are objects no longer."""
-    most = max([1, *(len(target) for target in targets)])
-    boxes = torch.zeros(len(targets), most, 4)
-    labels = torch.zeros(len(targets), most, dtype=torch.int64)
-    flags = torch.zeros(3, len(targets), most, dtype=torch.bool)
+    """Targets side by side on ``device``; boxes without area do not count as objects."""
+    maximum = max([1, *(len(target) for target in targets)])
+    boxes = torch.zeros(len(targets), maximum, 4)
+    labels = torch.zeros(len(targets), maximum, dtype=torch.int64)
+    flags = torch.zeros(3, len(targets), maximum, dtype=torch.bool)
     for row, target in enumerate(targets):
         count = len(target)
         boxes[row, :count] = box_ops.scale(target.boxes, target.size, (1, 1))
@@ -58,7 +58,8 @@ def pad_targets(targets: Sequence[Target], device: torch.device | str = "cpu") -
         flags[0, row, :count] = ~target.ignore & (box_ops.area(target.boxes) > 0)
         flags[1, row, :count] = target.ignore & ~target.crowd
         flags[2, row, :count] = target.crowd
-    # CUDA sets such memory aside before it returns; other devices may read it when it is gone.
+    # CUDA copies pageable memory to a buffer before it returns, so that the source may be freed;
+    # other devices may still read from the source after that.
     on_cuda = torch.device(device).type == "cuda"
     parts = (boxes, labels, *flags)
     return PaddedTargets(*(part.to(device, non_blocking=on_cuda) for part in parts))
@@ -68,10 +69,10 @@ def match(targets: PaddedTargets, priors: Float[Tensor, "P 4"], match_iou: float
     """Assign objects to priors.
 
     A prior is positive for the object it overlaps most, from ``match_iou`` on. Besides, each
-    object gets one prior of its own, its best; where several want the same, pairs are settled by
-    falling IoU and the loser takes its next best (SSD, arXiv 1512.02325, section 2.2 "Matching
-    strategy"). A prior that is not positive is ignored if it overlaps a difficult object by
-    ``match_iou``, or if that share of its own area lies in a crowd.
+    object gets one prior of its own, its best. Where several objects have the same best prior, the
+    pair of the highest IoU gets it, and the others take their next best (SSD, arXiv 1512.02325,
+    section 2.2 "Matching strategy"). A prior that is not positive is ignored if it overlaps a
+    difficult object by ``match_iou``, or if that fraction of its own area lies in a crowd.
 
     Args:
         targets: What the images show.
@@ -80,52 +81,56 @@ def match(targets: PaddedTargets, priors: Float[Tensor, "P 4"], match_iou: float
     """
     corners = box_ops.to_corners(priors)
     overlaps = box_ops.iou(targets.boxes, corners.expand(len(targets.boxes), -1, 4))
-    wanted = overlaps.masked_fill(~targets.positive[..., None], -1.0)
-    best_overlap, best_object = wanted.max(dim=1)
+    # Objects that are not to be found, and padding, overlap nothing.
+    candidates = overlaps.masked_fill(~targets.positive[..., None], -1.0)
+    best_overlap, best_object = candidates.max(dim=1)
     objects = best_object.masked_fill(best_overlap < match_iou, -1)
-    objects = _force_best(objects, wanted)
-    return Matches(objects, (objects < 0) & _passed_over(targets, overlaps, corners, match_iou))
+    objects = _force_best(objects, candidates)
+    return Matches(objects, (objects < 0) & _ignored(targets, overlaps, corners, match_iou))
 
 
 def _force_best(
-    objects: Int64[Tensor, "N P"], wanted: Float[Tensor, "N M P"]
+    objects: Int64[Tensor, "N P"], overlaps: Float[Tensor, "N M P"]
 ) -> Int64[Tensor, "N P"]:
     """Give each object one prior of its own, the greatest IoU first.
 
     An object needs at most its M best priors, since the others can take no more than M - 1 of
     them; so the search runs over (M, M) candidates, for all images at once.
     """
-    num_images, num_objects, num_priors = wanted.shape
-    priors = _best_priors(wanted, min(num_objects, num_priors))
-    overlaps = wanted.gather(2, priors)
-    scores = overlaps.masked_fill(overlaps <= 0, -1.0)
-    # One column more collects the turns of images that have nothing left to give.
+    num_images, num_objects, num_priors = overlaps.shape
+    priors = _best_priors(overlaps, min(num_objects, num_priors))
+    scores = overlaps.gather(2, priors)
+    scores = scores.masked_fill(scores <= 0, -1.0)
+    # Each round settles the best pair of every image. Images whose objects are all settled have no
+    # score of 0 or more left: their rounds write into a column behind the priors, cut off below.
     forced = torch.cat([objects, objects.new_zeros(num_images, 1)], dim=1)
     for _ in range(num_objects):
         best, flat = scores.flatten(1).max(dim=1)
         winner = flat // scores.shape[2]
         prior = priors.flatten(1).gather(1, flat[:, None])
-        slot = prior.masked_fill(best[:, None] < 0, num_priors)
-        forced.scatter_(1, slot, winner[:, None])
+        column = prior.masked_fill(best[:, None] < 0, num_priors)
+        forced.scatter_(1, column, winner[:, None])
+        # The prior is no candidate of any other object, and the object needs no other prior.
         taken = priors == prior[..., None]
-        taken |= torch.arange(num_objects, device=wanted.device)[:, None] == winner[:, None, None]
+        taken |= torch.arange(num_objects, device=scores.device)[:, None] == winner[:, None, None]
         scores = scores.masked_fill(taken, -1.0)
     return forced[:, :num_priors]
 
 
-def _best_priors(wanted: Float[Tensor, "N M P"], count: int) -> Int64[Tensor, "N M T"]:
-    """Each object's ``count`` best priors, best first, of equal ones the first first.
+def _best_priors(overlaps: Float[Tensor, "N M P"], count: int) -> Int64[Tensor, "N M T"]:
+    """Each object's ``count`` best priors, best first, equal ones in the order of their indices.
 
-    `torch.topk` alone leaves the order of equals open. So it gets whole numbers: the bits of the
-    IoU, which rise with it from 0 on, above a number that falls with the prior's index.
+    `torch.topk` alone leaves the order of equal values open. So it gets whole numbers, all of them
+    different: the bits of the IoU, which as an integer rise with it from 0 on, in the upper half
+    and a number that falls with the prior's index in the lower half.
     """
-    num_priors = wanted.shape[2]
-    bits = wanted.float().clamp(min=0).contiguous().view(torch.int32).long()
-    turn = torch.arange(num_priors - 1, -1, -1, device=wanted.device)
-    return torch.topk((bits << 32) + turn, count, dim=2).indices
+    num_priors = overlaps.shape[2]
+    bits = overlaps.float().clamp(min=0).contiguous().view(torch.int32).long()
+    tie_breaker = torch.arange(num_priors - 1, -1, -1, device=overlaps.device)
+    return torch.topk((bits << 32) + tie_breaker, count, dim=2).indices
 
 
-def _passed_over(
+def _ignored(
     targets: PaddedTargets,
     overlaps: Float[Tensor, "N M P"],
     corners: Float[Tensor, "P 4"],

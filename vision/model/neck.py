@@ -23,7 +23,7 @@ class FeaturePyramid(nn.Module):
     Args:
         channels: Of the maps, finest first.
         width: Channels of all maps that come out.
-        style: Norm, activation and preset.
+        style: Norm, activation and padding.
     """
 
     def __init__(self, channels: Sequence[int], width: int, style: BlockStyle) -> None:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor, nn
 
 import vision.boxes as box_ops
-from vision.model.variants import Scores
+from vision.model.head import Scores
 from vision.structures import Decoded, Detections, Predictions
 
 __all__ = ["Decode", "PostProcess", "PreNmsBoxes", "Suppression"]

@@ -1,10 +1,10 @@
-"""The SSDLite detector: a trunk with two taps, extra layers, depthwise-separable heads."""
+"""The SSDLite detector: a backbone, extra layers, perhaps a neck, depthwise-separable heads."""
 
 # N batch, P priors, C classes, H W image height and width
 
 import copy
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Shaped
@@ -12,120 +12,81 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from vision.model.backbones.base import Trunk
-from vision.model.backbones.mobilenet_v2 import MobileNetV2
-from vision.model.layers import (
-    BlockStyle,
-    ConvNormAct,
-    depthwise_separable,
-    initialise,
-)
+from vision.model.backbones.base import Backbone
+from vision.model.head import Heads, Scores
+from vision.model.layers import BlockStyle, ConvNormAct, initialise
 from vision.model.neck import FeaturePyramid
-from vision.model.priors import prior_boxes, priors_per_cell
-from vision.model.variants import Preset
+from vision.model.priors import PriorLayout, prior_boxes
 from vision.structures import Predictions
 
-__all__ = ["ARCHITECTURES", "Architecture", "SSDLite", "fuse"]
+__all__ = ["PixelRange", "SSDLite", "extra_layers", "fuse"]
 
 Network = TypeVar("Network", bound=nn.Module)
-
-
-def _mobilenet_v2(width_mult: float, style: BlockStyle) -> MobileNetV2:
-    return MobileNetV2(
-        0, width_mult, norm=style.norm, activation=style.activation, preset=style.preset
-    )
-
-
-class Architecture(NamedTuple):
-    """What a ``model.name`` stands for.
-
-    Attributes:
-        trunk: Builds it from a width multiplier and a style.
-        pyramid: Channels of a `FeaturePyramid` before the heads, over one finer level besides;
-            None for none.
-    """
-
-    trunk: Callable[[float, BlockStyle], Trunk]
-    pyramid: int | None = None
-
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "ssdlite_mobilenet_v2": Architecture(_mobilenet_v2),
-    "ssdlite_fpn": Architecture(_mobilenet_v2, pyramid=128),
-}
-"""By ``model.name``."""
+PixelRange = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 class SSDLite(nn.Module):
-    """SSDLite on a trunk (MobileNetV2, arXiv 1801.04381, section 6.2).
+    """SSDLite (MobileNetV2, arXiv 1801.04381, section 6.2), composed of its parts.
 
-    The first heads sit on the trunk's last map of stride 16 before it is strided, the second on
+    The first heads sit on the backbone's last map of stride 16 before it is strided, the second on
     its last map, four more on the extra layers. With a feature pyramid there are heads on its last
     map of stride 8 too, before these. Feature map sizes, and with them the priors, come from the
-    network itself.
+    network itself. `vision.model.build.build_model` makes the parts fit.
 
     Args:
-        trunk: Where the maps come from, such as a `MobileNetV2` without classifier.
-        num_classes: Classes without background.
+        backbone: Where the maps come from, such as a `MobileNetV2` without classifier.
+        extras: Layers of `extra_layers`, each of which halves the map before it.
+        neck: A feature pyramid before the heads; None for none.
+        class_heads: They give a logit for each class and background.
+        box_heads: They give four offsets.
         image_size: (height, width) that images come in.
-        min_scale: Scale of the finest priors, as a share of the image's sides.
-        max_scale: Scale of the coarsest priors.
-        style: Norm, activation and preset, as of the trunk.
-        width_mult: Multiplier of the extra layers' channels, where the preset narrows them.
-        pyramid: Channels of a feature pyramid before the heads; None for none.
+        layout: Of the priors.
+        scores: How logits become scores.
+        pixels: What is subtracted from red, green and blue, 0 to 255, and what that is divided by.
 
     Attributes:
+        num_classes: Classes without background.
+        map_sizes: (height, width) of each level.
         priors: (P, 4), relative centre form.
-        pixel_mean: What is taken from red, green and blue, 0 to 255, before the first layer.
+        pixel_mean: What is subtracted from red, green and blue, 0 to 255, before the first layer.
         pixel_std: What that is divided by.
-        layer_dtype: What the layers' weights are in; pixels are normalised in float32 before.
+        layer_dtype: Dtype of the layers' weights; pixels are normalised in float32 before.
     """
 
     priors: Tensor
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
-        trunk: Trunk,
-        num_classes: int,
-        image_size: tuple[int, int] = (320, 320),
+        backbone: Backbone,
+        extras: nn.ModuleList,
+        neck: FeaturePyramid | None,
+        class_heads: Heads,
+        box_heads: Heads,
         *,
-        min_scale: float = 0.2,
-        max_scale: float = 0.95,
-        style: BlockStyle = BlockStyle(),  # noqa: B008
-        width_mult: float = 1.0,
-        pyramid: int | None = None,
+        image_size: tuple[int, int],
+        layout: PriorLayout,
+        scores: Scores,
+        pixels: PixelRange,
     ) -> None:
         super().__init__()
-        preset = style.preset
-        self.preset = preset
-        self.num_classes = num_classes
+        self.num_classes = class_heads.num_values - 1
         self.image_size = image_size
-        self.trunk = trunk
-        channels: list[int] = list(trunk.tap_channels)
-        extras = []
-        for hidden, outputs in _extra_channels(preset, width_mult):
-            extras.append(_extra_layer(channels[-1], hidden, outputs, style))
-            channels.append(outputs)
-        self.extras = nn.ModuleList(extras)
-        self.neck = None
-        if pyramid is None:
-            channels = channels[1:]
-        else:
-            self.neck = FeaturePyramid(channels, pyramid, style)
-            channels = [pyramid] * len(channels)
-            initialise(self.neck)
-        self.class_heads = _heads(channels, num_classes + 1, style)
-        self.box_heads = _heads(channels, 4, style)
-        for part in (self.extras, self.class_heads, self.box_heads):
+        self.scores = scores
+        self.backbone = backbone
+        self.extras = extras
+        self.neck = neck
+        self.class_heads = class_heads
+        self.box_heads = box_heads
+        for part in (extras, class_heads, box_heads):
             initialise(part)
         self.layer_dtype = torch.float32
-        self.register_buffer("pixel_mean", torch.tensor(preset.pixel_mean).view(3, 1, 1))
-        self.register_buffer("pixel_std", torch.tensor(preset.pixel_std).view(3, 1, 1))
-        self._scales = min_scale, max_scale
+        for name, values in zip(("pixel_mean", "pixel_std"), pixels, strict=True):
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1))
+        self._layout = layout
         self.map_sizes = self._measure_maps(image_size)
-        self.register_buffer("priors", self._lay_out(self.map_sizes), persistent=False)
+        self.register_buffer("priors", prior_boxes(self.map_sizes, layout), persistent=False)
 
     def _measure_maps(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """(height, width) of each level, from a pass without arithmetic."""
@@ -133,17 +94,14 @@ class SSDLite(nn.Module):
         maps = twin.levels(torch.empty(1, 3, *image_size, device="meta"))
         return [(level.shape[2], level.shape[3]) for level in maps]
 
-    def _lay_out(self, map_sizes: Sequence[tuple[int, int]]) -> Float[Tensor, "P 4"]:
-        return prior_boxes(map_sizes, *self._scales, self.preset.priors)
-
     def priors_at(self, image_size: tuple[int, int]) -> Float[Tensor, "P 4"]:
         """The priors of images of another (height, width), on the device of ``priors``."""
-        return self._lay_out(self._measure_maps(image_size)).to(self.priors.device)
+        return prior_boxes(self._measure_maps(image_size), self._layout).to(self.priors.device)
 
     def levels(self, images: Tensor) -> list[Tensor]:
         """The maps that the heads look at, finest first, from images as they come."""
         normalised = ((images - self.pixel_mean) / self.pixel_std).to(self.layer_dtype)
-        maps: list[Tensor] = list(self.trunk.taps(normalised))
+        maps: list[Tensor] = list(self.backbone.feature_maps(normalised))
         for extra in self.extras:
             maps.append(extra(maps[-1]))
         if self.neck is None:
@@ -162,55 +120,34 @@ class SSDLite(nn.Module):
             from ``priors``, to be undone by `vision.boxes.decode`. P runs as in ``priors``.
         """
         maps = self.levels(images)
-        return Predictions(
-            _rows(maps, self.class_heads, self.num_classes + 1), _rows(maps, self.box_heads, 4)
+        return Predictions(self.class_heads(maps), self.box_heads(maps))
+
+
+def extra_layers(
+    inputs: int, channels: Sequence[tuple[int, int]], style: BlockStyle, *, linear: bool = False
+) -> nn.ModuleList:
+    """Layers that halve the map: 1x1, depthwise 3x3 of stride 2, 1x1.
+
+    Args:
+        inputs: Channels of the map before the first.
+        channels: Of each layer, in its middle and of its output.
+        style: Norm, activation and padding.
+        linear: Whether the last convolution of each has no activation.
+    """
+    extras = nn.ModuleList()
+    for hidden, outputs in channels:
+        last: nn.Module = ConvNormAct(hidden, outputs, style, kernel=1)
+        if linear:
+            last = nn.Sequential(*style.conv_norm(hidden, outputs, kernel=1))
+        extras.append(
+            nn.Sequential(
+                ConvNormAct(inputs, hidden, style, kernel=1),
+                ConvNormAct(hidden, hidden, style, stride=2, groups=hidden),
+                last,
+            )
         )
-
-
-def _extra_channels(preset: Preset, width_mult: float) -> list[tuple[int, int]]:
-    """Hidden and final channels of the extra layers."""
-    mult = width_mult if preset.narrows_all else 1.0
-    whole = [(256, 512), (128, 256), (128, 256), (64, preset.last_extra)]
-    return [
-        (
-            max(int(hidden * mult), preset.min_channels),
-            max(int(outputs * mult), preset.min_channels),
-        )
-        for hidden, outputs in whole
-    ]
-
-
-def _extra_layer(inputs: int, hidden: int, outputs: int, style: BlockStyle) -> nn.Sequential:
-    """Halve the map: 1x1 to the hidden channels, depthwise 3x3 of stride 2, 1x1."""
-    last: nn.Module = ConvNormAct(hidden, outputs, style, kernel=1)
-    if style.preset.linear_extras:
-        last = nn.Sequential(*style.conv_norm(hidden, outputs, kernel=1))
-    return nn.Sequential(
-        ConvNormAct(inputs, hidden, style, kernel=1),
-        ConvNormAct(hidden, hidden, style, stride=2, groups=hidden),
-        last,
-    )
-
-
-def _heads(channels: Sequence[int], values: int, style: BlockStyle) -> nn.ModuleList:
-    """A prediction layer for each level with ``values`` numbers a prior."""
-    counts = [values * count for count in priors_per_cell(len(channels), style.preset.priors)]
-    heads: list[nn.Module] = [
-        depthwise_separable(inputs, count, style)
-        for inputs, count in zip(channels, counts, strict=True)
-    ]
-    if style.preset.plain_last_head:
-        heads[-1] = nn.Conv2d(channels[-1], counts[-1], 1)
-    return nn.ModuleList(heads)
-
-
-def _rows(maps: Sequence[Tensor], heads: nn.ModuleList, values: int) -> Tensor:
-    """The heads' outputs as (N, P, values), in the row order of the priors."""
-    outputs = [head(level) for head, level in zip(heads, maps, strict=True)]
-    return torch.cat(
-        [output.permute(0, 2, 3, 1).reshape(output.shape[0], -1, values) for output in outputs],
-        dim=1,
-    )
+        inputs = outputs
+    return extras
 
 
 def fuse(network: Network) -> Network:

@@ -3,12 +3,12 @@
 from vision.weights.averaging import average, halve
 from vision.weights.file import (
     SHIPPED,
+    SavedBackbone,
     SavedDetector,
-    SavedTrunk,
     find_weights,
     load_any,
     load_weights,
-    save_trunk,
+    save_backbone,
     save_weights,
 )
 from vision.weights.initialisation import (
@@ -19,13 +19,13 @@ from vision.weights.initialisation import (
     start_from,
 )
 from vision.weights.labels import knows
-from vision.weights.norms import FOLDED, refit_norms
+from vision.weights.migration import migrate_state
+from vision.weights.norms import refit_norms
 
 __all__ = [
-    "FOLDED",
     "SHIPPED",
+    "SavedBackbone",
     "SavedDetector",
-    "SavedTrunk",
     "Start",
     "average",
     "find_weights",
@@ -35,8 +35,9 @@ __all__ = [
     "load_any",
     "load_weights",
     "match_network",
+    "migrate_state",
     "refit_norms",
-    "save_trunk",
+    "save_backbone",
     "save_weights",
     "silence_classes",
     "start_from",

@@ -1,26 +1,22 @@
 """The mean of several detectors' weights."""
 
-# A priors of a cell, C classes
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from vision.errors import WeightsError
-from vision.model.roles import class_keys
+from vision.model.head import select_classes
 from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedDetector, load_weights
 from vision.weights.labels import canonical
-from vision.weights.norms import FOLDED
 
 __all__ = ["average", "halve"]
 
-SAME = ("name", "preset", "width_mult", "activation", "priors")
+SAME = ("backbone", "neck", "preset", "width_mult", "activation", "priors")
 ROUNDING = 1e-6
-"""By which shares may miss 1."""
+"""How far the sum of shares may be from 1."""
 
 
 def average(paths: Sequence[Path], shares: Sequence[float] | None = None) -> SavedDetector:
@@ -50,7 +46,7 @@ def average(paths: Sequence[Path], shares: Sequence[float] | None = None) -> Sav
     for path, share in zip(paths[1:], shares[1:], strict=True):
         other = load_weights(path)
         _check_fit(first, other, f"{path} and {paths[0]}")
-        for key, value in _as_in(first, other, path):
+        for key, value in _as_in(first, other, path).items():
             mean[key] += value * share
         licences.append(other.training.get("licence"))
     first.model.load_state_dict(state | mean)
@@ -75,23 +71,14 @@ def halve(model: SSDLite) -> SSDLite:
     return model
 
 
-def _as_in(first: SavedDetector, other: SavedDetector, path: Path) -> Iterator[tuple[str, Tensor]]:
+def _as_in(first: SavedDetector, other: SavedDetector, path: Path) -> dict[str, Tensor]:
     """The other's numbers by their keys, its classes in the first's order."""
-    wanted, found = first.model.state_dict(), other.model.state_dict()
-    heads = set(class_keys(first.model))
-    rows = torch.tensor([*_rows(first.names, other.names, path), len(other.names)])
-    for key, value in wanted.items():
-        if not value.is_floating_point():
-            continue
-        theirs = found[key]
-        if key in heads:
-            by_prior = theirs.reshape(-1, len(other.names) + 1, *theirs.shape[1:])
-            theirs = by_prior[:, rows].flatten(0, 1)
-        yield key, theirs
+    state = select_classes(other.model, _labels(first.names, other.names, path))
+    return {key: value for key, value in state.items() if value.is_floating_point()}
 
 
-def _rows(names: Sequence[str], theirs: Sequence[str], path: Path) -> list[int]:
-    """Which of their classes each of ours is, by its own name or else by one that means the same.
+def _labels(names: Sequence[str], theirs: Sequence[str], path: Path) -> list[int]:
+    """The other's label of each class, by its own name or else by one that means the same.
 
     Raises:
         WeightsError: If they lack one, or two of ours would be the same.
@@ -123,7 +110,7 @@ def _check_fit(first: SavedDetector, other: SavedDetector, both: str) -> None:
     differing = [name for name in SAME if getattr(models[0], name) != getattr(models[1], name)]
     if differing:
         raise WeightsError(f"{both} are of different networks: model.{', model.'.join(differing)}")
-    if (first.training.get("norms") == FOLDED) != (other.training.get("norms") == FOLDED):
+    if first.norms_folded != other.norms_folded:
         raise WeightsError(
             f"{both}: the norms of one are folded, so that their mean means nothing; take the very"
             " file that the training began from"

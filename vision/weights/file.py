@@ -12,25 +12,28 @@ from torch import Tensor
 
 from vision.atomic import replacing
 from vision.choices import SHIPPED_WEIGHTS
-from vision.config import Config, ModelConfig, config_from_dict
+from vision.config import Config, ModelConfig, config_from_dict, rename_keys
 from vision.errors import ConfigError, WeightsError
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
+from vision.weights.migration import migrate_keys, migrate_training
 
 __all__ = [
     "SHIPPED",
+    "SavedBackbone",
     "SavedDetector",
-    "SavedTrunk",
     "find_weights",
     "load_any",
     "load_weights",
-    "save_trunk",
+    "save_backbone",
     "save_weights",
 ]
 
-FORMAT = "ssdlite-1"
-TRUNK_FORMAT = "ssdlite-trunk-1"
-
+FORMAT = "ssdlite-2"
+BACKBONE_FORMAT = "ssdlite-backbone-2"
+DETECTOR_FORMATS = ("ssdlite-1", FORMAT)
+BACKBONE_FORMATS = ("ssdlite-trunk-1", BACKBONE_FORMAT)
+"""Formats that are read, the older ones by `vision.weights.migration`."""
 
 SHIPPED = {
     name: Path(__file__).parents[1] / "pretrained" / f"{name}.safetensors"
@@ -73,10 +76,15 @@ class SavedDetector:
     names: list[str]
     training: dict[str, Any]
 
+    @property
+    def norms_folded(self) -> bool:
+        """Whether BatchNorm came folded into the convolutions, so that its statistics are lost."""
+        return bool(self.training.get("norms_folded"))
+
 
 @dataclass(frozen=True, slots=True)
-class SavedTrunk:
-    """A trunk alone, which a training can start from.
+class SavedBackbone:
+    """A backbone alone, which a training can start from.
 
     Attributes:
         tensors: By the keys that they have in a detector.
@@ -89,29 +97,30 @@ class SavedTrunk:
     training: dict[str, Any]
 
 
-def save_trunk(path: Path, saved: SavedTrunk) -> None:
-    """Write a file of a trunk; an older one stays whole until the new one is."""
+def save_backbone(path: Path, saved: SavedBackbone) -> None:
+    """Write a file of a backbone; an older one stays intact until the new one is."""
     metadata = {
-        "format": TRUNK_FORMAT,
+        "format": BACKBONE_FORMAT,
         "config": Config(model=saved.config).model_dump_json(),
         "training": json.dumps(saved.training),
     }
     _write(path, saved.tensors, metadata)
 
 
-def load_any(path: str | Path) -> SavedDetector | SavedTrunk:
-    """Read a file of a detector or of a trunk.
+def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
+    """Read a file of a detector or of a backbone.
 
     Raises:
         WeightsError: As `load_weights` does.
     """
     path = find_weights(path)
     metadata, tensors = _read(path)
-    if metadata.get("format") != TRUNK_FORMAT:
+    if metadata.get("format") not in BACKBONE_FORMATS:
         return load_weights(path)
     try:
-        config = config_from_dict(_decode(metadata, "config"), where=f"weights {path}")
-        return SavedTrunk(tensors, config.model, _decode(metadata, "training"))
+        return SavedBackbone(
+            tensors, _config(metadata, path).model, migrate_training(_decode(metadata, "training"))
+        )
     except (KeyError, ValueError) as error:
         raise WeightsError(f"weights {path}: the metadata are damaged: {error}") from error
 
@@ -123,7 +132,7 @@ def save_weights(
     names: Sequence[str],
     training: Mapping[str, Any],
 ) -> None:
-    """Write a weights file; an older one stays whole until the new one is.
+    """Write a weights file; an older one stays intact until the new one is.
 
     Args:
         path: Where to.
@@ -161,7 +170,7 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
     except (OSError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise WeightsError(
-            f"weights {path} cannot be written ({reason}); an older file is whole: make room, or"
+            f"weights {path} cannot be written ({reason}); an older file is intact: make room, or"
             " name another folder"
         ) from error
 
@@ -174,19 +183,20 @@ def load_weights(path: str | Path) -> SavedDetector:
     """
     path = find_weights(path)
     metadata, tensors = _read(path)
-    if metadata.get("format") == TRUNK_FORMAT:
+    if metadata.get("format") in BACKBONE_FORMATS:
         raise WeightsError(
-            f"weights {path} are a trunk without heads; start a training from them with model.init"
+            f"weights {path} are a backbone without heads; start a training from them with"
+            " model.init"
         )
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") not in DETECTOR_FORMATS:
         raise WeightsError(
             f"weights {path}: expected metadata format {FORMAT}, found {metadata.get('format')};"
             " this file was not written by ssdlite"
         )
     try:
-        config = config_from_dict(_decode(metadata, "config"), where=f"weights {path}")
+        config = _config(metadata, path)
         names: list[str] = _decode(metadata, "names")
-        training: dict[str, Any] = _decode(metadata, "training")
+        training = migrate_training(_decode(metadata, "training"))
     except (KeyError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise WeightsError("; ".join(map(str.strip, str(error).splitlines()))) from error
@@ -200,12 +210,17 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return file.metadata() or {}, tensors
+            return file.metadata() or {}, migrate_keys(tensors)
     except (safetensors.SafetensorError, OSError) as error:
         raise WeightsError(
             f"weights {path} cannot be read as safetensors ({error}); pass a file that training"
             " wrote, such as best.safetensors"
         ) from error
+
+
+def _config(metadata: Mapping[str, str], path: Path) -> Config:
+    """The configuration in the metadata; keys that were renamed since need no warning."""
+    return config_from_dict(rename_keys(_decode(metadata, "config")), where=f"weights {path}")
 
 
 def _decode(metadata: Mapping[str, str], key: str) -> Any:  # noqa: ANN401
@@ -222,12 +237,12 @@ def _decode(metadata: Mapping[str, str], key: str) -> Any:  # noqa: ANN401
 
 def _fill(model: SSDLite, tensors: Mapping[str, Any], path: str | Path) -> None:
     """Load the tensors, all of them and of equal shapes."""
-    wanted = model.state_dict()
-    problems = [f"missing {key}" for key in wanted if key not in tensors]
-    problems += [f"unknown {key}" for key in tensors if key not in wanted]
+    expected = model.state_dict()
+    problems = [f"missing {key}" for key in expected if key not in tensors]
+    problems += [f"unknown {key}" for key in tensors if key not in expected]
     problems += [
         f"{key} has the shape {tuple(tensors[key].shape)}, not {tuple(value.shape)}"
-        for key, value in wanted.items()
+        for key, value in expected.items()
         if key in tensors and tensors[key].shape != value.shape
     ]
     if problems:

@@ -1,17 +1,17 @@
 """Starting a network from weights that were trained on other classes or by another project."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vision.config import PRIOR_SIDES, ModelConfig, config_from_dict
-from vision.model.roles import class_keys
+from vision.model.head import by_class, class_keys
 from vision.model.ssdlite import SSDLite
-from vision.weights.file import SavedDetector, SavedTrunk
+from vision.weights.file import SavedBackbone, SavedDetector
 from vision.weights.labels import canonical
-from vision.weights.norms import FOLDED
 
 __all__ = ["Start", "interpolate", "match_network", "silence_classes", "start_from"]
 
@@ -24,15 +24,17 @@ RARE = -4.6
 """Bias of a class that nothing is known of: a sigmoid of .01 (arXiv 1708.02002, section 4.1)."""
 SILENT = -12.0
 """Bias of a class that is never to be found."""
-OF_THE_DETECTOR: tuple[str, ...] = ("name", "preset", "image_size", "width_mult", "activation")
-OF_THE_BACKBONE: tuple[str, ...] = ("preset", "width_mult", "activation")
-PRICES = {
-    "name": "all but the backbone begins afresh",
+BACKBONE_KEYS: tuple[str, ...] = ("backbone", "preset", "width_mult", "activation")
+DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "image_size")
+COSTS = {
+    "backbone": "no layer fits, so that all begins afresh",
+    "neck": "all but the backbone begins afresh",
     "preset": "its padding, pixels and priors differ, and much of what they know is lost",
     "width_mult": "no layer fits, so that all begins afresh",
     "activation": "what they know is blurred",
     "priors": "class and box heads must learn their boxes anew, which costs most of what they know",
 }
+"""What another value of a key than that of the weights costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Start:
 
 
 def match_network(
-    config: ModelConfig, saved: SavedDetector | SavedTrunk
+    config: ModelConfig, saved: SavedBackbone | SavedDetector
 ) -> tuple[ModelConfig, list[str]]:
     """A configuration whose unset network keys are those that the weights were made with.
 
@@ -68,22 +70,34 @@ def match_network(
     theirs = saved.config.model if isinstance(saved, SavedDetector) else saved.config
     is_set, values = config.model_fields_set, config.model_dump(mode="json")
     source = theirs.model_dump(mode="json")
-    is_detector = isinstance(saved, SavedDetector)
-    is_other = "name" in is_set and config.name != theirs.name
-    keys = OF_THE_DETECTOR if not is_other else OF_THE_BACKBONE
-    if is_other and theirs.preset in {*PRIOR_SIDES, "tensorflow"}:
-        keys = OF_THE_BACKBONE[1:]  # Their preset has no priors for another network.
-    values |= {key: source[key] for key in keys if key not in is_set}
-    if is_detector and not is_other:
+    if "backbone" in is_set and config.backbone != theirs.backbone:
+        return config, [_warning("backbone", values, source)]
+    has_other_neck = "neck" in is_set and config.neck != theirs.neck
+    if isinstance(saved, SavedBackbone):
+        keys = compared = BACKBONE_KEYS
+    elif has_other_neck:
+        # Presets with priors of their own have none for another neck.
+        has_priors = theirs.preset in {*PRIOR_SIDES, "tensorflow"}
+        keys = tuple(key for key in BACKBONE_KEYS if key != "preset" or not has_priors)
+        compared = (*BACKBONE_KEYS, "neck")
+    else:
+        keys, compared = DETECTOR_KEYS, tuple(COSTS)
         kept = {key: values["priors"][key] for key in config.priors.model_fields_set}
         values["priors"] = source["priors"] | kept
+    values |= {key: source[key] for key in keys if key not in is_set}
     warnings = [
-        f"model.{key} is {_plain(values[key])}, the weights have {_plain(source[key])}:"
-        f" {PRICES[key]}; leave model.{key} out to keep theirs"
-        for key in (PRICES if is_detector else OF_THE_BACKBONE)
-        if key in is_set and values[key] != source[key] and not (is_other and key == "priors")
+        _warning(key, values, source)
+        for key in compared
+        if key in is_set and values[key] != source[key]
     ]
     return config_from_dict({"model": values}).model, warnings
+
+
+def _warning(key: str, values: Mapping[str, Any], source: Mapping[str, Any]) -> str:
+    return (
+        f"model.{key} is {_plain(values[key])}, the weights have {_plain(source[key])}:"
+        f" {COSTS[key]}; leave model.{key} out to keep theirs"
+    )
 
 
 def _plain(value: object) -> str:
@@ -93,9 +107,9 @@ def _plain(value: object) -> str:
 
 
 def start_from(
-    model: SSDLite, saved: SavedDetector | SavedTrunk, names: Sequence[str], init: str
+    model: SSDLite, saved: SavedBackbone | SavedDetector, names: Sequence[str], init: str
 ) -> Start:
-    """Fill a network from weights: the trunk, all tensors of equal shape, and classes by name.
+    """Fill a network from weights: the backbone, all tensors of equal shape, and classes by name.
 
     The rows of the class heads are taken class by class, background included, where both sides
     have as many priors a cell; VOC's and COCO's names for the same are the same. A class that the
@@ -111,15 +125,9 @@ def start_from(
     Returns:
         What was taken, matched and left out, and where it comes from.
     """
-    if isinstance(saved, SavedTrunk):
-        tensors, their_names = saved.tensors, list[str]()
-    elif (saved.model.neck is None) == (model.neck is None):
-        tensors, their_names = saved.model.state_dict(), saved.names
-    else:  # Heads of the same place look at other maps.
-        tensors, their_names = saved.model.state_dict(), []
-        tensors = {key: value for key, value in tensors.items() if "_heads." not in key}
+    tensors, their_names = _comparable(model, saved)
     state = {key: value.cpu() for key, value in model.state_dict().items()}
-    heads = set(class_keys(model))
+    heads = class_keys(model)
     weights = [key for key in state if not key.endswith(NOT_WEIGHTS)]
     taken = {
         key
@@ -129,55 +137,78 @@ def start_from(
     state |= {key: tensors[key] for key in taken}
     known, unlike = _match_classes(state, tensors, heads, names, their_names)
     model.load_state_dict(state)
-    if model.preset.scores == "sigmoid" and (unlike or not their_names):
-        _set_bias(model, range(len(names)), RARE, [f"{head}." for head in unlike] or [""])
+    if model.scores == "sigmoid" and (unlike or not their_names):
+        _set_bias(model, unlike or heads, range(len(names)), RARE)
     fresh = [key for key in weights if key not in taken and key not in heads]
-    unused = [key for key in tensors if key not in taken | heads and not key.endswith(NOT_WEIGHTS)]
+    unused = [
+        key for key in tensors if key not in taken | {*heads} and not key.endswith(NOT_WEIGHTS)
+    ]
     lines = [
         (
             f"start from {init}: {len(taken)} of {len(weights) - len(heads)} tensors outside the"
             f" class heads taken; fresh: {_listed(fresh)}; left out: {_listed(unused)}"
         ),
         *_describe_classes(known, unlike, names, their_names),
-        *([FOLDED_NORMS] if saved.training.get("norms") == FOLDED else []),
+        *([FOLDED_NORMS] if saved.training.get("norms_folded") else []),
     ]
     facts = {key: saved.training.get(key) for key in ("start", "source", "file", "licence")}
     described = "; ".join(f"{key} {value}" for key, value in facts.items() if value)
     return Start(lines, f"{init} ({described})" if described else init, known)
 
 
+def _comparable(
+    model: SSDLite, saved: SavedBackbone | SavedDetector
+) -> tuple[Mapping[str, Tensor], list[str]]:
+    """The tensors of the weights that mean the same in the network, and the names of the classes.
+
+    There are no names where the heads are left out: those of another backbone or neck look at other
+    maps, though their shapes may be the same.
+    """
+    if isinstance(saved, SavedBackbone):
+        return saved.tensors, []
+    theirs = saved.model
+    tensors = theirs.state_dict()
+    if type(theirs.backbone) is not type(model.backbone):
+        return {}, []
+    if (theirs.neck is None) == (model.neck is None):
+        return tensors, saved.names
+    return {key: value for key, value in tensors.items() if "_heads." not in key}, []
+
+
 def _match_classes(
     state: dict[str, Tensor],
     tensors: Mapping[str, Tensor],
-    heads: set[str],
+    heads: Sequence[str],
     names: Sequence[str],
     their_names: Sequence[str],
 ) -> tuple[list[str], list[str]]:
     """Fill the rows of classes that both sides know, and begin the others as their mean.
 
     Returns:
-        Names of those classes, and the heads left fresh for their other priors or channels.
+        Names of those classes, and the keys left fresh for their other priors or channels.
     """
-    rows = {canonical(name): row for row, name in enumerate(their_names)}
+    labels = {canonical(name): label for label, name in enumerate(their_names)}
     pairs = [
-        (row, rows[canonical(name)]) for row, name in enumerate(names) if canonical(name) in rows
+        (label, labels[canonical(name)])
+        for label, name in enumerate(names)
+        if canonical(name) in labels
     ]
-    others = sorted(set(range(len(names))) - {row for row, _ in pairs})
-    filled, unlike = False, set[str]()
-    for key in sorted(heads):
+    others = sorted(set(range(len(names))) - {label for label, _ in pairs})
+    filled, unlike = False, list[str]()
+    for key in heads:
         if not their_names or key not in tensors:
             continue
-        ours = state[key].reshape(-1, len(names) + 1, *state[key].shape[1:]).clone()
-        theirs = tensors[key].reshape(-1, len(their_names) + 1, *tensors[key].shape[1:])
+        ours = by_class(state[key].clone(), len(names))
+        theirs = by_class(tensors[key], len(their_names))
         if len(ours) != len(theirs) or ours.shape[2:] != theirs.shape[2:]:
-            unlike.add(".".join(key.split(".")[:2]))
+            unlike.append(key)
             continue
         filled = True
         for to, source in [*pairs, (len(names), len(their_names))]:
             ours[:, to] = theirs[:, source]
         ours[:, others] += theirs[:, :-1].mean(dim=1, keepdim=True)
         state[key] = ours.flatten(0, 1)
-    return [names[row] for row, _ in pairs] if filled else [], sorted(unlike)
+    return [names[label] for label, _ in pairs] if filled else [], unlike
 
 
 def _describe_classes(
@@ -194,27 +225,26 @@ def _describe_classes(
     )
     lines = [f"classes that the weights know: {', '.join(known) or 'none'}; {begun}"]
     if unlike:
-        lines.append(f"fresh for all classes, of other priors or channels: {', '.join(unlike)}")
+        heads = sorted({".".join(key.split(".")[:2]) for key in unlike})
+        lines.append(f"fresh for all classes, of other priors or channels: {', '.join(heads)}")
     return lines
 
 
 def silence_classes(model: SSDLite, labels: Sequence[int]) -> None:
-    """Rows of classes that nothing teaches, so that they are never found; in place."""
-    _set_bias(model, labels, SILENT)
+    """Set the rows of classes that nothing teaches, so that they are never found; in place."""
+    _set_bias(model, class_keys(model), labels, SILENT)
     state = model.state_dict()
     for key in class_keys(model):
-        if key.endswith(".weight"):
-            rows = state[key].view(-1, model.num_classes + 1, *state[key].shape[1:])
-            rows[:, list(labels)] = 0
+        if state[key].ndim > 1:
+            by_class(state[key], model.num_classes)[:, list(labels)] = 0
 
 
-def _set_bias(
-    model: SSDLite, labels: Sequence[int], value: float, prefixes: Sequence[str] = ("",)
-) -> None:
+def _set_bias(model: SSDLite, keys: Iterable[str], labels: Sequence[int], value: float) -> None:
+    """Set the biases of classes among the rows of these keys."""
     state = model.state_dict()
-    for key in class_keys(model):
-        if key.endswith(".bias") and key.startswith(tuple(prefixes)):
-            state[key].view(-1, model.num_classes + 1)[:, list(labels)] = value
+    for key in keys:
+        if state[key].ndim == 1:
+            by_class(state[key], model.num_classes)[:, list(labels)] = value
 
 
 @torch.no_grad()
@@ -226,7 +256,7 @@ def interpolate(
     Args:
         start: The network as training found it.
         end: The same network as training left it.
-        fraction: The end's part, from 0 to 1.
+        fraction: Weight of the end, from 0 to 1.
         kept: Labels of the classes whose rows are the end's: those that the start did not know.
 
     Returns:
@@ -238,8 +268,8 @@ def interpolate(
         for key, value in last.items()
     }
     for key in class_keys(end):
-        by_class = mean[key].view(-1, end.num_classes + 1, *mean[key].shape[1:])
-        by_class[:, list(kept)] = last[key].view_as(by_class)[:, list(kept)]
+        rows, ends = (by_class(tensors[key], end.num_classes) for tensors in (mean, last))
+        rows[:, list(kept)] = ends[:, list(kept)]
     return mean
 
 

@@ -10,10 +10,7 @@ from torch import Tensor, nn
 
 from vision.model.ssdlite import SSDLite
 
-__all__ = ["FOLDED", "refit_norms"]
-
-FOLDED = "folded into the convolutions, their statistics lost"
-"""What ``norms`` of a detector's ``training`` says until `refit_norms` has mended it."""
+__all__ = ["refit_norms"]
 
 
 class _Moments:

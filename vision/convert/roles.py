@@ -1,0 +1,85 @@
+"""What each convolution of the network is for: the common ground of all key maps."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, TypeAlias
+
+from torch import nn
+
+from vision.model.ssdlite import SSDLite
+
+__all__ = ["BACKBONE_PARTS", "Layer", "Part", "Role", "layers"]
+
+Part: TypeAlias = Literal["stem", "block", "last", "extra", "class_head", "box_head"]
+BACKBONE_PARTS = frozenset({"stem", "block", "last"})
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The place of a convolution.
+
+    Attributes:
+        part: Of the network.
+        index: Of the block (from 1), of the extra layer or of the level (from 0); 0 elsewhere.
+        step: ``expand``, ``depthwise``, ``project`` in a block of MobileNetV2; ``reduce``,
+            ``depthwise``, ``project`` in an extra layer; ``depthwise``, ``predict`` in a head;
+            nothing elsewhere.
+        path: Its key within the backbone, which is torchvision's; nothing elsewhere.
+    """
+
+    part: Part
+    index: int = 0
+    step: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A convolution and the norm behind it.
+
+    Attributes:
+        role: Its place.
+        conv: State-dict prefix of the convolution.
+        norm: State-dict prefix of the BatchNorm, if it has one.
+        is_biased: Whether the convolution has a bias.
+    """
+
+    role: Role
+    conv: str
+    norm: str | None
+    is_biased: bool
+
+
+def layers(model: SSDLite) -> Iterator[Layer]:
+    """All convolutions of a network without neck, in the order of its state dict."""
+    for (name, module), (after, following) in pairwise([*model.named_modules(), ("", None)]):
+        if isinstance(module, nn.Conv2d):
+            norm = after if isinstance(following, nn.BatchNorm2d) else None
+            yield Layer(_role(name), name, norm, module.bias is not None)
+
+
+def _role(name: str) -> Role:
+    """From our own names, which the rest of the package decides."""
+    part, path = name.split(".", 1)
+    if part == "backbone":
+        return _backbone_role(path)
+    steps = [int(step) for step in path.split(".")]
+    index, step = steps[0], steps[1] if len(steps) > 1 else 1
+    if part == "extras":
+        return Role("extra", index, ("reduce", "depthwise", "project")[step])
+    head: Part = "class_head" if part == "class_heads" else "box_head"
+    return Role(head, index, "depthwise" if step == 0 else "predict")
+
+
+def _backbone_role(path: str) -> Role:
+    _, place, *steps = path.split(".")
+    index = int(place)
+    if index == 0:
+        return Role("stem", path=path)
+    if len(steps) == 1:
+        return Role("last", path=path)
+    step = ""
+    if steps[0] == "conv":  # MobileNetV2, whose first block does not expand.
+        step = ("expand", "depthwise", "project")[int(steps[1]) + (index == 1)]
+    return Role("block", index, step, path)
