@@ -23,6 +23,7 @@ MANY_BOXES = 500
 SHORT = 10
 """Epochs up to which evaluation on the way costs more than it tells."""
 FEW_CORES = 2
+"""Cores up to which reading processes would slow down the network."""
 OF_ADAMW = frozenset({"optim.lr", "optim.weight_decay"})
 """Keys whose values suit no other optimiser."""
 
@@ -36,7 +37,7 @@ class Facts(NamedTuple):
         known: Classes with boxes that the weights know.
         fresh: Classes with boxes that they do not know.
         cores: Processor cores to train on; None on another device.
-        least_batch: Fewest images of a step: two for each part of it in each process.
+        min_batch: Smallest number of images in a step: two for each part of it in each process.
     """
 
     images: int
@@ -44,7 +45,7 @@ class Facts(NamedTuple):
     known: int
     fresh: int
     cores: int | None = None
-    least_batch: int = 2
+    min_batch: int = 2
 
 
 class Choice(NamedTuple):
@@ -90,7 +91,7 @@ def _choices(config: Config, given: Config, facts: Facts) -> Iterator[Choice]:
     epochs, reason = _epochs(facts)
     epochs = max(epochs, config.train.small.epochs + 1)
     yield Choice("train.epochs", epochs, reason)
-    batch = facts.least_batch * math.ceil((8 if facts.images < 1000 else 16) / facts.least_batch)
+    batch = facts.min_batch * math.ceil((8 if facts.images < 1000 else 16) / facts.min_batch)
     yield Choice("train.batch_size", batch, "small batches make more steps of few images")
     epochs = given.train.epochs if "epochs" in is_set else epochs
     batch = given.train.batch_size if "batch_size" in is_set else batch

@@ -1,0 +1,175 @@
+"""The files that a run resumes from: written, verified, kept, read and migrated."""
+
+import logging
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vision.atomic import remove_partial, replacing
+from vision.engine.distributed import Processes
+from vision.engine.run_state import RunState
+from vision.errors import TrainingError
+
+__all__ = ["Checkpoints"]
+
+logger = logging.getLogger(__name__)
+
+VERSION = 2
+"""Version of the files' layout; `_migrate` reads the older ones."""
+NAME = re.compile(r"step-(\d+)\.pt")
+FIXED = ("model", "optim.name", "optim.layer_decay", "train.batch_size", "train.seed")
+FIXED += ("images", "steps of an epoch")
+"""Keys of `RunState.config` that must not change when a run is resumed."""
+FREE = ("model.init", "model.postprocess")
+"""Keys below those of `FIXED` that may change nevertheless."""
+
+
+class Checkpoints:
+    """The checkpoints of a run, the newest last.
+
+    Args:
+        folder: The folder that holds them.
+        kept: Number of checkpoints that are kept; older ones are removed.
+    """
+
+    def __init__(self, folder: Path, kept: int = 2) -> None:
+        self.folder = folder
+        self.kept = kept
+
+    def paths(self) -> list[Path]:
+        """The files in the order of the steps after which they were written."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if NAME.fullmatch(path.name))
+
+    def save(self, state: RunState) -> None:
+        """Write a checkpoint and verify it; a kill at any moment leaves the older ones intact.
+
+        Raises:
+            TrainingError: If it cannot be written, as on a full disk; no trace of it is left.
+        """
+        path = self.folder / f"step-{state.steps:09d}.pt"
+        try:
+            with replacing(path) as partial:
+                torch.save({"version": VERSION, **state.state_dict()}, partial)
+                _verify(partial)
+        except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(
+                f"state {path} cannot be written ({reason}); the states before it are whole: make"
+                " room and go on with --resume"
+            ) from error
+        for old in [other for other in self.paths() if other != path][: 1 - self.kept or None]:
+            old.unlink()
+        remove_partial(self.folder)
+
+    def restore(self, state: RunState, processes: Processes) -> bool:
+        """Continue from the newest intact checkpoint, in all processes; False if there is none.
+
+        Raises:
+            TrainingError: If all are damaged or of another version, or of another run.
+        """
+        saved, problems = processes.broadcast(self.load() if processes.is_first else (None, []))
+        for problem in problems:
+            logger.warning("%s: going on from the one before it", problem)
+        if saved is None:
+            logger.info("no state in %s to resume from: starting afresh", self.folder.parent)
+            return False
+        for line in _compare(state, saved, self.folder):
+            logger.info(line)
+        state.load_state_dict(saved)
+        logger.info("resuming after epoch %d and %d steps", state.epoch, state.step)
+        return True
+
+    def load(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest intact checkpoint, None if there never was one; and what others suffer from.
+
+        Raises:
+            TrainingError: If there are some, and all are damaged or of another version.
+        """
+        problems = list[str]()
+        for path in reversed(self.paths()):
+            try:
+                return _read(path), problems
+            except TrainingError as error:  # noqa: PERF203
+                problems.append(str(error))
+        if problems:
+            raise TrainingError(
+                f"{problems[0]}; no other state in {self.folder} is whole: remove them to start"
+                " afresh, or resume with the version that wrote them"
+            )
+        return None, []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; it may hold tensors and plain values only, so that no code can run.
+
+    Raises:
+        TrainingError: If the file is damaged, or of another version.
+    """
+    try:
+        _verify(path)
+        saved: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise TrainingError(f"state {path} cannot be read ({reason})") from error
+    saved = _migrate(saved) if isinstance(saved, dict) else {}
+    names = [entry.name for entry in fields(RunState)]
+    missing = {"version", "rng_state", *names} - saved.keys()
+    if missing:
+        raise TrainingError(f"state {path} has no {', '.join(sorted(missing))}: another version's")
+    if saved["version"] != VERSION:
+        raise TrainingError(f"state {path} has version {saved['version']}: another version's")
+    return saved
+
+
+def _migrate(saved: dict[str, Any]) -> dict[str, Any]:
+    """A state in the layout of `VERSION`; the first layout had no number and two other names."""
+    if "version" in saved:
+        return saved
+    saved = {"rng_state" if key == "chance" else key: value for key, value in saved.items()}
+    config = saved.get("config", {})
+    saved["config"] = {
+        "autocast dtype" if key == "number format" else key: value for key, value in config.items()
+    }
+    return saved | {"version": VERSION}
+
+
+def _verify(path: Path) -> None:
+    """Compare what a file holds with its checksums."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} does not fit its checksum")
+
+
+def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[str]:
+    """Changes of the configuration since a checkpoint was written, in lines for a person.
+
+    Raises:
+        TrainingError: If with one of them the run cannot continue.
+    """
+    now, before = state.config, saved["config"]
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    lines = {key: f"changed since: {key} {before.get(key)} -> {now.get(key)}" for key in changed}
+    refused = [
+        line for key, line in lines.items() if _is_below(key, FIXED) and not _is_below(key, FREE)
+    ]
+    if saved["names"] != state.names:
+        refused.append(f"classes {', '.join(saved['names'])} -> {', '.join(state.names)}")
+    if refused:
+        raise TrainingError(
+            f"the states in {folder} are of another run ({'; '.join(refused)}); resume with the"
+            " configuration they were made with, or name another --out"
+        )
+    return list(lines.values())
+
+
+def _is_below(key: str, prefixes: tuple[str, ...]) -> bool:
+    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)
