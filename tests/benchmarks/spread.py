@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from vision.config import Config, load_config
 from vision.data import DetectionDataset, make_loader, read_sources
-from vision.engine.evaluate import detect_all
+from vision.engine.evaluation import detect_all
 from vision.metrics import bootstrap, interval
 from vision.model import build_post_process
 from vision.runtime import load_runnable

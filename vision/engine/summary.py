@@ -1,4 +1,4 @@
-"""The end of a run: the mean with its start, curves, pictures, and how good its best weights are."""
+"""The end of a run: means with its start, curves, pictures, and how good its best weights are."""
 
 import logging
 from typing import Any
