@@ -36,7 +36,7 @@ from vision.engine.build import build_run
 from vision.engine.memory import keep_freed_memory
 from vision.engine.optim import clip_gradients
 from vision.engine.plan import Plan
-from vision.engine.run import Run, parallel
+from vision.engine.run import Run
 from vision.engine.step import train_step
 from vision.formats import Record, read_coco
 from vision.media import write_image
@@ -115,9 +115,8 @@ def _batch(run: Run) -> Batch:
 
 def _steps(options: argparse.Namespace, run: Run, batch: Batch) -> dict[str, Step]:
     """A step of each kind, by its name."""
-    network = parallel(run)
     return {
-        "whole step": lambda: train_step(run, network, batch),
+        "whole step": lambda: train_step(run, batch),
         "bare network's forward, backward, optimiser": lambda: _bare_step(run, batch),
         "torchvision ssdlite320_mobilenet_v3_large": _torchvision_step(batch, options, tuned=False),
         "the same, bf16 and channels_last": _torchvision_step(batch, options, tuned=True),
@@ -156,7 +155,7 @@ def _eager(options: argparse.Namespace) -> Step:
     batch = _batch(run)
     run.state.model.to(memory_format=torch.contiguous_format)
     plain = dataclasses.replace(batch, images=batch.images.contiguous())
-    return lambda: train_step(run, run.state.model, plain)
+    return lambda: train_step(run, plain)
 
 
 def _bare_step(run: Run, batch: Batch) -> None:

@@ -237,7 +237,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(
         assert isinstance(batch, Batch)
         with monkeypatch.context() as patch:
             patch.setattr("vision.engine.step.clip_gradients", lambda *_: None)
-            losses = train_step(run, model, batch)
+            losses = train_step(run, batch)
         found.append((losses, [value.grad for value in model.parameters()]))
     for losses, gradients in found[1:]:
         assert_close(torch.stack([*losses]), torch.stack([*found[0][0]]), rtol=1e-5, atol=1e-6)

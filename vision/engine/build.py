@@ -1,22 +1,17 @@
 """The parts of a run from its plan; from here on no configuration is needed."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from vision.config import Config
-from vision.data import (
-    PRESETS,
-    DetectionDataset,
-    EpochSampler,
-    cached,
-    make_loader,
-    reduced,
-)
+from vision.data import PRESETS, DetectionDataset, EpochSampler, cached, make_loader, reduced
 from vision.engine.distributed import Processes
 from vision.engine.evaluation import Evaluator
 from vision.engine.optim import autocast_dtype, average, build_optimizer, build_schedule, freeze
@@ -53,7 +48,7 @@ def build_run(
     state = RunState(
         plan.names,
         {
-            **_flatten(config.model_dump(mode="json")),
+            **dict(_flatten(config.model_dump(mode="json"))),
             "images": len(train_set),
             "steps of an epoch": len(sampler),
             "autocast dtype": str(dtype),
@@ -71,9 +66,11 @@ def build_run(
         device,
         processes,
         state,
+        _wrap(model, device, processes, is_compiled=config.train.compile),
         frozen,
         {size: build_loss(config.loss, model, size, plan.untaught) for size in sizes},
         sampler,
+        train_set,
         make_loader(train_set, sampler, workers, pin_memory=pin_memory),
         _build_evaluator(plan, device, processes),
     )
@@ -87,13 +84,12 @@ def _build_train_set(plan: Plan, processes: Processes) -> DetectionDataset:
         reduced(record, config.model.image_size) for record in plan.annotations.records
     ]
     if config.data.cache is not None:
-        # One process of each machine fills the cache, the others then find all images there.
-        folder = Path(config.data.cache)
-        if processes.local_rank == 0:
-            records = cached(records, folder)
-        processes.barrier()
+        # The first process of each machine fills the cache, while the others wait for it.
         if processes.local_rank != 0:
-            records = cached(records, folder)
+            processes.barrier()
+        records = cached(records, Path(config.data.cache))
+        if processes.local_rank == 0:
+            processes.barrier()
     return DetectionDataset(records, plan.names, config.image_size_of, augment, config.train.seed)
 
 
@@ -137,6 +133,20 @@ def _build_network(
     return model.to(device).to(memory_format=torch.channels_last), frozen
 
 
+def _wrap(
+    model: SSDLite, device: torch.device, processes: Processes, *, is_compiled: bool
+) -> nn.Module:
+    """The network as training calls it: with gradients averaged over processes, or compiled.
+
+    Weights that are loaded later must be the same in all processes.
+    """
+    network: nn.Module = model
+    if processes.size > 1:
+        device_ids = [device] if device.type == "cuda" else None
+        network = DistributedDataParallel(network, device_ids=device_ids)
+    return torch.compile(network) if is_compiled else network  # type: ignore[return-value]
+
+
 def _build_evaluator(plan: Plan, device: torch.device, processes: Processes) -> Evaluator | None:
     if plan.val is None:
         return None
@@ -152,32 +162,23 @@ def _build_evaluator(plan: Plan, device: torch.device, processes: Processes) -> 
 
 
 def _loop_settings(plan: Plan, dtype: torch.dtype) -> LoopSettings:
-    train, augment = plan.config.train, plan.config.augment
+    config, names = plan.config, {entry.name for entry in fields(LoopSettings)}
     return LoopSettings(
-        train.epochs,
-        train.seed,
-        train.accumulate,
-        train.eval_every,
-        train.patience,
-        train.interpolation,
-        train.log_every,
-        train.save_minutes,
-        plan.config.optim.clip_ratio,
-        dtype,
-        augment.preset if augment.on_device else None,
-        isinstance(plan.saved, SavedDetector),
+        **{name: value for name, value in config.train if name in names},
+        clip_ratio=config.optim.clip_ratio,
+        autocast_dtype=dtype,
+        device_preset=config.augment.preset if config.augment.on_device else None,
+        evaluates_start=isinstance(plan.saved, SavedDetector),
     )
 
 
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values by dotted keys."""
-    flat: dict[str, Any] = {}
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys of nested values, each with its value."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
+            yield from _flatten(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = value
-    return flat
+            yield prefix + key, value
 
 
 def start_run(run: Run, plan: Plan) -> None:

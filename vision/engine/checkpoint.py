@@ -23,11 +23,11 @@ logger = logging.getLogger(__name__)
 VERSION = 2
 """Version of the files' layout; `_migrate` reads the older ones."""
 NAME = re.compile(r"step-(\d+)\.pt")
-FIXED = ("model", "optim.name", "optim.layer_decay", "train.batch_size", "train.seed")
-FIXED += ("images", "steps of an epoch")
+FIXED = re.compile(
+    r"model\.(?!init$|postprocess\.)|optim\.(name|layer_decay)$|train\.(batch_size|seed)$"
+    r"|images$|steps of an epoch$"
+)
 """Keys of `RunState.config` that must not change when a run is resumed."""
-FREE = ("model.init", "model.postprocess")
-"""Keys below those of `FIXED` that may change nevertheless."""
 
 
 class Checkpoints:
@@ -108,18 +108,14 @@ class Checkpoints:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; it may hold tensors and plain values only, so that no code can run.
-
-    Raises:
-        TrainingError: If the file is damaged, or of another version.
-    """
+    """Read a checkpoint; it may hold tensors and plain values only, so that no code can run."""
     try:
         _verify(path)
-        saved: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainingError(f"state {path} cannot be read ({reason})") from error
-    saved = _migrate(saved) if isinstance(saved, dict) else {}
+    saved = _migrate(content) if isinstance(content, dict) else {}
     names = [entry.name for entry in fields(RunState)]
     missing = {"version", "rng_state", *names} - saved.keys()
     if missing:
@@ -133,12 +129,9 @@ def _migrate(saved: dict[str, Any]) -> dict[str, Any]:
     """A state in the layout of `VERSION`; the first layout had no number and two other names."""
     if "version" in saved:
         return saved
-    saved = {"rng_state" if key == "chance" else key: value for key, value in saved.items()}
-    config = saved.get("config", {})
-    saved["config"] = {
-        "autocast dtype" if key == "number format" else key: value for key, value in config.items()
-    }
-    return saved | {"version": VERSION}
+    config = dict(saved.get("config", {}))
+    config["autocast dtype"] = config.pop("number format", None)
+    return {**saved, "version": VERSION, "rng_state": saved.get("chance"), "config": config}
 
 
 def _verify(path: Path) -> None:
@@ -150,17 +143,11 @@ def _verify(path: Path) -> None:
 
 
 def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[str]:
-    """Changes of the configuration since a checkpoint was written, in lines for a person.
-
-    Raises:
-        TrainingError: If with one of them the run cannot continue.
-    """
+    """Lines that tell what changed since a checkpoint; an error if the run cannot continue so."""
     now, before = state.config, saved["config"]
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     lines = {key: f"changed since: {key} {before.get(key)} -> {now.get(key)}" for key in changed}
-    refused = [
-        line for key, line in lines.items() if _is_below(key, FIXED) and not _is_below(key, FREE)
-    ]
+    refused = [line for key, line in lines.items() if FIXED.match(key)]
     if saved["names"] != state.names:
         refused.append(f"classes {', '.join(saved['names'])} -> {', '.join(state.names)}")
     if refused:
@@ -169,7 +156,3 @@ def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[st
             " configuration they were made with, or name another --out"
         )
     return list(lines.values())
-
-
-def _is_below(key: str, prefixes: tuple[str, ...]) -> bool:
-    return any(key == prefix or key.startswith(f"{prefix}.") for prefix in prefixes)

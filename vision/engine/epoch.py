@@ -1,38 +1,34 @@
-"""One epoch of training, step by step."""
+"""One epoch of training, step by step, and its line in the log."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from vision.data import augment_batch
+from vision.engine.evaluation import describe_values
 from vision.engine.pictures import Board
 from vision.engine.run import Run
 from vision.engine.step import check_finite, check_weights, train_step
 from vision.model import Losses
 from vision.structures import Batch
 
-__all__ = ["train_epoch"]
+__all__ = ["log_epoch", "train_epoch"]
 
 logger = logging.getLogger(__name__)
 
 
 def train_epoch(
-    run: Run,
-    network: nn.Module,
-    board: Board,
-    is_pause_due: Callable[[], bool],
-    pause: Callable[[], None],
+    run: Run, board: Board, is_pause_due: Callable[[], bool], pause: Callable[[], None]
 ) -> None:
     """Take the steps of the epoch that are not done yet.
 
     Args:
         run: What to train; its state is brought up to date before each pause and at the end.
-        network: Its network as `vision.engine.run.parallel` gives it.
         board: Shows the losses in TensorBoard.
         is_pause_due: Asked after each step.
         pause: Called when it is due; it may raise.
@@ -60,7 +56,7 @@ def train_epoch(
     ) as bar:
         for batch in run.train_loader:
             assert isinstance(batch, Batch)
-            losses = train_step(run, network, _augment(run, batch))
+            losses = train_step(run, _augment(run, batch))
             size = sizes[state.step]
             sums += torch.stack([*losses, torch.ones_like(losses[0])]) * size
             state.step += 1
@@ -122,3 +118,14 @@ def _log_progress(run: Run, board: Board, sums: Tensor, bar: "tqdm[Any]") -> Non
             mean,
             lr,
         )
+
+
+def log_epoch(row: Mapping[str, Any], epochs: int) -> None:
+    """Log the losses and the speed of an epoch, and its metrics if it was evaluated."""
+    logger.info(
+        "epoch %d/%d: loss %.3f (classification %.3f, localisation %.3f), %.1f images/s%s",
+        row["epoch"],
+        epochs,
+        *(row[key] for key in ("loss", "classification", "localisation", "images_per_second")),
+        f"; val {describe_values(row)}" if "voc.mAP50" in row else "",
+    )

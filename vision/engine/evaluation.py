@@ -45,9 +45,6 @@ class Evaluator:
 
     Attributes:
         loader: This process's part of the data.
-        names: Class names in label order.
-        post_process: The post-processing of what the network gives.
-        device: The device to run on.
         processes: The processes that evaluate together.
     """
 

@@ -20,8 +20,6 @@ logger = logging.getLogger(__name__)
 
 CHUNK = 512
 """Boxes whose overlaps with all priors are computed at once."""
-NUM_TIMED = 1
-"""Batches that are timed, after one that warms up."""
 NUM_READ = 4
 """Images whose reading is timed, where there are so many."""
 
@@ -99,18 +97,17 @@ def _seconds_per_step(run: Run) -> float:
 
 
 def _compute_seconds(run: Run, count: int) -> float:
-    """Seconds of forward and backward of ``count`` images."""
+    """Seconds of forward and backward of ``count`` images, after once to warm up."""
     network, dtype = copy.deepcopy(run.state.model), run.settings.autocast_dtype
     shape = (count, 3, *network.image_size)
     images = torch.zeros(shape, dtype=torch.uint8, device=run.device)
     images = images.contiguous(memory_format=torch.channels_last)
-    for number in range(NUM_TIMED + 1):
-        if number == 1:
-            start = _now(run.device)
+    for _ in range(2):
+        start = _now(run.device)
         with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
             predictions = network(images)
         torch.autograd.backward(sum(part.float().square().mean() for part in predictions))
-    return (_now(run.device) - start) / NUM_TIMED
+    return _now(run.device) - start
 
 
 def _read_seconds(run: Run) -> float:

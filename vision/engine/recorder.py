@@ -29,33 +29,22 @@ PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "ssdlite", "torc
 
 
 class RunFolder:
-    """The paths of a run's files.
+    """The paths of a run's files, by what they hold.
 
-    Attributes:
+    Args:
         path: The folder.
-        config: The resolved configuration.
-        environment: What ran, and on what.
-        log: The losses and metrics of each epoch.
-        best: Weights of the best evaluation so far.
-        last: Weights after the last epoch.
-        start: Weights before the first step, of a run that starts from others.
-        metrics: Metrics of the best weights.
-        states: Folder of the checkpoints that ``--resume`` continues from.
-        tensorboard: Folder of TensorBoard's events.
-        pictures: Folder of annotated validation pictures.
-        curves: Picture of the log.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.config = path / "config.yaml"
+        self.config = path / "config.yaml"  # as resolved
         self.environment = path / "environment.json"
         self.log = path / "log.csv"
-        self.best = path / "best.safetensors"
+        self.metrics = path / "metrics.json"  # of the best weights
+        self.best = path / "best.safetensors"  # by the evaluations so far
         self.last = path / "last.safetensors"
-        self.start = path / "start.safetensors"
-        self.metrics = path / "metrics.json"
-        self.states = path / "states"
+        self.start = path / "start.safetensors"  # of a run that starts from other weights
+        self.states = path / "states"  # what --resume continues from
         self.tensorboard = path / "tensorboard"
         self.pictures = path / "pictures"
         self.curves = path / "curves.png"
@@ -119,32 +108,42 @@ class Recorder:
         }
         write_json(self.folder.environment, environment)
 
+    def write_epoch(
+        self,
+        path: Path,
+        state: RunState,
+        metrics: Metrics | None,
+        *,
+        is_best: bool,
+        **facts: object,
+    ) -> None:
+        """Write the weights as they are, also as the best ones if they are, and the log."""
+        self.write_weights(path, state.eval_model, state, metrics, **facts)
+        if is_best:
+            self.write_weights(self.folder.best, state.eval_model, state, metrics)
+        if is_best and metrics is not None:
+            self.write_metrics({**metrics.to_dict(), "epoch": state.epoch}, state)
+        write_log(self.folder.log, state.rows)
+        values = {f"val/{key}": state.rows[-1].get(key) for key in HEADLINE}
+        self.board.scalars(values, state.steps)
+
     def write_weights(
         self, path: Path, model: SSDLite, state: RunState, metrics: Metrics | None, **facts: object
     ) -> None:
         """Write weights, with how they were trained and further facts in their metadata."""
+        versions = {"torch": torch.__version__, "torchvision": torchvision.__version__}
         training = {
             "start": state.origin,
             "epoch": state.epoch,
             **facts,
             "metrics": None if metrics is None else metrics.to_dict(),
-            "versions": {
-                "python": platform.python_version(),
-                "torch": torch.__version__,
-                "torchvision": torchvision.__version__,
-            },
+            "versions": {"python": platform.python_version(), **versions},
         }
         self._save_weights(path, model, training=training)
 
-    def write_metrics(self, metrics: dict[str, Any], start: dict[str, Any] | None) -> None:
+    def write_metrics(self, metrics: dict[str, Any], state: RunState) -> None:
         """Write ``metrics.json``: the best evaluation's metrics, and the start's beside them."""
-        write_json(self.folder.metrics, {**metrics, "start": start})
-
-    def write_rows(self, state: RunState) -> None:
-        """Write the log, and the metrics of its last row for TensorBoard."""
-        write_log(self.folder.log, state.rows)
-        values = {f"val/{key}": state.rows[-1].get(key) for key in HEADLINE}
-        self.board.scalars(values, state.steps)
+        write_json(self.folder.metrics, {**metrics, "start": state.start})
 
 
 def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -167,11 +166,7 @@ def write_json(path: Path, content: object) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file; an older one stays intact until the new one is complete.
-
-    Raises:
-        TrainingError: If it cannot be written, as on a full disk.
-    """
+    """Write a file; an older one stays intact until the new one is complete."""
     try:
         with replacing(path) as partial:
             partial.write_bytes(text.encode())
@@ -189,14 +184,11 @@ def _version(package: str) -> str | None:
 
 def _git_commit() -> str | None:
     """The commit of the working copy that this package runs from, with a + if it has changes."""
-    outputs = []
-    for words in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no")):
-        command = ["git", "-C", str(Path(__file__).parent), *words]
-        try:
-            outputs.append(
-                subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-    commit, changes = (output.stdout.strip() for output in outputs)
-    return commit + "+" * bool(changes)
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--exclude=*"]
+    command += ["--abbrev=40", "--dirty=+"]
+    try:
+        return subprocess.check_output(  # noqa: S603
+            command, stderr=subprocess.DEVNULL, text=True, timeout=10
+        ).strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

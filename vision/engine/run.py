@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from vision.data import DetectionDataset, EpochSampler, Sample
@@ -13,7 +12,7 @@ from vision.engine.evaluation import Evaluator
 from vision.engine.run_state import RunState
 from vision.model import MultiBoxLoss
 
-__all__ = ["LoopSettings", "Run", "parallel"]
+__all__ = ["LoopSettings", "Run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +49,11 @@ class Run:
         device: The device that the network runs on.
         processes: The processes that share the run.
         state: The network, its optimiser and the progress: what checkpoints hold.
+        network: The network as training calls it: for several processes, and compiled or not.
         frozen: Layers and norms that stay in evaluation mode.
         losses: The loss for each (height, width) of images, which has priors of its own.
         sampler: The indices of the training batches.
+        train_set: The training data of all processes.
         train_loader: This process's part of the training batches.
         evaluator: Evaluates a network on the validation data, if there are any.
     """
@@ -61,17 +62,13 @@ class Run:
     device: torch.device
     processes: Processes
     state: RunState
+    network: nn.Module
     frozen: list[nn.Module]
     losses: dict[tuple[int, int], MultiBoxLoss]
     sampler: EpochSampler
+    train_set: DetectionDataset
     train_loader: DataLoader[Sample]
     evaluator: Evaluator | None
-
-    @property
-    def train_set(self) -> DetectionDataset:
-        """The training data of all processes."""
-        assert isinstance(self.train_loader.dataset, DetectionDataset)
-        return self.train_loader.dataset
 
     @property
     def is_over(self) -> bool:
@@ -80,22 +77,15 @@ class Run:
         has_stopped = patience is not None and unimproved >= patience
         return has_stopped or self.state.epoch >= self.settings.epochs
 
+    @property
+    def is_evaluation_due(self) -> bool:
+        """Whether the epoch that is being trained ends with an evaluation."""
+        epoch = self.state.epoch + 1
+        is_due = epoch % self.settings.eval_every == 0 or epoch == self.settings.epochs
+        return is_due and self.evaluator is not None
+
     def train_mode(self) -> None:
         """Set all layers to training mode but the frozen ones."""
         self.state.model.train()
         for module in self.frozen:
             module.eval()
-
-
-def parallel(run: Run, *, is_compiled: bool = False) -> nn.Module:
-    """The network as training calls it: with gradients averaged over processes, or compiled.
-
-    It takes the weights as they are; those of all processes become the first one's.
-    """
-    network: nn.Module = run.state.model
-    if run.processes.size > 1:
-        device_ids = [run.device] if run.device.type == "cuda" else None
-        network = DistributedDataParallel(network, device_ids=device_ids)
-    if is_compiled:
-        network = torch.compile(network)  # type: ignore[assignment]
-    return network

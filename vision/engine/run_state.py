@@ -11,6 +11,8 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
+from vision.engine.evaluation import quality
+from vision.metrics import Metrics
 from vision.model import SSDLite
 
 __all__ = ["RunState"]
@@ -76,6 +78,28 @@ class RunState:
             return self.model
         assert isinstance(self.ema.module, SSDLite)
         return self.ema.module
+
+    def finish_epoch(self) -> dict[str, Any]:
+        """Count the epoch as done and give its row of the log."""
+        classification, localisation = (total / self.sums[2] for total in self.sums[:2])
+        row = {
+            "epoch": self.epoch + 1,
+            "lr": self.lr,
+            "loss": classification + localisation,
+            "classification": classification,
+            "localisation": localisation,
+            "images_per_second": self.sums[2] / self.seconds,
+        }
+        self.epoch, self.step, self.sums, self.seconds = self.epoch + 1, 0, [0.0] * 3, 0.0
+        return row
+
+    def compare(self, metrics: Metrics) -> bool:
+        """Count an evaluation, and tell whether it is the best so far."""
+        value = quality(metrics, self.start)
+        is_best = value > self.best or self.best == -math.inf
+        self.best = max(self.best, value)
+        self.unimproved = 0 if is_best else self.unimproved + 1
+        return is_best
 
     def state_dict(self) -> dict[str, Any]:
         """The fields as tensors and plain values, and the state of the random generators."""

@@ -16,12 +16,11 @@ from vision.structures import Batch, Target
 __all__ = ["check_finite", "check_weights", "train_step"]
 
 
-def train_step(run: Run, network: nn.Module, batch: Batch) -> Losses:
+def train_step(run: Run, batch: Batch) -> Losses:
     """One step of the optimiser.
 
     Args:
         run: The run that the step belongs to.
-        network: Its network as `vision.engine.run.parallel` gives it.
         batch: This process's part of the step's images.
 
     Returns:
@@ -39,7 +38,7 @@ def train_step(run: Run, network: nn.Module, batch: Batch) -> Losses:
     normaliser = _normaliser(run, criterion, batch.targets)
     parts = _split(batch, settings.accumulate)
     losses = [
-        _forward_backward(run, network, criterion, part, normaliser, is_last=part is parts[-1])
+        _forward_backward(run, criterion, part, normaliser, is_last=part is parts[-1])
         for part in parts
     ]
     state.scaler.unscale_(state.optimizer)
@@ -75,7 +74,6 @@ def _split(batch: Batch, count: int) -> list[Batch]:
 
 def _forward_backward(
     run: Run,
-    network: nn.Module,
     criterion: MultiBoxLoss,
     part: Batch,
     normaliser: Tensor | None,
@@ -86,9 +84,9 @@ def _forward_backward(
     images = part.to(run.device).images
     dtype = run.settings.autocast_dtype
     is_local = run.processes.size > 1 and not is_last
-    with network.no_sync() if is_local else nullcontext():  # type: ignore[operator]
+    with run.network.no_sync() if is_local else nullcontext():  # type: ignore[operator]
         with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
-            predictions = network(images)
+            predictions = run.network(images)
         losses: Losses = criterion(predictions, part.targets, normaliser)
         if run.device.type == "cpu":
             check_finite(losses, part.targets)

@@ -67,17 +67,13 @@ def summarise(run: Run, recorder: Recorder, best: Evaluation | None) -> Metrics 
                 name: interval(draws[1:, column]) for column, name in enumerate(HEADLINE)
             }
         values = saved.training["metrics"] or metrics.to_dict()
-        recorder.write_metrics({**values, **facts}, state.start)
+        recorder.write_metrics({**values, **facts}, state)
         _log_conclusion(metrics, facts, state.start)
     return metrics
 
 
 def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation | None:
-    """Evaluate means of the first and the last weights, and keep the best if it is the best of all.
-
-    Returns:
-        The evaluation of the mean that is kept, if one is.
-    """
+    """Evaluate means of the first and the last weights; the best one is kept if none is better."""
     folder, state, kept = recorder.folder, run.state, None
     if not run.settings.interpolation:
         return None
