@@ -65,6 +65,7 @@ class Checkpoints:
                 f"state {path} cannot be written ({reason}); the states before it are whole: make"
                 " room and go on with --resume"
             ) from error
+        # One with more steps is damaged, or this run would have resumed from it: this one stays.
         for old in [other for other in self.paths() if other != path][: 1 - self.kept or None]:
             old.unlink()
         remove_partial(self.folder)

@@ -36,8 +36,9 @@ NUM_ON_BOARD = 4
 SCORE = 0.4
 """Score from which detections are drawn."""
 MAX_MATCHED = 2000
-"""Training images whose matches are counted for TensorBoard, so many at once as follows."""
+"""Training images whose matches TensorBoard counts."""
 CHUNK = 64
+"""Of them, those that are matched at once."""
 
 
 class Board:
@@ -60,7 +61,7 @@ class Board:
                 self._writer.add_scalar(name, value, step)
 
     def matches(
-        self, targets: Sequence[Target], priors: Float[Tensor, "P 4"], match_iou: float, step: int
+        self, targets: Sequence[Target], priors: Float[Tensor, "P 4"], match_iou: float
     ) -> None:
         """Add a histogram of the number of priors that each of the first training objects has."""
         if self._writer is None:
@@ -74,7 +75,7 @@ class Board:
             per_object.scatter_add_(1, objects.clamp(min=0), ones)
             counts.append(per_object[padded.positive].cpu())
         if counts and sum(map(len, counts)):
-            self._writer.add_histogram("matched priors of an object", torch.cat(counts), step)
+            self._writer.add_histogram("matched priors of an object", torch.cat(counts), 0)
 
     def pictures(
         self,

@@ -79,7 +79,7 @@ class RunFolder:
 
 
 class Recorder:
-    """Writes what a run tells of itself, except its checkpoints and its last pictures.
+    """Writes the files of a run, except its checkpoints and its last pictures.
 
     Args:
         folder: The run folder.

@@ -97,10 +97,8 @@ class Trainer:
         has_board = is_written and config.train.tensorboard
         board = Board(folder.tensorboard if has_board else None, run.state.steps)
         if not is_resumed:
-            priors = run.state.model.priors
-            board.matches(run.train_set.targets, priors, config.loss.match_iou, 0)
-        writer = partial(save_weights, config=config, names=plan.names)
-        recorder = Recorder(folder, board, writer)
+            board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
+        recorder = Recorder(folder, board, partial(save_weights, config=config, names=plan.names))
         if is_written:
             recorder.write_setup(dump_config(config), device, plan.annotations.count())
         return cls(run, recorder, checkpoints, interrupts)
@@ -118,7 +116,7 @@ class Trainer:
                     train_epoch(run, board, self._is_pause_due, self._pause)
                     evaluation = None
                     if run.is_evaluation_due:
-                        self._save_checkpoint()
+                        self._save_checkpoint()  # The evaluation may be interrupted.
                         evaluation = self._evaluate()
                     self._finish_epoch(evaluation)
                     run.processes.barrier()
