@@ -19,7 +19,7 @@ from numpy import ndarray
 from vision.config import Config, load_config
 from vision.data import DetectionDataset, make_loader, read_sources
 from vision.detector import Detector
-from vision.engine.evaluate import detect_all
+from vision.engine.evaluation import detect_all
 from vision.metrics import bootstrap, interval
 from vision.structures import Detections, Target
 

@@ -33,9 +33,11 @@ from vision.config import Config, config_from_dict
 from vision.data import DetectionDataset, build_augment, cached, make_loader, read_sources
 from vision.data.synthetic import SHAPES, make_layout, render_scene
 from vision.engine import write_json
+from vision.engine.build import build_run
 from vision.engine.memory import keep_freed_memory
 from vision.engine.optim import clip_gradients
-from vision.engine.run import Run, build_run, parallel
+from vision.engine.plan import Plan
+from vision.engine.run import Run
 from vision.engine.step import train_step
 from vision.formats import Record, read_coco
 from vision.media import write_image
@@ -102,7 +104,7 @@ def _run(options: argparse.Namespace, precision: str) -> Run:
     config: Config = config_from_dict(values, [], "benchmark")
     annotations = read_sources(config.data.train, "data.train")
     device = torch.device(options.device)
-    return build_run(config, annotations.names, annotations, None, device)
+    return build_run(Plan(config, annotations.names, annotations), device)
 
 
 def _batch(run: Run) -> Batch:
@@ -114,9 +116,8 @@ def _batch(run: Run) -> Batch:
 
 def _steps(options: argparse.Namespace, run: Run, batch: Batch) -> dict[str, Step]:
     """A step of each kind, by its name."""
-    network = parallel(run)
     return {
-        "whole step": lambda: train_step(run, network, batch),
+        "whole step": lambda: train_step(run, batch),
         "bare network's forward, backward, optimiser": lambda: _bare_step(run, batch),
         "torchvision ssdlite320_mobilenet_v3_large": _torchvision_step(batch, options, tuned=False),
         "the same, bf16 and channels_last": _torchvision_step(batch, options, tuned=True),
@@ -153,19 +154,19 @@ def _eager(options: argparse.Namespace) -> Step:
     """The whole step as PyTorch takes it by default: NCHW in float32."""
     run = _run(options, "fp32")
     batch = _batch(run)
-    run.model.to(memory_format=torch.contiguous_format)
+    run.state.model.to(memory_format=torch.contiguous_format)
     plain = dataclasses.replace(batch, images=batch.images.contiguous())
-    return lambda: train_step(run, run.model, plain)
+    return lambda: train_step(run, plain)
 
 
 def _bare_step(run: Run, batch: Batch) -> None:
     """What no training can do without: no targets, matching, loss or clipping."""
-    is_reduced = run.number_format != torch.float32
-    with torch.autocast(run.device.type, run.number_format, enabled=is_reduced):
-        logits, offsets = run.model(batch.images.to(run.device))
-    run.optimizer.zero_grad(set_to_none=True)
+    is_reduced = run.settings.autocast_dtype != torch.float32
+    with torch.autocast(run.device.type, run.settings.autocast_dtype, enabled=is_reduced):
+        logits, offsets = run.state.model(batch.images.to(run.device))
+    run.state.optimizer.zero_grad(set_to_none=True)
     (logits.float().sum() + offsets.float().sum()).backward()
-    run.optimizer.step()
+    run.state.optimizer.step()
 
 
 def _torchvision_step(batch: Batch, options: argparse.Namespace, *, tuned: bool) -> Step:
@@ -216,7 +217,7 @@ def _measure(steps: dict[str, Step], rounds: int) -> dict[str, list[float]]:
 def _shares(run: Run, batch: Batch, rounds: int) -> dict[str, float]:
     """Median seconds of each part of a step, in its order."""
     times: dict[str, list[float]] = {}
-    is_reduced = run.number_format != torch.float32
+    is_reduced = run.settings.autocast_dtype != torch.float32
 
     def timed(name: str, part: Callable[[], Any]) -> Any:  # noqa: ANN401
         start = time.perf_counter()
@@ -227,25 +228,25 @@ def _shares(run: Run, batch: Batch, rounds: int) -> dict[str, float]:
         return result
 
     def forward() -> Predictions:
-        with torch.autocast(run.device.type, run.number_format, enabled=is_reduced):
-            predictions: Predictions = run.model(batch.images.to(run.device))
+        with torch.autocast(run.device.type, run.settings.autocast_dtype, enabled=is_reduced):
+            predictions: Predictions = run.state.model(batch.images.to(run.device))
         return predictions
 
     def matched() -> object:
         padded = pad_targets(batch.targets, run.device)
-        return match(padded, run.model.priors)
+        return match(padded, run.state.model.priors)
 
     for _ in range(rounds + 1):
-        run.optimizer.zero_grad(set_to_none=True)
+        run.state.optimizer.zero_grad(set_to_none=True)
         predictions = timed("forward", forward)
         timed("matching", matched)
         losses = timed(
             "loss (and matching)",
-            partial(run.losses[run.config.model.image_size], predictions, batch.targets),
+            partial(run.losses[run.state.model.image_size], predictions, batch.targets),
         )
         timed("backward", losses.total.backward)
-        timed("clipping", partial(clip_gradients, run.model, run.config.optim.clip_ratio))
-        timed("optimiser", run.optimizer.step)
+        timed("clipping", partial(clip_gradients, run.state.model, run.settings.clip_ratio))
+        timed("optimiser", run.state.optimizer.step)
     return {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
 
 

@@ -32,7 +32,7 @@ def build(config: ModelConfig, num_classes: int) -> SSDLite:
 
 
 def eval_mode(run: Run) -> None:
-    run.model.eval()
+    run.state.model.eval()
 
 
 def main(config: str, out: str) -> None:
@@ -45,7 +45,7 @@ def main(config: str, out: str) -> None:
         gradients.append([grad.clone() for grad in grads if grad is not None])
 
     with (
-        patch("vision.engine.run.build_model", build),
+        patch("vision.engine.build.build_model", build),
         patch("vision.engine.run.Run.train_mode", eval_mode),
         patch("vision.engine.step.clip_gradients", record),
     ):

@@ -1,7 +1,6 @@
 """A training that starts from weights: what is taken, chosen, left out, and kept."""
 
 import csv
-import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -170,8 +169,7 @@ def test_a_resumed_finetuning_equals_an_unbroken_one_without_the_first_weights(
         return train_step(*given)
 
     with monkeypatch.context() as patch:
-        # By its name: vision.engine.train is the function too.
-        patch.setattr(importlib.import_module("vision.engine.train"), "train_step", interrupted)
+        patch.setattr("vision.engine.epoch.train_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(finetuning(first, *words, "optim.layer_decay=0.9"), tmp_path / "broken")
     weights.unlink()
@@ -437,8 +435,8 @@ def test_none_is_a_start_from_nothing() -> None:
 def test_batches_and_workers_are_no_more_than_there_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vision.engine.prepare.num_cores", lambda: 1)
-    monkeypatch.setattr("vision.engine.prepare.FEWEST_WORKERS", 0)
+    monkeypatch.setattr("vision.engine.plan.num_cores", lambda: 1)
+    monkeypatch.setattr("vision.engine.plan.MIN_WORKERS", 0)
     words = ("train.batch_size=1000000000", "train.workers=1000", "train.epochs=1", "data.val=null")
     with caplog.at_level("INFO"):
         train(run_config(*words), tmp_path)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from vision.engine.curves import draw_curves
-from vision.engine.run_folder import RunFolder
+from vision.engine.pictures import draw_curves
+from vision.engine.recorder import write_log
 from vision.images import read_image
 
 HEADER = "epoch,lr,loss,classification,localisation,images_per_second,voc.mAP50,coco.AP"
@@ -24,7 +24,7 @@ FIRST = {
 
 
 def test_the_table_has_five_digits_and_empty_fields(tmp_path: Path) -> None:
-    RunFolder(tmp_path).log([START, FIRST])
+    write_log(tmp_path / "log.csv", [START, FIRST])
     assert (tmp_path / "log.csv").read_bytes().decode().splitlines() == [
         HEADER,
         "0,,,,,,0,",

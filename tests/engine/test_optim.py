@@ -1,4 +1,4 @@
-"""Optimiser, schedule, gradient clipping and number format."""
+"""Optimiser, schedule, gradient clipping and autocast dtype."""
 
 from typing import Literal
 
@@ -9,11 +9,11 @@ from torch.testing import assert_close
 
 from vision.config import Config, OptimConfig
 from vision.engine.optim import (
+    autocast_dtype,
     average,
     build_optimizer,
     build_schedule,
     clip_gradients,
-    has_bf16,
 )
 from vision.model import build_model
 
@@ -129,5 +129,14 @@ def test_bf16_is_asked_of_the_processor(monkeypatch: pytest.MonkeyPatch) -> None
     for avx512, amx in [(True, False), (False, True), (False, False)]:
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda found=avx512: found)
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda found=amx: found)
-        assert has_bf16(torch.device("cpu")) == (avx512 or amx)
-    assert not has_bf16(torch.device("mps"))
+        expected = torch.bfloat16 if avx512 or amx else torch.float32
+        assert autocast_dtype("auto", torch.device("cpu")) == expected
+    assert autocast_dtype("auto", torch.device("mps")) == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
+)
+def test_a_precision_that_is_named_is_taken(precision: str, dtype: torch.dtype) -> None:
+    assert autocast_dtype(precision, torch.device("cpu")) == dtype

@@ -24,8 +24,9 @@ from tests.reference_model import randomise
 from tests.runs import contents, read_log, run_config, same_weights, write_run_config
 from vision.data import read_sources
 from vision.engine import train
-from vision.engine.run import build_run
-from vision.engine.state import States
+from vision.engine.build import build_run
+from vision.engine.checkpoint import Checkpoints
+from vision.engine.plan import Plan
 from vision.engine.step import train_step
 from vision.errors import ConfigError, DataError, Interrupted, TrainingError
 from vision.model import BACKBONES, MultiBoxLoss, build_model
@@ -177,8 +178,8 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_weights(tmp_path: Path) -> 
         with subprocess.Popen(  # noqa: S603
             command, env=environment, stdout=subprocess.DEVNULL
         ) as process:
-            before = States(broken / "states").paths()
-            while process.poll() is None and States(broken / "states").paths() == before:
+            before = Checkpoints(broken / "states").paths()
+            while process.poll() is None and Checkpoints(broken / "states").paths() == before:
                 time.sleep(0.01)
             time.sleep(0.3 * chance.random())
             if kills < 3 and process.poll() is None:
@@ -228,15 +229,16 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(
             "train.batch_size=8", f"train.accumulate={accumulate}", "train.precision=fp32"
         )
         annotations = read_sources(config.data.train, "data.train")
-        run = build_run(config, annotations.names, annotations, None, torch.device("cpu"))
-        randomise(run.model)
-        run.model.eval()
+        run = build_run(Plan(config, annotations.names, annotations), torch.device("cpu"))
+        model = run.state.model
+        randomise(model)
+        model.eval()
         (batch,) = run.train_loader
         assert isinstance(batch, Batch)
         with monkeypatch.context() as patch:
             patch.setattr("vision.engine.step.clip_gradients", lambda *_: None)
-            losses = train_step(run, run.model, batch)
-        found.append((losses, [value.grad for value in run.model.parameters()]))
+            losses = train_step(run, batch)
+        found.append((losses, [value.grad for value in model.parameters()]))
     for losses, gradients in found[1:]:
         assert_close(torch.stack([*losses]), torch.stack([*found[0][0]]), rtol=1e-5, atol=1e-6)
         for ours, whole in zip(gradients, found[0][1], strict=True):
@@ -310,7 +312,7 @@ def test_a_start_from_weights_says_what_it_took_and_is_not_needed_to_resume(
 
 
 @pytest.mark.parametrize("overrides", [("train.precision=fp16",), ("train.precision=bf16",)])
-def test_trains_in_every_number_format(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+def test_trains_in_every_precision(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     train(run_config(*overrides, "data.val=null"), tmp_path)
     losses = [float(row["loss"]) for row in read_log(tmp_path)]
     assert losses[1] < losses[0]

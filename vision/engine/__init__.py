@@ -1,12 +1,12 @@
 """Training and evaluation."""
 
 from vision.engine.distributed import is_first_process
-from vision.engine.evaluate import evaluate, evaluate_detector
-from vision.engine.run_folder import RunFolder, write_json
-from vision.engine.train import train
+from vision.engine.evaluation import evaluate, evaluate_detector
+from vision.engine.recorder import write_json
+from vision.engine.trainer import Trainer, train
 
 __all__ = [
-    "RunFolder",
+    "Trainer",
     "evaluate",
     "evaluate_detector",
     "is_first_process",

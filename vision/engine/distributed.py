@@ -1,4 +1,4 @@
-"""Several processes, as ``torchrun`` starts them; one process is the plain case of all this."""
+"""Several processes, as ``torchrun`` starts them; a single process is the simplest case."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -23,9 +23,9 @@ class Processes:
     """The processes of a run, seen from one of them.
 
     Attributes:
-        rank: Of this one, from 0.
-        local_rank: Among those on this machine.
-        size: How many there are.
+        rank: Number of this process, from 0.
+        local_rank: Its number among those on this machine.
+        size: Number of processes.
     """
 
     rank: int = 0
@@ -34,14 +34,12 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the one that writes files and speaks."""
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
     def device(self, name: str) -> str:
         """The device of a name for this process: of several on GPUs, each has its own."""
-        if self.size > 1 and _is_gpu(name):
-            return f"cuda:{self.local_rank}"
-        return name
+        return f"cuda:{self.local_rank}" if self.size > 1 and _is_gpu(name) else name
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum over all processes."""
@@ -53,19 +51,17 @@ class Processes:
 
     def any(self, flag: bool, device: torch.device) -> bool:  # noqa: FBT001
         """Whether the flag is set in any process."""
-        if self.size == 1:
-            return flag
-        return bool(self.sum(torch.tensor(int(flag), device=device)).item())
+        return bool(self.sum(torch.tensor(int(flag), device=device))) if self.size > 1 else flag
 
-    def share(self, value: Item) -> Item:
+    def broadcast(self, value: Item) -> Item:
         """The first process's value, in all of them."""
         if self.size == 1:
             return value
-        box = [value]
-        dist.broadcast_object_list(box)
-        return box[0]
+        values = [value]
+        dist.broadcast_object_list(values)
+        return values[0]
 
-    def interleave(self, items: Sequence[Item], total: int) -> list[Item]:
+    def gather(self, items: Sequence[Item], total: int) -> list[Item]:
         """All items in order, where each process has every ``size``-th from its rank on."""
         if self.size == 1:
             return list(items)
@@ -73,20 +69,20 @@ class Processes:
         dist.all_gather_object(parts, list(items))
         return [parts[index % self.size][index // self.size] for index in range(total)]
 
-    def share_statistics(self, network: nn.Module) -> None:
-        """Give all processes the first one's running statistics."""
+    def broadcast_buffers(self, network: nn.Module) -> None:
+        """Give all processes the first one's buffers, such as running statistics."""
         if self.size > 1:
             for value in network.buffers():
                 dist.broadcast(value, 0)
 
-    def wait(self) -> None:
-        """Go on when all processes are here."""
+    def barrier(self) -> None:
+        """Wait until all processes have come here."""
         if self.size > 1:
             dist.barrier()
 
 
 def is_first_process() -> bool:
-    """Whether this process speaks, as far as the environment tells."""
+    """Whether this process writes messages, as far as the environment tells."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -105,21 +101,21 @@ def started_processes(device: str) -> Iterator[Processes]:
         yield Processes()
         return
     try:
-        found = Processes(int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0")), size)
+        processes = Processes(int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0")), size)
     except KeyError as error:
         raise ConfigError(f"WORLD_SIZE is {size} but {error} is not set; use torchrun") from error
     on_gpu = _is_gpu(device)
     if on_gpu:
-        if found.local_rank >= torch.cuda.device_count():
+        if processes.local_rank >= torch.cuda.device_count():
             raise ConfigError(
-                f"process {found.local_rank} of this machine has no GPU of its own: there are"
+                f"process {processes.local_rank} of this machine has no GPU of its own: there are"
                 f" {torch.cuda.device_count()}; lower torchrun's --nproc-per-node"
             )
-        torch.cuda.set_device(found.local_rank)
-    # Others wait for the first to decode a cache or to reckon metrics.
+        torch.cuda.set_device(processes.local_rank)
+    # The others wait while the first one fills the cache or computes metrics.
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(hours=6))
     try:
-        yield found
+        yield processes
     finally:
         dist.destroy_process_group()
 

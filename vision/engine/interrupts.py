@@ -1,12 +1,10 @@
-"""SIGTERM and Ctrl-C: finish the step, save, leave."""
-
-# Outside the steps nothing is lost by leaving at once.
+"""SIGTERM and Ctrl-C: finish the step, save, leave; outside the steps, leave at once."""
 
 import logging
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 
 from vision.errors import Interrupted
@@ -19,10 +17,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupts:
-    """Signals that came in.
+    """The signals that a run has received.
 
     Attributes:
-        number: The first one's; None as long as there is none.
+        number: The number of the last one; None as long as there is none.
     """
 
     def __init__(self) -> None:
@@ -30,7 +28,7 @@ class Interrupts:
         self._is_held = False
 
     def note(self, number: int, _: FrameType | None) -> None:
-        """Take note of a signal; a second Ctrl-C does not wait."""
+        """Handle a signal; after the first one, Ctrl-C ends the process at once."""
         if self.number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.number = number
@@ -39,38 +37,36 @@ class Interrupts:
         name = signal.Signals(number).name
         logger.info("%s: saving after this step, then leaving; Ctrl-C once more: at once", name)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Within, keep a signal in mind only."""
-        self._is_held = True
-        try:
-            yield
-        finally:
-            self._is_held = False
+    def held(self) -> AbstractContextManager[None]:
+        """A context in which a signal is only remembered, since the step must be finished first."""
+        return self._set_held(is_held=True)
 
-    @contextmanager
-    def let_through(self) -> Iterator[None]:
-        """Within, leave at once: all is saved."""
-        if self.number is not None:
-            self.leave()
-        was_held, self._is_held = self._is_held, False
-        try:
-            yield
-        finally:
-            self._is_held = was_held
-
-    def leave(self) -> None:
-        """Raise what a caught signal means.
+    def let_through(self) -> AbstractContextManager[None]:
+        """A context in which a signal ends the run at once, since all is saved.
 
         Raises:
-            Interrupted: Always.
+            Interrupted: If one has come in before.
         """
+        if self.number is not None:
+            self.leave()
+        return self._set_held(is_held=False)
+
+    @contextmanager
+    def _set_held(self, *, is_held: bool) -> Iterator[None]:
+        before, self._is_held = self._is_held, is_held
+        try:
+            yield
+        finally:
+            self._is_held = before
+
+    def leave(self) -> None:
+        """Raise `Interrupted` with the signal's number."""
         raise Interrupted(self.number or signal.SIGTERM)
 
 
 @contextmanager
 def caught_interrupts() -> Iterator[Interrupts]:
-    """Take both signals within; outside the main thread none arrive."""
+    """Handle SIGTERM and Ctrl-C within; outside the main thread no signal arrives."""
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts

@@ -1,4 +1,4 @@
-"""Optimiser, schedule, average and number format from a configuration."""
+"""Optimiser, schedule, moving average and autocast dtype from a configuration."""
 
 import math
 from typing import TypeAlias
@@ -12,23 +12,24 @@ from vision.config import OptimConfig
 from vision.model import SSDLite
 
 __all__ = [
+    "autocast_dtype",
     "average",
     "build_optimizer",
     "build_schedule",
     "clip_gradients",
     "freeze",
-    "has_bf16",
 ]
 
-SHORTEST_WEIGHTS = 1e-3
+MIN_LENGTH = 1e-3
+"""Length that the weights of a filter have at least, as far as clipping is concerned."""
 Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 
 def build_optimizer(config: OptimConfig, model: SSDLite) -> torch.optim.Optimizer:
-    """SGD or AdamW that decays the weights of convolutions alone, not of norms, nor biases.
+    """SGD or AdamW with weight decay on the weights of convolutions alone, not on norms and biases.
 
-    Frozen parameters are in it too, so that a state fits whatever is frozen; without a gradient
-    they stay as they are.
+    Frozen parameters belong to it too, so that a checkpoint fits whatever is frozen; they have no
+    gradient and stay as they are.
     """
     backbone = list(model.backbone.parameters())
     known = {id(parameter) for parameter in backbone}
@@ -56,18 +57,18 @@ def build_optimizer(config: OptimConfig, model: SSDLite) -> torch.optim.Optimize
 def build_schedule(
     config: OptimConfig, optimizer: torch.optim.Optimizer, epochs: int, steps_per_epoch: int
 ) -> LambdaLR:
-    """Linear warm-up, then cosine decay to 0 or a fall at each milestone, step by step."""
+    """Linear warm-up, then cosine decay to 0 or a multiplication by gamma at each milestone."""
     total = epochs * steps_per_epoch
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total - 1)
-    milestones = [round(share * total) for share in config.milestones]
+    milestones = [round(fraction * total) for fraction in config.milestones]
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
         if config.schedule == "multistep":
             return float(config.gamma ** sum(step >= milestone for milestone in milestones))
-        share = min(1.0, (step - warmup) / max(1, total - warmup))
-        return 0.5 * (1 + math.cos(math.pi * share))
+        fraction = min(1.0, (step - warmup) / max(1, total - warmup))
+        return 0.5 * (1 + math.cos(math.pi * fraction))
 
     return LambdaLR(optimizer, factor)
 
@@ -86,17 +87,17 @@ def clip_gradients(model: nn.Module, ratio: float) -> None:
         if weight.ndim < 2 or weight.grad is None:
             continue
         dims = tuple(range(1, weight.ndim))
-        longest = torch.linalg.vector_norm(weight, dim=dims, keepdim=True)
-        longest = ratio * longest.clamp(min=SHORTEST_WEIGHTS)
-        lengths = torch.linalg.vector_norm(weight.grad, dim=dims, keepdim=True)
-        weight.grad.mul_((longest / lengths.clamp(min=1e-12)).clamp(max=1))
+        length = torch.linalg.vector_norm(weight, dim=dims, keepdim=True)
+        max_length = ratio * length.clamp(min=MIN_LENGTH)
+        length = torch.linalg.vector_norm(weight.grad, dim=dims, keepdim=True)
+        weight.grad.mul_((max_length / length.clamp(min=1e-12)).clamp(max=1))
 
 
 def average(model: SSDLite, decay: float) -> AveragedModel:
     """An exponential moving average of a network, its running statistics included.
 
     After t steps the decay is min(``decay``, (1 + t) / (10 + t)), so that the first weights, which
-    are worth nothing, are soon forgotten.
+    detect nothing yet, are soon forgotten.
     """
 
     @torch.no_grad()
@@ -105,19 +106,19 @@ def average(model: SSDLite, decay: float) -> AveragedModel:
             for ours, theirs in zip(averaged, current, strict=True):
                 ours.copy_(theirs)
             return
-        share = 1 - torch.as_tensor((1 + count) / (10 + count)).clamp(max=decay)
-        gaps = torch._foreach_sub(list(current), list(averaged))  # noqa: SLF001
-        torch._foreach_mul_(gaps, share)
-        torch._foreach_add_(list(averaged), gaps)
+        weight = 1 - torch.as_tensor((1 + count) / (10 + count)).clamp(max=decay)
+        differences = torch._foreach_sub(list(current), list(averaged))  # noqa: SLF001
+        torch._foreach_mul_(differences, weight)
+        torch._foreach_add_(list(averaged), differences)
 
     return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
 
 
 def freeze(model: SSDLite, count: int) -> list[nn.Module]:
-    """Stop the learning of the backbone's first layers; those whose norms must stay as they are.
+    """Freeze the backbone's first layers and return them: their norms must stay in evaluation mode.
 
     Raises:
-        ValueError: If the backbone has fewer.
+        ValueError: If the backbone has fewer layers.
     """
     layers = list(model.backbone.stages())
     if count > len(layers):
@@ -127,8 +128,19 @@ def freeze(model: SSDLite, count: int) -> list[nn.Module]:
     return layers[:count]
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device computes bf16 in hardware; emulated, it would be slower than float32."""
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """The type that the network computes in, for a value of ``train.precision``.
+
+    ``auto`` takes bf16 where the device has it in hardware; emulated, it would be slower than
+    float32.
+    """
+    if precision == "fp16":
+        return torch.float16
+    is_bf16 = precision == "bf16" or (precision == "auto" and _has_bf16(device))
+    return torch.bfloat16 if is_bf16 else torch.float32
+
+
+def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":

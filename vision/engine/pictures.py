@@ -1,29 +1,140 @@
-"""A few annotated pictures that show what a detector finds."""
+"""What a run shows: TensorBoard's events, its log as curves, and what its detector finds."""
 
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from jaxtyping import Float
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
 
-from vision.data import DetectionDataset, Sample
+from vision.data import DetectionDataset
 from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
 from vision.media import write_image
+from vision.model import match, pad_targets
 from vision.runtime import RuntimeOptions
+from vision.structures import Detections, Target
 from vision.weights import SavedDetector
 
-__all__ = ["draw_pictures"]
+__all__ = ["Board", "draw_curves", "draw_pictures"]
 
+PANELS = (
+    {"loss": "loss", "classification": "classification", "localisation": "localisation"},
+    {"lr": "learning rate"},
+    {"voc.mAP50": "val voc.mAP50", "coco.AP": "val coco.AP"},
+)
+"""Columns of the log and their labels, from left to right."""
 NUM_PICTURES = 8
+"""Validation pictures that a finished run draws."""
+NUM_ON_BOARD = 4
+"""Validation pictures that TensorBoard shows."""
 SCORE = 0.4
+"""Score from which detections are drawn."""
+MAX_MATCHED = 2000
+"""Training images whose matches TensorBoard counts."""
+CHUNK = 64
+"""Of them, those that are matched at once."""
+
+
+class Board:
+    """Writes events, numbered by steps.
+
+    Args:
+        folder: The folder of the events; None writes nothing.
+        step: Steps done; what an interrupted run wrote after them is hidden.
+    """
+
+    def __init__(self, folder: Path | None, step: int) -> None:
+        self._writer = None
+        if folder is not None:
+            # TensorBoard imports TensorFlow where it is installed, which takes seconds and prints
+            # lines, unless there is a module of this name.
+            sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
+            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
+
+            self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+
+    def scalars(self, values: Mapping[str, float | None], step: int) -> None:
+        """Add a point to each curve whose value is not None."""
+        for name, value in values.items():
+            if self._writer is not None and value is not None:
+                self._writer.add_scalar(name, value, step)
+
+    def matches(
+        self, targets: Sequence[Target], priors: Float[Tensor, "P 4"], match_iou: float
+    ) -> None:
+        """Add a histogram of the number of priors that each of the first training objects has."""
+        if self._writer is None:
+            return
+        counts = []
+        for start in range(0, min(len(targets), MAX_MATCHED), CHUNK):
+            padded = pad_targets(targets[start : start + CHUNK], priors.device)
+            objects = match(padded, priors, match_iou).objects
+            per_object = torch.zeros(*padded.positive.shape, device=priors.device)
+            ones = (objects >= 0).float()
+            per_object.scatter_add_(1, objects.clamp(min=0), ones)
+            counts.append(per_object[padded.positive].cpu())
+        if counts and sum(map(len, counts)):
+            self._writer.add_histogram("matched priors of an object", torch.cat(counts), 0)
+
+    def pictures(
+        self,
+        dataset: DetectionDataset,
+        detections: Sequence[Detections],
+        names: Sequence[str],
+        step: int,
+    ) -> None:
+        """Add the first validation images, with truth, detections and a legend."""
+        if self._writer is None:
+            return
+        for index, each in enumerate(detections[:NUM_ON_BOARD]):
+            picture = draw_target(dataset.records[index].read(), dataset.targets[index], names)
+            picture = draw_detections(picture, each[each.scores >= SCORE], names)
+            self._writer.add_image(f"val/{index}", draw_legend(picture), step, dataformats="HWC")
+
+    def flush(self) -> None:
+        """Write the events so far to disk, so that a kill does not lose them."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Write the last events and close the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write losses, learning rate and metrics by epoch as a PNG.
+
+    A column may be None or missing in any row; epoch 0, before the first step, has metrics alone.
+    """
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(PANELS), sharex=True)
+    for axes, columns in zip(panels, PANELS, strict=True):
+        for name, label in columns.items():
+            known = [(row["epoch"], row[name]) for row in rows if row.get(name) is not None]
+            if known:
+                axes.plot(*zip(*known, strict=True), ".-", markersize=4, label=label)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(visible=True, alpha=0.3)
+        if axes.lines:
+            axes.legend()
+    panels[-1].set_ylim(0, 1)
+    figure.savefig(path, dpi=100)
 
 
 def draw_pictures(
-    saved: SavedDetector, loader: DataLoader[Sample], device: torch.device, folder: Path
+    saved: SavedDetector, dataset: DetectionDataset, device: torch.device, folder: Path
 ) -> None:
-    """Write pictures spread over a loader's data, with detections, truth and a legend."""
-    dataset = loader.dataset
-    assert isinstance(dataset, DetectionDataset)
+    """Write pictures from all over a data set, with detections, truth and a legend."""
     options = RuntimeOptions(device=str(device))
     detector = Detector.from_model(
         saved.model, saved.config, saved.names, score=SCORE, options=options

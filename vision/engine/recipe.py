@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from vision.config import PRIOR_SIDES, Config, config_from_dict
 
@@ -23,6 +23,7 @@ MANY_BOXES = 500
 SHORT = 10
 """Epochs up to which evaluation on the way costs more than it tells."""
 FEW_CORES = 2
+"""Cores up to which reading processes would slow down the network."""
 OF_ADAMW = frozenset({"optim.lr", "optim.weight_decay"})
 """Keys whose values suit no other optimiser."""
 
@@ -36,7 +37,7 @@ class Facts(NamedTuple):
         known: Classes with boxes that the weights know.
         fresh: Classes with boxes that they do not know.
         cores: Processor cores to train on; None on another device.
-        least_batch: Fewest images of a step: two for each part of it in each process.
+        min_batch: Smallest number of images in a step: two for each part of it in each process.
     """
 
     images: int
@@ -44,15 +45,11 @@ class Facts(NamedTuple):
     known: int
     fresh: int
     cores: int | None = None
-    least_batch: int = 2
+    min_batch: int = 2
 
 
-class Choice(NamedTuple):
-    """A value of a key, and why."""
-
-    key: str
-    value: Any
-    reason: str
+Choice: TypeAlias = tuple[str, Any, str]
+"""A key, its value, and why."""
 
 
 def choose_recipe(config: Config, given: Config, facts: Facts) -> tuple[Config, list[str]]:
@@ -69,18 +66,13 @@ def choose_recipe(config: Config, given: Config, facts: Facts) -> tuple[Config, 
     values = config.model_dump(mode="json")
     kind = "known" if not facts.fresh else f"{facts.fresh} fresh of {facts.fresh + facts.known}"
     lines = [f"recipe for {facts.images} images, {facts.boxes} boxes, classes: {kind}"]
+    is_sgd = "name" in given.optim.model_fields_set and given.optim.name != "adamw"
     for key, value, reason in _choices(config, given, facts):
         section, name = key.split(".")
-        if name in getattr(given, section).model_fields_set:
-            continue
-        if (
-            key in OF_ADAMW
-            and given.optim.name != "adamw"
-            and "name" in given.optim.model_fields_set
-        ):
-            continue
-        values[section][name] = value
-        lines.append(f"  {key}={value}: {reason}")
+        is_set = name in getattr(given, section).model_fields_set
+        if not is_set and not (is_sgd and key in OF_ADAMW):
+            values[section][name] = value
+            lines.append(f"  {key}={value}: {reason}")
     return config_from_dict(values), lines
 
 
@@ -89,54 +81,54 @@ def _choices(config: Config, given: Config, facts: Facts) -> Iterator[Choice]:
     is_set = given.train.model_fields_set
     epochs, reason = _epochs(facts)
     epochs = max(epochs, config.train.small.epochs + 1)
-    yield Choice("train.epochs", epochs, reason)
-    batch = facts.least_batch * math.ceil((8 if facts.images < 1000 else 16) / facts.least_batch)
-    yield Choice("train.batch_size", batch, "small batches make more steps of few images")
+    yield ("train.epochs", epochs, reason)
+    batch = facts.min_batch * math.ceil((8 if facts.images < 1000 else 16) / facts.min_batch)
+    yield ("train.batch_size", batch, "small batches make more steps of few images")
     epochs = given.train.epochs if "epochs" in is_set else epochs
     batch = given.train.batch_size if "batch_size" in is_set else batch
     steps = epochs * max(1, facts.images // batch)
     decay = 0.98 if steps < 1000 else 0.995
-    yield Choice("train.ema_decay", decay, f"the mean of the last of some {steps} steps")
+    yield ("train.ema_decay", decay, f"the mean of the last of some {steps} steps")
     if config.data.val is not None and config.train.patience is None:
         every = epochs if epochs <= SHORT else math.ceil(epochs / 2)
-        yield Choice("train.eval_every", every, "beside the start, the end counts most")
-    yield Choice("optim.name", "adamw", "learns more than SGD in as few steps")
-    yield Choice("optim.weight_decay", 0.05, "AdamW's")
-    yield Choice("optim.warmup_epochs", 0.5, "the averages of AdamW and the heads settle")
+        yield ("train.eval_every", every, "beside the start, the end counts most")
+    yield ("optim.name", "adamw", "learns more than SGD in as few steps")
+    yield ("optim.weight_decay", 0.05, "AdamW's")
+    yield ("optim.warmup_epochs", 0.5, "the averages of AdamW and the heads settle")
     if facts.boxes >= CROWDED * facts.images:
-        yield Choice("augment.preset", "ssdlite", "of many boxes an image crops leave most")
+        yield ("augment.preset", "ssdlite", "of many boxes an image crops leave most")
     else:
-        yield Choice("augment.preset", "photometric", "crops would cost some of the few boxes")
+        yield ("augment.preset", "photometric", "crops would cost some of the few boxes")
         if "preset" not in given.augment.model_fields_set:
-            yield Choice("augment.on_device", value=True, reason="a batch at once is quicker")
+            yield ("augment.on_device", True, "a batch at once is quicker")
     if facts.cores is not None and facts.cores <= FEW_CORES:
-        yield Choice("train.workers", 0, "readers would take cores from the network")
+        yield ("train.workers", 0, "readers would take cores from the network")
 
 
 def _choices_for_classes(config: Config, facts: Facts) -> Iterator[Choice]:
     """What depends on how much of the classes the weights know."""
     if not facts.fresh:
-        yield Choice("optim.lr", 2e-4, "classes that the weights know want small steps")
-        yield Choice("train.freeze", 8, "the first layers need no change")
-        yield Choice("train.freeze_norms", value=True, reason="few images give poor statistics")
+        yield ("optim.lr", 2e-4, "classes that the weights know want small steps")
+        yield ("train.freeze", 8, "the first layers need no change")
+        yield ("train.freeze_norms", True, "few images give poor statistics")
     elif facts.fresh == 1:
-        yield Choice("optim.lr", 8e-4, "one fresh class")
-        yield Choice("train.freeze", 8, "the first layers need no change")
+        yield ("optim.lr", 8e-4, "one fresh class")
+        yield ("train.freeze", 8, "the first layers need no change")
     else:
-        yield Choice("optim.lr", 1e-3, "several fresh classes must part")
-        yield Choice("train.freeze", 3, "what is far from the weights' data wants more layers")
+        yield ("optim.lr", 1e-3, "several fresh classes must part")
+        yield ("train.freeze", 3, "what is far from the weights' data wants more layers")
     if facts.fresh and _per_class(facts) < MANY_BOXES:
-        yield Choice("optim.layer_decay", 0.85, "the first layers change least")
+        yield ("optim.layer_decay", 0.85, "the first layers change least")
     if facts.fresh <= 1 and config.data.val is not None:
-        yield Choice("train.interpolation", [0.5, 0.8], "some of the start may help; val decides")
+        yield ("train.interpolation", [0.5, 0.8], "some of the start may help; val decides")
     if not facts.fresh or config.model.preset in PRIOR_SIDES:
         return
     if facts.fresh >= MANY_FRESH:
         reason = "many fresh classes are told apart by details; detection takes 1.6 times as long"
-        yield Choice("model.image_size", [LARGE, LARGE], reason)
+        yield ("model.image_size", [LARGE, LARGE], reason)
     elif facts.boxes >= CROWDED * facts.images:
         reason = "of many boxes an image many are small; detection takes 1.4 times as long"
-        yield Choice("model.image_size", [MIDDLE, MIDDLE], reason)
+        yield ("model.image_size", [MIDDLE, MIDDLE], reason)
 
 
 def _epochs(facts: Facts) -> tuple[int, str]:

@@ -16,53 +16,54 @@ from vision.structures import Batch, Target
 __all__ = ["check_finite", "check_weights", "train_step"]
 
 
-def train_step(run: Run, network: nn.Module, batch: Batch) -> Losses:
+def train_step(run: Run, batch: Batch) -> Losses:
     """One step of the optimiser.
 
     Args:
-        run: What to train.
-        network: Its network as `vision.engine.run.parallel` gives it.
-        batch: This process's share of the step's images.
+        run: The run that the step belongs to.
+        batch: This process's part of the step's images.
 
     Returns:
         The two parts of the loss, without gradients, on the device; their mean over all processes
-        is the whole batch's.
+        is the loss of the whole batch.
 
     Raises:
         TrainingError: If the loss is not finite, on a CPU; the weights are as before the step.
             Elsewhere one would have to wait for the device: see `check_finite`.
     """
-    run.optimizer.zero_grad(set_to_none=True)
+    state, settings = run.state, run.settings
+    state.optimizer.zero_grad(set_to_none=True)
     height, width = batch.images.shape[2:]
     criterion = run.losses[height, width]
     normaliser = _normaliser(run, criterion, batch.targets)
-    parts = _parts(batch, run.config.train.accumulate)
+    parts = _split(batch, settings.accumulate)
     losses = [
-        _pass(run, network, criterion, part, normaliser, is_last=number == len(parts))
-        for number, part in enumerate(parts, 1)
+        _forward_backward(run, criterion, part, normaliser, is_last=part is parts[-1])
+        for part in parts
     ]
-    run.scaler.unscale_(run.optimizer)
-    clip_gradients(run.model, run.config.optim.clip_ratio)
-    run.scaler.step(run.optimizer)
-    run.scaler.update()
-    run.schedule.step()
-    if run.ema is not None:
-        run.ema.update_parameters(run.model)
+    state.scaler.unscale_(state.optimizer)
+    clip_gradients(state.model, settings.clip_ratio)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    state.schedule.step()
+    if state.ema is not None:
+        state.ema.update_parameters(state.model)
     return Losses(*(torch.stack(values).sum() for values in zip(*losses, strict=True)))
 
 
 def _normaliser(run: Run, criterion: MultiBoxLoss, targets: Sequence[Target]) -> Tensor | None:
-    """What the loss's sums are divided by, so that it is the whole batch's however it is shared.
+    """The divisor of the loss's sums with which the parts add up to the loss of the whole batch.
 
-    Gradients of several processes are averaged, so it is their mean of positives.
+    Each part is divided by the positives of the whole batch, not by its own. Gradients of several
+    processes are averaged, not summed, so that the divisor is smaller by their number.
     """
-    if run.processes.size == 1 and run.config.train.accumulate == 1:
+    if run.processes.size == 1 and run.settings.accumulate == 1:
         return None
     positives = run.processes.sum(criterion.count_positives(targets).float())
     return positives.clamp(min=1) / run.processes.size
 
 
-def _parts(batch: Batch, count: int) -> list[Batch]:
+def _split(batch: Batch, count: int) -> list[Batch]:
     """A batch in parts of sizes that differ by one at most."""
     if count == 1:
         return [batch]
@@ -71,9 +72,8 @@ def _parts(batch: Batch, count: int) -> list[Batch]:
     ]
 
 
-def _pass(
+def _forward_backward(
     run: Run,
-    network: nn.Module,
     criterion: MultiBoxLoss,
     part: Batch,
     normaliser: Tensor | None,
@@ -82,26 +82,26 @@ def _pass(
 ) -> Losses:
     """Forward and backward; processes exchange gradients after the last part alone."""
     images = part.to(run.device).images
-    number_format = run.number_format
-    is_shared = run.processes.size > 1
-    with network.no_sync() if is_shared and not is_last else nullcontext():  # type: ignore[operator]
-        with torch.autocast(run.device.type, number_format, enabled=number_format != torch.float32):
-            predictions = network(images)
+    dtype = run.settings.autocast_dtype
+    is_local = run.processes.size > 1 and not is_last
+    with run.network.no_sync() if is_local else nullcontext():  # type: ignore[operator]
+        with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
+            predictions = run.network(images)
         losses: Losses = criterion(predictions, part.targets, normaliser)
         if run.device.type == "cpu":
             check_finite(losses, part.targets)
-        torch.autograd.backward(run.scaler.scale(losses.total))
+        torch.autograd.backward(run.state.scaler.scale(losses.total))
     return Losses(*(value.detach() for value in losses))
 
 
-def check_weights(run: Run) -> None:
-    """Make sure that weights are sound before they are saved.
+def check_weights(model: nn.Module) -> None:
+    """Make sure that all weights are finite before they are saved.
 
     Raises:
         TrainingError: If one is not finite, as after a gradient that was not.
     """
-    largest = torch.stack([value.detach().abs().max() for value in run.model.parameters()])
-    if not bool(largest.isfinite().all()):
+    maxima = torch.stack([value.detach().abs().max() for value in model.parameters()])
+    if not bool(maxima.isfinite().all()):
         raise TrainingError(
             "weights are no longer finite and were not saved; go on from the last state with"
             " --resume and a lower optim.lr"
@@ -109,7 +109,7 @@ def check_weights(run: Run) -> None:
 
 
 def check_finite(losses: Losses, targets: Sequence[Target] = ()) -> None:
-    """Make sure of sound losses, or of sums of them, which one that is not would have spoilt.
+    """Make sure that losses, or sums of them, are finite.
 
     Raises:
         TrainingError: If one is not finite, naming the batch if ``targets`` are given.

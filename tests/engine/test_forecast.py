@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.shared import SHARED, needs_shared
-from vision.engine.coverage import describe_coverage, unreached
+from vision.engine.forecast import describe_coverage, unreached
 from vision.formats import read_voc
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.structures import Target

@@ -1,0 +1,197 @@
+"""The parts of a run from its plan; from here on no configuration is needed."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from vision.config import Config
+from vision.data import DetectionDataset, EpochSampler, build_augment, cached, make_loader, reduced
+from vision.engine.distributed import Processes
+from vision.engine.evaluation import Evaluator
+from vision.engine.optim import autocast_dtype, average, build_optimizer, build_schedule, freeze
+from vision.engine.plan import Plan
+from vision.engine.run import LoopSettings, Run
+from vision.engine.run_state import RunState
+from vision.errors import ConfigError
+from vision.formats import Record
+from vision.model import SSDLite, build_loss, build_model
+from vision.weights import SavedDetector, silence_classes, start_from
+
+__all__ = ["build_run", "start_run"]
+
+logger = logging.getLogger(__name__)
+
+
+def build_run(
+    plan: Plan,
+    device: torch.device,
+    processes: Processes = Processes(),  # noqa: B008
+) -> Run:
+    """The parts of a run, with weights drawn by its seed.
+
+    Raises:
+        ConfigError: If there are too few images, or batches cannot be divided among processes.
+    """
+    config, epochs = plan.config, plan.config.train.epochs
+    torch.manual_seed(config.train.seed)
+    train_set = _build_train_set(plan, processes)
+    sampler = _build_sampler(config, len(train_set), processes)
+    model, frozen = _build_network(plan, device, processes)
+    optimizer = build_optimizer(config.optim, model)
+    dtype = autocast_dtype(config.train.precision, device)
+    state = RunState(
+        plan.names,
+        {
+            **dict(_flatten(config.model_dump(mode="json"))),
+            "images": len(train_set),
+            "steps of an epoch": len(sampler),
+            "autocast dtype": str(dtype),
+        },
+        model,
+        average(model, config.train.ema_decay) if config.train.ema_decay else None,
+        optimizer,
+        build_schedule(config.optim, optimizer, epochs, len(sampler)),
+        torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
+    )
+    sizes = {config.image_size_of(epoch) for epoch in (0, epochs - 1)}
+    workers, pin_memory = config.train.workers, device.type == "cuda"
+    return Run(
+        _loop_settings(plan, dtype),
+        device,
+        processes,
+        state,
+        _wrap(model, device, processes, is_compiled=config.train.compile),
+        frozen,
+        {size: build_loss(config.loss, model, size, plan.untaught) for size in sizes},
+        sampler,
+        train_set,
+        make_loader(train_set, sampler, workers, pin_memory=pin_memory),
+        _build_evaluator(plan, device, processes),
+    )
+
+
+def _build_train_set(plan: Plan, processes: Processes) -> DetectionDataset:
+    """The training data, which take as little work to read as possible."""
+    config = plan.config
+    augment = build_augment(config.augment.preset, on_device=config.augment.on_device)
+    records: list[Record] = [
+        reduced(record, config.model.image_size) for record in plan.annotations.records
+    ]
+    if config.data.cache is not None:
+        # The first process of each machine fills the cache, while the others wait for it.
+        if processes.local_rank != 0:
+            processes.barrier()
+        records = cached(records, Path(config.data.cache))
+        if processes.local_rank == 0:
+            processes.barrier()
+    return DetectionDataset(records, plan.names, config.image_size_of, augment, config.train.seed)
+
+
+def _build_sampler(config: Config, num_images: int, processes: Processes) -> EpochSampler:
+    settings = config.train
+    parts = settings.accumulate * processes.size
+    if settings.batch_size % processes.size or settings.batch_size < 2 * parts:
+        raise ConfigError(
+            f"train.batch_size is {settings.batch_size}: it must be a multiple of the"
+            f" {processes.size} processes, with two images at least for each of {parts} parts"
+        )
+    if num_images < 2 * parts:
+        count = "one image" if num_images == 1 else f"{num_images} images"
+        raise ConfigError(
+            f"data.train has {count}; training with BatchNorm takes {2 * parts} at least"
+        )
+    return EpochSampler(
+        num_images,
+        settings.batch_size,
+        settings.seed,
+        rank=processes.rank,
+        world_size=processes.size,
+        num_parts=parts,
+    )
+
+
+def _build_network(
+    plan: Plan, device: torch.device, processes: Processes
+) -> tuple[SSDLite, list[nn.Module]]:
+    """The network on its device, and those of its layers and norms that stay frozen."""
+    settings = plan.config.train
+    model = build_model(plan.config.model, len(plan.names))
+    try:
+        frozen = freeze(model, settings.freeze)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if settings.freeze_norms:
+        frozen += [norm for norm in model.modules() if isinstance(norm, nn.BatchNorm2d)]
+    elif processes.size > 1 and settings.sync_bn and device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    return model.to(device).to(memory_format=torch.channels_last), frozen
+
+
+def _wrap(
+    model: SSDLite, device: torch.device, processes: Processes, *, is_compiled: bool
+) -> nn.Module:
+    """The network as training calls it: with gradients averaged over processes, or compiled.
+
+    Weights that are loaded later must be the same in all processes.
+    """
+    network: nn.Module = model
+    if processes.size > 1:
+        device_ids = [device] if device.type == "cuda" else None
+        network = DistributedDataParallel(network, device_ids=device_ids)
+    return torch.compile(network) if is_compiled else network  # type: ignore[return-value]
+
+
+def _build_evaluator(plan: Plan, device: torch.device, processes: Processes) -> Evaluator | None:
+    if plan.val is None:
+        return None
+    config = plan.config
+    loader = make_loader(
+        DetectionDataset(plan.val.records, plan.names, config.model.image_size),
+        config.train.batch_size // processes.size,
+        config.train.workers,
+        rank=processes.rank,
+        world_size=processes.size,
+    )
+    return Evaluator(loader, config, plan.names, device, processes)
+
+
+def _loop_settings(plan: Plan, dtype: torch.dtype) -> LoopSettings:
+    config, names = plan.config, {entry.name for entry in fields(LoopSettings)}
+    return LoopSettings(
+        **{name: value for name, value in config.train if name in names},
+        clip_ratio=config.optim.clip_ratio,
+        autocast_dtype=dtype,
+        device_preset=config.augment.preset if config.augment.on_device else None,
+        evaluates_start=isinstance(plan.saved, SavedDetector),
+    )
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys of nested values, each with its value."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def start_run(run: Run, plan: Plan) -> None:
+    """Set the weights that a new run starts from, and tell where they come from."""
+    state = run.state
+    if plan.saved is not None:
+        assert plan.config.model.init is not None
+        start = start_from(state.model, plan.saved, plan.names, plan.config.model.init)
+        state.origin, state.known = start.origin, start.known
+        for line in start.lines:
+            logger.info(line)
+    silence_classes(
+        state.model, [label for label in plan.untaught if plan.names[label] not in state.known]
+    )
+    if state.ema is not None:
+        state.ema.module.load_state_dict(state.model.state_dict())

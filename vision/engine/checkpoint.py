@@ -1,0 +1,161 @@
+"""The files that a run resumes from: written, verified, kept, read and migrated."""
+
+import logging
+import pickle
+import re
+import zipfile
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vision.atomic import remove_partial, replacing
+from vision.engine.distributed import Processes
+from vision.engine.run_state import RunState
+from vision.errors import TrainingError
+from vision.weights import migrate_state
+
+__all__ = ["Checkpoints"]
+
+logger = logging.getLogger(__name__)
+
+VERSION = 2
+"""Version of the files' layout; `_migrate` reads the older ones."""
+NAME = re.compile(r"step-(\d+)\.pt")
+FIXED = re.compile(
+    r"model\.(?!init$|postprocess\.)|optim\.(name|layer_decay)$|train\.(batch_size|seed)$"
+    r"|images$|steps of an epoch$"
+)
+"""Keys of `RunState.config` that must not change when a run is resumed."""
+
+
+class Checkpoints:
+    """The checkpoints of a run, the newest last.
+
+    Args:
+        folder: The folder that holds them.
+        kept: Number of checkpoints that are kept; older ones are removed.
+    """
+
+    def __init__(self, folder: Path, kept: int = 2) -> None:
+        self.folder = folder
+        self.kept = kept
+
+    def paths(self) -> list[Path]:
+        """The files in the order of the steps after which they were written."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if NAME.fullmatch(path.name))
+
+    def save(self, state: RunState) -> None:
+        """Write a checkpoint and verify it; a kill at any moment leaves the older ones intact.
+
+        Raises:
+            TrainingError: If it cannot be written, as on a full disk; no trace of it is left.
+        """
+        path = self.folder / f"step-{state.steps:09d}.pt"
+        try:
+            with replacing(path) as partial:
+                torch.save({"version": VERSION, **state.state_dict()}, partial)
+                _verify(partial)
+        except (OSError, RuntimeError, zipfile.BadZipFile) as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(
+                f"state {path} cannot be written ({reason}); the states before it are whole: make"
+                " room and go on with --resume"
+            ) from error
+        # One with more steps is damaged, or this run would have resumed from it: this one stays.
+        for old in [other for other in self.paths() if other != path][: 1 - self.kept or None]:
+            old.unlink()
+        remove_partial(self.folder)
+
+    def restore(self, state: RunState, processes: Processes) -> bool:
+        """Continue from the newest intact checkpoint, in all processes; False if there is none.
+
+        Raises:
+            TrainingError: If all are damaged or of another version, or of another run.
+        """
+        saved, problems = processes.broadcast(self.load() if processes.is_first else (None, []))
+        for problem in problems:
+            logger.warning("%s: going on from the one before it", problem)
+        if saved is None:
+            logger.info("no state in %s to resume from: starting afresh", self.folder.parent)
+            return False
+        for line in _compare(state, saved, self.folder):
+            logger.info(line)
+        state.load_state_dict(saved)
+        logger.info("resuming after epoch %d and %d steps", state.epoch, state.step)
+        return True
+
+    def load(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest intact checkpoint, None if there never was one; and what others suffer from.
+
+        Raises:
+            TrainingError: If there are some, and all are damaged or of another version.
+        """
+        problems = list[str]()
+        for path in reversed(self.paths()):
+            try:
+                return _read(path), problems
+            except TrainingError as error:  # noqa: PERF203
+                problems.append(str(error))
+        if problems:
+            raise TrainingError(
+                f"{problems[0]}; no other state in {self.folder} is whole: remove them to start"
+                " afresh, or resume with the version that wrote them"
+            )
+        return None, []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; it may hold tensors and plain values only, so that no code can run."""
+    try:
+        _verify(path)
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise TrainingError(f"state {path} cannot be read ({reason})") from error
+    saved = _migrate(content) if isinstance(content, dict) else {}
+    names = [entry.name for entry in fields(RunState)]
+    missing = {"version", "rng_state", *names} - saved.keys()
+    if missing:
+        raise TrainingError(f"state {path} has no {', '.join(sorted(missing))}: another version's")
+    if saved["version"] != VERSION:
+        raise TrainingError(f"state {path} has version {saved['version']}: another version's")
+    return saved
+
+
+def _migrate(saved: dict[str, Any]) -> dict[str, Any]:
+    """A state in the layout of `VERSION`; the first layout had no number and two other names."""
+    if "version" in saved:
+        return saved
+    saved = migrate_state(saved)
+    config = dict(saved.get("config", {}))
+    config["autocast dtype"] = config.pop("number format", None)
+    return {**saved, "version": VERSION, "rng_state": saved.get("chance"), "config": config}
+
+
+def _verify(path: Path) -> None:
+    """Compare what a file holds with its checksums."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} does not fit its checksum")
+
+
+def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[str]:
+    """Lines that tell what changed since a checkpoint; an error if the run cannot continue so."""
+    now, before = state.config, saved["config"]
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    lines = {key: f"changed since: {key} {before.get(key)} -> {now.get(key)}" for key in changed}
+    refused = [line for key, line in lines.items() if FIXED.match(key)]
+    if saved["names"] != state.names:
+        refused.append(f"classes {', '.join(saved['names'])} -> {', '.join(state.names)}")
+    if refused:
+        raise TrainingError(
+            f"the states in {folder} are of another run ({'; '.join(refused)}); resume with the"
+            " configuration they were made with, or name another --out"
+        )
+    return list(lines.values())

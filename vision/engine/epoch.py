@@ -1,0 +1,131 @@
+"""One epoch of training, step by step, and its line in the log."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from vision.data import augment_batch
+from vision.engine.evaluation import describe_values
+from vision.engine.pictures import Board
+from vision.engine.run import Run
+from vision.engine.step import check_finite, check_weights, train_step
+from vision.model import Losses
+from vision.structures import Batch
+
+__all__ = ["log_epoch", "train_epoch"]
+
+logger = logging.getLogger(__name__)
+
+
+def train_epoch(
+    run: Run, board: Board, is_pause_due: Callable[[], bool], pause: Callable[[], None]
+) -> None:
+    """Take the steps of the epoch that are not done yet.
+
+    Args:
+        run: What to train; its state is brought up to date before each pause and at the end.
+        board: Shows the losses in TensorBoard.
+        is_pause_due: Asked after each step.
+        pause: Called when it is due; it may raise.
+
+    Raises:
+        TrainingError: If the loss or a weight is not finite.
+    """
+    state, sizes = run.state, run.sampler.sizes()
+    run.sampler.epoch, run.sampler.start = state.epoch, state.step
+    run.train_mode()
+    if state.step == 0:
+        state.lr = state.optimizer.param_groups[-1]["lr"]
+    # The sums stay on the device, so that no step waits for it.
+    dtype = torch.float32 if run.device.type == "mps" else torch.float64
+    sums = torch.tensor(state.sums, dtype=dtype, device=run.device)
+    start = time.perf_counter() - state.seconds
+    with tqdm(
+        desc=f"epoch {state.epoch + 1}/{run.settings.epochs}",
+        leave=False,
+        dynamic_ncols=True,
+        disable=None if run.processes.is_first else True,
+        initial=sum(sizes[: state.step]),
+        total=sum(sizes),
+        unit=" images",
+    ) as bar:
+        for batch in run.train_loader:
+            assert isinstance(batch, Batch)
+            losses = train_step(run, _augment(run, batch))
+            size = sizes[state.step]
+            sums += torch.stack([*losses, torch.ones_like(losses[0])]) * size
+            state.step += 1
+            bar.update(size)
+            _log_progress(run, board, sums, bar)
+            if is_pause_due():
+                sums = _update_state(run, sums, start)
+                pause()
+    _update_state(run, sums, start)
+
+
+def _augment(run: Run, batch: Batch) -> Batch:
+    """The batch with the augmentation that is left to the device."""
+    preset = run.settings.device_preset
+    if preset is None:
+        return batch
+    key = (run.settings.seed, run.state.epoch, run.state.step, run.processes.rank)
+    return augment_batch(batch.to(run.device), preset, *key)
+
+
+def _update_state(run: Run, sums: Tensor, start: float) -> Tensor:
+    """Take the sums and the time into the state, if the sums and the weights are finite.
+
+    Returns:
+        The mean of the sums over all processes: the losses of each are normalised so that their
+        mean is the loss of the whole batch.
+    """
+    sums = run.processes.sum(sums) / run.processes.size
+    check_weights(run.state.model)
+    check_finite(Losses(sums[0], sums[1]))
+    run.state.sums = [float(value) for value in sums.tolist()]
+    run.state.seconds = time.perf_counter() - start
+    return sums
+
+
+def _log_progress(run: Run, board: Board, sums: Tensor, bar: "tqdm[Any]") -> None:
+    """Show the mean loss so far in the bar, or now and then in a line where there is no bar."""
+    state, settings, num_steps = run.state, run.settings, len(run.sampler)
+    is_line_due = state.steps % settings.log_every == 0
+    is_due = is_line_due or state.step == num_steps
+    if not is_due and (bar.disable or run.device.type != "cpu"):
+        return
+    classification, localisation, images = sums.tolist()
+    mean = (classification + localisation) / images
+    bar.set_postfix(loss=f"{mean:.3f}")
+    if not is_due:
+        return
+    lr = state.optimizer.param_groups[-1]["lr"]
+    losses = {"classification": classification / images, "localisation": localisation / images}
+    points = {f"train/{name}": value for name, value in (losses | {"loss": mean, "lr": lr}).items()}
+    board.scalars(points, state.steps)
+    if bar.disable and is_line_due:
+        logger.info(
+            "epoch %d/%d, step %d/%d: loss %.3f so far, learning rate %.3g",
+            state.epoch + 1,
+            settings.epochs,
+            state.step,
+            num_steps,
+            mean,
+            lr,
+        )
+
+
+def log_epoch(row: Mapping[str, Any], epochs: int) -> None:
+    """Log the losses and the speed of an epoch, and its metrics if it was evaluated."""
+    logger.info(
+        "epoch %d/%d: loss %.3f (classification %.3f, localisation %.3f), %.1f images/s%s",
+        row["epoch"],
+        epochs,
+        *(row[key] for key in ("loss", "classification", "localisation", "images_per_second")),
+        f"; val {describe_values(row)}" if "voc.mAP50" in row else "",
+    )

@@ -1,0 +1,162 @@
+"""Evaluation: a detector over a data set, both families of metrics, and which weights are best."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from vision.config import Config
+from vision.data import DetectionDataset, Sample, check_known, describe, make_loader, read_sources
+from vision.detector import Detector
+from vision.engine.distributed import Processes
+from vision.metrics import Metrics, evaluate_detections
+from vision.model import SSDLite
+from vision.runtime import RuntimeOptions
+from vision.structures import Batch, Detections
+
+__all__ = [
+    "HEADLINE",
+    "Evaluation",
+    "Evaluator",
+    "describe_number",
+    "describe_values",
+    "detect_all",
+    "evaluate",
+    "evaluate_detector",
+    "headline",
+    "quality",
+]
+
+logger = logging.getLogger(__name__)
+
+HEADLINE = ("voc.mAP50", "coco.AP")
+"""The two metrics that stand in the log, in TensorBoard and in messages."""
+Evaluation: TypeAlias = tuple[Metrics, list[Detections]]
+"""Metrics of a detector, and its detections of each image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """Evaluates networks on the validation data of a run.
+
+    Attributes:
+        loader: This process's part of the data.
+        config: The configuration of the run, which a detector carries.
+        names: Class names in label order.
+        device: The device that the network runs on.
+        processes: The processes that evaluate together.
+    """
+
+    loader: DataLoader[Sample]
+    config: Config
+    names: Sequence[str]
+    device: torch.device
+    processes: Processes
+
+    @property
+    def dataset(self) -> DetectionDataset:
+        """The validation data of all processes."""
+        assert isinstance(self.loader.dataset, DetectionDataset)
+        return self.loader.dataset
+
+    def __call__(self, model: SSDLite) -> Evaluation:
+        """Evaluate a network."""
+        options = RuntimeOptions(device=str(self.device))
+        detector = Detector.from_model(model, self.config, self.names, options=options)
+        return evaluate(detector, self.loader, processes=self.processes)
+
+
+def evaluate(
+    detector: Detector,
+    loader: DataLoader[Sample],
+    classes: Sequence[str] | None = None,
+    *,
+    processes: Processes = Processes(),  # noqa: B008
+) -> Evaluation:
+    """Metrics and detections over a loader's images, in their own pixels.
+
+    Args:
+        detector: With its low threshold of training, for average precision.
+        loader: Batches in the order of its data set.
+        classes: Those to be evaluated, if not all; detections of others are left out.
+        processes: Those that each run a part of the images; all get the same answer.
+    """
+    dataset = loader.dataset
+    assert isinstance(dataset, DetectionDataset)
+    targets, names = dataset.targets, detector.names
+    detections = processes.gather(detect_all(detector, loader), len(targets))
+    if classes is not None and list(classes) != list(names):
+        is_evaluated = torch.tensor([name in classes for name in names])
+        detections = [each[is_evaluated[each.labels]] for each in detections]
+    metrics = evaluate_detections(detections, targets, names) if processes.is_first else None
+    metrics = processes.broadcast(metrics)
+    assert metrics is not None
+    return metrics, detections
+
+
+def detect_all(detector: Detector, loader: DataLoader[Sample]) -> list[Detections]:
+    """Detections of each image of a loader, in its own pixels, on the CPU."""
+    detections: list[Detections] = []
+    for batch in tqdm(loader, desc="evaluate", leave=False, dynamic_ncols=True, disable=None):
+        assert isinstance(batch, Batch)
+        detections += detector.detect_batch(batch.images, [target.size for target in batch.targets])
+    return detections
+
+
+def evaluate_detector(detector: Detector, config: Config) -> Metrics:
+    """Evaluate a detector on ``config.data.val``.
+
+    Args:
+        detector: Its network, image size and classes are evaluated.
+        config: Where the data are, in what batches to run, and ``model.postprocess``.
+
+    Raises:
+        ConfigError: If there are no data to evaluate on.
+        DataError: If the data cannot be read, or have classes that the detector does not know.
+    """
+    annotations = read_sources(config.data.val, "data.val")
+    names = detector.names
+    check_known(names, config.data, annotations, "data.val")
+    classes = config.data.classes or names
+    for line in describe(annotations, classes, "val"):
+        logger.info(line)
+    size = detector.image_size
+    dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
+    loader = make_loader(dataset, config.train.batch_size, config.train.workers)
+    metrics, _ = evaluate(Detector(detector.session, config, names), loader, classes)
+    return metrics
+
+
+def quality(metrics: Metrics, start: dict[str, Any] | None) -> float:
+    """The value by which the best weights are chosen: the mean of voc.mAP50 and coco.AP.
+
+    Weights that are worse than the start's in either metric are ranked below all others, by
+    subtracting 1. If the validation data have no box, it is minus infinity.
+    """
+    voc, coco = metrics.voc.mean, metrics.coco.AP
+    if voc is None or coco is None:
+        return -math.inf
+    value = (voc + coco) / 2
+    if start is not None:
+        value -= voc < (start["voc"]["mAP50"] or 0) or coco < (start["coco"]["AP"] or 0)
+    return value
+
+
+def headline(metrics: Metrics) -> dict[str, float | None]:
+    """The two metrics of `HEADLINE`, as the log names them."""
+    return dict(zip(HEADLINE, (metrics.voc.mean, metrics.coco.AP), strict=True))
+
+
+def describe_values(values: Mapping[str, Any]) -> str:
+    """Both metrics of `HEADLINE`, for a person."""
+    return ", ".join(f"{key} {describe_number(values[key])}" for key in HEADLINE)
+
+
+def describe_number(value: float | None) -> str:
+    """An average precision, for a person."""
+    return "undefined" if value is None else f"{value:.3f}"

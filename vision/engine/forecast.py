@@ -1,0 +1,134 @@
+"""What can be told of a run before its first step: objects that no prior reaches, and duration."""
+
+import copy
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import vision.boxes as box_ops
+from vision.engine.run import Run
+from vision.structures import Target
+
+__all__ = ["describe_coverage", "log_coverage", "log_duration", "unreached"]
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 512
+"""Boxes whose overlaps with all priors are computed at once."""
+NUM_READ = 4
+"""Images whose reading is timed, where there are so many."""
+
+
+def log_coverage(run: Run) -> None:
+    """Log, for each size of training images, how many boxes no prior reaches."""
+    names = run.state.names
+    for (height, width), criterion in sorted(run.losses.items()):
+        targets, match_iou = run.train_set.targets, criterion.match_iou
+        missed, total = unreached(targets, criterion.priors, names, match_iou)
+        line = describe_coverage(missed, total, match_iou)
+        logger.info("%s" if len(run.losses) == 1 else f"at {height} x {width} pixels, %s", line)
+
+
+def unreached(
+    targets: Sequence[Target],
+    priors: Float[Tensor, "P 4"],
+    names: Sequence[str],
+    match_iou: float = 0.5,
+) -> tuple[Counter[str], Counter[str]]:
+    """Boxes of each class that no prior overlaps by ``match_iou``, and all boxes of each class.
+
+    Ignored boxes do not count. ``priors`` are relative, in centre form.
+    """
+    corners = box_ops.to_corners(priors).cpu()
+    boxes = torch.cat([box_ops.scale(t.boxes, t.size, (1, 1))[~t.ignore] for t in targets])
+    labels = torch.cat([target.labels[~target.ignore] for target in targets])
+    chunks = torch.split(boxes, CHUNK)
+    best = torch.cat([box_ops.iou(chunk, corners).amax(dim=1) for chunk in chunks])
+    missed = labels[best < match_iou]
+    return (
+        Counter(names[label] for label in missed.tolist()),
+        Counter(names[label] for label in labels.tolist()),
+    )
+
+
+def describe_coverage(missed: Counter[str], total: Counter[str], match_iou: float) -> str:
+    """What `unreached` found, in a line for a person."""
+    counts = f"{missed.total()} of {total.total()} training boxes"
+    line = f"priors: no prior reaches {counts} at IoU {match_iou:g}"
+    if not missed:
+        return line
+    worst = ", ".join(f"{name} {count} of {total[name]}" for name, count in missed.most_common())
+    return f"{line} ({worst}); they still get their best prior each, see model.priors.min_scale"
+
+
+def log_duration(run: Run, evaluation_seconds: float | None) -> None:
+    """Log how long the rest of the run will take, with evaluations if the time of one is known."""
+    settings, num_steps = run.settings, len(run.sampler)
+    epochs = settings.epochs - run.state.epoch
+    steps = epochs * num_steps - run.state.step
+    each = _seconds_per_step(run)  # In all processes: norms may span them.
+    evaluations = epochs // settings.eval_every + len(settings.interpolation) + 1
+    logger.info(
+        "%d epochs of %d steps of about %.2g s: %s%s",
+        epochs,
+        num_steps,
+        each,
+        _describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0)),
+        ", evaluations aside" if evaluation_seconds is None else "",
+    )
+
+
+def _seconds_per_step(run: Run) -> float:
+    """Seconds of a training step: forward and backward of a copy of the network, and reading.
+
+    On a CPU the processes that read compete with the network for its cores, elsewhere they read
+    while the network runs on the device.
+    """
+    count = run.sampler.batch_size // run.processes.size
+    parts = run.settings.accumulate
+    compute = _compute_seconds(run, max(2, count // parts)) * parts
+    read = _read_seconds(run) * count / max(1, run.train_loader.num_workers)
+    return compute + read if run.device.type == "cpu" else max(compute, read)
+
+
+def _compute_seconds(run: Run, count: int) -> float:
+    """Seconds of forward and backward of ``count`` images, after once to warm up."""
+    network, dtype = copy.deepcopy(run.state.model), run.settings.autocast_dtype
+    shape = (count, 3, *network.image_size)
+    images = torch.zeros(shape, dtype=torch.uint8, device=run.device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    for _ in range(2):
+        start = _now(run.device)
+        with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
+            predictions = network(images)
+        torch.autograd.backward(sum(part.float().square().mean() for part in predictions))
+    return _now(run.device) - start
+
+
+def _read_seconds(run: Run) -> float:
+    """Seconds of reading and augmenting an image in one process."""
+    count = min(NUM_READ, len(run.train_set))
+    start = time.perf_counter()
+    for index in range(count):
+        run.train_set[index]
+    return (time.perf_counter() - start) / count
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _describe_duration(seconds: float) -> str:
+    """About how long, for a person: ``about 3 min 20 s``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"about {hours} h {minutes:02} min"
+    return f"about {minutes} min {rest:02} s" if minutes else f"about {rest} s"

@@ -1,0 +1,191 @@
+"""What a run trains on and which weights it starts from, before anything is built or written."""
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from vision.config import Config, config_from_dict, load_config, merge
+from vision.convert import load_initial_weights
+from vision.data import check_known, choose_classes, describe, read_sources
+from vision.device import num_cores
+from vision.engine.checkpoint import Checkpoints
+from vision.engine.distributed import Processes
+from vision.engine.recipe import Facts, choose_recipe
+from vision.engine.recorder import RunFolder
+from vision.errors import ConfigError
+from vision.formats import Annotations
+from vision.weights import SavedBackbone, SavedDetector, knows, load_weights, match_network
+
+__all__ = ["Plan", "make_plan"]
+
+logger = logging.getLogger(__name__)
+
+MIN_WORKERS = 2
+"""Reading processes that are allowed on any machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before it is built.
+
+    Attributes:
+        config: The configuration with all that was chosen for the data and the weights.
+        names: Class names in label order.
+        annotations: The training data.
+        val: The validation data, if there are any.
+        untaught: Labels of classes without a box in the training data.
+        saved: The weights that the run starts from, if any.
+    """
+
+    config: Config
+    names: list[str]
+    annotations: Annotations
+    val: Annotations | None = None
+    untaught: Sequence[int] = ()
+    saved: SavedBackbone | SavedDetector | None = None
+
+
+def make_plan(
+    given: Config, folder: RunFolder, device: torch.device, processes: Processes, *, resume: bool
+) -> Plan:
+    """Read weights and data, and choose what the given configuration leaves open.
+
+    A resumed run keeps what was chosen when it began.
+
+    Raises:
+        VisionError: One of its children, for what a user can mend; nothing has been written.
+    """
+    is_resumed = resume and bool(Checkpoints(folder.states).paths())
+    config, saved = _choose_network(given, folder, is_resumed=is_resumed)
+    their_names = saved.names if isinstance(saved, SavedDetector) and _fits(config, saved) else []
+    annotations, val, names = _read_data(config, their_names)
+    counts = Counter(name for record in annotations.records for name in record.unignored_names())
+    counts = Counter({name: counts[name] for name in names})
+    num_images = len(annotations.records)
+    lines = describe(annotations, names, "train")
+    lines += ["val: none, so last is best"] if val is None else describe(val, names, "val")
+    if not is_resumed:
+        known = len(knows(their_names, [name for name in names if counts[name]]))
+        facts = Facts(
+            images=num_images,
+            boxes=counts.total(),
+            known=known,
+            fresh=sum(map(bool, counts.values())) - known,
+            cores=num_cores() if device.type == "cpu" else None,
+            min_batch=2 * config.train.accumulate * processes.size,
+        )
+        config, chosen = _apply_recipe(config, given, facts, fits=bool(their_names))
+        lines += chosen
+    for line in lines:
+        logger.info(line)
+    config = _limit(config, num_images, processes)
+    untaught = [label for label, name in enumerate(names) if not counts[name]]
+    return Plan(config, names, annotations, val, untaught, saved)
+
+
+def _choose_network(
+    config: Config, folder: RunFolder, *, is_resumed: bool
+) -> tuple[Config, SavedBackbone | SavedDetector | None]:
+    """The configuration with the network that trains, and the weights that it starts from."""
+    if is_resumed:
+        if folder.config.is_file():
+            config = _fill_unset(config, load_config(folder.config))
+        return config, load_weights(folder.start) if folder.start.is_file() else None
+    if config.model.init is None:
+        return config, None
+    saved = load_initial_weights(config.model.init, config.model.backbone)
+    model, warnings = match_network(config.model, saved)
+    for line in warnings:
+        logger.warning("warning: %s", line)
+    return config.model_copy(update={"model": model}), saved
+
+
+def _fill_unset(config: Config, earlier: Config) -> Config:
+    """A configuration whose keys that a user did not set are those that a run began with.
+
+    The data are the user's, since nothing of them is chosen.
+    """
+    values = earlier.model_dump(mode="json")
+    given = config.model_dump(mode="json", exclude_unset=True)
+    merge(values, {**given, "data": None})
+    return config_from_dict(values | {"data": config.data.model_dump(mode="json")})
+
+
+def _fits(config: Config, saved: SavedDetector) -> bool:
+    """Whether the layers of the weights are those of the network that trains."""
+    ours, theirs = config.model, saved.config.model
+    keys = ("backbone", "neck", "width_mult")
+    return all(getattr(ours, key) == getattr(theirs, key) for key in keys)
+
+
+def _read_data(
+    config: Config, their_names: Sequence[str]
+) -> tuple[Annotations, Annotations | None, list[str]]:
+    """Training data, validation data and class names, where the weights know ``their_names``."""
+    annotations = read_sources(config.data.train, "data.train")
+    val = None if config.data.val is None else read_sources(config.data.val, "data.val")
+    names, left_out = choose_classes(
+        config.data, annotations, knows(their_names, annotations.names)
+    )
+    if left_out:
+        logger.warning(
+            "warning: classes without a box are left out (name them in data.classes to keep them):"
+            " %s",
+            ", ".join(left_out),
+        )
+    if val is not None:
+        check_known(names, config.data, val, "data.val")
+    elif config.train.patience is not None:
+        raise ConfigError(
+            "train.patience counts evaluations, and there are none without data.val; name one,"
+            " or leave train.patience out"
+        )
+    return annotations, val, names
+
+
+def _apply_recipe(
+    config: Config, given: Config, facts: Facts, *, fits: bool
+) -> tuple[Config, list[str]]:
+    """The configuration with the recipe that it asks for, and lines that tell of it.
+
+    ``fits`` tells whether the network starts from the weights of a detector with its layers.
+    """
+    if config.train.recipe == "auto" and fits:
+        return choose_recipe(config, given, facts)
+    if config.train.recipe == "auto":
+        line = (
+            "train.recipe=auto chooses for a start from a detector's weights, and there are none"
+            " that fit: what is not set has its defaults, for a start from nothing"
+        )
+        return config, [line]
+    if fits and "lr" not in given.optim.model_fields_set:
+        line = (
+            "train.recipe is fixed, its defaults are for a start from nothing; train.recipe=auto,"
+            " as in configs/finetune.yaml, chooses what suits a start from weights"
+        )
+        return config, [line]
+    return config, []
+
+
+def _limit(config: Config, num_images: int, processes: Processes) -> Config:
+    """No larger batches than there are images, and no more workers than processor cores."""
+    settings = config.train
+    max_batch = num_images // processes.size * processes.size
+    if max_batch < 2 * settings.accumulate * processes.size:
+        max_batch = settings.batch_size  # Too few images, which the builder refuses.
+    limits: Mapping[str, tuple[int, str]] = {
+        "batch_size": (max_batch, "training images"),
+        "workers": (max(MIN_WORKERS, num_cores()), "processor cores"),
+    }
+    values = {}
+    for key, (limit, things) in limits.items():
+        value = getattr(settings, key)
+        if value > limit:
+            values[key] = limit
+            logger.info(
+                "train.%s is %d: lowered to %d, as there are no more %s", key, value, limit, things
+            )
+    return config.model_copy(update={"train": settings.model_copy(update=values)})

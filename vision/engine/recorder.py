@@ -1,0 +1,194 @@
+"""The run folder: where each file of a run lies, and what is written there."""
+
+import csv
+import io
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+
+from vision.atomic import remove_partial, replacing
+from vision.engine.evaluation import HEADLINE
+from vision.engine.pictures import Board
+from vision.engine.run_state import RunState
+from vision.errors import TrainingError
+from vision.metrics import Metrics
+from vision.model import SSDLite
+
+__all__ = ["Recorder", "RunFolder", "write_json", "write_log"]
+
+COLUMNS = ("epoch", "lr", "loss", "classification", "localisation", "images_per_second", *HEADLINE)
+PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "ssdlite", "torch", "torchvision")
+
+
+class RunFolder:
+    """The paths of a run's files, by what they hold.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"  # as resolved
+        self.environment = path / "environment.json"
+        self.log = path / "log.csv"
+        self.metrics = path / "metrics.json"  # of the best weights
+        self.best = path / "best.safetensors"  # by the evaluations so far
+        self.last = path / "last.safetensors"
+        self.start = path / "start.safetensors"  # of a run that starts from other weights
+        self.states = path / "states"  # what --resume continues from
+        self.tensorboard = path / "tensorboard"
+        self.pictures = path / "pictures"
+        self.curves = path / "curves.png"
+
+    def check(self, *, resume: bool) -> None:
+        """Make sure that a run may be written here; nothing is made yet.
+
+        Raises:
+            TrainingError: If it holds a run and this one does not resume it.
+        """
+        try:
+            is_taken = self.path.exists() and any(self.path.iterdir())
+        except OSError as error:
+            raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
+        if is_taken and not resume:
+            raise TrainingError(
+                f"run folder {self.path} exists; continue it with --resume, or name another"
+                " with --out"
+            )
+
+    def make(self) -> None:
+        """Make the folder, and remove what a killed run has left unfinished.
+
+        Raises:
+            TrainingError: If it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            remove_partial(self.path)
+        except OSError as error:
+            raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
+
+
+class Recorder:
+    """Writes the files of a run, except its checkpoints and its last pictures.
+
+    Args:
+        folder: The run folder.
+        board: What TensorBoard shows.
+        save_weights: Writes a network to a path, with a ``training`` dictionary in its metadata.
+    """
+
+    def __init__(self, folder: RunFolder, board: Board, save_weights: Callable[..., None]) -> None:
+        self.folder = folder
+        self.board = board
+        self._save_weights = save_weights
+
+    def write_setup(self, config: str, device: torch.device, boxes: Mapping[str, int]) -> None:
+        """Write ``config.yaml`` and ``environment.json``, with the boxes of each class."""
+        _replace(self.folder.config, config)
+        environment = {
+            "command": sys.argv,
+            "folder": str(Path.cwd()),
+            "git_commit": _git_commit(),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "versions": {name: _version(name) for name in PACKAGES},
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+            "threads": torch.get_num_threads(),
+            "boxes": dict(boxes),
+        }
+        write_json(self.folder.environment, environment)
+
+    def write_epoch(
+        self,
+        path: Path,
+        state: RunState,
+        metrics: Metrics | None,
+        *,
+        is_best: bool,
+        **facts: object,
+    ) -> None:
+        """Write the weights as they are, also as the best ones if they are, and the log."""
+        self.write_weights(path, state.eval_model, state, metrics, **facts)
+        if is_best:
+            self.write_weights(self.folder.best, state.eval_model, state, metrics)
+        if is_best and metrics is not None:
+            self.write_metrics({**metrics.to_dict(), "epoch": state.epoch}, state)
+        write_log(self.folder.log, state.rows)
+        values = {f"val/{key}": state.rows[-1].get(key) for key in HEADLINE}
+        self.board.scalars(values, state.steps)
+
+    def write_weights(
+        self, path: Path, model: SSDLite, state: RunState, metrics: Metrics | None, **facts: object
+    ) -> None:
+        """Write weights, with how they were trained and further facts in their metadata."""
+        versions = {"torch": torch.__version__, "torchvision": torchvision.__version__}
+        training = {
+            "start": state.origin,
+            "epoch": state.epoch,
+            **facts,
+            "metrics": None if metrics is None else metrics.to_dict(),
+            "versions": {"python": platform.python_version(), **versions},
+        }
+        self._save_weights(path, model, training=training)
+
+    def write_metrics(self, metrics: dict[str, Any], state: RunState) -> None:
+        """Write ``metrics.json``: the best evaluation's metrics, and the start's beside them."""
+        write_json(self.folder.metrics, {**metrics, "start": state.start})
+
+
+def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the log from its first row, so that it has each epoch once, however often resumed.
+
+    Floats have five significant digits; a column that a row lacks or has None in is empty.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    for row in rows:
+        rounded = (f"{x:.5g}" if isinstance(x, float) else x for x in row.values())
+        writer.writerow(dict(zip(row, rounded, strict=True)))
+    _replace(path, text.getvalue())
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write JSON for people and programs."""
+    _replace(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file; an older one stays intact until the new one is complete."""
+    try:
+        with replacing(path) as partial:
+            partial.write_bytes(text.encode())
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _version(package: str) -> str | None:
+    """The version of a package; None if it is not installed, as one of the two OpenCV packages."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """The commit of the working copy that this package runs from, with a + if it has changes."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--exclude=*"]
+    command += ["--abbrev=40", "--dirty=+"]
+    try:
+        return subprocess.check_output(  # noqa: S603
+            command, stderr=subprocess.DEVNULL, text=True, timeout=10
+        ).strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

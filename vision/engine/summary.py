@@ -1,0 +1,130 @@
+"""The end of a run: means with its start, curves, pictures, and how good its best weights are."""
+
+import logging
+from typing import Any
+
+from vision.engine.evaluation import (
+    HEADLINE,
+    Evaluation,
+    Evaluator,
+    describe_number,
+    describe_values,
+    headline,
+    quality,
+)
+from vision.engine.pictures import draw_curves, draw_pictures
+from vision.engine.recorder import Recorder
+from vision.engine.run import Run
+from vision.metrics import Metrics, bootstrap, interval
+from vision.weights import interpolate, load_weights
+
+__all__ = ["summarise"]
+
+logger = logging.getLogger(__name__)
+
+NUM_DRAWS = 200
+"""Draws of the bootstrap."""
+MAX_IMAGES = 500
+"""Validation images up to which intervals are computed; of more they are narrow, and slow."""
+MIN_BOXES = 50
+"""Validation boxes below which an average precision says little."""
+
+
+def summarise(run: Run, recorder: Recorder, best: Evaluation | None) -> Metrics | None:
+    """Write and log what a run has come to.
+
+    Args:
+        run: The run, after its last step.
+        recorder: Writes its files.
+        best: The evaluation of the best weights, where this process has seen it.
+
+    Returns:
+        The evaluation of the best weights; None without ``data.val``.
+    """
+    folder, state, is_first = recorder.folder, run.state, run.processes.is_first
+    if run.evaluator is not None and state.start is not None:
+        best = _try_means(run, recorder, run.evaluator) or best
+    saved = run.processes.broadcast(load_weights(folder.best) if is_first else None)
+    assert saved is not None
+    facts: dict[str, Any] = {"epoch": saved.training["epoch"]}
+    mean = ""
+    if "interpolation" in saved.training:
+        facts["interpolation"] = saved.training["interpolation"]
+        mean = f", as the mean with the start, the end's part {facts['interpolation']:g}"
+    logger.info("best after epoch %d%s: %s", facts["epoch"], mean, folder.best)
+    if is_first:
+        draw_curves(state.rows, folder.curves)
+    if run.evaluator is None:
+        return None
+    dataset = run.evaluator.dataset
+    if is_first:
+        draw_pictures(saved, dataset, run.device, folder.pictures)
+    metrics, detections = best or run.evaluator(saved.model)
+    if is_first:
+        if len(dataset) <= MAX_IMAGES and metrics.voc.mean is not None:
+            draws = bootstrap(detections, dataset.targets, len(state.names), NUM_DRAWS)
+            facts["interval95"] = {
+                name: interval(draws[1:, column]) for column, name in enumerate(HEADLINE)
+            }
+        values = saved.training["metrics"] or metrics.to_dict()
+        recorder.write_metrics({**values, **facts}, state)
+        _log_conclusion(metrics, facts, state.start)
+    return metrics
+
+
+def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation | None:
+    """Evaluate means of the first and the last weights; the best one is kept if none is better."""
+    folder, state, kept = recorder.folder, run.state, None
+    if not run.settings.interpolation:
+        return None
+    if not folder.start.is_file():
+        logger.warning("warning: %s is gone, so no mean with the start is tried", folder.start)
+        return None
+    start, end = load_weights(folder.start).model, load_weights(folder.last).model
+    fresh = [label for label, name in enumerate(state.names) if name not in state.known]
+    best, mean = state.best, load_weights(folder.last).model
+    for fraction in run.settings.interpolation:
+        mean.load_state_dict(interpolate(start, end, fraction, fresh))
+        metrics, detections = evaluate(mean)
+        logger.info(
+            "mean of start and end, the end's part %g: val %s",
+            fraction,
+            describe_values(headline(metrics)),
+        )
+        value = quality(metrics, state.start)
+        if value <= best:
+            continue
+        best, kept = value, (metrics, detections)
+        if run.processes.is_first:
+            recorder.write_weights(folder.best, mean, state, metrics, interpolation=fraction)
+    run.processes.barrier()
+    return kept
+
+
+def _log_conclusion(metrics: Metrics, facts: dict[str, Any], start: dict[str, Any] | None) -> None:
+    """Log how good the best weights are, how sure that is, and what training has gained."""
+    values = headline(metrics)
+    parts = [f"{low:.3f} to {high:.3f}" for low, high in facts.get("interval95", {}).values()]
+    intervals = f" (95% of resampled images: {' and '.join(parts)})" if parts else ""
+    logger.info("best: val %s%s", describe_values(values), intervals)
+    num_boxes = sum(metrics.voc.num_boxes)
+    if num_boxes < MIN_BOXES:
+        logger.warning(
+            "warning: %d validation boxes say little of how good a detector is; label %d or more",
+            num_boxes,
+            MIN_BOXES,
+        )
+    if start is None:
+        return
+    before = dict(zip(HEADLINE, (start["voc"]["mAP50"], start["coco"]["AP"]), strict=True))
+    changes = (
+        f"{key} {describe_number(before[key])} -> {describe_number(values[key])}"
+        for key in HEADLINE
+    )
+    logger.info("start -> best: %s", ", ".join(changes))
+    if facts["epoch"] == 0:
+        logger.warning(
+            "warning: training only lost: no later weights are at least as good as the start's in"
+            " both metrics, so that the best are the start's; look at the log, and try more"
+            " labelled images, or another optim.lr or train.epochs"
+        )

@@ -1,0 +1,199 @@
+"""Training: from a configuration to a run folder with weights, log, metrics and pictures."""
+
+import logging
+import time
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from vision.config import Config, dump_config
+from vision.device import choose_device
+from vision.engine.build import build_run, start_run
+from vision.engine.checkpoint import Checkpoints
+from vision.engine.distributed import Processes, started_processes
+from vision.engine.epoch import log_epoch, train_epoch
+from vision.engine.evaluation import Evaluation, describe_values, headline
+from vision.engine.forecast import log_coverage, log_duration
+from vision.engine.interrupts import Interrupts, caught_interrupts
+from vision.engine.memory import keep_freed_memory
+from vision.engine.pictures import Board
+from vision.engine.plan import make_plan
+from vision.engine.recorder import Recorder, RunFolder
+from vision.engine.run import Run
+from vision.engine.summary import summarise
+from vision.metrics import Metrics
+from vision.weights import save_weights
+
+__all__ = ["Trainer", "train"]
+
+logger = logging.getLogger(__name__)
+
+AGREE_EVERY = 10
+"""Steps after which several processes ask each other whether to stop."""
+
+
+def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
+    """Train, evaluate every few epochs and after the last, and keep the best.
+
+    Under ``torchrun`` all processes call this alike; the first one writes.
+
+    Args:
+        config: The run.
+        out: The run folder; it must not hold a run yet, unless this one resumes it.
+        resume: Continue after the last step that the run folder has a checkpoint of, if any.
+
+    Returns:
+        The evaluation of the best weights; None without ``data.val``.
+
+    Raises:
+        VisionError: One of its children, for what a user can mend.
+        Interrupted: After SIGTERM or Ctrl-C, when a checkpoint is written.
+    """
+    with started_processes(config.train.device) as processes, caught_interrupts() as interrupts:
+        if not processes.is_first:
+            logging.getLogger("vision.engine").setLevel(logging.WARNING)
+        return Trainer.setup(config, out, processes, interrupts, resume=resume).fit()
+
+
+@dataclass(slots=True)
+class Trainer:
+    """One process's work on a run, from its start or a checkpoint to its end."""
+
+    run: Run
+    recorder: Recorder
+    checkpoints: Checkpoints
+    interrupts: Interrupts
+    _best: Evaluation | None = None  # of the best weights, if this process has seen it
+    _saved_at: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def setup(
+        cls,
+        config: Config,
+        out: Path,
+        processes: Processes,
+        interrupts: Interrupts,
+        *,
+        resume: bool,
+    ) -> "Trainer":
+        """A trainer that is ready for the first step, or for the first after an interruption."""
+        folder = RunFolder(out)
+        if processes.is_first:
+            folder.check(resume=resume)
+        device = choose_device(processes.device(config.train.device))
+        if device.type == "cpu":
+            keep_freed_memory()
+        plan = make_plan(config, folder, device, processes, resume=resume)
+        run, config = build_run(plan, device, processes), plan.config
+        log_coverage(run)
+        if processes.is_first:
+            folder.make()
+        checkpoints = Checkpoints(folder.states, config.train.keep_states)
+        is_resumed = resume and checkpoints.restore(run.state, processes)
+        if not is_resumed:
+            start_run(run, plan)
+        is_written = processes.is_first and not run.is_over
+        has_board = is_written and config.train.tensorboard
+        board = Board(folder.tensorboard if has_board else None, run.state.steps)
+        if not is_resumed:
+            board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
+        recorder = Recorder(folder, board, partial(save_weights, config=config, names=plan.names))
+        if is_written:
+            recorder.write_setup(dump_config(config), device, plan.annotations.count())
+        return cls(run, recorder, checkpoints, interrupts)
+
+    def fit(self) -> Metrics | None:
+        """Take all steps that are left, and give the evaluation of the best weights, if any."""
+        run, board = self.run, self.recorder.board
+        if not run.is_over:
+            logger.info("run folder: %s", self.recorder.folder.path)
+            is_start = run.settings.evaluates_start and run.state.steps == 0
+            log_duration(run, self._evaluate_start() if is_start else None)
+        try:
+            with self.interrupts.held():
+                while not run.is_over:
+                    train_epoch(run, board, self._is_pause_due, self._pause)
+                    evaluation = None
+                    if run.is_evaluation_due:
+                        self._save_checkpoint()  # The evaluation may be interrupted.
+                        evaluation = self._evaluate()
+                    self._finish_epoch(evaluation)
+                    run.processes.barrier()
+                    self._stop_if_asked()
+        finally:
+            board.close()
+        return summarise(run, self.recorder, self._best)
+
+    def _evaluate_start(self) -> float:
+        """Keep the weights before the first step, say how good they are, and give the seconds."""
+        state, path, began = self.run.state, self.recorder.folder.start, time.perf_counter()
+        if self.run.evaluator is not None:
+            evaluation = self._evaluate()
+            row = {"epoch": 0, **headline(evaluation[0])}
+            logger.info("epoch 0, before the first step: val %s", describe_values(row))
+            state.start = evaluation[0].to_dict()
+            self._record(row, evaluation, path, known=state.known)
+        elif self.run.processes.is_first:
+            self.recorder.write_weights(path, state.eval_model, state, None, known=state.known)
+        return time.perf_counter() - began
+
+    def _is_pause_due(self) -> bool:
+        """Whether to save now: because the last time is long ago, or since a signal came in."""
+        run, waited = self.run, time.monotonic() - self._saved_at
+        is_due = waited > 60 * run.settings.save_minutes or self.interrupts.number is not None
+        if run.processes.size == 1:
+            return is_due
+        # Asking takes time, and all processes must ask after the same step.
+        return run.state.steps % AGREE_EVERY == 0 and run.processes.any(is_due, run.device)
+
+    def _pause(self) -> None:
+        self._save_checkpoint()
+        self._stop_if_asked()
+
+    def _save_checkpoint(self) -> None:
+        self._saved_at = time.monotonic()
+        if self.run.processes.is_first:
+            self.checkpoints.save(self.run.state)
+            self.recorder.board.flush()
+
+    def _stop_if_asked(self) -> None:
+        """Leave, in all processes, if one received a signal."""
+        if self.run.processes.any(self.interrupts.number is not None, self.run.device):
+            logger.info("state saved after step %d: go on with --resume", self.run.state.steps)
+            self.interrupts.leave()
+
+    def _evaluate(self) -> Evaluation:
+        """Evaluate the weights as they are; a signal ends this at once, since all is saved."""
+        run, state = self.run, self.run.state
+        assert run.evaluator is not None
+        # Each process has running statistics of its own, where BatchNorm does not span them.
+        run.processes.broadcast_buffers(state.eval_model)
+        with self.interrupts.let_through():
+            metrics, detections = run.evaluator(state.eval_model)
+        board, dataset = self.recorder.board, run.evaluator.dataset
+        board.pictures(dataset, detections, state.names, state.steps)
+        return metrics, detections
+
+    def _finish_epoch(self, evaluation: Evaluation | None) -> None:
+        """Log the epoch, keep its weights, and save what the next one starts from."""
+        run, state = self.run, self.run.state
+        row = state.finish_epoch() | ({} if evaluation is None else headline(evaluation[0]))
+        log_epoch(row, run.settings.epochs)
+        self._record(row, evaluation, self.recorder.folder.last)
+        self._save_checkpoint()
+        if run.is_over and state.epoch < run.settings.epochs:
+            logger.info("stopping early: %d evaluations without a better one", state.unimproved)
+
+    def _record(
+        self, row: dict[str, Any], evaluation: Evaluation | None, path: Path, **facts: object
+    ) -> None:
+        """Add a row to the log, and write it with the weights, as the best ones too if they are."""
+        state, metrics, is_best = self.run.state, None, self.run.evaluator is None
+        if evaluation is not None:
+            metrics, _ = evaluation
+            is_best = state.compare(metrics)
+            self._best = evaluation if is_best else self._best
+        state.rows.append(row)
+        if self.run.processes.is_first:
+            self.recorder.write_epoch(path, state, metrics, is_best=is_best, **facts)
