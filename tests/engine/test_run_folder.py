@@ -56,7 +56,7 @@ def script(monkeypatch: pytest.MonkeyPatch, values: Sequence[float | None]) -> N
     coming = iter(values)
 
     def scripted(
-        _: object, __: object, loader: DataLoader[Sample], *___: object, **____: object
+        _: object, loader: DataLoader[Sample], *__: object, **___: object
     ) -> tuple[Metrics, list[Detections]]:
         nothing, value = evaluate_detections([], [], NAMES), next(coming)
         dataset = loader.dataset
