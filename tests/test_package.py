@@ -19,7 +19,7 @@ import vision
 import vision.detector
 import vision.structures
 from tests.runs import write_run_config
-from vision.cli.arguments import COMMANDS
+from vision.cli.commands import COMMANDS
 from vision.cli.main import main
 from vision.config import load_config, shipped_configs
 

@@ -108,8 +108,10 @@ def test_one_file_is_no_mean_and_nothing_is_replaced(
     assert "two weights files or more" in capsys.readouterr().err
     before = first.read_bytes()
     assert run_average(first, first, "--out", first) == 2
-    assert "exists" in capsys.readouterr().err
+    assert "exists; name another --out, or pass --overwrite" in capsys.readouterr().err
     assert first.read_bytes() == before
+    assert run_average(first, first, "--overwrite", "--half", "--out", first) == 0
+    assert first.read_bytes() != before
 
 
 def test_a_mean_with_itself_is_itself_whatever_classes_mean(tmp_path: Path) -> None:

@@ -136,6 +136,27 @@ def test_detections_of_any_other_detector(
     assert "0.500" in said
 
 
+def test_earlier_metrics_are_replaced_only_when_asked_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["eval", *write_files(tmp_path), "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    (tmp_path / "out" / "metrics.json").write_text("{}", encoding="utf-8")
+    capsys.readouterr()
+    assert main(words) == 2
+    assert error_line(capsys).endswith("exists; name another --out, or pass --overwrite")
+    assert read(tmp_path / "out") == {}
+    assert main([*words, "--overwrite"]) == 0
+    assert read(tmp_path / "out")["coco"]["AP"] == 0.5
+
+
+def test_the_detector_of_the_package_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", "data.val={format: synthetic, num_images: 1}"]) == 2
+    assert "does not know" in error_line(capsys)
+    assert main(["eval", "data.val=null"]) == 2
+    assert "data.val is missing" in error_line(capsys)
+
+
 def test_a_file_of_another_form_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -391,7 +391,7 @@ def test_overrides_reach_into_lists_by_index(override: str, roots: list[str]) ->
     ("override", "said"),
     [
         ("", "expected key=value, such as train.epochs=50"),
-        ("train.epochs", "override 'train.epochs': expected key=value"),
+        ("train.epochs", "^override train.epochs: expected key=value"),
         ("=3", "expected key=value"),
         (" =3", "expected key=value"),
         ("train..epochs=3", "a part of the dotted key is empty"),
@@ -401,7 +401,10 @@ def test_overrides_reach_into_lists_by_index(override: str, roots: list[str]) ->
         ("train.epochs=a: b: c", "the value is not YAML"),
         ("train.epochs=!!int x", "the value is not YAML"),
         ("train={seed: 1, seed: 2}", "the value is not YAML .*given twice"),
-        ("data.train.root=x", r"data\.train is a list of 2; name an item by its index.*train\.0"),
+        (
+            "data.train.root=x",
+            r"^override \S+=x: data\.train is a list of 2; name an item by its.*train\.0",
+        ),
         (
             "data.train.format=coco",
             r"of 2; .* such as data\.train\.0, or replace the whole list: data\.train=\{\.{3}\}$",

@@ -222,6 +222,13 @@ def test_each_error_of_files_and_overrides_says_where_it_is_from() -> None:
     ]
 
 
+def test_a_section_that_only_overrides_spoil_names_them_though_the_file_has_another_error() -> None:
+    said = message({"optim": {"lr": -1}}, "train.seed=1", "model.priors.max_scale=0.1")
+    _, of_override, of_file = said.splitlines()
+    assert of_override.startswith("  override model.priors.max_scale=0.1: model.priors: min_scale ")
+    assert of_file == "  run.yaml: optim.lr: input should be greater than 0, found -1"
+
+
 def test_an_error_of_the_file_alone_does_not_name_the_overrides() -> None:
     said = message({"train": {"epochs": 0}}, "optim.lr=1", "train.seed=1")
     assert said.startswith("run.yaml: train.epochs: ")

@@ -57,11 +57,6 @@ def test_the_lists_of_the_package_are_disjoint_and_of_the_size_in_their_name() -
 def test_shipped_configurations_name_lists_of_the_package(name: str) -> None:
     data = load_config(name).data
     assert isinstance(data.train, list)
-    assert isinstance(data.val, VocSource)
-    sources = [source for source in (*data.train, data.val) if isinstance(source, VocSource)]
-    assert [source.split for source in sources] == [
-        "voc2007test_3500.txt",
-        "voc2012_1105.txt",
-        "voc2007test_700.txt",
-    ]
-    assert all((CONFIGS / "splits" / str(source.split)).is_file() for source in sources)
+    splits = [s.split for s in (*data.train, data.val) if isinstance(s, VocSource)]
+    assert splits == ["voc2007test_3500.txt", "voc2012_1105.txt", "voc2007test_700.txt"]
+    assert all((CONFIGS / "splits" / str(split)).is_file() for split in splits)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import vision
-from vision.cli.arguments import COMMANDS, parse
+from vision.cli.commands import COMMANDS, parse
 from vision.cli.parser import Parser
 from vision.errors import Interrupted, VisionError, did_you_mean
 

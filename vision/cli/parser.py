@@ -1,12 +1,16 @@
 """A command line whose help shows every default and whose errors suggest what was meant."""
 
 import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from vision.errors import did_you_mean
 
 __all__ = ["Parser"]
 
+_OVERRIDE = re.compile(r"[\w.\s-]*=")
 _UNKNOWN = "unrecognized arguments: "
 
 
@@ -33,6 +37,22 @@ class Parser(argparse.ArgumentParser):
         super().__init__(
             prog=prog, description=description, epilog=epilog, formatter_class=_Formatter
         )
+
+    def parse(self, words: Sequence[str] | None) -> argparse.Namespace:
+        """Options that may stand before, between and after the other words.
+
+        ``ssdlite export W`` is accepted for ``ssdlite export --weights W``.
+        """
+        options = self.parse_intermixed_args(words)
+        if not (hasattr(options, "weights") and hasattr(options, "overrides")):
+            return options
+        bare = [word for word in options.overrides if not _OVERRIDE.match(word)]
+        if bare[1:] or (bare and options.weights != self.get_default("weights")):
+            self.error(f"{bare[-1]}: expected one --weights, and words of the form key=value")
+        if bare:
+            options.weights = Path(bare[0])
+            options.overrides.remove(bare[0])
+        return options
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error with a suggestion, and exit with 2."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from vision.config.models import Config
-from vision.config.overrides import key_of, lies_in
+from vision.config.overrides import key_of, lies_in, name_overrides
 
 __all__ = ["all_keys", "explain", "keys_named", "models_in"]
 
@@ -27,17 +27,18 @@ def explain(
         values: The values that were checked.
         where: The file or other origin of the values.
         overrides: What was set in them.
-        before: The values without the overrides; if these are sound, every error is an override's.
+        before: The values without the overrides; an error that these do not have is an override's.
     """
-    only = bool(overrides) and _is_sound(before)
+    old = _errors_of(before) if overrides else set()
     found = []
     for detail in error.errors():
         location = _strip_tags(detail["loc"], values, keep_last=detail["type"] == "missing")
         said = _describe(detail, location)
-        to_blame = _to_blame(location, detail["type"], overrides, only=only)
+        is_new = bool(overrides) and (detail["loc"], detail["type"]) not in old
+        to_blame = _to_blame(location, detail["type"], overrides, only=is_new)
         if len(to_blame) == 1:
             said = said.removeprefix(f"{key_of(to_blame[0])}: ")
-        found.append((_name(to_blame) or where, said))
+        found.append((name_overrides(to_blame) or where, said))
     if len(found) == 1:
         return ": ".join(found[0])
     if all(origin == where for origin, _ in found):
@@ -47,12 +48,13 @@ def explain(
     return f"{head} {len(found)} errors:" + "".join(f"\n  {': '.join(pair)}" for pair in found)
 
 
-def _is_sound(values: Mapping[str, Any] | None) -> bool:
+def _errors_of(values: Mapping[str, Any] | None) -> set[tuple[object, str]]:
+    """Place and type of each error that values have."""
     try:
         Config.model_validate(values)
-    except ValidationError:
-        return False
-    return True
+    except ValidationError as error:
+        return {(detail["loc"], detail["type"]) for detail in error.errors()}
+    return set()
 
 
 def _to_blame(
@@ -60,8 +62,8 @@ def _to_blame(
 ) -> list[str]:
     """The overrides that an error comes from, none if it is one of the values before them.
 
-    That is the last one to set the key or what holds it. If none did but errors can ``only`` be of
-    overrides, it is all in the error's section, or in the smallest one around it that has any.
+    That is the last one to set the key or what holds it. If none did but the error can ``only`` be
+    of overrides, it is all in the error's section, or in the smallest one around it that has any.
     """
     section = ".".join(map(str, location))
     key = f"{section}.format" if kind.startswith("union_tag") else section
@@ -70,12 +72,6 @@ def _to_blame(
         found = [override for override in overrides if lies_in(key_of(override), section)]
         section = section.rpartition(".")[0]
     return found
-
-
-def _name(overrides: Sequence[str]) -> str:
-    """Overrides in words, on one line; nothing for none."""
-    texts = [" ".join(override.split()) for override in overrides]
-    return f"override{'s' * (len(texts) > 1)} {', '.join(texts)}" if texts else ""
 
 
 def _describe(detail: ErrorDetails, location: Sequence[int | str]) -> str:

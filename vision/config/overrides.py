@@ -1,7 +1,7 @@
 """Overrides, ``dotted.key=value``: nested values with these set, and which of them sets what."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from vision.config.renamed import rename_keys
 from vision.config.yaml12 import parse_yaml
 from vision.errors import ConfigError
 
-__all__ = ["apply_overrides", "key_of", "lies_in"]
+__all__ = ["apply_overrides", "key_of", "lies_in", "name_overrides"]
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +20,12 @@ logger = logging.getLogger(__name__)
 def key_of(override: str) -> str:
     """The dotted key that an override sets."""
     return override.partition("=")[0].strip()
+
+
+def name_overrides(overrides: Sequence[str]) -> str:
+    """Overrides in words, on one line; nothing for none."""
+    texts = [" ".join(override.split()) for override in overrides]
+    return f"override{'s' * (len(texts) > 1)} {', '.join(texts)}" if texts else ""
 
 
 def lies_in(key: str, section: str) -> bool:
@@ -52,19 +58,28 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
 
 
 def _apply(values: dict[str, Any], override: str) -> None:
+    try:
+        _set(values, override)
+    except ConfigError as error:
+        raise ConfigError(f"{name_overrides([override])}: {error}") from error
+
+
+def _set(values: dict[str, Any], override: str) -> None:
     """Set one ``dotted.key=value``; what changes below ``values`` is copied first.
 
     By YAML's anchors, two keys may hold one and the same mapping.
     """
     key, (_, equals, text) = key_of(override), override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"override {override!r}: expected key=value, such as train.epochs=50")
+        raise ConfigError("expected key=value, such as train.epochs=50")
     try:
         value = parse_yaml(text)
     except (yaml.YAMLError, ValueError) as error:
         reason = getattr(error, "problem", None) or "not YAML"
-        raise ConfigError(f"override {override!r}: the value is not YAML ({reason})") from error
-    *parents, last = _steps(key)
+        raise ConfigError(f"the value is not YAML ({reason})") from error
+    *parents, last = key.split(".")
+    if not all((*parents, last)):
+        raise ConfigError("a part of the dotted key is empty")
     node: Any = values
     for depth, step in enumerate(parents):
         child = _get(node, step, key, depth)
@@ -78,13 +93,6 @@ def _apply(values: dict[str, Any], override: str) -> None:
         node |= rename_keys({last: value}, f"override {override}", ".".join(parents))
 
 
-def _steps(key: str) -> Iterator[str]:
-    for step in key.split("."):
-        if not step:
-            raise ConfigError(f"override {key!r}: a part of the dotted key is empty")
-        yield step
-
-
 def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
     """What ``node`` has under ``step``, None if nothing; an error if it cannot have it."""
     at = ".".join(key.split(".")[:depth])
@@ -92,12 +100,12 @@ def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
         if not step.isdecimal() or int(step) >= len(node):
             whole = f"{at}={{...}}" if node and isinstance(node[0], dict) else f"{at}=[...]"
             raise ConfigError(
-                f"override {key!r}: {at} is a list of {len(node)}; name an item by its index,"
+                f"{at} is a list of {len(node)}; name an item by its index,"
                 f" such as {at}.0, or replace the whole list: {whole}"
             )
         return node[int(step)]
     if not isinstance(node, dict):
-        raise ConfigError(f"override {key!r}: {at} is {node!r} and has no parts")
+        raise ConfigError(f"{at} is {node!r} and has no parts")
     return node.get(step)
 
 

@@ -57,14 +57,16 @@ def read_voc(
 def _split_file(root: str, split: str) -> Path:
     folder = Path(root, "ImageSets", "Main")
     name = f"{split.removesuffix('.txt')}.txt"
-    elsewhere = [Path(split), CONFIGS / "splits" / split] if split == name else []
-    path = next((file for file in [folder / name, *elsewhere] if file.is_file()), None)
-    if path is None:
-        raise DataError(
-            f"VOC root {root} has no ImageSets/Main/{name}; pass the folder that holds"
-            f" JPEGImages/, and one of its splits{_existing_splits(folder)}"
-        )
-    return path
+    files = [folder / name]
+    if split == name:
+        files += [Path(split), CONFIGS / "splits" / split]
+    for file in files:
+        if file.is_file():
+            return file
+    raise DataError(
+        f"VOC root {root} has no ImageSets/Main/{name}; pass the folder that holds JPEGImages/, and"
+        f" one of its splits{_existing_splits(folder)}"
+    )
 
 
 def _existing_splits(folder: Path) -> str:

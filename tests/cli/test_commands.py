@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vision.choices import BACKENDS, SOURCES
-from vision.cli.arguments import COMMANDS, parse
+from vision.cli.commands import COMMANDS, parse
 from vision.cli.main import main
 from vision.cli.parser import Parser
 from vision.convert.sources import SOURCES as CONVERTERS
@@ -153,7 +153,7 @@ def test_the_tables_of_the_command_line_are_those_of_the_code() -> None:
 def test_no_parser_imports_pytorch() -> None:
     code = (
         "import sys\n"
-        "from vision.cli.arguments import COMMANDS, parse\n"
+        "from vision.cli.commands import COMMANDS, parse\n"
         "from vision.cli.parser import Parser\n"
         "for command in COMMANDS.values():\n"
         "    command.add_arguments(Parser('x', '', ''))\n"
