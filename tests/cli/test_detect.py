@@ -310,7 +310,7 @@ def test_frames_that_change_their_size_are_written_in_the_first_ones(
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr("vision.detection.run.VideoReader", lambda *_: Changing())
+    monkeypatch.setattr("vision.detection.runner.VideoReader", lambda *_: Changing())
     (tmp_path / "a.avi").touch()
     out = tmp_path / "out"
     assert detect(weights, out, tmp_path / "a.avi", "--score=1") == 0
