@@ -136,6 +136,7 @@ def test_a_script_runs_from_any_folder(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_wheel_is_enough_to_find_the_shipped_configurations(tmp_path: Path) -> None:
     pytest.importorskip("hatchling")
     build = run_python(ROOT, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path))

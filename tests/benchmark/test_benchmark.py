@@ -89,6 +89,7 @@ def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         draw([], tmp_path / "file" / "x.png")
 
 
+@pytest.mark.slow
 def test_peak_memory_grows_with_an_allocation() -> None:
     """In a process of its own, whose peak no earlier test has raised."""
     process = subprocess.run(  # noqa: S603
@@ -97,6 +98,7 @@ def test_peak_memory_grows_with_an_allocation() -> None:
     assert int(process.stdout) > 50_000_000
 
 
+@pytest.mark.slow
 def test_the_command_from_weights_to_table(
     learnt: Path,
     tmp_path: Path,

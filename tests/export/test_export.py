@@ -77,6 +77,7 @@ def exported(
 
 
 @pytest.mark.parametrize(("to", "form"), ALL)
+@pytest.mark.slow
 def test_every_form_agrees_with_pytorch(
     saved: SavedDetector, images: Images, tmp_path: Path, to: Backend, form: Form
 ) -> None:
@@ -97,6 +98,7 @@ def test_every_form_agrees_with_pytorch(
     [(*one, "fp32") for one in ALL]
     + [("onnx", "decoded", "fp16"), ("openvino", "decoded", "fp16")],
 )
+@pytest.mark.slow
 def test_exports_agree_on_real_images(
     tmp_path: Path, to: Backend, form: Form, precision: Precision
 ) -> None:
@@ -112,6 +114,7 @@ def test_exports_agree_on_real_images(
     assert agreement.box_error <= 0.5
 
 
+@pytest.mark.slow
 def test_what_an_onnx_file_says_of_itself(exported: dict[str, Path]) -> None:
     model = onnx.load(exported["onnx"])
     assert [(o.domain, o.version) for o in model.opset_import] == [("", OPSET)]
@@ -126,6 +129,7 @@ def test_what_an_onnx_file_says_of_itself(exported: dict[str, Path]) -> None:
     assert [d.dim_param or d.dim_value for d in dims] == ["batch", 128, 128, 3]
 
 
+@pytest.mark.slow
 def test_jetson_has_its_own_names_and_background_first(
     saved: SavedDetector, images: Images, tmp_path: Path
 ) -> None:
@@ -144,6 +148,7 @@ def test_jetson_has_its_own_names_and_background_first(
 
 
 @pytest.mark.parametrize("class_agnostic", [False, True])
+@pytest.mark.slow
 def test_suppression_in_the_graph_is_ours(
     saved: SavedDetector, images: Images, tmp_path: Path, class_agnostic: bool
 ) -> None:
@@ -178,6 +183,7 @@ def test_soft_nms_has_no_graph(saved: SavedDetector, images: Images, tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_graph_that_answers_otherwise_is_an_error_and_leaves_no_file(
     saved: SavedDetector, images: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +259,7 @@ def test_of_boxes_that_tie_either_may_stay(
 
 
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
+@pytest.mark.slow
 def test_a_detector_is_the_same_on_every_backend_and_from_every_file(
     learnt: Path, exported: dict[str, Path], images: Images, backend: Backend
 ) -> None:
@@ -270,6 +277,7 @@ def test_a_detector_is_the_same_on_every_backend_and_from_every_file(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.slow
 def test_a_feature_pyramid_is_the_same_on_every_backend(
     saved: SavedDetector, images: Images, backend: Backend
 ) -> None:
@@ -293,6 +301,7 @@ def test_a_feature_pyramid_is_the_same_on_every_backend(
 
 
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
+@pytest.mark.slow
 def test_int8_by_average_precision(
     saved: SavedDetector, tmp_path: Path, capsys: pytest.CaptureFixture[str], learnt: Path, to: str
 ) -> None:
@@ -312,6 +321,7 @@ def test_int8_by_average_precision(
 
 
 @pytest.mark.parametrize("to", BACKENDS)
+@pytest.mark.slow
 def test_int8_of_the_form_that_takes_floats(
     saved: SavedDetector, images: Images, tmp_path: Path, to: Backend
 ) -> None:
@@ -322,6 +332,7 @@ def test_int8_of_the_form_that_takes_floats(
     assert 0 < written.agreement.score_error < 0.5
 
 
+@pytest.mark.slow
 def test_biases_make_up_for_rounding(
     exported: dict[str, Path], images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +352,7 @@ def test_biases_make_up_for_rounding(
     assert after < before / 10
 
 
+@pytest.mark.slow
 def test_the_first_convolutions_and_the_heads_stay_in_float(exported: dict[str, Path]) -> None:
     model = onnx.load(exported["onnx"])
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
@@ -349,6 +361,7 @@ def test_the_first_convolutions_and_the_heads_stay_in_float(exported: dict[str, 
     assert len(kept) == NUM_FLOAT + 24  # six levels, two heads, two convolutions each
 
 
+@pytest.mark.slow
 def test_half_precision_takes_half_the_space(
     saved: SavedDetector, images: Images, exported: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -373,6 +386,7 @@ os.kill(os.getpid(), signal.SIGINT)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+@pytest.mark.slow
 def test_signals_arrive_when_openvino_detectors_have_gone(exported: dict[str, Path]) -> None:
     """Where the hardware has AMX, a core each left a freed stack for signals to arrive on."""
     done = subprocess.run(  # noqa: S603
@@ -384,6 +398,7 @@ def test_signals_arrive_when_openvino_detectors_have_gone(exported: dict[str, Pa
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_precision_is_fp32_unless_asked_for(exported: dict[str, Path]) -> None:
     runner: Any = load_runnable(exported["openvino"]).session
     compiled = runner._runner._compiled
@@ -417,6 +432,7 @@ def test_numbers_of_threads_that_are_none() -> None:
         RuntimeOptions(threads=0)
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_run(
     exported: dict[str, Path], saved: SavedDetector, images: Images, tmp_path: Path
 ) -> None:
@@ -448,6 +464,7 @@ def test_files_that_cannot_be_run(
         load_runnable(tmp_path / "other.onnx")
 
 
+@pytest.mark.slow
 def test_the_command_compares_on_images_that_are_named(
     learnt: Path, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
