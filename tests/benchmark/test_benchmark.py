@@ -123,6 +123,7 @@ def test_without_the_module_resource_the_memory_is_not_known() -> None:
     assert table([row]).split("|")[-4].strip() == "-"
 
 
+@pytest.mark.slow
 def test_the_command_from_weights_to_table(
     learnt: Path,
     tmp_path: Path,

@@ -64,6 +64,7 @@ def test_writes_pictures_and_detections(weights: Path, photos: Path, tmp_path: P
     assert {path.name for path in out.iterdir()} == {"a.png", "b.png", "detections.json"}
 
 
+@pytest.mark.slow
 def test_all_formats_say_the_same(weights: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert detect(weights, out, photos, "--save=json,coco,csv", "--score=0.2", "--max=7") == 0
@@ -99,6 +100,7 @@ def test_coco_ids_come_from_annotations(weights: Path, photos: Path, tmp_path: P
     assert {row["category_id"] for row in results} <= {3, 44}
 
 
+@pytest.mark.slow
 def test_classes_and_their_scores(
     weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +121,7 @@ def test_classes_and_their_scores(
 
 
 @pytest.mark.parametrize("words", [["--workers=1"], ["--workers=3", "--batch=2"]])
+@pytest.mark.slow
 def test_a_video_is_written_back_in_order(weights: Path, tmp_path: Path, words: list[str]) -> None:
     levels = list(range(10, 250, 12))
     with VideoWriter(tmp_path / "film.mp4", 10.0) as writer:
@@ -155,6 +158,7 @@ def test_never_overwrites_an_input(
     assert (photos / "a.png").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_never_overwrites_results_unless_told_to(
     weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -228,6 +232,7 @@ def hostile_folder(folder: Path) -> tuple[set[str], dict[str, str]]:
 
 
 @pytest.mark.parametrize("words", [["--workers=1"], ["--workers=3", "--batch=4"]])
+@pytest.mark.slow
 def test_hostile_files_each_have_their_line_and_the_rest_goes_on(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
@@ -310,7 +315,7 @@ def test_frames_that_change_their_size_are_written_in_the_first_ones(
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr("vision.detection.run.VideoReader", lambda *_: Changing())
+    monkeypatch.setattr("vision.detection.runner.VideoReader", lambda *_: Changing())
     (tmp_path / "a.avi").touch()
     out = tmp_path / "out"
     assert detect(weights, out, tmp_path / "a.avi", "--score=1") == 0
@@ -320,6 +325,7 @@ def test_frames_that_change_their_size_are_written_in_the_first_ones(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_what_is_done_stays(
     weights: Path,
     photos: Path,
@@ -343,6 +349,7 @@ def test_a_full_disk_is_one_line_and_what_is_done_stays(
     assert not (out / Journal.NAME).exists()
 
 
+@pytest.mark.slow
 def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_path: Path) -> None:
     """400 photographs of 7 MB decoded, killed twice; 2,000 in the README's figure."""
     folder, out = tmp_path / "in", tmp_path / "out"
@@ -370,6 +377,7 @@ def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_
     assert growth < 150e6  # all at once would take 2.9 GB
 
 
+@pytest.mark.slow
 def test_without_weights_the_shipped_detector_knows_the_80_classes_of_coco(tmp_path: Path) -> None:
     """A portrait of Grace Hopper in uniform: VOC has no tie."""
     photo = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -387,6 +395,7 @@ def test_without_weights_the_shipped_detector_knows_the_80_classes_of_coco(tmp_p
     assert len(Detector.load("voc").names) == 20
 
 
+@pytest.mark.slow
 def test_resuming_takes_the_same_inputs(
     weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_without_a_folder_it_only_prints(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_other_data_give_other_numbers_the_same_by_override_and_by_file(
     weights: str, learnt: Path, tmp_path: Path
 ) -> None:
@@ -215,6 +216,7 @@ def test_a_users_error_is_one_line(
     assert message in error_line(capsys)
 
 
+@pytest.mark.slow
 def test_post_processing_can_be_changed_and_the_network_cannot(
     weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,8 @@ from vision.cli.main import main
 from vision.config import CocoSource, Source, VocSource, load_config, shipped_configs
 from vision.weights import load_weights
 
+pytestmark = pytest.mark.slow
+
 SMALL = (
     *("model.image_size=128", "model.width_mult=0.25", "train.small.epochs=0"),
     *("train.epochs=1", "train.batch_size=2", "train.workers=0"),

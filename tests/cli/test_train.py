@@ -26,6 +26,7 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     return error.rstrip("\n")
 
 
+@pytest.mark.slow
 def test_trains_says_what_it_did_and_does_not_do_it_twice(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,6 +52,7 @@ def test_trains_says_what_it_did_and_does_not_do_it_twice(
     assert contents(out) == before
 
 
+@pytest.mark.slow
 def test_the_run_is_called_as_its_configuration_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_users_error_is_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_a_users_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -113,6 +116,7 @@ def test_a_loss_that_is_not_finite_is_a_users_error(
     assert {name.split("/")[0] for name in contents(out)} == RUN_FILES
 
 
+@pytest.mark.slow
 def test_ctrl_c_has_an_exit_code_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

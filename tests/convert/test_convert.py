@@ -187,6 +187,7 @@ def test_a_checkpoint_without_tensorflow_names_the_extra(
         convert_weights("tensorflow", str(tmp_path / "model.ckpt"))
 
 
+@pytest.mark.slow
 def test_slots_of_coco_that_have_no_class_are_left_out(tmp_path: Path) -> None:
     variables = original.tensorflow_variables(90, 0.35, seed=0)
     saved = converted("tensorflow", frozen_graph(tmp_path / "g.pb", variables))
@@ -223,6 +224,7 @@ def test_other_numbers_need_labels_that_fit(tmp_path: Path) -> None:
             converted("qfgaohao", tmp_path / "w.pth", labels(tmp_path, *wrong))
 
 
+@pytest.mark.slow
 def test_missing_unknown_and_misshaped_keys_are_listed(tmp_path: Path) -> None:
     state = original.Qfgaohao(2).state_dict()
     state["surplus.weight"] = torch.zeros(1)
@@ -287,6 +289,7 @@ def test_an_odd_tensor_is_named(tmp_path: Path, value: Tensor) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_label_map_may_leave_tensorflows_slots_out_and_that_is_told(tmp_path: Path) -> None:
     names = tmp_path / "m.pbtxt"
     names.write_text("item { id: 2 name: 'dog' }", encoding="utf-8")
@@ -343,6 +346,7 @@ def test_parameters_and_priors_are_as_many_as_theirs(
 
 
 @pytest.mark.parametrize("source", ["qfgaohao", "lufficc", "mmdetection", "torchvision"])
+@pytest.mark.slow
 def test_what_is_no_weights_file_is_one_line(tmp_path: Path, source: str) -> None:
     path = tmp_path / "w.pth"
     torch.save({"features.0.0.weight": torch.zeros(3)}, path)
@@ -368,6 +372,7 @@ def test_what_is_no_graph_is_one_line(tmp_path: Path, content: bytes) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> None:
     config = ModelConfig(image_size=(128, 128), width_mult=0.25)
     theirs = build_model(config, 3)
@@ -392,6 +397,7 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     assert torch.equal(ours.state_dict()[backbone], theirs.state_dict()[backbone])
 
 
+@pytest.mark.slow
 def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
     """TensorFlow's finest map has three priors a cell, ours has six."""
     config = ModelConfig(preset="tensorflow", image_size=(128, 128))

@@ -71,6 +71,7 @@ def constants() -> dict[str, np.ndarray]:
     return {"Preprocessor/mul/x": np.array(0.5, np.float32), **variables}
 
 
+@pytest.mark.slow
 def test_equals_the_frozen_graph(tmp_path: Path) -> None:
     names = labels(tmp_path, "cat", "dog")
     variables = original.tensorflow_variables(2, 0.35, seed=0)
@@ -84,6 +85,7 @@ def test_equals_the_frozen_graph(tmp_path: Path) -> None:
     assert_close(ours.offsets, theirs.offsets, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_quantised_constants_are_restored(tmp_path: Path) -> None:
     plain = constants()
     weights, parts = list[dict[str, Any]](), list[bytes]()

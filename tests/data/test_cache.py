@@ -39,6 +39,7 @@ def record_of(path: Path, size: tuple[int, int] | None = None) -> Record:
     [((639, 2000), 1), ((1279, 1279), 2), ((1281, 1303), 2), ((2557, 4001), 4), ((5200, 6000), 8)],
 )
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.slow
 def test_a_large_photograph_is_decoded_at_a_fraction(
     tmp_path: Path, size: tuple[int, int], factor: int, suffix: str
 ) -> None:

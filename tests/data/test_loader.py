@@ -302,6 +302,7 @@ signal.kept = found
 """A module of Python's outlives ours: the workers are still there as the process ends."""
 
 
+@pytest.mark.slow
 def test_workers_left_open_do_not_keep_a_process_from_ending() -> None:
     """Python ends them with SIGTERM, and waits."""
     ended = subprocess.run(  # noqa: S603

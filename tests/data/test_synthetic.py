@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from jaxtyping import Bool
 from numpy import ndarray
 
-from vision.data.synthetic import SHAPES, PlacedShape, make_layout, render_scene
+from vision.data.synthetic import SHAPES, make_layout, render_scene
+from vision.data.synthetic.layout import PlacedShape
 from vision.data.synthetic.rendering import render_shape
 
 SIZES = st.tuples(st.integers(32, 150), st.integers(32, 150))

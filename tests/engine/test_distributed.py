@@ -15,6 +15,8 @@ from tests.runs import contents, read_log, scenes, write_run_config
 from vision.engine.distributed import started_processes
 from vision.errors import ConfigError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("record_steps.py")
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -33,6 +33,8 @@ from vision.weights import (
     start_from,
 )
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["circle", "square", "star", "triangle"]
 THEIRS = {"image_size": 160, "width_mult": 0.25, "priors": {"min_scale": 0.3}}
 

@@ -13,6 +13,8 @@ from tests.runs import read_log, run_config, scenes
 from vision.engine import train
 from vision.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 
 def voc(root: Path, split: str = "train") -> str:
     return f"{{format: voc, root: '{root}', split: {split}}}"

@@ -24,6 +24,8 @@ from vision.metrics import Metrics, evaluate_detections
 from vision.structures import Detections
 from vision.weights import load_weights
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["circle", "square", "star", "triangle"]
 COCO_KEYS = {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"}
 FILES = {

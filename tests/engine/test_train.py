@@ -34,6 +34,8 @@ from vision.model.loss import Losses
 from vision.structures import Batch, Predictions, Target
 from vision.weights import load_weights
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[2] / "train.py"
 STATE = "states/step-000000002.pt"
 STEPS = 2

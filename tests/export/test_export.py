@@ -31,6 +31,7 @@ ALL = [(to, form) for to in BACKENDS for form in FORMS]
 
 
 @pytest.mark.parametrize(("to", "form"), ALL)
+@pytest.mark.slow
 def test_every_form_agrees_with_pytorch(
     saved: SavedDetector, images: Images, tmp_path: Path, to: str, form: Form
 ) -> None:
@@ -51,6 +52,7 @@ def test_every_form_agrees_with_pytorch(
     [(*one, "fp32") for one in ALL]
     + [("onnx", "decoded", "fp16"), ("openvino", "decoded", "fp16")],
 )
+@pytest.mark.slow
 def test_exports_agree_on_real_images(
     tmp_path: Path, to: str, form: Form, precision: Precision
 ) -> None:
@@ -82,6 +84,7 @@ def test_a_graph_that_answers_otherwise_is_an_error_and_leaves_no_file(
 
 
 @pytest.mark.parametrize("to", ["onnx", "openvino"])
+@pytest.mark.slow
 def test_int8_by_average_precision(
     saved: SavedDetector, tmp_path: Path, capsys: pytest.CaptureFixture[str], learnt: Path, to: str
 ) -> None:
@@ -101,6 +104,7 @@ def test_int8_by_average_precision(
 
 
 @pytest.mark.parametrize("to", BACKENDS)
+@pytest.mark.slow
 def test_int8_of_the_form_that_takes_floats(
     saved: SavedDetector, images: Images, tmp_path: Path, to: str
 ) -> None:

@@ -90,6 +90,7 @@ def test_round_trip_keeps_configuration_names_and_training(saved: Path) -> None:
     assert not found.model.training
 
 
+@pytest.mark.slow
 def test_training_goes_on_bit_equal_from_a_loaded_file(saved: Path, images: Tensor) -> None:
     """Norm statistics and counters come back too."""
     states = [model.train()(images).logits for model in (network(), load_weights(saved).model)]

@@ -3,7 +3,7 @@
 from vision.detection.journal import Journal
 from vision.detection.pipeline import ordered_map
 from vision.detection.results import RESULTS, CocoIds, make_entry, write_results
-from vision.detection.run import detect_sources
+from vision.detection.runner import detect_sources
 from vision.detection.settings import Report, Settings
 
 __all__ = [

@@ -131,10 +131,6 @@ def _json_list(values: Iterable[object]) -> Iterator[str]:
     yield "[]\n" if separator == "[\n" else "\n]\n"
 
 
-def _json_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
-    return _json_list(entries)
-
-
 def _coco_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
     return _json_list(
         {
@@ -170,7 +166,7 @@ def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
 
 
 _ROWS: dict[str, Callable[[Iterable[Entry], CocoIds], Iterator[str]]] = {
-    "json": _json_rows,
+    "json": lambda entries, _: _json_list(entries),
     "coco": _coco_rows,
     "csv": _csv_rows,
 }

@@ -5,7 +5,6 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import final
 
 import cv2
@@ -96,12 +95,7 @@ class VideoReader:
     def __enter__(self) -> "VideoReader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -7,7 +7,6 @@ import errno
 import os
 import uuid
 from pathlib import Path
-from types import TracebackType
 from typing import final
 
 import cv2
@@ -50,13 +49,8 @@ class VideoWriter:
     def __enter__(self) -> "VideoWriter":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is None:
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        if error_type is None:
             self.close()
         else:
             self._discard()

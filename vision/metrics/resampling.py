@@ -10,7 +10,8 @@ from numpy import ndarray
 
 from vision.metrics.coco import has_objects, make_evaluation, mean_precision
 from vision.metrics.inputs import check_inputs
-from vision.metrics.voc import average_precision, match_detections, mean_defined
+from vision.metrics.voc import average_precision, mean_defined
+from vision.metrics.voc_matching import match_detections
 from vision.structures import Detections, Target
 
 __all__ = ["bootstrap", "interval"]

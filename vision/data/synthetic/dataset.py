@@ -24,17 +24,12 @@ def read_synthetic(num_images: int, seed: int, image_size: tuple[int, int]) -> A
     result = Annotations(names=list(SHAPES))
     for index in range(num_images):
         layout = make_layout(seed, index, image_size)
+        read = partial(render_scene, seed, index, image_size)
+        names = tuple(SHAPES[label] for label in layout.labels)
         flags = np.zeros(len(layout.boxes), bool)
+        areas = box_ops.area(torch.from_numpy(layout.boxes)).numpy()
+        image_id = f"scene {index} of seed {seed}"
         result.records.append(
-            Record(
-                f"scene {index} of seed {seed}",
-                partial(render_scene, seed, index, image_size),
-                image_size,
-                layout.boxes,
-                tuple(SHAPES[label] for label in layout.labels),
-                flags,
-                flags,
-                box_ops.area(torch.from_numpy(layout.boxes)).numpy(),
-            )
+            Record(image_id, read, image_size, layout.boxes, names, flags, flags, areas)
         )
     return result
