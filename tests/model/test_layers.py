@@ -10,10 +10,10 @@ from torch.testing import assert_close
 from torchvision.models import mobilenetv2
 
 from tests.reference_model import randomise
+from vision.model.backbones.mobilenet_v2 import InvertedResidual
 from vision.model.layers import (
     BlockStyle,
     ConvNormAct,
-    InvertedResidual,
     Padding,
     StridedConv,
     depthwise_separable,

@@ -178,5 +178,6 @@ def test_what_is_laid_over_a_file_holds_by_old_and_new_names(tmp_path: Path) -> 
 
 
 def test_an_old_key_with_a_value_that_never_was_is_one_line() -> None:
-    with pytest.raises(ConfigError, match=r"override model\.name=ssd: .*found 'ssd'"):
-        config_from_dict({}, ["model.name=ssd"])
+    for value in ("ssd", "[ssd]"):
+        with pytest.raises(ConfigError, match=rf"override model\.name={re.escape(value)}: .*'ssd'"):
+            config_from_dict({}, [f"model.name={value}"])

@@ -11,15 +11,15 @@ logger = logging.getLogger(__name__)
 _NECKS = {"ssdlite_mobilenet_v2": "none", "ssdlite_fpn": "fpn"}
 
 RENAMED: dict[str, Callable[[Any], dict[str, Any]]] = {
-    "model.name": lambda name: {"backbone": "mobilenet_v2", "neck": _NECKS.get(name, name)},
+    "model.name": lambda name: {"backbone": "mobilenet_v2", "neck": _NECKS.get(str(name), name)},
     "optim.trunk_lr": lambda multiple: {"backbone_lr": multiple},
 }
 """By the old dotted key: from its value to the keys beside it that stand for it now."""
 
 
 def rename_keys(
-    values: Mapping[str, Any], where: str | None = None, section: str = ""
-) -> dict[str, Any]:
+    values: Mapping[Any, Any], where: str | None = None, section: str = ""
+) -> dict[Any, Any]:
     """The values by today's keys; of an old key and a new one that both are given, the new holds.
 
     Args:
@@ -28,7 +28,7 @@ def rename_keys(
             where no user wrote the values.
         section: The dotted key of the section that the values are of.
     """
-    renamed, kept = dict[str, Any](), dict[str, Any]()
+    renamed, kept = dict[Any, Any](), dict[Any, Any]()
     for key, value in values.items():
         dotted = f"{section}.{key}" if section else str(key)
         if dotted not in RENAMED:

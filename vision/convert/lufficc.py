@@ -1,6 +1,6 @@
 """lufficc/SSD: its MobileNetV2 SSD320."""
 
-from vision.convert.mapping import Source, next_in_sequence
+from vision.convert.layout import Source, next_in_sequence
 from vision.convert.roles import BACKBONE_PARTS, Role
 
 __all__ = ["LUFFICC"]

@@ -5,72 +5,26 @@ layers is filled from the source's tensor of the same role, so that nothing is l
 nothing is missing without an error that says so.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from vision.config import WIDTH_MULTS, Config, ModelConfig
+from vision.convert.classes import class_names, count_classes
+from vision.convert.layout import Source
 from vision.convert.roles import BACKBONE_PARTS, Layer, Role, layers
 from vision.errors import WeightsError
 from vision.model.build import build_model
 from vision.model.head import select_classes
 from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedBackbone, SavedDetector
-from vision.weights.labels import COCO_NAMES, VOC_NAMES, read_labels
 
-__all__ = ["Source", "convert_backbone", "convert_detector", "fill", "next_in_sequence"]
+__all__ = ["convert_backbone", "convert_detector", "fill"]
 
 MAX_LISTED = 5
 """Keys of a kind that an error names."""
 KINDS = ("mi", "un")  # missing, unknown
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """How to understand one project's detector.
-
-    Attributes:
-        name: Of the source.
-        preset: Whose variant of the network it is.
-        backbone: Of the network.
-        image_size: (height, width).
-        conv: From a role to the key of the convolution's weight, without ``.weight`` or the like.
-        norm: From a role to the key of the norm.
-        weight: From (key of a convolution, role) to the key of its weight.
-        bias: Its bias's key after the convolution's.
-        norm_parts: Keys of weight, bias, running mean and variance after the norm's.
-        background_first: Whether background comes before the classes.
-        postprocess: Constants of its post-processing.
-        prior_order: Of its priors in a cell, where each of ours is; by the number in a cell.
-        box_order: Where in its box codes x, y, width and height stand.
-        licence: Of the project that they come from.
-        backbone_only: Whether it is a classifier, of which the backbone alone is read.
-    """
-
-    name: str
-    preset: str
-    image_size: tuple[int, int]
-    conv: Callable[[Role], str]
-    norm: Callable[[Role], str]
-    weight: Callable[[str, Role], str] = lambda key, _: f"{key}.weight"
-    bias: str = ".bias"
-    norm_parts: tuple[str, str, str, str] = (".weight", ".bias", ".running_mean", ".running_var")
-    background_first: bool = True
-    postprocess: Mapping[str, Any] = field(default_factory=dict)
-    prior_order: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    box_order: tuple[int, int, int, int] = (0, 1, 2, 3)
-    licence: str = ""
-    backbone: str = "mobilenet_v2"
-    backbone_only: bool = False
-
-
-def next_in_sequence(key: str) -> str:
-    """The key of the norm that follows a convolution in a numbered sequence."""
-    stem, _, number = key.rpartition(".")
-    return f"{stem}.{int(number) + 1}"
 
 
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
@@ -90,8 +44,8 @@ def convert_detector(
     Raises:
         WeightsError: If keys are missing, unknown or of another shape, or the names do not fit.
     """
-    num_slots = _num_slots(source, tensors, path)
-    names = _names(source, num_slots, labels, path)
+    num_slots = count_classes(source, tensors, path)
+    names = class_names(source, num_slots, labels, path)
     model, config = _build(source, tensors, num_slots)
     _refuse(fill(model, source, tensors), source, path)
     if len(names) < num_slots:
@@ -196,50 +150,6 @@ def _arrange(source: Source, role: Role, value: Tensor, model: SSDLite) -> Tenso
     elif source.background_first:
         rows = rows.roll(-1, dims=1)
     return rows.flatten(0, 1)
-
-
-def _num_slots(source: Source, tensors: Mapping[str, Tensor], path: Path) -> int:
-    """Classes without background, from the second level's heads, which have as many priors."""
-    sizes = []
-    for part in ("class_head", "box_head"):
-        role = Role(part, 1, "predict")
-        key = source.weight(source.conv(role), role)
-        if key not in tensors:
-            raise WeightsError(
-                f"{path} is no SSDLite of {source.name}: it has no {key}; is it another source's?"
-            )
-        sizes.append(len(tensors[key]) if tensors[key].ndim else 0)
-    classes, coordinates = sizes
-    if (
-        not coordinates
-        or coordinates % 4
-        or classes % (coordinates // 4)
-        or classes // (coordinates // 4) < 2
-    ):
-        raise WeightsError(f"{path}: heads of {classes} and {coordinates} rows fit no priors")
-    return classes // (coordinates // 4) - 1
-
-
-def _names(source: Source, num_slots: int, labels: Path | None, path: Path) -> dict[int, str]:
-    """Class names by their number from 1; numbers without a name are classes never trained."""
-    if labels is None:
-        known = {90: COCO_NAMES, 80: dict(enumerate(COCO_NAMES.values(), 1))}
-        known[20] = dict(enumerate(VOC_NAMES, 1))
-        if num_slots not in known:
-            raise WeightsError(
-                f"{path} has {num_slots} classes without names; name them with --labels FILE"
-            )
-        return known[num_slots]
-    names = read_labels(labels)
-    may_have_gaps = source.name == "tensorflow" and labels.suffix.lower() == ".pbtxt"
-    if max(names) > num_slots or (not may_have_gaps and len(names) != num_slots):
-        raise WeightsError(
-            f"labels {labels} name {len(names)} classes up to number {max(names)}, but {path} has"
-            f" {num_slots}"
-        )
-    if len(set(names.values())) < len(names):
-        raise WeightsError(f"labels {labels} name a class twice")
-    return names
 
 
 def _build(

@@ -1,6 +1,6 @@
 """OpenMMLab's mmdetection: ``ssdlite_mobilenetv2_scratch``."""
 
-from vision.convert.mapping import Source
+from vision.convert.layout import Source
 from vision.convert.roles import Role
 
 __all__ = ["MMDETECTION"]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from vision.convert.mapping import Source, next_in_sequence
+from vision.convert.layout import Source, next_in_sequence
 from vision.convert.roles import Role
 
 __all__ = ["QFGAOHAO", "QFGAOHAO_BACKBONE"]

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vision.convert.layout import Source
 from vision.convert.lufficc import LUFFICC
-from vision.convert.mapping import Source, convert_backbone, convert_detector
+from vision.convert.mapping import convert_backbone, convert_detector
 from vision.convert.mmdetection import MMDETECTION
 from vision.convert.qfgaohao import QFGAOHAO, QFGAOHAO_BACKBONE
 from vision.convert.tensorflow import TENSORFLOW, has_folded_norms, read_tensorflow

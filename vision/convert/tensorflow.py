@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vision.convert.mapping import Source
+from vision.convert.layout import Source
 from vision.convert.roles import Role
 from vision.convert.tensorflow_js import is_graph_model, read_graph_model
 from vision.errors import WeightsError

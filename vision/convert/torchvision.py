@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.hub import download_url_to_file, get_dir
 from torchvision.models import get_weight
 
-from vision.convert.mapping import Source, next_in_sequence
+from vision.convert.layout import Source, next_in_sequence
 from vision.convert.roles import BACKBONE_PARTS, Role
 from vision.errors import WeightsError
 

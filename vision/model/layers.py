@@ -14,7 +14,6 @@ __all__ = [
     "Activation",
     "BlockStyle",
     "ConvNormAct",
-    "InvertedResidual",
     "Norm",
     "Padding",
     "StridedConv",
@@ -179,31 +178,6 @@ def depthwise_separable(
     """
     depthwise = ConvNormAct(inputs, inputs, style, groups=inputs, bias=bias)
     return nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1))
-
-
-class InvertedResidual(nn.Module):
-    """Expand 1x1, depthwise 3x3, linear 1x1; with a shortcut where shapes allow.
-
-    MobileNetV2, arXiv 1801.04381, section 3.3 and table 1.
-    """
-
-    def __init__(
-        self, inputs: int, outputs: int, style: BlockStyle, *, stride: int, expand: int
-    ) -> None:
-        super().__init__()
-        hidden = inputs * expand
-        expansion = [] if expand == 1 else [ConvNormAct(inputs, hidden, style, kernel=1)]
-        self.conv = nn.Sequential(
-            *expansion,
-            ConvNormAct(hidden, hidden, style, stride=stride, groups=hidden),
-            *style.conv_norm(hidden, outputs, kernel=1),
-        )
-        self.is_residual = stride == 1 and inputs == outputs
-
-    def forward(self, features: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D h w"]:
-        """The block's output map."""
-        output: Tensor = self.conv(features)
-        return features + output if self.is_residual else output
 
 
 def make_divisible(channels: float, divisor: int = 8, minimum: int = 8) -> int:

@@ -1,6 +1,6 @@
 """Weights on disk in our own format, their averages, and training that starts from them."""
 
-from vision.weights.averaging import average, halve
+from vision.weights.averaging import average, halve, interpolate
 from vision.weights.file import (
     SHIPPED,
     SavedBackbone,
@@ -11,15 +11,10 @@ from vision.weights.file import (
     save_backbone,
     save_weights,
 )
-from vision.weights.initialisation import (
-    Start,
-    interpolate,
-    match_network,
-    silence_classes,
-    start_from,
-)
+from vision.weights.initialisation import Start, silence_classes, start_from
 from vision.weights.labels import knows
 from vision.weights.migration import migrate_state
+from vision.weights.network import match_network
 from vision.weights.norms import refit_norms
 
 __all__ = [

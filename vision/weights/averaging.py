@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from vision.errors import WeightsError
-from vision.model.head import select_classes
+from vision.model.head import by_class, class_keys, select_classes
 from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedDetector, load_weights
 from vision.weights.labels import canonical
 
-__all__ = ["average", "halve"]
+__all__ = ["average", "halve", "interpolate"]
 
 SAME = ("backbone", "neck", "preset", "width_mult", "activation", "priors")
 ROUNDING = 1e-6
@@ -56,6 +57,32 @@ def average(paths: Sequence[Path], shares: Sequence[float] | None = None) -> Sav
     if any(licences):
         facts["licence"] = "; ".join(dict.fromkeys(filter(None, licences)))
     return replace(first, training=facts)
+
+
+@torch.no_grad()
+def interpolate(
+    start: SSDLite, end: SSDLite, fraction: float, kept: Sequence[int]
+) -> dict[str, Tensor]:
+    """The mean of a training's first and last weights (arXiv 2109.01903, equation 1).
+
+    Args:
+        start: The network as training found it.
+        end: The same network as training left it.
+        fraction: Weight of the end, from 0 to 1.
+        kept: Labels of the classes whose rows are the end's: those that the start did not know.
+
+    Returns:
+        A state dict of that network.
+    """
+    first, last = start.state_dict(), end.state_dict()
+    mean = {
+        key: torch.lerp(first[key], value, fraction) if value.is_floating_point() else value
+        for key, value in last.items()
+    }
+    for key in class_keys(end):
+        rows, ends = (by_class(tensors[key], end.num_classes) for tensors in (mean, last))
+        rows[:, list(kept)] = ends[:, list(kept)]
+    return mean
 
 
 def halve(model: SSDLite) -> SSDLite:

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from vision.config import PRIOR_SIDES, ModelConfig, config_from_dict
 from vision.model.head import by_class, class_keys
 from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedBackbone, SavedDetector
 from vision.weights.labels import canonical
 
-__all__ = ["Start", "interpolate", "match_network", "silence_classes", "start_from"]
+__all__ = ["Start", "silence_classes", "start_from"]
 
 FOLDED_NORMS = (
     "the weights' norms are folded and lost their statistics, so that the first steps undo what"
@@ -24,17 +21,6 @@ RARE = -4.6
 """Bias of a class that nothing is known of: a sigmoid of .01 (arXiv 1708.02002, section 4.1)."""
 SILENT = -12.0
 """Bias of a class that is never to be found."""
-BACKBONE_KEYS: tuple[str, ...] = ("backbone", "preset", "width_mult", "activation")
-DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "image_size")
-COSTS = {
-    "backbone": "no layer fits, so that all begins afresh",
-    "neck": "all but the backbone begins afresh",
-    "preset": "its padding, pixels and priors differ, and much of what they know is lost",
-    "width_mult": "no layer fits, so that all begins afresh",
-    "activation": "what they know is blurred",
-    "priors": "class and box heads must learn their boxes anew, which costs most of what they know",
-}
-"""What another value of a key than that of the weights costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,60 +36,6 @@ class Start:
     lines: list[str]
     origin: str
     known: list[str]
-
-
-def match_network(
-    config: ModelConfig, saved: SavedBackbone | SavedDetector
-) -> tuple[ModelConfig, list[str]]:
-    """A configuration whose unset network keys are those that the weights were made with.
-
-    Args:
-        config: What a user has set; ``model_fields_set`` tells.
-        saved: The weights that training starts from.
-
-    Returns:
-        The configuration with all keys set, and a warning for each that the user set otherwise.
-
-    Raises:
-        ConfigError: If a key that is set does not go with the weights' others.
-    """
-    theirs = saved.config.model if isinstance(saved, SavedDetector) else saved.config
-    is_set, values = config.model_fields_set, config.model_dump(mode="json")
-    source = theirs.model_dump(mode="json")
-    if "backbone" in is_set and config.backbone != theirs.backbone:
-        return config, [_warning("backbone", values, source)]
-    has_other_neck = "neck" in is_set and config.neck != theirs.neck
-    if isinstance(saved, SavedBackbone):
-        keys = compared = BACKBONE_KEYS
-    elif has_other_neck:
-        # Presets with priors of their own have none for another neck.
-        has_priors = theirs.preset in {*PRIOR_SIDES, "tensorflow"}
-        keys = tuple(key for key in BACKBONE_KEYS if key != "preset" or not has_priors)
-        compared = (*BACKBONE_KEYS, "neck")
-    else:
-        keys, compared = DETECTOR_KEYS, tuple(COSTS)
-        kept = {key: values["priors"][key] for key in config.priors.model_fields_set}
-        values["priors"] = source["priors"] | kept
-    values |= {key: source[key] for key in keys if key not in is_set}
-    warnings = [
-        _warning(key, values, source)
-        for key in compared
-        if key in is_set and values[key] != source[key]
-    ]
-    return config_from_dict({"model": values}).model, warnings
-
-
-def _warning(key: str, values: Mapping[str, Any], source: Mapping[str, Any]) -> str:
-    return (
-        f"model.{key} is {_plain(values[key])}, the weights have {_plain(source[key])}:"
-        f" {COSTS[key]}; leave model.{key} out to keep theirs"
-    )
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {item}" for key, item in value.items())
-    return str(value)
 
 
 def start_from(
@@ -245,32 +177,6 @@ def _set_bias(model: SSDLite, keys: Iterable[str], labels: Sequence[int], value:
     for key in keys:
         if state[key].ndim == 1:
             by_class(state[key], model.num_classes)[:, list(labels)] = value
-
-
-@torch.no_grad()
-def interpolate(
-    start: SSDLite, end: SSDLite, fraction: float, kept: Sequence[int]
-) -> dict[str, Tensor]:
-    """The mean of a training's first and last weights (arXiv 2109.01903, equation 1).
-
-    Args:
-        start: The network as training found it.
-        end: The same network as training left it.
-        fraction: Weight of the end, from 0 to 1.
-        kept: Labels of the classes whose rows are the end's: those that the start did not know.
-
-    Returns:
-        A state dict of that network.
-    """
-    first, last = start.state_dict(), end.state_dict()
-    mean = {
-        key: torch.lerp(first[key], value, fraction) if value.is_floating_point() else value
-        for key, value in last.items()
-    }
-    for key in class_keys(end):
-        rows, ends = (by_class(tensors[key], end.num_classes) for tensors in (mean, last))
-        rows[:, list(kept)] = ends[:, list(kept)]
-    return mean
 
 
 def _listed(keys: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """MobileNetV2 (arXiv 1801.04381): an image classifier, and a backbone of the detector."""
 
-# N batch, H W image height and width, K classes
+# N batch, C D channels, H W image or map height and width, h w strided height and width, K classes
 
 from typing import Literal
 
@@ -8,15 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vision.model.backbones.base import Backbone, FeatureMaps
-from vision.model.layers import (
-    BlockStyle,
-    ConvNormAct,
-    InvertedResidual,
-    initialise,
-    make_divisible,
-)
+from vision.model.layers import BlockStyle, ConvNormAct, initialise, make_divisible
 
-__all__ = ["MobileNetV2"]
+__all__ = ["InvertedResidual", "MobileNetV2"]
 
 # (expansion, channels, repeats, stride of the first): the paper's table 2.
 STAGES = (
@@ -34,6 +28,31 @@ FIRST_OF_STRIDE_16 = 7
 """The first block of stride 16: its input is the last map of stride 8."""
 FIRST_OF_STRIDE_32 = 14
 """The first block of stride 32: its expansion is the last map of stride 16."""
+
+
+class InvertedResidual(nn.Module):
+    """Expand 1x1, depthwise 3x3, linear 1x1; with a shortcut where shapes allow.
+
+    MobileNetV2, arXiv 1801.04381, section 3.3 and table 1.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, style: BlockStyle, *, stride: int, expand: int
+    ) -> None:
+        super().__init__()
+        hidden = inputs * expand
+        expansion = [] if expand == 1 else [ConvNormAct(inputs, hidden, style, kernel=1)]
+        self.conv = nn.Sequential(
+            *expansion,
+            ConvNormAct(hidden, hidden, style, stride=stride, groups=hidden),
+            *style.conv_norm(hidden, outputs, kernel=1),
+        )
+        self.is_residual = stride == 1 and inputs == outputs
+
+    def forward(self, features: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D h w"]:
+        """The block's output map."""
+        output: Tensor = self.conv(features)
+        return features + output if self.is_residual else output
 
 
 class MobileNetV2(Backbone):

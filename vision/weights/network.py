@@ -1,0 +1,75 @@
+"""The network that a training from weights has: what a user has not set is as in the weights."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vision.config import PRIOR_SIDES, ModelConfig, config_from_dict
+from vision.weights.file import SavedBackbone, SavedDetector
+
+__all__ = ["match_network"]
+
+BACKBONE_KEYS: tuple[str, ...] = ("backbone", "preset", "width_mult", "activation")
+DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "image_size")
+COSTS = {
+    "backbone": "no layer fits, so that all begins afresh",
+    "neck": "all but the backbone begins afresh",
+    "preset": "its padding, pixels and priors differ, and much of what they know is lost",
+    "width_mult": "no layer fits, so that all begins afresh",
+    "activation": "what they know is blurred",
+    "priors": "class and box heads must learn their boxes anew, which costs most of what they know",
+}
+"""What another value of a key than that of the weights costs."""
+
+
+def match_network(
+    config: ModelConfig, saved: SavedBackbone | SavedDetector
+) -> tuple[ModelConfig, list[str]]:
+    """A configuration whose unset network keys are those that the weights were made with.
+
+    Args:
+        config: What a user has set; ``model_fields_set`` tells.
+        saved: The weights that training starts from.
+
+    Returns:
+        The configuration with all keys set, and a warning for each that the user set otherwise.
+
+    Raises:
+        ConfigError: If a key that is set does not go with the weights' others.
+    """
+    theirs = saved.config.model if isinstance(saved, SavedDetector) else saved.config
+    is_set, values = config.model_fields_set, config.model_dump(mode="json")
+    source = theirs.model_dump(mode="json")
+    if "backbone" in is_set and config.backbone != theirs.backbone:
+        return config, [_warning("backbone", values, source)]
+    has_other_neck = "neck" in is_set and config.neck != theirs.neck
+    if isinstance(saved, SavedBackbone):
+        keys = compared = BACKBONE_KEYS
+    elif has_other_neck:
+        # Presets with priors of their own have none for another neck.
+        has_priors = theirs.preset in {*PRIOR_SIDES, "tensorflow"}
+        keys = tuple(key for key in BACKBONE_KEYS if key != "preset" or not has_priors)
+        compared = (*BACKBONE_KEYS, "neck")
+    else:
+        keys, compared = DETECTOR_KEYS, tuple(COSTS)
+        kept = {key: values["priors"][key] for key in config.priors.model_fields_set}
+        values["priors"] = source["priors"] | kept
+    values |= {key: source[key] for key in keys if key not in is_set}
+    warnings = [
+        _warning(key, values, source)
+        for key in compared
+        if key in is_set and values[key] != source[key]
+    ]
+    return config_from_dict({"model": values}).model, warnings
+
+
+def _warning(key: str, values: Mapping[str, Any], source: Mapping[str, Any]) -> str:
+    return (
+        f"model.{key} is {_plain(values[key])}, the weights have {_plain(source[key])}:"
+        f" {COSTS[key]}; leave model.{key} out to keep theirs"
+    )
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return str(value)
