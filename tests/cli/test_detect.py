@@ -351,7 +351,7 @@ def test_a_full_disk_is_one_line_and_what_is_done_stays(
 
 @pytest.mark.slow
 def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_path: Path) -> None:
-    """400 photographs of 7 MB decoded, killed twice; 2,000 in the README's figure."""
+    """400 photographs of 7 MB decoded, killed twice; 2,000 in docs/experiments.md."""
     folder, out = tmp_path / "in", tmp_path / "out"
     count = 400
     write_image(folder / "0000.jpg", np.full((1200, 2000, 3), 90, np.uint8))

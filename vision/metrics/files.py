@@ -11,8 +11,8 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 import vision.boxes as box_ops
+import vision.metrics.json_table as tables
 from vision.errors import DataError
-from vision.metrics import json_table
 from vision.structures import Detections, Target
 
 __all__ = ["read_coco_results"]
@@ -56,9 +56,9 @@ def read_coco_results(
     Raises:
         DataError: If a file cannot be read or does not have that form.
     """
-    ground_truth = json_table.load_json(annotations, dict, TARGET_FORM)
-    json_table.check_rows(str(annotations), [ground_truth], ("images", "annotations", "categories"))
-    results = json_table.load_json(detections, list, RESULTS_FORM)
+    ground_truth = tables.load_json(annotations, dict, TARGET_FORM)
+    tables.check_rows(str(annotations), [ground_truth], ("images", "annotations", "categories"))
+    results = tables.load_json(detections, list, RESULTS_FORM)
     sizes = _image_sizes(f"{annotations}: images", ground_truth["images"])
     image_index: Ids = {image_id: index for index, image_id in enumerate(sizes)}
     categories = _sorted_categories(f"{annotations}: categories", ground_truth["categories"])
@@ -71,18 +71,18 @@ def read_coco_results(
 
 def _image_sizes(where: str, images: object) -> Sizes:
     """Sorted by id, as COCO's code sorts images, since their order decides between equal scores."""
-    rows = json_table.check_rows(where, images, ("id",))
-    json_table.check_unique(where, rows, "id", int, str)
-    columns = [json_table.numbers(where, rows, key, default=0.0) for key in ("height", "width")]
+    rows = tables.check_rows(where, images, ("id",))
+    tables.check_unique(where, rows, "id", int, str)
+    columns = [tables.numbers(where, rows, key, default=0.0) for key in ("height", "width")]
     sizes = zip(*(column.astype(int).tolist() for column in columns), strict=True)
     by_id = {row["id"]: size for row, size in zip(rows, sizes, strict=True)}
     return dict(sorted(by_id.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 
 
 def _sorted_categories(where: str, categories: object) -> list[dict[str, Any]]:
-    rows = json_table.check_rows(where, categories, ("id", "name"))
-    json_table.check_unique(where, rows, "id", int)
-    json_table.check_unique(where, rows, "name", str)
+    rows = tables.check_rows(where, categories, ("id", "name"))
+    tables.check_unique(where, rows, "id", int)
+    tables.check_unique(where, rows, "name", str)
     return sorted(rows, key=lambda row: int(row["id"]))
 
 
@@ -94,13 +94,11 @@ def _targets(
     label_index: Ids,
 ) -> list[Target]:
     where = f"{path}: annotations"
-    rows = json_table.check_rows(where, annotations, BOX_KEYS)
+    rows = tables.check_rows(where, annotations, BOX_KEYS)
     columns = _columns(where, rows, image_index, label_index)
-    crowd = json_table.flags(where, rows, "iscrowd")
-    ignore = (
-        crowd | json_table.flags(where, rows, "ignore") | json_table.flags(where, rows, "difficult")
-    )
-    area = json_table.numbers(where, rows, "area", default=np.nan)
+    crowd = tables.flags(where, rows, "iscrowd")
+    ignore = crowd | tables.flags(where, rows, "ignore") | tables.flags(where, rows, "difficult")
+    area = tables.numbers(where, rows, "area", default=np.nan)
     box_area = box_ops.area(torch.from_numpy(columns.boxes)).numpy()
     area = np.where(np.isnan(area), box_area, area)
     groups = _groups(columns.images, len(sizes))
@@ -129,9 +127,9 @@ def _detections(
             f"{where} are masks (segmentation without bbox), expected boxes; write each mask's"
             " bbox [x, y, width, height] as well"
         )
-    rows = json_table.check_rows(where, rows, (*BOX_KEYS, "score"))
+    rows = tables.check_rows(where, rows, (*BOX_KEYS, "score"))
     columns = _columns(where, rows, image_index, label_index)
-    scores = json_table.numbers(where, rows, "score")
+    scores = tables.numbers(where, rows, "score")
     # Sorted before the conversion to float32, in which different scores may become equal.
     descending = np.argsort(-scores, kind="stable")
     groups = [descending[group] for group in _groups(columns.images[descending], len(targets))]
@@ -150,9 +148,9 @@ def _columns(
     label_index: Ids,
 ) -> _Columns:
     return _Columns(
-        json_table.lookup(where, rows, "image_id", image_index),
-        json_table.lookup(where, rows, "category_id", label_index),
-        json_table.xyxy_boxes(where, rows),
+        tables.lookup(where, rows, "image_id", image_index),
+        tables.lookup(where, rows, "category_id", label_index),
+        tables.xyxy_boxes(where, rows),
     )
 
 

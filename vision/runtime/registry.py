@@ -18,7 +18,7 @@ import difflib
 from importlib import import_module
 from pathlib import Path
 
-from vision import choices
+from vision.choices import BACKENDS as CLASSES
 from vision.errors import ConfigError
 from vision.runtime.backend import Backend, GraphBackend
 
@@ -26,9 +26,7 @@ __all__ = ["BACKENDS", "get_backend", "get_graph_backend", "graph_backend_of", "
 
 BACKENDS: dict[str, Backend] = {
     name: getattr(import_module(module), class_name)()
-    for name, (module, class_name) in (
-        (name, place.split(":")) for name, place in choices.BACKENDS.items()
-    )
+    for name, (module, class_name) in ((name, place.split(":")) for name, place in CLASSES.items())
 }
 
 
