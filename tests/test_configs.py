@@ -8,6 +8,7 @@ from vision.config import load_config, shipped_configs
 from vision.model import build_model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -101,6 +101,7 @@ def test_the_ladder_is_the_linters() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [

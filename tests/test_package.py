@@ -157,6 +157,7 @@ def test_each_script_is_the_door_to_its_command(
     assert f"usage: ssdlite {name}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_script_runs_from_any_folder(tmp_path: Path) -> None:
     """One of the three, since each takes seconds to import what it needs."""
     done = run_python(tmp_path, str(ROOT / "train.py"), "--config", "nowhere.yaml")
@@ -196,6 +197,7 @@ def test_the_face_has_the_names_of_the_modules() -> None:
         vision.Detectr  # noqa: B018
 
 
+@pytest.mark.slow
 def test_training_leaves_tensorflow_alone(tmp_path: Path) -> None:
     """TensorBoard would import it where it is installed."""
     fake = tmp_path / "packages" / "tensorflow" / "__init__.py"

@@ -99,6 +99,7 @@ print(peak_of_this_process() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no resource")
 def test_memory_grows_with_what_is_held() -> None:
     """In a process of its own: a peak never falls, and others' tests may have had a higher one."""
@@ -115,6 +116,7 @@ print(measure.peak_of_this_process())
 """
 
 
+@pytest.mark.slow
 def test_without_the_module_resource_the_memory_is_not_known() -> None:
     """As on Windows: the benchmark starts, and its table has a gap."""
     assert run_python(WITHOUT_RESOURCE) == "None\n"

@@ -28,6 +28,7 @@ def run_average(*words: object) -> int:
     return main(["average", *map(str, words)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_mean_finds_classes_by_name(tmp_path: Path, backbone: str) -> None:
     network = {"backbone": backbone}
@@ -51,6 +52,7 @@ def test_the_mean_finds_classes_by_name(tmp_path: Path, backbone: str) -> None:
     }
 
 
+@pytest.mark.slow
 def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = [weights(tmp_path / f"{seed}.safetensors", ["cat"], seed) for seed in (1, 2, 3)]
     out = tmp_path / "m.safetensors"
@@ -67,6 +69,7 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "warning        a = b" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "names", "words", "message"),
     [
@@ -114,6 +117,7 @@ def test_one_file_is_no_mean_and_nothing_is_replaced(
     assert first.read_bytes() != before
 
 
+@pytest.mark.slow
 def test_a_mean_with_itself_is_itself_whatever_classes_mean(tmp_path: Path) -> None:
     path = weights(tmp_path / "a.safetensors", ["tv", "cat", "tvmonitor"], 1)
     state = load_weights(path).model.state_dict()

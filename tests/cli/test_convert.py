@@ -37,6 +37,7 @@ def error_line(captured: pytest.CaptureFixture[str]) -> str:
     return error
 
 
+@pytest.mark.slow
 def test_convert_then_info_then_detect(
     mmdetection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +145,7 @@ def test_never_overwrites(
     assert out.read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 def test_folded_norms_are_told_and_refitted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +186,7 @@ def test_folded_norms_are_told_and_refitted(
     assert "the norms of one are folded" in capsys.readouterr().err
 
 
-def test_whole_norms_are_left_alone(
+def test_intact_norms_are_left_alone(
     mmdetection: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "w.pth")
@@ -193,5 +195,5 @@ def test_whole_norms_are_left_alone(
     assert "leave --images, --half and --note out" in error_line(capsys)
     words = ("--labels", str(mmdetection.with_name("labels.txt")), "--images", str(tmp_path))
     assert run_convert("mmdetection", mmdetection, out, *words) == 2
-    assert "has its norms whole: leave --images out" in error_line(capsys)
+    assert "has its norms intact: leave --images out" in error_line(capsys)
     assert not out.exists()

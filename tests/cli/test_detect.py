@@ -484,6 +484,7 @@ def test_options_that_make_no_sense(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_suppression_can_be_chosen(learnt: Path, tmp_path: Path) -> None:
     for index in range(4):
         write_image(tmp_path / f"in/{index}.png", render_scene(0, index, (128, 128)))

@@ -228,6 +228,7 @@ def test_post_processing_can_be_changed_and_the_network_cannot(
     assert "only model.postprocess can be changed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_paths_of_another_machine_are_no_default(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

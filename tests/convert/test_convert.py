@@ -52,6 +52,7 @@ def converted(source: str, path: Path, names: Path | None = None) -> SavedDetect
     return saved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "layout", "prefixes", "decode"),
     [
@@ -129,6 +130,7 @@ def frozen_graph(path: Path, variables: Mapping[str, np.ndarray]) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multiplier", [0.35, 1.0])
 def test_equals_the_tensorflow_graph(tmp_path: Path, multiplier: float) -> None:
     variables = original.tensorflow_variables(2, multiplier, seed=0)
@@ -200,6 +202,7 @@ def test_slots_of_coco_that_have_no_class_are_left_out(tmp_path: Path) -> None:
     assert_close(found[:, first], logits[:, first][..., slots], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "layout", "count", "first", "last"),
     [
@@ -411,6 +414,7 @@ def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
     assert "fresh for all classes, of other priors or channels: class_heads.0" in lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("necks", [("none", "fpn"), ("fpn", "none")])
 def test_a_start_from_another_network_leaves_all_heads_fresh(
     tmp_path: Path, necks: tuple[Literal["none", "fpn"], ...]
@@ -442,6 +446,7 @@ def ssdlite320(num_classes: int) -> SSD:
     return theirs.eval()
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("reduced_tail", [True, False])
 def test_torchvisions_ssdlite_gives_the_same_scores_and_boxes(
@@ -474,6 +479,7 @@ def test_torchvisions_ssdlite_gives_the_same_scores_and_boxes(
     assert torch.equal(found.labels, wanted["labels"] - 1)
 
 
+@pytest.mark.slow
 def test_torchvisions_coco_detector_has_cocos_names(tmp_path: Path) -> None:
     theirs = ssdlite320(90)
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
@@ -482,6 +488,7 @@ def test_torchvisions_coco_detector_has_cocos_names(tmp_path: Path) -> None:
     assert sum(value.numel() for value in theirs.parameters()) == 3_440_060
 
 
+@pytest.mark.slow
 def test_imagenet_is_of_the_backbone_that_is_configured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -515,6 +522,7 @@ def test_imagenet_is_of_the_backbone_that_is_configured(
         assert torch.equal(model.state_dict()[key], value), key
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_start_from_another_backbone_takes_nothing(tmp_path: Path) -> None:
     """Their extra layers and coarse heads have the same shapes, but look at other features."""

@@ -176,6 +176,7 @@ def test_a_scale_of_another_size_is_an_error(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_only_lost_statistics_are_called_lost(tmp_path: Path) -> None:
     whole = original.tensorflow_variables(2, 0.35, seed=0)
     names = labels(tmp_path, "cat", "dog")

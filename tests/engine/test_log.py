@@ -32,6 +32,7 @@ def test_the_table_has_five_digits_and_empty_fields(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rows",
     [[], [START], [FIRST], [START, FIRST], [START, FIRST, {**FIRST, "epoch": 2, "coco.AP": None}]],

@@ -115,6 +115,7 @@ def test_int8_of_the_form_that_takes_floats(
     assert 0 < written.agreement.score_error < 0.5
 
 
+@pytest.mark.slow
 def test_half_precision_takes_half_the_space(
     saved: SavedDetector, images: Images, exported: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ def test_half_precision_takes_half_the_space(
         assert len(Detector.load(path, 0.2)(images[0])) > 0
 
 
+@pytest.mark.slow
 def test_the_command_compares_on_images_that_are_named(
     learnt: Path, images: Images, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,6 +152,7 @@ def test_the_command_compares_on_images_that_are_named(
     assert bool((found[0].scores > MIN_SCORE).any())
 
 
+@pytest.mark.slow
 def test_without_data_the_comparison_is_on_stand_ins(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -415,6 +415,7 @@ def test_the_two_degenerate_boxes_of_bccd_are_counted() -> None:
     assert dict(found.tally.counts) == {"boxes without area dropped": 2}
 
 
+@pytest.mark.slow
 @needs_shared
 def test_voc07() -> None:
     found = Annotations()

@@ -19,6 +19,7 @@ def perfect(target: Target) -> Detections:
     return Detections(boxes, torch.ones(len(boxes)), labels, target.size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("read", "folder", "num_images", "num_names"),
     [(read_voc, "voc07", 700, 20), (read_coco, "coco_mini", 100, 80)],

@@ -14,6 +14,7 @@ BOX = target([(0, 0, 50, 50)], [0])
 IGNORED = target([(0, 0, 50, 50)], [0], [True])
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(SEEDS, st.integers(1, 7))
 def test_each_draw_is_measured_as_its_images_would_be_alone(seed: int, num_images: int) -> None:

@@ -37,6 +37,7 @@ def test_a_last_head_of_one_convolution_has_class_rows_too() -> None:
     ]
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize(
     ("backbone", "labels"),

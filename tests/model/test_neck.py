@@ -49,6 +49,7 @@ def test_a_map_is_the_sum_of_its_own_and_the_coarser_ones(sides: tuple[int, ...]
             assert_close(joined[index][:, channel], coarser.clamp(0, 6), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_costs_at_most_an_eighth_more() -> None:
     plain = count_macs(build_model(ModelConfig(), 20), (320, 320))
     with_pyramid = build_model(FPN, 20)

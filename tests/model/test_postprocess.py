@@ -329,6 +329,7 @@ def test_class_agnostic_suppression_leaves_one_box_of_two_classes() -> None:
     assert run(predictions, class_agnostic=True).labels.tolist() == [0]
 
 
+@pytest.mark.slow
 @given(SEEDS, st.sampled_from([0.1, 0.5, 2.0]), st.booleans())
 def test_soft_nms_equals_plain_arithmetic(seed: int, sigma: float, class_agnostic: bool) -> None:
     predictions = random_predictions(1, seed=seed)

@@ -103,6 +103,7 @@ def test_levels_at_320_pixels() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [*itertools.pairwise(SIDES)][::2], ids=str)
 def test_every_supported_height_and_width_run_and_their_maps_are_measured(
     size: tuple[int, int],
@@ -118,6 +119,7 @@ def test_every_supported_height_and_width_run_and_their_maps_are_measured(
     assert predictions.offsets.shape == (1, len(network.priors), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width_mult", WIDTH_MULTS)
 @pytest.mark.parametrize("side", [224, 300, 320, 512])
 def test_every_width_multiplier_runs_at_every_size(width_mult: float, side: int) -> None:

@@ -24,6 +24,7 @@ from vision.weights import SavedDetector
 onnx: Any = pytest.importorskip("onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["onnx", "openvino"])
 def test_a_detector_is_the_same_on_every_backend_and_from_every_file(
     learnt: Path, exported: dict[str, Path], images: Images, backend: str
@@ -41,6 +42,7 @@ def test_a_detector_is_the_same_on_every_backend_and_from_every_file(
             assert_close(found.boxes, one.boxes, rtol=0, atol=1e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "network",
     [{"neck": "fpn"}, {"backbone": "mobilenet_v3_large"}],
@@ -81,6 +83,7 @@ os.kill(os.getpid(), signal.SIGINT)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
 def test_signals_arrive_when_openvino_detectors_have_gone(exported: dict[str, Path]) -> None:
     """Where the hardware has AMX, a core each left a freed stack for signals to arrive on."""
@@ -99,6 +102,7 @@ def test_precision_is_fp32_unless_asked_for(exported: dict[str, Path]) -> None:
     assert str(compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -126,6 +130,7 @@ def test_numbers_of_threads_that_are_none() -> None:
         RuntimeOptions(threads=0)
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_run(
     exported: dict[str, Path], saved: SavedDetector, images: Images, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def test_what_an_onnx_file_says_of_itself(exported: dict[str, Path]) -> None:
     assert [d.dim_param or d.dim_value for d in dims] == ["batch", 128, 128, 3]
 
 
+@pytest.mark.slow
 def test_jetson_has_its_own_names_and_background_first(
     saved: SavedDetector, images: Images, tmp_path: Path
 ) -> None:
@@ -48,6 +49,7 @@ def test_jetson_has_its_own_names_and_background_first(
     np.testing.assert_allclose(boxes, decoded.boxes.detach(), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("class_agnostic", [False, True])
 def test_suppression_in_the_graph_is_ours(
     saved: SavedDetector, images: Images, tmp_path: Path, class_agnostic: bool
@@ -72,6 +74,7 @@ def test_suppression_in_the_graph_is_ours(
         np.testing.assert_allclose(boxes[row], one.boxes, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_soft_nms_has_no_graph(saved: SavedDetector, images: Images, tmp_path: Path) -> None:
     post = saved.config.model.postprocess.model_copy(update={"suppression": "soft_nms"})
     model = saved.config.model.model_copy(update={"postprocess": post})

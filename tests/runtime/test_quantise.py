@@ -14,6 +14,7 @@ from vision.runtime.quantise import NUM_FLOAT, quantise_onnx, sensitive_nodes
 onnx: Any = pytest.importorskip("onnx")
 
 
+@pytest.mark.slow
 def test_biases_make_up_for_rounding(
     exported: dict[str, Path], images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def test_all_are_backends_and_those_with_a_suffix_write_files() -> None:
     assert not isinstance(BACKENDS["torch"], GraphBackend)
 
 
+@pytest.mark.slow
 def test_one_line_is_enough_for_every_command(
     saved: SavedDetector,
     learnt: Path,
