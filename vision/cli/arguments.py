@@ -45,7 +45,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     """Where the data are."""
     text = (
         "a YAML file, or a shipped configuration by its name, that says where the data are"
-        " (default: as recorded with the weights)"
+        " (default: the run folder of the weights)"
     )
     parser.add_argument("--config", metavar="F", help=text)
     add_overrides(parser, "data.val.root=VOC2007")

@@ -120,7 +120,8 @@ def _choices_for_classes(config: Config, facts: Facts) -> Iterator[Choice]:
     if facts.fresh and _per_class(facts) < MANY_BOXES:
         yield ("optim.layer_decay", 0.85, "the first layers change least")
     if facts.fresh <= 1 and config.data.val is not None:
-        yield ("train.interpolation", [0.5, 0.8], "some of the start may help; val decides")
+        fractions = [0.5, 0.8] if facts.fresh else [0.2, 0.5, 0.8]
+        yield ("train.interpolation", fractions, "some of the start may help; val decides")
     if not facts.fresh or config.model.preset in PRIOR_SIDES:
         return
     if facts.fresh >= MANY_FRESH:
