@@ -76,7 +76,7 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({"preset": "tensorflow"}, ["cat"], [], "different networks: model.preset"),
         ({"priors": {"min_scale": 0.1}}, ["cat"], [], "different networks: model.priors"),
         ({}, ["dog"], [], "b.safetensors lacks classes of the first: cat"),
-        ({}, ["cat"], ["--fractions", "0.5"], "2 weights files have 1 shares"),
+        ({}, ["cat"], ["--fractions", "0.5"], "2 weights files have 1 fractions"),
         ({}, ["cat"], ["--shares", "0.5", "0.6"], "1 in all"),
         ({}, ["cat"], ["--shares", "1.5", "-0.5"], "1 in all"),
         ({}, ["cat"], ["--shares", "nan", "nan"], "1 in all"),

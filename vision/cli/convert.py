@@ -12,6 +12,7 @@ from vision.images import read_image, resize
 from vision.media import find_inputs
 from vision.model import SSDLite
 from vision.weights import SavedDetector, refit_norms, save_backbone
+from vision.weights.migration import FOLDED
 
 __all__ = ["run"]
 
@@ -50,7 +51,7 @@ def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
         if key in saved.training:
             print(f"{key}: {saved.training[key]}")
     if saved.norms_folded:
-        print("norms: folded into the convolutions, their statistics lost")
+        print(f"norms: {FOLDED}")
         print("to train from it, convert it with --images: photographs like those to train on")
 
 

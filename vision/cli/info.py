@@ -4,6 +4,7 @@ import argparse
 
 from vision.model import SSDLite, count_macs, count_parameters
 from vision.weights import SavedBackbone, SavedDetector, load_any
+from vision.weights.migration import FOLDED
 
 __all__ = ["run"]
 
@@ -36,8 +37,10 @@ def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
     lines |= {
         str(key): str(value)
         for key, value in saved.training.items()
-        if key != "metrics" and value not in ("", None)
+        if key not in {"metrics", "norms_folded"} and value not in ("", None)
     }
+    if saved.training.get("norms_folded"):
+        lines["norms"] = FOLDED
     metrics = saved.training.get("metrics")
     if metrics:
         voc, coco = metrics["voc"]["mAP50"], metrics["coco"]["AP"]

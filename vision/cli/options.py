@@ -39,7 +39,7 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
         key, sign, value = note.partition("=")
         if not (key and sign):
             raise WeightsError("--note takes KEY=VALUE")
-        if key in {*saved.training, "metrics", "norms", "norms_folded"}:
+        if key in {*training, "metrics", "norms", "norms_folded"}:
             raise WeightsError(f"--note {key}: the file says that itself; choose another key")
         training[key] = value
     model = halve(saved.model) if options.half else saved.model
@@ -64,11 +64,13 @@ def data_of(options: argparse.Namespace, recorded: Config) -> Config:
         raise ConfigError(
             "of model.* only model.postprocess can be changed: the weights decide the rest"
         )
-    run_config = find_weights(options.weights).parent / "config.yaml"
+    folder = find_weights(options.weights).parent
+    run_config = folder / "config.yaml"
+    is_run = run_config.is_file() and (folder / "environment.json").is_file()
     if options.config is not None:
         config = load_config(options.config, others)
     else:
-        if run_config.is_file():
+        if is_run:
             values["data"] = load_config(run_config).data.model_dump(mode="json")
         else:
             values["data"] |= {

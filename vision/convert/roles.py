@@ -53,6 +53,7 @@ class Layer:
 
 def layers(model: SSDLite) -> Iterator[Layer]:
     """All convolutions of a network without neck, in the order of its state dict."""
+    assert model.neck is None
     for (name, module), (after, following) in pairwise([*model.named_modules(), ("", None)]):
         if isinstance(module, nn.Conv2d):
             norm = after if isinstance(following, nn.BatchNorm2d) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from vision.choices import FORMS, Form, Precision
-from vision.config import Config, config_from_dict
+from vision.config import Config, config_from_dict, rename_keys
 from vision.errors import WeightsError
 
 __all__ = ["Metadata"]
@@ -62,7 +62,7 @@ class Metadata:
             form, precision = strings["form"], strings["precision"]
             if form not in FORMS or precision not in get_args(Precision):
                 raise ValueError(f"form {form}, precision {precision}")  # noqa: TRY301
-            config = config_from_dict(json.loads(strings["config"]), where=where)
+            config = config_from_dict(rename_keys(json.loads(strings["config"])), where=where)
             names = json.loads(strings["names"])
             training = json.loads(strings["training"])
         except (KeyError, TypeError, ValueError) as error:

@@ -17,10 +17,10 @@ __all__ = ["average", "halve", "interpolate"]
 
 SAME = ("backbone", "neck", "preset", "width_mult", "activation", "priors")
 ROUNDING = 1e-6
-"""How far the sum of shares may be from 1."""
+"""How far the sum of fractions may be from 1."""
 
 
-def average(paths: Sequence[Path], shares: Sequence[float] | None = None) -> SavedDetector:
+def average(paths: Sequence[Path], fractions: Sequence[float] | None = None) -> SavedDetector:
     """The mean of weights that one training has come to, or of its end and its beginning.
 
     Of several ends of a training it is a model soup (arXiv 2203.05482); of the fine-tuned weights
@@ -30,29 +30,29 @@ def average(paths: Sequence[Path], shares: Sequence[float] | None = None) -> Sav
     Args:
         paths: Two or more weights files. Network, classes and configuration are the first's; the
             others may have more classes, whose rows are found by their names.
-        shares: Of each, in all 1; equal ones if left out.
+        fractions: Of each, in all 1; equal ones if left out.
 
     Returns:
         The detector, without the metrics of the first.
 
     Raises:
-        WeightsError: If the networks differ, a class is missing, or the shares do not fit.
+        WeightsError: If the networks differ, a class is missing, or the fractions do not fit.
     """
-    _check_shares(paths, shares)
-    shares = [1 / len(paths)] * len(paths) if shares is None else shares
+    _check_fractions(paths, fractions)
+    fractions = [1 / len(paths)] * len(paths) if fractions is None else fractions
     first = load_weights(paths[0])
     state = first.model.state_dict()
-    mean = {k: value * shares[0] for k, value in state.items() if value.is_floating_point()}
+    mean = {k: value * fractions[0] for k, value in state.items() if value.is_floating_point()}
     licences = [first.training.get("licence")]
-    for path, share in zip(paths[1:], shares[1:], strict=True):
+    for path, fraction in zip(paths[1:], fractions[1:], strict=True):
         other = load_weights(path)
         _check_fit(first, other, f"{path} and {paths[0]}")
         for key, value in _as_in(first, other, path).items():
-            mean[key] += value * share
+            mean[key] += value * fraction
         licences.append(other.training.get("licence"))
     first.model.load_state_dict(state | mean)
     facts = {key: value for key, value in first.training.items() if key != "metrics"}
-    parts = (f"{share:g} of {path}" for path, share in zip(paths, shares, strict=True))
+    parts = (f"{fraction:g} of {path}" for path, fraction in zip(paths, fractions, strict=True))
     facts["mean"] = ", ".join(parts)
     if any(licences):
         facts["licence"] = "; ".join(dict.fromkeys(filter(None, licences)))
@@ -121,15 +121,17 @@ def _labels(names: Sequence[str], theirs: Sequence[str], path: Path) -> list[int
     return rows
 
 
-def _check_shares(paths: Sequence[Path], shares: Sequence[float] | None) -> None:
+def _check_fractions(paths: Sequence[Path], fractions: Sequence[float] | None) -> None:
     if len(paths) < 2:
         raise WeightsError("a mean takes two weights files or more")
-    if shares is None:
+    if fractions is None:
         return
-    if len(shares) != len(paths):
-        raise WeightsError(f"{len(paths)} weights files have {len(shares)} shares")
-    if not (all(share >= 0 for share in shares) and abs(sum(shares) - 1) <= ROUNDING):
-        raise WeightsError(f"shares {', '.join(map(str, shares))} are not 0 or more and 1 in all")
+    if len(fractions) != len(paths):
+        raise WeightsError(f"{len(paths)} weights files have {len(fractions)} fractions")
+    if not (all(fraction >= 0 for fraction in fractions) and abs(sum(fractions) - 1) <= ROUNDING):
+        raise WeightsError(
+            f"fractions {', '.join(map(str, fractions))} are not 0 or more and 1 in all"
+        )
 
 
 def _check_fit(first: SavedDetector, other: SavedDetector, both: str) -> None:

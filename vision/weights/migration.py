@@ -6,13 +6,13 @@ from typing import Any, TypeVar
 
 from vision.config import rename_keys
 
-__all__ = ["migrate_keys", "migrate_state", "migrate_training"]
+__all__ = ["FOLDED", "migrate_keys", "migrate_state", "migrate_training"]
 
 Value = TypeVar("Value")
 
 _BACKBONE = re.compile(r"^(module\.)?trunk\.")
-_FOLDED = "folded into the convolutions, their statistics lost"
-"""What ``norms`` said in the metadata of format 1, where ``norms_folded`` says it now."""
+FOLDED = "folded into the convolutions, their statistics lost"
+"""The sentence for people; ``norms`` held it in format 1, where ``norms_folded`` is now true."""
 
 
 def migrate_keys(tensors: Mapping[str, Value]) -> dict[str, Value]:
@@ -22,7 +22,7 @@ def migrate_keys(tensors: Mapping[str, Value]) -> dict[str, Value]:
 
 def migrate_training(training: Mapping[str, Any]) -> dict[str, Any]:
     """What metadata say of a training, by today's keys."""
-    if training.get("norms") != _FOLDED:
+    if training.get("norms") != FOLDED:
         return dict(training)
     return {key: value for key, value in training.items() if key != "norms"} | {
         "norms_folded": True
