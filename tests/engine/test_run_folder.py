@@ -17,7 +17,7 @@ from vision.config import load_config
 from vision.data import DetectionDataset, Sample, read_sources
 from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
-from vision.engine import train
+from vision.engine import evaluate_detector, train
 from vision.errors import ConfigError, TrainingError, VisionError
 from vision.media import write_image
 from vision.metrics import Metrics, evaluate_detections
@@ -81,6 +81,15 @@ def test_holds_all_that_a_run_is_worth(learnt: Path) -> None:
     assert saved.names == NAMES
     assert load_config(learnt / "config.yaml") == saved.config
     assert saved.config.data.val is not None
+
+
+def test_the_best_weights_as_written_have_the_metrics_that_are_written(learnt: Path) -> None:
+    detector = Detector.load(learnt, score=None)
+    metrics = evaluate_detector(detector, load_config(learnt / "config.yaml"))
+    written = read_metrics(learnt)
+    assert metrics.voc.mean == pytest.approx(written["voc"]["mAP50"], abs=1e-6)
+    assert pytest.approx(written["coco"]["AP"], abs=1e-6) == metrics.coco.AP
+    assert written["voc"]["mAP50"] > 0.9
 
 
 def test_pictures_show_validation_data_with_truth_and_detections(
