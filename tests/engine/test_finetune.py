@@ -304,7 +304,7 @@ def test_a_class_without_a_box_does_not_raise_the_loss(scores: Any) -> None:  # 
     without = MultiBoxLoss(priors, scores=scores)(
         Predictions(logits[..., [0, 2]], offsets), [target]
     )
-    masked = MultiBoxLoss(priors, scores=scores, untaught=[1])(
+    masked = MultiBoxLoss(priors, scores=scores, unlabelled_classes=[1])(
         Predictions(logits, offsets), [target]
     )
     assert_close(masked.classification, without.classification)

@@ -10,8 +10,6 @@ from vision.convert.roles import Role
 from vision.errors import WeightsError
 from vision.weights.labels import COCO_NAMES, VOC_NAMES, read_labels
 
-__all__ = ["class_names", "count_classes"]
-
 
 def count_classes(source: Source, tensors: Mapping[str, Tensor], path: Path) -> int:
     """Classes without background, from the second level's heads, which have as many priors."""

@@ -6,8 +6,6 @@ from typing import Any
 
 from vision.convert.roles import Role
 
-__all__ = ["Source", "next_in_sequence"]
-
 
 @dataclass(frozen=True, slots=True)
 class Source:

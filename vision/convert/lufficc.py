@@ -3,8 +3,6 @@
 from vision.convert.layout import Source, next_in_sequence
 from vision.convert.roles import BACKBONE_PARTS, Role
 
-__all__ = ["LUFFICC"]
-
 LAST_LEVEL = 5
 EXTRA = {"reduce": "0.0", "depthwise": "1.0", "project": "2"}
 

@@ -20,8 +20,6 @@ from vision.model.head import select_classes
 from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedBackbone, SavedDetector
 
-__all__ = ["convert_backbone", "convert_detector", "fill"]
-
 MAX_LISTED = 5
 """Keys of a kind that an error names."""
 KINDS = ("mi", "un")  # missing, unknown

@@ -3,8 +3,6 @@
 from vision.convert.layout import Source
 from vision.convert.roles import Role
 
-__all__ = ["MMDETECTION"]
-
 FIRST_OF_STAGE = (1, 2, 4, 7, 11, 14, 17)
 """The first block of each of its ``layer1`` to ``layer7``."""
 

@@ -5,8 +5,6 @@ from dataclasses import replace
 from vision.convert.layout import Source, next_in_sequence
 from vision.convert.roles import Role
 
-__all__ = ["QFGAOHAO", "QFGAOHAO_BACKBONE"]
-
 EXPANDED = {"expand": 0, "depthwise": 3, "project": 6}
 FIRST_BLOCK = {"depthwise": 0, "project": 3}
 EXTRA = {"reduce": 0, "depthwise": 3, "project": 6}

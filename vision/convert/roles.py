@@ -9,8 +9,6 @@ from torch import nn
 
 from vision.model.ssdlite import SSDLite
 
-__all__ = ["BACKBONE_PARTS", "Layer", "Part", "Role", "layers"]
-
 Part: TypeAlias = Literal["stem", "block", "last", "extra", "class_head", "box_head"]
 BACKBONE_PARTS = frozenset({"stem", "block", "last"})
 

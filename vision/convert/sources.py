@@ -24,8 +24,6 @@ from vision.convert.torchvision import (
 from vision.errors import WeightsError
 from vision.weights.file import SavedBackbone, SavedDetector, load_any
 
-__all__ = ["SOURCES", "convert_weights", "load_initial_weights"]
-
 IMAGENET = "imagenet"
 
 SOURCES: dict[str, Source] = {

@@ -19,8 +19,6 @@ from vision.convert.tensorflow_js import is_graph_model, read_graph_model
 from vision.errors import WeightsError
 from vision.model.variants import VARIANTS
 
-__all__ = ["TENSORFLOW", "has_folded_norms", "read_tensorflow"]
-
 BACKBONE = "FeatureExtractor/MobilenetV2"
 VARIABLES = re.compile(r"(FeatureExtractor/MobilenetV2|BoxPredictor_\d+)/.*/(.*)")
 LEAVES = frozenset(

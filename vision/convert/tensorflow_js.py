@@ -15,8 +15,6 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from vision.errors import WeightsError
 
-__all__ = ["is_graph_model", "read_graph_model"]
-
 SCALE, SHIFT = "/BatchNorm/batchnorm/mul", "/BatchNorm/batchnorm/sub"
 MERGED = "/Conv2D/merged_input"
 DEPTHWISE = "/depthwise_weights"

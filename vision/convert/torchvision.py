@@ -14,8 +14,6 @@ from vision.convert.layout import Source, next_in_sequence
 from vision.convert.roles import BACKBONE_PARTS, Role
 from vision.errors import WeightsError
 
-__all__ = ["IMAGENET_WEIGHTS", "KNOWN_WEIGHTS", "TORCHVISION", "download", "source_of"]
-
 IMAGENET_WEIGHTS = {
     "mobilenet_v2": "MobileNet_V2_Weights.IMAGENET1K_V2",
     "mobilenet_v3_large": "MobileNet_V3_Large_Weights.IMAGENET1K_V2",

@@ -68,7 +68,7 @@ def build_run(
         state,
         _wrap(model, device, processes, is_compiled=config.train.compile),
         frozen,
-        {size: build_loss(config.loss, model, size, plan.untaught) for size in sizes},
+        {size: build_loss(config.loss, model, size, plan.unlabelled_classes) for size in sizes},
         sampler,
         train_set,
         make_loader(train_set, sampler, workers, pin_memory=pin_memory),
@@ -190,8 +190,7 @@ def start_run(run: Run, plan: Plan) -> None:
         state.origin, state.known = start.origin, start.known
         for line in start.lines:
             logger.info(line)
-    silence_classes(
-        state.model, [label for label in plan.untaught if plan.names[label] not in state.known]
-    )
+    silenced = [label for label in plan.unlabelled_classes if plan.names[label] not in state.known]
+    silence_classes(state.model, silenced)
     if state.ema is not None:
         state.ema.module.load_state_dict(state.model.state_dict())

@@ -36,7 +36,7 @@ class Plan:
         names: Class names in label order.
         annotations: The training data.
         val: The validation data, if there are any.
-        untaught: Labels of classes without a box in the training data.
+        unlabelled_classes: Labels of classes without a box in the training data.
         saved: The weights that the run starts from, if any.
     """
 
@@ -44,7 +44,7 @@ class Plan:
     names: list[str]
     annotations: Annotations
     val: Annotations | None = None
-    untaught: Sequence[int] = ()
+    unlabelled_classes: Sequence[int] = ()
     saved: SavedBackbone | SavedDetector | None = None
 
 
@@ -82,8 +82,8 @@ def make_plan(
     for line in lines:
         logger.info(line)
     config = _limit(config, num_images, processes)
-    untaught = [label for label, name in enumerate(names) if not counts[name]]
-    return Plan(config, names, annotations, val, untaught, saved)
+    unlabelled_classes = [label for label, name in enumerate(names) if not counts[name]]
+    return Plan(config, names, annotations, val, unlabelled_classes, saved)
 
 
 def _choose_network(

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from vision.model.layers import BlockStyle, depthwise_separable
 
-__all__ = ["ClassHeads", "Heads", "Scores", "by_class", "class_keys", "select_classes"]
-
 Scores: TypeAlias = Literal["softmax", "sigmoid"]
 
 

@@ -12,8 +12,6 @@ from vision.model.postprocess import Decode
 from vision.model.ssdlite import SSDLite, fuse
 from vision.structures import Decoded
 
-__all__ = ["DecodingNetwork"]
-
 
 class DecodingNetwork(nn.Module):
     """From pixels to boxes and scores: BatchNorm folded into convolutions, outputs decoded.

@@ -10,18 +10,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = [
-    "Activation",
-    "BlockStyle",
-    "ConvNormAct",
-    "Norm",
-    "Padding",
-    "StridedConv",
-    "depthwise_separable",
-    "initialise",
-    "make_divisible",
-]
-
 Norm: TypeAlias = Literal["batch", "none"]
 Activation: TypeAlias = Literal["relu6", "relu", "hardswish"]
 Padding: TypeAlias = Literal["symmetric", "same"]

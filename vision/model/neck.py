@@ -10,8 +10,6 @@ from torch.nn import functional
 
 from vision.model.layers import BlockStyle, ConvNormAct
 
-__all__ = ["FeaturePyramid"]
-
 
 class FeaturePyramid(nn.Module):
     """Each map joined with what the coarser ones know, all with the same few channels.

@@ -10,8 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["PriorLayout", "prior_boxes", "priors_per_cell"]
-
 ASPECT_RATIOS = (2.0, 1 / 2, 3.0, 1 / 3)
 REDUCED_RATIOS = (2.0, 1 / 2)
 

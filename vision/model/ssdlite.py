@@ -19,8 +19,6 @@ from vision.model.neck import FeaturePyramid
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.structures import Predictions
 
-__all__ = ["PixelRange", "SSDLite", "extra_layers", "fuse"]
-
 Network = TypeVar("Network", bound=nn.Module)
 PixelRange = tuple[tuple[float, float, float], tuple[float, float, float]]
 

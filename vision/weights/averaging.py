@@ -13,8 +13,6 @@ from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedDetector, load_weights
 from vision.weights.labels import canonical
 
-__all__ = ["average", "halve", "interpolate"]
-
 SAME = ("backbone", "neck", "preset", "width_mult", "activation", "priors")
 ROUNDING = 1e-6
 """How far the sum of fractions may be from 1."""

@@ -18,17 +18,6 @@ from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
 from vision.weights.migration import migrate_keys, migrate_training
 
-__all__ = [
-    "SHIPPED",
-    "SavedBackbone",
-    "SavedDetector",
-    "find_weights",
-    "load_any",
-    "load_weights",
-    "save_backbone",
-    "save_weights",
-]
-
 FORMAT = "ssdlite-2"
 BACKBONE_FORMAT = "ssdlite-backbone-2"
 DETECTOR_FORMATS = ("ssdlite-1", FORMAT)

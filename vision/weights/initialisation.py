@@ -10,8 +10,6 @@ from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedBackbone, SavedDetector
 from vision.weights.labels import canonical
 
-__all__ = ["Start", "silence_classes", "start_from"]
-
 FOLDED_NORMS = (
     "the weights' norms are folded and lost their statistics, so that the first steps undo what"
     " they know; ssdlite convert with --images gives them statistics again"

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from vision.errors import WeightsError
 
-__all__ = ["COCO_NAMES", "VOC_NAMES", "canonical", "knows", "read_labels"]
-
 VOC_NAMES = (
     "aeroplane",
     "bicycle",

@@ -6,8 +6,6 @@ from typing import Any
 from vision.config import PRIOR_SIDES, ModelConfig, config_from_dict
 from vision.weights.file import SavedBackbone, SavedDetector
 
-__all__ = ["match_network"]
-
 BACKBONE_KEYS: tuple[str, ...] = ("backbone", "preset", "width_mult", "activation")
 DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "image_size")
 COSTS = {

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from vision.model.ssdlite import SSDLite
 
-__all__ = ["refit_norms"]
-
 
 class _Moments:
     """Mean and variance of each channel over all batches so far."""
