@@ -2,10 +2,8 @@
 
 from vision.weights.averaging import average, halve, interpolate
 from vision.weights.file import (
-    SHIPPED,
     SavedBackbone,
     SavedDetector,
-    find_weights,
     load_any,
     load_weights,
     save_backbone,
@@ -13,6 +11,7 @@ from vision.weights.file import (
 )
 from vision.weights.initialisation import Start, silence_classes, start_from
 from vision.weights.labels import knows
+from vision.weights.locate import SHIPPED, find_weights
 from vision.weights.migration import migrate_state
 from vision.weights.network import match_network
 from vision.weights.norms import refit_norms
