@@ -304,7 +304,7 @@ def test_a_start_from_weights_says_what_it_took_and_is_not_needed_to_resume(
     overrides = ("data.val=null", f"model.init={weights}")
     with caplog.at_level("INFO"):
         train(run_config(*overrides, "train.epochs=1"), tmp_path / "second")
-    assert "the weights know: circle, square, star, triangle; fresh, " in caplog.text
+    assert "the weights know: circle, square, star, triangle; new, " in caplog.text
     start = load_weights(tmp_path / "second" / "last.safetensors").training["start"]
     assert start == str(weights)
     weights.unlink()

@@ -36,8 +36,11 @@ def count_classes(source: Source, tensors: Mapping[str, Tensor], path: Path) -> 
 def class_names(source: Source, num_slots: int, labels: Path | None, path: Path) -> dict[int, str]:
     """Class names by their number from 1; numbers without a name are classes never trained."""
     if labels is None:
-        known = {90: COCO_NAMES, 80: dict(enumerate(COCO_NAMES.values(), 1))}
-        known[20] = dict(enumerate(VOC_NAMES, 1))
+        known = {
+            90: COCO_NAMES,
+            80: dict(enumerate(COCO_NAMES.values(), 1)),
+            20: dict(enumerate(VOC_NAMES, 1)),
+        }
         if num_slots not in known:
             raise WeightsError(
                 f"{path} has {num_slots} classes without names; name them with --labels FILE"

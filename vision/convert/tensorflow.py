@@ -1,7 +1,7 @@
 """TensorFlow's Object Detection API: SSDLite-MobileNetV2 as a frozen graph, checkpoint or JSON.
 
-Facts: ``ssd_mobilenet_v2_feature_extractor.py``, ``ssdlite_mobilenet_v2_coco.config`` and slim's
-``mobilenet_v2.py`` in tensorflow/models.
+The names are those of ``ssd_mobilenet_v2_feature_extractor.py`` and slim's ``mobilenet_v2.py`` in
+tensorflow/models, the constants those of ``ssdlite_mobilenet_v2_coco.config``.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vision.convert.layout import Source
 from vision.convert.roles import Role
-from vision.convert.tensorflow_js import is_graph_model, read_graph_model
+from vision.convert.tensorflow_js import read_graph_model
 from vision.errors import WeightsError
 from vision.model.variants import VARIANTS
 
@@ -72,14 +72,13 @@ TENSORFLOW = Source(
 def read_tensorflow(path: Path) -> dict[str, Tensor]:
     """The variables of a frozen graph, a TensorFlow.js graph model, or a TF1 checkpoint.
 
-    They are told apart by ``.pb``, ``.json`` and any other name, which is a checkpoint's prefix.
-
-    Extra layers, whose names hold their widths, are called ``extra_<index>/<step>``.
+    The suffix tells: ``.pb``, ``.json``, or any other name, which is a checkpoint's prefix. Extra
+    layers, whose names there contain their widths, are called ``extra_<index>/<step>``.
 
     Raises:
-        WeightsError: If the file is none, or a checkpoint is given and TensorFlow is missing.
+        WeightsError: If the file cannot be read, or a checkpoint is given without TensorFlow.
     """
-    if is_graph_model(path):
+    if path.suffix.lower() == ".json":
         arrays = read_graph_model(path, VARIANTS["tensorflow"].norm_eps)
     else:
         arrays = _graph(path) if path.suffix == ".pb" else _checkpoint(path)

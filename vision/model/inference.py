@@ -17,8 +17,8 @@ class DecodingNetwork(nn.Module):
     """From pixels to boxes and scores: BatchNorm folded into convolutions, outputs decoded.
 
     Args:
-        model: The network; it is copied and stays as it is.
-        decode: For its priors.
+        model: The network; it is copied and not changed.
+        decode: The decoding for its priors.
 
     Attributes:
         network: The folded copy, in evaluation mode.

@@ -9,7 +9,7 @@ from vision.weights.file import (
     save_backbone,
     save_weights,
 )
-from vision.weights.initialisation import Start, silence_classes, start_from
+from vision.weights.initialisation import silence_classes, start_from
 from vision.weights.labels import knows
 from vision.weights.locate import SHIPPED, find_weights
 from vision.weights.migration import migrate_state
@@ -20,7 +20,6 @@ __all__ = [
     "SHIPPED",
     "SavedBackbone",
     "SavedDetector",
-    "Start",
     "average",
     "find_weights",
     "halve",

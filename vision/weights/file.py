@@ -73,11 +73,7 @@ def save_backbone(path: Path, saved: SavedBackbone) -> None:
 
 
 def save_weights(
-    path: Path,
-    model: SSDLite,
-    config: Config,
-    names: Sequence[str],
-    training: Mapping[str, Any],
+    path: Path, model: SSDLite, config: Config, names: Sequence[str], training: Mapping[str, Any]
 ) -> None:
     """Write a weights file; an older one stays intact until the new one is.
 
@@ -183,11 +179,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 def _decode(metadata: Mapping[str, str], key: str) -> Any:  # noqa: ANN401
     """One entry of the metadata: ``names`` is a list of text, the others are mappings."""
     value: Any = json.loads(metadata[key])
-    if key == "names":
-        is_valid = isinstance(value, list) and all(isinstance(name, str) for name in value)
-    else:
-        is_valid = isinstance(value, dict)
-    if not is_valid:
+    is_valid = isinstance(value, list if key == "names" else dict)
+    if not is_valid or (key == "names" and not all(isinstance(name, str) for name in value)):
         raise ValueError(f"{key} is {value!r}")
     return value
 

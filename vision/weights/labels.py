@@ -7,28 +7,11 @@ from pathlib import Path
 
 from vision.errors import WeightsError
 
-VOC_NAMES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
+_VOC = """
+aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse,
+motorbike, person, pottedplant, sheep, sofa, train, tvmonitor
+"""
+VOC_NAMES = tuple(_VOC.replace("\n", " ").strip().split(", "))
 """PASCAL VOC's classes in the order of their names, as all its detectors number them."""
 
 _COCO = """
@@ -45,7 +28,7 @@ _COCO_GAPS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 COCO_NAMES: dict[int, str] = dict(
     zip(
         (number for number in range(1, 91) if number not in _COCO_GAPS),
-        (name.strip() for name in _COCO.replace("\n", " ").split(",")),
+        _COCO.replace("\n", " ").strip().split(", "),
         strict=True,
     )
 )
@@ -64,7 +47,7 @@ _WORD = re.compile(r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:]|
 
 
 def canonical(name: str) -> str:
-    """One name for what VOC and COCO call differently, whatever its case."""
+    """The lower-case name that VOC and COCO share, VOC's where theirs differ."""
     folded = name.casefold()
     return _ALIASES.get(folded, folded)
 
@@ -105,7 +88,7 @@ def _label_list(text: str) -> dict[int, str]:
 
 
 def _label_map(text: str, path: Path) -> dict[int, str]:
-    """The items of a text protobuf: what lies deeper inside them is passed over."""
+    """The items of a text protobuf; messages nested inside them are skipped."""
     names: dict[int, str] = {}
     fields: dict[str, str] = {}
     depth, words = 0, [word for word in _WORD.findall(text) if word[0] != "#"]

@@ -5,11 +5,11 @@
 
 from collections.abc import Callable
 
-from vision.model.backbones.base import Backbone, FeatureMaps
+from vision.model.backbones.base import Backbone
 from vision.model.backbones.mobilenet_v2 import MobileNetV2
 from vision.model.backbones.mobilenet_v3 import MobileNetV3Large
 
-__all__ = ["BACKBONES", "Backbone", "FeatureMaps", "MobileNetV2", "MobileNetV3Large"]
+__all__ = ["BACKBONES", "Backbone", "MobileNetV2", "MobileNetV3Large"]
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     "mobilenet_v2": MobileNetV2,
