@@ -1,6 +1,7 @@
 """The role of each convolution of the network, from which all key maps start."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -12,7 +13,8 @@ Part: TypeAlias = Literal["stem", "block", "last", "extra", "class_head", "box_h
 BACKBONE_PARTS = frozenset({"stem", "block", "last"})
 
 
-class Role(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Role:
     """The place of a convolution.
 
     Attributes:
