@@ -10,8 +10,6 @@ from vision.data.synthetic.layout import SHAPES, make_layout
 from vision.data.synthetic.rendering import render_scene
 from vision.formats.records import Annotations, Record
 
-__all__ = ["read_synthetic"]
-
 
 def read_synthetic(num_images: int, seed: int, image_size: tuple[int, int]) -> Annotations:
     """List ``num_images`` scenes of simple shapes.
