@@ -44,7 +44,7 @@ def summarise(run: Run, recorder: Recorder, best: Evaluation | None) -> Metrics 
         best = _try_means(run, recorder, run.evaluator) or best
     saved = run.processes.broadcast(load_weights(folder.best) if is_first else None)
     assert saved is not None
-    facts = {
+    facts: dict[str, Any] = {
         key: saved.training[key] for key in ("epoch", "interpolation") if key in saved.training
     }
     mean = ""
