@@ -3,7 +3,7 @@
 To add one, write a file here with a `Backbone`: a module that is built from (0, width multiplier,
 `BlockStyle`), says its ``feature_channels``, lists its ``stages`` and gives its ``feature_maps`` of
 stride 8, 16 and 32. Then make two edits: an entry in `BACKBONES` below, and its name in the
-``Literal`` of ``ModelConfig.backbone`` (``vision/config/models.py``).
+``Literal`` of ``ModelConfig.backbone`` (``vision/config/model.py``).
 """
 
 from collections.abc import Callable
