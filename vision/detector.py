@@ -2,7 +2,6 @@
 
 # N images, h w their height and width, H W those of the network's input, C classes
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +14,7 @@ from numpy import ndarray
 from torch import Tensor
 
 from vision.config import Config, change_post_process
-from vision.errors import ConfigError
+from vision.errors import ConfigError, did_you_mean
 from vision.images import resize
 from vision.model import SSDLite, build_post_process
 from vision.runtime import (
@@ -203,9 +202,8 @@ def _thresholds(
         return score
     unknown = [name for name in score if name and name not in names]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(names)}"
-        raise ConfigError(f"the detector knows no class {unknown[0]}; {hint}")
+        hint = did_you_mean(unknown[0], names)
+        raise ConfigError(f"the detector has no class {unknown[0]}{hint}")
     return torch.tensor([score.get(name, score.get("", 1.0)) for name in names])
 
 

@@ -81,7 +81,7 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({}, ["cat"], ["--shares", "1.5", "-0.5"], "with the sum 1"),
         ({}, ["cat"], ["--shares", "nan", "nan"], "with the sum 1"),
         ({}, ["cat"], ["--note", "warning"], "--note takes KEY=VALUE"),
-        ({}, ["cat"], ["--note", "metrics=1"], "--note metrics: the file says that itself"),
+        ({}, ["cat"], ["--note", "metrics=1"], "--note metrics: the file has that entry already"),
     ],
 )
 def test_what_does_not_fit_is_one_line(

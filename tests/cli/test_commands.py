@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vision.choices import BACKENDS, SOURCES
+from vision.choices import BACKENDS, FILE_PRECISIONS, SOURCES
 from vision.cli.commands import COMMANDS, parse
 from vision.cli.main import main
 from vision.cli.parser import Parser
@@ -132,7 +132,7 @@ def test_the_old_word_for_fractions_is_accepted() -> None:
         (["train", "--config", "a", "--lr=0.1"], "--lr; did you mean optim.lr=VALUE?"),
         (["train", "--config", "a", "--batch-size", "5"], "did you mean train.batch_size=VALUE?"),
         (["info", "--zzz"], "there is no option --zzz; there are --help, --weights"),
-        (["info", "coco", "data.val=null"], "info takes weights alone"),
+        (["info", "coco", "data.val=null"], "info takes weights only"),
     ],
 )
 def test_what_is_not_there_gets_a_suggestion(
@@ -148,6 +148,8 @@ def test_the_tables_of_the_command_line_are_those_of_the_code() -> None:
     assert list(CONVERTERS) == list(SOURCES)
     assert all(path.is_file() for path in SHIPPED.values())
     assert list(graph_backends()) == list(BACKENDS)[1:]
+    for backend in graph_backends().values():
+        assert set(backend.file_precisions) <= set(FILE_PRECISIONS)
 
 
 def test_no_parser_imports_pytorch() -> None:

@@ -464,9 +464,9 @@ def test_without_a_display_nothing_is_shown(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--classes="], "--classes: expected names, got nothing"),
+        (["--classes="], "--classes: expected names, found nothing"),
         (["--save="], "--save: expected some of pictures, json"),
-        (["--save=png"], "--save png: expected some of"),
+        (["--save=png"], "--save: expected some of pictures, json, coco, csv, found png"),
         (["--score=high"], "--score high: expected a number"),
         (["--classes=cat", "--score", "traffic light=0.3"], "--classes leaves traffic light out"),
         (["--score=2"], "expected a number from 0 to 1, got 2"),

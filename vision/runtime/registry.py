@@ -14,12 +14,11 @@ To add one, two edits suffice:
 needs and no other extra has go into an extra of their own in pyproject.toml.
 """
 
-import difflib
 from importlib import import_module
 from pathlib import Path
 
 from vision.choices import BACKENDS as CLASSES
-from vision.errors import ConfigError
+from vision.errors import ConfigError, did_you_mean
 from vision.runtime.backend import Backend, GraphBackend
 
 __all__ = ["BACKENDS", "get_backend", "get_graph_backend", "graph_backend_of", "graph_backends"]
@@ -37,9 +36,7 @@ def get_backend(name: str) -> Backend:
         ConfigError: If there is none.
     """
     if name not in BACKENDS:
-        near = difflib.get_close_matches(name, BACKENDS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ConfigError(f"backend: expected one of {', '.join(BACKENDS)}, got {name}{hint}")
+        raise ConfigError(f"there is no backend {name}{did_you_mean(name, BACKENDS)}")
     return BACKENDS[name]
 
 
