@@ -21,8 +21,6 @@ from vision.runtime import BACKENDS, GraphBackend, RuntimeOptions
 from vision.structures import Decoded
 from vision.weights import SavedDetector, load_weights
 
-__all__ = ["EAGER", "Candidate", "LoadedCandidate", "list_candidates", "load_candidate"]
-
 Image = UInt8[ndarray, "h w 3"]
 YARDSTICK = "torchvision ssdlite320_mobilenet_v3_large"
 EAGER = "torch, eager NCHW, BatchNorm not folded"

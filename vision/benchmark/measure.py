@@ -25,8 +25,6 @@ try:
 except ImportError:
     resource = None  # type: ignore[assignment]
 
-__all__ = ["Times", "measure_times", "peak_memory", "throughput"]
-
 Image = UInt8[ndarray, "h w 3"]
 TURN = 10
 WARM_UPS = 3

@@ -13,8 +13,6 @@ from vision.atomic import replacing
 from vision.benchmark.measure import Times
 from vision.errors import DataError
 
-__all__ = ["Row", "draw_chart", "row_of", "table"]
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
