@@ -106,7 +106,7 @@ class Journal:
             places: Paths of results, relative to the output folder, by input.
 
         Raises:
-            ConfigError: If one is not.
+            ConfigError: If a completed input is not.
         """
         for name, done in self.done.items():
             if places.get(name) != done.place:

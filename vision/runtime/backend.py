@@ -82,18 +82,13 @@ class Session(Protocol):
 
 @dataclass(slots=True)
 class GraphSession:
-    """Runs an exported graph of the form ``decoded``, with outputs on the CPU.
-
-    Attributes:
-        runner: Runs the graph.
-        image_size: (height, width) of the images that it takes.
-    """
+    """A `Session` of an exported graph of the form ``decoded``, with outputs on the CPU."""
 
     runner: Runner
     image_size: tuple[int, int]
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
-        """See `Session`."""
+        """See `Session.__call__`."""
         pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
         return Decoded(*map(torch.from_numpy, self.runner(pixels)))
 

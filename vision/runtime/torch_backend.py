@@ -62,7 +62,7 @@ class TorchBackend:
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32", "bf16")}
 
     def build(self, network: DecodingNetwork, _: Metadata, options: RuntimeOptions) -> TorchSession:
-        """A session; the number of threads is set for the whole process."""
+        """A session; the number of threads is that of the process."""
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         device = choose_device(options.device or "auto")
