@@ -10,11 +10,9 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_POLL_SECONDS = 0.1
-
-
 AHEAD = 2
 """Batches per worker that are waiting, in progress or done."""
+_POLL_SECONDS = 0.1
 
 
 def map_batches(
