@@ -1,5 +1,6 @@
 """Exported graphs: every form answers as PyTorch does, and what does not is refused."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,26 @@ def test_every_form_agrees_with_pytorch(
     names = {path.name for path in tmp_path.iterdir()}
     suffixes = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}[to]
     assert names == {f"w_{form}_fp32{suffix}" for suffix in suffixes}
+
+
+@pytest.mark.parametrize("to", BACKENDS)
+@pytest.mark.slow
+def test_the_form_nms_is_compared_above_its_own_threshold(
+    saved: SavedDetector, images: Images, tmp_path: Path, to: str
+) -> None:
+    """The threshold is in the graph, so that detections below it have no counterpart."""
+    post = saved.config.model.postprocess.model_copy(update={"score_threshold": 0.5})
+    model = saved.config.model.model_copy(update={"postprocess": post})
+    config = saved.config.model_copy(update={"model": model})
+    spec = ExportSpec(to, "nms")
+    path = spec.file(tmp_path, "w")
+    agreement = export_detector(replace(saved, config=config), spec, path, images).agreement
+    assert agreement.min_score == 0.5
+    assert "detections from score 0.5 on" in str(agreement)
+    all_scores = Detector.from_model(saved.model, saved.config, saved.names, score=0.1)(images)
+    counts = [int((one.scores >= 0.5).sum()) for one in all_scores]
+    assert agreement.num_detections == sum(counts) > 8
+    assert sum(map(len, all_scores)) > sum(counts)
 
 
 @needs_shared

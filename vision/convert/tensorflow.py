@@ -4,7 +4,6 @@ The names are those of ``ssd_mobilenet_v2_feature_extractor.py`` and slim's ``mo
 tensorflow/models, the constants those of ``ssdlite_mobilenet_v2_coco.config``.
 """
 
-import importlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,8 @@ from torch import Tensor
 from vision.convert.layout import Source
 from vision.convert.roles import Role
 from vision.convert.tensorflow_js import read_graph_model
-from vision.errors import WeightsError
+from vision.errors import ConfigError, WeightsError
+from vision.extras import require_package
 from vision.model.variants import VARIANTS
 
 BACKBONE = "FeatureExtractor/MobilenetV2"
@@ -153,11 +153,10 @@ def _checkpoint(path: Path) -> dict[str, np.ndarray]:
             f" there is no {path.name}.index; of a checkpoint pass the prefix, such as model.ckpt"
         )
     try:
-        tensorflow = importlib.import_module("tensorflow")
-    except ImportError as error:
+        tensorflow = require_package("tensorflow", "tensorflow")
+    except ConfigError as error:
         raise WeightsError(
-            "a TF1 checkpoint needs TensorFlow: pip install 'ssdlite[tensorflow]'; a frozen graph"
-            " (frozen_inference_graph.pb) does not"
+            f"a TF1 checkpoint needs TensorFlow, a frozen graph (.pb) does not: {error}"
         ) from error
     try:
         reader = tensorflow.train.load_checkpoint(str(path))
