@@ -45,12 +45,11 @@ class _Style:
 
     @property
     def font(self) -> tuple[float, int]:
-        """OpenCV's font scale and stroke thickness."""
+        """OpenCV's font scale and the thickness of its strokes."""
         return self.capital / _FONT_HEIGHT, max(1, self.capital // 10)
 
     def text_width(self, text: str) -> int:
-        (width, _), _ = cv2.getTextSize(text, _FONT, *self.font)
-        return int(width)
+        return int(cv2.getTextSize(text, _FONT, *self.font)[0][0])
 
     def entry_widths(self) -> list[int]:
         """Widths of the legend's entries: margin, line, gap, text, margin."""

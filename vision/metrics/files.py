@@ -84,10 +84,11 @@ def _detections(where: str, results: list[Any], truth: Instances) -> list[Detect
     scores = tables.numbers(where, rows, "score")
     # Sorted before the conversion to float32, in which different scores may become equal.
     order = np.argsort(-scores, kind="stable")
-    columns = [torch.from_numpy(column[order]) for column in (boxes, scores, labels)]
+    columns = [torch.from_numpy(column) for column in (boxes, scores, labels)]
     detections = []
     for size, group in zip(truth.sizes, _groups(images[order], len(truth.sizes)), strict=True):
-        image_boxes, image_scores, image_labels = (column[group] for column in columns)
+        descending = torch.from_numpy(order)[group]
+        image_boxes, image_scores, image_labels = (column[descending] for column in columns)
         known_size = None if 0 in size else size
         detections.append(
             Detections(image_boxes.float(), image_scores.float(), image_labels, known_size)
