@@ -13,15 +13,6 @@ import vision.boxes as box_ops
 from vision.extras import require_package
 from vision.structures import Detections
 
-__all__ = [
-    "from_coco",
-    "from_supervision",
-    "from_torchvision",
-    "to_coco",
-    "to_supervision",
-    "to_torchvision",
-]
-
 
 def to_torchvision(detections: Detections) -> dict[str, Tensor]:
     """The dictionary of torchvision's detectors, with labels from 1, since 0 is background."""

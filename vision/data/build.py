@@ -3,7 +3,7 @@
 # H and W the height and width of an image
 
 import difflib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -11,17 +11,11 @@ from numpy import ndarray
 from vision.config import DataConfig, Source
 from vision.data.synthetic import read_synthetic
 from vision.errors import ConfigError, DataError
-from vision.formats.coco import read_coco
-from vision.formats.records import Annotations
-from vision.formats.voc import read_voc
+from vision.formats import READERS, Annotations
 from vision.images import resize
 
-DATASETS: dict[str, Callable[..., Annotations]] = {
-    "voc": read_voc,
-    "coco": read_coco,
-    "synthetic": read_synthetic,
-}
-"""Readers by ``format``; the other keys of the source are the reader's arguments."""
+DATASETS = READERS | {"synthetic": read_synthetic}
+"""Readers by a source's ``format``."""
 
 
 def read_sources(sources: Source | list[Source] | None, key: str) -> Annotations:
