@@ -67,4 +67,6 @@ def _pairs(hashes: UInt8[ndarray, "n 32"]) -> Iterator[tuple[int, int]]:
         products = signs[start : start + CHUNK] @ signs[start:].T
         rows, columns = np.nonzero(products >= signs.shape[1] - 2 * MAX_DISTANCE)
         later = columns > rows
-        yield from zip((rows[later] + start).tolist(), (columns[later] + start).tolist(), strict=True)
+        yield from zip(
+            (rows[later] + start).tolist(), (columns[later] + start).tolist(), strict=True
+        )
