@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 __all__ = [
     "BACKENDS",
     "CONFIGS",
+    "DOWNLOADS",
     "FORMS",
     "RESULTS",
     "SHIPPED_WEIGHTS",
@@ -40,3 +41,5 @@ SHIPPED_WEIGHTS = ("coco", "voc")
 """The detectors in the package: of COCO's 80 classes, and of VOC's 20."""
 SOURCES = ("tensorflow", "torchvision", "qfgaohao", "mmdetection", "lufficc")
 """Projects whose checkpoints can be converted."""
+DOWNLOADS = ("voc2007", "voc2012", "coco2017")
+"""Public data sets that ``ssdlite download`` loads."""
