@@ -216,6 +216,15 @@ def test_the_last_line_trains_on_what_was_loaded_and_a_second_call_does_nothing(
     assert server.asked == []
 
 
+@pytest.mark.parametrize(
+    "root", ["VOC2007", "2007", "my data", "a: b #c", "[x", "ä 'q' \"q\"", "{}"]
+)
+def test_the_command_names_any_folder(root: str) -> None:
+    options = parse("train", shlex.split(train_command("voc2007", Path(root)))[2:])
+    data = load_config(options.config, options.overrides).data
+    assert [getattr(source, "root", None) for source in (data.train, data.val)] == [root, root]
+
+
 def test_the_table_is_torchvisions() -> None:
     ours = [archive for name in ("voc2007", "voc2012") for archive in DOWNLOADS[name].archives]
     theirs = [DATASET_YEAR_DICT[year] for year in ("2007", "2007-test", "2012")]

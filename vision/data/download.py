@@ -1,11 +1,15 @@
 """Public data sets: loaded, unpacked, and ready to train on."""
 
+import json
 import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from yaml import YAMLError
+
 from vision.atomic import replacing
+from vision.config.yaml12 import parse_yaml
 from vision.data.fetch import Archive, fetch
 from vision.data.unpack import unpack
 from vision.errors import DataError
@@ -85,8 +89,18 @@ DOWNLOADS = {
 
 def train_command(name: str, root: Path) -> str:
     """The command that trains on a data set in ``root``."""
-    words = [word.format(root=root) for word in DOWNLOADS[name].words.split()]
+    text = str(root)
+    value = text if _is_text(text) else json.dumps(text)  # a folder 2007 is no number
+    words = [word.format(root=value) for word in DOWNLOADS[name].words.split()]
     return f"ssdlite train {shlex.join(words)}"
+
+
+def _is_text(text: str) -> bool:
+    """Whether YAML reads a text as it is."""
+    try:
+        return bool(parse_yaml(text) == text)
+    except YAMLError:
+        return False
 
 
 def download(name: str, root: Path) -> bool:
