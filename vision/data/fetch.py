@@ -190,12 +190,5 @@ def _size(path: Path) -> int:
 def bytes_bar(text: str, total: int | None, start: int = 0) -> "tqdm[NoReturn]":
     """A progress bar of bytes."""
     return tqdm(
-        desc=text,
-        total=total,
-        initial=start,
-        unit="B",
-        unit_scale=True,
-        leave=False,
-        dynamic_ncols=True,
-        disable=None,
+        desc=text, total=total, initial=start, unit="B", unit_scale=True, leave=False, disable=None
     )
