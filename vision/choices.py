@@ -31,3 +31,5 @@ SHIPPED_WEIGHTS = ("coco", "voc")
 """The detectors in the package: of COCO's 80 classes, and of VOC's 20."""
 SOURCES = ("tensorflow", "torchvision", "qfgaohao", "mmdetection", "lufficc")
 """Projects whose checkpoints can be converted."""
+DOWNLOADS = ("voc2007", "voc2012", "coco2017")
+"""Public data sets that ``ssdlite download`` loads."""

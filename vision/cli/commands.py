@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import vision.cli.arguments as common
-from vision.choices import BACKENDS, FILE_PRECISIONS, FORMS, RESULTS, SOURCES
+from vision.choices import BACKENDS, DOWNLOADS, FILE_PRECISIONS, FORMS, RESULTS, SOURCES
 from vision.cli.parser import Parser
 
 
@@ -159,6 +159,12 @@ def _info(parser: Parser) -> None:
     parser.add_argument("overrides", nargs="*", help=argparse.SUPPRESS)
 
 
+def _download(parser: Parser) -> None:
+    parser.add_argument("name", choices=DOWNLOADS, help="the data set")
+    text = "folder that becomes the data set's root, on a disk with 2, 5 or 43 GB to spare"
+    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help=text)
+
+
 COMMANDS = {
     "train": Command(
         "train a detector on your own data, VOC, COCO or synthetic images",
@@ -196,4 +202,7 @@ COMMANDS = {
         _average,
     ),
     "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
+    "download": Command(
+        "load VOC 2007, VOC 2012 or COCO 2017", "download voc2007 --root VOC2007", _download
+    ),
 }
