@@ -77,6 +77,12 @@ def _eval(parser: Parser) -> None:
     add_runtime(parser)
 
 
+def _priors(parser: Parser) -> None:
+    text = "a YAML file, or a shipped configuration by its name"
+    parser.add_argument("--config", required=True, metavar="F", help=text)
+    add_overrides(parser, "data.train.root=MINE")
+
+
 def _detect(parser: Parser) -> None:
     text = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help=text)
@@ -184,6 +190,11 @@ COMMANDS = {
         "measure the average precision of a detector, or of any detections",
         "eval --weights runs/finetune data.val.split=test",
         _eval,
+    ),
+    "priors": Command(
+        "fit the scales of the prior boxes to a data set",
+        "priors --config bccd data.train.root=BCCD",
+        _priors,
     ),
     "detect": Command(
         "find objects in images, videos and streams",

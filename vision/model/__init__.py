@@ -7,13 +7,20 @@ from vision.model.backbones import (
     MobileNetV2,
     MobileNetV3Large,
 )
-from vision.model.build import build_decoding, build_loss, build_model, build_post_process
+from vision.model.build import (
+    build_decoding,
+    build_loss,
+    build_model,
+    build_post_process,
+    prior_layout,
+)
 from vision.model.count import count_macs, count_parameters
 from vision.model.head import by_class, class_keys, select_classes
 from vision.model.inference import DecodingNetwork
 from vision.model.loss import Losses, MultiBoxLoss
 from vision.model.matching import Matches, PaddedTargets, match, pad_targets
 from vision.model.postprocess import Decode, PostProcess, PreNmsBoxes
+from vision.model.prior_fitting import fit_scales
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.model.ssdlite import SSDLite, fuse
 
@@ -41,9 +48,11 @@ __all__ = [
     "class_keys",
     "count_macs",
     "count_parameters",
+    "fit_scales",
     "fuse",
     "match",
     "pad_targets",
     "prior_boxes",
+    "prior_layout",
     "select_classes",
 ]

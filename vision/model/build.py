@@ -11,11 +11,11 @@ from vision.model.layers import BlockStyle, Norm, initialise
 from vision.model.loss import MultiBoxLoss
 from vision.model.neck import FeaturePyramid
 from vision.model.postprocess import Decode, PostProcess
-from vision.model.priors import priors_per_cell
+from vision.model.priors import PriorLayout, priors_per_cell
 from vision.model.ssdlite import SSDLite, extra_layers
 from vision.model.variants import VARIANTS, Variant
 
-__all__ = ["build_decoding", "build_loss", "build_model", "build_post_process"]
+__all__ = ["build_decoding", "build_loss", "build_model", "build_post_process", "prior_layout"]
 
 PYRAMID_CHANNELS = 128
 MIN_EXTRA_CHANNELS = 16
@@ -40,7 +40,7 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
         channels = [PYRAMID_CHANNELS] * len(channels)
     else:
         channels = channels[1:]  # Without a pyramid the map of stride 8 knows too little.
-    layout = replace(variant.layout, **config.priors.model_dump())
+    layout = prior_layout(config)
     levels = (channels, priors_per_cell(len(channels), layout))
     biased, last_1x1 = variant.biased_depthwise, variant.last_head_1x1
     return SSDLite(
@@ -56,6 +56,11 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
         scores=variant.scores,
         pixels=variant.pixels,
     )
+
+
+def prior_layout(config: ModelConfig) -> PriorLayout:
+    """How the priors of a configuration are laid out."""
+    return replace(VARIANTS[config.preset].layout, **config.priors.model_dump())
 
 
 def _extra_channels(variant: Variant, width_mult: float) -> list[tuple[int, int]]:
