@@ -10,7 +10,9 @@ import vision.engine.epoch
 import vision.engine.sheet
 import vision.engine.trainer
 from tests.runs import read_log, run_config, same_weights
+from vision.draw import draw_target
 from vision.engine import train
+from vision.engine.step import train_step
 from vision.images import read_image
 
 
@@ -19,7 +21,7 @@ def test_the_sheet_shows_what_the_network_gets_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, on_device: bool
 ) -> None:
     shown, trained = list[Any](), list[Any]()
-    draw, step = vision.engine.sheet.draw_target, vision.engine.epoch.train_step
+    draw, step = draw_target, train_step
 
     def drawn(image: Any, target: Any, names: Any) -> Any:  # noqa: ANN401
         shown.append((image, target.image_id))

@@ -191,11 +191,6 @@ COMMANDS = {
         "eval --weights runs/finetune data.val.split=test",
         _eval,
     ),
-    "priors": Command(
-        "fit the scales of the prior boxes to a data set",
-        "priors --config bccd data.train.root=BCCD",
-        _priors,
-    ),
     "detect": Command(
         "find objects in images, videos and streams",
         "detect photos/ film.mp4 --weights runs/finetune --score 0.5",
@@ -220,6 +215,11 @@ COMMANDS = {
         "average several weights files of one network",
         "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
         _average,
+    ),
+    "priors": Command(
+        "fit the scales of the prior boxes to a data set",
+        "priors --config bccd data.train.root=BCCD",
+        _priors,
     ),
     "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
 }

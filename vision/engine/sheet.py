@@ -48,7 +48,7 @@ def draw_sheet(run: Run, path: Path) -> None:
     height, width = round(height * scale), round(width * scale)
     rows = -(-len(samples) // COLUMNS)
     whole_wh = GAP + COLUMNS * (width + GAP), HEAD + rows * (height + CAPTION)
-    figure = Figure(figsize=[pixels / DPI for pixels in whole_wh], dpi=DPI)
+    figure = Figure(figsize=(whole_wh[0] / DPI, whole_wh[1] / DPI), dpi=DPI)
     FigureCanvasAgg(figure)
 
     def write(text: str, x: int, y: int) -> None:
