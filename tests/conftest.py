@@ -11,9 +11,16 @@ from vision.engine import train
 
 settings.register_profile("tests", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("tests")
-
-# Tensors are small here: threads would wait for each other longer than they work.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Tensors are small here: threads would wait for each other longer than they work.
+
+    Before each test, since a detector with a number of threads sets it for the process.
+    """
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

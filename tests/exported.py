@@ -1,19 +1,20 @@
 """Fixtures of exported graphs, for the tests of what runs them and of what writes them."""
 
+import copy
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from jaxtyping import UInt8
 from numpy import ndarray
+from torch import nn
 
 from vision.config import SyntheticSource
 from vision.data import sample_images
 from vision.export import ExportSpec, export_detector
-from vision.model import DecodingNetwork
-from vision.runtime import Metadata, onnx_backend, openvino_backend
-from vision.runtime.onnx_graph import to_onnx
 from vision.weights import SavedDetector, load_weights
 
 __all__ = ["BACKENDS", "Images", "exported", "images", "saved", "traced_once"]
@@ -27,18 +28,26 @@ _TRACED: dict[str, Any] = {}
 
 @pytest.fixture(autouse=True, scope="session")
 def traced_once() -> Iterator[None]:
-    """Tracing takes most of an export: a form of the same weights is traced once."""
+    """Tracing takes most of an export: a form of the same weights is traced once.
 
-    def once(network: DecodingNetwork, metadata: Metadata) -> Any:  # noqa: ANN401
-        total = sum(float(value.detach().double().sum()) for value in network.parameters())
-        key = f"{metadata} {total}"
+    What this project adds to a traced graph is added each time: metadata, suppression, int8.
+    """
+    trace = torch.onnx.export
+
+    def once(module: nn.Module, example: tuple[torch.Tensor], **options: Any) -> SimpleNamespace:  # noqa: ANN401
+        with torch.no_grad():
+            tensors = [*module.parameters(), *module(*example)]
+        sums = [value.double().sum().item() for value in tensors]
+        settings = getattr(module, "post_process", None)
+        key = f"{type(module).__name__} {settings} {example[0].shape} {sums}"
         if key not in _TRACED:
-            _TRACED[key] = to_onnx(network, metadata)
-        return _TRACED[key]
+            program = trace(module, example, **options)
+            assert program is not None
+            _TRACED[key] = program.model_proto
+        return SimpleNamespace(model_proto=copy.deepcopy(_TRACED[key]))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(onnx_backend, "to_onnx", once)
-        patch.setattr(openvino_backend, "to_onnx", once)
+        patch.setattr(torch.onnx, "export", once)
         yield
 
 

@@ -4,12 +4,12 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from vision.config import Config, config_from_dict, dump_config
-
-__all__ = ["contents", "read_log", "run_config", "same_weights", "scenes", "write_run_config"]
+from vision.engine import train
 
 
 def scenes(num_images: int = 8, seed: int = 0) -> dict[str, Any]:
@@ -31,6 +31,12 @@ def write_run_config(path: Path, *overrides: str) -> str:
     """The same as a YAML file, for a command line."""
     path.write_text(dump_config(run_config(*overrides)), encoding="utf-8")
     return str(path)
+
+
+def resume_on_one_thread(config: Config, folder: Path) -> None:
+    """Train or resume, for a process of its own."""
+    torch.set_num_threads(1)
+    train(config, folder, resume=True)
 
 
 def read_log(folder: Path) -> list[dict[str, str]]:

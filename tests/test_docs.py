@@ -1,4 +1,4 @@
-"""What the README and the docs promise: links, files, the ladder, Python that runs."""
+"""What the README and the docs promise: links, files, the layers, Python that runs."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ PAGES = [
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 NAMED_FILE = re.compile(r"`((?:vision|tests|configs|docs)/[\w./]+\.\w+)`")
-RUNG = re.compile(r"^ *\d+  (.+?)(?:   .*)?$", re.MULTILINE)
+ROW = re.compile(r"^ *\d+  (.+?)(?:   .*)?$", re.MULTILINE)
 
 
 def prose(page: Path) -> str:
@@ -83,7 +83,7 @@ def test_the_site_has_each_page_once() -> None:
     assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
 
 
-def test_the_ladder_is_the_linters() -> None:
+def test_the_layers_are_the_linters() -> None:
     if sys.version_info < (3, 11):
         pytest.skip("tomllib comes with Python 3.11")
     import tomllib  # noqa: PLC0415
@@ -95,8 +95,8 @@ def test_the_ladder_is_the_linters() -> None:
         if contract["containers"] == ["vision"]
     )
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    (ladder,) = (block for _, block in FENCED.findall(text) if "cli" in block)
-    assert [set(rung.split(" | ")) for rung in RUNG.findall(ladder)] == [
+    (shown,) = (block for _, block in FENCED.findall(text) if "cli" in block)
+    assert [set(row.split(" | ")) for row in ROW.findall(shown)] == [
         set(layer.split(" | ")) for layer in layers
     ]
 

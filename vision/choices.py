@@ -3,17 +3,6 @@
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-__all__ = [
-    "BACKENDS",
-    "CONFIGS",
-    "FORMS",
-    "RESULTS",
-    "SHIPPED_WEIGHTS",
-    "SOURCES",
-    "Form",
-    "Precision",
-]
-
 BACKENDS: dict[str, str] = {
     "torch": "vision.runtime.torch_backend:TorchBackend",
     "onnx": "vision.runtime.onnx_backend:OnnxBackend",
@@ -22,11 +11,13 @@ BACKENDS: dict[str, str] = {
 """What runs a network, and its class; all but the first take an exported graph."""
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
 """What the layers of a network compute in."""
+FILE_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+"""Precisions of exported graphs; a backend may write only some."""
 Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson"]
 
 FORMS: dict[str, str] = {
     "raw": "logits and offsets, as the heads give them",
-    "decoded": "boxes and scores of every prior; what Detector runs",
+    "decoded": "boxes and scores of every prior, for Detector",
     "nms": "detections, suppression included",
     "jetson": "boxes and scores in jetson-inference's names and order",
 }
@@ -40,3 +31,5 @@ SHIPPED_WEIGHTS = ("coco", "voc")
 """The detectors in the package: of COCO's 80 classes, and of VOC's 20."""
 SOURCES = ("tensorflow", "torchvision", "qfgaohao", "mmdetection", "lufficc")
 """Projects whose checkpoints can be converted."""
+DOWNLOADS = ("voc2007", "voc2012", "coco2017")
+"""Public data sets that ``ssdlite download`` loads."""

@@ -1,8 +1,7 @@
 """`Detector`: from weights and an image to detections."""
 
-# N images, h w their height and width, H W those of the network's input, C classes
+# N images, H W height and width of the network's input, C classes
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -15,20 +14,13 @@ from numpy import ndarray
 from torch import Tensor
 
 from vision.config import Config, change_post_process
-from vision.errors import ConfigError
+from vision.errors import ConfigError, did_you_mean
 from vision.images import resize
 from vision.model import SSDLite, build_post_process
-from vision.runtime import (
-    Metadata,
-    Precision,
-    RuntimeOptions,
-    Session,
-    build_session,
-    open_session,
-)
+from vision.runtime import Metadata, Precision, RuntimeOptions, Session, build_session, open_session
 from vision.structures import Detections
 
-__all__ = ["Detector"]
+Image = UInt8[ndarray, "_ _ 3"]
 
 
 class Detector:
@@ -36,15 +28,13 @@ class Detector:
 
     Args:
         session: Runs the network.
-        config: The configuration that it was trained with; ``model.postprocess`` says how outputs
-            become detections.
+        config: The configuration that it was trained with; ``model.postprocess`` is applied.
         names: Class names in label order.
         training: How it was trained: epoch, metrics, versions.
         score: As for `Detector.load`.
 
     Attributes:
-        image_size: (height, width) that images are stretched to. ``session``, ``config``,
-            ``names`` and ``training`` are attributes too.
+        image_size: (height, width) that images are stretched to.
 
     Raises:
         ConfigError: If the score is out of range, or of a class that is not among the names.
@@ -88,25 +78,21 @@ class Detector:
             score: Detections below are left out; in [0, 1]. By class name, classes that are not
                 named are left out altogether, unless ``""`` names a score for them. None for
                 ``model.postprocess.score_threshold``, which is low for average precision.
-            device: ``cpu``, ``cuda``, ...; None picks CUDA where PyTorch has one.
-            backend: ``torch``, ``onnx`` (ONNX Runtime) or ``openvino``; None for the one that the
-                file was written for, and PyTorch for a weights file. From a weights file the others
-                export first, which takes some seconds.
+            device: ``cpu``, ``cuda``, ...; None picks CUDA where PyTorch has it.
+            backend: ``torch``, or ``onnx`` or ``openvino``, which export a weights file first in
+                some seconds; None for the one that the file was written for.
             precision: ``fp32``, ``bf16``, ``fp16`` (GPUs) or ``int8`` (exported files); None for
                 that of an exported file, and fp32 for a weights file.
-            threads: For one call; None for the backend's own default. PyTorch's number is that of
-                the whole process.
-            streams: Calls that are to run at once, from several threads.
-            postprocess: What to change of ``model.postprocess`` as trained, such as
-                ``{"suppression": "soft_nms", "class_agnostic": True, "max_detections": 20}``.
+            threads: Of one call, or of the process in PyTorch; None for the backend's own default.
+            streams: Number of calls that run at once, from several threads.
+            postprocess: Keys of ``model.postprocess`` to change: ``{"suppression": "soft_nms"}``.
 
         Raises:
             WeightsError: If the file is missing, damaged or not written by ssdlite.
-            ConfigError: If the score is out of range, or the detector cannot be run so on this
-                machine.
+            ConfigError: If the score is out of range, or this machine cannot meet the options.
         """
-        where = None if device is None else str(device)
-        options = RuntimeOptions(backend, where, precision, threads, streams)
+        device = None if device is None else str(device)
+        options = RuntimeOptions(backend, device, precision, threads, streams)
         session, metadata = open_session(weights, options)
         config = metadata.config
         if postprocess:
@@ -122,34 +108,30 @@ class Detector:
         model: SSDLite,
         config: Config,
         names: Sequence[str],
-        training: Mapping[str, Any] = MappingProxyType({}),
         *,
         score: float | Mapping[str, float] | None = None,
         options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 - frozen
     ) -> "Detector":
-        """A detector of a network in memory, which is copied and stays as it is.
+        """A detector of a copy of a network in memory.
 
         Args:
             model: The network, on any device.
             config: The configuration that it was trained with.
             names: Class names in label order.
-            training: How it was trained.
             score: As for `Detector.load`.
             options: What to run it on.
 
         Raises:
-            ConfigError: If it cannot be run so on this machine.
+            ConfigError: If this machine cannot run it with these options.
         """
-        metadata = Metadata("decoded", "fp32", config, list(names), training)
-        return cls(build_session(model, metadata, options), config, names, training, score=score)
+        metadata = Metadata("decoded", "fp32", config, list(names), {})
+        return cls(build_session(model, metadata, options), config, names, score=score)
 
     @overload
-    def __call__(self, images: UInt8[ndarray, "h w 3"]) -> Detections: ...
+    def __call__(self, images: Image) -> Detections: ...
     @overload
-    def __call__(self, images: Sequence[UInt8[ndarray, "_ _ 3"]]) -> list[Detections]: ...
-    def __call__(
-        self, images: UInt8[ndarray, "h w 3"] | Sequence[UInt8[ndarray, "_ _ 3"]]
-    ) -> Detections | list[Detections]:
+    def __call__(self, images: Sequence[Image]) -> list[Detections]: ...
+    def __call__(self, images: Image | Sequence[Image]) -> Detections | list[Detections]:
         """Detections in each image's own pixels, highest score first, on the CPU.
 
         Args:
@@ -177,23 +159,21 @@ class Detector:
 
         Args:
             images: RGB, of the network's ``image_size``; in channels-last memory nothing is copied.
-            sizes: (height, width) of the images before that, in whose pixels the boxes are; None
-                for ``image_size``.
+            sizes: (height, width) of the images that boxes refer to; None for ``image_size``.
 
         Raises:
             ValueError: If there are not as many sizes as images.
         """
         batch = images if isinstance(images, Tensor) else torch.stack(list(images))
-        decoded = self.session(batch)
         sizes = [self.image_size] * len(batch) if sizes is None else sizes
-        detections = self._post_process(decoded, sizes, self._threshold)
+        detections = self._post_process(self.session(batch), sizes, self._threshold)
         return [one.to("cpu") for one in detections]
 
 
 def _thresholds(
     score: float | Mapping[str, float], names: Sequence[str]
 ) -> float | Float32[Tensor, "C"]:
-    """The score that a detection must exceed, for all classes or for each."""
+    """The score that a detection must exceed, for all classes or for each by label."""
     by_name = score if isinstance(score, Mapping) else {"": score}
     for name, value in by_name.items():
         if not 0 <= value <= 1:
@@ -203,18 +183,16 @@ def _thresholds(
         return score
     unknown = [name for name in score if name and name not in names]
     if unknown:
-        near = difflib.get_close_matches(unknown[0], names, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"it knows {', '.join(names)}"
-        raise ConfigError(f"the detector knows no class {unknown[0]}; {hint}")
+        hint = did_you_mean(unknown[0], names)
+        raise ConfigError(f"the detector has no class {unknown[0]}{hint}")
     return torch.tensor([score.get(name, score.get("", 1.0)) for name in names])
 
 
 def _check_image(image: object) -> None:
-    """Raise ValueError unless an image is what the detector takes."""
-    if not isinstance(image, ndarray):
-        raise ValueError(f"image: expected a NumPy array, got {type(image).__name__}")  # noqa: TRY004
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(
-            f"image: expected uint8 RGB of shape (height, width, 3), got {image.dtype} of shape"
-            f" {image.shape}; vision.images.read_image gives that"
-        )
+    found = type(image).__name__
+    if isinstance(image, ndarray):
+        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
+            return
+        found = f"{image.dtype} of shape {image.shape}"
+    expected = "expected uint8 RGB of shape (height, width, 3), as vision.images.read_image gives"
+    raise ValueError(f"image: {expected}, got {found}")

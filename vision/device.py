@@ -6,8 +6,6 @@ import torch
 
 from vision.errors import ConfigError
 
-__all__ = ["choose_device", "num_cores"]
-
 
 def num_cores() -> int:
     """Number of cores that this process may use."""

@@ -1,6 +1,6 @@
 """Drawing detections and ground truth on an image."""
 
-# n boxes of one image, h and w its height and width, H its height with a legend
+# h and w the height and width of an image, H its height with a legend, n boxes in it
 
 import colorsys
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,6 @@ from numpy import ndarray
 from torch import Tensor
 
 from vision.structures import Detections, Target
-
-__all__ = ["draw_detections", "draw_legend", "draw_target"]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_HEIGHT = 21  # of a capital letter at scale 1, in pixels
@@ -29,12 +27,7 @@ Corners = tuple[int, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class _Style:
-    """Sizes in pixels that suit an image's size.
-
-    Attributes:
-        line: Width of lines.
-        capital: Height of capital letters.
-    """
+    """Width of lines and height of capital letters, in pixels, that suit an image's size."""
 
     line: int
     capital: int
@@ -56,12 +49,10 @@ class _Style:
         return self.capital / _FONT_HEIGHT, max(1, self.capital // 10)
 
     def text_width(self, text: str) -> int:
-        """Width of a text in pixels."""
-        (width, _), _ = cv2.getTextSize(text, _FONT, *self.font)
-        return int(width)
+        return int(cv2.getTextSize(text, _FONT, *self.font)[0][0])
 
     def entry_widths(self) -> list[int]:
-        """Width in pixels of each entry of the legend: margin, line, gap, text, margin."""
+        """Widths of the legend's entries: margin, line, gap, text, margin."""
         return [6 * self.capital + self.text_width(word) for word in _LEGEND]
 
 
@@ -79,12 +70,11 @@ def draw_detections(
     image = image.copy()
     style = _Style.for_image(image)
     tags = _names(detections.labels, names)
-    scores = detections.scores.tolist()
     for index, corners in reversed(list(_visible(detections.boxes, image))):
         colour = _colour(int(detections.labels[index]))
-        left, top, right, bottom = corners
-        cv2.rectangle(image, (left, top), (right, bottom), colour, style.line)
-        _draw_tag(image, f"{tags[index]} {scores[index]:.2f}", corners, colour, style)
+        cv2.rectangle(image, corners[:2], corners[2:], colour, style.line)
+        tag = f"{tags[index]} {float(detections.scores[index]):.2f}"
+        _draw_tag(image, tag, corners, colour, style)
     return image
 
 
@@ -100,10 +90,9 @@ def draw_target(
     """
     image = image.copy()
     style = _Style.for_image(image)
-    tags = _names(target.labels, names)
-    visible = list(_visible(target.boxes, image))
+    tags, visible = _names(target.labels, names), list(_visible(target.boxes, image))
     for index, corners in visible:
-        dash = 3 * style.outlined[0][1] if bool(target.ignore[index]) else max(image.shape)
+        dash = 3 * style.outlined[0][1] if target.ignore[index] else max(image.shape)
         for colour, width in style.outlined:
             for start, end in _dashes(corners, dash):
                 cv2.line(image, start, end, colour, width)
@@ -115,8 +104,8 @@ def draw_target(
 def draw_legend(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "H w 3"]:
     """A copy of the image with a legend below it, which tells ground truth from detections.
 
-    An entry has a line in the style of `draw_target` or `draw_detections`. The entries are side by
-    side, or one below the other if the image is too narrow, in a smaller font if necessary.
+    The entries are side by side, or one below the other if the image is too narrow, in a smaller
+    font if necessary.
     """
     style = _Style.for_image(image)
     width = image.shape[1]
@@ -156,9 +145,8 @@ def _visible(
     height, width = image.shape[:2]
     for index, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
         if x0 < width and y0 < height and x1 > 0 and y1 > 0:  # False for NaN.
-            left, top = round(max(x0, 0)), round(max(y0, 0))
+            left, top = min(round(max(x0, 0)), width - 1), min(round(max(y0, 0)), height - 1)
             right, bottom = round(min(x1, width)) - 1, round(min(y1, height)) - 1
-            left, top = min(left, width - 1), min(top, height - 1)
             yield index, (left, top, max(right, left), max(bottom, top))
 
 
@@ -166,11 +154,11 @@ def _dashes(corners: Corners, dash: int) -> Iterator[tuple[tuple[int, int], tupl
     """Ends (x, y) of the dashes of a box, with gaps as long as a dash, ``dash`` pixels."""
     left, top, right, bottom = corners
     for x in range(left, right + 1, 2 * dash):
-        for y in (top, bottom):
-            yield (x, y), (min(x + dash - 1, right), y)
+        end = min(x + dash - 1, right)
+        yield from (((x, y), (end, y)) for y in (top, bottom))
     for y in range(top, bottom + 1, 2 * dash):
-        for x in (left, right):
-            yield (x, y), (x, min(y + dash - 1, bottom))
+        end = min(y + dash - 1, bottom)
+        yield from (((x, y), (x, end)) for x in (left, right))
 
 
 def _draw_tag(
@@ -202,8 +190,7 @@ def _draw_text(
     image: UInt8[ndarray, "h w 3"], text: str, start: tuple[int, int], colour: Colour, style: _Style
 ) -> None:
     """Draw text from the left end (x, y) of its baseline, in place."""
-    scale, thickness = style.font
-    cv2.putText(image, text, start, _FONT, scale, colour, thickness, cv2.LINE_AA)
+    cv2.putText(image, text, start, _FONT, style.font[0], colour, style.font[1], cv2.LINE_AA)
 
 
 def _colour(label: int) -> Colour:

@@ -3,16 +3,6 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = [
-    "ConfigError",
-    "DataError",
-    "Interrupted",
-    "TrainingError",
-    "VisionError",
-    "WeightsError",
-    "did_you_mean",
-]
-
 
 class VisionError(ValueError):
     """Base class; a message names the place, what was expected and found, and the remedy."""
@@ -42,8 +32,14 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message on an unknown word: the known one spelt alike, else all of them."""
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+    """The end of a message on an unknown word: the known one spelt alike, else all of them.
+
+    Args:
+        word: The unknown word.
+        known: The words that exist.
+        prefix: Stands before the suggested word.
+    """
     known = list(known)
-    alike = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {alike[0]}?" if alike else f"; there are {', '.join(known)}"
+    similar = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {prefix}{similar[0]}?" if similar else f"; there are {', '.join(known)}"

@@ -20,16 +20,6 @@ from PIL import Image
 
 from vision.errors import DataError
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "MAX_PIXELS",
-    "image_size",
-    "num_frames",
-    "read_image",
-    "reduced_size",
-    "resize",
-]
-
 MAX_PIXELS = 150_000_000
 """Largest image that is read: 450 MB of memory."""
 MAX_BYTES = 2**30

@@ -3,7 +3,6 @@
 # n detections of one image
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -11,17 +10,8 @@ import torch
 from torch import Tensor
 
 import vision.boxes as box_ops
-from vision.errors import ConfigError
+from vision.extras import require_package
 from vision.structures import Detections
-
-__all__ = [
-    "from_coco",
-    "from_supervision",
-    "from_torchvision",
-    "to_coco",
-    "to_supervision",
-    "to_torchvision",
-]
 
 
 def to_torchvision(detections: Detections) -> dict[str, Tensor]:
@@ -54,12 +44,7 @@ def to_supervision(detections: Detections, names: Sequence[str] | None = None) -
     Raises:
         ConfigError: If supervision is not installed.
     """
-    try:
-        supervision = import_module("supervision")
-    except ImportError as error:
-        raise ConfigError(
-            'the package supervision is not installed; pip install "ssdlite[supervision]"'
-        ) from error
+    supervision = require_package("supervision", "supervision")
     labels = detections.labels.numpy()
     data = {} if names is None else {"class_name": np.array(names, dtype=str)[labels]}
     return supervision.Detections(

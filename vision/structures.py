@@ -12,8 +12,6 @@ from torch import Tensor
 
 import vision.boxes as box_ops
 
-__all__ = ["Batch", "Decoded", "Detections", "Predictions", "Target"]
-
 
 def _check(owner: str, boxes: Tensor, columns: dict[str, tuple[Tensor, torch.dtype]]) -> None:
     """Raise ValueError unless ``boxes`` is float32 (n, 4) and each column is (n,) of its dtype."""
@@ -28,10 +26,6 @@ def _check(owner: str, boxes: Tensor, columns: dict[str, tuple[Tensor, torch.dty
                 f"{owner}.{name}: expected {dtype} of shape ({len(boxes)},), got {column.dtype}"
                 f" of shape {tuple(column.shape)}"
             )
-
-
-def _no_flags() -> Tensor:
-    return torch.zeros(0, dtype=torch.bool)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,10 +48,10 @@ class Target:
 
     boxes: Float32[Tensor, "n 4"]
     labels: Int64[Tensor, "n"]
-    ignore: Bool[Tensor, "n"] = field(default_factory=_no_flags)
+    ignore: Bool[Tensor, "n"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
     image_id: str | int = ""
     size: tuple[int, int] = (0, 0)
-    crowd: Bool[Tensor, "n"] = field(default_factory=_no_flags)
+    crowd: Bool[Tensor, "n"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
     areas: Float32[Tensor, "n"] = field(default_factory=lambda: torch.zeros(0))
 
     def __post_init__(self) -> None:

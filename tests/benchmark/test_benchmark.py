@@ -134,6 +134,8 @@ def test_the_command_from_weights_to_table(
 ) -> None:
     monkeypatch.setattr(OpenVinoBackend, "benchmarked", {})
     monkeypatch.setattr(OnnxBackend, "benchmarked", {"fp32": ("fp32",)})
+    # Tests run side by side: two threads for each would wait for each other.
+    monkeypatch.setattr("vision.benchmark.candidates.num_cores", lambda: 1)
     words = [str(learnt / "best.safetensors"), "--out", str(tmp_path), "--rounds=1"]
     assert main(["benchmark", *words, "--device=cpu"]) == 0
     said = capsys.readouterr().out

@@ -34,11 +34,10 @@ from vision.data import DetectionDataset, build_augment, cached, make_loader, re
 from vision.data.synthetic import SHAPES, make_layout, render_scene
 from vision.engine import write_json
 from vision.engine.build import build_run
-from vision.engine.memory import keep_freed_memory
 from vision.engine.optim import clip_gradients
 from vision.engine.plan import Plan
 from vision.engine.run import Run
-from vision.engine.step import train_step
+from vision.engine.step import keep_freed_memory, train_step
 from vision.formats import Record, read_coco
 from vision.media import write_image
 from vision.model import match, pad_targets

@@ -77,11 +77,11 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({"priors": {"min_scale": 0.1}}, ["cat"], [], "different networks: model.priors"),
         ({}, ["dog"], [], "b.safetensors lacks classes of the first: cat"),
         ({}, ["cat"], ["--fractions", "0.5"], "2 weights files have 1 fractions"),
-        ({}, ["cat"], ["--shares", "0.5", "0.6"], "1 in all"),
-        ({}, ["cat"], ["--shares", "1.5", "-0.5"], "1 in all"),
-        ({}, ["cat"], ["--shares", "nan", "nan"], "1 in all"),
+        ({}, ["cat"], ["--shares", "0.5", "0.6"], "with the sum 1"),
+        ({}, ["cat"], ["--shares", "1.5", "-0.5"], "with the sum 1"),
+        ({}, ["cat"], ["--shares", "nan", "nan"], "with the sum 1"),
         ({}, ["cat"], ["--note", "warning"], "--note takes KEY=VALUE"),
-        ({}, ["cat"], ["--note", "metrics=1"], "--note metrics: the file says that itself"),
+        ({}, ["cat"], ["--note", "metrics=1"], "--note metrics: the file has that entry already"),
     ],
 )
 def test_what_does_not_fit_is_one_line(

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from vision.choices import BACKENDS, SOURCES
+from vision.choices import BACKENDS, DOWNLOADS, FILE_PRECISIONS, SOURCES
 from vision.cli.commands import COMMANDS, parse
 from vision.cli.main import main
 from vision.cli.parser import Parser
 from vision.convert.sources import SOURCES as CONVERTERS
+from vision.data.download import DOWNLOADS as DATA
 from vision.runtime import graph_backends
 from vision.weights import SHIPPED
 
@@ -83,7 +84,7 @@ def test_an_option_of_several_commands_means_the_same_in_all() -> None:
         assert len(found) > 1
         assert len({(a.dest, a.type, a.nargs, type(a)) for a in found}) == 1
     assert all("--weights" in options_of(command) for command in WITH_WEIGHTS)
-    writers = set(COMMANDS) - {"train", "priors", "info"}
+    writers = set(COMMANDS) - {"train", "priors", "info", "download"}
     assert all({"--out", "--overwrite"} <= set(options_of(command)) for command in writers)
 
 
@@ -132,7 +133,7 @@ def test_the_old_word_for_fractions_is_accepted() -> None:
         (["train", "--config", "a", "--lr=0.1"], "--lr; did you mean optim.lr=VALUE?"),
         (["train", "--config", "a", "--batch-size", "5"], "did you mean train.batch_size=VALUE?"),
         (["info", "--zzz"], "there is no option --zzz; there are --help, --weights"),
-        (["info", "coco", "data.val=null"], "info takes weights alone"),
+        (["info", "coco", "data.val=null"], "info takes weights only"),
     ],
 )
 def test_what_is_not_there_gets_a_suggestion(
@@ -146,8 +147,11 @@ def test_what_is_not_there_gets_a_suggestion(
 
 def test_the_tables_of_the_command_line_are_those_of_the_code() -> None:
     assert list(CONVERTERS) == list(SOURCES)
+    assert list(DATA) == list(DOWNLOADS)
     assert all(path.is_file() for path in SHIPPED.values())
     assert list(graph_backends()) == list(BACKENDS)[1:]
+    for backend in graph_backends().values():
+        assert set(backend.file_precisions) <= set(FILE_PRECISIONS)
 
 
 def test_no_parser_imports_pytorch() -> None:

@@ -163,7 +163,7 @@ def test_folded_norms_are_told_and_refitted(
     for number, pixels in enumerate(pictures):
         write_image(photos / f"{number}.png", pixels)
     assert run_convert("tensorflow", model, whole, *more, "--images", str(photos)) == 2
-    assert "6 images; norms take 100 or more" in error_line(capsys)
+    assert "6 images; at least 100 are needed" in error_line(capsys)
     monkeypatch.setattr("vision.cli.convert.MIN_REFITTED", 4)
     monkeypatch.setattr("vision.cli.convert.NUM_REFITTED", 4)
     assert run_convert("tensorflow", model, whole, *more, "--images", str(photos)) == 0
@@ -192,8 +192,8 @@ def test_intact_norms_are_left_alone(
     torch.save(torchvision.models.mobilenet_v2(weights=None).state_dict(), tmp_path / "w.pth")
     out = tmp_path / "new.safetensors"
     assert run_convert("torchvision", tmp_path / "w.pth", out, "--images", str(tmp_path)) == 2
-    assert "leave --images, --half and --note out" in error_line(capsys)
+    assert "leave out --images, --half and --note" in error_line(capsys)
     words = ("--labels", str(mmdetection.with_name("labels.txt")), "--images", str(tmp_path))
     assert run_convert("mmdetection", mmdetection, out, *words) == 2
-    assert "has its norms intact: leave --images out" in error_line(capsys)
+    assert "has its norms intact: leave out --images" in error_line(capsys)
     assert not out.exists()

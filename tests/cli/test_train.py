@@ -60,7 +60,7 @@ def test_the_run_is_called_as_its_configuration_and_goes_on(
     write_run_config(tmp_path / "small.yaml")
     command = ["train", "--config", "small.yaml", "data.val=null", "--resume"]
     assert main([*command, "train.epochs=1"]) == 0
-    assert "starting afresh" in capsys.readouterr().out
+    assert "starting from the beginning" in capsys.readouterr().out
     assert main([*command, "train.epochs=2"]) == 0
     assert "resuming after epoch 1 and 0 steps" in capsys.readouterr().out
     assert [row["epoch"] for row in read_log(tmp_path / "runs" / "small")] == ["1", "2"]

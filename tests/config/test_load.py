@@ -414,8 +414,8 @@ def test_overrides_reach_into_lists_by_index(override: str, roots: list[str]) ->
         ("data.train.2=x", "is a list of 2"),
         ("data.train.-1.root=x", "is a list of 2"),
         ("data.train.².root=x", "is a list of 2"),
-        ("data.train.0.root.x=1", r"data\.train\.0\.root is 'a' and has no parts"),
-        ("data.train.0.root.x.y=1", r"data\.train\.0\.root is 'a' and has no parts"),
+        ("data.train.0.root.x=1", r"data\.train\.0\.root is 'a' and has no keys"),
+        ("data.train.0.root.x.y=1", r"data\.train\.0\.root is 'a' and has no keys"),
     ],
 )
 def test_refuses_overrides(override: str, said: str) -> None:

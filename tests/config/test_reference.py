@@ -3,15 +3,15 @@
 import re
 from pathlib import Path
 
+from tests.config.reference import reference
 from vision.config.messages import all_keys
-from vision.config.models import Config
-from vision.config.reference import reference
+from vision.config.run import Config
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 
 
 def test_the_page_is_current() -> None:
-    """Else: ``python -m vision.config.reference > docs/configuration.md``."""
+    """Else: ``python -m tests.config.reference > docs/configuration.md``."""
     assert PAGE.read_text(encoding="utf-8") == reference()
 
 

@@ -389,7 +389,7 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     lines = start.lines
     assert start.known == ["aeroplane"]
     assert any(
-        "know: aeroplane; fresh, begun as the mean of the 3 known: zebra" in x for x in lines
+        "know: aeroplane; new, initialised with the mean of their 3: zebra" in x for x in lines
     )
     mine = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1)
     source = theirs.state_dict()["class_heads.0.1.weight"].reshape(6, 4, -1)
@@ -410,8 +410,8 @@ def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
     lines = start_from(
         build_model(ours, 1), load_initial_weights(str(path)), ["dog"], str(path)
     ).lines
-    assert any("the weights know: dog; fresh, begun as" in line for line in lines)
-    assert "fresh for all classes, of other priors or channels: class_heads.0" in lines
+    assert any("the weights know: dog; new, initialised" in line for line in lines)
+    assert "random for all classes, of other priors or channels: class_heads.0" in lines
 
 
 @pytest.mark.slow
@@ -427,7 +427,10 @@ def test_a_start_from_another_network_leaves_all_heads_fresh(
     save_weights(path, theirs, Config(model=configs[0]), ["dog", "cat"], {})
     fresh = {key: value.clone() for key, value in ours.state_dict().items()}
     start = start_from(ours, load_initial_weights(str(path)), ["dog", "cat"], str(path))
-    assert "classes: the weights have no heads that fit, so all begin afresh" in start.lines
+    assert (
+        "classes: the weights have no heads that fit, so all are initialised at random"
+        in start.lines
+    )
     assert start.known == []
     after, source = ours.state_dict(), theirs.state_dict()
     for key, value in after.items():
@@ -517,7 +520,8 @@ def test_imagenet_is_of_the_backbone_that_is_configured(
     )
     model = build_model(config, 2)
     start = start_from(model, saved, ["a", "b"], "imagenet")
-    assert "fresh: 24 of box_heads" not in start.lines[0]
+    loaded = [key for key in saved.tensors if not key.endswith("num_batches_tracked")]
+    assert start.lines[0].startswith(f"start from imagenet: {len(loaded)} of ")
     for key, value in saved.tensors.items():
         assert torch.equal(model.state_dict()[key], value), key
 

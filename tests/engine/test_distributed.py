@@ -11,8 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.runs import contents, read_log, scenes, write_run_config
-from vision.engine.distributed import started_processes
+from tests.runs import contents, read_log, run_config, scenes, write_run_config
+from vision.data import read_sources
+from vision.engine.build import build_run
+from vision.engine.distributed import Processes, started_processes
+from vision.engine.plan import Plan
 from vision.errors import ConfigError
 
 pytestmark = pytest.mark.slow
@@ -88,12 +91,12 @@ def test_torchrun_runs_the_command_and_resumes(tmp_path: Path) -> None:
     assert [row["epoch"] for row in read_log(out)] == ["1", "2"]
 
 
-def test_a_batch_that_cannot_be_shared_out_is_refused(tmp_path: Path) -> None:
-    config = write_run_config(tmp_path / "small.yaml", "train.batch_size=5")
-    out = str(tmp_path / "run")
-    result = run(*TORCHRUN, str(ROOT / "train.py"), "--config", config, "--out", out)
-    assert result.returncode != 0
-    assert "must be a multiple of the 2 processes" in result.stderr
+def test_a_batch_that_cannot_be_divided_is_refused() -> None:
+    config = run_config("train.batch_size=5")
+    annotations = read_sources(config.data.train, "data.train")
+    plan = Plan(config, annotations.names, annotations)
+    with pytest.raises(ConfigError, match="must be a multiple of the 2 processes"):
+        build_run(plan, torch.device("cpu"), Processes(rank=1, local_rank=1, size=2))
 
 
 def test_an_incomplete_environment_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

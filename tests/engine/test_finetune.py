@@ -46,7 +46,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = {
         "model": {"preset": "tensorflow", "image_size": 128, "width_mult": 0.25},
         "data": {"train": scenes(32), "val": scenes(8, 1)},
-        "train": {"epochs": 10, "eval_every": 5, "batch_size": 8, "workers": 0},
+        "train": {"epochs": 10, "eval_every": 10, "batch_size": 8, "workers": 0},
         "optim": {"lr": 0.1},
     }
     train(config_from_dict(values), folder)
@@ -138,9 +138,9 @@ def test_a_run_takes_the_network_and_evaluates_the_start_first(
     best = read_metrics(tmp_path / "run")
     for metric in (("voc", "mAP50"), ("coco", "AP")):
         assert best[metric[0]][metric[1]] >= start[metric[0]][metric[1]]
-    assert "mean of start and end, the end's part 0.5: val voc.mAP50" in caplog.text
+    assert "mean of start and end, weight of the end 0.5: val voc.mAP50" in caplog.text
     assert "start -> best: voc.mAP50 0." in caplog.text
-    assert "validation boxes say little" in caplog.text
+    assert "validation boxes are too few" in caplog.text
 
 
 def test_where_training_only_loses_the_start_is_the_best(
@@ -148,7 +148,7 @@ def test_where_training_only_loses_the_start_is_the_best(
 ) -> None:
     with caplog.at_level("INFO"):
         train(finetuning(first, "optim.lr=2", "optim.warmup_epochs=0"), tmp_path)
-    assert "training only lost: no later weights are at least as good as the start's" in caplog.text
+    assert "training did not help: no later weights are at least" in caplog.text
     assert same_weights(tmp_path / "best.safetensors", tmp_path / "start.safetensors")
     assert read_metrics(tmp_path)["epoch"] == 0
 
@@ -304,7 +304,7 @@ def test_a_class_without_a_box_does_not_raise_the_loss(scores: Any) -> None:  # 
     without = MultiBoxLoss(priors, scores=scores)(
         Predictions(logits[..., [0, 2]], offsets), [target]
     )
-    masked = MultiBoxLoss(priors, scores=scores, untaught=[1])(
+    masked = MultiBoxLoss(priors, scores=scores, unlabelled_classes=[1])(
         Predictions(logits, offsets), [target]
     )
     assert_close(masked.classification, without.classification)
@@ -387,7 +387,10 @@ def test_without_weights_that_fit_there_is_no_recipe(
     with caplog.at_level("INFO"):
         words = ("train.recipe=auto", "model.image_size=128", "train.epochs=1", word)
         train(finetuning(first, *words), tmp_path)
-    assert "train.recipe=auto chooses for a start from a detector's weights, and" in caplog.text
+    assert (
+        "train.recipe=auto needs a detector's weights with the layers of this network"
+        in caplog.text
+    )
     assert load_config(tmp_path / "config.yaml").optim.name == "sgd"
 
 

@@ -5,7 +5,7 @@ import platform
 
 import pytest
 
-from vision.engine.memory import keep_freed_memory
+from vision.engine.step import keep_freed_memory
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="asks something of glibc alone")

@@ -49,6 +49,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two epochs without validation data; to be left as it is."""
+    folder = tmp_path_factory.mktemp("runs") / "unbroken"
+    assert train(run_config("data.val=null"), folder) is None
+    return folder
+
+
 def read_metrics(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return content
@@ -168,11 +176,10 @@ def test_a_resumed_run_keeps_the_best_of_before(
     assert load_weights(tmp_path / "best.safetensors").training["epoch"] == 1
 
 
-def test_without_validation_data_the_last_is_the_best(tmp_path: Path) -> None:
-    assert train(run_config("data.val=null"), tmp_path) is None
-    assert same_weights(tmp_path / "best.safetensors", tmp_path / "last.safetensors")
-    assert load_weights(tmp_path / "best.safetensors").training["epoch"] == 2
-    assert {name.split("/")[0] for name in contents(tmp_path)} == {*FILES, "states", "tensorboard"}
+def test_without_validation_data_the_last_is_the_best(unbroken: Path) -> None:
+    assert same_weights(unbroken / "best.safetensors", unbroken / "last.safetensors")
+    assert load_weights(unbroken / "best.safetensors").training["epoch"] == 2
+    assert {name.split("/")[0] for name in contents(unbroken)} == {*FILES, "states", "tensorboard"}
 
 
 def test_never_starts_a_run_over_another(finished: Path) -> None:
@@ -190,14 +197,14 @@ def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"run": b"notes"}
 
 
-def test_resuming_nothing_starts_afresh_and_says_so(
+def test_resuming_nothing_starts_from_the_beginning_and_says_so(
     finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As after a crash in the first epoch."""
     (tmp_path / "config.yaml").write_text("", encoding="utf-8")
     with caplog.at_level("INFO"):
         train(run_config(*ONE_EPOCH), tmp_path, resume=True)
-    assert f"no state in {tmp_path} to resume from: starting afresh" in caplog.messages
+    assert f"no checkpoint in {tmp_path}: starting from the beginning" in caplog.messages
     assert read_log(tmp_path) == read_log(finished)
     assert same_weights(tmp_path / "last.safetensors", finished / "last.safetensors")
 
@@ -216,7 +223,7 @@ def test_resuming_a_finished_run_leaves_it_as_it_is(learnt: Path, tmp_path: Path
 )
 def test_refuses_to_resume_another_network_or_other_classes(finished: Path, override: str) -> None:
     before = contents(finished)
-    with pytest.raises(TrainingError, match=r"states are of another run \(.*\); resume with"):
+    with pytest.raises(TrainingError, match=r"are of another run \(.*\); resume with"):
         train(run_config(*ONE_EPOCH, override), finished, resume=True)
     assert contents(finished) == before
 
@@ -227,7 +234,7 @@ def test_damaged_states_alone_are_refused(finished: Path, tmp_path: Path, length
     for path in (finished / "states").iterdir():
         (tmp_path / "states" / path.name).write_bytes(path.read_bytes()[:length])
     with pytest.raises(
-        TrainingError, match=r"cannot be read \(.+\); no other state .*whole"
+        TrainingError, match=r"cannot be read \(.+\); .* has no intact checkpoint"
     ) as caught:
         train(run_config(*ONE_EPOCH), tmp_path, resume=True)
     assert "\n" not in str(caught.value)
@@ -239,7 +246,7 @@ def test_a_state_of_another_version_is_refused(finished: Path, tmp_path: Path) -
     del state["schedule"]
     (tmp_path / "states").mkdir()
     torch.save(state, tmp_path / "states" / path.name)
-    with pytest.raises(TrainingError, match=r"has no schedule: another version's"):
+    with pytest.raises(TrainingError, match=r"has no schedule: another version wrote it"):
         train(run_config(*ONE_EPOCH), tmp_path, resume=True)
 
 
@@ -248,7 +255,7 @@ def test_a_state_of_a_later_version_is_refused(finished: Path, tmp_path: Path) -
     state = torch.load(path, weights_only=True)
     (tmp_path / "states").mkdir()
     torch.save({**state, "version": state["version"] + 1}, tmp_path / "states" / path.name)
-    with pytest.raises(TrainingError, match=r"has version \d+: another version's"):
+    with pytest.raises(TrainingError, match=r"has version \d+: another version wrote it"):
         train(run_config(*ONE_EPOCH), tmp_path, resume=True)
 
 
@@ -260,10 +267,9 @@ FIRST_LAYOUT = {
 
 
 def test_a_run_resumes_from_a_state_of_the_first_layout(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    unbroken: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config, unbroken, broken = run_config("data.val=null"), tmp_path / "unbroken", tmp_path / "b"
-    train(config, unbroken)
+    config, broken = run_config("data.val=null"), tmp_path / "broken"
     shutil.copytree(unbroken, broken)
     first, second = sorted((broken / "states").iterdir())
     second.unlink()
@@ -281,11 +287,10 @@ def test_a_run_resumes_from_a_state_of_the_first_layout(
     assert same_weights(broken / "last.safetensors", unbroken / "last.safetensors")
 
 
-def test_goes_on_from_the_state_before_a_damaged_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_continues_from_the_state_before_a_damaged_one(
+    unbroken: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config, unbroken, broken = run_config("data.val=null"), tmp_path / "unbroken", tmp_path / "b"
-    train(config, unbroken)
+    config, broken = run_config("data.val=null"), tmp_path / "broken"
     shutil.copytree(unbroken, broken)
     newest = max((broken / "states").iterdir())
     content = bytearray(newest.read_bytes())
@@ -294,19 +299,18 @@ def test_goes_on_from_the_state_before_a_damaged_one(
     newest.write_bytes(content)
     with caplog.at_level("INFO"):
         train(config, broken, resume=True)
-    assert "): going on from the one before it" in caplog.text
+    assert "): continuing from the one before it" in caplog.text
     assert "resuming after epoch 1 and 0 steps" in caplog.text
     assert same_weights(broken / "last.safetensors", unbroken / "last.safetensors")
 
 
 @pytest.mark.parametrize("what", ["state", "weights"])
 def test_a_full_disk_leaves_what_was_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """Written in part, then refused: as a disk that fills up does."""
     config = run_config("data.val=null")
-    train(config, tmp_path / "unbroken")
-    shutil.copytree(tmp_path / "unbroken", tmp_path / "run")
+    shutil.copytree(unbroken, tmp_path / "run")
     max((tmp_path / "run" / "states").iterdir()).unlink()
     before = contents(tmp_path / "run")
 
@@ -338,7 +342,7 @@ def test_a_full_disk_leaves_what_was_there(
     }
     train(config, tmp_path / "run", resume=True)
     for name in ("last.safetensors", "best.safetensors"):
-        assert same_weights(tmp_path / "run" / name, tmp_path / "unbroken" / name)
+        assert same_weights(tmp_path / "run" / name, unbroken / name)
 
 
 def test_a_changed_configuration_is_reported(
@@ -376,11 +380,11 @@ def test_patience_without_evaluations_is_a_users_error(tmp_path: Path) -> None:
 
 
 def test_weights_that_are_no_numbers_are_never_saved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a gradient that was not finite, in the last step of an epoch."""
     config = run_config("data.val=null")
-    train(run_config("data.val=null", "train.epochs=1"), tmp_path)
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     before = {name: data for name, data in contents(tmp_path).items() if "tensorboard" not in name}
 
     def spoil(model: torch.nn.Module, _: float) -> None:

@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,7 +19,13 @@ from torch.testing import assert_close
 
 from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.reference_model import randomise
-from tests.runs import contents, read_log, run_config, same_weights, write_run_config
+from tests.runs import (
+    contents,
+    read_log,
+    resume_on_one_thread,
+    run_config,
+    same_weights,
+)
 from vision.data import read_sources
 from vision.engine import train
 from vision.engine.build import build_run
@@ -36,13 +40,15 @@ from vision.weights import load_weights
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).parents[2] / "train.py"
 STATE = "states/step-000000002.pt"
 STEPS = 2
 """Steps of an epoch of `run_config`."""
 
 SMALL = ("train.small.epochs=1", "train.small.image_size=[128, 192]")
-RESUMED = ("train.epochs=3", "train.eval_every=2", "data.val.num_images=3")
+RESUMED = ("train.epochs=3", "train.eval_every=2")
+EVALUATED = ("data.val.num_images=3",)
+NOT_EVALUATED = ("data.val=null", "train.tensorboard=false")
+ONE_EPOCH = ("train.epochs=1", "data.val=null")
 
 
 def at_step(
@@ -80,6 +86,29 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def one_epoch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one epoch."""
+    folder = tmp_path_factory.mktemp("runs") / "one_epoch"
+    train(run_config(*ONE_EPOCH), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that gives the run of some overrides, made once whatever the workers."""
+    runs: dict[tuple[str, ...], Path] = {}
+
+    def make(*overrides: str) -> Path:
+        key = tuple(word for word in overrides if not word.startswith("train.workers"))
+        if key not in runs:
+            runs[key] = tmp_path_factory.mktemp("runs") / "unbroken"
+            train(run_config(*key), runs[key])
+        return runs[key]
+
+    return make
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_same_seed_gives_the_same_run_whatever_the_number_of_workers(
     first: Path, tmp_path: Path, workers: int
@@ -95,15 +124,21 @@ def test_another_seed_gives_another_run(first: Path, tmp_path: Path) -> None:
 
 
 def test_a_resumed_run_equals_an_unbroken_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    unbroken: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Interrupted in the midst of the second epoch: what that one did so far must not count."""
+    """Interrupted within the second epoch: the steps since the last checkpoint must not count."""
 
     def interrupt(_: Predictions) -> Predictions:
         raise KeyboardInterrupt
 
-    config, unbroken, broken = run_config(*RESUMED), tmp_path / "unbroken", tmp_path / "broken"
-    train(config, unbroken)
+    config, expected, broken = (
+        run_config(*RESUMED, *EVALUATED),
+        unbroken(*RESUMED, *EVALUATED),
+        tmp_path / "broken",
+    )
     with monkeypatch.context() as patch:
         at_step(patch, STEPS + 2, interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -113,32 +148,39 @@ def test_a_resumed_run_equals_an_unbroken_one(
         train(config, broken, resume=True)
     assert "resuming after epoch 1 and 0 steps" in caplog.text
     assert [row["epoch"] for row in read_log(broken)] == ["1", "2", "3"]
-    assert read_log(broken) == read_log(unbroken)
+    assert read_log(broken) == read_log(expected)
     for name in ("last.safetensors", "best.safetensors"):
-        assert same_weights(broken / name, unbroken / name)
-    wanted, found = contents(unbroken), contents(broken)
+        assert same_weights(broken / name, expected / name)
+    files, found = contents(expected), contents(broken)
     for name in ("config.yaml", "metrics.json", "curves.png"):
-        assert found[name] == wanted[name]
-    for name in wanted:
+        assert found[name] == files[name]
+    for name in files:
         assert name in found or name.startswith("tensorboard/")
-        assert found.get(name) == wanted[name] or not name.startswith("pictures/")
+        assert found.get(name) == files[name] or not name.startswith("pictures/")
 
 
 @pytest.mark.parametrize(
     ("step", "overrides"),
     [
-        (1, ()),
-        (STEPS, ()),
-        (STEPS + 1, ("train.ema_decay=0.9", "optim.name=adamw", "optim.lr=0.001")),
-        (2 * STEPS, ("train.accumulate=2", "optim.schedule=multistep", "train.freeze=3")),
-        (STEPS + 1, ("train.workers=2", "optim.backbone_lr=0.1")),
-        (STEPS + 1, ("augment.preset=ssd", "augment.on_device=true")),
-        (1, ("model.image_size=[160, 192]", *SMALL, "train.workers=1")),
-        (STEPS, ("model.image_size=[160, 192]", *SMALL)),
+        (1, EVALUATED),
+        (STEPS, EVALUATED),
+        (STEPS + 1, (*EVALUATED, "train.ema_decay=0.9", "optim.name=adamw", "optim.lr=0.001")),
+        (
+            2 * STEPS,
+            ("train.accumulate=2", "optim.schedule=multistep", "train.freeze=3", *NOT_EVALUATED),
+        ),
+        (STEPS + 1, ("train.workers=2", "optim.backbone_lr=0.1", *NOT_EVALUATED)),
+        (STEPS + 1, ("augment.preset=ssd", "augment.on_device=true", *NOT_EVALUATED)),
+        (1, ("model.image_size=[160, 192]", *SMALL, "train.workers=1", *NOT_EVALUATED)),
+        (STEPS, ("model.image_size=[160, 192]", *SMALL, *NOT_EVALUATED)),
     ],
 )
 def test_a_signal_saves_after_the_step_and_the_rest_is_as_if_unbroken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, overrides: tuple[str, ...]
+    unbroken: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+    overrides: tuple[str, ...],
 ) -> None:
     def terminate(predictions: Predictions) -> Predictions:
         for child in multiprocessing.active_children():
@@ -147,12 +189,11 @@ def test_a_signal_saves_after_the_step_and_the_rest_is_as_if_unbroken(
         os.kill(os.getpid(), signal.SIGTERM)
         return predictions
 
-    config, unbroken, broken = (
+    config, expected, broken = (
         run_config(*RESUMED, *overrides),
-        tmp_path / "unbroken",
+        unbroken(*RESUMED, *overrides),
         tmp_path / "broken",
     )
-    train(config, unbroken)
     with monkeypatch.context() as patch:
         at_step(patch, (step - 1) * config.train.accumulate + 1, terminate)
         with pytest.raises(Interrupted) as caught:
@@ -161,36 +202,36 @@ def test_a_signal_saves_after_the_step_and_the_rest_is_as_if_unbroken(
     states = [path.name for path in (broken / "states").iterdir()]
     assert f"step-{step:09d}.pt" in states
     train(config, broken, resume=True)
-    assert read_log(broken) == read_log(unbroken)
+    assert read_log(broken) == read_log(expected)
     for name in ("last.safetensors", "best.safetensors"):
-        assert same_weights(broken / name, unbroken / name)
-    assert (broken / "metrics.json").read_bytes() == (unbroken / "metrics.json").read_bytes()
+        assert same_weights(broken / name, expected / name)
+    if config.data.val is not None:
+        assert (broken / "metrics.json").read_bytes() == (expected / "metrics.json").read_bytes()
 
 
-def test_killed_at_any_moment_it_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    """As the whole of it: processes of its own, and no chance to do anything on being killed."""
-    overrides = ("train.epochs=6", "train.save_minutes=0.0001", "data.val=null")
-    config = write_run_config(tmp_path / "small.yaml", *overrides, "train.tensorboard=false")
-    train(run_config(*overrides, "train.tensorboard=false"), tmp_path / "unbroken")
-    broken, kills, chance = tmp_path / "broken", 0, random.Random(0)  # noqa: S311
-    command = [sys.executable, str(SCRIPT), "--config", config]
-    command += ["--out", str(broken), "--resume"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def test_killed_at_any_moment_it_continues_to_the_same_weights(tmp_path: Path) -> None:
+    """In processes of their own, which cannot do anything on being killed."""
+    config = run_config("train.epochs=6", "train.save_minutes=0.0001", *NOT_EVALUATED)
+    train(config, tmp_path / "unbroken")
+    broken, kills, generator = tmp_path / "broken", 0, random.Random(0)  # noqa: S311
+    # A server that has imported the package forks them, so that none takes seconds to start.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.runs"])
     for _ in range(30):
-        with subprocess.Popen(  # noqa: S603
-            command, env=environment, stdout=subprocess.DEVNULL
-        ) as process:
-            before = Checkpoints(broken / "states").paths()
-            while process.poll() is None and Checkpoints(broken / "states").paths() == before:
-                time.sleep(0.01)
-            time.sleep(0.3 * chance.random())
-            if kills < 3 and process.poll() is None:
-                process.kill()
-                kills += 1
-        if process.returncode == 0:
+        process = context.Process(target=resume_on_one_thread, args=(config, broken))
+        process.start()
+        before = Checkpoints(broken / "states").paths()
+        while process.is_alive() and Checkpoints(broken / "states").paths() == before:
+            time.sleep(0.01)
+        time.sleep(0.3 * generator.random())
+        if kills < 3 and process.is_alive():
+            process.kill()
+            kills += 1
+        process.join()
+        if process.exitcode == 0:
             break
     assert kills == 3
-    assert process.returncode == 0
+    assert process.exitcode == 0
     assert read_log(broken) == read_log(tmp_path / "unbroken")
     assert same_weights(broken / "last.safetensors", tmp_path / "unbroken" / "last.safetensors")
 
@@ -206,7 +247,7 @@ def test_the_first_epochs_have_small_images_with_priors_of_their_own(
 
     small = ("train.small.epochs=2", "train.small.image_size=[128, 192]", "train.workers=2")
     config = run_config(
-        "model.image_size=[160, 192]", "train.epochs=3", "train.eval_every=1", *small
+        "model.image_size=[160, 192]", "train.epochs=3", "train.eval_every=2", *small
     )
     for step in range(1, 3 * STEPS + 1):
         at_step(monkeypatch, step, look)
@@ -296,15 +337,13 @@ def test_refuses_to_validate_on_classes_that_it_does_not_learn(tmp_path: Path) -
 
 
 def test_a_start_from_weights_says_what_it_took_and_is_not_needed_to_resume(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    one_epoch: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    train(run_config("data.val=null", "train.epochs=1"), tmp_path / "first")
-    weights = tmp_path / "w.safetensors"
-    (tmp_path / "first" / "best.safetensors").rename(weights)
+    weights = Path(shutil.copy(one_epoch / "best.safetensors", tmp_path / "w.safetensors"))
     overrides = ("data.val=null", f"model.init={weights}")
     with caplog.at_level("INFO"):
         train(run_config(*overrides, "train.epochs=1"), tmp_path / "second")
-    assert "the weights know: circle, square, star, triangle; fresh, " in caplog.text
+    assert "the weights know: circle, square, star, triangle; new, " in caplog.text
     start = load_weights(tmp_path / "second" / "last.safetensors").training["start"]
     assert start == str(weights)
     weights.unlink()
@@ -341,28 +380,12 @@ def test_more_frozen_layers_than_there_are_is_a_users_error(tmp_path: Path) -> N
         train(run_config("train.freeze=20"), tmp_path)
 
 
-def test_the_average_is_what_is_saved(tmp_path: Path) -> None:
-    train(run_config("data.val=null", "train.epochs=1"), tmp_path / "plain")
-    train(run_config("data.val=null", "train.epochs=1", "train.ema_decay=0.9"), tmp_path / "ema")
-    state = torch.load(tmp_path / "ema" / STATE, weights_only=True)
-    plain = load_file(tmp_path / "plain" / "last.safetensors")
-    averaged = load_file(tmp_path / "ema" / "last.safetensors")
+def test_the_average_is_what_is_saved(one_epoch: Path, tmp_path: Path) -> None:
+    train(run_config(*ONE_EPOCH, "train.ema_decay=0.9"), tmp_path)
+    state = torch.load(tmp_path / STATE, weights_only=True)
+    plain = load_file(one_epoch / "last.safetensors")
+    averaged = load_file(tmp_path / "last.safetensors")
     key = "class_heads.0.1.weight"
     assert torch.equal(state["model"][key], plain[key])
     assert torch.equal(state["ema"][f"module.{key}"], averaged[key])
     assert not torch.equal(averaged[key], plain[key])
-
-
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_it_learns_the_same(tmp_path: Path) -> None:
-    """To rounding: fused operations round elsewhere. In a process whose shapes are not checked."""
-    overrides = ("train.epochs=1", "train.precision=fp32", "data.val=null")
-    train(run_config(*overrides), tmp_path / "plain")
-    config = write_run_config(tmp_path / "small.yaml", *overrides, "train.compile=true")
-    command = [sys.executable, str(SCRIPT), "--config", config, "--out", str(tmp_path / "compiled")]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
-    plain, compiled = (tmp_path / name for name in ("plain", "compiled"))
-    loss = float(read_log(plain)[0]["loss"])
-    assert float(read_log(compiled)[0]["loss"]) == pytest.approx(loss, rel=1e-3)
-    weights = [load_file(folder / "last.safetensors") for folder in (plain, compiled)]
-    assert weights[0].keys() == weights[1].keys()

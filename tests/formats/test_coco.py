@@ -89,6 +89,40 @@ def test_areas_are_those_of_the_annotation_or_else_of_the_box(tmp_path: Path) ->
     assert last.areas.tolist() == [123.5, 12, 12]
 
 
+def test_annotations_need_no_id_of_their_own(tmp_path: Path) -> None:
+    found = read(tmp_path, annotations=annotated(id=None))
+    assert found.records[0].boxes.tolist() == [[1, 2, 4, 6], [1, 2, 4, 6]]
+
+
+def test_ids_may_be_numbers_and_texts_numbers_first(tmp_path: Path) -> None:
+    images: list[object] = [{"id": "8", "file_name": "c.jpg"}, {"id": 7, "file_name": "a.png"}]
+    found = read(tmp_path, images=images, annotations=[])
+    assert [Path(record.image_id).name for record in found.records] == ["a.png", "c.jpg"]
+
+
+def test_ids_of_categories_may_be_texts(tmp_path: Path) -> None:
+    categories: list[object] = [{"id": "b", "name": "cat"}, {"id": "a", "name": "dog"}]
+    boxes: list[object] = [{"image_id": 7, "category_id": "b", "bbox": [1, 2, 3, 4]}]
+    found = read(tmp_path, categories=categories, annotations=boxes)
+    assert found.names == ["dog", "cat"]
+    assert found.records[0].names == ("cat",)
+
+
+def test_values_that_are_not_finite_numbers_or_flags_are_refused(tmp_path: Path) -> None:
+    where = "annotations[4]"
+    for changes, said in (
+        ({"area": float("nan")}, f"{where}.area: expected a finite number, found nan"),
+        ({"iscrowd": "0"}, f"{where}.iscrowd: expected 0 or 1, found '0'"),
+    ):
+        assert said in refusal(tmp_path, annotations=annotated(**changes))
+
+
+def test_difficult_annotations_are_ignored(tmp_path: Path) -> None:
+    found = read(tmp_path, annotations=annotated(difficult=1))
+    assert found.records[0].ignore.tolist() == [True, True]
+    assert found.records[0].crowd.tolist() == [True, False]
+
+
 def test_classes_without_boxes_are_known(tmp_path: Path) -> None:
     found = read(tmp_path, annotations=[])
     assert found.count() == {"Car": 0, "dog": 0, "tooth brush": 0}
@@ -258,15 +292,21 @@ def refusal(folder: Path, content: object = None, **changes: list[object]) -> st
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "cannot be read as JSON"),
-        ("{", "cannot be read as JSON"),
-        ("images", "cannot be read as JSON"),
-        ("[]", "is not a COCO instances file: it needs the lists"),
-        ("3", "is not a COCO instances file"),
-        ("{}", "is not a COCO instances file"),
-        (json.dumps(CONTENT | {"images": {}}), "is not a COCO instances file"),
-        (json.dumps({k: v for k, v in CONTENT.items() if k != "categories"}), "is not a COCO"),
-        (json.dumps({k: v for k, v in CONTENT.items() if k != "annotations"}), "is not a COCO"),
+        ("", "found invalid JSON"),
+        ("{", "found invalid JSON"),
+        ("images", "found invalid JSON"),
+        ("[]", "expected an object with images, annotations and categories"),
+        ("3", "(COCO instances), found 3"),
+        ("{}", "(without images, annotations, categories)"),
+        (json.dumps(CONTENT | {"images": {}}), "images: expected a list"),
+        (
+            json.dumps({k: v for k, v in CONTENT.items() if k != "categories"}),
+            "(without categories)",
+        ),
+        (
+            json.dumps({k: v for k, v in CONTENT.items() if k != "annotations"}),
+            "(without annotations)",
+        ),
     ],
 )
 def test_refuses_what_is_not_a_coco_file(tmp_path: Path, content: str, said: str) -> None:
@@ -276,17 +316,20 @@ def test_refuses_what_is_not_a_coco_file(tmp_path: Path, content: str, said: str
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"category_id": 4}, "annotation 9 has the category_id 4, which is not in its categories"),
-        ({"category_id": None}, "an id is missing"),
-        ({"image_id": None}, "an id is missing"),
-        ({"id": None}, "an id is missing"),
-        ({"bbox": None}, "annotation 9 needs a bbox of four numbers"),
-        ({"bbox": []}, "annotation 9 needs a bbox of four numbers"),
-        ({"bbox": [1, 2, 3]}, "annotation 9 needs a bbox of four numbers"),
-        ({"bbox": [1, 2, 3, 4, 5]}, "annotation 9 needs a bbox of four numbers"),
-        ({"bbox": [1, 2, 3, "x"]}, "annotation 9 needs a bbox of four numbers"),
-        ({"bbox": [1, 2, 3, [4]]}, "annotation 9 needs a bbox of four numbers"),
-        ({"area": "large"}, "annotation 9 needs a number as its area"),
+        (
+            {"category_id": 4},
+            "expected each category_id to be one of the annotation file's 3 (3, 18, 90), found 4",
+        ),
+        ({"category_id": None}, "annotations[4]: expected an object with image_id, category_id"),
+        ({"image_id": None}, "(without image_id)"),
+        ({"image_id": [7]}, "annotations[4].image_id: expected a number or text, found [7]"),
+        ({"bbox": None}, "(without bbox)"),
+        ({"bbox": []}, "annotations[4].bbox: expected [x, y, width, height], found"),
+        ({"bbox": [1, 2, 3]}, "annotations[4].bbox: expected [x, y, width, height], found"),
+        ({"bbox": [1, 2, 3, 4, 5]}, "annotations[4].bbox: expected [x, y, width, height], found"),
+        ({"bbox": [1, 2, 3, "x"]}, "annotations[4].bbox: expected [x, y, width, height], found"),
+        ({"bbox": [1, 2, 3, [4]]}, "annotations[4].bbox: expected [x, y, width, height], found"),
+        ({"area": "large"}, "annotations[4].area: expected a finite number, found 'large'"),
     ],
 )
 def test_refuses_annotations(tmp_path: Path, changes: dict[str, object], said: str) -> None:
@@ -297,11 +340,12 @@ def test_refuses_annotations(tmp_path: Path, changes: dict[str, object], said: s
     ("images", "said"),
     [
         ([], "names no image"),
-        (["a.png"], "an id is missing or of a wrong type"),
-        ([{"file_name": "a.png"}], "an id is missing"),
-        ([{"id": 7}], "image 7 has no file_name"),
-        ([{"id": 7, "file_name": 3}], "image 7 has no file_name"),
-        ([{"id": 7, "file_name": "a.png"}, {"id": "8", "file_name": "b.png"}], "of a wrong type"),
+        (["a.png"], "images[0]: expected an object with id, found 'a.png'"),
+        ([{"file_name": "a.png"}], "(without id)"),
+        ([{"id": 7}], "images[0].file_name: expected a text, found None"),
+        ([{"id": 7, "file_name": 3}], "images[0].file_name: expected a text, found 3"),
+        ([{"id": [7], "file_name": "a.png"}], "expected each id to be int or str, found [7]"),
+        ([{"id": 7}, {"id": 7}], "images: expected each id once, found more than one 7"),
     ],
 )
 def test_refuses_images(tmp_path: Path, images: list[object], said: str) -> None:
@@ -311,11 +355,11 @@ def test_refuses_images(tmp_path: Path, images: list[object], said: str) -> None
 @pytest.mark.parametrize(
     ("categories", "said"),
     [
-        ([{"name": "dog"}], "an id is missing"),
-        ([{"id": 1}], "a category has no name"),
-        ([{"id": 1, "name": ""}], "a category has no name"),
-        ([{"id": 1, "name": 7}], "a category has no name"),
-        ([{"id": 1, "name": "a"}, {"id": "2", "name": "b"}], "of a wrong type"),
+        ([{"name": "dog"}], "categories[0]: expected an object with id, name"),
+        ([{"id": 1}], "(without name)"),
+        ([{"id": 1, "name": ""}], "categories[0].name: expected a text, found ''"),
+        ([{"id": 1, "name": 7}], "categories[0].name: expected a text, found 7"),
+        ([{"id": None, "name": "a"}], "expected each id to be int or str, found None"),
         ([{"id": 1, "name": "dog"}, {"id": 2, "name": "dog"}], "two categories share a name"),
     ],
 )

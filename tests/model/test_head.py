@@ -5,7 +5,8 @@ import torch
 
 from tests.reference_model import randomise
 from vision.config import ModelConfig
-from vision.model import BACKBONES, SSDLite, build_model, by_class, class_keys, select_classes
+from vision.model import BACKBONES, SSDLite, build_model
+from vision.model.head import by_class, class_keys, select_classes
 
 
 def detector(backbone: str, neck: str = "none", preset: str = "ssdlite") -> SSDLite:

@@ -13,7 +13,8 @@ from torchvision.models.detection.anchor_utils import DefaultBoxGenerator
 from torchvision.models.detection.image_list import ImageList
 
 import vision.boxes as box_ops
-from vision.config import PRESET_BACKBONES, Config, ModelConfig
+from vision.config import Config, ModelConfig
+from vision.config.model import PRESET_BACKBONES
 from vision.model import PriorLayout, prior_boxes
 from vision.model.priors import priors_per_cell
 from vision.model.variants import VARIANTS

@@ -98,7 +98,7 @@ def test_signals_arrive_when_openvino_detectors_have_gone(exported: dict[str, Pa
 
 def test_precision_is_fp32_unless_asked_for(exported: dict[str, Path]) -> None:
     session: Any = Detector.load(exported["openvino"]).session
-    compiled = session._runner._compiled
+    compiled = session.runner._compiled
     assert str(compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
 
 
@@ -150,11 +150,14 @@ def test_files_that_cannot_be_run(
         Detector.load(lone)
     with pytest.raises(ConfigError, match="runs in the backend onnx, not in torch"):
         Detector.load(exported["onnx"], backend="torch")
-    with pytest.raises(ConfigError, match="are fp32 and do not run in int8"):
-        Detector.load(exported["onnx"], precision="int8")
+    for backend in BACKENDS:
+        with pytest.raises(ConfigError, match="are fp32 and do not run in int8, only in fp32"):
+            Detector.load(exported[backend], device="npu", precision="int8")
     export_detector(saved, ExportSpec("onnx", "raw"), tmp_path / "r.onnx", images)
     with pytest.raises(WeightsError, match="of the form raw"):
         Detector.load(tmp_path / "r.onnx")
+    with pytest.raises(WeightsError, match="of the form raw"):
+        Detector.load(tmp_path / "r.onnx", device="cuda:9")
     other = onnx.load(exported["onnx"])
     del other.metadata_props[:]
     onnx.save(other, tmp_path / "other.onnx")

@@ -8,8 +8,7 @@ import pytest
 
 from tests.exported import Images
 from vision.runtime import quantise
-from vision.runtime.bias_correction import channel_means
-from vision.runtime.quantise import NUM_FLOAT, quantise_onnx, sensitive_nodes
+from vision.runtime.quantise import NUM_FLOAT, channel_means, quantise_onnx, sensitive_nodes
 
 onnx: Any = pytest.importorskip("onnx")
 
@@ -22,7 +21,7 @@ def test_biases_make_up_for_rounding(
     model = onnx.load(exported["onnx"])
     batches = [image[None] for image in images]
     corrected = quantise_onnx(model, batches)
-    monkeypatch.setattr(quantise, "correct_biases", lambda *_: None)
+    monkeypatch.setattr(quantise, "_correct_biases", lambda *_: None)
     rounded = quantise_onnx(model, batches)
     outputs = [node.output[0] for node in model.graph.node if node.op_type == "Conv"]
     expected = channel_means(model, outputs, batches)

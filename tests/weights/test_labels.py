@@ -64,6 +64,8 @@ def test_label_maps_in_any_form(
         ("m.pbtxt", b"item { id: 1 }"),
         ("m.pbtxt", b"item { name: 'cat' }"),
         ("m.pbtxt", b"cat\ndog\n"),
+        ("m.pbtxt", b"item { id: 1 name: 'a' name: 'b' }"),
+        ("m.pbtxt", b"item {" * 50_000),
     ],
 )
 def test_what_is_no_list_is_one_line(tmp_path: Path, name: str, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """Weights, states and configurations that older versions wrote."""
 
+import hashlib
 import json
 import logging
 import re
@@ -110,6 +111,26 @@ def test_the_weights_in_the_package_are_read_in_silence(
     assert not isinstance(saved, SavedBackbone)
     assert not saved.norms_folded
     assert (saved.config.model.backbone, saved.config.model.neck) == ("mobilenet_v2", "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("voc", "9df7a81f2b52b120ac28db3d8ad59c017708925c045733a00ea909bbddbfa2b6"),
+        ("coco", "6251e7f856dbd0f1b11e0603a33e8cb3c4f89bc94682fe502f162f663ec81a58"),
+    ],
+)
+def test_the_tensors_in_the_package_are_those_that_were_measured(name: str, digest: str) -> None:
+    content = SHIPPED[name].read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    assert hashlib.sha256(content[header:]).hexdigest() == digest
+
+
+def test_the_recipe_of_the_shipped_weights_names_a_heading_that_exists() -> None:
+    recipe = load_weights(SHIPPED["voc"]).training["recipe"]
+    page, heading = recipe.partition("; see ")[2].split(", ")
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    assert f"## {heading}" in text.splitlines()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What is measured against each other: the detector on each backend, and yardsticks."""
+"""The candidates of a benchmark: the detector on each backend, and torchvision's."""
 
 # h w an image's own height and width, N images, H W those of the network's input
 
@@ -21,10 +21,8 @@ from vision.runtime import BACKENDS, GraphBackend, RuntimeOptions
 from vision.structures import Decoded
 from vision.weights import SavedDetector, load_weights
 
-__all__ = ["EAGER", "Candidate", "LoadedCandidate", "list_candidates", "load_candidate"]
-
 Image = UInt8[ndarray, "h w 3"]
-YARDSTICK = "torchvision ssdlite320_mobilenet_v3_large"
+TORCHVISION = "torchvision ssdlite320_mobilenet_v3_large"
 EAGER = "torch, eager NCHW, BatchNorm not folded"
 SCORE = 0.4
 
@@ -98,7 +96,7 @@ def list_candidates(
                 Candidate(f"{name} {run_in}", path, RuntimeOptions(name, where, run_in))
                 for run_in in precisions
             ]
-    return [*rows, Candidate(YARDSTICK)], left_out
+    return [*rows, Candidate(TORCHVISION)], left_out
 
 
 def load_candidate(
@@ -108,13 +106,13 @@ def load_candidate(
 
     Args:
         candidate: Which.
-        threads: For one call; None for all cores.
-        streams: Calls that may run at once.
+        threads: Of one call; None for all cores.
+        streams: Number of calls that run at once.
     """
     torch.set_num_threads(threads or num_cores())
     if candidate.file is None:
-        yardstick = TorchvisionDetector()
-        return LoadedCandidate(yardstick.forward, yardstick.detect, None)
+        torchvision = TorchvisionDetector()
+        return LoadedCandidate(torchvision.forward, torchvision.detect, None)
     options = candidate.options
     detector = Detector.load(
         candidate.file,
@@ -150,7 +148,7 @@ class _PlainSession:
 
 
 class TorchvisionDetector:
-    """Torchvision's SSDlite on MobileNetV3, freshly initialised: a yardstick of speed alone."""
+    """Torchvision's SSDlite on MobileNetV3 with random weights, to compare the speed with."""
 
     def __init__(self) -> None:
         with torch.random.fork_rng():

@@ -1,4 +1,4 @@
-"""Timing candidates in turn, and the memory that each takes."""
+"""Time candidates in turn, and measure the memory that each takes."""
 
 # h w an image's own height and width
 
@@ -24,8 +24,6 @@ try:
     import resource
 except ImportError:
     resource = None  # type: ignore[assignment]
-
-__all__ = ["Times", "measure_times", "peak_memory", "throughput"]
 
 Image = UInt8[ndarray, "h w 3"]
 TURN = 10
@@ -64,8 +62,7 @@ def measure_times(
 ) -> dict[str, Times]:
     """Times of candidates that take turns, so that a machine that slows down slows all of them.
 
-    A turn is several images long. The first of them do not count: threads of the candidate before
-    still run then.
+    The first images of a turn do not count: threads of the candidate before still run then.
 
     Args:
         candidates: By name.

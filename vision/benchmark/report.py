@@ -1,4 +1,4 @@
-"""What was measured, as a table and as a chart."""
+"""The measurements as a table and as a chart."""
 
 import statistics
 from collections.abc import Sequence
@@ -12,8 +12,6 @@ from matplotlib.figure import Figure
 from vision.atomic import replacing
 from vision.benchmark.measure import Times
 from vision.errors import DataError
-
-__all__ = ["Row", "draw_chart", "row_of", "table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +71,10 @@ def row_of(
     metrics: tuple[float | None, float | None],
 ) -> Row:
     """A row from what was measured; ``metrics`` are voc.mAP50 and coco.AP."""
-    peak_mb = None if peak_bytes is None else peak_bytes / 1e6
+    milliseconds = (*_median_and_p95(times.forward), *_median_and_p95(times.detect))
     ratios = (times.overhead(), times.relative_to(eager))
-    return Row(
-        name,
-        *_median_and_p95(times.forward),
-        *_median_and_p95(times.detect),
-        *ratios,
-        images_per_second,
-        peak_mb,
-        *metrics,
-    )
+    peak_mb = None if peak_bytes is None else peak_bytes / 1e6
+    return Row(name, *milliseconds, *ratios, images_per_second, peak_mb, *metrics)
 
 
 def _median_and_p95(seconds: Sequence[float]) -> tuple[float, float]:
@@ -92,7 +83,7 @@ def _median_and_p95(seconds: Sequence[float]) -> tuple[float, float]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """A table for people, in Markdown."""
+    """A table in Markdown."""
     heads = [head for head, _ in COLUMNS.values()]
     lines = [heads, ["---"] * len(heads), *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

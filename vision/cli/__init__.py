@@ -1,4 +1,4 @@
-"""The command line: ``ssdlite train|eval|detect``."""
+"""The command line, ``ssdlite COMMAND``: one module for each command."""
 
 from vision.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Options that several commands have. Each has the same name and meaning in all of them."""
+"""Arguments that several commands have, with the same name and meaning in all of them."""
 
 import argparse
 from pathlib import Path
@@ -6,92 +6,73 @@ from typing import get_args
 
 from vision.choices import BACKENDS, SHIPPED_WEIGHTS, Precision
 
-__all__ = [
-    "WEIGHTS",
-    "add_data",
-    "add_device",
-    "add_out",
-    "add_overrides",
-    "add_runtime",
-    "add_weights",
-    "add_weights_out",
-    "positive",
-]
-
 WEIGHTS = (
-    "a file that training or export wrote, a run folder (its best weights), or a detector in the"
-    f" package: {' or '.join(SHIPPED_WEIGHTS)}"
+    "a weights file, a run folder (its best weights), or a shipped detector:"
+    f" {' or '.join(SHIPPED_WEIGHTS)}"
 )
+CONFIG = "a YAML file, or the name of a shipped configuration"
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on, for `argparse`."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number from 1 on, got {text}")
-    return number
+    """A positive integer, for `argparse`."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text}")
+    return int(text)
 
 
-positive.__name__ = "number"  # argparse's errors show it
-
-
-def add_weights(parser: argparse.ArgumentParser) -> None:
+def add_weights(parser: argparse.ArgumentParser, text: str = WEIGHTS) -> None:
     """The detector."""
     default = Path(SHIPPED_WEIGHTS[0])
-    parser.add_argument("--weights", type=Path, default=default, metavar="W", help=WEIGHTS)
+    parser.add_argument("--weights", type=Path, default=default, metavar="FILE", help=text)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Where the data are."""
-    text = (
-        "a YAML file, or a shipped configuration by its name, that says where the data are"
-        " (default: the run folder of the weights)"
-    )
-    parser.add_argument("--config", metavar="F", help=text)
+    text = f"names the data: {CONFIG} (default: that of the weights' run folder)"
+    parser.add_argument("--config", metavar="FILE", help=text)
     add_overrides(parser, "data.val.root=VOC2007")
 
 
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     """Keys of the configuration."""
-    text = f"sets a key of the configuration, such as {example}"
+    text = f"set a key of the configuration, such as {example}"
     parser.add_argument("overrides", nargs="*", metavar="key=value", help=text)
 
 
 def add_out(parser: argparse.ArgumentParser, default: str | None, text: str) -> None:
     """A folder of results."""
     path = None if default is None else Path(default)
-    parser.add_argument("--out", type=Path, default=path, metavar="DIR", help=text)
+    parser.add_argument("--out", type=Path, default=path, metavar="FOLDER", help=text)
     _add_overwrite(parser)
 
 
 def add_weights_out(parser: argparse.ArgumentParser) -> None:
     """A weights file to write, for `vision.cli.options.write_detector`."""
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="W.safetensors", help="file to write"
-    )
+    text = "weights file to write"
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=text)
     _add_overwrite(parser)
-    parser.add_argument("--half", action="store_true", help="write in half precision")
-    text = "kept in the file; may be repeated (default: none)"
+    parser.add_argument("--half", action="store_true", help="store parameters as float16")
+    text = "note to store in the file; may be repeated (default: none)"
     parser.add_argument("--note", action="append", default=[], metavar="KEY=VALUE", help=text)
 
 
 def _add_overwrite(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--overwrite", action="store_true", help="replace what --out has already")
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
 
 
 def add_runtime(parser: argparse.ArgumentParser) -> None:
     """What the detector runs on, for `vision.cli.options.runtime_options_of`."""
-    group = parser.add_argument_group("what the detector runs on")
-    text = "runtime (default: the file's own; torch for weights)"
+    group = parser.add_argument_group("runtime")
+    text = "runtime (default: that of the file; torch for weights)"
     group.add_argument("--backend", choices=tuple(BACKENDS), help=text)
     add_device(group)
-    text = "of the layers (default: the file's own; fp32 for weights)"
+    text = "arithmetic of the layers (default: that of the file; fp32 for weights)"
     group.add_argument("--precision", choices=get_args(Precision), help=text)
-    text = "for each image (default: the backend's choice)"
-    group.add_argument("--threads", type=int, metavar="N", help=text)
+    text = "CPU threads of each call (default: the backend's choice)"
+    group.add_argument("--threads", type=positive, metavar="N", help=text)
 
 
 def add_device(group: argparse._ActionsContainer) -> None:
     """The device, to a parser or a group of it."""
-    text = "cpu, cuda, cuda:1, mps (default: CUDA where PyTorch has it, else cpu)"
+    text = "cpu, cuda, cuda:1, mps (default: CUDA if PyTorch has it, else cpu)"
     group.add_argument("--device", help=text)

@@ -5,8 +5,6 @@ import argparse
 from vision.cli.options import check_output_path, write_detector
 from vision.weights import average
 
-__all__ = ["run"]
-
 
 def run(options: argparse.Namespace) -> int:
     """Write the mean of several weights files."""

@@ -35,8 +35,6 @@ from vision.images import resize
 from vision.model import count_macs, count_parameters
 from vision.weights import find_weights, load_weights
 
-__all__ = ["run"]
-
 Images = list[UInt8[ndarray, "h w 3"]]
 
 PHOTO_SIZE = (480, 640)
@@ -45,9 +43,9 @@ PHOTO_SIZE = (480, 640)
 
 def run(options: argparse.Namespace) -> int:
     """Measure every backend and precision, and print the table."""
+    choose_device(options.device or "auto")
     file = options.out / "benchmark.json"
     check_output_path(file, overwrite=options.overwrite)
-    choose_device(options.device or "auto")
     options.weights = find_weights(options.weights)
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
@@ -67,19 +65,18 @@ def run(options: argparse.Namespace) -> int:
         rows = _measure(candidates, photos, size, options, config)
     for line in left_out:
         print(line)
-    print(f"{platform.platform()}, {num_cores()} cores, torch {torch.__version__}")
-    print(table(rows))
     machine = {"platform": platform.platform(), "cores": num_cores(), "torch": torch.__version__}
-    write_json(
-        file, {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out}
-    )
+    print("{platform}, {cores} cores, torch {torch}".format_map(machine))
+    print(table(rows))
+    content = {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out}
+    write_json(file, content)
     draw_chart(rows, options.out / "benchmark.png")
-    print(f"table and picture are in {options.out}")
+    print(f"table and chart are in {options.out}")
     return 0
 
 
 def _photos(config: Config) -> Images:
-    """Images to measure with; their content hardly matters."""
+    """Images to measure on."""
     if config.data.val is not None:
         return sample_images(config.data.val, "data.val", NUM_COMPARED, PHOTO_SIZE)
     print(f"no data are named: measured on {STAND_INS}, without average precision")
@@ -87,11 +84,11 @@ def _photos(config: Config) -> Images:
 
 
 def _calibration(config: Config, size: tuple[int, int]) -> Images:
-    """Images for int8; without any, int8 is left out."""
+    """Images to calibrate int8 on; none if there are no data."""
     try:
         return sample_images(config.data.train, "data.train", NUM_CALIBRATED, size)
     except VisionError as error:
-        print(f"int8 cannot be calibrated: {error}")
+        print(f"int8 is left out: {error}")
         return []
 
 
@@ -102,7 +99,7 @@ def _measure(
     options: argparse.Namespace,
     config: Config,
 ) -> list[Row]:
-    """Memory in processes of their own, times in turn, then rates and metrics one by one."""
+    """Memory in separate processes, times in turn, then rates and metrics one by one."""
     memory = [peak_memory(candidate, photos[0]) for candidate in candidates]
     loaded = {candidate.name: load_candidate(candidate) for candidate in candidates}
     times = measure_times(loaded, photos, size, options.rounds)

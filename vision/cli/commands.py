@@ -4,23 +4,10 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
-from vision.choices import BACKENDS, FORMS, RESULTS, SOURCES, Precision
-from vision.cli.arguments import (
-    WEIGHTS,
-    add_data,
-    add_device,
-    add_out,
-    add_overrides,
-    add_runtime,
-    add_weights,
-    add_weights_out,
-    positive,
-)
+import vision.cli.arguments as common
+from vision.choices import BACKENDS, DOWNLOADS, FILE_PRECISIONS, FORMS, RESULTS, SOURCES
 from vision.cli.parser import Parser
-
-__all__ = ["COMMANDS", "Command", "parse"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,133 +38,136 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
     command.add_arguments(parser)
     options = parser.parse(words)
     if name == "info" and options.overrides:
-        parser.error(f"{options.overrides[0]}: info takes weights alone")
+        parser.error(f"{options.overrides[0]}: info takes weights only")
     return options
 
 
 def _train(parser: Parser) -> None:
-    text = "a YAML file, or a shipped configuration by its name"
-    parser.add_argument("--config", required=True, metavar="F", help=text)
-    add_overrides(parser, "train.epochs=50")
+    parser.add_argument("--config", required=True, metavar="FILE", help=common.CONFIG)
+    common.add_overrides(parser, "train.epochs=50")
     text = "run folder (default: runs/NAME-OF-THE-CONFIG)"
-    parser.add_argument("--out", type=Path, metavar="DIR", help=text)
-    text = "continue after the last step in the run folder"
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=text)
+    text = "continue the run from its last checkpoint"
     parser.add_argument("--resume", action="store_true", help=text)
 
 
 def _eval(parser: Parser) -> None:
-    text = f"{WEIGHTS} (default: coco, without --detections)"
-    parser.add_argument("--weights", type=Path, metavar="W", help=text)
-    add_data(parser)
-    text = "detections in COCO's result format, in place of weights (default: none)"
-    parser.add_argument("--detections", type=Path, metavar="J", help=text)
+    text = f"an exported graph, {common.WEIGHTS} (default: coco, without --detections)"
+    parser.add_argument("--weights", type=Path, metavar="FILE", help=text)
+    common.add_data(parser)
+    text = "detections in COCO's result format, instead of weights (default: none)"
+    parser.add_argument("--detections", type=Path, metavar="FILE", help=text)
     text = "with --detections: COCO's instances file (default: none)"
-    parser.add_argument("--annotations", type=Path, metavar="J", help=text)
-    add_out(parser, None, "folder for metrics.json (default: print only)")
-    add_runtime(parser)
+    parser.add_argument("--annotations", type=Path, metavar="FILE", help=text)
+    common.add_out(parser, None, "folder for metrics.json (default: print only)")
+    common.add_runtime(parser)
 
 
 def _priors(parser: Parser) -> None:
-    text = "a YAML file, or a shipped configuration by its name"
-    parser.add_argument("--config", required=True, metavar="F", help=text)
-    add_overrides(parser, "data.train.root=MINE")
+    parser.add_argument("--config", required=True, metavar="FILE", help=common.CONFIG)
+    common.add_overrides(parser, "data.train.root=VOC2007")
 
 
 def _detect(parser: Parser) -> None:
     text = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help=text)
-    add_weights(parser)
-    add_out(parser, "out", "folder of the results")
+    common.add_weights(parser, f"an exported graph, {common.WEIGHTS}")
+    common.add_out(parser, "out", "folder for the results")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
     _add_results(parser)
-    group = parser.add_argument_group("how it runs")
-    text = "every n-th frame of videos"
-    group.add_argument("--stride", type=positive, default=1, metavar="N", help=text)
-    text = "images worked on at once (default: one for each core)"
-    group.add_argument("--workers", type=positive, metavar="N", help=text)
-    text = "images a call, for GPUs"
-    group.add_argument("--batch", type=positive, default=1, metavar="N", help=text)
-    add_runtime(parser)
+    group = parser.add_argument_group("processing")
+    text = "detect in every N-th frame of videos"
+    group.add_argument("--stride", type=common.positive, default=1, metavar="N", help=text)
+    text = "images processed at once (default: one for each core)"
+    group.add_argument("--workers", type=common.positive, metavar="N", help=text)
+    text = "images in each call of the network; more than 1 for GPUs"
+    group.add_argument("--batch", type=common.positive, default=1, metavar="N", help=text)
+    common.add_runtime(parser)
 
 
 def _add_results(parser: Parser) -> None:
-    group = parser.add_argument_group("what is found and kept")
-    text = "lowest score, of all classes or of one; may be repeated (default: 0.4)"
+    group = parser.add_argument_group("detections and results")
+    text = "lowest score of all classes, or of one; may be repeated (default: 0.4)"
     group.add_argument("--score", action="append", metavar="S|CLASS=S", help=text)
-    group.add_argument("--classes", metavar="A,B", help="keep these alone (default: all)")
+    group.add_argument("--classes", metavar="A,B", help="keep only these classes (default: all)")
     text = "most detections of an image (default: as trained)"
-    group.add_argument("--max", type=positive, metavar="N", help=text)
-    text = "of overlapping boxes (default: as trained)"
+    group.add_argument("--max", type=common.positive, metavar="N", help=text)
+    text = "how overlapping boxes are suppressed (default: as trained)"
     group.add_argument("--suppression", choices=("nms", "soft_nms"), help=text)
-    text = "classes suppress each other too"
+    text = "boxes of different classes suppress each other too"
     group.add_argument("--class-agnostic", action="store_true", help=text)
-    text = f"of {', '.join(('pictures', *RESULTS))}"
+    text = f"what to write: {', '.join(('pictures', *RESULTS))}"
     group.add_argument("--save", default="pictures,json", metavar="A,B", help=text)
-    text = "COCO's instances file whose ids the COCO results take (default: none)"
-    group.add_argument("--annotations", type=Path, metavar="J", help=text)
-    group.add_argument("--show", action="store_true", help="in a window; q or Escape ends")
+    text = "COCO's instances file that gives the ids of --save coco (default: none)"
+    group.add_argument("--annotations", type=Path, metavar="FILE", help=text)
+    text = "show the results in a window; q or Escape ends"
+    group.add_argument("--show", action="store_true", help=text)
 
 
 def _export(parser: Parser) -> None:
-    add_weights(parser)
-    add_data(parser)
+    common.add_weights(parser)
+    common.add_data(parser)
     graphs = tuple(BACKENDS)[1:]
     parser.add_argument("--to", required=True, choices=graphs, help="runtime to write for")
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
-    precisions, text = get_args(Precision), "of the weights"
-    parser.add_argument("--precision", choices=precisions, default="fp32", help=text)
+    text = "fp16: weights stored as float16; int8: quantised weights and activations"
+    parser.add_argument("--precision", choices=FILE_PRECISIONS, default="fp32", help=text)
     text = (
-        "images, folders or globs to compare and calibrate on, without annotations"
-        " (default: data.val to compare on, if it is known, else images that come with the package;"
-        " data.train to calibrate int8 on)"
+        "images, folders or globs, without annotations, to compare and to calibrate int8 on"
+        " (default: data.val to compare, else images in the package; data.train to calibrate)"
     )
     parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
-    add_out(parser, "exported", "folder of the graph")
+    common.add_out(parser, "exported", "folder for the graph")
 
 
 def _benchmark(parser: Parser) -> None:
-    add_weights(parser)
-    add_data(parser)
-    text = "turns of ten images"
-    parser.add_argument("--rounds", type=positive, default=10, metavar="N", help=text)
-    text = "leave the average precision out"
-    parser.add_argument("--no-map", action="store_true", help=text)
-    add_out(parser, "benchmark", "folder of the table and the picture")
-    add_device(parser)
+    common.add_weights(parser)
+    common.add_data(parser)
+    text = "rounds of ten images"
+    parser.add_argument("--rounds", type=common.positive, default=10, metavar="N", help=text)
+    parser.add_argument("--no-map", action="store_true", help="do not measure average precision")
+    common.add_out(parser, "benchmark", "folder for the table and the chart")
+    common.add_device(parser)
 
 
 def _convert(parser: Parser) -> None:
-    parser.add_argument("source", choices=SOURCES, help="the project that trained them")
+    text = "the project that trained the checkpoint"
+    parser.add_argument("source", choices=SOURCES, help=text)
     text = (
-        "a frozen graph (.pb), TensorFlow.js graph model (model.json) or checkpoint prefix of"
-        " TensorFlow, a .pth of the others; IMAGENET1K_V1 or IMAGENET1K_V2 of torchvision"
+        "tensorflow: a frozen graph (.pb), a TensorFlow.js graph model (model.json) or a checkpoint"
+        " prefix; torchvision: a .pth, IMAGENET1K_V1 or IMAGENET1K_V2; others: a .pth"
     )
     parser.add_argument("file", metavar="FILE", help=text)
     text = "class names: a list, or a label map in .pbtxt (default: the project's own)"
     parser.add_argument("--labels", type=Path, metavar="FILE", help=text)
     text = (
-        "images, folders, globs or lists that restore the statistics of BatchNorm where a graph"
-        " has lost them; predictions stay the same, and training can start from the result"
-        " (default: none)"
+        "images, folders, globs or lists from which BatchNorm's statistics are estimated if a graph"
+        " has them folded, so that training can start from the result (default: none)"
     )
     parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
-    add_weights_out(parser)
+    common.add_weights_out(parser)
 
 
 def _average(parser: Parser) -> None:
-    text = f"{WEIGHTS}; the first decides the classes"
-    parser.add_argument("weights", nargs="+", type=Path, metavar="W", help=text)
-    text = "of each file in the mean, 1 in all (default: equal)"
+    text = f"{common.WEIGHTS}; the first decides the classes"
+    parser.add_argument("weights", nargs="+", type=Path, metavar="FILE", help=text)
+    text = "fraction of each file in the mean; their sum is 1 (default: equal)"
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help=text)
     hidden = argparse.SUPPRESS  # the name in version 0.1
     parser.add_argument("--shares", dest="fractions", nargs="+", type=float, help=hidden)
-    add_weights_out(parser)
+    common.add_weights_out(parser)
 
 
 def _info(parser: Parser) -> None:
-    add_weights(parser)
+    common.add_weights(parser)
     parser.add_argument("overrides", nargs="*", help=argparse.SUPPRESS)
+
+
+def _download(parser: Parser) -> None:
+    parser.add_argument("name", choices=DOWNLOADS, help="the data set")
+    text = "folder that becomes the data set's root, on a disk with 2, 5 or 43 GB to spare"
+    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help=text)
 
 
 COMMANDS = {
@@ -222,4 +212,7 @@ COMMANDS = {
         _priors,
     ),
     "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
+    "download": Command(
+        "load VOC 2007, VOC 2012 or COCO 2017", "download voc2007 --root VOC2007", _download
+    ),
 }

@@ -14,23 +14,21 @@ from vision.model import SSDLite
 from vision.weights import SavedDetector, refit_norms, save_backbone
 from vision.weights.migration import FOLDED
 
-__all__ = ["run"]
-
 NUM_REFITTED = 300
-"""Images that norms are refitted on, evenly from all that are given."""
+"""Most images that the norms are refitted on, taken evenly from those given."""
 MIN_REFITTED = 100
-"""With fewer, the maps of one pixel have no variances worth the name."""
+"""With fewer, the variances of the maps of one pixel are too inexact."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Convert, write and say what came out."""
+    """Convert, write the weights and describe them."""
     check_output_path(options.out, overwrite=options.overwrite)
     saved = convert_weights(options.source, options.file, options.labels)
     if isinstance(saved, SavedDetector):
         _write_detector(saved, options)
     elif options.images is not None or options.half or options.note:
         raise WeightsError(
-            f"{options.file} is a backbone: leave --images, --half and --note out, they are for"
+            f"{options.file} is a backbone: leave out --images, --half and --note, which are for"
             " detectors"
         )
     else:
@@ -43,7 +41,7 @@ def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     images = options.images
     if images is not None:
         if not saved.training.pop("norms_folded", False):
-            raise WeightsError(f"{saved.training['file']} has its norms intact: leave --images out")
+            raise WeightsError(f"{saved.training['file']} has its norms intact: leave out --images")
         saved.training["norms"] = f"refitted on {_refit(saved.model, images)} images"
     write_detector(saved, options)
     print(f"{options.out}: a detector of {len(saved.names)} classes")
@@ -52,15 +50,15 @@ def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
             print(f"{key}: {saved.training[key]}")
     if saved.norms_folded:
         print(f"norms: {FOLDED}")
-        print("to train from it, convert it with --images: photographs like those to train on")
+        print("to train from it, convert it with --images, photographs like those to train on")
 
 
 def _refit(model: SSDLite, inputs: Sequence[str]) -> int:
-    """Refit the norms; on how many images."""
+    """Refit the norms and give the number of images used."""
     paths = [source.path for source in find_inputs(inputs) if source.kind == "image"]
     if len(paths) < MIN_REFITTED:
         raise WeightsError(
-            f"--images {' '.join(inputs)}: {len(paths)} images; norms take {MIN_REFITTED} or more,"
+            f"--images {' '.join(inputs)}: {len(paths)} images; at least {MIN_REFITTED} are needed,"
             " like those to train on"
         )
     count = min(len(paths), NUM_REFITTED)

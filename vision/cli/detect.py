@@ -11,6 +11,7 @@ import cv2
 import torch
 from tqdm import tqdm
 
+from vision.cli.options import check_output_path
 from vision.detection import RESULTS, CocoIds, Journal, Report, Settings, detect_sources
 from vision.detector import Detector
 from vision.device import num_cores
@@ -18,27 +19,28 @@ from vision.errors import ConfigError, DataError
 from vision.media import Source, Window, find_inputs
 from vision.weights import find_weights
 
-__all__ = ["run"]
-
 SOME_FAILED = 1
 SAVED = ("pictures", *RESULTS)
-BATCHES_ON_A_GPU = 4
-"""So many are read, or written, while one is in the network."""
+WORKERS_FOR_GPU = 4
+"""Batches being read or written while one is in the network."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Detect, write annotated images and videos and the detections, and say what failed."""
+    """Detect, write annotated images and videos and the detections, and report failures."""
+    check_output_path(options.out / Journal.NAME, overwrite=True)
     options.weights = find_weights(options.weights)
-    if options.resume and not (options.out / Journal.NAME).exists() and _is_finished(options.out):
-        print(f"nothing is left to do: {options.out} holds a run that came to its end")
+    unfinished = (options.out / Journal.NAME).exists()
+    finished = any((options.out / name).exists() for name in RESULTS.values())
+    if options.resume and finished and not unfinished:
+        print(f"nothing is left to do: the run in {options.out} is complete")
         return 0
     report = Report()
     sources = find_inputs(options.inputs, report.fail, options.out)
     if not sources:
-        raise DataError("there is nothing to look at")
-    _keep_inputs(sources, options.out)
+        raise DataError("no image, video or stream is among the inputs")
+    _check_inputs_stay(sources, options.out)
     saved = _saved(options.save)
-    workers = options.workers or _workers(sources, options)
+    workers = options.workers or _num_workers(sources, options.device)
     detector = _load(options, workers)
     ids = CocoIds(detector.names, options.annotations)
     if "coco" in saved:
@@ -52,69 +54,62 @@ def run(options: argparse.Namespace) -> int:
         options.batch,
         Window("ssdlite").show if options.show else None,
     )
-    began = time.perf_counter()
-    _keep_results(sources, settings, options)
+    start = time.perf_counter()
+    if not (options.overwrite or (options.resume and unfinished)):
+        _check_results_stay(sources, settings, unfinished=unfinished)
     with Journal(options.out, _identity(options), resume=options.resume) as journal:
         with _progress(sources, journal) as bar:
             detect_sources(sources, detector, settings, journal, ids, report, bar.update)
         if not report.failures:
             journal.remove()
-    return _conclude(report, options.out, report.num_new / (time.perf_counter() - began))
+    return _conclude(report, options.out, report.num_new / (time.perf_counter() - start))
 
 
 def _progress(sources: Sequence[Source], journal: Journal) -> "tqdm[NoReturn]":
-    """A bar over images and frames; without an end where there is a video."""
-    left = sum(source.name not in journal for source in sources)
-    are_images = all(source.kind == "image" for source in sources)
+    """A bar over images and frames; without a total if there is a video."""
+    total = None
+    if all(source.kind == "image" for source in sources):
+        total = sum(source.name not in journal for source in sources)
     return tqdm(
-        total=left if are_images else None,
-        desc="detect",
-        unit=" images",
-        leave=False,
-        dynamic_ncols=True,
-        disable=None,
+        total=total, desc="detect", unit=" images", leave=False, dynamic_ncols=True, disable=None
     )
 
 
 def _conclude(report: Report, out: Path, rate: float) -> int:
-    """Say what came of it; the exit code."""
+    """Print the outcome; the exit code."""
     resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
     print(
         f"{report.num_objects} objects in {report.num_images} images or frames; {rate:.1f}"
         f" images/s{resumed}; results are in {out}"
     )
-    if not report.failures:
-        return 0
-    print(
-        f"{len(report.failures)} inputs failed, first: {report.failures[0]}; --resume tries them"
-        " again"
-    )
-    return SOME_FAILED
+    if report.failures:
+        failed = f"{len(report.failures)} inputs failed, first: {report.failures[0]}"
+        print(f"{failed}; --resume tries them again")
+    return SOME_FAILED if report.failures else 0
 
 
 def _saved(text: str) -> list[str]:
-    saved = [word.strip() for word in text.split(",") if word.strip()]
+    saved = _split(text)
     unknown = [word for word in saved if word not in SAVED]
-    if unknown:
-        raise ConfigError(f"--save {unknown[0]}: expected some of {', '.join(SAVED)}")
-    if not saved:
-        raise ConfigError(f"--save: expected some of {', '.join(SAVED)}, got nothing")
+    if unknown or not saved:
+        found = unknown[0] if unknown else "nothing"
+        raise ConfigError(f"--save: expected some of {', '.join(SAVED)}, found {found}")
     return saved
 
 
-def _workers(sources: Sequence[Source], options: argparse.Namespace) -> int:
-    """One for each core; for one image, all cores work on it."""
-    if options.device not in {None, "cpu"} or (
-        options.device is None and torch.cuda.is_available()
-    ):
-        return BATCHES_ON_A_GPU
-    if len(sources) == 1 and sources[0].kind == "image":
-        return 1
-    return num_cores()
+def _split(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _num_workers(sources: Sequence[Source], device: str | None) -> int:
+    """One for each core; one for a single image, on which all cores work."""
+    if device not in {None, "cpu"} or (device is None and torch.cuda.is_available()):
+        return WORKERS_FOR_GPU
+    return 1 if len(sources) == 1 and sources[0].kind == "image" else num_cores()
 
 
 def _load(options: argparse.Namespace, workers: int) -> Detector:
-    """The detector; with several workers each has one thread, and OpenCV has none of its own."""
+    """The detector; several workers have one thread each, and OpenCV has none of its own."""
     threads = options.threads
     if workers > 1:
         threads = threads or 1
@@ -142,8 +137,8 @@ def _post_process(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _scores(options: argparse.Namespace) -> float | Mapping[str, float]:
-    """Least scores from ``--score`` and ``--classes``."""
-    least, by_name = 0.4, {}
+    """Score thresholds from ``--score`` and ``--classes``."""
+    default, by_name = 0.4, {}
     for text in options.score or []:
         name, _, value = text.rpartition("=")
         try:
@@ -153,20 +148,20 @@ def _scores(options: argparse.Namespace) -> float | Mapping[str, float]:
         if name:
             by_name[name] = number
         else:
-            least = number
+            default = number
     if options.classes is not None:
-        names = [name.strip() for name in options.classes.split(",") if name.strip()]
+        names = _split(options.classes)
         if not names:
-            raise ConfigError("--classes: expected names, got nothing")
+            raise ConfigError("--classes: expected names, found nothing")
         unused = [name for name in by_name if name not in names]
         if unused:
             raise ConfigError(f"--score {unused[0]}=...: --classes leaves {unused[0]} out")
-        return {name: by_name.get(name, least) for name in names}
-    return {"": least, **by_name} if by_name else least
+        return {name: by_name.get(name, default) for name in names}
+    return {"": default, **by_name} if by_name else default
 
 
 def _identity(options: argparse.Namespace) -> dict[str, Any]:
-    """What must not change between a run and its continuation."""
+    """The settings that must not change between a run and its continuation."""
     stat = Path(options.weights).stat()
     return {
         "weights": [os.path.realpath(options.weights), stat.st_size, stat.st_mtime_ns],
@@ -178,12 +173,8 @@ def _identity(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _is_finished(out: Path) -> bool:
-    return any((out / name).exists() for name in RESULTS.values())
-
-
-def _keep_inputs(sources: Sequence[Source], out: Path) -> None:
-    """Raise DataError if a result would take the place of any input."""
+def _check_inputs_stay(sources: Sequence[Source], out: Path) -> None:
+    """Raise DataError if a result would replace any input."""
     # os.path, since Path.resolve() fails on links in a circle
     inputs = {os.path.realpath(source.path) for source in sources if source.address is None}
     for source in sources:
@@ -191,22 +182,18 @@ def _keep_inputs(sources: Sequence[Source], out: Path) -> None:
             raise DataError(f"{out / source.relative} would be overwritten; name another --out")
 
 
-def _keep_results(
-    sources: Sequence[Source], settings: Settings, options: argparse.Namespace
-) -> None:
-    """Raise DataError if results are there that neither option allows to replace."""
-    journal = options.out / Journal.NAME
-    if options.overwrite or (options.resume and journal.exists()):
-        return
-    if journal.exists():
+def _check_results_stay(sources: Sequence[Source], settings: Settings, *, unfinished: bool) -> None:
+    """Raise DataError if the run would replace results."""
+    out = settings.out
+    if unfinished:
         raise DataError(
-            f"{options.out} holds an unfinished run; go on with --resume, or start anew with"
+            f"{out} holds an unfinished run; continue it with --resume, or start again with"
             " --overwrite"
         )
-    files = [options.out / RESULTS[kind] for kind in settings.results]
+    files = [out / RESULTS[kind] for kind in settings.results]
     if settings.pictures:
-        files += [options.out / source.relative for source in sources]
-    there = [file for file in files if file.exists()]
-    if there:
-        more = f" and {len(there) - 1} more files exist" if there[1:] else " exists"
-        raise DataError(f"{there[0]}{more}; name another --out, or pass --overwrite")
+        files += [out / source.relative for source in sources]
+    existing = [file for file in files if file.exists()]
+    if existing:
+        more = f" and {len(existing) - 1} more files exist" if existing[1:] else " exists"
+        raise DataError(f"{existing[0]}{more}; name another --out, or pass --overwrite")

@@ -10,11 +10,9 @@ from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
 from vision.runtime import RuntimeOptions, open_session
 
-__all__ = ["run"]
-
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate, print the table and write ``metrics.json`` if a folder is named."""
+    """Evaluate, print the table and write ``metrics.json`` if ``--out`` is given."""
     file = options.out and options.out / "metrics.json"
     if file:
         check_output_path(file, overwrite=options.overwrite)
@@ -37,8 +35,7 @@ def _evaluate_detections(options: argparse.Namespace) -> Metrics:
         raise ConfigError("give either --weights, or both --detections and --annotations")
     if options.config or options.overrides or runtime_options_of(options) != RuntimeOptions():
         raise ConfigError(
-            "--config, key=value and what the detector runs on go with --weights, not with"
+            "--config, key=value and the options of the runtime go with --weights, not with"
             " --detections"
         )
-    files = (options.annotations, options.detections)
-    return evaluate_detections(*read_coco_results(*files))
+    return evaluate_detections(*read_coco_results(options.annotations, options.detections))

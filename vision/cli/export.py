@@ -26,39 +26,37 @@ from vision.media import find_inputs
 from vision.runtime import FORMS
 from vision.weights import SavedDetector, find_weights, load_weights
 
-__all__ = ["run"]
-
-ADVISED = 50
+MIN_ADVISED = 50
 """Number of images that a comparison should have."""
 LARGE_LOSS = 0.005
-"""Loss of voc.mAP50 from which on int8 is warned of."""
+"""int8 is warned of from this loss of voc.mAP50 on."""
 
 
 def run(options: argparse.Namespace) -> int:
-    """Export, compare with PyTorch on images, and say what came out."""
-    options.weights = find_weights(options.weights)
+    """Export, compare with PyTorch on images, and print the agreement."""
     spec = ExportSpec(options.to, options.form, options.precision)
+    options.weights = find_weights(options.weights)
     path = spec.file(options.out, options.weights.stem)
     check_output_path(path, overwrite=options.overwrite)
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
     images, data = options.images, config.data
-    calibrated: Images = []
+    calibration: Images = []
     if spec.precision == "int8":
-        calibrated = _images(images, data.train, "data.train", saved, NUM_CALIBRATED)
+        calibration = _images(images, data.train, "data.train", saved, NUM_CALIBRATED)
     if images is None and data.val is None:
         print(f"no data are named: compared on {STAND_INS}; --images FOLDER compares on your own")
         compared: Images = stand_in_images(NUM_COMPARED, saved.model.image_size)
     else:
         compared = _images(images, data.val, "data.val", saved, NUM_COMPARED)
-    written = export_detector(saved, spec, path, compared, calibrated)
+    written = export_detector(saved, spec, path, compared, calibration)
     print(f"{written.path}: {spec.form}, {FORMS[spec.form]}")
     print(f"against PyTorch: {written.agreement}")
     if written.rounding is not None:
         print(f"what rounding to float16 changes: {written.rounding}")
-    if len(compared) < ADVISED:
-        print(f"compared on {len(compared)} images only; {ADVISED} or more are advised")
+    if len(compared) < MIN_ADVISED:
+        print(f"compared on {len(compared)} images only; {MIN_ADVISED} or more are advised")
     if spec.precision == "int8":
         _evaluate_int8(saved, spec, written.path, config)
     return 0
@@ -71,15 +69,15 @@ def _images(
     saved: SavedDetector,
     count: int,
 ) -> Images:
-    """Images at the network's size, of files drawn from all inputs by ``train.seed`` or of data.
+    """At most ``count`` images at the network's size, drawn by ``train.seed``.
 
     Raises:
-        ConfigError: If there are neither.
+        ConfigError: If there are neither inputs nor sources.
     """
     size = saved.model.image_size
     if inputs is None and sources is None:
         raise ConfigError(
-            f"images like those to come are missing: pass --images FOLDER, or name {key}, such as"
+            f"there are no images to calibrate on: pass --images FOLDER, or name {key}, such as"
             f" '{key}={{format: voc, root: VOC2007, split: train}}'"
         )
     if inputs is None:
@@ -91,21 +89,19 @@ def _images(
 
 
 def _evaluate_int8(saved: SavedDetector, spec: ExportSpec, path: Path, config: Config) -> None:
-    """Print the cost of quantisation."""
+    """Print the average precision before and after quantisation."""
     if config.data.val is None or spec.form != "decoded":
-        print("int8 was not evaluated: that takes data.val and the form decoded")
+        print("int8 was not evaluated: that needs data.val and --form decoded")
         return
+    original = Detector.from_model(saved.model, saved.config, saved.names)
     values = []
-    for name, detector in (
-        ("fp32", Detector.from_model(saved.model, saved.config, saved.names)),
-        ("int8", Detector.load(path)),
-    ):
+    for name, detector in (("fp32", original), ("int8", Detector.load(path))):
         metrics = evaluate_detector(detector, config)
         values.append(metrics.voc.mean or 0.0)
         print(f"{name}: voc.mAP50 {values[-1]:.4f}, coco.AP {metrics.coco.AP or 0.0:.4f}")
     loss = values[0] - values[1]
     if loss > LARGE_LOSS:
         print(
-            f"int8 costs {100 * loss:.1f} points of voc.mAP50; other images to calibrate on may"
-            " help, or take precision bf16 where the hardware has it"
+            f"int8 loses {100 * loss:.1f} points of voc.mAP50; try other images to calibrate on,"
+            " or export fp32 and run it with --precision bf16 where the hardware has bf16"
         )

@@ -6,8 +6,6 @@ from vision.model import SSDLite, count_macs, count_parameters
 from vision.weights import SavedBackbone, SavedDetector, load_any
 from vision.weights.migration import FOLDED
 
-__all__ = ["run"]
-
 
 def run(options: argparse.Namespace) -> int:
     """Show what a weights file contains."""

@@ -12,8 +12,6 @@ from vision.cli.commands import COMMANDS, parse
 from vision.cli.parser import Parser
 from vision.errors import Interrupted, VisionError, did_you_mean
 
-__all__ = ["main", "run_command"]
-
 USER_ERROR = 2
 INTERRUPTED = 130
 SIGNALLED = 128
@@ -28,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "SSDLite object detection: train, evaluate, detect, export.",
         f"commands:{commands}\n\nssdlite COMMAND --help shows a command's options and an example.",
     )
-    parser.add_argument("command", nargs="?", metavar="COMMAND", help="one of those below")
+    parser.add_argument("command", nargs="?", metavar="COMMAND", help="one of the commands below")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     options = parser.parse_args(words[:1])
     if options.version:
@@ -45,10 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run_command(command: str, argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code.
 
-    PyTorch and other packages are imported once the options are known to be sound.
+    PyTorch and other packages are imported after the options are parsed.
 
     Returns:
-        What the command gives; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM.
+        The command's own; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

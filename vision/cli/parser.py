@@ -8,14 +8,12 @@ from typing import NoReturn
 
 from vision.errors import did_you_mean
 
-__all__ = ["Parser"]
-
 _OVERRIDE = re.compile(r"[\w.\s-]*=")
 _UNKNOWN = "unrecognized arguments: "
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Shows the default of each option that has one, unless its help says it in words."""
+    """Adds the default of each option that has one, unless its help states it."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
@@ -30,7 +28,7 @@ class Parser(argparse.ArgumentParser):
     Args:
         prog: What the user types, such as ``ssdlite train``.
         description: What the command does, in a sentence.
-        epilog: What stands below the options, line by line.
+        epilog: The lines below the options.
     """
 
     def __init__(self, prog: str, description: str, epilog: str) -> None:
@@ -64,7 +62,7 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
     def _suggest(self, name: str) -> str:
-        """The option spelt alike, or the key of the configuration that has the option's name."""
+        """The key of the configuration of that name, else the option spelt alike."""
         if any(action.dest == "overrides" for action in self._actions):
             from vision.config.messages import keys_named  # noqa: PLC0415 - takes a while to import
 

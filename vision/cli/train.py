@@ -6,11 +6,9 @@ from pathlib import Path
 from vision.config import load_config
 from vision.engine import is_first_process, train
 
-__all__ = ["run"]
-
 
 def run(options: argparse.Namespace) -> int:
-    """Train, and say how good the best weights are."""
+    """Train, and print the metrics of the best weights."""
     config = load_config(options.config, options.overrides)
     out = options.out or Path("runs") / Path(options.config).stem
     metrics = train(config, out, resume=options.resume)

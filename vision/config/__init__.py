@@ -1,5 +1,16 @@
-"""The configuration of a run: checked models, and the YAML files that fill them."""
+"""The configuration of a run: checked models, and the YAML files that fill them.
 
+Names in a file or an override are the models' attributes, dotted: ``train.epochs=50``.
+"""
+
+from vision.config.data import (
+    CocoSource,
+    DataConfig,
+    DataSource,
+    Source,
+    SyntheticSource,
+    VocSource,
+)
 from vision.config.files import (
     change_post_process,
     config_from_dict,
@@ -9,29 +20,18 @@ from vision.config.files import (
     merge,
     shipped_configs,
 )
-from vision.config.models import (
-    PRESET_BACKBONES,
+from vision.config.model import (
     PRIOR_SIDES,
     WIDTH_MULTS,
-    AugmentConfig,
-    CocoSource,
-    Config,
-    DataConfig,
-    DataSource,
-    LossConfig,
     ModelConfig,
-    OptimConfig,
     PostProcessConfig,
     PriorsConfig,
-    Source,
-    SyntheticSource,
-    TrainConfig,
-    VocSource,
 )
 from vision.config.renamed import rename_keys
+from vision.config.run import Config
+from vision.config.training import AugmentConfig, LossConfig, OptimConfig
 
 __all__ = [
-    "PRESET_BACKBONES",
     "PRIOR_SIDES",
     "WIDTH_MULTS",
     "AugmentConfig",
@@ -46,7 +46,6 @@ __all__ = [
     "PriorsConfig",
     "Source",
     "SyntheticSource",
-    "TrainConfig",
     "VocSource",
     "change_post_process",
     "config_from_dict",

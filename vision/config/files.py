@@ -9,21 +9,12 @@ from pydantic import ValidationError
 
 from vision.choices import CONFIGS
 from vision.config.messages import explain
-from vision.config.models import Config, ModelConfig
+from vision.config.model import ModelConfig
 from vision.config.overrides import apply_overrides
 from vision.config.renamed import rename_keys
+from vision.config.run import Config
 from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import ConfigError
-
-__all__ = [
-    "change_post_process",
-    "config_from_dict",
-    "dump_config",
-    "find_config",
-    "load_config",
-    "merge",
-    "shipped_configs",
-]
 
 
 def shipped_configs() -> dict[str, Path]:

@@ -1,16 +1,14 @@
 """What is wrong with a configuration, in words: each error with its origin, key and a remedy."""
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from vision.config.models import Config
-from vision.config.overrides import key_of, lies_in, name_overrides
-
-__all__ = ["all_keys", "explain", "keys_named", "models_in"]
+from vision.config.overrides import is_within, key_of, name_overrides
+from vision.config.run import Config
+from vision.errors import did_you_mean
 
 
 def explain(
@@ -20,7 +18,7 @@ def explain(
     overrides: Sequence[str] = (),
     before: Mapping[str, Any] | None = None,
 ) -> str:
-    """All errors of a validation, each with its origin; on one line if there is but one.
+    """All errors of a validation, each with its origin; on one line if there is only one.
 
     Args:
         error: What pydantic found.
@@ -33,18 +31,18 @@ def explain(
     found = []
     for detail in error.errors():
         location = _strip_tags(detail["loc"], values, keep_last=detail["type"] == "missing")
-        said = _describe(detail, location)
+        text = _describe(detail, location)
         is_new = bool(overrides) and (detail["loc"], detail["type"]) not in old
-        to_blame = _to_blame(location, detail["type"], overrides, only=is_new)
-        if len(to_blame) == 1:
-            said = said.removeprefix(f"{key_of(to_blame[0])}: ")
-        found.append((name_overrides(to_blame) or where, said))
+        causes = _causes(location, detail["type"], overrides, is_new=is_new)
+        if len(causes) == 1:
+            text = text.removeprefix(f"{key_of(causes[0])}: ")
+        found.append((name_overrides(causes) or where, text))
     if len(found) == 1:
         return ": ".join(found[0])
-    if all(origin == where for origin, _ in found):
-        return f"{where} has {len(found)} errors:" + "".join(f"\n  {said}" for _, said in found)
-    is_mixed = any(origin == where for origin, _ in found)
-    head = f"{where} with its overrides has" if is_mixed else "the overrides have"
+    of_values = [origin == where for origin, _ in found]
+    if all(of_values):
+        return f"{where} has {len(found)} errors:" + "".join(f"\n  {text}" for _, text in found)
+    head = f"{where} with its overrides has" if any(of_values) else "the overrides have"
     return f"{head} {len(found)} errors:" + "".join(f"\n  {': '.join(pair)}" for pair in found)
 
 
@@ -57,19 +55,19 @@ def _errors_of(values: Mapping[str, Any] | None) -> set[tuple[object, str]]:
     return set()
 
 
-def _to_blame(
-    location: Sequence[int | str], kind: str, overrides: Sequence[str], *, only: bool
+def _causes(
+    location: Sequence[int | str], kind: str, overrides: Sequence[str], *, is_new: bool
 ) -> list[str]:
-    """The overrides that an error comes from, none if it is one of the values before them.
+    """The overrides that an error comes from; none if the values had it before.
 
-    That is the last one to set the key or what holds it. If none did but the error can ``only`` be
-    of overrides, it is all in the error's section, or in the smallest one around it that has any.
+    That is the last one to set the key or what holds it. If none did but the error is new, it is
+    all in the error's section, or in the smallest section around it that has any.
     """
     section = ".".join(map(str, location))
     key = f"{section}.format" if kind.startswith("union_tag") else section
-    found = [override for override in overrides if lies_in(key, key_of(override))][-1:]
-    while only and not found:
-        found = [override for override in overrides if lies_in(key_of(override), section)]
+    found = [override for override in overrides if is_within(key, key_of(override))][-1:]
+    while is_new and not found:
+        found = [override for override in overrides if is_within(key_of(override), section)]
         section = section.rpartition(".")[0]
     return found
 
@@ -79,24 +77,24 @@ def _describe(detail: ErrorDetails, location: Sequence[int | str]) -> str:
     found = detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            said = f" is not a key{_suggest(location, detail['loc'])}"
+            text = f" is not a key{_suggest(location, detail['loc'])}"
         case "missing":
-            said = " is missing"
+            text = " is missing"
         case "union_tag_not_found":
-            said = ".format is missing; it is voc, coco or synthetic"
+            text = ".format is missing; it is voc, coco or synthetic"
         case "union_tag_invalid":
             expected = detail.get("ctx", {}).get("expected_tags", "")
-            said = f".format: expected {expected}, found {found.get('format')!r}"
+            text = f".format: expected {expected}, found {found.get('format')!r}"
         case "model_type" | "model_attributes_type":
-            said = f": expected keys and values, found {found!r}"
+            text = f": expected keys and values, found {found!r}"
         case "string_type" if isinstance(found, int | float):
-            said = f": expected text, found {found!r}; put it in quotes"
+            text = f": expected text, found {found!r}; put it in quotes"
         case _:
             message = detail["msg"].removeprefix("Value error, ")
-            said = f": {message[:1].lower() + message[1:]}"
-            # A section's validator names the values that it finds fault with.
-            said += "" if isinstance(found, Mapping) else f", found {found!r}"
-    return key + said
+            text = f": {message[:1].lower() + message[1:]}"
+            # A section's own validator names the values at fault.
+            text += "" if isinstance(found, Mapping) else f", found {found!r}"
+    return key + text
 
 
 def _strip_tags(
@@ -111,35 +109,31 @@ def _strip_tags(
         try:
             values = values[step]
         except (KeyError, IndexError, TypeError):
-            if keep_last and position == len(location) - 1:
-                kept.append(step)
-            continue
+            if not keep_last or position < len(location) - 1:
+                continue
         kept.append(step)
     return kept
 
 
 def _suggest(location: Sequence[int | str], tagged: Sequence[int | str]) -> str:
-    """A did-you-mean for an unknown key: a sibling that is spelt alike, or the key elsewhere.
+    """A did-you-mean for an unknown key: the same key elsewhere, or a sibling spelt alike.
 
     Args:
         location: Where it is, as the user wrote it.
         tagged: The same with pydantic's names of union members, such as a source's format.
     """
     *parents, name = map(str, location)
-    models = [Config]
-    for step in parents:
-        fields = [model.model_fields[step] for model in models if step in model.model_fields]
-        if fields:
-            models = [m for field in fields for m in models_in(field.annotation)]
-    models = [model for model in models if _format(model) in (None, *tagged)]
-    siblings = sorted({field for model in models for field in model.model_fields})
-    alike = difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)
-    if alike:
-        return f"; did you mean {'.'.join([*parents, alike[0]])}?"
     elsewhere = keys_named(name.split(".")[-1])
     if elsewhere:
         return f"; did you mean {' or '.join(elsewhere)}?"
-    return f"; there are {', '.join(siblings)}"
+    models = [Config]
+    for step in parents:
+        fields = [model.model_fields[step] for model in models if step in model.model_fields]
+        if fields:  # else it is the index of a source in a list
+            models = [inner for field in fields for inner in models_in(field.annotation)]
+    models = [model for model in models if format_of(model) in (None, *tagged)]
+    siblings = sorted({field for model in models for field in model.model_fields})
+    return did_you_mean(name, siblings, "".join(f"{step}." for step in parents))
 
 
 def keys_named(name: str) -> list[str]:
@@ -154,13 +148,10 @@ def models_in(annotation: object) -> list[type[Any]]:
     return [model for part in get_args(annotation) for model in models_in(part)]
 
 
-def _format(model: type[BaseModel]) -> str | None:
-    """The ``format`` that a model of a source is for."""
-    return (
-        get_args(model.model_fields["format"].annotation)[0]
-        if "format" in model.model_fields
-        else None
-    )
+def format_of(model: type[BaseModel]) -> str | None:
+    """The ``format`` of the sources that a model describes; None for another section."""
+    field = model.model_fields.get("format")
+    return None if field is None else get_args(field.annotation)[0]
 
 
 def all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

@@ -12,9 +12,10 @@ from vision.config.renamed import rename_keys
 from vision.config.yaml12 import parse_yaml
 from vision.errors import ConfigError
 
-__all__ = ["apply_overrides", "key_of", "lies_in", "name_overrides"]
-
 logger = logging.getLogger(__name__)
+
+_PLACES = ("root", "split")
+_FILES = ("annotations", "images")
 
 
 def key_of(override: str) -> str:
@@ -23,12 +24,12 @@ def key_of(override: str) -> str:
 
 
 def name_overrides(overrides: Sequence[str]) -> str:
-    """Overrides in words, on one line; nothing for none."""
+    """Overrides on one line, for a message; empty if there are none."""
     texts = [" ".join(override.split()) for override in overrides]
     return f"override{'s' * (len(texts) > 1)} {', '.join(texts)}" if texts else ""
 
 
-def lies_in(key: str, section: str) -> bool:
+def is_within(key: str, section: str) -> bool:
     """Whether ``key`` is ``section`` or below it; the empty section is the whole configuration."""
     return not section or f"{key}.".startswith(f"{section}.")
 
@@ -36,32 +37,20 @@ def lies_in(key: str, section: str) -> bool:
 def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Other nested values, with the overrides set; ``values`` stay as they are.
 
-    Where an override sets the root of a source, the annotations and images that ``values`` have for
-    it go, unless they lie below the new root too: they are those of the old one. So they do where
-    it sets the split of a COCO source, whose files are those of one split.
-
     Raises:
         ConfigError: If an override is malformed, or there is no place for it.
     """
     result = dict(values)
-    for override in overrides:
-        _apply(result, override)
-    keys = list(dict.fromkeys(map(key_of, overrides)))
-    for source in {key.rpartition(".")[0] for key in keys if key.startswith("data.")}:
-        if {f"{source}.annotations", f"{source}.images"} <= set(keys):
-            _drop_base(result, source, keys)
-    for key in keys:
-        source, _, name = key.rpartition(".")
-        if source.startswith(("data.train", "data.val")) and name in {"root", "split"}:
-            _drop_stale(result, values, source, name, overrides)
-    return result
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
     try:
-        _set(values, override)
+        for override in overrides:
+            _set(result, override)
     except ConfigError as error:
         raise ConfigError(f"{name_overrides([override])}: {error}") from error
+    keys = [key_of(override) for override in overrides]
+    sources = [key.rpartition(".")[0] for key in keys if key.startswith("data.")]
+    for source in dict.fromkeys(sources):
+        _drop_replaced(result, values, source, keys)
+    return result
 
 
 def _set(values: dict[str, Any], override: str) -> None:
@@ -94,66 +83,71 @@ def _set(values: dict[str, Any], override: str) -> None:
 
 
 def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
-    """What ``node`` has under ``step``, None if nothing; an error if it cannot have it."""
+    """The value of ``node`` at ``step``, None if there is none; an error if it cannot have one."""
     at = ".".join(key.split(".")[:depth])
     if isinstance(node, list):
         if not step.isdecimal() or int(step) >= len(node):
-            whole = f"{at}={{...}}" if node and isinstance(node[0], dict) else f"{at}=[...]"
+            example = f"{at}={{...}}" if node and isinstance(node[0], dict) else f"{at}=[...]"
             raise ConfigError(
                 f"{at} is a list of {len(node)}; name an item by its index,"
-                f" such as {at}.0, or replace the whole list: {whole}"
+                f" such as {at}.0, or replace the whole list: {example}"
             )
         return node[int(step)]
     if not isinstance(node, dict):
-        raise ConfigError(f"{at} is {node!r} and has no parts")
+        raise ConfigError(f"{at} is {node!r} and has no keys")
     return node.get(step)
 
 
-def _drop_base(values: Mapping[str, Any], source: str, keys: Sequence[str]) -> None:
-    """Take root and split out of a source both of whose files overrides set, unless they do too."""
-    node = _find(values, source)
-    for name in ("root", "split"):
-        if isinstance(node, dict) and f"{source}.{name}" not in keys:
-            node.pop(name, None)
-
-
-def _drop_stale(
-    values: dict[str, Any],
-    before: Mapping[str, Any],
-    source: str,
-    changed: str,
-    overrides: Sequence[str],
+def _drop_replaced(
+    values: dict[str, Any], before: Mapping[str, Any], source: str, keys: Sequence[str]
 ) -> None:
-    """Take out of a source what belongs to the root or split that it had before, and say so.
+    """Take out of a source what its overrides replace, unless they set it themselves.
 
-    What an override sets stays.
+    Overrides of both ``annotations`` and ``images`` replace ``root`` and ``split``. Another root
+    replaces the files that do not lie below it; another split those of a COCO source, whose files
+    are of one split.
     """
     old, new = _find(before, source), _find(values, source)
-    if not isinstance(old, dict) or not isinstance(new, dict):
+    if not isinstance(new, dict):
         return
-    if new.get(changed) == old.get(changed) or (changed, new.get("format")) == ("split", "voc"):
-        return
-    stale = {
-        name: old[name]
-        for name in ("annotations", "images")
-        if old.get(name)
-        and not any(lies_in(f"{source}.{name}", key_of(override)) for override in overrides)
-        and (changed == "split" or not _is_below(old[name], new.get("root")))
+    given = {
+        name
+        for name in (*_PLACES, *_FILES)
+        if any(is_within(f"{source}.{name}", key) for key in keys)
     }
-    for name in stale:
+    if given.issuperset(_FILES):
+        for name in _PLACES:
+            if name not in given:
+                new.pop(name, None)
+    elif isinstance(old, dict):
+        changed = [name for name in _PLACES if name in given and new.get(name) != old.get(name)]
+        if changed and (changed != ["split"] or new.get("format") != "voc"):
+            names = [name for name in _FILES if name not in given]
+            _drop_files(new, old, names, f"{source}.{changed[0]}")
+
+
+def _drop_files(
+    new: dict[str, Any], old: Mapping[str, Any], names: Sequence[str], cause: str
+) -> None:
+    is_other_split = new.get("format") != "voc" and new.get("split") != old.get("split")
+    dropped = {
+        name: old[name]
+        for name in names
+        if old.get(name) and (is_other_split or not _is_below(old[name], new.get("root")))
+    }
+    for name in dropped:
         new.pop(name, None)
-    if stale:
+    if dropped:
         logger.warning(
-            "%s.%s is set, so the %s recorded before are left out: %s",
-            source,
-            changed,
-            " and ".join(stale),
-            ", ".join(map(str, stale.values())),
+            "%s is set, so the %s recorded before are left out: %s",
+            cause,
+            " and ".join(dropped),
+            ", ".join(map(str, dropped.values())),
         )
 
 
 def _find(values: Any, key: str) -> Any:  # noqa: ANN401
-    """What there is at a dotted key, None if nothing."""
+    """The value at a dotted key, None if there is none."""
     try:
         for step in key.split("."):
             values = values[int(step) if isinstance(values, list) else step]

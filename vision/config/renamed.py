@@ -4,8 +4,6 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["RENAMED", "rename_keys"]
-
 logger = logging.getLogger(__name__)
 
 _NECKS = {"ssdlite_mobilenet_v2": "none", "ssdlite_fpn": "fpn"}

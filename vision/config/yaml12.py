@@ -9,8 +9,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["dump_yaml", "parse_yaml"]
-
 _RARE_BREAKS = re.compile("[\x85\u2028\u2029]")
 _NUMBER = list("-+.0123456789")
 _SCALARS: dict[str, tuple[re.Pattern[str], list[str]]] = {

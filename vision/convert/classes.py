@@ -10,8 +10,6 @@ from vision.convert.roles import Role
 from vision.errors import WeightsError
 from vision.weights.labels import COCO_NAMES, VOC_NAMES, read_labels
 
-__all__ = ["class_names", "count_classes"]
-
 
 def count_classes(source: Source, tensors: Mapping[str, Tensor], path: Path) -> int:
     """Classes without background, from the second level's heads, which have as many priors."""
@@ -38,8 +36,11 @@ def count_classes(source: Source, tensors: Mapping[str, Tensor], path: Path) -> 
 def class_names(source: Source, num_slots: int, labels: Path | None, path: Path) -> dict[int, str]:
     """Class names by their number from 1; numbers without a name are classes never trained."""
     if labels is None:
-        known = {90: COCO_NAMES, 80: dict(enumerate(COCO_NAMES.values(), 1))}
-        known[20] = dict(enumerate(VOC_NAMES, 1))
+        known = {
+            90: COCO_NAMES,
+            80: dict(enumerate(COCO_NAMES.values(), 1)),
+            20: dict(enumerate(VOC_NAMES, 1)),
+        }
         if num_slots not in known:
             raise WeightsError(
                 f"{path} has {num_slots} classes without names; name them with --labels FILE"

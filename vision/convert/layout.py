@@ -1,4 +1,4 @@
-"""How one project lays out its checkpoints."""
+"""The description of one project's checkpoints."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,11 @@ from typing import Any
 
 from vision.convert.roles import Role
 
-__all__ = ["Source", "next_in_sequence"]
+
+def next_in_sequence(key: str) -> str:
+    """The key of the norm that follows a convolution in a numbered sequence."""
+    stem, _, number = key.rpartition(".")
+    return f"{stem}.{int(number) + 1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,20 +18,20 @@ class Source:
     """How to understand one project's detector.
 
     Attributes:
-        name: Of the source.
-        preset: Whose variant of the network it is.
-        backbone: Of the network.
+        name: Name of the project.
+        preset: ``model.preset`` of its network.
+        backbone: ``model.backbone`` of its network.
         image_size: (height, width).
-        conv: From a role to the key of the convolution's weight, without ``.weight`` or the like.
-        norm: From a role to the key of the norm.
-        weight: From (key of a convolution, role) to the key of its weight.
-        bias: Its bias's key after the convolution's.
-        norm_parts: Keys of weight, bias, running mean and variance after the norm's.
+        conv: From a role to the key of a convolution, without ``.weight`` or ``.bias``.
+        norm: From the key of a convolution to the key of the norm behind it.
+        weight: From the key of a convolution and its role to the key of its weight.
+        bias: Suffix of a convolution's key that gives its bias.
+        norm_parts: Suffixes of a norm's key: weight, bias, running mean and running variance.
         background_first: Whether background comes before the classes.
-        postprocess: Constants of its post-processing.
-        prior_order: Of its priors in a cell, where each of ours is; by the number in a cell.
-        box_order: Where in its box codes x, y, width and height stand.
-        licence: Of the project that they come from.
+        postprocess: Values of ``model.postprocess``.
+        prior_order: For each number of priors in a cell, the index in the source of each of ours.
+        box_order: Indices of x, y, width and height in the source's box offsets.
+        licence: Licence of the weights.
         backbone_only: Whether it is a classifier, of which the backbone alone is read.
     """
 
@@ -35,7 +39,7 @@ class Source:
     preset: str
     image_size: tuple[int, int]
     conv: Callable[[Role], str]
-    norm: Callable[[Role], str]
+    norm: Callable[[str], str] = next_in_sequence
     weight: Callable[[str, Role], str] = lambda key, _: f"{key}.weight"
     bias: str = ".bias"
     norm_parts: tuple[str, str, str, str] = (".weight", ".bias", ".running_mean", ".running_var")
@@ -46,9 +50,3 @@ class Source:
     licence: str = ""
     backbone: str = "mobilenet_v2"
     backbone_only: bool = False
-
-
-def next_in_sequence(key: str) -> str:
-    """The key of the norm that follows a convolution in a numbered sequence."""
-    stem, _, number = key.rpartition(".")
-    return f"{stem}.{int(number) + 1}"

@@ -1,9 +1,7 @@
 """lufficc/SSD: its MobileNetV2 SSD320."""
 
-from vision.convert.layout import Source, next_in_sequence
+from vision.convert.layout import Source
 from vision.convert.roles import BACKBONE_PARTS, Role
-
-__all__ = ["LUFFICC"]
 
 LAST_LEVEL = 5
 EXTRA = {"reduce": "0.0", "depthwise": "1.0", "project": "2"}
@@ -26,7 +24,6 @@ LUFFICC = Source(
     preset="lufficc",
     image_size=(320, 320),
     conv=_conv,
-    norm=lambda role: next_in_sequence(_conv(role)),
     postprocess={"score_threshold": 0.01, "nms_iou": 0.45, "max_detections": 100},
     licence="MIT (lufficc/SSD)",
 )

@@ -1,11 +1,11 @@
-"""Weights of other projects, turned into a weights file of ours.
+"""Weights of other projects, turned into detectors and backbones of ours.
 
-A source is a file format, a key map and a preset. The network is built from the preset; each of its
-layers is filled from the source's tensor of the same role, so that nothing is left over and
-nothing is missing without an error that says so.
+The network is built from the source's preset, and each of its layers is filled from the tensor of
+the same role, so that an error names whatever is missing or left over.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -13,20 +13,15 @@ from torch import Tensor
 from vision.config import WIDTH_MULTS, Config, ModelConfig
 from vision.convert.classes import class_names, count_classes
 from vision.convert.layout import Source
-from vision.convert.roles import BACKBONE_PARTS, Layer, Role, layers
+from vision.convert.roles import BACKBONE_PARTS, Role, layers
 from vision.errors import WeightsError
 from vision.model.build import build_model
 from vision.model.head import select_classes
 from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedBackbone, SavedDetector
 
-__all__ = ["convert_backbone", "convert_detector", "fill"]
-
 MAX_LISTED = 5
 """Keys of a kind that an error names."""
-KINDS = ("mi", "un")  # missing, unknown
-
-
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -46,19 +41,18 @@ def convert_detector(
     """
     num_slots = count_classes(source, tensors, path)
     names = class_names(source, num_slots, labels, path)
-    model, config = _build(source, tensors, num_slots)
-    _refuse(fill(model, source, tensors), source, path)
-    if len(names) < num_slots:
-        state = select_classes(model, [number - 1 for number in sorted(names)])
-        model = build_model(config, len(names))
-        model.load_state_dict(state)
+    model, config = _build(source, tensors, num_slots, path)
+    numbers = sorted(names)
     training = {"source": source.name, "file": path.name, "licence": source.licence}
     unnamed = sorted(set(range(1, num_slots + 1)) - set(names))
     if unnamed:
+        state = select_classes(model, [number - 1 for number in numbers])
+        model = build_model(config, len(names))
+        model.load_state_dict(state)
         training["left out"] = (
             f"{len(unnamed)} of {num_slots} classes without a name: {', '.join(map(str, unnamed))}"
         )
-    ordered = [names[number] for number in sorted(names)]
+    ordered = [names[number] for number in numbers]
     return SavedDetector(model.eval(), Config(model=config), ordered, training)
 
 
@@ -68,97 +62,21 @@ def convert_backbone(source: Source, tensors: Mapping[str, Tensor], path: Path) 
     Raises:
         WeightsError: As `convert_detector`.
     """
-    model, config = _build(source, tensors, 1)
-    _refuse(fill(model, source, tensors), source, path)
-    tensors = model.backbone.state_dict(prefix="backbone.")
+    model, config = _build(source, tensors, 1, path)
     training = {"source": source.name, "file": path.name, "licence": source.licence}
-    return SavedBackbone(tensors, config, training)
-
-
-def _refuse(problems: list[str], source: Source, path: Path) -> None:
-    if not problems:
-        return
-    kinds: dict[str, list[str]] = {}
-    for problem in problems:
-        kinds.setdefault(problem.split()[0] if problem[:2] in KINDS else "other", []).append(
-            problem
-        )
-    parts = []
-    for found in kinds.values():
-        parts += found[:MAX_LISTED]
-        if len(found) > MAX_LISTED:
-            parts.append(f"and {len(found) - MAX_LISTED} more such")
-    raise WeightsError(f"{path} is no {source.backbone} of {source.name}: {'; '.join(parts)}")
-
-
-def fill(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> list[str]:
-    """Fill a network from a source's tensors; what is missing, unknown or of another shape."""
-    state, problems, used = model.state_dict(), list[str](), set[str]()
-    for layer in layers(model):
-        if source.backbone_only and layer.role.part not in BACKBONE_PARTS:
-            continue
-        for ours, theirs in _pairs(source, layer):
-            used.add(theirs)
-            if theirs not in tensors:
-                problems.append(f"missing {theirs}")
-                continue
-            value = _arrange(source, layer.role, tensors[theirs], model)
-            if value.shape != state[ours].shape:
-                problems.append(
-                    f"{theirs} has the shape {tuple(tensors[theirs].shape)}, as {ours} it would be"
-                    f" {tuple(value.shape)}, not {tuple(state[ours].shape)}"
-                )
-                continue
-            if not bool(value.isfinite().all()):
-                problems.append(f"{theirs} holds numbers that are not finite")
-            state[ours] = value.float()
-    problems += [f"unknown {key}" for key in tensors if key not in used]
-    if not problems:
-        model.load_state_dict(state)
-    return problems
-
-
-def _pairs(source: Source, layer: Layer) -> list[tuple[str, str]]:
-    """(our key, their key) of each tensor of a layer."""
-    conv = source.conv(layer.role)
-    pairs = [(f"{layer.conv}.weight", source.weight(conv, layer.role))]
-    if layer.is_biased:
-        pairs.append((f"{layer.conv}.bias", conv + source.bias))
-    if layer.norm is not None:
-        norm = source.norm(layer.role)
-        pairs += [
-            (f"{layer.norm}.{ours}", norm + theirs)
-            for ours, theirs in zip(NORM_PARTS, source.norm_parts, strict=True)
-        ]
-    return pairs
-
-
-def _arrange(source: Source, role: Role, value: Tensor, model: SSDLite) -> Tensor:
-    """The rows of a prediction layer in our order: prior by prior, background last, x before y."""
-    if role.step != "predict" or not value.ndim:
-        return value
-    is_box = role.part == "box_head"
-    size = 4 if is_box else model.num_classes + 1
-    if len(value) % size:
-        return value  # the shape will be complained of
-    rows = value.reshape(-1, size, *value.shape[1:])
-    order = source.prior_order.get(len(rows))
-    if order is not None:
-        rows = rows[list(order)]
-    if is_box:
-        rows = rows[:, list(source.box_order)]
-    elif source.background_first:
-        rows = rows.roll(-1, dims=1)
-    return rows.flatten(0, 1)
+    return SavedBackbone(model.backbone.state_dict(prefix="backbone."), config, training)
 
 
 def _build(
-    source: Source, tensors: Mapping[str, Tensor], num_slots: int
+    source: Source, tensors: Mapping[str, Tensor], num_slots: int, path: Path
 ) -> tuple[SSDLite, ModelConfig]:
-    """The source's network, of the width multiplier that its tensors fit best."""
-    best: tuple[int, SSDLite, ModelConfig] | None = None
-    widths = sorted(WIDTH_MULTS, key=lambda width: width != 1.0)
-    for width in widths:
+    """The source's network, filled, of the width multiplier that its tensors fit.
+
+    Raises:
+        WeightsError: If they fit none; it lists the problems of the width with the fewest.
+    """
+    attempts = []
+    for width in sorted(WIDTH_MULTS, key=lambda width: width != 1.0):
         config = ModelConfig.model_validate(
             {
                 "backbone": source.backbone,
@@ -169,22 +87,69 @@ def _build(
             }
         )
         model = build_model(config, num_slots)
-        wrong = _misfits(model, source, tensors)
-        if best is None or wrong < best[0]:
-            best = (wrong, model, config)
-        if not wrong:
-            break
-    assert best is not None
-    return best[1], best[2]
+        problems = _fill(model, source, tensors)
+        if not problems:
+            return model, config
+        attempts.append(problems)
+    fewest = min(attempts, key=lambda problems: sum(map(len, problems.values())))
+    listed = []
+    for kind, keys in fewest.items():
+        more = f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else ""
+        listed.append(f"{kind} {', '.join(keys[:MAX_LISTED])}{more}")
+    raise WeightsError(f"{path} is no {source.backbone} of {source.name}: {'; '.join(listed)}")
 
 
-def _misfits(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> int:
-    """Weights of another shape than the network's."""
-    state = model.state_dict()
-    wrong = 0
-    for layer in layers(model):
-        if layer.role.part not in BACKBONE_PARTS and source.backbone_only:
+def _fill(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """Fill a network from a source's tensors if all fit; otherwise the keys of each problem."""
+    state, problems, used = model.state_dict(), defaultdict[str, list[str]](list), set[str]()
+    for role, ours, theirs in _pairs(source, model):
+        used.add(theirs)
+        if theirs not in tensors:
+            problems["missing"].append(theirs)
             continue
-        ours, theirs = _pairs(source, layer)[0]
-        wrong += theirs in tensors and tensors[theirs].shape != state[ours].shape
-    return wrong
+        value = _arrange(source, role, tensors[theirs], model)
+        if value.shape != state[ours].shape:
+            shapes = f"{tuple(value.shape)}, not {tuple(state[ours].shape)}"
+            problems["of another shape"].append(f"{theirs} {shapes}")
+        elif not bool(value.isfinite().all()):
+            problems["not finite"].append(theirs)
+        state[ours] = value.float()
+    unknown = [key for key in tensors if key not in used]
+    if unknown:
+        problems["unknown"] = unknown
+    if not problems:
+        model.load_state_dict(state)
+    return problems
+
+
+def _pairs(source: Source, model: SSDLite) -> Iterator[tuple[Role, str, str]]:
+    """(role, our key, their key) of each tensor that the source has."""
+    for layer in layers(model):
+        if source.backbone_only and layer.role.part not in BACKBONE_PARTS:
+            continue
+        conv = source.conv(layer.role)
+        yield layer.role, f"{layer.conv}.weight", source.weight(conv, layer.role)
+        if layer.is_biased:
+            yield layer.role, f"{layer.conv}.bias", conv + source.bias
+        if layer.norm is not None:
+            for ours, theirs in zip(NORM_PARTS, source.norm_parts, strict=True):
+                yield layer.role, f"{layer.norm}.{ours}", source.norm(conv) + theirs
+
+
+def _arrange(source: Source, role: Role, value: Tensor, model: SSDLite) -> Tensor:
+    """The rows of a prediction layer in our order: prior by prior, background last, x before y."""
+    if role.step != "predict" or not value.ndim:
+        return value
+    is_box = role.part == "box_head"
+    size = 4 if is_box else model.num_classes + 1
+    if len(value) % size:
+        return value  # `_fill` reports the shape
+    rows = value.reshape(-1, size, *value.shape[1:])
+    order = source.prior_order.get(len(rows))
+    if order is not None:
+        rows = rows[list(order)]
+    if is_box:
+        rows = rows[:, list(source.box_order)]
+    elif source.background_first:
+        rows = rows.roll(-1, dims=1)
+    return rows.flatten(0, 1)

@@ -3,32 +3,25 @@
 from vision.convert.layout import Source
 from vision.convert.roles import Role
 
-__all__ = ["MMDETECTION"]
-
 FIRST_OF_STAGE = (1, 2, 4, 7, 11, 14, 17)
-"""The first block of each of its ``layer1`` to ``layer7``."""
+"""The index of the first block of each stage, ``layer1`` to ``layer7``."""
 
 
-def _unit(role: Role) -> str:
-    """The convolution and norm of a role, named ``.conv`` and ``.bn`` below this."""
+def _conv(role: Role) -> str:
     if role.part == "stem":
-        return "backbone.conv1"
+        return "backbone.conv1.conv"
     if role.part == "last":
-        return "backbone.conv2"
+        return "backbone.conv2.conv"
     if role.part == "block":
         stage = sum(first <= role.index for first in FIRST_OF_STAGE)
         index = role.index - FIRST_OF_STAGE[stage - 1]
         step = "linear" if role.step == "project" else role.step
-        return f"backbone.layer{stage}.{index}.{step}_conv"
+        return f"backbone.layer{stage}.{index}.{step}_conv.conv"
     if role.part == "extra":
         layer = {"reduce": "0", "depthwise": "1.depthwise_conv", "project": "1.pointwise_conv"}
-        return f"neck.extra_layers.{role.index}.{layer[role.step]}"
+        return f"neck.extra_layers.{role.index}.{layer[role.step]}.conv"
     convs = "cls_convs" if role.part == "class_head" else "reg_convs"
-    return f"bbox_head.{convs}.{role.index}.{0 if role.step == 'depthwise' else 1}"
-
-
-def _conv(role: Role) -> str:
-    return _unit(role) if role.step == "predict" else f"{_unit(role)}.conv"
+    return f"bbox_head.{convs}.{role.index}.{'1' if role.step == 'predict' else '0.conv'}"
 
 
 MMDETECTION = Source(
@@ -36,7 +29,7 @@ MMDETECTION = Source(
     preset="mmdetection",
     image_size=(320, 320),
     conv=_conv,
-    norm=lambda role: f"{_unit(role)}.bn",
+    norm=lambda conv: conv.removesuffix(".conv") + ".bn",
     background_first=False,
     postprocess={
         "score_threshold": 0.02,

@@ -2,14 +2,11 @@
 
 from dataclasses import replace
 
-from vision.convert.layout import Source, next_in_sequence
+from vision.convert.layout import Source
 from vision.convert.roles import Role
 
-__all__ = ["QFGAOHAO", "QFGAOHAO_BACKBONE"]
-
-EXPANDED = {"expand": 0, "depthwise": 3, "project": 6}
-FIRST_BLOCK = {"depthwise": 0, "project": 3}
-EXTRA = {"reduce": 0, "depthwise": 3, "project": 6}
+STEPS = {"expand": 0, "reduce": 0, "depthwise": 3, "project": 6}
+STEPS_OF_FIRST_BLOCK = {"depthwise": 0, "project": 3}
 LAST_LEVEL = 5
 
 
@@ -19,10 +16,10 @@ def _conv(role: Role) -> str:
     if role.part == "last":
         return "base_net.18.0"
     if role.part == "block":
-        step = (FIRST_BLOCK if role.index == 1 else EXPANDED)[role.step]
+        step = (STEPS_OF_FIRST_BLOCK if role.index == 1 else STEPS)[role.step]
         return f"base_net.{role.index}.conv.{step}"
     if role.part == "extra":
-        return f"extras.{role.index}.conv.{EXTRA[role.step]}"
+        return f"extras.{role.index}.conv.{STEPS[role.step]}"
     headers = "classification_headers" if role.part == "class_head" else "regression_headers"
     if role.index == LAST_LEVEL:
         return f"{headers}.{role.index}"
@@ -34,7 +31,6 @@ QFGAOHAO = Source(
     preset="qfgaohao",
     image_size=(300, 300),
     conv=_conv,
-    norm=lambda role: next_in_sequence(_conv(role)),
     postprocess={
         "score_threshold": 0.01,
         "nms_iou": 0.45,
@@ -46,9 +42,6 @@ QFGAOHAO = Source(
 )
 
 QFGAOHAO_BACKBONE = replace(
-    QFGAOHAO,
-    backbone_only=True,
-    conv=lambda role: _conv(role).removeprefix("base_net."),
-    norm=lambda role: next_in_sequence(_conv(role)).removeprefix("base_net."),
+    QFGAOHAO, backbone_only=True, conv=lambda role: _conv(role).removeprefix("base_net.")
 )
 """Of its ImageNet classifier, such as ``mb2-imagenet-71_8.pth``."""

@@ -1,15 +1,13 @@
-"""What each convolution of the network is for: the common ground of all key maps."""
+"""The role of each convolution of the network, from which all key maps start."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from torch import nn
 
 from vision.model.ssdlite import SSDLite
-
-__all__ = ["BACKBONE_PARTS", "Layer", "Part", "Role", "layers"]
 
 Part: TypeAlias = Literal["stem", "block", "last", "extra", "class_head", "box_head"]
 BACKBONE_PARTS = frozenset({"stem", "block", "last"})
@@ -20,12 +18,11 @@ class Role:
     """The place of a convolution.
 
     Attributes:
-        part: Of the network.
-        index: Of the block (from 1), of the extra layer or of the level (from 0); 0 elsewhere.
+        part: The part of the network.
+        index: Number of the block (from 1), extra layer or level (from 0); 0 elsewhere.
         step: ``expand``, ``depthwise``, ``project`` in a block of MobileNetV2; ``reduce``,
-            ``depthwise``, ``project`` in an extra layer; ``depthwise``, ``predict`` in a head;
-            nothing elsewhere.
-        path: Its key within the backbone, which is torchvision's; nothing elsewhere.
+            ``depthwise``, ``project`` in an extra layer; ``depthwise``, ``predict`` in a head.
+        path: Its key within the backbone, which is torchvision's.
     """
 
     part: Part
@@ -34,16 +31,8 @@ class Role:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A convolution and the norm behind it.
-
-    Attributes:
-        role: Its place.
-        conv: State-dict prefix of the convolution.
-        norm: State-dict prefix of the BatchNorm, if it has one.
-        is_biased: Whether the convolution has a bias.
-    """
+class Layer(NamedTuple):
+    """A convolution and the BatchNorm behind it, if there is one, by their state-dict prefixes."""
 
     role: Role
     conv: str
@@ -61,7 +50,6 @@ def layers(model: SSDLite) -> Iterator[Layer]:
 
 
 def _role(name: str) -> Role:
-    """From our own names, which the rest of the package decides."""
     part, path = name.split(".", 1)
     if part == "backbone":
         return _backbone_role(path)

@@ -1,7 +1,6 @@
-"""``ssdlite convert``: which file of which project is read and mapped how."""
+"""The projects whose weights ``ssdlite convert`` and ``model.init`` read."""
 
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,12 @@ from vision.convert.torchvision import (
 from vision.errors import WeightsError
 from vision.weights.file import SavedBackbone, SavedDetector, load_any
 
-__all__ = ["SOURCES", "convert_weights", "load_initial_weights"]
-
-IMAGENET = "imagenet"
-
 SOURCES: dict[str, Source] = {
     source.name: source for source in (TENSORFLOW, TORCHVISION, QFGAOHAO, MMDETECTION, LUFFICC)
 }
 """By the name that ``ssdlite convert`` takes."""
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
-NOT_WEIGHTS = ("num_batches_tracked",)
-CLASSIFIER = "classifier."
 
 
 def convert_weights(
@@ -60,7 +53,7 @@ def convert_weights(
             saved.training["norms_folded"] = True
         return saved
     is_known = source == "torchvision" and file in KNOWN_WEIGHTS
-    tensors = read_pickle(download(KNOWN_WEIGHTS[file]) if is_known else path)
+    tensors = _read_pickle(download(KNOWN_WEIGHTS[file]) if is_known else path)
     found = source_of(tensors) if source == "torchvision" else SOURCES[source]
     if source == "qfgaohao" and not any(key.startswith("base_net.") for key in tensors):
         found = QFGAOHAO_BACKBONE
@@ -69,35 +62,27 @@ def convert_weights(
         return convert_detector(found, tensors, path, labels)
     if labels is not None:
         raise WeightsError(f"{path} is a backbone without classes: leave --labels out")
-    return convert_backbone(found, without_classifier(tensors), path)
+    features = {key: value for key, value in tensors.items() if not key.startswith("classifier.")}
+    return convert_backbone(found, features, path)
 
 
 def load_initial_weights(
     init: str, backbone: str = "mobilenet_v2"
 ) -> SavedBackbone | SavedDetector:
-    """The weights that ``model.init`` names; ``imagenet`` are those of a backbone.
+    """The weights that ``model.init`` names; ``imagenet`` stands for torchvision's backbone.
 
     Raises:
-        WeightsError: If they cannot be read, or fetched.
+        WeightsError: If they cannot be read, or downloaded.
     """
-    if init != IMAGENET:
+    if init != "imagenet":
         return load_any(init)
     if backbone not in IMAGENET_WEIGHTS:
         raise WeightsError(f"model.init=imagenet: there are no such weights of {backbone}")
     return convert_weights("torchvision", IMAGENET_WEIGHTS[backbone])
 
 
-def without_classifier(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """All but the classifier's last layers."""
-    return {key: value for key, value in tensors.items() if not key.startswith(CLASSIFIER)}
-
-
-def read_pickle(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file of `torch.save`, without running any code that it may hold.
-
-    Raises:
-        WeightsError: If it is missing, damaged, or would need code to be run.
-    """
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file of `torch.save`, without running any code that it may hold."""
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "does not exist"
         raise WeightsError(
@@ -124,15 +109,11 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def _dense(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
-    """The weights of a state dict.
-
-    Raises:
-        WeightsError: If one is sparse, quantised or no float.
-    """
+    """The weights of a state dict, if none is sparse, quantised or without floats."""
     tensors = {
         key.removeprefix("module."): value
         for key, value in content.items()
-        if isinstance(value, Tensor) and not key.endswith(NOT_WEIGHTS)
+        if isinstance(value, Tensor) and not key.endswith("num_batches_tracked")
     }
     for key, value in tensors.items():
         if value.layout != torch.strided or value.is_quantized or not value.is_floating_point():

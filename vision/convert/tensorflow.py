@@ -1,10 +1,9 @@
 """TensorFlow's Object Detection API: SSDLite-MobileNetV2 as a frozen graph, checkpoint or JSON.
 
-Facts: ``ssd_mobilenet_v2_feature_extractor.py``, ``ssdlite_mobilenet_v2_coco.config`` and slim's
-``mobilenet_v2.py`` in tensorflow/models.
+The names are those of ``ssd_mobilenet_v2_feature_extractor.py`` and slim's ``mobilenet_v2.py`` in
+tensorflow/models, the constants those of ``ssdlite_mobilenet_v2_coco.config``.
 """
 
-import importlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,11 +14,10 @@ from torch import Tensor
 
 from vision.convert.layout import Source
 from vision.convert.roles import Role
-from vision.convert.tensorflow_js import is_graph_model, read_graph_model
-from vision.errors import WeightsError
+from vision.convert.tensorflow_js import read_graph_model
+from vision.errors import ConfigError, WeightsError
+from vision.extras import require_package
 from vision.model.variants import VARIANTS
-
-__all__ = ["TENSORFLOW", "has_folded_norms", "read_tensorflow"]
 
 BACKBONE = "FeatureExtractor/MobilenetV2"
 VARIABLES = re.compile(r"(FeatureExtractor/MobilenetV2|BoxPredictor_\d+)/.*/(.*)")
@@ -53,7 +51,7 @@ TENSORFLOW = Source(
     preset="tensorflow",
     image_size=(300, 300),
     conv=_conv,
-    norm=lambda role: f"{_conv(role)}/BatchNorm",
+    norm=lambda conv: f"{conv}/BatchNorm",
     weight=_weight,
     bias="/biases",
     norm_parts=("/gamma", "/beta", "/moving_mean", "/moving_variance"),
@@ -74,14 +72,13 @@ TENSORFLOW = Source(
 def read_tensorflow(path: Path) -> dict[str, Tensor]:
     """The variables of a frozen graph, a TensorFlow.js graph model, or a TF1 checkpoint.
 
-    They are told apart by ``.pb``, ``.json`` and any other name, which is a checkpoint's prefix.
-
-    Extra layers, whose names hold their widths, are called ``extra_<index>/<step>``.
+    The suffix tells: ``.pb``, ``.json``, or any other name, which is a checkpoint's prefix. Extra
+    layers, whose names there contain their widths, are called ``extra_<index>/<step>``.
 
     Raises:
-        WeightsError: If the file is none, or a checkpoint is given and TensorFlow is missing.
+        WeightsError: If the file cannot be read, or a checkpoint is given without TensorFlow.
     """
-    if is_graph_model(path):
+    if path.suffix.lower() == ".json":
         arrays = read_graph_model(path, VARIANTS["tensorflow"].norm_eps)
     else:
         arrays = _graph(path) if path.suffix == ".pb" else _checkpoint(path)
@@ -156,11 +153,10 @@ def _checkpoint(path: Path) -> dict[str, np.ndarray]:
             f" there is no {path.name}.index; of a checkpoint pass the prefix, such as model.ckpt"
         )
     try:
-        tensorflow = importlib.import_module("tensorflow")
-    except ImportError as error:
+        tensorflow = require_package("tensorflow", "tensorflow")
+    except ConfigError as error:
         raise WeightsError(
-            "a TF1 checkpoint needs TensorFlow: pip install 'ssdlite[tensorflow]'; a frozen graph"
-            " (frozen_inference_graph.pb) does not"
+            f"a TF1 checkpoint needs TensorFlow, a frozen graph (.pb) does not: {error}"
         ) from error
     try:
         reader = tensorflow.train.load_checkpoint(str(path))

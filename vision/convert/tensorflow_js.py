@@ -1,8 +1,8 @@
 """TensorFlow.js graph models: the constants of a ``model.json`` and the shards beside it.
 
-Facts: the "weights manifest" of the TensorFlow.js converter. Its optimiser folds BatchNorm: the
-scale goes into the convolution before it (or stays beside a depthwise one), and what is left of the
-norm is a shift. Such a norm comes back here as one of mean 0 and variance 1.
+The converter of TensorFlow.js folds BatchNorm: the scale goes into the convolution before it (or
+stays beside a depthwise one), and the rest of the norm is a shift. Such a norm is restored here
+with mean 0 and variance 1.
 """
 
 import json
@@ -14,8 +14,6 @@ import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from vision.errors import WeightsError
-
-__all__ = ["is_graph_model", "read_graph_model"]
 
 SCALE, SHIFT = "/BatchNorm/batchnorm/mul", "/BatchNorm/batchnorm/sub"
 MERGED = "/Conv2D/merged_input"
@@ -33,7 +31,7 @@ class _Quantization(BaseModel):
 
 
 class _Weight(BaseModel):
-    """An entry of the manifest."""
+    """An entry of ``weightsManifest``."""
 
     name: str
     shape: list[Side]
@@ -60,18 +58,13 @@ class _Weight(BaseModel):
 
 
 class _Group(BaseModel):
-    """Shards that are one stretch of bytes, and what lies in it."""
+    """Shards whose joined bytes hold these constants."""
 
     paths: list[str]
     weights: list[_Weight]
 
 
 _GROUPS = TypeAdapter(list[_Group])
-
-
-def is_graph_model(path: Path) -> bool:
-    """Whether a file is of this format, by its suffix."""
-    return path.suffix.lower() == ".json"
 
 
 def read_graph_model(path: Path, norm_eps: float) -> dict[str, np.ndarray]:
@@ -107,7 +100,6 @@ def read_graph_model(path: Path, norm_eps: float) -> dict[str, np.ndarray]:
 
 
 def _constants(path: Path) -> dict[str, np.ndarray]:
-    """All constants by their names."""
     constants: dict[str, np.ndarray] = {}
     for group in _manifest(path):
         content = b"".join(_read(path.parent / shard) for shard in group.paths)

@@ -10,11 +10,9 @@ from torch import Tensor
 from torch.hub import download_url_to_file, get_dir
 from torchvision.models import get_weight
 
-from vision.convert.layout import Source, next_in_sequence
+from vision.convert.layout import Source
 from vision.convert.roles import BACKBONE_PARTS, Role
 from vision.errors import WeightsError
-
-__all__ = ["IMAGENET_WEIGHTS", "KNOWN_WEIGHTS", "TORCHVISION", "download", "source_of"]
 
 IMAGENET_WEIGHTS = {
     "mobilenet_v2": "MobileNet_V2_Weights.IMAGENET1K_V2",
@@ -22,28 +20,24 @@ IMAGENET_WEIGHTS = {
 }
 """What ``model.init=imagenet`` stands for, by ``model.backbone``."""
 
-KNOWN_WEIGHTS = {
-    "IMAGENET1K_V1": "MobileNet_V2_Weights.IMAGENET1K_V1",
-    "IMAGENET1K_V2": "MobileNet_V2_Weights.IMAGENET1K_V2",
-    **{
-        name: name
-        for name in (
-            "MobileNet_V2_Weights.IMAGENET1K_V1",
-            "MobileNet_V2_Weights.IMAGENET1K_V2",
-            "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
-            "MobileNet_V3_Large_Weights.IMAGENET1K_V2",
-            "SSDLite320_MobileNet_V3_Large_Weights.COCO_V1",
-        )
-    },
+_NAMES = (
+    "MobileNet_V2_Weights.IMAGENET1K_V1",
+    "MobileNet_V2_Weights.IMAGENET1K_V2",
+    "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
+    "MobileNet_V3_Large_Weights.IMAGENET1K_V2",
+    "SSDLite320_MobileNet_V3_Large_Weights.COCO_V1",
+)
+KNOWN_WEIGHTS = {name: name for name in _NAMES} | {
+    name.partition(".")[2]: name for name in _NAMES[:2]
 }
-"""Torchvision's names of weights, by what ``ssdlite convert torchvision`` takes for a file."""
+"""Torchvision's names of weights by what ``ssdlite convert torchvision`` accepts in place of a
+file; without a class, as in ``IMAGENET1K_V2``, they are those of MobileNetV2."""
 
 TORCHVISION = Source(
     name="torchvision",
     preset="torchvision",
     image_size=(320, 320),
     conv=lambda role: role.path,
-    norm=lambda role: next_in_sequence(role.path),
     backbone_only=True,
     licence="BSD-3-Clause (torchvision); trained on ImageNet, whose images have terms of their own",
 )
@@ -77,7 +71,6 @@ TORCHVISION_SSDLITE = Source(
     backbone="mobilenet_v3_large",
     image_size=(320, 320),
     conv=_detector_key,
-    norm=lambda role: next_in_sequence(_detector_key(role)),
     # It looks at 300 candidates of each class, so at 27,000 of COCO's 90.
     postprocess={
         "score_threshold": 0.001,

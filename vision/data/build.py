@@ -1,9 +1,9 @@
-"""Builders of data from a configuration: sources, classes, and a summary of both."""
+"""Annotations and classes from a configuration, and a summary of both."""
 
 # H and W the height and width of an image
 
 import difflib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -11,19 +11,11 @@ from numpy import ndarray
 from vision.config import DataConfig, Source
 from vision.data.synthetic import read_synthetic
 from vision.errors import ConfigError, DataError
-from vision.formats.coco import read_coco
-from vision.formats.records import Annotations, Record
-from vision.formats.voc import read_voc
+from vision.formats import READERS, Annotations
 from vision.images import resize
 
-__all__ = ["DATASETS", "check_known", "choose_classes", "describe", "read_sources", "sample_images"]
-
-DATASETS: dict[str, Callable[..., Annotations]] = {
-    "voc": read_voc,
-    "coco": read_coco,
-    "synthetic": read_synthetic,
-}
-"""Readers by ``format``; the other keys of the source are the reader's arguments."""
+DATASETS = READERS | {"synthetic": read_synthetic}
+"""Readers by a source's ``format``."""
 
 
 def read_sources(sources: Source | list[Source] | None, key: str) -> Annotations:
@@ -132,7 +124,9 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
     counts = annotations.count()
     total = sum(counts[name] for name in names)
     empty = sum(not set(record.names) & set(names) for record in annotations.records)
-    ignored = sum(_num_ignored(record, names) for record in annotations.records)
+    ignored = total - sum(
+        name in names for record in annotations.records for name in record.unignored_names()
+    )
     lines = [
         f"{key}: {len(annotations.records)} images, {empty} of them without objects",
         f"  {total} boxes, {ignored} of them difficult or crowds",
@@ -146,9 +140,3 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
         left_out = ", ".join(f"{name} {count}" for name, count in others.items())
         lines.append(f"  {sum(others.values())} boxes of other classes left out: {left_out}")
     return lines + [f"  {line}" for line in annotations.tally.lines()]
-
-
-def _num_ignored(record: Record, names: Sequence[str]) -> int:
-    return sum(
-        bool(flag) for name, flag in zip(record.names, record.ignore, strict=True) if name in names
-    )

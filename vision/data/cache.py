@@ -21,8 +21,6 @@ from vision.errors import DataError
 from vision.formats.records import Record
 from vision.images import read_image, reduced_size, resize
 
-__all__ = ["cached", "reduced"]
-
 logger = logging.getLogger(__name__)
 
 REDUCTIONS = (8, 4, 2)

@@ -1,4 +1,4 @@
-"""From records to batches, which do not depend on the number of workers."""
+"""From records to batches, which depend on seed and epoch, not on the number of workers."""
 
 # H and W the height and width of a sample
 
@@ -20,8 +20,6 @@ from vision.errors import DataError
 from vision.formats.records import Record
 from vision.images import resize
 from vision.structures import Batch, Target
-
-__all__ = ["DetectionDataset", "Sample", "collate", "make_loader"]
 
 
 class Sample(NamedTuple):
@@ -78,7 +76,7 @@ class DetectionDataset(Dataset[Sample]):
         return Sample(torch.from_numpy(resize(image, size)), target)
 
     def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[Sample] | DataError:
-        """The samples of a batch, for `DataLoader`; or the error, for the loader to raise.
+        """The samples of a batch; or the error, for `_Loader` to raise.
 
         Raised in a worker process, its message would become that process's traceback.
         """
@@ -99,8 +97,6 @@ def _collate_unless_error(samples: list[Sample] | DataError) -> Batch | DataErro
 
 
 class _Loader(DataLoader[Sample]):
-    """A loader of a `DetectionDataset`, which raises a worker's error in the main process."""
-
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         for batch in super().__iter__():
             if isinstance(batch, DataError):
@@ -121,18 +117,18 @@ def make_loader(
 
     Args:
         dataset: The data set.
-        batches: A sampler, for training; or the batch size, to go through the data set in order.
+        batches: A sampler, for training; or the batch size, to go through the data set in order:
+            then each process reads every ``world_size``-th image.
         workers: Number of worker processes that read images; 0 reads in this process.
         pin_memory: Whether batches are put into page-locked memory.
-        rank: Index of this process; unused with a sampler.
-        world_size: Number of processes, each of which reads every ``world_size``-th image; unused
-            with a sampler.
+        rank: Index of this process, without a sampler.
+        world_size: Number of processes, without a sampler.
     """
     sampler: EpochSampler | BatchSampler
-    if isinstance(batches, int):
-        sampler = BatchSampler(range(rank, len(dataset), world_size), batches, drop_last=False)
-    else:
+    if isinstance(batches, EpochSampler):
         sampler = batches
+    else:
+        sampler = BatchSampler(range(rank, len(dataset), world_size), batches, drop_last=False)
     return _Loader(
         dataset,
         batch_sampler=sampler,
@@ -147,8 +143,8 @@ def make_loader(
 def _start_worker(_: int) -> None:
     """Limit a worker to one thread, and leave reacting to signals to the main process.
 
-    Ctrl-C and a cluster's SIGTERM are sent to workers too. They are ignored here: a worker ends
-    when the main process closes its loader or sends SIGTERM itself, as Python does at its exit.
+    Ctrl-C and a cluster's SIGTERM reach workers too, but a worker ends only when the main process
+    closes its loader or sends SIGTERM itself, as Python does at its exit.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):  # macOS cannot tell who sent a signal.

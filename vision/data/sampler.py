@@ -7,11 +7,9 @@ from torch.utils.data import Sampler
 
 from vision.data.transforms import seeded
 
-__all__ = ["EpochSampler"]
-
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of all indices in an order that depends on seed and epoch, each index with its epoch.
+    """Batches of (epoch, index) of all images, in an order that depends on seed and epoch alone.
 
     With several processes, each gets a part of every batch. A last batch with fewer than two images
     for each of ``num_parts`` parts is left out, since BatchNorm cannot normalise a single image;
@@ -21,13 +19,13 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         length: Number of images in the data set.
         batch_size: Images of a batch, over all processes.
         seed: Seed of the order, together with the epoch.
-        rank: Index of this process.
+        rank: Index of this process among ``world_size`` processes.
         world_size: Number of processes.
         num_parts: Number of parts that each batch is divided into, over all processes.
 
     Attributes:
         epoch: The epoch that iteration goes through.
-        start: Number of its batches to skip: those done before an interruption.
+        start: Number of its batches to skip: those before an interruption.
     """
 
     def __init__(
@@ -45,14 +43,14 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.num_parts = num_parts
         self.epoch = 0
         self.start = 0
-        full, rest = divmod(length, batch_size)
-        self._num_batches = full + (rest >= 2 * num_parts)
 
     def __len__(self) -> int:
         """Batches of a complete epoch."""
-        return self._num_batches
+        full, rest = divmod(self.length, self.batch_size)
+        return full + (rest >= 2 * self.num_parts)
 
     def sizes(self) -> list[int]:
         """Number of images in each batch of an epoch, over all processes."""

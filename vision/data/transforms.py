@@ -14,8 +14,6 @@ from torchvision.transforms import v2
 
 from vision.structures import Target
 
-__all__ = ["PRESETS", "Augment", "AugmentPreset", "V2Augment", "build_augment", "seeded"]
-
 ZOOM_OUT_FILL = {tv_tensors.Image: [123, 117, 104]}
 """ImageNet's mean colour."""
 

@@ -1,8 +1,9 @@
 """Detection in folders, videos and streams, as a resumable pipeline."""
 
+from vision.choices import RESULTS
 from vision.detection.journal import Journal
 from vision.detection.pipeline import ordered_map
-from vision.detection.results import RESULTS, CocoIds, make_entry, write_results
+from vision.detection.results import CocoIds
 from vision.detection.runner import detect_sources
 from vision.detection.settings import Report, Settings
 
@@ -13,7 +14,5 @@ __all__ = [
     "Report",
     "Settings",
     "detect_sources",
-    "make_entry",
     "ordered_map",
-    "write_results",
 ]

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple, final
 
 from vision.errors import ConfigError, DataError
 
-__all__ = ["Done", "Journal"]
-
 FORMAT = "ssdlite-detections-1"
 
 
@@ -24,9 +22,6 @@ class Done(NamedTuple):
     place: str
     start: int
     end: int
-
-
-NOTHING = Done("", 0, 0)
 
 
 @final
@@ -60,7 +55,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
             is_resumed = resume and self.path.exists()
             if is_resumed:
-                self._end = self._read(head)
+                self._end = self._read_done(head)
             # Unbuffered, so that a line is in the file once `add` returns, and a kill loses none.
             self._file = self.path.open("r+b" if is_resumed else "wb", buffering=0)
         except OSError as error:
@@ -75,7 +70,7 @@ class Journal:
             self.close()
             raise
 
-    def _read(self, head: bytes) -> int:
+    def _read_done(self, head: bytes) -> int:
         """Fill ``done``; return the end of the last complete line."""
         start, end = 0, 0
         with self.path.open("rb") as file:
@@ -98,11 +93,27 @@ class Journal:
         except (ValueError, KeyError, TypeError):
             return f"{self.path} is damaged; remove it and start again"
         now = json.loads(expected)["settings"]
-        changed = [key for key in now if before.get(key) != now[key]]
+        changed = ", ".join(key for key in now if before.get(key) != now[key]) or "format"
         return (
-            f"{self.path} was started with other settings ({', '.join(changed) or 'format'});"
-            " resume with the same, or start again with --overwrite"
+            f"{self.path} was started with other settings ({changed}); resume with the same, or"
+            " start again with --overwrite"
         )
+
+    def check(self, places: Mapping[str, str]) -> None:
+        """Check that completed inputs are among these, with results at the same places.
+
+        Args:
+            places: Paths of results, relative to the output folder, by input.
+
+        Raises:
+            ConfigError: If a completed input is not.
+        """
+        for name, done in self.done.items():
+            if places.get(name) != done.place:
+                raise ConfigError(
+                    f"{name} is done, but is not among the inputs now, or its result would have"
+                    " another path; resume with the same inputs, or start again with --overwrite"
+                )
 
     def __contains__(self, name: str) -> bool:
         return name in self.done
@@ -124,8 +135,7 @@ class Journal:
     def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         """All entries of completed inputs, in the order of ``names``."""
         with self.path.open("rb") as file:
-            for name in names:
-                done = self.done.get(name, NOTHING)
+            for done in (self.done[name] for name in names if name in self.done):
                 file.seek(done.start)
                 while file.tell() < done.end:
                     line = json.loads(file.readline())

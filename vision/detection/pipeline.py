@@ -1,4 +1,4 @@
-"""Processing a stream of items in several threads, with the results in order."""
+"""Process a stream of items in several threads, with the results in order."""
 
 import itertools
 import queue
@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
-__all__ = ["batched", "ordered_map"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+AHEAD = 2
+"""Batches per worker that are waiting, in progress or done."""
 _POLL_SECONDS = 0.1
 
 
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Consecutive lists of ``size`` items; the last may be shorter."""
+def map_batches(
+    work: Callable[[list[Item]], Iterable[Result]], items: Iterable[Item], size: int, workers: int
+) -> Iterator[Result]:
+    """The results of all items in order, from work on batches of ``size``; see `ordered_map`."""
     remaining = iter(items)
-    while batch := list(itertools.islice(remaining, size)):
-        yield batch
+    batches = iter(lambda: list(itertools.islice(remaining, size)), [])  # until one is empty
+    for results in ordered_map(work, batches, workers, AHEAD * workers):
+        yield from results
 
 
 def ordered_map(

@@ -11,11 +11,8 @@ import torch
 
 import vision.boxes as box_ops
 from vision.atomic import replacing
-from vision.choices import RESULTS
 from vision.errors import DataError
 from vision.structures import Detections
-
-__all__ = ["RESULTS", "CocoIds", "make_entry", "write_results"]
 
 Entry = Mapping[str, Any]
 
@@ -109,7 +106,7 @@ def make_entry(
 
 
 def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds) -> None:
-    """Write entries in the format ``kind``, a key of `RESULTS`, in constant memory.
+    """Write entries in a format, a key of `vision.detection.RESULTS`, in constant memory.
 
     Raises:
         DataError: If the file cannot be written, or an entry has no COCO id.

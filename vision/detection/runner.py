@@ -1,38 +1,32 @@
 """Detection in many images and videos: reading, detecting, drawing and writing in threads."""
 
-# h and w the height and width of an image
-
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.atomic import remove_partial
+from vision.choices import RESULTS
 from vision.detection.journal import Journal
-from vision.detection.pipeline import batched, ordered_map
-from vision.detection.results import RESULTS, CocoIds, make_entry, write_results
+from vision.detection.pipeline import map_batches
+from vision.detection.results import CocoIds, make_entry, write_results
 from vision.detection.settings import Report, Settings
 from vision.detector import Detector
 from vision.draw import draw_detections
-from vision.errors import ConfigError, DataError
+from vision.errors import DataError
 from vision.images import num_frames, read_image
 from vision.media import Source, VideoReader, VideoWriter, write_image
 from vision.structures import Detections
 
-__all__ = ["detect_sources"]
-
 logger = logging.getLogger(__name__)
 
 Image = UInt8[ndarray, "_ _ 3"]
-Item = TypeVar("Item")
 
-AHEAD = 2
-"""Batches per worker that are waiting, in progress or done."""
 ANIMATED_SUFFIXES = frozenset({".gif", ".png", ".tif", ".tiff", ".webp"})
 
 
@@ -72,7 +66,7 @@ def detect_sources(
             have another path.
         DataError: If the journal or a result file cannot be written.
     """
-    _check_paths(journal, sources)
+    journal.check({source.name: str(source.relative) for source in sources})
     run = _Run(detector, settings, journal, report, advance)
     remaining = [source for source in sources if source.name not in journal]
     report.num_resumed = len(sources) - len(remaining)
@@ -90,16 +84,6 @@ def detect_sources(
         report.num_objects += len(entry["detections"])
 
 
-def _check_paths(journal: Journal, sources: Sequence[Source]) -> None:
-    paths = {source.name: str(source.relative) for source in sources}
-    for name, done in journal.done.items():
-        if paths.get(name) != done.place:
-            raise ConfigError(
-                f"{name} is done, but is not among the inputs now, or its result would have another"
-                " path; resume with the same inputs, or start again with --overwrite"
-            )
-
-
 @dataclass(frozen=True, slots=True)
 class _Run:
     detector: Detector
@@ -109,8 +93,8 @@ class _Run:
     advance: Callable[[], object]
 
     def images(self, sources: Sequence[Source]) -> None:
-        """Detect in images."""
-        outcomes = self._pipeline(self._read_and_write, sources)
+        settings = self.settings
+        outcomes = map_batches(self._read_and_write, sources, settings.batch, settings.workers)
         for source, outcome in zip(sources, outcomes, strict=True):
             if outcome.entry is None:
                 self.report.fail(str(outcome.failure))
@@ -121,7 +105,6 @@ class _Run:
             self._count(outcome)
 
     def video(self, source: Source) -> None:
-        """Detect in a video; Ctrl-C ends a stream regularly."""
         self.journal.start(source.name)
         try:
             self._video(source)
@@ -134,12 +117,11 @@ class _Run:
         settings = self.settings
         address = source.path if source.address is None else source.address
         with VideoReader(address, settings.stride) as video:
-            rate = video.fps / settings.stride
             if settings.pictures:
                 logger.info("%s: audio, if there is any, is left out", source.name)
                 path = settings.out / source.relative
                 remove_partial(path.parent)
-                with VideoWriter(path, rate) as writer:
+                with VideoWriter(path, video.fps / settings.stride) as writer:
                     self._frames(source, video, writer)
             else:
                 self._frames(source, video, None)
@@ -147,21 +129,22 @@ class _Run:
                 self.report.fail(f"video {source.name}: {problem}; what was read is kept")
 
     def _frames(self, source: Source, video: Iterable[Image], writer: VideoWriter | None) -> None:
-        draws = writer is not None or self.settings.show is not None
-        names, stride = self.detector.names, self.settings.stride
+        """Detect in the frames of a video; Ctrl-C ends a stream regularly."""
+        settings, names = self.settings, self.detector.names
+        draws = writer is not None or settings.show is not None
 
         def work(numbered: Sequence[tuple[int, Image]]) -> list[_Outcome]:
             frames = [frame for _, frame in numbered]
             return [
                 _Outcome(
-                    make_entry(source.name, detections, names, number * stride),
+                    make_entry(source.name, detections, names, number * settings.stride),
                     draw_detections(frame, detections, names) if draws else None,
                 )
                 for (number, frame), detections in zip(numbered, self.detector(frames), strict=True)
             ]
 
         try:
-            for outcome in self._pipeline(work, enumerate(video)):
+            for outcome in map_batches(work, enumerate(video), settings.batch, settings.workers):
                 assert outcome.entry is not None
                 if writer is not None and outcome.picture is not None:
                     writer.write(outcome.picture)
@@ -171,14 +154,6 @@ class _Run:
             if source.kind != "stream":
                 raise
 
-    def _pipeline(
-        self, work: Callable[[Sequence[Item]], list[_Outcome]], items: Iterable[Item]
-    ) -> Iterator[_Outcome]:
-        workers = self.settings.workers
-        batches = batched(items, self.settings.batch)
-        for outcomes in ordered_map(work, batches, workers, AHEAD * workers):
-            yield from outcomes
-
     def _read_and_write(self, sources: Sequence[Source]) -> list[_Outcome]:
         """Read a batch of images, detect in them, and write the annotated images."""
         images: dict[int, Image] = {}
@@ -186,7 +161,7 @@ class _Run:
         for index, source in enumerate(sources):
             try:
                 images[index] = _read(source.path)
-            except DataError as error:  # noqa: PERF203 - the others go on
+            except DataError as error:  # noqa: PERF203 - the others are still read
                 outcomes[index] = _Outcome(failure=error)
         results = self.detector(list(images.values()))
         for (index, image), detections in zip(images.items(), results, strict=True):

@@ -1,4 +1,4 @@
-"""What a detection run does with its inputs, and what came of it."""
+"""The settings of a detection run, and its summary."""
 
 # h and w the height and width of an image
 
@@ -10,8 +10,6 @@ from pathlib import Path
 from jaxtyping import UInt8
 from numpy import ndarray
 
-__all__ = ["Report", "Settings"]
-
 logger = logging.getLogger(__name__)
 
 
@@ -22,7 +20,7 @@ class Settings:
     Attributes:
         out: Folder of the results.
         pictures: Whether annotated images and videos are written.
-        results: Formats, keys of `vision.detection.results.RESULTS`.
+        results: Formats, keys of `vision.detection.RESULTS`.
         stride: Every n-th frame of a video is processed and written.
         workers: Number of batches processed at the same time.
         batch: Images in a batch.

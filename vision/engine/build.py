@@ -12,28 +12,21 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vision.config import Config
 from vision.data import DetectionDataset, EpochSampler, build_augment, cached, make_loader, reduced
-from vision.engine.distributed import Processes
+from vision.engine.distributed import ALONE, Processes
 from vision.engine.evaluation import Evaluator
 from vision.engine.optim import autocast_dtype, average, build_optimizer, build_schedule, freeze
 from vision.engine.plan import Plan
-from vision.engine.run import LoopSettings, Run
-from vision.engine.run_state import RunState
+from vision.engine.run import LoopSettings, Run, RunState
 from vision.errors import ConfigError
 from vision.formats import Record
 from vision.model import SSDLite, build_loss, build_model
 from vision.weights import SavedDetector, silence_classes, start_from
 
-__all__ = ["build_run", "start_run"]
-
 logger = logging.getLogger(__name__)
 
 
-def build_run(
-    plan: Plan,
-    device: torch.device,
-    processes: Processes = Processes(),  # noqa: B008
-) -> Run:
-    """The parts of a run, with weights drawn by its seed.
+def build_run(plan: Plan, device: torch.device, processes: Processes = ALONE) -> Run:
+    """The parts of a run, with random weights that its seed decides.
 
     Raises:
         ConfigError: If there are too few images, or batches cannot be divided among processes.
@@ -59,7 +52,11 @@ def build_run(
         build_schedule(config.optim, optimizer, epochs, len(sampler)),
         torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
     )
-    sizes = {config.image_size_of(epoch) for epoch in (0, epochs - 1)}
+    size = config.model.image_size
+    losses = {size: build_loss(config.loss, model, None, plan.unlabelled_classes)}
+    first_size = config.image_size_of(0)
+    if first_size != size:
+        losses[first_size] = build_loss(config.loss, model, first_size, plan.unlabelled_classes)
     workers, pin_memory = config.train.workers, device.type == "cuda"
     return Run(
         _loop_settings(plan, dtype),
@@ -68,7 +65,7 @@ def build_run(
         state,
         _wrap(model, device, processes, is_compiled=config.train.compile),
         frozen,
-        {size: build_loss(config.loss, model, size, plan.untaught) for size in sizes},
+        losses,
         sampler,
         train_set,
         make_loader(train_set, sampler, workers, pin_memory=pin_memory),
@@ -77,7 +74,6 @@ def build_run(
 
 
 def _build_train_set(plan: Plan, processes: Processes) -> DetectionDataset:
-    """The training data, which take as little work to read as possible."""
     config = plan.config
     augment = build_augment(config.augment.preset, on_device=config.augment.on_device)
     records: list[Record] = [
@@ -119,7 +115,7 @@ def _build_sampler(config: Config, num_images: int, processes: Processes) -> Epo
 def _build_network(
     plan: Plan, device: torch.device, processes: Processes
 ) -> tuple[SSDLite, list[nn.Module]]:
-    """The network on its device, and those of its layers and norms that stay frozen."""
+    """The network on its device, and its frozen layers and norms."""
     settings = plan.config.train
     model = build_model(plan.config.model, len(plan.names))
     try:
@@ -182,7 +178,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def start_run(run: Run, plan: Plan) -> None:
-    """Set the weights that a new run starts from, and tell where they come from."""
+    """Set the weights that a new run starts from, and log where they come from."""
     state = run.state
     if plan.saved is not None:
         assert plan.config.model.init is not None
@@ -190,8 +186,9 @@ def start_run(run: Run, plan: Plan) -> None:
         state.origin, state.known = start.origin, start.known
         for line in start.lines:
             logger.info(line)
+    boxless = plan.unlabelled_classes
     silence_classes(
-        state.model, [label for label in plan.untaught if plan.names[label] not in state.known]
+        state.model, [label for label in boxless if plan.names[label] not in state.known]
     )
     if state.ema is not None:
         state.ema.module.load_state_dict(state.model.state_dict())

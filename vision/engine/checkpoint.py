@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import random
 import re
 import zipfile
 from collections.abc import Mapping
@@ -9,15 +10,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from vision.atomic import remove_partial, replacing
 from vision.engine.distributed import Processes
-from vision.engine.run_state import RunState
+from vision.engine.run import RunState
 from vision.errors import TrainingError
 from vision.weights import migrate_state
-
-__all__ = ["Checkpoints"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,15 +56,16 @@ class Checkpoints:
             TrainingError: If it cannot be written, as on a full disk; no trace of it is left.
         """
         path = self.folder / f"step-{state.steps:09d}.pt"
+        content = {"version": VERSION, "rng_state": _rng_state(), **state.state_dict()}
         try:
             with replacing(path) as partial:
-                torch.save({"version": VERSION, **state.state_dict()}, partial)
+                torch.save(content, partial)
                 _verify(partial)
         except (OSError, RuntimeError, zipfile.BadZipFile) as error:
             reason = str(error).splitlines()[0]
             raise TrainingError(
-                f"state {path} cannot be written ({reason}); the states before it are whole: make"
-                " room and go on with --resume"
+                f"checkpoint {path} cannot be written ({reason}); the earlier ones are intact: make"
+                " room and continue with --resume"
             ) from error
         # One with more steps is damaged, or this run would have resumed from it: this one stays.
         for old in [other for other in self.paths() if other != path][: 1 - self.kept or None]:
@@ -77,24 +78,21 @@ class Checkpoints:
         Raises:
             TrainingError: If all are damaged or of another version, or of another run.
         """
-        saved, problems = processes.broadcast(self.load() if processes.is_first else (None, []))
+        saved, problems = processes.broadcast(self._load() if processes.is_first else (None, []))
         for problem in problems:
-            logger.warning("%s: going on from the one before it", problem)
+            logger.warning("%s: continuing from the one before it", problem)
         if saved is None:
-            logger.info("no state in %s to resume from: starting afresh", self.folder.parent)
+            logger.info("no checkpoint in %s: starting from the beginning", self.folder.parent)
             return False
         for line in _compare(state, saved, self.folder):
             logger.info(line)
         state.load_state_dict(saved)
+        _load_rng_state(saved["rng_state"])
         logger.info("resuming after epoch %d and %d steps", state.epoch, state.step)
         return True
 
-    def load(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest intact checkpoint, None if there never was one; and what others suffer from.
-
-        Raises:
-            TrainingError: If there are some, and all are damaged or of another version.
-        """
+    def _load(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """The newest intact checkpoint, None without any; and what is wrong with newer ones."""
         problems = list[str]()
         for path in reversed(self.paths()):
             try:
@@ -103,8 +101,8 @@ class Checkpoints:
                 problems.append(str(error))
         if problems:
             raise TrainingError(
-                f"{problems[0]}; no other state in {self.folder} is whole: remove them to start"
-                " afresh, or resume with the version that wrote them"
+                f"{problems[0]}; {self.folder} has no intact checkpoint: remove the folder to start"
+                " from the beginning, or resume with the version that wrote it"
             )
         return None, []
 
@@ -116,14 +114,16 @@ def _read(path: Path) -> dict[str, Any]:
         content: object = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise TrainingError(f"state {path} cannot be read ({reason})") from error
+        raise TrainingError(f"checkpoint {path} cannot be read ({reason})") from error
     saved = _migrate(content) if isinstance(content, dict) else {}
     names = [entry.name for entry in fields(RunState)]
     missing = {"version", "rng_state", *names} - saved.keys()
     if missing:
-        raise TrainingError(f"state {path} has no {', '.join(sorted(missing))}: another version's")
+        keys = ", ".join(sorted(missing))
+        raise TrainingError(f"checkpoint {path} has no {keys}: another version wrote it")
     if saved["version"] != VERSION:
-        raise TrainingError(f"state {path} has version {saved['version']}: another version's")
+        version = saved["version"]
+        raise TrainingError(f"checkpoint {path} has version {version}: another version wrote it")
     return saved
 
 
@@ -138,7 +138,7 @@ def _migrate(saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verify(path: Path) -> None:
-    """Compare what a file holds with its checksums."""
+    """Compare the content of a file with its checksums."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
@@ -146,7 +146,7 @@ def _verify(path: Path) -> None:
 
 
 def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[str]:
-    """Lines that tell what changed since a checkpoint; an error if the run cannot continue so."""
+    """Lines that name what has changed since a checkpoint; an error if it must not change."""
     now, before = state.config, saved["config"]
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     lines = {key: f"changed since: {key} {before.get(key)} -> {now.get(key)}" for key in changed}
@@ -155,7 +155,30 @@ def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[st
         refused.append(f"classes {', '.join(saved['names'])} -> {', '.join(state.names)}")
     if refused:
         raise TrainingError(
-            f"the states in {folder} are of another run ({'; '.join(refused)}); resume with the"
-            " configuration they were made with, or name another --out"
+            f"the checkpoints in {folder} are of another run ({'; '.join(refused)}); resume with"
+            " the configuration that wrote them, or name another --out"
         )
     return list(lines.values())
+
+
+def _rng_state() -> dict[str, Any]:
+    """The state of every random generator, as tensors and plain values."""
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
+    version, words, gauss_next = random.getstate()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [name, torch.from_numpy(np.array(keys, np.int64)), position, has_gauss, gauss],
+        "python": [version, list(words), gauss_next],
+    }
+
+
+def _load_rng_state(state: dict[str, Any]) -> None:
+    """Set every random generator; those of GPUs where there are as many as there were."""
+    torch.set_rng_state(state["torch"])
+    if len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    name, keys, *rest = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    version, words, gauss_next = state["python"]
+    random.setstate((version, tuple(words), gauss_next))

@@ -1,4 +1,4 @@
-"""Several processes, as ``torchrun`` starts them; a single process is the simplest case."""
+"""The processes that ``torchrun`` starts, or a single one."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from vision.errors import ConfigError
-
-__all__ = ["Processes", "is_first_process", "started_processes"]
 
 Item = TypeVar("Item")
 
@@ -38,7 +36,7 @@ class Processes:
         return self.rank == 0
 
     def device(self, name: str) -> str:
-        """The device of a name for this process: of several on GPUs, each has its own."""
+        """The name of this process's device: of several processes on GPUs, each has its own."""
         return f"cuda:{self.local_rank}" if self.size > 1 and _is_gpu(name) else name
 
     def sum(self, value: Tensor) -> Tensor:
@@ -81,6 +79,10 @@ class Processes:
             dist.barrier()
 
 
+ALONE = Processes()
+"""The only process of a run."""
+
+
 def is_first_process() -> bool:
     """Whether this process writes messages, as far as the environment tells."""
     return os.environ.get("RANK", "0") == "0"
@@ -98,7 +100,7 @@ def started_processes(device: str) -> Iterator[Processes]:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield Processes()
+        yield ALONE
         return
     try:
         processes = Processes(int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0")), size)

@@ -1,4 +1,4 @@
-"""One epoch of training, step by step, and its line in the log."""
+"""One epoch of training, step by step, and its row of the log."""
 
 import logging
 import time
@@ -12,12 +12,10 @@ from tqdm import tqdm
 from vision.data import augment_batch
 from vision.engine.evaluation import describe_values
 from vision.engine.pictures import Board
-from vision.engine.run import Run
+from vision.engine.run import Run, RunState
 from vision.engine.step import check_finite, check_weights, train_step
 from vision.model import Losses
 from vision.structures import Batch
-
-__all__ = ["log_epoch", "train_epoch"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +67,7 @@ def train_epoch(
 
 
 def _augment(run: Run, batch: Batch) -> Batch:
-    """The batch with the augmentation that is left to the device."""
+    """The batch after the part of the augmentation that runs on the device."""
     preset = run.settings.device_preset
     if preset is None:
         return batch
@@ -87,7 +85,7 @@ def _update_state(run: Run, sums: Tensor, start: float) -> Tensor:
     sums = run.processes.sum(sums) / run.processes.size
     check_weights(run.state.model)
     check_finite(Losses(sums[0], sums[1]))
-    run.state.sums = [float(value) for value in sums.tolist()]
+    run.state.sums = sums.tolist()
     run.state.seconds = time.perf_counter() - start
     return sums
 
@@ -99,15 +97,14 @@ def _log_progress(run: Run, board: Board, sums: Tensor, bar: "tqdm[Any]") -> Non
     is_due = is_line_due or state.step == num_steps
     if not is_due and (bar.disable or run.device.type != "cpu"):
         return
-    classification, localisation, images = sums.tolist()
-    mean = (classification + localisation) / images
-    bar.set_postfix(loss=f"{mean:.3f}")
+    means = _mean_losses(sums.tolist())
+    bar.set_postfix(loss=f"{means['loss']:.3f}")
     if not is_due:
         return
     lr = state.optimizer.param_groups[-1]["lr"]
-    losses = {"classification": classification / images, "localisation": localisation / images}
-    points = {f"train/{name}": value for name, value in (losses | {"loss": mean, "lr": lr}).items()}
-    board.scalars(points, state.steps)
+    board.scalars(
+        {f"train/{name}": value for name, value in (means | {"lr": lr}).items()}, state.steps
+    )
     if bar.disable and is_line_due:
         logger.info(
             "epoch %d/%d, step %d/%d: loss %.3f so far, learning rate %.3g",
@@ -115,9 +112,31 @@ def _log_progress(run: Run, board: Board, sums: Tensor, bar: "tqdm[Any]") -> Non
             settings.epochs,
             state.step,
             num_steps,
-            mean,
+            means["loss"],
             lr,
         )
+
+
+def finish_epoch(state: RunState) -> dict[str, Any]:
+    """Count the epoch as done and return its row of the log."""
+    row = {
+        "epoch": state.epoch + 1,
+        "lr": state.lr,
+        **_mean_losses(state.sums),
+        "images_per_second": state.sums[2] / state.seconds,
+    }
+    state.epoch, state.step, state.sums, state.seconds = state.epoch + 1, 0, [0.0] * 3, 0.0
+    return row
+
+
+def _mean_losses(sums: list[float]) -> dict[str, float]:
+    """The mean loss and its two parts, from sums as in `RunState.sums`."""
+    classification, localisation = (total / sums[2] for total in sums[:2])
+    return {
+        "loss": classification + localisation,
+        "classification": classification,
+        "localisation": localisation,
+    }
 
 
 def log_epoch(row: Mapping[str, Any], epochs: int) -> None:

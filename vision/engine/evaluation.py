@@ -13,24 +13,11 @@ from tqdm import tqdm
 from vision.config import Config
 from vision.data import DetectionDataset, Sample, check_known, describe, make_loader, read_sources
 from vision.detector import Detector
-from vision.engine.distributed import Processes
+from vision.engine.distributed import ALONE, Processes
 from vision.metrics import Metrics, evaluate_detections
 from vision.model import SSDLite
 from vision.runtime import RuntimeOptions
 from vision.structures import Batch, Detections
-
-__all__ = [
-    "HEADLINE",
-    "Evaluation",
-    "Evaluator",
-    "describe_number",
-    "describe_values",
-    "detect_all",
-    "evaluate",
-    "evaluate_detector",
-    "headline",
-    "quality",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -76,15 +63,15 @@ def evaluate(
     loader: DataLoader[Sample],
     classes: Sequence[str] | None = None,
     *,
-    processes: Processes = Processes(),  # noqa: B008
+    processes: Processes = ALONE,
 ) -> Evaluation:
     """Metrics and detections over a loader's images, in their own pixels.
 
     Args:
-        detector: With its low threshold of training, for average precision.
+        detector: With a low score threshold, as average precision needs.
         loader: Batches in the order of its data set.
-        classes: Those to be evaluated, if not all; detections of others are left out.
-        processes: Those that each run a part of the images; all get the same answer.
+        classes: Names to evaluate, if not all; detections of others are left out.
+        processes: They share the images; all return the same.
     """
     dataset = loader.dataset
     assert isinstance(dataset, DetectionDataset)
@@ -132,24 +119,29 @@ def evaluate_detector(detector: Detector, config: Config) -> Metrics:
     return metrics
 
 
-def quality(metrics: Metrics, start: dict[str, Any] | None) -> float:
+def headline(metrics: Mapping[str, Any]) -> dict[str, float | None]:
+    """The two metrics of `HEADLINE`, from those of `Metrics.to_dict`."""
+    return dict(zip(HEADLINE, (metrics["voc"]["mAP50"], metrics["coco"]["AP"]), strict=True))
+
+
+def quality(metrics: Mapping[str, Any], start: Mapping[str, Any] | None) -> float:
     """The value by which the best weights are chosen: the mean of voc.mAP50 and coco.AP.
 
     Weights that are worse than the start's in either metric are ranked below all others, by
     subtracting 1. If the validation data have no box, it is minus infinity.
+
+    Args:
+        metrics: Of the weights, as `Metrics.to_dict` gives them.
+        start: Of the weights before the first step, if they were evaluated.
     """
-    voc, coco = metrics.voc.mean, metrics.coco.AP
+    voc, coco = headline(metrics).values()
     if voc is None or coco is None:
         return -math.inf
     value = (voc + coco) / 2
     if start is not None:
-        value -= voc < (start["voc"]["mAP50"] or 0) or coco < (start["coco"]["AP"] or 0)
+        voc_before, coco_before = headline(start).values()
+        value -= voc < (voc_before or 0) or coco < (coco_before or 0)
     return value
-
-
-def headline(metrics: Metrics) -> dict[str, float | None]:
-    """The two metrics of `HEADLINE`, as the log names them."""
-    return dict(zip(HEADLINE, (metrics.voc.mean, metrics.coco.AP), strict=True))
 
 
 def describe_values(values: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What can be told of a run before its first step: objects that no prior reaches, and duration."""
+"""Logged before the first step: how many objects no prior reaches, and how long it will take."""
 
 import copy
 import logging
@@ -13,8 +13,6 @@ from torch import Tensor
 import vision.boxes as box_ops
 from vision.engine.run import Run
 from vision.structures import Target
-
-__all__ = ["describe_coverage", "log_coverage", "log_duration", "relative_boxes", "unreached"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,17 +60,17 @@ def relative_boxes(targets: Sequence[Target]) -> Float[Tensor, "n 4"]:
 
 
 def describe_coverage(missed: Counter[str], total: Counter[str], match_iou: float) -> str:
-    """What `unreached` found, in a line for a person."""
+    """The counts of `unreached` as a line of the log."""
     counts = f"{missed.total()} of {total.total()} training boxes"
     line = f"priors: no prior reaches {counts} at IoU {match_iou:g}"
     if not missed:
         return line
     worst = ", ".join(f"{name} {count} of {total[name]}" for name, count in missed.most_common())
-    return f"{line} ({worst}); they still get their best prior each, see model.priors.min_scale"
+    return f"{line} ({worst}); each still gets its best prior, see model.priors.min_scale"
 
 
 def log_duration(run: Run, evaluation_seconds: float | None) -> None:
-    """Log how long the rest of the run will take, with evaluations if the time of one is known."""
+    """Log how long the rest of the run will take, with its evaluations if their time is known."""
     settings, num_steps = run.settings, len(run.sampler)
     epochs = settings.epochs - run.state.epoch
     steps = epochs * num_steps - run.state.step
@@ -84,7 +82,7 @@ def log_duration(run: Run, evaluation_seconds: float | None) -> None:
         num_steps,
         each,
         _describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0)),
-        ", evaluations aside" if evaluation_seconds is None else "",
+        ", without evaluations" if evaluation_seconds is None else "",
     )
 
 
@@ -102,7 +100,7 @@ def _seconds_per_step(run: Run) -> float:
 
 
 def _compute_seconds(run: Run, count: int) -> float:
-    """Seconds of forward and backward of ``count`` images, after once to warm up."""
+    """Seconds of forward and backward of ``count`` images, after one warm-up."""
     network, dtype = copy.deepcopy(run.state.model), run.settings.autocast_dtype
     shape = (count, 3, *network.image_size)
     images = torch.zeros(shape, dtype=torch.uint8, device=run.device)
@@ -116,7 +114,7 @@ def _compute_seconds(run: Run, count: int) -> float:
 
 
 def _read_seconds(run: Run) -> float:
-    """Seconds of reading and augmenting an image in one process."""
+    """Seconds of reading and augmenting an image, without worker processes."""
     count = min(NUM_READ, len(run.train_set))
     start = time.perf_counter()
     for index in range(count):

@@ -4,12 +4,10 @@ import logging
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from types import FrameType
 
 from vision.errors import Interrupted
-
-__all__ = ["Interrupts", "caught_interrupts"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +35,17 @@ class Interrupts:
         name = signal.Signals(number).name
         logger.info("%s: saving after this step, then leaving; Ctrl-C once more: at once", name)
 
-    def held(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def held(self, *, is_held: bool = True) -> Iterator[None]:
         """A context in which a signal is only remembered, since the step must be finished first."""
-        return self._set_held(is_held=True)
+        before, self._is_held = self._is_held, is_held
+        try:
+            yield
+        finally:
+            self._is_held = before
 
-    def let_through(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def let_through(self) -> Iterator[None]:
         """A context in which a signal ends the run at once, since all is saved.
 
         Raises:
@@ -49,15 +53,8 @@ class Interrupts:
         """
         if self.number is not None:
             self.leave()
-        return self._set_held(is_held=False)
-
-    @contextmanager
-    def _set_held(self, *, is_held: bool) -> Iterator[None]:
-        before, self._is_held = self._is_held, is_held
-        try:
+        with self.held(is_held=False):
             yield
-        finally:
-            self._is_held = before
 
     def leave(self) -> None:
         """Raise `Interrupted` with the signal's number."""

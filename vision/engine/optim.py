@@ -11,15 +11,6 @@ from torch.optim.swa_utils import AveragedModel
 from vision.config import OptimConfig
 from vision.model import SSDLite
 
-__all__ = [
-    "autocast_dtype",
-    "average",
-    "build_optimizer",
-    "build_schedule",
-    "clip_gradients",
-    "freeze",
-]
-
 MIN_LENGTH = 1e-3
 """Length that the weights of a filter have at least, as far as clipping is concerned."""
 Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
@@ -31,17 +22,15 @@ def build_optimizer(config: OptimConfig, model: SSDLite) -> torch.optim.Optimize
     Frozen parameters belong to it too, so that a checkpoint fits whatever is frozen; they have no
     gradient and stay as they are.
     """
-    backbone = list(model.backbone.parameters())
-    known = {id(parameter) for parameter in backbone}
-    others = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    backbone = {id(parameter) for parameter in model.backbone.parameters()}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in backbone]
     lr = config.lr * config.backbone_lr
-    parts = [(backbone, lr)]
+    parts = [(list(model.backbone.parameters()), lr)]
     if config.layer_decay != 1:
         layers = list(model.backbone.stages())
-        decays = [config.layer_decay ** (len(layers) - index) for index in range(len(layers))]
         parts = [
-            (list(layer.parameters()), lr * decay)
-            for layer, decay in zip(layers, decays, strict=True)
+            (list(layer.parameters()), lr * config.layer_decay ** (len(layers) - index))
+            for index, layer in enumerate(layers)
         ]
     groups = []
     for parameters, lr in (*parts, (others, config.lr)):
@@ -78,9 +67,9 @@ def clip_gradients(model: nn.Module, ratio: float) -> None:
     """Shorten each filter's gradient to ``ratio`` times the length of its weights, if longer.
 
     Adaptive gradient clipping (arXiv 2102.06171, equation 3), for weights of more than one
-    dimension. In a network of many normed layers that starts from small weights, the first layers'
-    gradients are hundreds of times longer than the last's. Unclipped they inflate those weights,
-    and an inflated normed weight hardly turns any more; one bound for the whole gradient would
+    dimension. In a network of many layers with BatchNorm that starts from small weights, the first
+    layers' gradients are hundreds of times longer than the last's. Unclipped they inflate those
+    weights, whose direction then hardly changes any more; one bound for the whole gradient would
     hold back every other layer.
     """
     for weight in model.parameters():
@@ -115,7 +104,7 @@ def average(model: SSDLite, decay: float) -> AveragedModel:
 
 
 def freeze(model: SSDLite, count: int) -> list[nn.Module]:
-    """Freeze the backbone's first layers and return them: their norms must stay in evaluation mode.
+    """Freeze the backbone's first layers and return them; they must stay in evaluation mode.
 
     Raises:
         ValueError: If the backbone has fewer layers.
@@ -131,8 +120,7 @@ def freeze(model: SSDLite, count: int) -> list[nn.Module]:
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
     """The type that the network computes in, for a value of ``train.precision``.
 
-    ``auto`` takes bf16 where the device has it in hardware; emulated, it would be slower than
-    float32.
+    ``auto`` is bf16 where the hardware supports it; emulated, it would be slower than float32.
     """
     if precision == "fp16":
         return torch.float16

@@ -1,4 +1,4 @@
-"""What a run shows: TensorBoard's events, its log as curves, and what its detector finds."""
+"""TensorBoard's events, the log as curves, and validation images with detections."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,6 @@ from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 from vision.weights import SavedDetector
 
-__all__ = ["Board", "draw_curves", "draw_pictures"]
-
 PANELS = (
     {"loss": "loss", "classification": "classification", "localisation": "localisation"},
     {"lr": "learning rate"},
@@ -39,7 +37,7 @@ SCORE = 0.4
 MAX_MATCHED = 2000
 """Training images whose matches TensorBoard counts."""
 CHUNK = 64
-"""Of them, those that are matched at once."""
+"""Images that are matched at once."""
 
 
 class Board:

@@ -20,8 +20,6 @@ from vision.errors import ConfigError
 from vision.formats import Annotations
 from vision.weights import SavedBackbone, SavedDetector, knows, load_weights, match_network
 
-__all__ = ["Plan", "make_plan"]
-
 logger = logging.getLogger(__name__)
 
 MIN_WORKERS = 2
@@ -33,11 +31,11 @@ class Plan:
     """A run before it is built.
 
     Attributes:
-        config: The configuration with all that was chosen for the data and the weights.
+        config: The configuration, completed for the data and the weights.
         names: Class names in label order.
         annotations: The training data.
         val: The validation data, if there are any.
-        untaught: Labels of classes without a box in the training data.
+        unlabelled_classes: Labels of classes without a box in the training data.
         saved: The weights that the run starts from, if any.
     """
 
@@ -45,7 +43,7 @@ class Plan:
     names: list[str]
     annotations: Annotations
     val: Annotations | None = None
-    untaught: Sequence[int] = ()
+    unlabelled_classes: Sequence[int] = ()
     saved: SavedBackbone | SavedDetector | None = None
 
 
@@ -64,17 +62,17 @@ def make_plan(
     their_names = saved.names if isinstance(saved, SavedDetector) and _fits(config, saved) else []
     annotations, val, names = _read_data(config, their_names)
     counts = Counter(name for record in annotations.records for name in record.unignored_names())
-    counts = Counter({name: counts[name] for name in names})
+    with_boxes = [name for name in names if counts[name]]
     num_images = len(annotations.records)
     lines = describe(annotations, names, "train")
     lines += ["val: none, so last is best"] if val is None else describe(val, names, "val")
     if not is_resumed:
-        known = len(knows(their_names, [name for name in names if counts[name]]))
+        known = len(knows(their_names, with_boxes))
         facts = Facts(
             images=num_images,
-            boxes=counts.total(),
+            boxes=sum(counts[name] for name in with_boxes),
             known=known,
-            fresh=sum(map(bool, counts.values())) - known,
+            new=len(with_boxes) - known,
             cores=num_cores() if device.type == "cpu" else None,
             min_batch=2 * config.train.accumulate * processes.size,
         )
@@ -86,8 +84,8 @@ def make_plan(
     for line in lines:
         logger.info(line)
     config = _limit(config, num_images, processes)
-    untaught = [label for label, name in enumerate(names) if not counts[name]]
-    return Plan(config, names, annotations, val, untaught, saved)
+    unlabelled_classes = [label for label, name in enumerate(names) if not counts[name]]
+    return Plan(config, names, annotations, val, unlabelled_classes, saved)
 
 
 def _choose_network(
@@ -108,9 +106,9 @@ def _choose_network(
 
 
 def _fill_unset(config: Config, earlier: Config) -> Config:
-    """A configuration whose keys that a user did not set are those that a run began with.
+    """The configuration with the values that a run began with where the user set none.
 
-    The data are the user's, since nothing of them is chosen.
+    The data are the user's.
     """
     values = earlier.model_dump(mode="json")
     given = config.model_dump(mode="json", exclude_unset=True)
@@ -119,7 +117,7 @@ def _fill_unset(config: Config, earlier: Config) -> Config:
 
 
 def _fits(config: Config, saved: SavedDetector) -> bool:
-    """Whether the layers of the weights are those of the network that trains."""
+    """Whether the network that trains has the layers of the weights."""
     ours, theirs = config.model, saved.config.model
     keys = ("backbone", "neck", "width_mult")
     return all(getattr(ours, key) == getattr(theirs, key) for key in keys)
@@ -153,29 +151,28 @@ def _read_data(
 def _apply_recipe(
     config: Config, given: Config, facts: Facts, *, fits: bool
 ) -> tuple[Config, list[str]]:
-    """The configuration with the recipe that it asks for, and lines that tell of it.
+    """The configuration with the recipe applied, if ``train.recipe`` asks for it, and its lines.
 
     ``fits`` tells whether the network starts from the weights of a detector with its layers.
     """
-    if config.train.recipe == "auto" and fits:
-        return choose_recipe(config, given, facts)
+    line = ""
     if config.train.recipe == "auto":
+        if fits:
+            return choose_recipe(config, given, facts)
         line = (
-            "train.recipe=auto chooses for a start from a detector's weights, and there are none"
-            " that fit: what is not set has its defaults, for a start from nothing"
+            "train.recipe=auto needs a detector's weights with the layers of this network to start"
+            " from: keys that are not set have their defaults, for training from scratch"
         )
-        return config, [line]
-    if fits and "lr" not in given.optim.model_fields_set:
+    elif fits and "lr" not in given.optim.model_fields_set:
         line = (
-            "train.recipe is fixed, its defaults are for a start from nothing; train.recipe=auto,"
-            " as in configs/finetune.yaml, chooses what suits a start from weights"
+            "train.recipe=fixed has defaults for training from scratch; train.recipe=auto, as in"
+            " configs/finetune.yaml, chooses values for a start from weights"
         )
-        return config, [line]
-    return config, []
+    return config, [line] if line else []
 
 
 def _limit(config: Config, num_images: int, processes: Processes) -> Config:
-    """No larger batches than there are images, and no more workers than processor cores."""
+    """Limit batches to the number of images, and workers to the number of processor cores."""
     settings = config.train
     max_batch = num_images // processes.size * processes.size
     if max_batch < 2 * settings.accumulate * processes.size:

@@ -1,4 +1,4 @@
-"""The run folder: where each file of a run lies, and what is written there."""
+"""The run folder: the paths of its files, and their content."""
 
 import csv
 import io
@@ -17,19 +17,17 @@ import torchvision
 from vision.atomic import remove_partial, replacing
 from vision.engine.evaluation import HEADLINE
 from vision.engine.pictures import Board
-from vision.engine.run_state import RunState
+from vision.engine.run import RunState
 from vision.errors import TrainingError
 from vision.metrics import Metrics
 from vision.model import SSDLite
-
-__all__ = ["Recorder", "RunFolder", "write_json", "write_log"]
 
 COLUMNS = ("epoch", "lr", "loss", "classification", "localisation", "images_per_second", *HEADLINE)
 PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "ssdlite", "torch", "torchvision")
 
 
 class RunFolder:
-    """The paths of a run's files, by what they hold.
+    """The paths of a run's files.
 
     Args:
         path: The folder.
@@ -51,7 +49,7 @@ class RunFolder:
         self.sheet = path / "augmentation.png"
 
     def check(self, *, resume: bool) -> None:
-        """Make sure that a run may be written here; nothing is made yet.
+        """Make sure that a run may be written here, without creating anything.
 
         Raises:
             TrainingError: If it holds a run and this one does not resume it.
@@ -67,7 +65,7 @@ class RunFolder:
             )
 
     def make(self) -> None:
-        """Make the folder, and remove what a killed run has left unfinished.
+        """Create the folder, and remove unfinished files of a killed run.
 
         Raises:
             TrainingError: If it cannot be written.
@@ -118,7 +116,7 @@ class Recorder:
         is_best: bool,
         **facts: object,
     ) -> None:
-        """Write the weights as they are, also as the best ones if they are, and the log."""
+        """Write the log and the weights, also as the best ones if they are."""
         self.write_weights(path, state.eval_model, state, metrics, **facts)
         if is_best:
             self.write_weights(self.folder.best, state.eval_model, state, metrics)
@@ -167,7 +165,6 @@ def write_json(path: Path, content: object) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file; an older one stays intact until the new one is complete."""
     try:
         with replacing(path) as partial:
             partial.write_bytes(text.encode())
@@ -176,7 +173,6 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _version(package: str) -> str | None:
-    """The version of a package; None if it is not installed, as one of the two OpenCV packages."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,18 +1,127 @@
-"""The parts that a training run works with; none of them sees the configuration."""
+"""A training run: its changing state, and the parts that it works with."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field, fields
+from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from vision.data import DetectionDataset, EpochSampler, Sample
 from vision.engine.distributed import Processes
-from vision.engine.evaluation import Evaluator
-from vision.engine.run_state import RunState
-from vision.model import MultiBoxLoss
+from vision.engine.evaluation import Evaluator, quality
+from vision.metrics import Metrics
+from vision.model import MultiBoxLoss, SSDLite
 
-__all__ = ["LoopSettings", "Run"]
+
+@dataclass(slots=True)
+class RunState:
+    """All that a run needs to continue after any step, as if it had not been interrupted.
+
+    The order of the images and their augmentation follow from the seed, the epoch and the step.
+
+    Attributes:
+        names: Class names in label order.
+        config: Dotted keys of the configuration, and what else a checkpoint must agree with.
+        model: The network that learns.
+        ema: Its exponential moving average, if there is one.
+        optimizer: The optimiser of all parameters of the network.
+        schedule: The schedule of its learning rates; it counts the steps.
+        scaler: The scaler of the loss, for fp16.
+        epoch: Epochs done.
+        step: Steps done of the unfinished epoch.
+        sums: Both parts of the loss times images, and images, summed over those steps.
+        seconds: Time of those steps.
+        lr: Learning rate at the beginning of that epoch.
+        best: `vision.engine.evaluation.quality` of the best evaluation so far.
+        unimproved: Evaluations since the best one.
+        rows: The log, a row for each epoch.
+        origin: Where the weights come from that the run started from; empty for random ones.
+        known: Classes that those weights know.
+        start: Metrics of those weights, if they were evaluated.
+    """
+
+    names: list[str]
+    config: dict[str, Any]
+    model: SSDLite
+    ema: AveragedModel | None
+    optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+    scaler: torch.amp.GradScaler
+    _: KW_ONLY
+    epoch: int = 0
+    step: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    seconds: float = 0.0
+    lr: float = 0.0
+    best: float = -math.inf
+    unimproved: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    origin: str = ""
+    known: list[str] = field(default_factory=list)
+    start: dict[str, Any] | None = None
+
+    @property
+    def steps(self) -> int:
+        """Steps done since the run began."""
+        return self.schedule.last_epoch
+
+    @property
+    def eval_model(self) -> SSDLite:
+        """The network that is evaluated and saved: the average where there is one."""
+        model = self.model if self.ema is None else self.ema.module
+        assert isinstance(model, SSDLite)
+        return model
+
+    def compare(self, metrics: Metrics) -> bool:
+        """Count an evaluation, and return whether it is the best so far."""
+        value = quality(metrics.to_dict(), self.start)
+        is_best = value > self.best or self.best == -math.inf
+        self.best = max(self.best, value)
+        self.unimproved = 0 if is_best else self.unimproved + 1
+        return is_best
+
+    def state_dict(self) -> dict[str, Any]:
+        """The fields as tensors and plain values."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        for name, value in values.items():
+            if hasattr(value, "state_dict"):
+                values[name] = value.state_dict()
+        return values
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Continue from the `state_dict` of a run with the same network and classes.
+
+        An average that the saved state lacks starts from its weights.
+        """
+        self.model.load_state_dict(saved["model"])
+        if self.ema is not None and saved["ema"] is not None:
+            self.ema.load_state_dict(saved["ema"])
+        elif self.ema is not None:
+            self.ema.module.load_state_dict(saved["model"])
+        # The saved groups and schedule bring their own hyperparameters, but those of the present
+        # configuration hold from the next step on. So they are kept aside while the momenta and
+        # the number of steps are loaded, and each learning rate is computed for that step.
+        groups = [
+            {key: value for key, value in group.items() if key not in {"params", "lr"}}
+            for group in self.optimizer.param_groups
+        ]
+        base_lrs = list(self.schedule.base_lrs)
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.schedule.base_lrs = base_lrs
+        factor = self.schedule.lr_lambdas[0](self.steps)
+        for group, values, lr in zip(self.optimizer.param_groups, groups, base_lrs, strict=True):
+            group.update(values, lr=lr * factor)
+        if saved["scaler"] and self.scaler.is_enabled():
+            self.scaler.load_state_dict(saved["scaler"])
+        for entry in fields(self):
+            if entry.kw_only:
+                setattr(self, entry.name, saved[entry.name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +131,7 @@ class LoopSettings:
     Attributes:
         clip_ratio: Longest gradient of a filter, as a fraction of the length of its weights.
         autocast_dtype: The type that the network computes in.
-        device_preset: Preset of the augmentation that is left to the device, if any is.
+        device_preset: Preset of the augmentation that runs on the device, if any does.
         evaluates_start: Whether the weights before the first step are evaluated and kept.
     """
 
@@ -42,7 +151,7 @@ class LoopSettings:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The parts of a run, on its device.
+    """The parts of a run, on its device; none of them sees the configuration.
 
     Attributes:
         settings: What steps and epochs depend on.
@@ -73,15 +182,15 @@ class Run:
     @property
     def is_over(self) -> bool:
         """Whether no epoch is left to train."""
-        patience, unimproved = self.settings.patience, self.state.unimproved
-        has_stopped = patience is not None and unimproved >= patience
+        patience = self.settings.patience
+        has_stopped = patience is not None and self.state.unimproved >= patience
         return has_stopped or self.state.epoch >= self.settings.epochs
 
     @property
     def is_evaluation_due(self) -> bool:
         """Whether the epoch that is being trained ends with an evaluation."""
-        epoch = self.state.epoch + 1
-        is_due = epoch % self.settings.eval_every == 0 or epoch == self.settings.epochs
+        epoch, settings = self.state.epoch + 1, self.settings
+        is_due = epoch % settings.eval_every == 0 or epoch == settings.epochs
         return is_due and self.evaluator is not None
 
     def train_mode(self) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from jaxtyping import UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,6 +18,7 @@ from vision.data import augment_batch, collate
 from vision.draw import draw_target
 from vision.engine.run import Run
 from vision.images import resize
+from vision.media import write_image
 from vision.structures import Target
 
 COLUMNS = 4
@@ -36,7 +38,7 @@ def draw_sheet(run: Run, path: Path) -> None:
     numbers as without the sheet.
 
     Raises:
-        DataError: If an image cannot be read.
+        DataError: If an image cannot be read, or the sheet not be written.
     """
     samples = list(islice(_samples(run), IMAGES))
     height, width = samples[0][0].shape[:2]
@@ -49,7 +51,7 @@ def draw_sheet(run: Run, path: Path) -> None:
     rows = -(-len(samples) // COLUMNS)
     whole_wh = GAP + COLUMNS * (width + GAP), HEAD + rows * (height + CAPTION)
     figure = Figure(figsize=(whole_wh[0] / DPI, whole_wh[1] / DPI), dpi=DPI)
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
 
     def write(text: str, x: int, y: int) -> None:
         figure.text(x / whole_wh[0], y / whole_wh[1], text, fontsize=8, parse_math=False)
@@ -63,7 +65,8 @@ def draw_sheet(run: Run, path: Path) -> None:
         picture = draw_target(resize(image, (height, width)), scaled, run.state.names)
         figure.figimage(picture, x, y, origin="upper")
         write(Path(str(target.image_id)).name[-NAME:], x, y - CAPTION * 2 // 3)
-    figure.savefig(path, dpi=DPI)
+    canvas.draw()
+    write_image(path, np.array(canvas.buffer_rgba())[..., :3])
 
 
 def _samples(run: Run) -> Iterator[tuple[UInt8[ndarray, "H W 3"], Target]]:

@@ -1,5 +1,6 @@
-"""One step of training."""
+"""One step of training, and the checks that losses and weights are finite."""
 
+import ctypes
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -13,7 +14,27 @@ from vision.errors import TrainingError
 from vision.model import Losses, MultiBoxLoss
 from vision.structures import Batch, Target
 
-__all__ = ["check_finite", "check_weights", "train_step"]
+# Of glibc's malloc.h
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+_LARGEST = 2**31 - 1
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep the memory that it frees, for the next step of training on a CPU.
+
+    By default glibc takes the large blocks of each step from the system and returns them at once,
+    and the system clears every page again: at a batch of 32 and 320 pixels that took half of the
+    time. Another C library is left as it is.
+
+    Returns:
+        Whether the C library agreed.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    return bool(mallopt(_M_MMAP_MAX, 0) and mallopt(_M_TRIM_THRESHOLD, _LARGEST))
 
 
 def train_step(run: Run, batch: Batch) -> Losses:
@@ -73,12 +94,7 @@ def _split(batch: Batch, count: int) -> list[Batch]:
 
 
 def _forward_backward(
-    run: Run,
-    criterion: MultiBoxLoss,
-    part: Batch,
-    normaliser: Tensor | None,
-    *,
-    is_last: bool,
+    run: Run, criterion: MultiBoxLoss, part: Batch, normaliser: Tensor | None, *, is_last: bool
 ) -> Losses:
     """Forward and backward; processes exchange gradients after the last part alone."""
     images = part.to(run.device).images
@@ -103,8 +119,8 @@ def check_weights(model: nn.Module) -> None:
     maxima = torch.stack([value.detach().abs().max() for value in model.parameters()])
     if not bool(maxima.isfinite().all()):
         raise TrainingError(
-            "weights are no longer finite and were not saved; go on from the last state with"
-            " --resume and a lower optim.lr"
+            "weights are no longer finite and were not saved; continue from the last checkpoint"
+            " with --resume and a lower optim.lr"
         )
 
 

@@ -18,8 +18,6 @@ from vision.engine.run import Run
 from vision.metrics import Metrics, bootstrap, interval
 from vision.weights import interpolate, load_weights
 
-__all__ = ["summarise"]
-
 logger = logging.getLogger(__name__)
 
 NUM_DRAWS = 200
@@ -31,7 +29,7 @@ MIN_BOXES = 50
 
 
 def summarise(run: Run, recorder: Recorder, best: Evaluation | None) -> Metrics | None:
-    """Write and log what a run has come to.
+    """Write and log the results of a run.
 
     Args:
         run: The run, after its last step.
@@ -46,11 +44,12 @@ def summarise(run: Run, recorder: Recorder, best: Evaluation | None) -> Metrics 
         best = _try_means(run, recorder, run.evaluator) or best
     saved = run.processes.broadcast(load_weights(folder.best) if is_first else None)
     assert saved is not None
-    facts: dict[str, Any] = {"epoch": saved.training["epoch"]}
+    facts: dict[str, Any] = {
+        key: saved.training[key] for key in ("epoch", "interpolation") if key in saved.training
+    }
     mean = ""
-    if "interpolation" in saved.training:
-        facts["interpolation"] = saved.training["interpolation"]
-        mean = f", as the mean with the start, the end's part {facts['interpolation']:g}"
+    if "interpolation" in facts:
+        mean = f", the mean with the start with weight {facts['interpolation']:g} of the end"
     logger.info("best after epoch %d%s: %s", facts["epoch"], mean, folder.best)
     if is_first:
         draw_curves(state.rows, folder.curves)
@@ -78,20 +77,21 @@ def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation 
     if not run.settings.interpolation:
         return None
     if not folder.start.is_file():
-        logger.warning("warning: %s is gone, so no mean with the start is tried", folder.start)
+        logger.warning("warning: %s is missing, so no mean with the start is tried", folder.start)
         return None
     start, end = load_weights(folder.start).model, load_weights(folder.last).model
-    fresh = [label for label, name in enumerate(state.names) if name not in state.known]
+    new = [label for label, name in enumerate(state.names) if name not in state.known]
     best, mean = state.best, load_weights(folder.last).model
     for fraction in run.settings.interpolation:
-        mean.load_state_dict(interpolate(start, end, fraction, fresh))
+        mean.load_state_dict(interpolate(start, end, fraction, new))
         metrics, detections = evaluate(mean)
+        values = metrics.to_dict()
         logger.info(
-            "mean of start and end, the end's part %g: val %s",
+            "mean of start and end, weight of the end %g: val %s",
             fraction,
-            describe_values(headline(metrics)),
+            describe_values(headline(values)),
         )
-        value = quality(metrics, state.start)
+        value = quality(values, state.start)
         if value <= best:
             continue
         best, kept = value, (metrics, detections)
@@ -103,20 +103,21 @@ def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation 
 
 def _log_conclusion(metrics: Metrics, facts: dict[str, Any], start: dict[str, Any] | None) -> None:
     """Log how good the best weights are, how sure that is, and what training has gained."""
-    values = headline(metrics)
+    values = headline(metrics.to_dict())
     parts = [f"{low:.3f} to {high:.3f}" for low, high in facts.get("interval95", {}).values()]
     intervals = f" (95% of resampled images: {' and '.join(parts)})" if parts else ""
     logger.info("best: val %s%s", describe_values(values), intervals)
     num_boxes = sum(metrics.voc.num_boxes)
     if num_boxes < MIN_BOXES:
         logger.warning(
-            "warning: %d validation boxes say little of how good a detector is; label %d or more",
+            "warning: %d validation boxes are too few to measure how good a detector is; label %d"
+            " or more",
             num_boxes,
             MIN_BOXES,
         )
     if start is None:
         return
-    before = dict(zip(HEADLINE, (start["voc"]["mAP50"], start["coco"]["AP"]), strict=True))
+    before = headline(start)
     changes = (
         f"{key} {describe_number(before[key])} -> {describe_number(values[key])}"
         for key in HEADLINE
@@ -124,7 +125,7 @@ def _log_conclusion(metrics: Metrics, facts: dict[str, Any], start: dict[str, An
     logger.info("start -> best: %s", ", ".join(changes))
     if facts["epoch"] == 0:
         logger.warning(
-            "warning: training only lost: no later weights are at least as good as the start's in"
-            " both metrics, so that the best are the start's; look at the log, and try more"
-            " labelled images, or another optim.lr or train.epochs"
+            "warning: training did not help: no later weights are at least as good as the start's"
+            " in both metrics, so the best are the start's; look at the log, and try more labelled"
+            " images, or another optim.lr or train.epochs"
         )

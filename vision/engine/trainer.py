@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,21 +13,19 @@ from vision.device import choose_device
 from vision.engine.build import build_run, start_run
 from vision.engine.checkpoint import Checkpoints
 from vision.engine.distributed import Processes, started_processes
-from vision.engine.epoch import log_epoch, train_epoch
+from vision.engine.epoch import finish_epoch, log_epoch, train_epoch
 from vision.engine.evaluation import Evaluation, describe_values, headline
 from vision.engine.forecast import log_coverage, log_duration
 from vision.engine.interrupts import Interrupts, caught_interrupts
-from vision.engine.memory import keep_freed_memory
 from vision.engine.pictures import Board
 from vision.engine.plan import make_plan
 from vision.engine.recorder import Recorder, RunFolder
 from vision.engine.run import Run
 from vision.engine.sheet import draw_sheet
+from vision.engine.step import keep_freed_memory
 from vision.engine.summary import summarise
 from vision.metrics import Metrics
 from vision.weights import save_weights
-
-__all__ = ["Trainer", "train"]
 
 logger = logging.getLogger(__name__)
 
@@ -107,13 +106,13 @@ class Trainer:
         return cls(run, recorder, checkpoints, interrupts)
 
     def fit(self) -> Metrics | None:
-        """Take all steps that are left, and give the evaluation of the best weights, if any."""
+        """Take all steps that are left, and return the evaluation of the best weights, if any."""
         run, board = self.run, self.recorder.board
-        if not run.is_over:
-            logger.info("run folder: %s", self.recorder.folder.path)
-            is_start = run.settings.evaluates_start and run.state.steps == 0
-            log_duration(run, self._evaluate_start() if is_start else None)
-        try:
+        with closing(board):
+            if not run.is_over:
+                logger.info("run folder: %s", self.recorder.folder.path)
+                is_start = run.settings.evaluates_start and run.state.steps == 0
+                log_duration(run, self._evaluate_start() if is_start else None)
             with self.interrupts.held():
                 while not run.is_over:
                     train_epoch(run, board, self._is_pause_due, self._pause)
@@ -124,18 +123,16 @@ class Trainer:
                     self._finish_epoch(evaluation)
                     run.processes.barrier()
                     self._stop_if_asked()
-        finally:
-            board.close()
         return summarise(run, self.recorder, self._best)
 
     def _evaluate_start(self) -> float:
-        """Keep the weights before the first step, say how good they are, and give the seconds."""
+        """Evaluate and keep the weights before the first step; return the seconds it took."""
         state, path, began = self.run.state, self.recorder.folder.start, time.perf_counter()
         if self.run.evaluator is not None:
             evaluation = self._evaluate()
-            row = {"epoch": 0, **headline(evaluation[0])}
-            logger.info("epoch 0, before the first step: val %s", describe_values(row))
             state.start = evaluation[0].to_dict()
+            row = {"epoch": 0, **headline(state.start)}
+            logger.info("epoch 0, before the first step: val %s", describe_values(row))
             self._record(row, evaluation, path, known=state.known)
         elif self.run.processes.is_first:
             self.recorder.write_weights(path, state.eval_model, state, None, known=state.known)
@@ -163,7 +160,8 @@ class Trainer:
     def _stop_if_asked(self) -> None:
         """Leave, in all processes, if one received a signal."""
         if self.run.processes.any(self.interrupts.number is not None, self.run.device):
-            logger.info("state saved after step %d: go on with --resume", self.run.state.steps)
+            steps = self.run.state.steps
+            logger.info("checkpoint saved after step %d: continue with --resume", steps)
             self.interrupts.leave()
 
     def _evaluate(self) -> Evaluation:
@@ -181,7 +179,9 @@ class Trainer:
     def _finish_epoch(self, evaluation: Evaluation | None) -> None:
         """Log the epoch, keep its weights, and save what the next one starts from."""
         run, state = self.run, self.run.state
-        row = state.finish_epoch() | ({} if evaluation is None else headline(evaluation[0]))
+        row = finish_epoch(state)
+        if evaluation is not None:
+            row |= headline(evaluation[0].to_dict())
         log_epoch(row, run.settings.epochs)
         self._record(row, evaluation, self.recorder.folder.last)
         self._save_checkpoint()

@@ -10,22 +10,13 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 import vision.boxes as box_ops
+from vision.choices import Form
 from vision.errors import WeightsError
 from vision.model import Decode, DecodingNetwork, PostProcess
-from vision.runtime import Form, Runner
+from vision.runtime import Runner
 from vision.runtime.graphs import graph_input
 from vision.runtime.torch_backend import TorchSession
 from vision.structures import Decoded, Detections, Predictions
-
-__all__ = [
-    "MAX_HALF_SCORE_ERROR",
-    "MAX_SCORE_ERROR",
-    "MIN_SCORE",
-    "Agreement",
-    "compare",
-    "detections_of",
-    "require",
-]
 
 MIN_SCORE = 0.1
 """Detections below are not compared."""
@@ -43,12 +34,13 @@ class Agreement:
 
     Attributes:
         num_images: Images compared.
-        num_detections: Detections of the reference with a score of `MIN_SCORE` or more.
+        num_detections: Detections of the reference with a score of ``min_score`` or more.
         score_error: Largest difference of a detection's scores.
         box_error: Largest difference of a coordinate, in pixels of the network's input. Where
             scores tie within the tolerance, either box may be the one that suppresses the other.
         num_unmatched: Detections of one run that the other lacks; where a score lies within the
-            tolerance of the threshold, either may lack it.
+            tolerance of ``min_score``, either may lack it.
+        min_score: Detections below are not compared.
     """
 
     num_images: int
@@ -56,11 +48,12 @@ class Agreement:
     score_error: float
     box_error: float
     num_unmatched: int
+    min_score: float = MIN_SCORE
 
     def __str__(self) -> str:
         return (
             f"{self.num_images} images, {self.num_detections} detections from score"
-            f" {MIN_SCORE} on: scores differ by {self.score_error:.1e} at most, boxes by"
+            f" {self.min_score} on: scores differ by {self.score_error:.1e} at most, boxes by"
             f" {self.box_error:.1e} pixels, {self.num_unmatched} detections have no counterpart"
         )
 
@@ -74,7 +67,8 @@ def require(agreement: Agreement, where: str, tolerance: float = MAX_SCORE_ERROR
     if not agreement.num_detections:
         raise WeightsError(
             f"{where} cannot be checked: nothing is found in {agreement.num_images} images with a"
-            f" score of {MIN_SCORE} or more; pass images that show what it was trained for"
+            f" score of {agreement.min_score} or more; pass images that show what it was trained"
+            " for"
         )
     if (
         agreement.num_unmatched
@@ -98,32 +92,26 @@ def compare(
         runner: Runs the graph.
         form: Of the graph.
         network: What it was made of, in float32.
-        post_process: Of both; its threshold is lowered below `MIN_SCORE` for the comparison.
+        post_process: Of both. A graph of the form ``nms`` keeps to its score threshold; for the
+            others that is lowered below `MIN_SCORE`.
         images: Of the network's size.
         tolerance: Detections whose scores differ by no more may change places.
     """
+    min_score = max(MIN_SCORE, post_process.score_threshold) if form == "nms" else MIN_SCORE
     threshold = min(MIN_SCORE / 2, post_process.score_threshold)
     post_process = replace(post_process, score_threshold=threshold)
     # Without suppression: every box that a tie could have let through.
     unsuppressed = replace(post_process, suppression="nms", nms_iou=1.0, max_detections=10**6)
     session = TorchSession(network)
-    size = network.image_size
-    agreements = []
+    total = Agreement(0, 0, 0.0, 0.0, 0, min_score)
     for image in images:
         pixels = image[None]
-        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        decoded = session(batch)
-        (expected,) = post_process(decoded, [size])
-        (candidates,) = unsuppressed(decoded, [size])
+        decoded = session(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+        (expected,) = post_process(decoded, [network.image_size])
+        (candidates,) = unsuppressed(decoded, [network.image_size])
         (actual,) = detections_of(runner, form, network.decode, post_process, pixels)
-        agreements.append(_compare(actual, expected, candidates, tolerance))
-    return Agreement(
-        len(images),
-        sum(one.num_detections for one in agreements),
-        max((one.score_error for one in agreements), default=0.0),
-        max((one.box_error for one in agreements), default=0.0),
-        sum(one.num_unmatched for one in agreements),
-    )
+        total = _with_image(total, actual, expected, candidates, tolerance)
+    return total
 
 
 def detections_of(
@@ -152,17 +140,22 @@ def detections_of(
     return post_process(decoded, sizes)
 
 
-def _compare(
-    actual: Detections, expected: Detections, candidates: Detections, tolerance: float
+def _with_image(
+    total: Agreement,
+    actual: Detections,
+    expected: Detections,
+    candidates: Detections,
+    tolerance: float,
 ) -> Agreement:
-    """The agreement of one image; each detection is compared with the nearest of its label."""
-    compared = expected[expected.scores >= MIN_SCORE]
-    score_error, box_error, unmatched = 0.0, 0.0, 0
+    """Add an image to the total; each detection is compared with the nearest of its label."""
+    compared = expected[expected.scores >= total.min_score]
+    surely = total.min_score + tolerance
+    score_error, box_error, unmatched = total.score_error, total.box_error, total.num_unmatched
     free = torch.ones(len(actual), dtype=torch.bool)
     for box, score, label in zip(compared.boxes, compared.scores, compared.labels, strict=True):
         ious = box_ops.iou(box[None], actual.boxes)[0] * (free & (actual.labels == label))
         if not len(ious) or ious.max() < 0.5:
-            unmatched += int(score > MIN_SCORE + tolerance)
+            unmatched += int(score > surely)
             continue
         best = int(ious.argmax())
         free[best] = False
@@ -170,5 +163,11 @@ def _compare(
         ties = (candidates.labels == label) & ((candidates.scores - score).abs() <= tolerance)
         same = torch.cat([box[None], candidates.boxes[ties]])
         box_error = max(box_error, float((same - actual.boxes[best]).abs().amax(dim=1).min()))
-    unmatched += int((free & (actual.scores > MIN_SCORE + tolerance)).sum())
-    return Agreement(1, len(compared), score_error, box_error, unmatched)
+    return Agreement(
+        total.num_images + 1,
+        total.num_detections + len(compared),
+        score_error,
+        box_error,
+        unmatched + int((free & (actual.scores > surely)).sum()),
+        total.min_score,
+    )

@@ -12,8 +12,6 @@ from numpy import ndarray
 from vision.data import read_synthetic
 from vision.images import read_image, resize
 
-__all__ = ["STAND_INS", "stand_in_images"]
-
 STAND_INS = "synthetic scenes and crops of a sample photograph"
 
 

@@ -1,4 +1,4 @@
-"""Writing a graph, and proving that the file on the disk answers as PyTorch does."""
+"""Write a graph, and compare the file on the disk with PyTorch."""
 
 import tempfile
 from collections.abc import Sequence
@@ -10,26 +10,18 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.errors import ConfigError, WeightsError
-from vision.export.compare import (
-    MAX_HALF_SCORE_ERROR,
-    MAX_SCORE_ERROR,
-    Agreement,
-    compare,
-    require,
-)
+from vision.export.compare import MAX_HALF_SCORE_ERROR, MAX_SCORE_ERROR, Agreement, compare, require
 from vision.model import build_decoding, build_post_process
 from vision.runtime import Form, Metadata, Precision, RuntimeOptions, get_graph_backend
 from vision.runtime.graphs import graph_input
 from vision.weights import SavedDetector
 
-__all__ = ["NUM_CALIBRATED", "NUM_COMPARED", "Export", "ExportSpec", "export_detector"]
-
 Images = Sequence[UInt8[ndarray, "H W 3"]]
 
 NUM_COMPARED = 64
-"""Number of images that the commands compare on."""
+"""Images that the commands compare on."""
 NUM_CALIBRATED = 300
-"""Number of images that the commands calibrate int8 on."""
+"""Images that the commands calibrate int8 on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +31,8 @@ class ExportSpec:
     Attributes:
         backend: A name of `vision.runtime.graph_backends`.
         form: One of `vision.runtime.FORMS`.
-        precision: ``fp32``; ``fp16``, which stores weights in half the space and leaves it to the
-            runtime what to compute in; or ``int8``.
+        precision: ``fp32``; ``fp16``, which stores weights in half the space, and in which a
+            runtime may compute or not; or ``int8``.
     """
 
     backend: str
@@ -81,12 +73,12 @@ class Export:
 def export_detector(
     saved: SavedDetector, spec: ExportSpec, path: Path, images: Images, calibration: Images = ()
 ) -> Export:
-    """Write a graph, run it and compare it.
+    """Write a graph, run it and compare it with PyTorch.
 
     Args:
         saved: The weights.
         spec: What to make of them.
-        path: The file to write; nothing is there unless the graph agrees.
+        path: The file, which is only written if the graph agrees.
         images: Of the network's size, to compare on.
         calibration: Of the network's size, for int8.
 
@@ -113,7 +105,8 @@ def export_detector(
         with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=path.parent) as folder:
             draft = Path(folder) / path.name
             backend.write(draft, network, metadata, inputs)
-            runner, _ = backend.open(draft, RuntimeOptions())
+            backend.read_metadata(draft)  # an error if it could not be loaded again
+            runner = backend.open(draft, RuntimeOptions())
             agreement, *rounding = (
                 compare(runner, spec.form, reference, post_process, images, tolerance)
                 for reference in references

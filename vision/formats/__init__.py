@@ -1,10 +1,13 @@
-"""Annotation formats, each read into the same records."""
+"""Annotation formats: each is one file that reads into `Annotations`, and one line in `READERS`."""
+
+from collections.abc import Callable
 
 from vision.formats.coco import read_coco
 from vision.formats.records import AnnotatedObject, Annotations, Record, Tally, make_record
 from vision.formats.voc import read_voc
 
 __all__ = [
+    "READERS",
     "AnnotatedObject",
     "Annotations",
     "Record",
@@ -13,3 +16,6 @@ __all__ = [
     "read_coco",
     "read_voc",
 ]
+
+READERS: dict[str, Callable[..., Annotations]] = {"coco": read_coco, "voc": read_voc}
+"""Readers by a data source's ``format``, whose other keys are the reader's arguments."""

@@ -1,20 +1,49 @@
 """COCO's format: one JSON file for each split."""
 
-import contextlib
-import io
-import json
+# n annotations
+
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
-from pycocotools.coco import COCO
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
 
-import vision.boxes as box_ops
+import vision.formats.json_table as tables
 from vision.errors import DataError
 from vision.formats.records import AnnotatedObject, Annotations, Tally, make_record
 
-__all__ = ["read_coco"]
+FORM = "an object with images, annotations and categories (COCO instances)"
+BOX_KEYS = ("image_id", "category_id", "bbox")
+Ids = dict[int | str, int]
+"""Index of each image or category, by its id in the file."""
+
+
+class Instances(NamedTuple):
+    """A checked instances file. Images and categories are in the order of their ids.
+
+    Attributes:
+        images: Rows with an ``id``.
+        sizes: (height, width) of each image, 0 where the file does not state it.
+        categories: Rows with an ``id`` and a ``name``.
+        annotations: Rows with `BOX_KEYS`.
+        labels: Index in ``categories`` of each annotation.
+        boxes: ``xyxy``.
+        ignore: Whether ``iscrowd``, ``ignore`` or ``difficult`` is set, the last two of which
+            converters from VOC write.
+        crowd: Whether ``iscrowd`` is set.
+        areas: NaN where the file does not state it.
+    """
+
+    images: list[dict[str, Any]]
+    sizes: list[tuple[int, int]]
+    categories: list[dict[str, Any]]
+    annotations: list[dict[str, Any]]
+    labels: Int64[np.ndarray, "n"]
+    boxes: Float64[np.ndarray, "n 4"]
+    ignore: Bool[np.ndarray, "n"]
+    crowd: Bool[np.ndarray, "n"]
+    areas: Float64[np.ndarray, "n"]
 
 
 def read_coco(
@@ -42,18 +71,71 @@ def read_coco(
         raise DataError("COCO data: give root and split, or annotations and images")
     file = _below(root, annotations or f"annotations/instances_{split}.json")
     folder = _below(root, images or str(split))
-    index = _open(file)
-    result = Annotations()
-    result.names = _category_names(index, file, result.tally)
-    _note_strays(index, file, result.tally)
-    for image_id in sorted(index.imgs):
-        image = index.imgs[image_id]
-        objects = _objects(index.imgToAnns[image_id], index, file)
-        path = folder / _text(image, "file_name", file)
-        result.records.append(make_record(path, _size(image), objects, result.tally))
-    if not result.records:
+    content = load_instances(file, for_training=True)
+    if not content.images:
         raise DataError(f"{file} names no image")
+    result = Annotations()
+    result.names = _class_names(content, file, result.tally)
+    objects = _objects_by_image(content, file, result.tally)
+    for image, size in zip(content.images, content.sizes, strict=True):
+        path, annotated_size = folder / image["file_name"], size if min(size) > 0 else None
+        record = make_record(path, annotated_size, objects[image["id"]], result.tally)
+        result.records.append(record)
     return result
+
+
+def load_instances(file: Path, *, for_training: bool = False) -> Instances:
+    """Read and check an instances file.
+
+    Args:
+        file: ``{"images": [...], "annotations": [...], "categories": [...]}``.
+        for_training: Require the images' ``file_name``, and accept texts as ids of categories and
+            boxes that are not finite or have negative sides.
+
+    Raises:
+        DataError: If the file cannot be read or does not have that form.
+    """
+    content = tables.load_json(file, dict, FORM)
+    tables.check_rows(str(file), [content], ("images", "annotations", "categories"))
+    where = f"{file}: images"
+    images = tables.check_rows(where, content["images"], ("id",))
+    tables.check_unique(where, images, "id", int, str)
+    if for_training:
+        tables.texts(where, images, "file_name")
+    sides = [tables.numbers(where, images, key, default=0.0) for key in ("height", "width")]
+    sizes = zip(*(side.astype(int).tolist() for side in sides), strict=True)
+    size_by_id = {row["id"]: size for row, size in zip(images, sizes, strict=True)}
+    images = sorted(images, key=_id_order)
+    where = f"{file}: categories"
+    categories = tables.check_rows(where, content["categories"], ("id", "name"))
+    tables.check_unique(where, categories, "id", *([int, str] if for_training else [int]))
+    tables.texts(where, categories, "name")
+    categories = sorted(categories, key=_id_order)
+    where = f"{file}: annotations"
+    rows = tables.check_rows(where, content["annotations"], BOX_KEYS)
+    crowd = tables.flags(where, rows, "iscrowd")
+    ignore = crowd | tables.flags(where, rows, "ignore") | tables.flags(where, rows, "difficult")
+    return Instances(
+        images,
+        [size_by_id[row["id"]] for row in images],
+        categories,
+        rows,
+        tables.lookup(where, rows, "category_id", index_by_id(categories)),
+        tables.xyxy_boxes(where, rows, allow_degenerate=for_training),
+        ignore,
+        crowd,
+        tables.numbers(where, rows, "area", default=math.nan),
+    )
+
+
+def index_by_id(rows: list[dict[str, Any]]) -> Ids:
+    """The index of each row by its id."""
+    return {row["id"]: index for index, row in enumerate(rows)}
+
+
+def _id_order(row: dict[str, Any]) -> tuple[bool, int | str]:
+    """By id, as COCO's code sorts images, since their order decides between equal scores."""
+    return isinstance(row["id"], str), row["id"]
 
 
 def _below(root: str | None, name: str) -> Path:
@@ -69,38 +151,14 @@ def _below(root: str | None, name: str) -> Path:
     )
 
 
-def _open(file: Path) -> COCO:
-    """The file indexed by pycocotools, without its console output."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read as JSON: {error}") from error
-    lists = ("images", "annotations", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in lists):
-        raise DataError(f"{file} is not a COCO instances file: it needs the lists {lists}")
-    index = COCO()
-    index.dataset = content
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            index.createIndex()
-        sorted(index.imgs), sorted(index.cats)
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{file} is not a COCO instances file: an id is missing or of a wrong type ({error})"
-        ) from error
-    return index
-
-
-def _category_names(index: COCO, file: Path, tally: Tally) -> list[str]:
-    """Category names in the order of their ids, without unused supercategories."""
-    if not all(isinstance(c.get("name"), str) and c["name"] for c in index.cats.values()):
-        raise DataError(f"{file}: a category has no name")
-    used = {item["category_id"] for item in index.anns.values()}
+def _class_names(content: Instances, file: Path, tally: Tally) -> list[str]:
+    """Category names without unused supercategories."""
+    used = set(content.labels.tolist())
     names = []
-    for key in sorted(index.cats):
-        name = index.cats[key]["name"]
-        others = (other for other_key, other in index.cats.items() if other_key != key)
-        if key not in used and any(other.get("supercategory") == name for other in others):
+    for label, category in enumerate(content.categories):
+        name = category["name"]
+        others = content.categories[:label] + content.categories[label + 1 :]
+        if label not in used and any(other.get("supercategory") == name for other in others):
             tally.note("parent categories without a box left out", f"{name} in {file}")
         else:
             names.append(name)
@@ -109,60 +167,27 @@ def _category_names(index: COCO, file: Path, tally: Tally) -> list[str]:
     return names
 
 
-def _note_strays(index: COCO, file: Path, tally: Tally) -> None:
-    """Count annotations of images that the file does not list."""
-    strays = sum(len(items) for key, items in index.imgToAnns.items() if key not in index.imgs)
-    if strays:
-        tally.note("annotations of images that are not listed dropped", file, strays)
-
-
-def _size(image: dict[str, Any]) -> tuple[int, int] | None:
-    """(height, width) that the file states, None if it does not."""
-    sides = (image.get("height", 0), image.get("width", 0))
-    if not all(isinstance(side, int | float) and 0 < side < math.inf for side in sides):
-        return None
-    height, width = map(int, sides)
-    return height, width
-
-
-def _text(item: dict[str, Any], key: str, file: Path) -> str:
-    value = item.get(key)
-    if not isinstance(value, str):
-        raise DataError(f"{file}: image {item.get('id')} has no {key}")
-    return value
-
-
-def _objects(items: list[dict[str, Any]], index: COCO, file: Path) -> list[AnnotatedObject]:
-    """The objects of one image."""
-    rows = torch.tensor([_bbox(item, file) for item in items], dtype=torch.float64)
-    boxes = box_ops.xywh_to_xyxy(rows.reshape(-1, 4)).tolist()
-    return [_object(item, box, index, file) for item, box in zip(items, boxes, strict=True)]
-
-
-def _bbox(item: dict[str, Any], file: Path) -> list[float]:
-    try:
-        x, y, width, height = (float(value) for value in item["bbox"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{file}: annotation {item.get('id')} needs a bbox of four numbers x, y, width, height"
-        ) from error
-    return [x, y, width, height]
-
-
-def _object(item: dict[str, Any], box: list[float], index: COCO, file: Path) -> AnnotatedObject:
-    category = index.cats.get(item.get("category_id"))
-    if category is None:
-        raise DataError(
-            f"{file}: annotation {item.get('id')} has the category_id {item.get('category_id')},"
-            " which is not in its categories"
+def _objects_by_image(
+    content: Instances, file: Path, tally: Tally
+) -> dict[int | str, list[AnnotatedObject]]:
+    """The objects of each image by its id; annotations of images not listed are counted."""
+    objects: dict[int | str, list[AnnotatedObject]] = {row["id"]: [] for row in content.images}
+    columns = zip(
+        tables.ids(f"{file}: annotations", content.annotations, "image_id"),
+        content.labels.tolist(),
+        content.boxes.tolist(),
+        content.ignore.tolist(),
+        content.crowd.tolist(),
+        content.areas.tolist(),
+        strict=True,
+    )
+    for image_id, label, (x0, y0, x1, y1), ignore, crowd, area in columns:
+        if image_id not in objects:
+            tally.note("annotations of images that are not listed dropped", file)
+            continue
+        stated_area = None if math.isnan(area) else area
+        name = content.categories[label]["name"]
+        objects[image_id].append(
+            AnnotatedObject(name, (x0, y0, x1, y1), ignore, crowd, stated_area)
         )
-    try:
-        area = None if item.get("area") is None else float(item["area"])
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"{file}: annotation {item.get('id')} needs a number as its area, or no area"
-        ) from error
-    x0, y0, x1, y1 = box
-    crowd = bool(item.get("iscrowd", 0))
-    ignore = crowd or bool(item.get("ignore", 0))
-    return AnnotatedObject(category["name"], (x0, y0, x1, y1), ignore, crowd, area)
+    return objects

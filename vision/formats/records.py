@@ -19,8 +19,6 @@ from vision.errors import DataError
 from vision.images import image_size, read_image
 from vision.structures import Target
 
-__all__ = ["AnnotatedObject", "Annotations", "Record", "Tally", "make_record"]
-
 
 class Tally:
     """Counts of irregularities in the data, with the place of the first of each kind.

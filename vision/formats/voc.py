@@ -12,8 +12,6 @@ from vision.errors import DataError
 from vision.formats.records import AnnotatedObject, Annotations, make_record
 from vision.images import IMAGE_SUFFIXES
 
-__all__ = ["read_voc"]
-
 _LABELLED_LINE = re.compile(r"^(.*\S)\s+(?:-1|0|1)$")
 
 
@@ -63,15 +61,12 @@ def _split_file(root: str, split: str) -> Path:
     for file in files:
         if file.is_file():
             return file
+    splits = sorted(path.stem for path in folder.glob("*.txt")) if folder.is_dir() else []
+    existing = f": {', '.join(splits)}" if splits else ""
     raise DataError(
         f"VOC root {root} has no ImageSets/Main/{name}; pass the folder that holds JPEGImages/, and"
-        f" one of its splits{_existing_splits(folder)}"
+        f" one of its splits{existing}"
     )
-
-
-def _existing_splits(folder: Path) -> str:
-    splits = sorted(path.stem for path in folder.glob("*.txt")) if folder.is_dir() else []
-    return f": {', '.join(splits)}" if splits else ""
 
 
 def _lines(split_file: Path) -> list[str]:

@@ -11,8 +11,6 @@ from numpy import ndarray
 from vision.atomic import replacing
 from vision.errors import DataError
 
-__all__ = ["WRITTEN_IMAGE_SUFFIXES", "write_image"]
-
 WRITTEN_IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 

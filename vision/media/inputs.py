@@ -13,11 +13,8 @@ from vision.errors import DataError
 from vision.images import IMAGE_SUFFIXES
 from vision.media.files import WRITTEN_IMAGE_SUFFIXES
 
-__all__ = ["VIDEO_SUFFIXES", "Source", "find_inputs"]
-
 _VIDEO_FORMATS = ("avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv")
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_FORMATS)
-
 Kind = Literal["image", "video", "stream"]
 
 _SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
@@ -74,11 +71,7 @@ def find_inputs(
 
 
 class _Search:
-    """A search in progress.
-
-    Attributes:
-        sources: The sources found, by resolved path or by address.
-    """
+    """A search in progress; ``sources`` has the results by resolved path or by address."""
 
     def __init__(self, report: Callable[[str], None] | None, without: Path | None) -> None:
         self._without = None if without is None else os.path.realpath(without)
@@ -159,9 +152,8 @@ class _Search:
                 if not name.startswith(".")
                 and os.path.realpath(Path(parent, name)) != self._without
             ]
-            for name in files:
-                if not name.startswith("."):
-                    yield Path(parent, name).relative_to(folder)
+            below = Path(parent).relative_to(folder)
+            yield from (below / name for name in files if not name.startswith("."))
 
     def _report_or_raise(self, problem: str) -> None:
         if self._report is None:
@@ -170,12 +162,11 @@ class _Search:
 
     def _source(self, path: Path, below: Path) -> Source:
         suffix = path.suffix.lower()
-        kind: Kind = "video" if suffix in VIDEO_SUFFIXES else "image"
-        if kind == "video":
-            below = below.with_suffix(".mp4")
-        elif suffix not in WRITTEN_IMAGE_SUFFIXES:
+        if suffix in VIDEO_SUFFIXES:
+            return Source(path, "video", self._unused(below.with_suffix(".mp4")))
+        if suffix not in WRITTEN_IMAGE_SUFFIXES:
             below = below.with_suffix(".png")
-        return Source(path, kind, self._unused(below))
+        return Source(path, "image", self._unused(below))
 
     def _unused(self, below: Path) -> Path:
         """The path, numbered if a result has it already.

@@ -14,8 +14,6 @@ from numpy import ndarray
 
 from vision.errors import DataError
 
-__all__ = ["VideoReader", "check_utf8"]
-
 _DEFAULT_RATE = 25.0
 _MAX_RATE = 1000.0
 

@@ -17,8 +17,6 @@ from vision.errors import DataError
 from vision.images import resize
 from vision.media.video_reader import check_utf8
 
-__all__ = ["VideoWriter"]
-
 
 @final
 class VideoWriter:

@@ -11,8 +11,6 @@ from numpy import ndarray
 
 from vision.errors import ConfigError
 
-__all__ = ["Window"]
-
 _QUIT = frozenset({27, ord("q")})  # 27 is Escape
 _WAIT_MS = 1
 

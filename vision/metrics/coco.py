@@ -11,8 +11,6 @@ import vision.boxes as box_ops
 from vision.metrics.inputs import check_inputs
 from vision.structures import Detections, Target
 
-__all__ = ["CocoResult", "coco_ap", "has_objects", "make_evaluation", "mean_precision"]
-
 UNDEFINED = -1
 """The value that COCO's code gives where there is no object."""
 

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from vision.structures import Detections, Target
 
-__all__ = ["check_inputs"]
-
 
 def check_inputs(
     detections: Sequence[Detections], targets: Sequence[Target], num_classes: int

@@ -14,8 +14,6 @@ from vision.metrics.voc import average_precision, mean_defined
 from vision.metrics.voc_matching import match_detections
 from vision.structures import Detections, Target
 
-__all__ = ["bootstrap", "interval"]
-
 Measure = Callable[[Int64[ndarray, "n"]], float | None]
 """A metric of the images with these indices, which may repeat; None where they have no object."""
 

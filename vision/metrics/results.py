@@ -9,8 +9,6 @@ from vision.metrics.coco import CocoResult, coco_ap
 from vision.metrics.voc import VocResult, voc_ap
 from vision.structures import Detections, Target
 
-__all__ = ["Metrics", "evaluate_detections"]
-
 CLASS_HEADER = ["class", "boxes", "VOC AP50 (area)", "VOC AP50 (11-pt)", "COCO AP"]
 
 
@@ -41,12 +39,8 @@ class Metrics:
         numbers = self._coco_numbers()
         names, values = list(numbers), [_number(value) for value in numbers.values()]
         coco = _align([names[:6], values[:6], names[6:], values[6:]])
-        voc = _align(
-            [
-                ["mAP50 (area)", "mAP50 (11-pt)"],
-                [_number(self.voc.mean), _number(self.voc.mean_11pt)],
-            ]
-        )
+        voc_values = [_number(self.voc.mean), _number(self.voc.mean_11pt)]
+        voc = _align([["mAP50 (area)", "mAP50 (11-pt)"], voc_values])
         classes = _align([CLASS_HEADER, *self._class_rows()], left=1)
         counted = f"{self.num_images} images, {sum(self.voc.num_boxes)} boxes"
         blocks = [[counted], ["COCO", *_indent(coco)], ["VOC", *_indent(voc)], classes]
@@ -56,13 +50,9 @@ class Metrics:
         return {name: value for name, value in asdict(self.coco).items() if name != "per_class"}
 
     def _class_rows(self) -> list[list[str]]:
+        voc = self.voc
         columns = zip(
-            self.names,
-            self.voc.num_boxes,
-            self.voc.ap,
-            self.voc.ap_11pt,
-            self.coco.per_class,
-            strict=True,
+            self.names, voc.num_boxes, voc.ap, voc.ap_11pt, self.coco.per_class, strict=True
         )
         return [
             [name, str(boxes), *(_number(value) for value in values)]

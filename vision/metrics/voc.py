@@ -12,8 +12,6 @@ from vision.metrics.inputs import check_inputs
 from vision.metrics.voc_matching import match_detections
 from vision.structures import Detections, Target
 
-__all__ = ["VocResult", "average_precision", "mean_defined", "voc_ap"]
-
 
 @dataclass(frozen=True, slots=True)
 class VocResult:

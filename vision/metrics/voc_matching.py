@@ -13,8 +13,6 @@ from torch.nn.functional import pad
 import vision.boxes as box_ops
 from vision.structures import Detections, Target
 
-__all__ = ["VocMatches", "match_detections"]
-
 NO_OBJECT = -1.0
 """Overlap of a detection in an image without an object of its class."""
 

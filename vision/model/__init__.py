@@ -1,12 +1,6 @@
 """The detector: network, priors, matching, loss and post-processing."""
 
-from vision.model.backbones import (
-    BACKBONES,
-    Backbone,
-    FeatureMaps,
-    MobileNetV2,
-    MobileNetV3Large,
-)
+from vision.model.backbones import BACKBONES, Backbone, MobileNetV2, MobileNetV3Large
 from vision.model.build import (
     build_decoding,
     build_loss,
@@ -15,11 +9,10 @@ from vision.model.build import (
     prior_layout,
 )
 from vision.model.count import count_macs, count_parameters
-from vision.model.head import by_class, class_keys, select_classes
 from vision.model.inference import DecodingNetwork
 from vision.model.loss import Losses, MultiBoxLoss
-from vision.model.matching import Matches, PaddedTargets, match, pad_targets
-from vision.model.postprocess import Decode, PostProcess, PreNmsBoxes
+from vision.model.matching import match, pad_targets
+from vision.model.postprocess import Decode, PostProcess
 from vision.model.prior_fitting import fit_scales
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.model.ssdlite import SSDLite, fuse
@@ -29,23 +22,17 @@ __all__ = [
     "Backbone",
     "Decode",
     "DecodingNetwork",
-    "FeatureMaps",
     "Losses",
-    "Matches",
     "MobileNetV2",
     "MobileNetV3Large",
     "MultiBoxLoss",
-    "PaddedTargets",
     "PostProcess",
-    "PreNmsBoxes",
     "PriorLayout",
     "SSDLite",
     "build_decoding",
     "build_loss",
     "build_model",
     "build_post_process",
-    "by_class",
-    "class_keys",
     "count_macs",
     "count_parameters",
     "fit_scales",
@@ -54,5 +41,4 @@ __all__ = [
     "pad_targets",
     "prior_boxes",
     "prior_layout",
-    "select_classes",
 ]

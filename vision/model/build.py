@@ -15,8 +15,6 @@ from vision.model.priors import PriorLayout, priors_per_cell
 from vision.model.ssdlite import SSDLite, extra_layers
 from vision.model.variants import VARIANTS, Variant
 
-__all__ = ["build_decoding", "build_loss", "build_model", "build_post_process", "prior_layout"]
-
 PYRAMID_CHANNELS = 128
 MIN_EXTRA_CHANNELS = 16
 
@@ -81,14 +79,16 @@ def build_loss(
     config: LossConfig,
     model: SSDLite,
     image_size: tuple[int, int] | None = None,
-    untaught: Sequence[int] = (),
+    unlabelled_classes: Sequence[int] = (),
 ) -> MultiBoxLoss:
     """The loss for a network's priors, at its own image size or another.
 
-    ``untaught`` are labels of classes without a box in the training data.
+    ``unlabelled_classes`` are labels of classes without a box in the training data.
     """
     priors = model.priors if image_size is None else model.priors_at(image_size)
-    return MultiBoxLoss(priors, scores=model.scores, untaught=untaught, **config.model_dump())
+    return MultiBoxLoss(
+        priors, scores=model.scores, unlabelled_classes=unlabelled_classes, **config.model_dump()
+    )
 
 
 def build_decoding(model: SSDLite) -> DecodingNetwork:

@@ -6,8 +6,6 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["count_macs", "count_parameters"]
-
 
 def count_parameters(network: nn.Module) -> int:
     """The number of trained values: weights, biases, and the norms' scales and shifts."""

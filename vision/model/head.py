@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from vision.model.layers import BlockStyle, depthwise_separable
 
-__all__ = ["ClassHeads", "Heads", "Scores", "by_class", "class_keys", "select_classes"]
-
 Scores: TypeAlias = Literal["softmax", "sigmoid"]
 
 
@@ -20,8 +18,8 @@ class Heads(nn.ModuleList):
     """A prediction layer for each level.
 
     Args:
-        channels: Of the levels' maps.
-        priors_per_cell: Of the levels' maps.
+        channels: Channels of each level's map.
+        priors_per_cell: Priors of a cell of each level.
         num_values: Numbers that are predicted for each prior.
         style: Norm and activation.
         biased_depthwise: Whether the depthwise convolutions have biases before their norm.
@@ -49,7 +47,7 @@ class Heads(nn.ModuleList):
         self.num_values = num_values
 
     def forward(self, maps: Sequence[Float[Tensor, "N _ _ _"]]) -> Float[Tensor, "N P V"]:
-        """What is predicted for each prior, in the row order of the priors."""
+        """The predictions for each prior, in the order of the priors."""
         outputs = [head(level) for head, level in zip(self, maps, strict=True)]
         rows = [
             output.permute(0, 2, 3, 1).reshape(output.shape[0], -1, self.num_values)
@@ -59,20 +57,20 @@ class Heads(nn.ModuleList):
 
 
 class ClassHeads(Heads):
-    """The heads that give a logit for each class, then one for background.
+    """Heads that give a logit for each class, then one for background.
 
-    Their arguments are those of `Heads`; ``num_values`` is the number of classes + 1.
+    The arguments are those of `Heads`; ``num_values`` is the number of classes + 1.
     """
 
     def row_keys(self) -> Iterator[str]:
-        """State-dict keys of what has a row for each prior of a cell and each logit."""
+        """State-dict keys of the tensors with a row for each prior of a cell and each logit."""
         for level, head in enumerate(self):
             name = str(level) if isinstance(head, nn.Conv2d) else f"{level}.1"
             yield from (f"{name}.weight", f"{name}.bias")
 
 
 def class_keys(network: nn.Module) -> list[str]:
-    """State-dict keys of all that has a row for each prior of a cell and each class."""
+    """State-dict keys of the tensors with a row for each prior of a cell and each class."""
     return [f"{name}.{key}" for name, heads in _class_heads(network) for key in heads.row_keys()]
 
 
@@ -82,10 +80,7 @@ def by_class(rows: Tensor, num_classes: int) -> Tensor:
 
 
 def select_classes(network: nn.Module, labels: Sequence[int]) -> dict[str, Tensor]:
-    """The state dict of a network with the class rows of some labels, in their order.
-
-    Background stays the last.
-    """
+    """A network's state dict with the class rows of ``labels``, in their order, then background."""
     state = network.state_dict()
     for name, heads in _class_heads(network):
         background = heads.num_values - 1

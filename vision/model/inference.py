@@ -12,15 +12,13 @@ from vision.model.postprocess import Decode
 from vision.model.ssdlite import SSDLite, fuse
 from vision.structures import Decoded
 
-__all__ = ["DecodingNetwork"]
-
 
 class DecodingNetwork(nn.Module):
     """From pixels to boxes and scores: BatchNorm folded into convolutions, outputs decoded.
 
     Args:
-        model: The network; it is copied and stays as it is.
-        decode: For its priors.
+        model: The network; it is copied and not changed.
+        decode: The decoding for its priors.
 
     Attributes:
         network: The folded copy, in evaluation mode.

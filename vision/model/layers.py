@@ -1,4 +1,4 @@
-"""Blocks of the network; each child is indexed as in torchvision, for equal state-dict keys."""
+"""Layers of the network, with torchvision's state-dict keys."""
 
 # N batch, C D channels, H W map height and width, h w strided height and width
 
@@ -9,18 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-
-__all__ = [
-    "Activation",
-    "BlockStyle",
-    "ConvNormAct",
-    "Norm",
-    "Padding",
-    "StridedConv",
-    "depthwise_separable",
-    "initialise",
-    "make_divisible",
-]
 
 Norm: TypeAlias = Literal["batch", "none"]
 Activation: TypeAlias = Literal["relu6", "relu", "hardswish"]
@@ -39,8 +27,8 @@ class BlockStyle:
     """What every block of one network shares.
 
     Attributes:
-        norm: ``batch``, or ``none`` for biased convolutions without a norm: the form that folding
-            BatchNorm into the convolutions gives.
+        norm: ``batch``, or ``none`` for biased convolutions without a norm, as folding BatchNorm
+            into the convolutions gives.
         activation: ``relu6``, ``relu`` for runtimes that lack ReLU6, or ``hardswish``.
         padding: Of strided layers: half the kernel on every side (``symmetric``), or as
             TensorFlow's ``same``, which puts the odd pixel to the right and below.
@@ -76,7 +64,7 @@ class BlockStyle:
         Without a norm the convolution has a bias whatever ``bias`` says.
 
         Raises:
-            ValueError: If the kernel is even, which cannot keep the size.
+            ValueError: If the kernel is even.
         """
         if kernel % 2 == 0:
             raise ValueError(f"kernel: expected an odd number, got {kernel}")
@@ -93,7 +81,7 @@ class BlockStyle:
         return [conv, nn.BatchNorm2d(outputs, self.norm_eps, self.norm_momentum)]
 
     def act(self) -> nn.Module:
-        """A fresh activation, working in place."""
+        """A new activation module, which works in place."""
         return _ACTIVATIONS[self.activation](inplace=True)
 
 
@@ -101,17 +89,10 @@ class StridedConv(nn.Conv2d):
     """A strided convolution, which CPU autocast leaves in float32 if it is depthwise.
 
     The bf16 gradient of depthwise ones takes oneDNN 7 to 40 times as long as the float32 one, more
-    than the rest of their block. And where a side of the map is one pixel it leaves weights that
-    touch only padding unwritten: they come out as whatever lay in memory.
+    than the rest of their block. Where a side of the map is one pixel, it also leaves the gradient
+    of weights that touch only padding uninitialised.
 
-    Args:
-        inputs: Channels.
-        outputs: Channels.
-        kernel: Side of the kernel, an odd number.
-        stride: Step in both directions.
-        groups: As many as channels for a depthwise one.
-        bias: Whether it has one.
-        padding: ``symmetric`` or ``same``, as in `BlockStyle`.
+    ``kernel`` is odd; ``padding`` is ``symmetric`` or ``same``, as in `BlockStyle`.
     """
 
     def __init__(
@@ -173,8 +154,7 @@ def depthwise_separable(
 ) -> nn.Sequential:
     """SSDLite's prediction layer: depthwise 3x3 with norm and activation, then 1x1 with bias.
 
-    MobileNetV2, arXiv 1801.04381, section 6.2. ``bias`` gives the depthwise convolution one before
-    its norm.
+    MobileNetV2, arXiv 1801.04381, section 6.2. ``bias`` is that of the depthwise convolution.
     """
     depthwise = ConvNormAct(inputs, inputs, style, groups=inputs, bias=bias)
     return nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1))

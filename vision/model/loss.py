@@ -15,8 +15,6 @@ from vision.model.head import Scores
 from vision.model.matching import match, pad_targets
 from vision.structures import Predictions, Target
 
-__all__ = ["Losses", "MultiBoxLoss"]
-
 NO_CLASS = -1e4
 """A logit that adds nothing to a softmax's sum, and has a binary cross-entropy of 0."""
 
@@ -47,12 +45,12 @@ class MultiBoxLoss(nn.Module):
         min_negatives: At least so many per image, so that images without objects teach.
         scores: ``sigmoid`` for binary cross-entropies of all classes and background, summed, in
             place of the softmax.
-        untaught: Labels of classes without a box in the training data: their logits take no part,
-            so that nothing is learned about them.
+        unlabelled_classes: Labels of classes without a box in the training data: their logits take
+            no part, so that nothing is learned about them.
     """
 
     priors: Tensor
-    untaught: Tensor | None
+    unlabelled_classes: Tensor | None
 
     def __init__(
         self,
@@ -62,7 +60,7 @@ class MultiBoxLoss(nn.Module):
         negative_ratio: float = 3.0,
         min_negatives: int = 3,
         scores: Scores = "softmax",
-        untaught: Sequence[int] = (),
+        unlabelled_classes: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.register_buffer("priors", priors, persistent=False)
@@ -70,8 +68,12 @@ class MultiBoxLoss(nn.Module):
         self.negative_ratio = negative_ratio
         self.min_negatives = min_negatives
         self.scores = scores
-        columns = torch.tensor(list(untaught), device=priors.device) if untaught else None
-        self.register_buffer("untaught", columns, persistent=False)
+        columns = (
+            torch.tensor(list(unlabelled_classes), device=priors.device)
+            if unlabelled_classes
+            else None
+        )
+        self.register_buffer("unlabelled_classes", columns, persistent=False)
 
     def count_positives(self, targets: Sequence[Target]) -> Int64[Tensor, ""]:
         """Positive priors of some images, on the priors' device."""
@@ -119,8 +121,8 @@ class MultiBoxLoss(nn.Module):
         self, logits: Float[Tensor, "N P D"], classes: Int64[Tensor, "N P"]
     ) -> Float[Tensor, "N P"]:
         """The classification loss of each prior; D is C + 1."""
-        if self.untaught is not None:
-            logits = logits.index_fill(2, self.untaught, NO_CLASS)
+        if self.unlabelled_classes is not None:
+            logits = logits.index_fill(2, self.unlabelled_classes, NO_CLASS)
         if self.scores == "softmax":
             return functional.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
         one_hot = functional.one_hot(classes, logits.shape[2]).to(logits.dtype)

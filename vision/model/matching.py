@@ -12,8 +12,6 @@ from torch import Tensor
 import vision.boxes as box_ops
 from vision.structures import Target
 
-__all__ = ["Matches", "PaddedTargets", "match", "pad_targets"]
-
 
 class PaddedTargets(NamedTuple):
     """A batch's targets as rectangular tensors; rows past an image's objects are all False.

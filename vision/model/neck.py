@@ -1,4 +1,4 @@
-"""A feature pyramid between the maps of the network and its heads."""
+"""The feature pyramid between backbone and heads."""
 
 # N batch, C channels, h w map height and width
 
@@ -10,19 +10,16 @@ from torch.nn import functional
 
 from vision.model.layers import BlockStyle, ConvNormAct
 
-__all__ = ["FeaturePyramid"]
-
 
 class FeaturePyramid(nn.Module):
-    """Each map joined with what the coarser ones know, all with the same few channels.
+    """A Feature Pyramid Network (arXiv 1612.03144, section 3) of depthwise-separable convolutions.
 
-    Feature Pyramid Networks, arXiv 1612.03144, section 3, with depthwise-separable convolutions
-    in the place of 3x3 ones. A map is projected by 1x1, the joined map of the next coarser level
-    is added at its size (nearest neighbour), and a separable convolution smoothes the sum.
+    A map is projected by 1x1, the joined map of the next coarser level is added at its size
+    (nearest neighbour), and a separable convolution smoothes the sum.
 
     Args:
-        channels: Of the maps, finest first.
-        width: Channels of all maps that come out.
+        channels: Channels of the input maps, finest first.
+        width: Channels of all output maps.
         style: Norm, activation and padding.
     """
 

@@ -14,8 +14,6 @@ import vision.boxes as box_ops
 from vision.model.head import Scores
 from vision.structures import Decoded, Detections, Predictions
 
-__all__ = ["Decode", "PostProcess", "PreNmsBoxes", "Suppression"]
-
 Suppression = Literal["nms", "soft_nms"]
 
 

@@ -1,4 +1,4 @@
-"""Prior boxes: what each cell of each feature map predicts from."""
+"""Prior boxes (anchors) of each cell of each feature map."""
 
 # P priors of all levels, p of one level, A of one cell
 
@@ -10,8 +10,6 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-__all__ = ["PriorLayout", "prior_boxes", "prior_shapes", "priors_per_cell"]
 
 ASPECT_RATIOS = (2.0, 1 / 2, 3.0, 1 / 3)
 REDUCED_RATIOS = (2.0, 1 / 2)
@@ -25,7 +23,7 @@ class PriorLayout:
         min_scale: Scale of the finest level.
         max_scale: Scale of the coarsest level.
         scales: Of each level; None for even steps from ``min_scale`` to ``max_scale``.
-        last_scale: What the last level's second square takes the geometric mean with.
+        last_scale: The next level's scale for the second square of the last level.
         strides: Between the centres of each level; None for 1 / map size, which tiles the image.
         clip: What is clipped to 0..1: nothing, the sides, or sides and centres.
         reduce_boxes_in_lowest_layer: Whether the first level has three priors a cell: a square of
@@ -62,7 +60,7 @@ def prior_boxes(
 
     Args:
         map_sizes: (height, width) of each level's feature map, finest first.
-        layout: Scales, and where another project differs from the above.
+        layout: Scales, and the differences of other projects.
     """
     levels = []
     for index, shapes in enumerate(prior_shapes(len(map_sizes), layout)):
@@ -95,7 +93,7 @@ def _elongated(scale: float, ratios: Sequence[float]) -> list[tuple[float, float
 def _level(
     map_size: tuple[int, int], shapes: Float[Tensor, "A 2"], stride: float | None
 ) -> Float[Tensor, "p 4"]:
-    """The priors of one feature map from the (width, height) of those of a cell."""
+    """The priors of one feature map; ``shapes`` are the (width, height) of those of a cell."""
     height, width = map_size
     y, x = torch.arange(height) + 0.5, torch.arange(width) + 0.5
     y, x = (y / height, x / width) if stride is None else (y * stride, x * stride)

@@ -1,4 +1,4 @@
-"""The SSDLite detector: a backbone, extra layers, perhaps a neck, depthwise-separable heads."""
+"""The SSDLite detector: a backbone, extra layers, an optional neck and heads."""
 
 # N batch, P priors, C classes, H W image height and width
 
@@ -19,8 +19,6 @@ from vision.model.neck import FeaturePyramid
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.structures import Predictions
 
-__all__ = ["PixelRange", "SSDLite", "extra_layers", "fuse"]
-
 Network = TypeVar("Network", bound=nn.Module)
 PixelRange = tuple[tuple[float, float, float], tuple[float, float, float]]
 
@@ -28,28 +26,25 @@ PixelRange = tuple[tuple[float, float, float], tuple[float, float, float]]
 class SSDLite(nn.Module):
     """SSDLite (MobileNetV2, arXiv 1801.04381, section 6.2), composed of its parts.
 
-    The first heads sit on the backbone's last map of stride 16 before it is strided, the second on
-    its last map, four more on the extra layers. With a feature pyramid there are heads on its last
-    map of stride 8 too, before these. Feature map sizes, and with them the priors, come from the
-    network itself. `vision.model.build.build_model` makes the parts fit.
+    There are heads on the backbone's maps of stride 16 and 32 and on each extra layer; with a
+    feature pyramid also on the map of stride 8. `vision.model.build.build_model` makes the parts
+    fit; the sizes of the feature maps, and with them the priors, are measured.
 
     Args:
-        backbone: Where the maps come from, such as a `MobileNetV2` without classifier.
+        backbone: It gives the maps of stride 8, 16 and 32.
         extras: Layers of `extra_layers`, each of which halves the map before it.
         neck: A feature pyramid before the heads; None for none.
         class_heads: They give a logit for each class and background.
         box_heads: They give four offsets.
-        image_size: (height, width) that images come in.
-        layout: Of the priors.
+        image_size: (height, width) of the images.
+        layout: Layout of the priors.
         scores: How logits become scores.
-        pixels: What is subtracted from red, green and blue, 0 to 255, and what that is divided by.
+        pixels: Mean and standard deviation of red, green and blue, from 0 to 255.
 
     Attributes:
         num_classes: Classes without background.
         map_sizes: (height, width) of each level.
         priors: (P, 4), relative centre form.
-        pixel_mean: What is subtracted from red, green and blue, 0 to 255, before the first layer.
-        pixel_std: What that is divided by.
         layer_dtype: Dtype of the layers' weights; pixels are normalised in float32 before.
     """
 
@@ -99,7 +94,7 @@ class SSDLite(nn.Module):
         return prior_boxes(self._measure_maps(image_size), self._layout).to(self.priors.device)
 
     def levels(self, images: Tensor) -> list[Tensor]:
-        """The maps that the heads look at, finest first, from images as they come."""
+        """The inputs of the heads, finest first, from images as `forward` takes them."""
         normalised = ((images - self.pixel_mean) / self.pixel_std).to(self.layer_dtype)
         maps: list[Tensor] = list(self.backbone.feature_maps(normalised))
         for extra in self.extras:
@@ -117,7 +112,7 @@ class SSDLite(nn.Module):
 
         Returns:
             ``logits`` (N, P, C + 1), before the softmax, background last; ``offsets`` (N, P, 4)
-            from ``priors``, to be undone by `vision.boxes.decode`. P runs as in ``priors``.
+            from ``priors``, which `vision.boxes.decode` turns into boxes.
         """
         maps = self.levels(images)
         return Predictions(self.class_heads(maps), self.box_heads(maps))
@@ -129,23 +124,19 @@ def extra_layers(
     """Layers that halve the map: 1x1, depthwise 3x3 of stride 2, 1x1.
 
     Args:
-        inputs: Channels of the map before the first.
-        channels: Of each layer, in its middle and of its output.
+        inputs: Channels of the map before the first layer.
+        channels: Channels in the middle and of the output of each layer.
         style: Norm, activation and padding.
-        linear: Whether the last convolution of each has no activation.
+        linear: Whether the last convolution of a layer has no activation.
     """
     extras = nn.ModuleList()
     for hidden, outputs in channels:
-        last: nn.Module = ConvNormAct(hidden, outputs, style, kernel=1)
+        reduce = ConvNormAct(inputs, hidden, style, kernel=1)
+        depthwise = ConvNormAct(hidden, hidden, style, stride=2, groups=hidden)
+        project: nn.Module = ConvNormAct(hidden, outputs, style, kernel=1)
         if linear:
-            last = nn.Sequential(*style.conv_norm(hidden, outputs, kernel=1))
-        extras.append(
-            nn.Sequential(
-                ConvNormAct(inputs, hidden, style, kernel=1),
-                ConvNormAct(hidden, hidden, style, stride=2, groups=hidden),
-                last,
-            )
-        )
+            project = nn.Sequential(*style.conv_norm(hidden, outputs, kernel=1))
+        extras.append(nn.Sequential(reduce, depthwise, project))
         inputs = outputs
     return extras
 

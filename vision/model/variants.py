@@ -1,17 +1,16 @@
 """What sets the SSDLite networks of one project apart from those of another."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vision.model.head import Scores
 from vision.model.layers import Padding
 from vision.model.priors import PriorLayout
+from vision.model.ssdlite import PixelRange
 
-__all__ = ["VARIANTS", "Variant"]
-
-Triple = tuple[float, float, float]
 IMAGENET_PIXELS = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+STRIDES_OF_320 = (16 / 320, 32 / 320, 64 / 320, 107 / 320, 160 / 320, 320 / 320)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +44,26 @@ class Variant:
     last_head_1x1: bool = False
     scores: Scores = "softmax"
     clip_before_nms: bool = True
-    pixels: tuple[Triple, Triple] = ((127.5,) * 3, (127.5,) * 3)
+    pixels: PixelRange = ((127.5,) * 3, (127.5,) * 3)
     layout: PriorLayout = field(default_factory=PriorLayout)
 
+
+QFGAOHAO = Variant(
+    norm_eps=1e-5,
+    norm_momentum=0.1,
+    last_extra_channels=64,
+    linear_extras=True,
+    biased_depthwise=True,
+    last_head_1x1=True,
+    clip_before_nms=False,
+    pixels=((127.0,) * 3, (128.0,) * 3),
+    layout=PriorLayout(
+        scales=(0.2, 0.35, 0.5, 0.65, 0.8, 0.95),
+        last_scale=1.1,
+        strides=(16 / 300, 32 / 300, 64 / 300, 100 / 300, 150 / 300, 300 / 300),
+        clip="all",
+    ),
+)
 
 VARIANTS: dict[str, Variant] = {
     "ssdlite": Variant(),
@@ -64,45 +80,24 @@ VARIANTS: dict[str, Variant] = {
         clip_before_nms=False,
         layout=PriorLayout(clip="none", reduce_boxes_in_lowest_layer=True),
     ),
-    "qfgaohao": Variant(
-        norm_eps=1e-5,
-        norm_momentum=0.1,
-        last_extra_channels=64,
-        linear_extras=True,
-        biased_depthwise=True,
-        last_head_1x1=True,
-        clip_before_nms=False,
-        pixels=((127.0,) * 3, (128.0,) * 3),
-        layout=PriorLayout(
-            scales=(0.2, 0.35, 0.5, 0.65, 0.8, 0.95),
-            last_scale=1.1,
-            strides=(16 / 300, 32 / 300, 64 / 300, 100 / 300, 150 / 300, 300 / 300),
-            clip="all",
-        ),
-    ),
+    "qfgaohao": QFGAOHAO,
     "mmdetection": Variant(
         backbone={"map_of_stride_16": "output"},
         pixels=IMAGENET_PIXELS,
         layout=PriorLayout(
             scales=(48 / 320, 100 / 320, 150 / 320, 202 / 320, 253 / 320, 304 / 320),
-            strides=(16 / 320, 32 / 320, 64 / 320, 107 / 320, 160 / 320, 320 / 320),
+            strides=STRIDES_OF_320,
             clip="none",
         ),
     ),
-    "lufficc": Variant(
+    "lufficc": replace(
+        QFGAOHAO,
         backbone={"map_of_stride_16": "output"},
-        norm_eps=1e-5,
-        norm_momentum=0.1,
-        last_extra_channels=64,
-        linear_extras=True,
-        biased_depthwise=True,
-        last_head_1x1=True,
-        clip_before_nms=False,
         pixels=((123.0, 117.0, 104.0), (1.0,) * 3),
         layout=PriorLayout(
             scales=(60 / 320, 105 / 320, 150 / 320, 195 / 320, 240 / 320, 285 / 320),
             last_scale=330 / 320,
-            strides=(16 / 320, 32 / 320, 64 / 320, 107 / 320, 160 / 320, 320 / 320),
+            strides=STRIDES_OF_320,
             clip="all",
         ),
     ),

@@ -1,8 +1,7 @@
 """What runs a detector's network: PyTorch, or an exported graph in another runtime."""
 
-from vision.choices import Precision
+from vision.choices import FORMS, Form, Precision
 from vision.runtime.backend import Backend, GraphBackend, Runner, RuntimeOptions, Session
-from vision.runtime.graphs import FORMS, Form
 from vision.runtime.load import build_session, open_session
 from vision.runtime.metadata import Metadata
 from vision.runtime.registry import BACKENDS, get_backend, get_graph_backend, graph_backends

@@ -18,21 +18,10 @@ from vision.model import DecodingNetwork
 from vision.runtime.metadata import Metadata
 from vision.structures import Decoded
 
-__all__ = [
-    "Backend",
-    "GraphBackend",
-    "GraphSession",
-    "Images",
-    "Precisions",
-    "Runner",
-    "RuntimeOptions",
-    "Session",
-]
-
 Images: TypeAlias = Sequence[Shaped[ndarray, "1 ..."]]
-"""Images, one by one, in the form that a graph takes."""
+"""Batches of one image, as a graph takes them."""
 Precisions: TypeAlias = Mapping[Precision, tuple[Precision, ...]]
-"""By the precision of a file: those that it can run in, the default first."""
+"""For each precision of a file, those that it can run in, the default first."""
 Runner: TypeAlias = Callable[[Shaped[ndarray, "N ..."]], list[ndarray]]
 """From the input of a graph to its outputs."""
 
@@ -44,11 +33,11 @@ class RuntimeOptions:
     Attributes:
         backend: A name in `vision.runtime.BACKENDS`; None for the one that the file was written
             for, and PyTorch for a weights file.
-        device: ``cpu``, ``cuda``, ..., as the backend knows it; None for CUDA where PyTorch has
+        device: ``cpu``, ``cuda``, ..., as the backend names it; None for CUDA where PyTorch has
             it, and for the CPU elsewhere.
         precision: Of the layers; None for that of an exported file, and fp32 for a weights file.
-        threads: For one call; None for the backend's own default.
-        streams: Calls that run at once, from several threads.
+        threads: Of one call; None for the backend's own default.
+        streams: Number of calls that run at once, from several threads.
     """
 
     backend: str | None = None
@@ -59,7 +48,7 @@ class RuntimeOptions:
 
     @property
     def graph_device(self) -> str:
-        """Where an exported graph runs."""
+        """The device that an exported graph runs on."""
         return "cpu" if self.device in {None, "auto"} else str(self.device)
 
     def __post_init__(self) -> None:
@@ -91,33 +80,28 @@ class Session(Protocol):
         ...
 
 
+@dataclass(slots=True)
 class GraphSession:
-    """Runs an exported graph of the form ``decoded``.
+    """A `Session` of an exported graph of the form ``decoded``, with outputs on the CPU."""
 
-    Args:
-        runner: Runs the graph.
-        image_size: (height, width) of the images that it takes.
-    """
-
-    def __init__(self, runner: Runner, image_size: tuple[int, int]) -> None:
-        self.image_size = image_size
-        self._runner = runner
+    runner: Runner
+    image_size: tuple[int, int]
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
-        """Boxes and scores of each prior, on the CPU."""
+        """See `Session.__call__`."""
         pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-        return Decoded(*map(torch.from_numpy, self._runner(pixels)))
+        return Decoded(*map(torch.from_numpy, self.runner(pixels)))
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """A runtime that makes a network ready to run; `vision.runtime.registry` says how to add one.
+    """A runtime that makes a network ready to run.
 
     Attributes:
         title: Its name in messages.
         precisions: Precisions in which it runs weights without a file.
-        benchmarked: What ``ssdlite benchmark`` measures: precisions of the files to export (of
-            the weights, if it writes no files), and those that each is run in.
+        benchmarked: What ``ssdlite benchmark`` measures: for each precision of the files to export
+            (of the weights, if it writes no files), the precisions to run in.
     """
 
     title: ClassVar[str]
@@ -127,15 +111,15 @@ class Backend(Protocol):
     def build(
         self, network: DecodingNetwork, metadata: Metadata, options: RuntimeOptions
     ) -> Session:
-        """A session for a network.
+        """Make a network ready to run.
 
         Args:
             network: It may be changed in place.
-            metadata: Where it comes from; of the form ``decoded``.
-            options: With None or one of ``precisions`` as their precision.
+            metadata: The detector's, of the form ``decoded``.
+            options: Their precision is None or one of ``precisions``.
 
         Raises:
-            ConfigError: If a package is missing, or the options cannot be met on this machine.
+            ConfigError: If a package is missing, or this machine cannot meet the options.
         """
         ...
 
@@ -145,7 +129,7 @@ class GraphBackend(Backend, Protocol):
     """A backend that also writes files and runs them.
 
     Attributes:
-        suffix: Of its files.
+        suffix: Of its files, with the dot.
         file_precisions: Precisions of the files that it writes.
     """
 
@@ -160,20 +144,33 @@ class GraphBackend(Backend, Protocol):
         Args:
             path: The file; others that belong to it lie beside it.
             network: For fp16, with weights that float16 can represent.
-            metadata: They say in which form and precision to write it.
-            calibration: For int8, images to quantise with; else empty.
+            metadata: They name the form and the precision.
+            calibration: Images to quantise with for int8; else empty.
 
         Raises:
             ConfigError: If a package is missing, or the form is not available.
-            WeightsError: If it cannot be written.
+            WeightsError: If the file cannot be written.
         """
         ...
 
-    def open(self, path: Path, options: RuntimeOptions) -> tuple[Runner, Metadata]:
-        """A file, ready to run, and its metadata.
+    def read_metadata(self, path: Path) -> Metadata:
+        """The metadata of a file, which is not made ready to run.
 
         Raises:
-            ConfigError: If a package is missing, or the options cannot be met on this machine.
+            ConfigError: If a package is missing.
             WeightsError: If the file is missing, damaged or was not written by ``write``.
+        """
+        ...
+
+    def open(self, path: Path, options: RuntimeOptions) -> Runner:
+        """Make a file ready to run.
+
+        Args:
+            path: A file of any form.
+            options: Their precision is None or one that the file can run in.
+
+        Raises:
+            ConfigError: If a package is missing, or this machine cannot meet the options.
+            WeightsError: If the file is missing or damaged.
         """
         ...

@@ -1,20 +1,18 @@
-"""From a file or a network to a session that runs it."""
+"""Make a weights file, an exported graph or a network ready to run."""
 
 from pathlib import Path
 
+from vision.choices import FORMS
 from vision.errors import ConfigError, WeightsError
 from vision.model import SSDLite, build_decoding
 from vision.runtime.backend import GraphBackend, GraphSession, RuntimeOptions, Session
-from vision.runtime.graphs import FORMS
 from vision.runtime.metadata import Metadata
 from vision.runtime.registry import get_backend, graph_backend_of
 from vision.weights import find_weights, load_weights
 
-__all__ = ["build_session", "open_session"]
-
 
 def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session, Metadata]:
-    """A session, and what is known of its detector, from a weights file or an exported graph.
+    """Open a weights file or an exported graph; return its session and its metadata.
 
     Args:
         weights: What `vision.weights.find_weights` takes; a graph has to be of the form
@@ -23,7 +21,7 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
 
     Raises:
         WeightsError: If the file is missing, damaged, not written by ssdlite, or of another form.
-        ConfigError: If it cannot be run so on this machine.
+        ConfigError: If this machine cannot run it with these options.
     """
     path = find_weights(weights)
     written_by = graph_backend_of(path)
@@ -34,30 +32,32 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
     name, backend = written_by
     if options.backend is not None and get_backend(options.backend) is not backend:
         raise ConfigError(f"{path} runs in the backend {name}, not in {options.backend}")
-    runner, metadata = backend.open(path, options)
-    if metadata.form != "decoded":
+    metadata = backend.read_metadata(path)
+    form, precision = metadata.form, metadata.precision
+    if form != "decoded":
         raise WeightsError(
-            f"weights {path} are of the form {metadata.form} ({FORMS[metadata.form]}); this runs"
-            " the form decoded"
+            f"weights {path} are of the form {form} ({FORMS[form]}); export the form decoded"
         )
-    if options.precision not in {None, *backend.file_precisions[metadata.precision]}:
+    precisions = backend.file_precisions[precision]
+    if options.precision not in {None, *precisions}:
         raise ConfigError(
-            f"weights {path} are {metadata.precision} and do not run in {options.precision}; leave"
-            " the precision out, or export anew"
+            f"weights {path} are {precision} and do not run in {options.precision}, only in"
+            f" {', '.join(precisions)}; leave the precision out, or export again"
         )
+    runner = backend.open(path, options)
     return GraphSession(runner, metadata.config.model.image_size), metadata
 
 
 def build_session(model: SSDLite, metadata: Metadata, options: RuntimeOptions) -> Session:
-    """A session of a network, exported in memory where the backend is not PyTorch.
+    """Make a network ready to run, exported in memory where the backend is not PyTorch.
 
     Args:
-        model: The network; it stays as it is.
-        metadata: Of its detector, of the form ``decoded``.
+        model: The network; it is copied.
+        metadata: The detector's, of the form ``decoded``.
         options: What to run it on.
 
     Raises:
-        ConfigError: If it cannot be run so on this machine.
+        ConfigError: If this machine cannot run it with these options.
     """
     name = options.backend or "torch"
     backend, precision = get_backend(name), options.precision or "fp32"

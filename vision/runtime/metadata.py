@@ -1,4 +1,4 @@
-"""What an exported graph says of itself: all that running it takes, as text by key."""
+"""The metadata of an exported graph, as text by key: all that it takes to run it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,6 @@ from vision.choices import FORMS, Form, Precision
 from vision.config import Config, config_from_dict, rename_keys
 from vision.errors import WeightsError
 
-__all__ = ["Metadata"]
-
 FORMAT = "ssdlite-export-1"
 
 
@@ -20,7 +18,7 @@ class Metadata:
 
     Attributes:
         form: Which outputs it has.
-        precision: Of its layers; fp16 is that of the stored weights alone.
+        precision: Of its layers; with fp16 only the weights are stored so.
         config: The configuration that its weights were trained with.
         names: Class names in label order.
         training: How they were trained.
@@ -32,18 +30,18 @@ class Metadata:
     names: list[str]
     training: Mapping[str, Any]
 
-    def to_strings(self, inputs: str, outputs: Sequence[str]) -> dict[str, str]:
-        """For the file; ``inputs`` and ``outputs`` are the graph's names, for people to read."""
+    def to_strings(self, input_name: str, output_names: Sequence[str]) -> dict[str, str]:
+        """The text of each key of the file; the graph's names are for people to read."""
         height, width = self.config.model.image_size
-        taken = "float32, N x 3 x H x W, RGB from -1 to 1"
+        pixels = "float32, N x 3 x H x W, RGB from -1 to 1"
         if self.form != "jetson":
-            taken = "uint8, N x H x W x 3, RGB from 0 to 255"
+            pixels = "uint8, N x H x W x 3, RGB from 0 to 255"
         return {
             "format": FORMAT,
             "form": self.form,
             "precision": self.precision,
-            "input": f"{inputs}: {taken}, stretched to {height} x {width} (height x width)",
-            "outputs": f"{', '.join(outputs)}: {FORMS[self.form]}",
+            "input": f"{input_name}: {pixels}, stretched to {height} x {width} (height x width)",
+            "outputs": f"{', '.join(output_names)}: {FORMS[self.form]}",
             "names": json.dumps(self.names),
             "config": self.config.model_dump_json(),
             "training": json.dumps(dict(self.training)),
@@ -51,7 +49,7 @@ class Metadata:
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], where: str) -> "Metadata":
-        """From a file.
+        """Read what `to_strings` gave; ``where`` names the file in errors.
 
         Raises:
             WeightsError: If `ssdlite export` did not write it, or the metadata are damaged.

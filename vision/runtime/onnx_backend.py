@@ -10,8 +10,6 @@ from vision.runtime.metadata import Metadata
 from vision.runtime.onnx_graph import OnnxRunner, to_onnx
 from vision.runtime.quantise import quantise_onnx
 
-__all__ = ["OnnxBackend"]
-
 
 class OnnxBackend:
     """See `vision.runtime.backend.GraphBackend`."""
@@ -43,7 +41,11 @@ class OnnxBackend:
             model = quantise_onnx(model, calibration)
         path.write_bytes(model.SerializeToString())
 
-    def open(self, path: Path, options: RuntimeOptions) -> tuple[OnnxRunner, Metadata]:
-        """Open an .onnx file."""
-        runner = OnnxRunner(path, options.graph_device, options.threads)
-        return runner, Metadata.from_strings(runner.strings, f"weights {path}")
+    def read_metadata(self, path: Path) -> Metadata:
+        """The metadata of an .onnx file, whose graph is not optimised for that."""
+        strings = OnnxRunner(path, optimised=False).strings
+        return Metadata.from_strings(strings, f"weights {path}")
+
+    def open(self, path: Path, options: RuntimeOptions) -> OnnxRunner:
+        """Make an .onnx file ready to run."""
+        return OnnxRunner(path, options.graph_device, options.threads)

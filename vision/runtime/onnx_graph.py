@@ -17,13 +17,11 @@ from numpy import ndarray
 from torch import nn
 
 from vision.errors import ConfigError, WeightsError
+from vision.extras import require_package, silenced
 from vision.model import DecodingNetwork, build_post_process
-from vision.runtime.extras import require_package, silenced
-from vision.runtime.graphs import build_graph
+from vision.runtime.graphs import GRAPHS
 from vision.runtime.metadata import Metadata
 from vision.runtime.suppression import append_suppression
-
-__all__ = ["OPSET", "OnnxRunner", "temporary_file", "to_onnx"]
 
 OPSET = 18
 
@@ -33,7 +31,7 @@ def to_onnx(network: DecodingNetwork, metadata: Metadata) -> Any:  # noqa: ANN40
 
     Args:
         network: What to export; for fp16, with weights that float16 can represent.
-        metadata: Of the graph; they say which form.
+        metadata: They name the form and the precision.
 
     Returns:
         An `onnx.ModelProto`.
@@ -44,15 +42,15 @@ def to_onnx(network: DecodingNetwork, metadata: Metadata) -> Any:  # noqa: ANN40
     onnx = require_package("onnx")
     require_package("onnxscript")
     post_process = build_post_process(metadata.config.model)
-    graph = build_graph(metadata.form, network, post_process)
+    graph = GRAPHS[metadata.form](network, post_process)
     with silenced(), _unchecked():
         program = torch.onnx.export(
-            _out_of_place(graph.module),
-            (graph.example,),
+            _out_of_place(graph),
+            (graph.example(),),
             dynamo=True,
             opset_version=OPSET,
-            input_names=[graph.input],
-            output_names=list(graph.outputs),
+            input_names=[graph.input_name],
+            output_names=list(graph.output_names),
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             verbose=False,
         )
@@ -64,13 +62,13 @@ def to_onnx(network: DecodingNetwork, metadata: Metadata) -> Any:  # noqa: ANN40
     if metadata.form == "nms":
         append_suppression(model, post_process, len(metadata.names))
     outputs = [output.name for output in model.graph.output]
-    onnx.helper.set_model_props(model, metadata.to_strings(graph.input, outputs))
+    onnx.helper.set_model_props(model, metadata.to_strings(graph.input_name, outputs))
     return model
 
 
 @contextmanager
 def temporary_file(model: Any) -> Iterator[Path]:  # noqa: ANN401
-    """An `onnx.ModelProto` as a file while the block lasts, for what reads files only."""
+    """An `onnx.ModelProto` as a file while the block lasts, for libraries that only read files."""
     with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString())
@@ -78,9 +76,9 @@ def temporary_file(model: Any) -> Iterator[Path]:  # noqa: ANN401
 
 
 def _out_of_place(module: nn.Module) -> nn.Module:
-    """A copy whose activations make new tensors: the graph is the same, traced in half the time.
+    """A copy whose activations make new tensors: the same graph, traced in half the time.
 
-    Those in place are traced a second time, as what they are made of.
+    The exporter traces activations in place a second time, as the operations they consist of.
     """
     copied = copy.deepcopy(module)
     for part in copied.modules():
@@ -91,7 +89,7 @@ def _out_of_place(module: nn.Module) -> nn.Module:
 
 @contextmanager
 def _unchecked() -> Iterator[None]:
-    """Without shapes being checked: where they are, sizes are read as numbers and so fixed."""
+    """Switch jaxtyping's checks off: they read sizes as numbers, which fixes the batch."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", value=True)
     try:
@@ -101,7 +99,7 @@ def _unchecked() -> Iterator[None]:
 
 
 def _halve(model: Any) -> None:  # noqa: ANN401
-    """Keep the convolutions' weights in float16, to be widened when the graph is loaded."""
+    """Store the convolutions' weights in float16; a node widens them when the graph is loaded."""
     onnx = require_package("onnx")
     graph = model.graph
     weights = {node.input[1] for node in graph.node if node.op_type == "Conv"}
@@ -124,6 +122,7 @@ class OnnxRunner:
         model: A file, or the bytes of one.
         device: ``cpu`` or ``cuda``.
         threads: For one call; None for all cores.
+        optimised: Whether ONNX Runtime optimises the graph, which takes most of the time to open.
 
     Attributes:
         strings: The metadata in the file, for `Metadata.from_strings`.
@@ -134,9 +133,30 @@ class OnnxRunner:
     """
 
     def __init__(
-        self, model: Path | bytes, device: str = "cpu", threads: int | None = None
+        self,
+        model: Path | bytes,
+        device: str = "cpu",
+        threads: int | None = None,
+        *,
+        optimised: bool = True,
     ) -> None:
-        self._session = _open(model, threads, device)
+        runtime = require_package("onnxruntime")
+        provider = f"{device.split(':', maxsplit=1)[0].upper()}ExecutionProvider"
+        if provider not in runtime.get_available_providers():
+            raise ConfigError(f"device {device} cannot be used by ONNX Runtime here; try cpu")
+        if isinstance(model, Path) and not model.is_file():
+            raise WeightsError(f"weights {model} do not exist")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3
+        if not optimised:
+            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        source = model if isinstance(model, bytes) else str(model)
+        try:
+            self._session = runtime.InferenceSession(source, options, providers=[provider])
+        except Exception as error:
+            # ONNX Runtime's errors have no common class but Exception.
+            raise WeightsError(f"weights {model!s:.200} cannot be read as ONNX: {error}") from error
         self._input = self._session.get_inputs()[0].name
         self.strings: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
 
@@ -144,21 +164,3 @@ class OnnxRunner:
         """The graph's outputs."""
         outputs: list[ndarray] = self._session.run(None, {self._input: images})
         return outputs
-
-
-def _open(model: Path | bytes, threads: int | None, device: str) -> Any:  # noqa: ANN401
-    runtime = require_package("onnxruntime")
-    provider = f"{device.split(':', maxsplit=1)[0].upper()}ExecutionProvider"
-    if provider not in runtime.get_available_providers():
-        raise ConfigError(f"device {device} cannot be used by ONNX Runtime here; try cpu")
-    if isinstance(model, Path) and not model.is_file():
-        raise WeightsError(f"weights {model} do not exist")
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    options.log_severity_level = 3
-    try:
-        source = model if isinstance(model, bytes) else str(model)
-        return runtime.InferenceSession(source, options, providers=[provider])
-    except Exception as error:
-        # ONNX Runtime's errors have no common class but Exception.
-        raise WeightsError(f"weights {model!s:.200} cannot be read as ONNX: {error}") from error

@@ -1,4 +1,4 @@
-"""OpenVINO: .xml and .bin files made from ONNX graphs, and what runs them."""
+"""OpenVINO: .xml and .bin files made from ONNX graphs."""
 
 # N batch
 
@@ -13,18 +13,17 @@ from numpy import ndarray
 
 from vision.choices import Precision
 from vision.errors import ConfigError, WeightsError
+from vision.extras import require_package, silenced
 from vision.model import DecodingNetwork
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
-from vision.runtime.extras import require_package, silenced
 from vision.runtime.metadata import Metadata
 from vision.runtime.onnx_graph import temporary_file, to_onnx
 from vision.runtime.quantise import sensitive_nodes
 
-__all__ = ["OpenVinoBackend"]
-
 SECTION = "ssdlite"
+"""Section of the file that holds the metadata."""
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
-"""Precision of the layers that are not quantised."""
+"""OpenVINO's name of the precision of the layers that are not quantised."""
 
 _LOCK = threading.Lock()
 _CORES: list[Any] = []
@@ -60,18 +59,15 @@ class OpenVinoBackend:
         self, network: DecodingNetwork, metadata: Metadata, options: RuntimeOptions
     ) -> GraphSession:
         """A session of a graph that is kept in memory."""
-        with temporary_file(to_onnx(network, metadata)) as path:
-            model = _convert(path)
-        runner = OpenVinoRunner(model, options, options.precision or "fp32")
-        return GraphSession(runner, network.image_size)
+        model = _convert(to_onnx(network, metadata))
+        return GraphSession(OpenVinoRunner(model, options), network.image_size)
 
     def write(
         self, path: Path, network: DecodingNetwork, metadata: Metadata, calibration: Images
     ) -> None:
         """Write the .xml file of the graph and the .bin file of its weights."""
         graph = to_onnx(network, metadata)
-        with temporary_file(graph) as source:
-            model = _convert(source)
+        model = _convert(graph)
         if calibration:
             model = _quantise(model, calibration, sensitive_nodes(graph))
         try:
@@ -80,51 +76,54 @@ class OpenVinoBackend:
         except RuntimeError as error:
             raise WeightsError(f"{path.name} cannot be written: {_reason(error)}") from error
 
-    def open(self, path: Path, options: RuntimeOptions) -> tuple["OpenVinoRunner", Metadata]:
-        """Open an .xml file and the .bin file beside it."""
-        core = _core()
-        for part in (path, path.with_suffix(".bin")):
-            if not part.is_file():
-                raise WeightsError(
-                    f"weights {part} do not exist; OpenVINO needs the .xml and the .bin"
-                )
-        try:
-            model = core.read_model(path)
-        except RuntimeError as error:
-            reason = _reason(error)
-            raise WeightsError(f"weights {path} cannot be read by OpenVINO: {reason}") from error
+    def read_metadata(self, path: Path) -> Metadata:
+        """The metadata of an .xml file."""
+        model = _read(path)
         keys = ("format", "form", "precision", "names", "config", "training")
         strings = {
             key: str(model.get_rt_info([SECTION, key]).astype(str))
             for key in keys
             if model.has_rt_info([SECTION, key])
         }
-        metadata = Metadata.from_strings(strings, f"weights {path}")
-        precision = options.precision or self.file_precisions[metadata.precision][0]
-        return OpenVinoRunner(model, options, precision), metadata
+        return Metadata.from_strings(strings, f"weights {path}")
+
+    def open(self, path: Path, options: RuntimeOptions) -> "OpenVinoRunner":
+        """Make an .xml file and the .bin file beside it ready to run."""
+        return OpenVinoRunner(_read(path), options)
 
 
-def _convert(onnx_file: Path) -> Any:  # noqa: ANN401
-    """An `openvino.Model` of a file of `to_onnx`, with its metadata."""
-    model = require_package("openvino").convert_model(onnx_file)
-    for prop in require_package("onnx").load(onnx_file, load_external_data=False).metadata_props:
+def _read(path: Path) -> Any:  # noqa: ANN401
+    """An `openvino.Model` of a file."""
+    core = _core()
+    for part in (path, path.with_suffix(".bin")):
+        if not part.is_file():
+            raise WeightsError(f"weights {part} do not exist; OpenVINO needs the .xml and the .bin")
+    try:
+        return core.read_model(path)
+    except RuntimeError as error:
+        reason = _reason(error)
+        raise WeightsError(f"weights {path} cannot be read by OpenVINO: {reason}") from error
+
+
+def _convert(graph: Any) -> Any:  # noqa: ANN401
+    """An `openvino.Model` of an `onnx.ModelProto`, with its metadata."""
+    with temporary_file(graph) as path:
+        model = require_package("openvino").convert_model(path)
+    for prop in graph.metadata_props:
         model.set_rt_info(prop.value, [SECTION, prop.key])
     return model
 
 
 def _quantise(model: Any, calibration: Images, in_float: Sequence[str]) -> Any:  # noqa: ANN401
-    """NNCF's quantisation for OpenVINO; decoding stays in float.
+    """NNCF's quantisation of an `openvino.Model`; decoding stays in float.
 
     Weights have half of int8's range, so that processors without VNNI can add pairs of products in
     16 bits: a detector with a voc.mAP50 of .762 had .757 there with the whole range, .761 so.
 
     Args:
-        model: An `openvino.Model`.
-        calibration: Images in the form that the graph takes.
+        model: What to quantise.
+        calibration: Images as the graph takes them.
         in_float: Names of `sensitive_nodes` of the ONNX graph that it comes from.
-
-    Returns:
-        An `openvino.Model` with the same metadata.
     """
     nncf = require_package("nncf")
     # OpenVINO makes two operations of a convolution with a bias.
@@ -153,20 +152,20 @@ class OpenVinoRunner:
 
     Args:
         model: An `openvino.Model`; its batch is set to one.
-        options: Device, threads and streams.
-        precision: Of the layers that are not quantised; fp32 is kept where the hardware has bf16.
+        options: Device, threads, streams, and the precision of the layers that are not quantised:
+            None for fp32, also where the hardware has bf16, OpenVINO's own default there.
 
     Raises:
         ConfigError: If there is no such device, or it does not compute in this precision.
     """
 
-    def __init__(self, model: Any, options: RuntimeOptions, precision: Precision) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, options: RuntimeOptions) -> None:  # noqa: ANN401
         model.reshape([1, *list(model.inputs[0].get_partial_shape())[1:]])
+        device, precision = options.graph_device, options.precision or "fp32"
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
-        device, streams = options.graph_device, options.streams
         if device == "cpu":
-            threads = (options.threads or 0) * streams
-            settings |= {"NUM_STREAMS": streams, "INFERENCE_NUM_THREADS": threads}
+            threads = (options.threads or 0) * options.streams
+            settings |= {"NUM_STREAMS": options.streams, "INFERENCE_NUM_THREADS": threads}
         try:
             self._compiled = _core().compile_model(model, device.upper(), settings)
         except RuntimeError as error:
@@ -180,8 +179,8 @@ class OpenVinoRunner:
         """The graph's outputs."""
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
-        answers = [self._run(images[row : row + 1]) for row in range(len(images))]
-        return [np.concatenate(column) for column in zip(*answers, strict=True)]
+        outputs = [self._run(images[row : row + 1]) for row in range(len(images))]
+        return [np.concatenate(column) for column in zip(*outputs, strict=True)]
 
     def _run(self, image: Shaped[ndarray, "1 ..."]) -> list[ndarray]:
         request = self._of_thread.request

@@ -3,10 +3,8 @@
 from typing import Any
 
 from vision.errors import ConfigError
+from vision.extras import require_package
 from vision.model import PostProcess
-from vision.runtime.extras import require_package
-
-__all__ = ["append_suppression"]
 
 # N images, K candidates, D detections of an image
 SUPPRESSION = """
@@ -59,7 +57,7 @@ def append_suppression(model: Any, post_process: PostProcess, num_classes: int) 
     number of rows that are filled: the others have the score 0.
 
     Args:
-        model: An `onnx.ModelProto` of the form ``nms``, as `build_graph` names its outputs.
+        model: An `onnx.ModelProto` of the form ``nms``, before suppression.
         post_process: Its settings.
         num_classes: Number of classes.
 

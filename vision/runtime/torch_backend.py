@@ -1,4 +1,4 @@
-"""PyTorch: runs weights files as they are."""
+"""PyTorch: runs weights files without an export."""
 
 # N images, H W height and width of the network's input
 
@@ -16,8 +16,6 @@ from vision.runtime.backend import Precisions, RuntimeOptions
 from vision.runtime.metadata import Metadata
 from vision.structures import Decoded
 
-__all__ = ["TorchBackend", "TorchSession"]
-
 _DTYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
     "bf16": torch.bfloat16,
@@ -26,10 +24,10 @@ _DTYPES: dict[Precision, torch.dtype] = {
 
 
 class TorchSession:
-    """Runs in PyTorch, channels last.
+    """Runs a network in PyTorch, channels last; outputs are on the session's device.
 
     Args:
-        network: What to run; it is moved and changed in place.
+        network: It is moved and changed in place.
         device: Where to run it.
         precision: Of the layers: ``fp32``, ``bf16`` or ``fp16``.
 
@@ -50,7 +48,7 @@ class TorchSession:
         self._network = network.cast_layers(_DTYPES[precision]).to(self.device)
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
-        """Boxes and scores of each prior, on the session's device."""
+        """See `vision.runtime.backend.Session`."""
         with torch.inference_mode():
             decoded: Decoded = self._network(images.to(self.device, non_blocking=True))
         return decoded
@@ -64,7 +62,7 @@ class TorchBackend:
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32", "bf16")}
 
     def build(self, network: DecodingNetwork, _: Metadata, options: RuntimeOptions) -> TorchSession:
-        """A session; the number of threads is set for the whole process."""
+        """A session; the number of threads is that of the process."""
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         device = choose_device(options.device or "auto")

@@ -2,17 +2,16 @@
 
 from vision.weights.averaging import average, halve, interpolate
 from vision.weights.file import (
-    SHIPPED,
     SavedBackbone,
     SavedDetector,
-    find_weights,
     load_any,
     load_weights,
     save_backbone,
     save_weights,
 )
-from vision.weights.initialisation import Start, silence_classes, start_from
+from vision.weights.initialisation import silence_classes, start_from
 from vision.weights.labels import knows
+from vision.weights.locate import SHIPPED, find_weights
 from vision.weights.migration import migrate_state
 from vision.weights.network import match_network
 from vision.weights.norms import refit_norms
@@ -21,7 +20,6 @@ __all__ = [
     "SHIPPED",
     "SavedBackbone",
     "SavedDetector",
-    "Start",
     "average",
     "find_weights",
     "halve",

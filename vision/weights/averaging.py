@@ -13,24 +13,21 @@ from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedDetector, load_weights
 from vision.weights.labels import canonical
 
-__all__ = ["average", "halve", "interpolate"]
-
 SAME = ("backbone", "neck", "preset", "width_mult", "activation", "priors")
 ROUNDING = 1e-6
 """How far the sum of fractions may be from 1."""
 
 
 def average(paths: Sequence[Path], fractions: Sequence[float] | None = None) -> SavedDetector:
-    """The mean of weights that one training has come to, or of its end and its beginning.
+    """The weighted mean of weights that share an initialisation; of others it is useless.
 
-    Of several ends of a training it is a model soup (arXiv 2203.05482); of the fine-tuned weights
-    and those that the fine-tuning began from it keeps what the latter knew (arXiv 2109.01903).
-    Weights of trainings that began apart have no useful mean.
+    The mean of several fine-tuned weights is a model soup (arXiv 2203.05482); that of fine-tuned
+    weights and their initialisation keeps more of the latter's accuracy (arXiv 2109.01903).
 
     Args:
         paths: Two or more weights files. Network, classes and configuration are the first's; the
             others may have more classes, whose rows are found by their names.
-        fractions: Of each, in all 1; equal ones if left out.
+        fractions: The weight of each file, with the sum 1; equal if left out.
 
     Returns:
         The detector, without the metrics of the first.
@@ -47,8 +44,9 @@ def average(paths: Sequence[Path], fractions: Sequence[float] | None = None) -> 
     for path, fraction in zip(paths[1:], fractions[1:], strict=True):
         other = load_weights(path)
         _check_fit(first, other, f"{path} and {paths[0]}")
-        for key, value in _as_in(first, other, path).items():
-            mean[key] += value * fraction
+        theirs = select_classes(other.model, _labels(first.names, other.names, path))
+        for key in mean:
+            mean[key] += theirs[key] * fraction
         licences.append(other.training.get("licence"))
     first.model.load_state_dict(state | mean)
     facts = {key: value for key, value in first.training.items() if key != "metrics"}
@@ -63,13 +61,13 @@ def average(paths: Sequence[Path], fractions: Sequence[float] | None = None) -> 
 def interpolate(
     start: SSDLite, end: SSDLite, fraction: float, kept: Sequence[int]
 ) -> dict[str, Tensor]:
-    """The mean of a training's first and last weights (arXiv 2109.01903, equation 1).
+    """The mean of weights before and after a training (arXiv 2109.01903, equation 1).
 
     Args:
-        start: The network as training found it.
-        end: The same network as training left it.
-        fraction: Weight of the end, from 0 to 1.
-        kept: Labels of the classes whose rows are the end's: those that the start did not know.
+        start: The network before training.
+        end: The same network after training.
+        fraction: Weight of ``end``, from 0 to 1.
+        kept: Labels of classes whose rows are those of ``end``: the ones new in this training.
 
     Returns:
         A state dict of that network.
@@ -98,18 +96,8 @@ def halve(model: SSDLite) -> SSDLite:
     return model
 
 
-def _as_in(first: SavedDetector, other: SavedDetector, path: Path) -> dict[str, Tensor]:
-    """The other's numbers by their keys, its classes in the first's order."""
-    state = select_classes(other.model, _labels(first.names, other.names, path))
-    return {key: value for key, value in state.items() if value.is_floating_point()}
-
-
 def _labels(names: Sequence[str], theirs: Sequence[str], path: Path) -> list[int]:
-    """The other's label of each class, by its own name or else by one that means the same.
-
-    Raises:
-        WeightsError: If they lack one, or two of ours would be the same.
-    """
+    """Their label of each class, by its own name or else by VOC's or COCO's name of it."""
     by_meaning = {canonical(name): row for row, name in enumerate(theirs)}
     by_name = {name: row for row, name in enumerate(theirs)}
     missing = [name for name in names if canonical(name) not in by_meaning]
@@ -130,7 +118,7 @@ def _check_fractions(paths: Sequence[Path], fractions: Sequence[float] | None) -
         raise WeightsError(f"{len(paths)} weights files have {len(fractions)} fractions")
     if not (all(fraction >= 0 for fraction in fractions) and abs(sum(fractions) - 1) <= ROUNDING):
         raise WeightsError(
-            f"fractions {', '.join(map(str, fractions))} are not 0 or more and 1 in all"
+            f"fractions {', '.join(map(str, fractions))} must be 0 or more, with the sum 1"
         )
 
 
@@ -141,6 +129,6 @@ def _check_fit(first: SavedDetector, other: SavedDetector, both: str) -> None:
         raise WeightsError(f"{both} are of different networks: model.{', model.'.join(differing)}")
     if first.norms_folded != other.norms_folded:
         raise WeightsError(
-            f"{both}: the norms of one are folded, so that their mean means nothing; take the very"
-            " file that the training began from"
+            f"{both}: the BatchNorms of one are folded, so they have no useful mean; take the file"
+            " that the training started from"
         )

@@ -11,53 +11,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vision.atomic import replacing
-from vision.choices import SHIPPED_WEIGHTS
 from vision.config import Config, ModelConfig, config_from_dict, rename_keys
 from vision.errors import ConfigError, WeightsError
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
+from vision.weights.locate import find_weights
 from vision.weights.migration import migrate_keys, migrate_training
-
-__all__ = [
-    "SHIPPED",
-    "SavedBackbone",
-    "SavedDetector",
-    "find_weights",
-    "load_any",
-    "load_weights",
-    "save_backbone",
-    "save_weights",
-]
 
 FORMAT = "ssdlite-2"
 BACKBONE_FORMAT = "ssdlite-backbone-2"
 DETECTOR_FORMATS = ("ssdlite-1", FORMAT)
 BACKBONE_FORMATS = ("ssdlite-trunk-1", BACKBONE_FORMAT)
 """Formats that are read, the older ones by `vision.weights.migration`."""
-
-SHIPPED = {
-    name: Path(__file__).parents[1] / "pretrained" / f"{name}.safetensors"
-    for name in SHIPPED_WEIGHTS
-}
-"""The files of the detectors in the package, by name."""
-BEST = "best.safetensors"
-
-
-def find_weights(weights: str | Path) -> Path:
-    """The file that a name of `SHIPPED`, a run folder (its best weights) or a path stands for.
-
-    Raises:
-        WeightsError: If it is a folder without weights, or there is no such file.
-    """
-    path = SHIPPED.get(str(weights), Path(weights))
-    if path.is_dir():
-        path /= BEST
-    if path.is_file():
-        return path
-    raise WeightsError(
-        f"weights {path} do not exist; name a weights file, a run folder that has {BEST}, or the"
-        f" weights in the package: {', '.join(SHIPPED)}"
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,42 +72,20 @@ def save_backbone(path: Path, saved: SavedBackbone) -> None:
     _write(path, saved.tensors, metadata)
 
 
-def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
-    """Read a file of a detector or of a backbone.
-
-    Raises:
-        WeightsError: As `load_weights` does.
-    """
-    path = find_weights(path)
-    metadata, tensors = _read(path)
-    if metadata.get("format") not in BACKBONE_FORMATS:
-        return load_weights(path)
-    try:
-        return SavedBackbone(
-            tensors, _config(metadata, path).model, migrate_training(_decode(metadata, "training"))
-        )
-    except (KeyError, ValueError) as error:
-        raise WeightsError(f"weights {path}: the metadata are damaged: {error}") from error
-
-
 def save_weights(
-    path: Path,
-    model: SSDLite,
-    config: Config,
-    names: Sequence[str],
-    training: Mapping[str, Any],
+    path: Path, model: SSDLite, config: Config, names: Sequence[str], training: Mapping[str, Any]
 ) -> None:
     """Write a weights file; an older one stays intact until the new one is.
 
     Args:
-        path: Where to.
+        path: The file.
         model: The network; built from ``config.model`` for ``len(names)`` classes.
         config: The configuration of the run.
         names: Class names in label order.
         training: How it was trained; anything that JSON can hold.
 
     Raises:
-        WeightsError: If it cannot be written, as on a full disk; no trace of it is left.
+        WeightsError: If it cannot be written, as on a full disk; nothing of it is left.
     """
     preprocessing = {
         "channels": "RGB",
@@ -176,37 +119,52 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
 
 
 def load_weights(path: str | Path) -> SavedDetector:
-    """Read a weights file; `find_weights` says what ``path`` may be.
+    """Read a weights file of a detector; `find_weights` says what ``path`` may be.
 
     Raises:
-        WeightsError: If it is missing, not one of ours, or does not fit its own configuration.
+        WeightsError: If it is missing, not one of ours, a backbone's, or does not fit its own
+            configuration.
+    """
+    saved = load_any(path)
+    if isinstance(saved, SavedDetector):
+        return saved
+    raise WeightsError(
+        f"weights {find_weights(path)} are a backbone without heads; start a training from them"
+        " with model.init"
+    )
+
+
+def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
+    """Read a file of a detector or of a backbone.
+
+    Raises:
+        WeightsError: As `load_weights`.
     """
     path = find_weights(path)
     metadata, tensors = _read(path)
-    if metadata.get("format") in BACKBONE_FORMATS:
+    kind = metadata.get("format")
+    if kind not in DETECTOR_FORMATS + BACKBONE_FORMATS:
         raise WeightsError(
-            f"weights {path} are a backbone without heads; start a training from them with"
-            " model.init"
-        )
-    if metadata.get("format") not in DETECTOR_FORMATS:
-        raise WeightsError(
-            f"weights {path}: expected metadata format {FORMAT}, found {metadata.get('format')};"
-            " this file was not written by ssdlite"
+            f"weights {path}: expected metadata format {FORMAT}, found {kind}; this file was not"
+            " written by ssdlite"
         )
     try:
-        config = _config(metadata, path)
-        names: list[str] = _decode(metadata, "names")
+        # Keys that were renamed since need no warning.
+        config = config_from_dict(rename_keys(_decode(metadata, "config")), where=f"weights {path}")
         training = migrate_training(_decode(metadata, "training"))
+        if kind in BACKBONE_FORMATS:
+            return SavedBackbone(tensors, config.model, training)
+        names: list[str] = _decode(metadata, "names")
+    except ConfigError as error:
+        raise WeightsError("; ".join(map(str.strip, str(error).splitlines()))) from error
     except (KeyError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise WeightsError("; ".join(map(str.strip, str(error).splitlines()))) from error
         raise WeightsError(f"weights {path}: the metadata are damaged: {error}") from error
     model = build_model(config.model, len(names))
     _fill(model, tensors, path)
     return SavedDetector(model.eval(), config, names, training)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -218,24 +176,16 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Any]]:
         ) from error
 
 
-def _config(metadata: Mapping[str, str], path: Path) -> Config:
-    """The configuration in the metadata; keys that were renamed since need no warning."""
-    return config_from_dict(rename_keys(_decode(metadata, "config")), where=f"weights {path}")
-
-
 def _decode(metadata: Mapping[str, str], key: str) -> Any:  # noqa: ANN401
     """One entry of the metadata: ``names`` is a list of text, the others are mappings."""
     value: Any = json.loads(metadata[key])
-    if key == "names":
-        is_sound = isinstance(value, list) and all(isinstance(name, str) for name in value)
-    else:
-        is_sound = isinstance(value, dict)
-    if not is_sound:
+    is_valid = isinstance(value, list if key == "names" else dict)
+    if not is_valid or (key == "names" and not all(isinstance(name, str) for name in value)):
         raise ValueError(f"{key} is {value!r}")
     return value
 
 
-def _fill(model: SSDLite, tensors: Mapping[str, Any], path: str | Path) -> None:
+def _fill(model: SSDLite, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Load the tensors, all of them and of equal shapes."""
     expected = model.state_dict()
     problems = [f"missing {key}" for key in expected if key not in tensors]

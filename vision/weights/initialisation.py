@@ -1,4 +1,4 @@
-"""Starting a network from weights that were trained on other classes or by another project."""
+"""Initialising a network with weights of other classes or of another project."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,25 +10,23 @@ from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedBackbone, SavedDetector
 from vision.weights.labels import canonical
 
-__all__ = ["Start", "silence_classes", "start_from"]
-
 FOLDED_NORMS = (
-    "the weights' norms are folded and lost their statistics, so that the first steps undo what"
-    " they know; ssdlite convert with --images gives them statistics again"
+    "the weights' BatchNorms are folded and their statistics lost, so the first training steps"
+    " lose accuracy; ssdlite convert with --images measures new statistics"
 )
 NOT_WEIGHTS = ("pixel_mean", "pixel_std", "num_batches_tracked")
 RARE = -4.6
 """Bias of a class that nothing is known of: a sigmoid of .01 (arXiv 1708.02002, section 4.1)."""
 SILENT = -12.0
-"""Bias of a class that is never to be found."""
+"""Bias of a class that is never detected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What a start from weights came to.
+    """The result of `start_from`.
 
     Attributes:
-        lines: What was taken, matched and left out, for a person.
+        lines: What was loaded, matched and not used, as text.
         origin: The file, and what it says of where it comes from.
         known: The network's classes whose rows were taken from the weights.
     """
@@ -43,43 +41,37 @@ def start_from(
 ) -> Start:
     """Fill a network from weights: the backbone, all tensors of equal shape, and classes by name.
 
-    The rows of the class heads are taken class by class, background included, where both sides
-    have as many priors a cell; VOC's and COCO's names for the same are the same. A class that the
-    weights do not know begins as the mean of those that they know, plus its fresh values, which
-    keep several such classes apart. What else finds no counterpart keeps its fresh values.
+    The rows of the class heads are taken class by class, background included, where both networks
+    have as many priors a cell; VOC's and COCO's names of one class are equal. A class that the
+    weights lack starts as the mean of theirs plus its random values, which keep several such
+    classes apart. All other tensors keep their random values.
 
     Args:
         model: The network; changed in place.
         saved: The weights.
         names: The network's class names.
-        init: What the weights are called, for messages.
-
-    Returns:
-        What was taken, matched and left out, and where it comes from.
+        init: Name of the weights, for messages.
     """
     tensors, their_names = _comparable(model, saved)
     state = {key: value.cpu() for key, value in model.state_dict().items()}
     heads = class_keys(model)
-    weights = [key for key in state if not key.endswith(NOT_WEIGHTS)]
-    taken = {
-        key
-        for key in weights
-        if key not in heads and key in tensors and tensors[key].shape == state[key].shape
-    }
-    state |= {key: tensors[key] for key in taken}
+    weights = [key for key in state if key not in heads and not key.endswith(NOT_WEIGHTS)]
+    loaded = [key for key in weights if key in tensors and tensors[key].shape == state[key].shape]
+    state |= {key: tensors[key] for key in loaded}
     known, unlike = _match_classes(state, tensors, heads, names, their_names)
     model.load_state_dict(state)
     if model.scores == "sigmoid" and (unlike or not their_names):
         _set_bias(model, unlike or heads, range(len(names)), RARE)
-    fresh = [key for key in weights if key not in taken and key not in heads]
+    random = [key for key in weights if key not in loaded]
     unused = [
-        key for key in tensors if key not in taken | {*heads} and not key.endswith(NOT_WEIGHTS)
+        key for key in tensors if key not in {*loaded, *heads} and not key.endswith(NOT_WEIGHTS)
     ]
+    summary = (
+        f"start from {init}: {len(loaded)} of {len(weights)} tensors outside the class heads"
+        f" loaded; initialised at random: {_listed(random)}; not used: {_listed(unused)}"
+    )
     lines = [
-        (
-            f"start from {init}: {len(taken)} of {len(weights) - len(heads)} tensors outside the"
-            f" class heads taken; fresh: {_listed(fresh)}; left out: {_listed(unused)}"
-        ),
+        summary,
         *_describe_classes(known, unlike, names, their_names),
         *([FOLDED_NORMS] if saved.training.get("norms_folded") else []),
     ]
@@ -91,10 +83,10 @@ def start_from(
 def _comparable(
     model: SSDLite, saved: SavedBackbone | SavedDetector
 ) -> tuple[Mapping[str, Tensor], list[str]]:
-    """The tensors of the weights that mean the same in the network, and the names of the classes.
+    """The tensors that have the same inputs in both networks, and the names of their classes.
 
-    There are no names where the heads are left out: those of another backbone or neck look at other
-    maps, though their shapes may be the same.
+    With another backbone or neck the heads have other inputs, even where their shapes are equal;
+    they are left out then, and there are no names.
     """
     if isinstance(saved, SavedBackbone):
         return saved.tensors, []
@@ -114,10 +106,10 @@ def _match_classes(
     names: Sequence[str],
     their_names: Sequence[str],
 ) -> tuple[list[str], list[str]]:
-    """Fill the rows of classes that both sides know, and begin the others as their mean.
+    """Fill the rows of classes in both networks, and add the mean of theirs to the others.
 
     Returns:
-        Names of those classes, and the keys left fresh for their other priors or channels.
+        Names of those classes, and the keys of heads with other priors or channels, unchanged.
     """
     labels = {canonical(name): label for label, name in enumerate(their_names)}
     pairs = [
@@ -144,26 +136,26 @@ def _match_classes(
 
 
 def _describe_classes(
-    known: Sequence[str],
-    unlike: Sequence[str],
-    names: Sequence[str],
-    their_names: Sequence[str],
+    known: Sequence[str], unlike: Sequence[str], names: Sequence[str], their_names: Sequence[str]
 ) -> list[str]:
     if not their_names:
-        return ["classes: the weights have no heads that fit, so all begin afresh"]
-    fresh = [name for name in names if name not in known]
-    begun = (
-        f"fresh, begun as the mean of the {len(their_names)} known: {', '.join(fresh) or 'none'}"
+        return ["classes: the weights have no heads that fit, so all are initialised at random"]
+    new = [name for name in names if name not in known]
+    described = (
+        f"classes that the weights know: {', '.join(known) or 'none'}; new, initialised with the"
+        f" mean of their {len(their_names)}: {', '.join(new) or 'none'}"
     )
-    lines = [f"classes that the weights know: {', '.join(known) or 'none'}; {begun}"]
-    if unlike:
-        heads = sorted({".".join(key.split(".")[:2]) for key in unlike})
-        lines.append(f"fresh for all classes, of other priors or channels: {', '.join(heads)}")
-    return lines
+    if not unlike:
+        return [described]
+    heads = sorted({".".join(key.split(".")[:2]) for key in unlike})
+    return [
+        described,
+        f"random for all classes, of other priors or channels: {', '.join(heads)}",
+    ]
 
 
 def silence_classes(model: SSDLite, labels: Sequence[int]) -> None:
-    """Set the rows of classes that nothing teaches, so that they are never found; in place."""
+    """Set the rows of classes without training data so that they are never detected; in place."""
     _set_bias(model, class_keys(model), labels, SILENT)
     state = model.state_dict()
     for key in class_keys(model):
@@ -172,7 +164,6 @@ def silence_classes(model: SSDLite, labels: Sequence[int]) -> None:
 
 
 def _set_bias(model: SSDLite, keys: Iterable[str], labels: Sequence[int], value: float) -> None:
-    """Set the biases of classes among the rows of these keys."""
     state = model.state_dict()
     for key in keys:
         if state[key].ndim == 1:
@@ -180,6 +171,6 @@ def _set_bias(model: SSDLite, keys: Iterable[str], labels: Sequence[int], value:
 
 
 def _listed(keys: Sequence[str]) -> str:
-    """A few words on many keys: the parts of the network that they belong to, with counts."""
+    """The parts of the network that keys belong to, with counts."""
     parts = [key.split(".")[0] for key in keys]
     return ", ".join(f"{parts.count(part)} of {part}" for part in sorted(set(parts))) or "none"

@@ -1,36 +1,15 @@
 """Class names: lists that other projects ship, and names that mean the same."""
 
-import ast
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from vision.errors import WeightsError
 
-__all__ = ["COCO_NAMES", "VOC_NAMES", "canonical", "knows", "read_labels"]
-
-VOC_NAMES = (
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
+_VOC = """
+aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse,
+motorbike, person, pottedplant, sheep, sofa, train, tvmonitor
+"""
+VOC_NAMES = tuple(_VOC.replace("\n", " ").strip().split(", "))
 """PASCAL VOC's classes in the order of their names, as all its detectors number them."""
 
 _COCO = """
@@ -47,7 +26,7 @@ _COCO_GAPS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 COCO_NAMES: dict[int, str] = dict(
     zip(
         (number for number in range(1, 91) if number not in _COCO_GAPS),
-        (name.strip() for name in _COCO.replace("\n", " ").split(",")),
+        _COCO.replace("\n", " ").strip().split(", "),
         strict=True,
     )
 )
@@ -61,12 +40,24 @@ _ALIASES = {
     "potted plant": "pottedplant",
     "dining table": "diningtable",
 }
-# Of a text protobuf: comments, strings, braces, colons and words; separators fall out.
-_WORD = re.compile(r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[{}<>:]|[^\s{}<>:,;"'#]+""")
+_LABEL_MAP_SCHEMA = """
+name: "label_map.proto"
+message_type {
+  name: "Item"
+  field { name: "name" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL }
+  field { name: "id" number: 2 type: TYPE_INT32 label: LABEL_OPTIONAL }
+  field { name: "display_name" number: 3 type: TYPE_STRING label: LABEL_OPTIONAL }
+}
+message_type {
+  name: "LabelMap"
+  field { name: "item" number: 1 type: TYPE_MESSAGE type_name: ".Item" label: LABEL_REPEATED }
+}
+"""
+"""The fields of ``string_int_label_map.proto`` (Object Detection API) that are read."""
 
 
 def canonical(name: str) -> str:
-    """One name for what VOC and COCO call differently, whatever its case."""
+    """The lower-case name that VOC and COCO share, VOC's where theirs differ."""
     folded = name.casefold()
     return _ALIASES.get(folded, folded)
 
@@ -107,41 +98,25 @@ def _label_list(text: str) -> dict[int, str]:
 
 
 def _label_map(text: str, path: Path) -> dict[int, str]:
-    """The items of a text protobuf: what lies deeper inside them is passed over."""
-    names: dict[int, str] = {}
-    fields: dict[str, str] = {}
-    depth, words = 0, [word for word in _WORD.findall(text) if word[0] != "#"]
-    for place, word in enumerate(words):
-        if word in "{<":
-            depth += 1
-        elif word in "}>":
-            depth -= 1
-            if depth == 0:
-                _take(fields, names, path)
-                fields = {}
-        elif depth == 1 and words[place - 1] == ":":
-            fields[words[place - 2]] = _plain(word, path)
-    if depth:
-        raise WeightsError(f"label map {path} is cut off: a brace is left open")
-    return names
+    """The items of a text protobuf; their other fields are skipped."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format  # noqa: PLC0415
 
-
-def _take(fields: dict[str, str], names: dict[int, str], path: Path) -> None:
-    """Add an item's class."""
-    name, number = fields.get("display_name") or fields.get("name"), fields.get("id", "")
-    if not number.isdigit() or not name:
-        raise WeightsError(f"label map {path}: an item has no id or no name: {fields}")
-    if int(number) in names:
-        raise WeightsError(f"label map {path} has the id {number} twice")
-    if int(number) > 0:
-        names[int(number)] = name
-
-
-def _plain(word: str, path: Path) -> str:
-    """A value without its quotes and escapes."""
-    if word[0] not in "\"'":
-        return word
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(text_format.Parse(_LABEL_MAP_SCHEMA, descriptor_pb2.FileDescriptorProto()))
+    label_map = message_factory.GetMessageClass(pool.FindMessageTypeByName("LabelMap"))()
     try:
-        return str(ast.literal_eval(word))
-    except (SyntaxError, ValueError) as error:
-        raise WeightsError(f"label map {path}: {word} cannot be read") from error
+        text_format.Parse(text, label_map, allow_unknown_field=True)
+    except (text_format.ParseError, RecursionError) as error:
+        raise WeightsError(f"label map {path}: {str(error).splitlines()[0]}") from error
+    names: dict[int, str] = {}
+    for item in label_map.item:  # type: ignore[attr-defined]
+        name = item.display_name or item.name
+        if not item.HasField("id") or not name:
+            raise WeightsError(
+                f"label map {path}: the item {{{' '.join(str(item).split())}}} has no id or no name"
+            )
+        if item.id in names:
+            raise WeightsError(f"label map {path} has the id {item.id} twice")
+        if item.id > 0:
+            names[item.id] = name
+    return names

@@ -6,8 +6,6 @@ from typing import Any, TypeVar
 
 from vision.config import rename_keys
 
-__all__ = ["FOLDED", "migrate_keys", "migrate_state", "migrate_training"]
-
 Value = TypeVar("Value")
 
 _BACKBONE = re.compile(r"^(module\.)?trunk\.")

@@ -1,4 +1,4 @@
-"""The network that a training from weights has: what a user has not set is as in the weights."""
+"""The network of a training that starts from weights: keys that are not set are the weights'."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,19 +6,17 @@ from typing import Any
 from vision.config import PRIOR_SIDES, ModelConfig, config_from_dict
 from vision.weights.file import SavedBackbone, SavedDetector
 
-__all__ = ["match_network"]
-
 BACKBONE_KEYS: tuple[str, ...] = ("backbone", "preset", "width_mult", "activation")
 DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "image_size")
-COSTS = {
-    "backbone": "no layer fits, so that all begins afresh",
-    "neck": "all but the backbone begins afresh",
-    "preset": "its padding, pixels and priors differ, and much of what they know is lost",
-    "width_mult": "no layer fits, so that all begins afresh",
-    "activation": "what they know is blurred",
-    "priors": "class and box heads must learn their boxes anew, which costs most of what they know",
+CONSEQUENCES = {
+    "backbone": "no layer fits, so all layers are initialised at random",
+    "neck": "all layers but the backbone's are initialised at random",
+    "preset": "padding, pixel normalisation and priors differ, which costs much of their accuracy",
+    "width_mult": "no layer fits, so all layers are initialised at random",
+    "activation": "the layers were trained with another function, which costs some accuracy",
+    "priors": "class and box heads must be relearned, which costs most of their accuracy",
 }
-"""What another value of a key than that of the weights costs."""
+"""What follows from a value that differs from the weights'."""
 
 
 def match_network(
@@ -31,7 +29,8 @@ def match_network(
         saved: The weights that training starts from.
 
     Returns:
-        The configuration with all keys set, and a warning for each that the user set otherwise.
+        The configuration with all keys set, and a warning for each key that the user set to
+        another value.
 
     Raises:
         ConfigError: If a key that is set does not go with the weights' others.
@@ -50,7 +49,7 @@ def match_network(
         keys = tuple(key for key in BACKBONE_KEYS if key != "preset" or not has_priors)
         compared = (*BACKBONE_KEYS, "neck")
     else:
-        keys, compared = DETECTOR_KEYS, tuple(COSTS)
+        keys, compared = DETECTOR_KEYS, tuple(CONSEQUENCES)
         values["priors"] = source["priors"] | config.priors.model_dump(exclude_unset=True)
     values |= {key: source[key] for key in keys if key not in is_set}
     warnings = [
@@ -64,7 +63,7 @@ def match_network(
 def _warning(key: str, values: Mapping[str, Any], source: Mapping[str, Any]) -> str:
     return (
         f"model.{key} is {_plain(values[key])}, the weights have {_plain(source[key])}:"
-        f" {COSTS[key]}; leave model.{key} out to keep theirs"
+        f" {CONSEQUENCES[key]}; leave model.{key} out to keep theirs"
     )
 
 

@@ -1,4 +1,4 @@
-"""BatchNorm's running statistics, measured anew without changing what the network answers."""
+"""New running statistics for BatchNorm that leave the network's outputs unchanged."""
 
 # C channels, H W height and width of an image
 
@@ -10,11 +10,9 @@ from torch import Tensor, nn
 
 from vision.model.ssdlite import SSDLite
 
-__all__ = ["refit_norms"]
-
 
 class _Moments:
-    """Mean and variance of each channel over all batches so far."""
+    """Mean and variance of each channel over all batches."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -37,10 +35,9 @@ class _Moments:
 def refit_norms(model: SSDLite, batches: Iterable[Shaped[Tensor, "_ 3 H W"]]) -> None:
     """Give each BatchNorm the statistics of these images, and the scale and shift that undo them.
 
-    In evaluation mode the network answers as before, but in training, where each batch brings its
-    own statistics, it now begins near there too. That is for weights whose norms were folded into
-    the convolutions: their statistics are lost, and without this the first training step would
-    change every map.
+    The outputs in evaluation mode stay equal. In training, where each batch has statistics of its
+    own, they now start close to those. This is for weights whose norms were folded into the
+    convolutions: without statistics the first training step would change every feature map.
 
     Args:
         model: The network; changed in place, and left in evaluation mode.
@@ -68,7 +65,7 @@ def refit_norms(model: SSDLite, batches: Iterable[Shaped[Tensor, "_ 3 H W"]]) ->
 
 
 def _restate(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
-    """The same function of other running statistics."""
+    """Set running statistics, and the weight and bias that keep the norm's function."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     slope = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()

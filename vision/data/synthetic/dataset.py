@@ -6,11 +6,10 @@ import numpy as np
 import torch
 
 import vision.boxes as box_ops
-from vision.data.synthetic.layout import SHAPES, make_layout
+from vision.data.synthetic.layout import make_layout
+from vision.data.synthetic.outlines import SHAPES
 from vision.data.synthetic.rendering import render_scene
 from vision.formats.records import Annotations, Record
-
-__all__ = ["read_synthetic"]
 
 
 def read_synthetic(num_images: int, seed: int, image_size: tuple[int, int]) -> Annotations:

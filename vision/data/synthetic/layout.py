@@ -15,8 +15,6 @@ from numpy import ndarray
 
 from vision.data.synthetic.outlines import SHAPES, box_inside, fill, unit_outline
 
-__all__ = ["SHAPES", "Colour", "PlacedShape", "SceneLayout", "make_layout"]
-
 Colour = tuple[int, int, int]
 
 _STRETCHED = frozenset({"star", "triangle"})

@@ -10,8 +10,6 @@ import numpy as np
 from jaxtyping import Float32, Float64, Int32, UInt8
 from numpy import ndarray
 
-__all__ = ["SHAPES", "box_inside", "fill", "to_fixed_point", "unit_outline"]
-
 SHAPES: tuple[str, ...] = ("circle", "square", "star", "triangle")
 """Class names; a label is an index in this tuple."""
 

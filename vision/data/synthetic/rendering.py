@@ -14,8 +14,6 @@ from numpy import ndarray
 from vision.data.synthetic.layout import Colour, PlacedShape, make_layout
 from vision.data.synthetic.outlines import FRACTION_BITS, fill, to_fixed_point
 
-__all__ = ["render_scene", "render_shape"]
-
 _OVERSAMPLING = 4  # sub-pixels along a pixel, for soft edges
 _TEXTURED_FRACTION = 0.5
 _EDGED_FRACTION = 0.4

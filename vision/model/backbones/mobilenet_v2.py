@@ -1,6 +1,6 @@
 """MobileNetV2 (arXiv 1801.04381): an image classifier, and a backbone of the detector."""
 
-# N batch, C D channels, H W image or map height and width, h w strided height and width, K classes
+# N batch, C D channels, H W image or map height and width, h w strided height and width
 
 from typing import Literal
 
@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from vision.model.backbones.base import Backbone, FeatureMaps
 from vision.model.layers import BlockStyle, ConvNormAct, initialise, make_divisible
-
-__all__ = ["InvertedResidual", "MobileNetV2"]
 
 # (expansion, channels, repeats, stride of the first): the paper's table 2.
 STAGES = (
@@ -58,9 +56,9 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(Backbone):
     """A classifier whose state-dict keys are torchvision's, with the feature maps of SSDLite.
 
-    The paper's printed table has two slips. The 64-channel stage (bottlenecks 7 to 10) has stride
-    2, so the map after it is 14x14 for a 224x224 image, where early versions print 28x28. And the
-    text counts 19 bottlenecks where the table sums to 17.
+    The paper has two slips: its early versions print 28x28 for the map after the 64-channel stage,
+    which has stride 2 and so gives 14x14, and its text counts 19 bottlenecks where the table sums
+    to 17.
 
     Args:
         num_classes: Outputs of the classifier; 0 leaves it out, for a backbone.
@@ -111,16 +109,6 @@ class MobileNetV2(Backbone):
             else nn.Identity()
         )
         initialise(self)
-
-    def forward(self, images: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N K"]:
-        """Class logits of images of any size; the pooled features where there is no classifier."""
-        pooled = self.features(images).mean(dim=(2, 3))
-        logits: Tensor = self.classifier(pooled)
-        return logits
-
-    def stages(self) -> list[nn.Module]:
-        """The first convolution, 17 blocks and the last convolution."""
-        return list(self.features)
 
     def feature_maps(self, images: Float[Tensor, "N 3 H W"]) -> FeatureMaps:
         """The last maps of stride 8, of stride 16 (see ``map_of_stride_16``) and of stride 32."""

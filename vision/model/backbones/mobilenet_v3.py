@@ -1,6 +1,6 @@
 """MobileNetV3-Large (arXiv 1905.02244): an image classifier, and a backbone of the detector."""
 
-# N batch, C D channels, H W image or map height and width, h w strided height and width, K classes
+# N batch, C D channels, H W image or map height and width, h w strided height and width
 
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -11,8 +11,6 @@ from torch.nn import functional
 
 from vision.model.backbones.base import Backbone, FeatureMaps
 from vision.model.layers import BlockStyle, ConvNormAct, initialise, make_divisible
-
-__all__ = ["MobileNetV3Large"]
 
 
 class _Block(NamedTuple):
@@ -149,16 +147,6 @@ class MobileNetV3Large(Backbone):
             else nn.Identity()
         )
         initialise(self)
-
-    def forward(self, images: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N K"]:
-        """Class logits of images of any size; the pooled features where there is no classifier."""
-        pooled = self.features(images).mean(dim=(2, 3))
-        logits: Tensor = self.classifier(pooled)
-        return logits
-
-    def stages(self) -> list[nn.Module]:
-        """The first convolution, 15 blocks and the last convolution."""
-        return list(self.features)
 
     def feature_maps(self, images: Float[Tensor, "N 3 H W"]) -> FeatureMaps:
         """The last map of stride 8, the expansion of the first block of stride 32, the last map."""

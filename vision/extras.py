@@ -1,4 +1,4 @@
-"""Packages that only export and other runtimes need."""
+"""Packages that only an extra of the distribution installs."""
 
 import contextlib
 import io
@@ -11,11 +11,9 @@ from types import ModuleType
 
 from vision.errors import ConfigError
 
-__all__ = ["require_package", "silenced"]
-
 
 def require_package(package: str, extra: str = "export") -> ModuleType:
-    """The package of this name, which an extra of ours brings.
+    """Import a package that an extra of the distribution installs.
 
     Raises:
         ConfigError: If it is not installed.
@@ -24,13 +22,14 @@ def require_package(package: str, extra: str = "export") -> ModuleType:
         return import_module(package)
     except ImportError as error:
         raise ConfigError(
-            f'the package {package} is not installed; pip install "ssdlite[{extra}]"'
+            f"the package {package} is not installed; in ssdlite's folder, run"
+            f' pip install ".[{extra}]"'
         ) from error
 
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Without the warnings and output of libraries."""
+    """Silence the warnings and the output of libraries."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -15,8 +15,6 @@ from jaxtyping import Bool, Float64, Int64
 import vision.boxes as box_ops
 from vision.errors import DataError
 
-__all__ = ["check_rows", "check_unique", "flags", "load_json", "lookup", "numbers", "xyxy_boxes"]
-
 Kind = TypeVar("Kind")
 
 MAX_NUMBER = 1e30
@@ -94,13 +92,32 @@ def lookup(
     return np.array([known[value] for value in values], np.int64)
 
 
-def xyxy_boxes(where: str, rows: Sequence[Mapping[str, Any]]) -> Float64[np.ndarray, "n 4"]:
-    """The rows' ``bbox`` (x, y, width, height) as ``xyxy``."""
-    values = _checked(
-        where, rows, "bbox", _is_box, "[x, y, width, height], finite and not of negative size"
+def ids(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> list[int | str]:
+    """The rows' ``key``, a number or text."""
+    return _checked(where, rows, key, _is_id, "a number or text")
+
+
+def texts(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    """The rows' ``key``, a text that is not empty."""
+    return _checked(
+        where, rows, key, lambda value: isinstance(value, str) and bool(value), "a text"
     )
-    rows_xywh = torch.tensor(values, dtype=torch.float64).reshape(-1, 4)
-    return box_ops.xywh_to_xyxy(rows_xywh).numpy()
+
+
+def xyxy_boxes(
+    where: str, rows: Sequence[Mapping[str, Any]], *, allow_degenerate: bool = False
+) -> Float64[np.ndarray, "n 4"]:
+    """The rows' ``bbox`` (x, y, width, height) as ``xyxy``.
+
+    With ``allow_degenerate``, they may be infinite, NaN, or of negative size.
+    """
+    if allow_degenerate:
+        values = _checked(where, rows, "bbox", _is_quadruple, "[x, y, width, height]")
+    else:
+        expected = "[x, y, width, height], finite and not of negative size"
+        values = _checked(where, rows, "bbox", _is_box, expected)
+    boxes_xywh = torch.from_numpy(np.array(values, np.float64).reshape(-1, 4))
+    return box_ops.xywh_to_xyxy(boxes_xywh).numpy()
 
 
 def numbers(
@@ -146,6 +163,13 @@ def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return -MAX_NUMBER < value < MAX_NUMBER
+
+
+def _is_quadruple(value: object) -> bool:
+    """Whether the value is a list of four numbers, infinite and NaN included."""
+    if not isinstance(value, list) or len(value) != 4:
+        return False
+    return all(_is_number(side) or isinstance(side, float) for side in value)
 
 
 def _is_box(value: object) -> bool:

@@ -1,0 +1,31 @@
+"""Training with ``train.compile``; in a file of its own, since it takes as long as all others."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.runs import read_log, run_config, write_run_config
+from vision.engine import train
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).parents[2] / "train.py"
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_compiled_it_learns_the_same(tmp_path: Path) -> None:
+    """Up to rounding, which fused operations change. In a process whose shapes are not checked."""
+    overrides = ("train.epochs=1", "train.precision=fp32", "data.val=null")
+    train(run_config(*overrides), tmp_path / "plain")
+    config = write_run_config(tmp_path / "small.yaml", *overrides, "train.compile=true")
+    command = [sys.executable, str(SCRIPT), "--config", config, "--out", str(tmp_path / "compiled")]
+    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    plain, compiled = (tmp_path / name for name in ("plain", "compiled"))
+    loss = float(read_log(plain)[0]["loss"])
+    assert float(read_log(compiled)[0]["loss"]) == pytest.approx(loss, rel=1e-3)
+    weights = [load_file(folder / "last.safetensors") for folder in (plain, compiled)]
+    assert weights[0].keys() == weights[1].keys()

@@ -1,0 +1,111 @@
+"""Section ``data``: where images and boxes come from."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from vision.config.section import Section, Size
+
+
+def _check_given(source: "VocSource | CocoSource") -> None:
+    missing = [key for key in ("root", "split") if getattr(source, key) is None]
+    if missing and not (source.annotations and source.images):
+        said = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        raise ValueError(f"{said}; give root and split, or annotations and images")
+
+
+class VocSource(Section):
+    """PASCAL VOC's layout: ``root`` and ``split`` are needed, or ``annotations`` and ``images``."""
+
+    format: Literal["voc"]
+    """PASCAL VOC's layout."""
+    root: str | None = None
+    """The folder that holds ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/``."""
+    split: str | None = None
+    """``train`` reads ``ImageSets/Main/train.txt``. A name that ends in ``.txt`` is a file that
+    lists the images, or a list in the package, such as ``voc2007test_3500.txt``. With
+    ``annotations`` and ``images`` it may be left out: all XML files are read then."""
+    annotations: str | None = None
+    """Folder of the XML files, if it is not ``Annotations``; below ``root`` or a path."""
+    images: str | None = None
+    """Folder of the images, if it is not ``JPEGImages``; below ``root`` or a path."""
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> "VocSource":
+        _check_given(self)
+        if self.split is not None and self.root is None:
+            raise ValueError("root is missing; split is a list in it, so give root, or no split")
+        return self
+
+
+class CocoSource(Section):
+    """COCO's layout: ``root`` and ``split`` are needed, or ``annotations`` and ``images``."""
+
+    format: Literal["coco"]
+    """COCO's layout."""
+    root: str | None = None
+    """The folder that holds ``annotations/`` and one folder of images a split."""
+    split: str | None = None
+    """``train`` reads ``annotations/instances_train.json`` and images in ``train/``."""
+    annotations: str | None = None
+    """The JSON file, if it is not the one of the split; below ``root`` or a path."""
+    images: str | None = None
+    """Folder of the images, if it is not the split's; below ``root`` or a path."""
+
+    @model_validator(mode="after")
+    def _can_be_found(self) -> "CocoSource":
+        _check_given(self)
+        return self
+
+
+class SyntheticSource(Section):
+    """Synthetic scenes of simple shapes, rendered on the fly; no file is read."""
+
+    format: Literal["synthetic"]
+    """Synthetic data."""
+    num_images: int = Field(ge=1)
+    """Number of scenes."""
+    seed: int = Field(0, ge=0)
+    """Seed of the scenes."""
+    image_size: Size = (192, 192)
+    """Size of the scenes: one number or [height, width]."""
+
+
+Source: TypeAlias = Annotated[
+    VocSource | CocoSource | SyntheticSource, Field(discriminator="format")
+]
+
+
+def _one_or_many(value: object) -> str:
+    return "many" if isinstance(value, list) else "one"
+
+
+DataSource: TypeAlias = Annotated[
+    Annotated[Source, Tag("one")] | Annotated[list[Source], Tag("many")],
+    Discriminator(_one_or_many),
+]
+
+
+class DataConfig(Section):
+    """Where images and boxes come from."""
+
+    train: DataSource | None = None
+    """Training data: one source, or a list of them."""
+    val: DataSource | None = None
+    """Validation data: one source, or a list of them. Without any, nothing is evaluated and the
+    last weights count as the best."""
+    classes: list[str] | None = None
+    """Class names in label order. Boxes of other classes are left out and counted. With null, the
+    classes are those of the training data."""
+    cache: str | None = None
+    """Folder for decoded training images, so that each is decoded once."""
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: list[str] | None) -> list[str] | None:
+        if classes is not None and not classes:
+            raise ValueError("it is empty; name a class, or write null to discover them")
+        twice = sorted({name for name in classes or [] if (classes or []).count(name) > 1})
+        if twice:
+            raise ValueError(f"named twice: {', '.join(twice)}")
+        return classes

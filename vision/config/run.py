@@ -1,0 +1,46 @@
+"""The configuration of a run: its sections and what must hold between them."""
+
+from pydantic import model_validator
+
+from vision.config.data import DataConfig
+from vision.config.model import PRIOR_SIDES, ModelConfig
+from vision.config.section import Section
+from vision.config.training import AugmentConfig, LossConfig, OptimConfig, TrainConfig
+
+
+class Config(Section):
+    """A whole run."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    optim: OptimConfig = OptimConfig()
+    loss: LossConfig = LossConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    def image_size_of(self, epoch: int) -> tuple[int, int]:
+        """(height, width) of training images in an epoch, counted from 0."""
+        small = self.train.small
+        return small.image_size if epoch < small.epochs else self.model.image_size
+
+    @model_validator(mode="after")
+    def _small_images_fit(self) -> "Config":
+        small, full = self.train.small, self.model.image_size
+        if not small.epochs:
+            return self
+        if self.model.preset in PRIOR_SIDES:
+            raise ValueError(
+                f"train.small: preset {self.model.preset} has its priors laid out for one size;"
+                " leave it out"
+            )
+        if small.epochs >= self.train.epochs:
+            raise ValueError(
+                f"train.small.epochs {small.epochs} leaves none of train.epochs"
+                f" {self.train.epochs} to images of the full size"
+            )
+        if any(side > limit for side, limit in zip(small.image_size, full, strict=True)):
+            raise ValueError(
+                f"train.small.image_size {list(small.image_size)} is larger than"
+                f" model.image_size {list(full)}"
+            )
+        return self

@@ -1,0 +1,137 @@
+"""Sections ``train``, ``optim``, ``loss`` and ``augment``: how a detector is trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from vision.config.section import NetworkSize, Section
+
+
+class SmallConfig(Section):
+    """Smaller images in the first epochs, which take less time."""
+
+    epochs: int = Field(0, ge=0)
+    """Number of first epochs that use them; the others use ``model.image_size``."""
+    image_size: NetworkSize = (224, 224)
+    """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
+
+
+class TrainConfig(Section):
+    """How long training takes, on how many images at once, and where."""
+
+    epochs: int = Field(100, ge=1)
+    """Number of passes over the training images."""
+    small: SmallConfig = SmallConfig()
+    batch_size: int = Field(32, ge=2)
+    """Images of a step, over all processes. Each process needs 2 or more, since BatchNorm cannot
+    normalise the last feature maps, of one pixel, from a single image."""
+    accumulate: int = Field(1, ge=1)
+    """Number of parts in which the images of a step go through the network, to save memory."""
+    workers: int = Field(2, ge=0)
+    """Processes that read and augment images, for each process that trains. Results do not depend
+    on their number."""
+    recipe: Literal["fixed", "auto"] = "fixed"
+    """With ``auto``, epochs, batch size, learning rate, augmentation and frozen layers are chosen
+    for the data and the initial weights, unless they are set."""
+    seed: int = Field(0, ge=0)
+    """Seed of everything random in the run."""
+    device: str = "auto"
+    """``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA if there is a GPU, else the CPU."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """``auto`` is bf16 autocast where the device has bf16 arithmetic in hardware, else fp32."""
+    eval_every: int = Field(5, ge=1)
+    """The model is evaluated after every so many epochs, and always after the last."""
+    patience: int | None = Field(None, ge=1)
+    """Training stops after so many evaluations in a row without a better one; null never stops
+    early."""
+    ema_decay: float = Field(0.0, ge=0, lt=1)
+    """Decay of the exponential moving average of the weights that is evaluated and saved; 0 for
+    none."""
+    interpolation: list[Annotated[float, Field(gt=0, lt=1)]] = Field([])
+    """Fractions of the final weights in means of the initial and the final weights, which are
+    evaluated too (arXiv 2109.01903). New classes keep their final weights."""
+    freeze: int = Field(0, ge=0)
+    """First layers of the backbone that stay as they are, norms included: of MobileNetV2's 19, of
+    MobileNetV3's 17."""
+    freeze_norms: bool = False
+    """Every BatchNorm keeps its running statistics, as in evaluation; its scale and shift are
+    still trained."""
+    sync_bn: bool = True
+    """BatchNorm takes its statistics over all processes, if several train on GPUs."""
+    compile: bool = False
+    """The training step is compiled by ``torch.compile``."""
+    save_minutes: float = Field(10.0, gt=0)
+    """Minutes between checkpoints to resume from within an epoch; one is written after each epoch
+    as well."""
+    keep_states: int = Field(2, ge=1)
+    """Number of checkpoints that are kept. An older one serves if the newest is damaged."""
+    log_every: int = Field(50, ge=1)
+    """Steps between the lines of the log without a terminal, and between points of TensorBoard."""
+    tensorboard: bool = True
+    """Losses, learning rate, metrics and pictures are written for TensorBoard."""
+
+    @model_validator(mode="after")
+    def _parts_of_two(self) -> "TrainConfig":
+        if self.batch_size < 2 * self.accumulate:
+            raise ValueError(
+                f"accumulate {self.accumulate} leaves less than two images of batch_size"
+                f" {self.batch_size} in a part"
+            )
+        return self
+
+
+class OptimConfig(Section):
+    """The optimiser and its learning rate from step to step."""
+
+    name: Literal["sgd", "adamw"] = "sgd"
+    """The optimiser."""
+    lr: float = Field(0.05, gt=0)
+    """Peak learning rate."""
+    backbone_lr: float = Field(1.0, gt=0)
+    """Learning rate of the backbone, as a multiple of the others'."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Learning rate of each backbone layer, as a multiple of that of the next: the first layers,
+    which are the most general, change least (BEiT, arXiv 2106.08254, section 3.2)."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of SGD. AdamW has betas of 0.9 and 0.999."""
+    weight_decay: float = Field(4e-5, ge=0)
+    """Weight decay of the convolution weights; norms and biases have none."""
+    clip_ratio: float = Field(0.1, gt=0)
+    """Largest norm of the gradient of a filter, relative to the norm of its weights."""
+    warmup_epochs: float = Field(1.0, ge=0)
+    """Epochs in which the learning rate rises linearly from near 0."""
+    schedule: Literal["cosine", "multistep"] = "cosine"
+    """After the warm-up, the learning rate falls to 0 along half a cosine, or is multiplied by
+    ``gamma`` at each milestone."""
+    milestones: list[float] = Field([0.67, 0.9])
+    """Milestones of ``multistep``, as fractions of the epochs."""
+    gamma: float = Field(0.1, gt=0, lt=1)
+    """Factor of the learning rate at each milestone."""
+
+    @field_validator("milestones")
+    @classmethod
+    def _fractions(cls, milestones: list[float]) -> list[float]:
+        if not all(0 < fraction < 1 for fraction in milestones):
+            raise ValueError(f"{milestones} are not fractions of the epochs, between 0 and 1")
+        return milestones
+
+
+class LossConfig(Section):
+    """How priors are matched with objects, and how many negatives are used."""
+
+    match_iou: float = Field(0.5, gt=0, lt=1)
+    """A prior is positive if its IoU with an object is at least this."""
+    negative_ratio: float = Field(3.0, gt=0)
+    """Number of hardest negatives for each positive prior of an image."""
+    min_negatives: int = Field(3, ge=0)
+    """Fewest negatives of an image, so that images without objects count too."""
+
+
+class AugmentConfig(Section):
+    """Augmentation of training images."""
+
+    preset: Literal["none", "photometric", "ssdlite", "ssd"] = "ssdlite"
+    """``photometric`` is photometric distortion and flip, without crops; ``ssdlite`` is IoU crop
+    and flip; ``ssd`` is photometric distortion, zoom-out, IoU crop and flip."""
+    on_device: bool = False
+    """Flip and photometric distortion run on whole batches, on the device that trains."""

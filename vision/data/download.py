@@ -1,0 +1,168 @@
+"""Public data sets: loaded, unpacked, and ready to train on."""
+
+import json
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from yaml import YAMLError
+
+from vision.atomic import replacing
+from vision.config.yaml12 import parse_yaml
+from vision.data.fetch import Archive, fetch
+from vision.data.unpack import unpack
+from vision.errors import DataError
+
+__all__ = ["DOWNLOADS", "PublicData", "download", "train_command"]
+
+SPACE = 2.1
+"""Most space that is needed, by the size of the archives: these, their files, and a little more."""
+MARKER = ".downloaded"
+
+
+@dataclass(frozen=True, slots=True)
+class PublicData:
+    """A data set.
+
+    Attributes:
+        archives: What it consists of.
+        prefix: Folder in the archives that becomes the root.
+        folders: What is unpacked of that folder.
+        words: What follows ``ssdlite train`` to train on ``{root}``.
+    """
+
+    archives: tuple[Archive, ...]
+    prefix: str
+    folders: tuple[str, ...]
+    words: str
+
+
+_VOC = "https://thor.robots.ox.ac.uk/pascal/VOC"
+_VOC_TRAINVAL_2007 = "c52e279531787c972589f7e41ab4ae64"
+_VOC_TEST_2007 = "b6e924de25625d8de591ea690078ad9f"
+_VOC_TRAINVAL_2012 = "6cd6e144f989b92b3379bac3b3de84fd"
+_VOC_FOLDERS = ("Annotations", "ImageSets", "JPEGImages")
+_COCO = "http://images.cocodataset.org"  # its https has the certificate of another host
+_COCO_ANNOTATIONS = "f4bbac642086de4f52a3fdda2de5fa2c"
+_COCO_TRAIN = "cced6f7f71b7629ddf16f17bbcfab6b2"
+_COCO_VAL = "442b8da7639aecaf257c1dceb8ba8c80"
+_ROOTS = "data.train.root={root} data.val.root={root}"
+
+# VOC's checksums are those of torchvision.datasets.voc. COCO publishes none: these are the ones
+# that PaddleDetection and the download scripts of many other projects agree on.
+DOWNLOADS = {
+    "voc2007": PublicData(
+        (
+            Archive(f"{_VOC}/voc2007/VOCtrainval_06-Nov-2007.tar", _VOC_TRAINVAL_2007, 460_032_000),
+            Archive(f"{_VOC}/voc2007/VOCtest_06-Nov-2007.tar", _VOC_TEST_2007, 451_020_800),
+        ),
+        "VOCdevkit/VOC2007",
+        _VOC_FOLDERS,
+        f"--config voc {_ROOTS}",
+    ),
+    "voc2012": PublicData(
+        (
+            Archive(
+                f"{_VOC}/voc2012/VOCtrainval_11-May-2012.tar", _VOC_TRAINVAL_2012, 1_999_639_040
+            ),
+        ),
+        "VOCdevkit/VOC2012",
+        _VOC_FOLDERS,
+        f"--config voc {_ROOTS} data.train.split=train data.val.split=val",
+    ),
+    "coco2017": PublicData(
+        (
+            Archive(
+                f"{_COCO}/annotations/annotations_trainval2017.zip", _COCO_ANNOTATIONS, 252_907_541
+            ),
+            Archive(f"{_COCO}/zips/val2017.zip", _COCO_VAL, 815_585_330),
+            Archive(f"{_COCO}/zips/train2017.zip", _COCO_TRAIN, 19_336_861_798),
+        ),
+        "",
+        ("annotations", "train2017", "val2017"),
+        f"--config coco {_ROOTS}",
+    ),
+}
+"""The data sets by name."""
+
+
+def train_command(name: str, root: Path) -> str:
+    """The command that trains on a data set in ``root``."""
+    text = str(root)
+    value = text if _is_text(text) else json.dumps(text)  # a folder 2007 is no number
+    words = [word.format(root=value) for word in DOWNLOADS[name].words.split()]
+    return f"ssdlite train {shlex.join(words)}"
+
+
+def _is_text(text: str) -> bool:
+    """Whether YAML reads a text as it is."""
+    try:
+        return bool(parse_yaml(text) == text)
+    except YAMLError:
+        return False
+
+
+def download(name: str, root: Path) -> bool:
+    """Load a data set; its format then reads ``root``.
+
+    Archives are loaded into a hidden folder of ``root``, in which a call continues what an earlier
+    one began. When all are unpacked there, the data set's folders move to ``root``, the archives
+    are deleted, and a hidden file says that the data set is complete.
+
+    Args:
+        name: A key of `DOWNLOADS`.
+        root: The folder to make.
+
+    Returns:
+        Whether anything was to be done.
+
+    Raises:
+        DataError: If the network, the disk or an archive fails, or ``root`` has other data.
+    """
+    try:
+        return _download(name, DOWNLOADS[name], root)
+    except OSError as error:
+        raise DataError(
+            f"--root {root} cannot be written: {error.strerror or error}; what was loaded stays,"
+            " and the same command continues"
+        ) from error
+
+
+def _download(name: str, data: PublicData, root: Path) -> bool:
+    work, marker = root / f".{name}.partial", root / MARKER
+    unpacked = work / "unpacked"
+    present = [folder for folder in data.folders if (root / folder).exists()]
+    held = marker.read_text(encoding="utf-8").strip() if marker.exists() else name
+    if held != name:
+        raise DataError(f"--root {root} holds {held}; name another folder for {name}")
+    if marker.exists() and len(present) == len(data.folders):
+        shutil.rmtree(work, ignore_errors=True)
+        return False
+    if present and not unpacked.exists():
+        raise DataError(
+            f"--root {root} has {', '.join(present)} already; name a folder without, or move"
+            f" {'it' if len(present) == 1 else 'them'} away"
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    if not unpacked.exists():
+        _check_space(name, data, root, work)
+        paths = [fetch(archive, work) for archive in data.archives]
+        unpack(paths, data.prefix, data.folders, unpacked)
+    for folder in list(unpacked.iterdir()):
+        folder.rename(root / folder.name)
+    with replacing(marker) as file:
+        file.write_text(f"{name}\n", encoding="utf-8")
+    shutil.rmtree(work)
+    return True
+
+
+def _check_space(name: str, data: PublicData, root: Path, work: Path) -> None:
+    loaded = sum(path.stat().st_size for path in work.iterdir() if path.is_file())
+    needed = SPACE * sum(archive.size for archive in data.archives) - loaded
+    free = shutil.disk_usage(work).free
+    if free < needed:
+        raise DataError(
+            f"--root {root} has {free / 1e9:.2f} GB free, and {name} needs {needed / 1e9:.2f} GB;"
+            " make room, or name a folder on another disk"
+        )
