@@ -73,7 +73,7 @@ def _advise(fit: PriorFit, *, is_detector: bool) -> str:
         advice = "Worth it in a training from nothing; model.priors=auto does the same."
     else:
         advice = (
-            f"Less than {MIN_GAIN:.0%} more of the boxes was not measured to pay: try both."
+            f"Less than {MIN_GAIN:.0%} more of a mean class was not measured to pay: try both."
             " model.priors=auto\nleaves the priors as they are."
         )
     return f"model:\n  priors: {{{scales}}}\n\n{advice}"

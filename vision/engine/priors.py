@@ -13,7 +13,8 @@ from vision.formats import Annotations
 from vision.model import build_model, fit_scales, prior_boxes, prior_layout
 
 MIN_GAIN = 0.1
-"""Fraction of the boxes that fitted priors must reach in addition for training to take them."""
+"""Fraction of a class's boxes, in the mean over classes as in mAP, that fitted priors must reach in
+addition for training to take them."""
 
 
 class PriorFit(NamedTuple):
@@ -38,8 +39,10 @@ class PriorFit(NamedTuple):
 
     def pays(self) -> bool:
         """Whether a start from nothing was measured to gain from as large a difference."""
-        before, after = self.recalls()
-        return after - before >= MIN_GAIN
+        gains = [
+            (self.missed[name] - self.still_missed[name]) / n for name, n in self.total.items()
+        ]
+        return sum(gains) / len(gains) >= MIN_GAIN
 
 
 def fit_priors(config: Config, annotations: Annotations, names: Sequence[str]) -> PriorFit:
@@ -78,7 +81,7 @@ def choose_priors(
     reach = f"{after:.1%} of the training boxes within reach instead of {before:.1%}"
     scales = f"min_scale {fit.priors.min_scale:g}, max_scale {fit.priors.max_scale:g}"
     if not fit.pays():
-        too_little = f"less than {MIN_GAIN:.0%} more was not measured to pay"
+        too_little = f"less than {MIN_GAIN:.0%} more of a mean class was not measured to pay"
         return config, f"model.priors=auto: not changed; {scales} would bring {reach}, {too_little}"
     values = config.model_dump(mode="json")
     values["model"]["priors"] = fit.priors.model_dump(mode="json")
