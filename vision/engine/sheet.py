@@ -65,8 +65,9 @@ def draw_sheet(run: Run, path: Path) -> None:
         picture = draw_target(resize(image, (height, width)), scaled, run.state.names)
         figure.figimage(picture, x, y, origin="upper")
         write(Path(str(target.image_id)).name[-NAME:], x, y - CAPTION * 2 // 3)
-    canvas.draw()
-    write_image(path, np.array(canvas.buffer_rgba())[..., :3])
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.array(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    write_image(path, pixels[..., :3])
 
 
 def _samples(run: Run) -> Iterator[tuple[UInt8[ndarray, "H W 3"], Target]]:
