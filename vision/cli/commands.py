@@ -1,28 +1,13 @@
 """The commands: what each does, its arguments, and an example."""
 
 import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import vision.cli.arguments as common
-from vision.choices import BACKENDS, DOWNLOADS, FILE_PRECISIONS, FORMS, RESULTS, SOURCES
-from vision.cli.parser import Parser
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command.
-
-    Attributes:
-        summary: What it does, without a capital and a full stop.
-        example: Words that follow ``ssdlite``.
-        add_arguments: Adds its arguments to a parser.
-    """
-
-    summary: str
-    example: str
-    add_arguments: Callable[[Parser], None]
+from vision.choices import BACKENDS, FILE_PRECISIONS, FORMS, RESULTS, SOURCES
+from vision.cli.data_commands import DATA_COMMANDS
+from vision.cli.parser import Command, Parser
 
 
 def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -61,11 +46,6 @@ def _eval(parser: Parser) -> None:
     parser.add_argument("--annotations", type=Path, metavar="FILE", help=text)
     common.add_out(parser, None, "folder for metrics.json (default: print only)")
     common.add_runtime(parser)
-
-
-def _priors(parser: Parser) -> None:
-    parser.add_argument("--config", required=True, metavar="FILE", help=common.CONFIG)
-    common.add_overrides(parser, "data.train.root=VOC2007")
 
 
 def _detect(parser: Parser) -> None:
@@ -164,12 +144,6 @@ def _info(parser: Parser) -> None:
     parser.add_argument("overrides", nargs="*", help=argparse.SUPPRESS)
 
 
-def _download(parser: Parser) -> None:
-    parser.add_argument("name", choices=DOWNLOADS, help="the data set")
-    text = "folder that becomes the data set's root, on a disk with 2, 5 or 43 GB to spare"
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help=text)
-
-
 COMMANDS = {
     "train": Command(
         "train a detector on your own data, VOC, COCO or synthetic images",
@@ -206,13 +180,6 @@ COMMANDS = {
         "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
         _average,
     ),
-    "priors": Command(
-        "fit the scales of the prior boxes to a data set",
-        "priors --config bccd data.train.root=BCCD",
-        _priors,
-    ),
     "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
-    "download": Command(
-        "load VOC 2007, VOC 2012 or COCO 2017", "download voc2007 --root VOC2007", _download
-    ),
+    **DATA_COMMANDS,
 }
