@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import vision.cli.arguments as common
-from vision.choices import BACKENDS, FILE_PRECISIONS, FORMS, RESULTS, SOURCES
+from vision.choices import FILE_PRECISIONS, FORMS, GRAPH_BACKENDS, RESULTS, SOURCES
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 
@@ -87,8 +87,9 @@ def _add_results(parser: Parser) -> None:
 def _export(parser: Parser) -> None:
     common.add_weights(parser)
     common.add_data(parser)
-    graphs = tuple(BACKENDS)[1:]
-    parser.add_argument("--to", required=True, choices=graphs, help="runtime to write for")
+    parser.add_argument(
+        "--to", required=True, choices=tuple(GRAPH_BACKENDS), help="runtime to write for"
+    )
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
     text = "fp16: weights stored as float16; int8: quantised weights and activations"
@@ -135,7 +136,7 @@ def _average(parser: Parser) -> None:
     text = "fraction of each file in the mean; their sum is 1 (default: equal)"
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help=text)
     hidden = argparse.SUPPRESS  # the name in version 0.1
-    parser.add_argument("--shares", dest="fractions", nargs="+", type=float, help=hidden)
+    parser.add_argument("--shares", nargs="+", type=float, help=hidden)
     common.add_weights_out(parser)
 
 
