@@ -1,28 +1,13 @@
 """The commands: what each does, its arguments, and an example."""
 
 import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import vision.cli.arguments as common
-from vision.choices import BACKENDS, DOWNLOADS, FILE_PRECISIONS, FORMS, RESULTS, SOURCES
-from vision.cli.parser import Parser
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command.
-
-    Attributes:
-        summary: What it does, without a capital and a full stop.
-        example: Words that follow ``ssdlite``.
-        add_arguments: Adds its arguments to a parser.
-    """
-
-    summary: str
-    example: str
-    add_arguments: Callable[[Parser], None]
+from vision.choices import FILE_PRECISIONS, FORMS, GRAPH_BACKENDS, RESULTS, SOURCES
+from vision.cli.data_commands import DATA_COMMANDS
+from vision.cli.parser import Command, Parser
 
 
 def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -61,11 +46,6 @@ def _eval(parser: Parser) -> None:
     parser.add_argument("--annotations", type=Path, metavar="FILE", help=text)
     common.add_out(parser, None, "folder for metrics.json (default: print only)")
     common.add_runtime(parser)
-
-
-def _priors(parser: Parser) -> None:
-    parser.add_argument("--config", required=True, metavar="FILE", help=common.CONFIG)
-    common.add_overrides(parser, "data.train.root=VOC2007")
 
 
 def _detect(parser: Parser) -> None:
@@ -107,8 +87,9 @@ def _add_results(parser: Parser) -> None:
 def _export(parser: Parser) -> None:
     common.add_weights(parser)
     common.add_data(parser)
-    graphs = tuple(BACKENDS)[1:]
-    parser.add_argument("--to", required=True, choices=graphs, help="runtime to write for")
+    parser.add_argument(
+        "--to", required=True, choices=tuple(GRAPH_BACKENDS), help="runtime to write for"
+    )
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
     text = "fp16: weights stored as float16; int8: quantised weights and activations"
@@ -155,19 +136,13 @@ def _average(parser: Parser) -> None:
     text = "fraction of each file in the mean; their sum is 1 (default: equal)"
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help=text)
     hidden = argparse.SUPPRESS  # the name in version 0.1
-    parser.add_argument("--shares", dest="fractions", nargs="+", type=float, help=hidden)
+    parser.add_argument("--shares", nargs="+", type=float, help=hidden)
     common.add_weights_out(parser)
 
 
 def _info(parser: Parser) -> None:
     common.add_weights(parser)
     parser.add_argument("overrides", nargs="*", help=argparse.SUPPRESS)
-
-
-def _download(parser: Parser) -> None:
-    parser.add_argument("name", choices=DOWNLOADS, help="the data set")
-    text = "folder that becomes the data set's root, on a disk with 2, 5 or 43 GB to spare"
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help=text)
 
 
 COMMANDS = {
@@ -206,13 +181,6 @@ COMMANDS = {
         "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
         _average,
     ),
-    "priors": Command(
-        "fit the scales of the prior boxes to a data set",
-        "priors --config bccd data.train.root=BCCD",
-        _priors,
-    ),
     "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
-    "download": Command(
-        "load VOC 2007, VOC 2012 or COCO 2017", "download voc2007 --root VOC2007", _download
-    ),
+    **DATA_COMMANDS,
 }
