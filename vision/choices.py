@@ -1,18 +1,29 @@
 """What users choose from by name: tables that the command line reads without importing PyTorch."""
 
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
-BACKENDS: dict[str, str] = {
-    "torch": "vision.runtime.torch_backend:TorchBackend",
-    "onnx": "vision.runtime.onnx_backend:OnnxBackend",
-    "openvino": "vision.runtime.openvino_backend:OpenVinoBackend",
+
+class BackendChoice(NamedTuple):
+    """A backend.
+
+    Attributes:
+        place: Its module and class.
+        writes_files: Whether it has files of its own, which ``ssdlite export`` writes.
+    """
+
+    place: str
+    writes_files: bool = True
+
+
+BACKENDS: dict[str, BackendChoice] = {
+    "torch": BackendChoice("vision.runtime.torch_backend:TorchBackend", writes_files=False),
+    "onnx": BackendChoice("vision.runtime.onnx_backend:OnnxBackend"),
+    "openvino": BackendChoice("vision.runtime.openvino_backend:OpenVinoBackend"),
 }
-"""What runs a network, and its class; all but the first take an exported graph."""
+"""What runs a network."""
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
 """What the layers of a network compute in."""
-FILE_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
-"""Precisions of exported graphs; a backend may write only some."""
 Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson"]
 
 FORMS: dict[str, str] = {

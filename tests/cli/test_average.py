@@ -75,7 +75,7 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         ({"preset": "tensorflow"}, ["cat"], [], "different networks: model.preset"),
         ({"priors": {"min_scale": 0.1}}, ["cat"], [], "different networks: model.priors"),
-        ({}, ["dog"], [], "b.safetensors lacks classes of the first: cat"),
+        ({}, ["dog"], [], "b.safetensors lacks cat of the first file's classes; name a"),
         ({}, ["cat"], ["--fractions", "0.5"], "2 weights files have 1 fractions"),
         ({}, ["cat"], ["--shares", "0.5", "0.6"], "with the sum 1"),
         ({}, ["cat"], ["--shares", "1.5", "-0.5"], "with the sum 1"),
@@ -124,7 +124,7 @@ def test_a_mean_with_itself_is_itself_whatever_classes_mean(tmp_path: Path) -> N
     for key, value in average([path, path]).model.state_dict().items():
         torch.testing.assert_close(value, state[key])
     one = weights(tmp_path / "b.safetensors", ["cat", "tv"], 1)
-    with pytest.raises(WeightsError, match="one class for two"):
+    with pytest.raises(WeightsError, match="one class for tv and another of the first file's"):
         average([path, one])
 
 

@@ -4,9 +4,10 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import BACKENDS, DOWNLOADS, FILE_PRECISIONS, FORMS, RESULTS, SOURCES
+from vision.choices import BACKENDS, DOWNLOADS, FORMS, RESULTS, SOURCES, Precision
 from vision.cli.parser import Parser
 
 
@@ -107,12 +108,15 @@ def _add_results(parser: Parser) -> None:
 def _export(parser: Parser) -> None:
     common.add_weights(parser)
     common.add_data(parser)
-    graphs = tuple(BACKENDS)[1:]
+    graphs = [name for name, backend in BACKENDS.items() if backend.writes_files]
     parser.add_argument("--to", required=True, choices=graphs, help="runtime to write for")
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
-    text = "fp16: weights stored as float16; int8: quantised weights and activations"
-    parser.add_argument("--precision", choices=FILE_PRECISIONS, default="fp32", help=text)
+    text = (
+        "of what the runtime's files can have: fp16: weights stored as float16; int8: quantised"
+        " weights and activations"
+    )
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
     text = (
         "images, folders or globs, without annotations, to compare and to calibrate int8 on"
         " (default: data.val to compare, else images in the package; data.train to calibrate)"

@@ -1,6 +1,6 @@
 """Section ``data``: where images and boxes come from."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -74,6 +74,12 @@ class SyntheticSource(Section):
 Source: TypeAlias = Annotated[
     VocSource | CocoSource | SyntheticSource, Field(discriminator="format")
 ]
+
+
+def source_formats() -> list[str]:
+    """The values of ``format``."""
+    sources = get_args(get_args(Source)[0])
+    return [get_args(source.model_fields["format"].annotation)[0] for source in sources]
 
 
 def _one_or_many(value: object) -> str:

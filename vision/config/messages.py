@@ -6,6 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from vision.config.data import source_formats
 from vision.config.overrides import is_within, key_of, name_overrides
 from vision.config.run import Config
 from vision.errors import did_you_mean
@@ -81,7 +82,8 @@ def _describe(detail: ErrorDetails, location: Sequence[int | str]) -> str:
         case "missing":
             text = " is missing"
         case "union_tag_not_found":
-            text = ".format is missing; it is voc, coco or synthetic"
+            *formats, last = source_formats()
+            text = f".format is missing; it is {', '.join(formats)} or {last}"
         case "union_tag_invalid":
             expected = detail.get("ctx", {}).get("expected_tags", "")
             text = f".format: expected {expected}, found {found.get('format')!r}"

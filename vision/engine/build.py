@@ -118,10 +118,7 @@ def _build_network(
     """The network on its device, and its frozen layers and norms."""
     settings = plan.config.train
     model = build_model(plan.config.model, len(plan.names))
-    try:
-        frozen = freeze(model, settings.freeze)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    frozen = freeze(model, settings.freeze)
     if settings.freeze_norms:
         frozen += [norm for norm in model.modules() if isinstance(norm, nn.BatchNorm2d)]
     elif processes.size > 1 and settings.sync_bn and device.type == "cuda":

@@ -104,17 +104,11 @@ def average(model: SSDLite, decay: float) -> AveragedModel:
 
 
 def freeze(model: SSDLite, count: int) -> list[nn.Module]:
-    """Freeze the backbone's first layers and return them; they must stay in evaluation mode.
-
-    Raises:
-        ValueError: If the backbone has fewer layers.
-    """
-    layers = list(model.backbone.stages())
-    if count > len(layers):
-        raise ValueError(f"train.freeze is {count}, but the backbone has {len(layers)} layers")
-    for layer in layers[:count]:
+    """Freeze the backbone's first layers and return them; they must stay in evaluation mode."""
+    layers = list(model.backbone.stages())[:count]
+    for layer in layers:
         layer.requires_grad_(requires_grad=False)
-    return layers[:count]
+    return layers
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:

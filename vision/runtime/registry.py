@@ -9,7 +9,9 @@ from vision.runtime.backend import Backend, GraphBackend
 
 BACKENDS: dict[str, Backend] = {
     name: getattr(import_module(module), class_name)()
-    for name, (module, class_name) in ((name, place.split(":")) for name, place in CLASSES.items())
+    for name, (module, class_name) in (
+        (key, choice.place.split(":")) for key, choice in CLASSES.items()
+    )
 }
 
 
