@@ -10,7 +10,7 @@ from vision.cli.main import main
 from vision.config import Config, config_from_dict
 from vision.errors import WeightsError
 from vision.model import BACKBONES, build_model
-from vision.weights import average, halve, load_weights, save_weights
+from vision.weights import average, load_weights, save_weights, to_half
 
 MODEL = {"image_size": 128, "width_mult": 0.25}
 
@@ -132,4 +132,4 @@ def test_too_large_for_half_precision(tmp_path: Path) -> None:
     model = load_weights(weights(tmp_path / "a.safetensors", ["cat"], 1)).model
     torch.nn.init.constant_(model.get_parameter("backbone.features.0.0.weight"), 1e5)
     with pytest.raises(WeightsError, match=r"features\.0\.0\.weight is too large"):
-        halve(model)
+        to_half(model)

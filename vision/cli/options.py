@@ -9,7 +9,7 @@ from vision.config import Config, config_from_dict, load_config
 from vision.config.overrides import is_within, key_of
 from vision.errors import ConfigError, DataError, WeightsError
 from vision.runtime import RuntimeOptions
-from vision.weights import SavedDetector, find_weights, halve, save_weights
+from vision.weights import SavedDetector, find_weights, save_weights, to_half
 
 PATHS = {"root", "annotations", "images"}
 """Keys of a source that differ from machine to machine."""
@@ -51,7 +51,7 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
         if key in {*training, "metrics", "norms", "norms_folded"}:
             raise WeightsError(f"--note {key}: the file has that entry already; use another key")
         training[key] = value
-    model = halve(saved.model) if options.half else saved.model
+    model = to_half(saved.model) if options.half else saved.model
     save_weights(
         options.out,
         model,

@@ -83,7 +83,7 @@ def interpolate(
     return mean
 
 
-def halve(model: SSDLite) -> SSDLite:
+def to_half(model: SSDLite) -> SSDLite:
     """A network with its parameters rounded to half precision; buffers stay as they are.
 
     Raises:
