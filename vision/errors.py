@@ -32,14 +32,15 @@ class Interrupted(KeyboardInterrupt):
         self.number = number
 
 
-def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
+def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, cutoff: float = 0.6) -> str:
     """The end of a message on an unknown word: the known one spelt alike, else all of them.
 
     Args:
         word: The unknown word.
         known: The words that exist.
         prefix: Stands before the suggested word.
+        cutoff: How similar a suggestion must be, from 0 to 1.
     """
     known = list(known)
-    similar = difflib.get_close_matches(word, known, n=1)
+    similar = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     return f"; did you mean {prefix}{similar[0]}?" if similar else f"; there are {', '.join(known)}"

@@ -10,7 +10,7 @@ from vision.cli.main import main
 from vision.config import Config, config_from_dict
 from vision.errors import WeightsError
 from vision.model import BACKBONES, build_model
-from vision.weights import average, halve, load_weights, save_weights
+from vision.weights import average, load_weights, save_weights, to_half
 
 MODEL = {"image_size": 128, "width_mult": 0.25}
 
@@ -75,7 +75,7 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         ({"preset": "tensorflow"}, ["cat"], [], "different networks: model.preset"),
         ({"priors": {"min_scale": 0.1}}, ["cat"], [], "different networks: model.priors"),
-        ({}, ["dog"], [], "b.safetensors lacks classes of the first: cat"),
+        ({}, ["dog"], [], "b.safetensors lacks cat of the first file's classes; name a"),
         ({}, ["cat"], ["--fractions", "0.5"], "2 weights files have 1 fractions"),
         ({}, ["cat"], ["--shares", "0.5", "0.6"], "with the sum 1"),
         ({}, ["cat"], ["--shares", "1.5", "-0.5"], "with the sum 1"),
@@ -134,7 +134,7 @@ def test_a_mean_with_itself_is_itself_whatever_classes_mean(tmp_path: Path) -> N
     for key, value in average([path, path]).model.state_dict().items():
         torch.testing.assert_close(value, state[key])
     one = weights(tmp_path / "b.safetensors", ["cat", "tv"], 1)
-    with pytest.raises(WeightsError, match="one class for two"):
+    with pytest.raises(WeightsError, match="one class for tv and another of the first file's"):
         average([path, one])
 
 
@@ -142,4 +142,4 @@ def test_too_large_for_half_precision(tmp_path: Path) -> None:
     model = load_weights(weights(tmp_path / "a.safetensors", ["cat"], 1)).model
     torch.nn.init.constant_(model.get_parameter("backbone.features.0.0.weight"), 1e5)
     with pytest.raises(WeightsError, match=r"features\.0\.0\.weight is too large"):
-        halve(model)
+        to_half(model)

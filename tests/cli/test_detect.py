@@ -180,6 +180,15 @@ def test_missing_weights_are_one_line(
     assert detect(tmp_path / "no.safetensors", tmp_path / "out", photos) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("ssdlite detect: error:")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_cannot_be_made_is_refused(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert detect(weights, tmp_path / "file" / "out", photos) == 2
+    assert "file is not a folder" in capsys.readouterr().err
 
 
 def hostile_folder(folder: Path) -> tuple[set[str], dict[str, str]]:
@@ -444,7 +453,20 @@ def test_equal_coco_ids_are_refused_before_the_work(
         write_image(tmp_path / "in" / name, np.zeros((9, 9, 3), np.uint8))
     assert detect(weights, tmp_path / "out", tmp_path / "in", "--save=coco") == 2
     assert "have the same COCO id 1" in capsys.readouterr().err
-    assert not list(tmp_path.glob("out/*"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_annotated_images_of_one_name_are_refused_before_the_work(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [{"id": 5, "file_name": "x/a.png"}, {"id": 6, "file_name": "y/a.png"}]
+    categories = [{"id": number, "name": name} for number, name in enumerate(NAMES)]
+    path = tmp_path / "truth.json"
+    path.write_text(json.dumps({"images": images, "categories": categories}))
+    out = tmp_path / "out"
+    assert detect(weights, out, photos / "a.png", "--save=coco", "--annotations", path) == 2
+    assert "have 2 images named a.png, with the ids 5, 6" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")

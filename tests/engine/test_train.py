@@ -376,8 +376,10 @@ def test_frozen_layers_stay_as_they_are_and_others_learn(tmp_path: Path, backbon
 
 
 def test_more_frozen_layers_than_there_are_is_a_users_error(tmp_path: Path) -> None:
+    """The data, which are not there, are not read before."""
+    data = f"data.train={{format: coco, root: {tmp_path / 'none'}, split: train}}"
     with pytest.raises(ConfigError, match=r"train\.freeze is 20, but the backbone has 19 layers"):
-        train(run_config("train.freeze=20"), tmp_path)
+        train(run_config("train.freeze=20", data), tmp_path / "run")
 
 
 def test_the_average_is_what_is_saved(one_epoch: Path, tmp_path: Path) -> None:

@@ -33,6 +33,23 @@ def test_biases_make_up_for_rounding(
     assert after < before / 10
 
 
+@pytest.mark.slow
+def test_a_graph_whose_convolutions_have_no_biases_can_be_quantised(images: Images) -> None:
+    helper, proto = onnx.helper, onnx.TensorProto
+    weight = onnx.numpy_helper.from_array(np.full((4, 3, 1, 1), 0.5, np.float32), "weight")
+    values = [
+        helper.make_tensor_value_info(name, proto.FLOAT, [1, channels, None, None])
+        for name, channels in (("images", 3), ("maps", 4))
+    ]
+    node = helper.make_node("Conv", ["images", "weight"], ["maps"], name="conv")
+    graph = helper.make_graph([node], "graph", values[:1], values[1:], [weight])
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    batches = [image[None].transpose(0, 3, 1, 2).astype(np.float32) for image in images]
+    quantised = quantise_onnx(model, batches[:4])
+    assert [output.name for output in quantised.graph.output] == ["maps"]
+
+
 def test_the_first_convolutions_and_the_heads_stay_in_float(exported: dict[str, Path]) -> None:
     model = onnx.load(exported["onnx"])
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]

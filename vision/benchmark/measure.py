@@ -100,7 +100,7 @@ def throughput(candidate: Candidate, images: Sequence[Image], cores: int) -> flo
 
 
 def peak_memory(candidate: Candidate, image: Image) -> int | None:
-    """Peak memory, in bytes, of a fresh process that loads a candidate and detects a few times.
+    """Peak memory, in bytes, of a new process that loads a candidate and detects a few times.
 
     Raises:
         ConfigError: If that process fails.

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -40,9 +41,10 @@ def run(options: argparse.Namespace) -> int:
 def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     images = options.images
     if images is not None:
-        if not saved.training.pop("norms_folded", False):
+        if not saved.norms_folded:
             raise WeightsError(f"{saved.training['file']} has its norms intact: leave out --images")
         saved.training["norms"] = f"refitted on {_refit(saved.model, images)} images"
+        saved = replace(saved, norms_folded=False)
     write_detector(saved, options)
     print(f"{options.out}: a detector of {len(saved.names)} classes")
     for key in ("left out", "norms"):

@@ -35,9 +35,9 @@ def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
     lines |= {
         str(key): str(value)
         for key, value in saved.training.items()
-        if key not in {"metrics", "norms_folded"} and value not in ("", None)
+        if key != "metrics" and value not in ("", None)
     }
-    if saved.training.get("norms_folded"):
+    if isinstance(saved, SavedDetector) and saved.norms_folded:
         lines["norms"] = FOLDED
     metrics = saved.training.get("metrics")
     if metrics:

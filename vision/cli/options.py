@@ -1,6 +1,7 @@
 """What several commands do with their options."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from vision.config import Config, config_from_dict, load_config
 from vision.config.overrides import is_within, key_of
 from vision.errors import ConfigError, DataError, WeightsError
 from vision.runtime import RuntimeOptions
-from vision.weights import SavedDetector, find_weights, halve, save_weights
+from vision.weights import SavedDetector, find_weights, save_weights, to_half
 
 PATHS = {"root", "annotations", "images"}
 """Keys of a source that differ from machine to machine."""
@@ -17,14 +18,21 @@ PATHS = {"root", "annotations", "images"}
 def check_output_path(path: Path, *, overwrite: bool) -> None:
     """Make sure, before the work, that a file can be written and replaces nothing unasked.
 
+    Nothing is written, so that a command that fails leaves no empty folder behind.
+
     Raises:
-        DataError: If the file exists and ``overwrite`` is not set, or its folder cannot be made.
+        DataError: If the file exists and ``overwrite`` is not set, or its folder cannot be made or
+            written to.
     """
     try:
         exists = path.exists()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
     except OSError as error:
         raise DataError(f"--out {path} cannot be used: {error}") from error
+    if not folder.is_dir():
+        raise DataError(f"--out {path} cannot be used: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DataError(f"--out {path} cannot be used: no permission to write in {folder}")
     if exists and not overwrite:
         raise DataError(f"{path} exists; name another --out, or pass --overwrite")
 
@@ -43,8 +51,15 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
         if key in {*training, "metrics", "norms", "norms_folded"}:
             raise WeightsError(f"--note {key}: the file has that entry already; use another key")
         training[key] = value
-    model = halve(saved.model) if options.half else saved.model
-    save_weights(options.out, model, saved.config, saved.names, training)
+    model = to_half(saved.model) if options.half else saved.model
+    save_weights(
+        options.out,
+        model,
+        saved.config,
+        saved.names,
+        training,
+        norms_folded=saved.norms_folded,
+    )
 
 
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:

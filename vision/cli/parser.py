@@ -11,6 +11,8 @@ from vision.errors import did_you_mean
 
 _OVERRIDE = re.compile(r"[\w.\s-]*=")
 _UNKNOWN = "unrecognized arguments: "
+MIN_SIMILARITY = 0.81
+"""Of a suggested option: --source and --score, which both start with dashes, have 0.8."""
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -46,7 +48,9 @@ class Parser(argparse.ArgumentParser):
         if not (hasattr(options, "weights") and hasattr(options, "overrides")):
             return options
         bare = [word for word in options.overrides if not _OVERRIDE.match(word)]
-        if bare[1:] or (bare and options.weights != self.get_default("weights")):
+        # By identity: `--weights coco` equals the default and yet was given.
+        is_given = options.weights is not self.get_default("weights")
+        if bare[1:] or (bare and is_given):
             self.error(f"{bare[-1]}: expected one --weights, and words of the form key=value")
         if bare:
             options.weights = Path(bare[0])
@@ -71,7 +75,7 @@ class Parser(argparse.ArgumentParser):
             if keys:
                 return f"; did you mean {keys[0]}=VALUE?"
         options = [option for option in self._option_string_actions if option.startswith("--")]
-        return did_you_mean(name, options)
+        return did_you_mean(name, options, cutoff=MIN_SIMILARITY)
 
 
 @dataclass(frozen=True, slots=True)

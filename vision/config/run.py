@@ -9,7 +9,7 @@ from vision.config.training import AugmentConfig, LossConfig, OptimConfig, Train
 
 
 class Config(Section):
-    """A whole run."""
+    """The configuration of a run."""
 
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()

@@ -1,6 +1,7 @@
 """The projects whose weights ``ssdlite convert`` and ``model.init`` read."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,7 @@ def convert_weights(
     if source == "tensorflow":
         tensors = read_tensorflow(path)
         saved = convert_detector(TENSORFLOW, tensors, path, labels)
-        if has_folded_norms(tensors):
-            saved.training["norms_folded"] = True
-        return saved
+        return replace(saved, norms_folded=has_folded_norms(tensors))
     is_known = source == "torchvision" and file in KNOWN_WEIGHTS
     tensors = _read_pickle(download(KNOWN_WEIGHTS[file]) if is_known else path)
     found = source_of(tensors) if source == "torchvision" else SOURCES[source]

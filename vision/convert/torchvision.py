@@ -89,7 +89,7 @@ def source_of(tensors: Mapping[str, Tensor]) -> Source:
     """Which of torchvision's networks a state dict is of."""
     if any(key.startswith("head.classification_head.") for key in tensors):
         inputs_outputs = tensors[TAIL].shape[:2] if TAIL in tensors else ()
-        # From an ImageNet backbone torchvision's detector has the whole tail, as our own has.
+        # From an ImageNet backbone torchvision's detector has the full tail, as our own has.
         is_full = inputs_outputs == (960, 160)
         return replace(TORCHVISION_SSDLITE, preset="ssdlite") if is_full else TORCHVISION_SSDLITE
     is_v3 = any(key.startswith("features.1.block.") for key in tensors)
@@ -97,7 +97,7 @@ def source_of(tensors: Mapping[str, Tensor]) -> Source:
 
 
 def download(name: str) -> Path:
-    """The file of one of torchvision's weights, from its cache or the net; nothing of it is read.
+    """The file of one of torchvision's weights, from its cache or the net; it is not opened.
 
     Raises:
         WeightsError: If there is no network and no cached file.

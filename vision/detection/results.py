@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,15 @@ class CocoIds:
     """
 
     def __init__(self, names: Sequence[str], annotations: Path | None = None) -> None:
-        self._images: dict[str, int | str] | None = None
+        self._images: defaultdict[str, list[int | str]] | None = None
         self._categories = {name: number for number, name in enumerate(names, 1)}
         if annotations is None:
             return
         try:
             instances = json.loads(annotations.read_bytes())
-            self._images = {Path(row["file_name"]).name: row["id"] for row in instances["images"]}
+            self._images = defaultdict(list)
+            for row in instances["images"]:
+                self._images[Path(row["file_name"]).name].append(row["id"])
             known = {row["name"]: row["id"] for row in instances["categories"]}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(f"{annotations} cannot be used as COCO instances: {error}") from error
@@ -68,13 +71,19 @@ class CocoIds:
         """The id of an entry's image.
 
         Raises:
-            DataError: If the annotations do not list it.
+            DataError: If the annotations do not list it, or list several of its name.
         """
         path = Path(entry["image"])
         if self._images is not None:
-            if path.name not in self._images:
+            ids = self._images.get(path.name, [])
+            if not ids:
                 raise DataError(f"image {path} is not among the images of the COCO annotations")
-            return self._images[path.name]
+            if ids[1:]:
+                raise DataError(
+                    f"the COCO annotations have {len(ids)} images named {path.name}, with the ids"
+                    f" {', '.join(map(str, ids))}; leave coco out of --save, or rename them"
+                )
+            return ids[0]
         if "frame" in entry:
             return f"{path.stem}:{entry['frame']}"
         return int(path.stem) if path.stem.isascii() and path.stem.isdecimal() else path.stem

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vision.config import Config
 from vision.data import DetectionDataset, EpochSampler, build_augment, cached, make_loader, reduced
-from vision.engine.distributed import ALONE, Processes
+from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.engine.evaluation import Evaluator
 from vision.engine.optim import autocast_dtype, average, build_optimizer, build_schedule, freeze
 from vision.engine.plan import Plan
@@ -25,7 +25,7 @@ from vision.weights import SavedDetector, silence_classes, start_from
 logger = logging.getLogger(__name__)
 
 
-def build_run(plan: Plan, device: torch.device, processes: Processes = ALONE) -> Run:
+def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PROCESS) -> Run:
     """The parts of a run, with random weights that its seed decides.
 
     Raises:
@@ -118,10 +118,7 @@ def _build_network(
     """The network on its device, and its frozen layers and norms."""
     settings = plan.config.train
     model = build_model(plan.config.model, len(plan.names))
-    try:
-        frozen = freeze(model, settings.freeze)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    frozen = freeze(model, settings.freeze)
     if settings.freeze_norms:
         frozen += [norm for norm in model.modules() if isinstance(norm, nn.BatchNorm2d)]
     elif processes.size > 1 and settings.sync_bn and device.type == "cuda":
@@ -186,9 +183,9 @@ def start_run(run: Run, plan: Plan) -> None:
         state.origin, state.known = start.origin, start.known
         for line in start.lines:
             logger.info(line)
-    boxless = plan.unlabelled_classes
+    unlabelled = plan.unlabelled_classes
     silence_classes(
-        state.model, [label for label in boxless if plan.names[label] not in state.known]
+        state.model, [label for label in unlabelled if plan.names[label] not in state.known]
     )
     if state.ema is not None:
         state.ema.module.load_state_dict(state.model.state_dict())

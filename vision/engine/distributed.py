@@ -79,7 +79,7 @@ class Processes:
             dist.barrier()
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 """The only process of a run."""
 
 
@@ -100,7 +100,7 @@ def started_processes(device: str) -> Iterator[Processes]:
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     try:
         processes = Processes(int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0")), size)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from vision.config import Config
 from vision.data import DetectionDataset, Sample, check_known, describe, make_loader, read_sources
 from vision.detector import Detector
-from vision.engine.distributed import ALONE, Processes
+from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
 from vision.model import SSDLite
 from vision.runtime import RuntimeOptions
@@ -63,7 +63,7 @@ def evaluate(
     loader: DataLoader[Sample],
     classes: Sequence[str] | None = None,
     *,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Evaluation:
     """Metrics and detections over a loader's images, in their own pixels.
 
@@ -124,7 +124,7 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, float | None]:
     return dict(zip(HEADLINE, (metrics["voc"]["mAP50"], metrics["coco"]["AP"]), strict=True))
 
 
-def quality(metrics: Mapping[str, Any], start: Mapping[str, Any] | None) -> float:
+def selection_score(metrics: Mapping[str, Any], start: Mapping[str, Any] | None) -> float:
     """The value by which the best weights are chosen: the mean of voc.mAP50 and coco.AP.
 
     Weights that are worse than the start's in either metric are ranked below all others, by

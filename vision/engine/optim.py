@@ -49,13 +49,14 @@ def build_schedule(
     """Linear warm-up, then cosine decay to 0 or a multiplication by gamma at each milestone."""
     total = epochs * steps_per_epoch
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total - 1)
+    is_multistep, gamma = config.schedule == "multistep", config.gamma
     milestones = [round(fraction * total) for fraction in config.milestones]
 
     def factor(step: int) -> float:
         if step < warmup:
             return (step + 1) / (warmup + 1)
-        if config.schedule == "multistep":
-            return float(config.gamma ** sum(step >= milestone for milestone in milestones))
+        if is_multistep:
+            return float(gamma ** sum(step >= milestone for milestone in milestones))
         fraction = min(1.0, (step - warmup) / max(1, total - warmup))
         return 0.5 * (1 + math.cos(math.pi * fraction))
 
@@ -104,17 +105,11 @@ def average(model: SSDLite, decay: float) -> AveragedModel:
 
 
 def freeze(model: SSDLite, count: int) -> list[nn.Module]:
-    """Freeze the backbone's first layers and return them; they must stay in evaluation mode.
-
-    Raises:
-        ValueError: If the backbone has fewer layers.
-    """
-    layers = list(model.backbone.stages())
-    if count > len(layers):
-        raise ValueError(f"train.freeze is {count}, but the backbone has {len(layers)} layers")
-    for layer in layers[:count]:
+    """Freeze the backbone's first layers and return them; they must stay in evaluation mode."""
+    layers = list(model.backbone.stages())[:count]
+    for layer in layers:
         layer.requires_grad_(requires_grad=False)
-    return layers[:count]
+    return layers
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:

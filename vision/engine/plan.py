@@ -18,6 +18,7 @@ from vision.engine.recipe import Facts, choose_recipe
 from vision.engine.recorder import RunFolder
 from vision.errors import ConfigError
 from vision.formats import Annotations
+from vision.model import BACKBONES
 from vision.weights import SavedBackbone, SavedDetector, knows, load_weights, match_network
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def make_plan(
     """
     is_resumed = resume and bool(Checkpoints(folder.states).paths())
     config, saved = _choose_network(given, folder, is_resumed=is_resumed)
+    _check_freeze(config)
     their_names = saved.names if isinstance(saved, SavedDetector) and _fits(config, saved) else []
     annotations, val, names = _read_data(config, their_names)
     counts = Counter(name for record in annotations.records for name in record.unignored_names())
@@ -103,6 +105,18 @@ def _choose_network(
     for line in warnings:
         logger.warning("warning: %s", line)
     return config.model_copy(update={"model": model}), saved
+
+
+def _check_freeze(config: Config) -> None:
+    """Raise ConfigError if ``train.freeze`` is more layers than the backbone has."""
+    if not config.train.freeze:
+        return
+    with torch.device("meta"):
+        num_layers = len(BACKBONES[config.model.backbone](num_classes=0).stages())
+    if config.train.freeze > num_layers:
+        raise ConfigError(
+            f"train.freeze is {config.train.freeze}, but the backbone has {num_layers} layers"
+        )
 
 
 def _fill_unset(config: Config, earlier: Config) -> Config:

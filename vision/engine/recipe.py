@@ -20,7 +20,7 @@ SHORT = 10
 """Epochs up to which evaluations before the last one are not worth their time."""
 FEW_CORES = 2
 """Cores up to which reading processes would slow down the network."""
-OF_ADAMW = frozenset({"optim.lr", "optim.weight_decay"})
+ADAMW_KEYS = frozenset({"optim.lr", "optim.weight_decay"})
 """Keys whose values suit no other optimiser."""
 Choice: TypeAlias = tuple[str, Any, str]
 """A key, its value, and why."""
@@ -69,7 +69,7 @@ def choose_recipe(config: Config, given: Config, facts: Facts) -> tuple[Config, 
     for key, value, reason in _choices(config, given, facts):
         section, name = key.split(".")
         is_set = name in getattr(given, section).model_fields_set
-        if not is_set and not (is_sgd and key in OF_ADAMW):
+        if not is_set and not (is_sgd and key in ADAMW_KEYS):
             values[section][name] = value
             lines.append(f"  {key}={value}: {reason}")
     return config_from_dict(values), lines

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from vision.data import DetectionDataset, EpochSampler, Sample
 from vision.engine.distributed import Processes
-from vision.engine.evaluation import Evaluator, quality
+from vision.engine.evaluation import Evaluator, selection_score
 from vision.metrics import Metrics
 from vision.model import MultiBoxLoss, SSDLite
 
@@ -37,7 +37,7 @@ class RunState:
         sums: Both parts of the loss times images, and images, summed over those steps.
         seconds: Time of those steps.
         lr: Learning rate at the beginning of that epoch.
-        best: `vision.engine.evaluation.quality` of the best evaluation so far.
+        best: `vision.engine.evaluation.selection_score` of the best evaluation so far.
         unimproved: Evaluations since the best one.
         rows: The log, a row for each epoch.
         origin: Where the weights come from that the run started from; empty for random ones.
@@ -79,7 +79,7 @@ class RunState:
 
     def compare(self, metrics: Metrics) -> bool:
         """Count an evaluation, and return whether it is the best so far."""
-        value = quality(metrics.to_dict(), self.start)
+        value = selection_score(metrics.to_dict(), self.start)
         is_best = value > self.best or self.best == -math.inf
         self.best = max(self.best, value)
         self.unimproved = 0 if is_best else self.unimproved + 1

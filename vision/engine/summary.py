@@ -10,7 +10,7 @@ from vision.engine.evaluation import (
     describe_number,
     describe_values,
     headline,
-    quality,
+    selection_score,
 )
 from vision.engine.pictures import draw_curves, draw_pictures
 from vision.engine.recorder import Recorder
@@ -91,7 +91,7 @@ def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation 
             fraction,
             describe_values(headline(values)),
         )
-        value = quality(values, state.start)
+        value = selection_score(values, state.start)
         if value <= best:
             continue
         best, kept = value, (metrics, detections)

@@ -1,4 +1,4 @@
-"""Whether an exported graph answers as PyTorch does."""
+"""Whether an exported graph gives the same outputs as PyTorch."""
 
 # N images, H W height and width of the network's input
 

@@ -20,7 +20,7 @@ MIN_EXTRA_CHANNELS = 16
 
 
 def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> SSDLite:
-    """The network that a configuration describes, freshly initialised."""
+    """The network that a configuration describes, with random weights."""
     variant = VARIANTS[config.preset]
     style = BlockStyle(
         norm, config.activation, variant.padding, variant.norm_eps, variant.norm_momentum

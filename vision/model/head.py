@@ -74,6 +74,12 @@ def class_keys(network: nn.Module) -> list[str]:
     return [f"{name}.{key}" for name, heads in _class_heads(network) for key in heads.row_keys()]
 
 
+def head_keys(network: nn.Module) -> set[str]:
+    """State-dict keys of all class and box heads."""
+    heads = (item for item in network.named_modules() if isinstance(item[1], Heads))
+    return {f"{name}.{key}" for name, module in heads for key in module.state_dict()}
+
+
 def by_class(rows: Tensor, num_classes: int) -> Tensor:
     """The rows of a class head, viewed as (prior of a cell, class with background last, ...)."""
     return rows.view(-1, num_classes + 1, *rows.shape[1:])

@@ -98,6 +98,8 @@ def _correct_biases(quantised: Any, model: Any, images: Images) -> None:  # noqa
     convolutions = [
         node for node in quantised.graph.node if node.op_type == "Conv" and len(node.input) > 2
     ]
+    if not convolutions:
+        return  # ONNX Runtime refuses a graph without outputs
     in_float = {node.name: node.output[0] for node in model.graph.node if node.op_type == "Conv"}
     means = channel_means(model, [in_float[node.name] for node in convolutions], images)
     for node, mean in zip(convolutions, means, strict=True):

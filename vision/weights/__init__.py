@@ -1,6 +1,6 @@
 """Weights on disk in our own format, their averages, and training that starts from them."""
 
-from vision.weights.averaging import average, halve, interpolate
+from vision.weights.averaging import average, interpolate, to_half
 from vision.weights.file import (
     SavedBackbone,
     SavedDetector,
@@ -22,7 +22,6 @@ __all__ = [
     "SavedDetector",
     "average",
     "find_weights",
-    "halve",
     "interpolate",
     "knows",
     "load_any",
@@ -34,4 +33,5 @@ __all__ = [
     "save_weights",
     "silence_classes",
     "start_from",
+    "to_half",
 ]

@@ -83,7 +83,7 @@ def interpolate(
     return mean
 
 
-def halve(model: SSDLite) -> SSDLite:
+def to_half(model: SSDLite) -> SSDLite:
     """A network with its parameters rounded to half precision; buffers stay as they are.
 
     Raises:
@@ -102,10 +102,18 @@ def _labels(names: Sequence[str], theirs: Sequence[str], path: Path) -> list[int
     by_name = {name: row for row, name in enumerate(theirs)}
     missing = [name for name in names if canonical(name) not in by_meaning]
     if missing:
-        raise WeightsError(f"{path} lacks classes of the first: {', '.join(missing)}")
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise WeightsError(
+            f"{path} lacks {missing[0]}{more} of the first file's classes; name a file first whose"
+            " classes all the others have"
+        )
     rows = [by_name.get(name, by_meaning[canonical(name)]) for name in names]
     if len(set(rows)) < len(rows):
-        raise WeightsError(f"{path} has one class for two of the first's")
+        twice = next(name for name, row in zip(names, rows, strict=True) if rows.count(row) > 1)
+        raise WeightsError(
+            f"{path} has one class for {twice} and another of the first file's classes; leave one"
+            " of the files out"
+        )
     return rows
 
 

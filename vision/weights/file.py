@@ -34,17 +34,15 @@ class SavedDetector:
         config: The configuration it was trained with.
         names: Class names in label order.
         training: How it was trained: epoch, metrics, versions.
+        norms_folded: Whether BatchNorm came folded into the convolutions, so that its statistics
+            are lost.
     """
 
     model: SSDLite
     config: Config
     names: list[str]
     training: dict[str, Any]
-
-    @property
-    def norms_folded(self) -> bool:
-        """Whether BatchNorm came folded into the convolutions, so that its statistics are lost."""
-        return bool(self.training.get("norms_folded"))
+    norms_folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,13 @@ def save_backbone(path: Path, saved: SavedBackbone) -> None:
 
 
 def save_weights(
-    path: Path, model: SSDLite, config: Config, names: Sequence[str], training: Mapping[str, Any]
+    path: Path,
+    model: SSDLite,
+    config: Config,
+    names: Sequence[str],
+    training: Mapping[str, Any],
+    *,
+    norms_folded: bool = False,
 ) -> None:
     """Write a weights file; an older one stays intact until the new one is.
 
@@ -83,9 +87,10 @@ def save_weights(
         config: The configuration of the run.
         names: Class names in label order.
         training: How it was trained; anything that JSON can hold.
+        norms_folded: As in `SavedDetector`.
 
     Raises:
-        WeightsError: If it cannot be written, as on a full disk; nothing of it is left.
+        WeightsError: If it cannot be written, as on a full disk; the partial file is removed.
     """
     preprocessing = {
         "channels": "RGB",
@@ -99,7 +104,7 @@ def save_weights(
         "config": config.model_dump_json(),
         "names": json.dumps(list(names)),
         "preprocessing": json.dumps(preprocessing),
-        "training": json.dumps(dict(training)),
+        "training": json.dumps({**training, **({"norms_folded": True} if norms_folded else {})}),
     }
     tensors = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     _write(path, tensors, metadata)
@@ -161,7 +166,8 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
         raise WeightsError(f"weights {path}: the metadata are damaged: {error}") from error
     model = build_model(config.model, len(names))
     _fill(model, tensors, path)
-    return SavedDetector(model.eval(), config, names, training)
+    is_folded = bool(training.pop("norms_folded", False))
+    return SavedDetector(model.eval(), config, names, training, is_folded)
 
 
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vision.model.head import by_class, class_keys
+from vision.model.head import by_class, class_keys, head_keys
 from vision.model.ssdlite import SSDLite
 from vision.weights.file import SavedBackbone, SavedDetector
 from vision.weights.labels import canonical
@@ -73,11 +73,15 @@ def start_from(
     lines = [
         summary,
         *_describe_classes(known, unlike, names, their_names),
-        *([FOLDED_NORMS] if saved.training.get("norms_folded") else []),
+        *([FOLDED_NORMS] if _is_folded(saved) else []),
     ]
     facts = {key: saved.training.get(key) for key in ("start", "source", "file", "licence")}
     described = "; ".join(f"{key} {value}" for key, value in facts.items() if value)
     return Start(lines, f"{init} ({described})" if described else init, known)
+
+
+def _is_folded(saved: SavedBackbone | SavedDetector) -> bool:
+    return isinstance(saved, SavedDetector) and saved.norms_folded
 
 
 def _comparable(
@@ -96,7 +100,8 @@ def _comparable(
         return {}, []
     if (theirs.neck is None) == (model.neck is None):
         return tensors, saved.names
-    return {key: value for key, value in tensors.items() if "_heads." not in key}, []
+    heads = head_keys(theirs)
+    return {key: value for key, value in tensors.items() if key not in heads}, []
 
 
 def _match_classes(

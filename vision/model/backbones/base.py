@@ -2,7 +2,7 @@
 
 # N batch, C* channels, H W image height and width, K classes
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class FeatureMaps(NamedTuple):
     stride32: Float[Tensor, "N C32 H/32 W/32"]
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """An image classifier, or without its last layers a network that gives three feature maps.
 
     Attributes:
