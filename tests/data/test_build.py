@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.formats.builders import voc_object, voc_xml, write_coco, write_voc
+from vision.choices import DATA_FORMATS
 from vision.config import CocoSource, DataConfig, Source, SyntheticSource, VocSource
-from vision.data import DATASETS, check_known, choose_classes, describe, read_sources
+from vision.data import check_known, choose_classes, describe, read_sources
 from vision.errors import ConfigError, DataError
 from vision.formats import Annotations
 
@@ -60,7 +61,7 @@ def test_each_format_can_be_read_and_sources_join(tmp_path: Path) -> None:
         coco(tmp_path / "coco", "dog", "zebra"),
         SyntheticSource(format="synthetic", num_images=2, image_size=(64, 96)),
     ]
-    assert {source.format for source in sources} == set(DATASETS)
+    assert {source.format for source in sources} == set(DATA_FORMATS)
     found = read_sources(sources, "data.train")
     assert [Path(record.image_id).name for record in found.records[:3]] == [
         "a.jpg",

@@ -386,7 +386,7 @@ def test_refuses_a_missing_or_broken_image(tmp_path: Path, content: bytes | None
     if content is not None:
         image.write_bytes(content)
     with pytest.raises(DataError, match=f"^image {image} cannot be "):
-        read_coco(str(root), "train")
+        read_coco(str(root), "train").check()
 
 
 # Real data

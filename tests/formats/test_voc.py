@@ -276,7 +276,7 @@ def test_refuses_folders_without_a_split_that_hold_nothing(tmp_path: Path) -> No
 def refusal(root: Path, split: str = "train", **folders: str) -> str:
     """The one line by which a folder is refused."""
     with pytest.raises(DataError) as caught:
-        read_voc(str(root), split, **folders)
+        read_voc(str(root), split, **folders).check()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -2,7 +2,6 @@
 
 from vision.data.batch_augment import augment_batch
 from vision.data.build import (
-    DATASETS,
     check_known,
     choose_classes,
     describe,
@@ -23,7 +22,6 @@ from vision.data.transforms import (
 )
 
 __all__ = [
-    "DATASETS",
     "PRESETS",
     "Augment",
     "AugmentPreset",

@@ -9,25 +9,25 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.config import DataConfig, Source
-from vision.data.synthetic import read_synthetic
 from vision.errors import ConfigError, DataError
-from vision.formats import READERS, Annotations
+from vision.formats import Annotations, read_data
 from vision.images import resize
 
-DATASETS = READERS | {"synthetic": read_synthetic}
-"""Readers by a source's ``format``."""
 
-
-def read_sources(sources: Source | list[Source] | None, key: str) -> Annotations:
+def read_sources(
+    sources: Source | list[Source] | None, key: str, *, strict: bool = True
+) -> Annotations:
     """Read one source or several, and join them.
 
     Args:
         sources: The configuration's sources.
         key: The configuration key that holds them, for the message if there are none.
+        strict: Refuse images and annotations that cannot be used, rather than list them in
+            ``faults``.
 
     Raises:
         ConfigError: If there are none.
-        DataError: If one cannot be read.
+        DataError: If one cannot be read, or has a fault and ``strict`` is set.
     """
     if not sources:
         raise ConfigError(
@@ -36,8 +36,8 @@ def read_sources(sources: Source | list[Source] | None, key: str) -> Annotations
         )
     result = Annotations()
     for source in sources if isinstance(sources, list) else [sources]:
-        result.add(DATASETS[source.format](**source.model_dump(exclude={"format"})))
-    return result
+        result.add(read_data(source.format, **source.model_dump(exclude={"format"})))
+    return result.check() if strict else result
 
 
 def sample_images(

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float64, Int64
 
 import vision.formats.json_table as tables
 from vision.errors import DataError
-from vision.formats.records import AnnotatedObject, Annotations, Tally, make_record
+from vision.formats.records import AnnotatedObject, Annotations, Tally
 
 FORM = "an object with images, annotations and categories (COCO instances)"
 BOX_KEYS = ("image_id", "category_id", "bbox")
@@ -79,8 +79,7 @@ def read_coco(
     objects = _objects_by_image(content, file, result.tally)
     for image, size in zip(content.images, content.sizes, strict=True):
         path, annotated_size = folder / image["file_name"], size if min(size) > 0 else None
-        record = make_record(path, annotated_size, objects[image["id"]], result.tally)
-        result.records.append(record)
+        result.add_image(path, annotated_size, objects[image["id"]])
     return result
 
 

@@ -3,7 +3,8 @@
 # n objects of one image, h and w its height and width
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,33 +21,49 @@ from vision.images import image_size, read_image
 from vision.structures import Target
 
 
-class Tally:
-    """Counts of irregularities in the data, with the place of the first of each kind.
+class Fault(NamedTuple):
+    """What makes an image or its annotation unusable.
 
     Attributes:
-        counts: Number of irregularities of each kind.
-        first: Place of the first irregularity of each kind.
+        kind: A short stable name, such as ``unreadable image``.
+        where: The file.
+        message: The error, in a line.
+    """
+
+    kind: str
+    where: str
+    message: str
+
+
+class Tally:
+    """Irregularities in the data that do not hinder reading them.
+
+    Attributes:
+        places: The places of each kind of irregularity, in the order of reading.
     """
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.first: dict[str, str] = {}
+        self.places: dict[str, list[str]] = {}
 
-    def note(self, what: str, where: object, count: int = 1) -> None:
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of irregularities of each kind."""
+        return Counter({what: len(places) for what, places in self.places.items()})
+
+    def note(self, what: str, where: object) -> None:
         """Count an irregularity; ``what`` follows a number: ``boxes without area dropped``."""
-        self.counts[what] += count
-        self.first.setdefault(what, str(where))
+        self.places.setdefault(what, []).append(str(where))
 
     def lines(self) -> list[str]:
         """A line for each kind, such as ``2 boxes without area dropped (first: a.xml)``."""
         return [
-            f"{count} {what} (first: {self.first[what]})" for what, count in self.counts.items()
+            f"{len(places)} {what} (first: {places[0]})" for what, places in self.places.items()
         ]
 
     def add(self, other: "Tally") -> None:
-        """Add the counts of another tally."""
-        for what, count in other.counts.items():
-            self.note(what, other.first[what], count)
+        """Add the irregularities of another tally."""
+        for what, places in other.places.items():
+            self.places.setdefault(what, []).extend(places)
 
 
 class AnnotatedObject(NamedTuple):
@@ -118,17 +135,56 @@ class Record:
 
 @dataclass(slots=True)
 class Annotations:
-    """Records of one or more sources, their class names, and the irregularities in them."""
+    """Records of one or more sources, their class names, and what is wrong with them.
+
+    Attributes:
+        records: The images that can be used.
+        names: Class names, some of which may have no box.
+        tally: Irregularities that were put right.
+        faults: Images and annotations that cannot be used.
+    """
 
     records: list[Record] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    faults: list[Fault] = field(default_factory=list)
 
     def add(self, other: "Annotations") -> None:
         """Append the annotations of another source."""
         self.records.extend(other.records)
         self.names = list(dict.fromkeys([*self.names, *other.names]))
         self.tally.add(other.tally)
+        self.faults.extend(other.faults)
+
+    def add_image(
+        self,
+        path: Path,
+        annotated_size: tuple[int, int] | None,
+        objects: Sequence[AnnotatedObject],
+    ) -> None:
+        """Append the record of an image, see `make_record`; or a fault if it cannot be read."""
+        with self.collecting("unreadable image" if path.exists() else "missing image", path):
+            self.records.append(make_record(path, annotated_size, objects, self.tally))
+
+    @contextmanager
+    def collecting(self, kind: str, where: object) -> Iterator[None]:
+        """Turn a `DataError` in the ``with`` block into a fault."""
+        try:
+            yield
+        except DataError as error:
+            self.faults.append(Fault(kind, str(where), str(error)))
+
+    def check(self) -> "Annotations":
+        """These annotations, if they have no fault.
+
+        Raises:
+            DataError: Names the first fault, and the number of the others.
+        """
+        if not self.faults:
+            return self
+        more = len(self.faults) - 1
+        also = f" (and {more} more; ssdlite check lists all)" if more else ""
+        raise DataError(self.faults[0].message + also)
 
     def count(self) -> Counter[str]:
         """Boxes of each class, ignored ones included."""

@@ -9,7 +9,7 @@ from defusedxml.ElementTree import parse
 
 from vision.choices import CONFIGS
 from vision.errors import DataError
-from vision.formats.records import AnnotatedObject, Annotations, make_record
+from vision.formats.records import AnnotatedObject, Annotations
 from vision.images import IMAGE_SUFFIXES
 
 _LABELLED_LINE = re.compile(r"^(.*\S)\s+(?:-1|0|1)$")
@@ -43,11 +43,11 @@ def read_voc(
     image_files = _by_stem(_folder(root, images or "JPEGImages"))
     result = Annotations()
     for xml_file in _xml_files(xml_folder, split_file):
-        root_element = _parse(xml_file)
-        image_file = _image_file(image_files, xml_file, root_element)
-        objects = [_object(element, xml_file) for element in root_element.findall("object")]
-        size = _size(root_element)
-        result.records.append(make_record(image_file, size, objects, result.tally))
+        with result.collecting("invalid annotation", xml_file):
+            root_element = _parse(xml_file)
+            image_file = _image_file(image_files, xml_file, root_element)
+            objects = [_object(element, xml_file) for element in root_element.findall("object")]
+            result.add_image(image_file, _size(root_element), objects)
     result.names = sorted({name for record in result.records for name in record.names})
     return result
 
