@@ -34,6 +34,7 @@ SOURCES = ("tensorflow", "torchvision", "qfgaohao", "mmdetection", "lufficc")
 DATA_FORMATS = {
     "voc": "vision.formats.voc",
     "coco": "vision.formats.coco",
+    "auto": "vision.data.auto",
     "synthetic": "vision.data.synthetic",
 }
 """Formats of a data source, and the module that has its ``read_FORMAT``."""
