@@ -127,6 +127,7 @@ def _layout(name: str, root: Path, what: str, found: Iterable[tuple[str, Keys]])
         splits.pop("all", None)
     elif "val" in splits and "all" in splits:
         splits["train"] = splits.pop("all")
+    splits = {split: splits[split] for split in ("train", "val", "test", "all") if split in splits}
     return Layout(name, splits, what) if splits else None
 
 
