@@ -152,7 +152,7 @@ def index_by_id(rows: list[dict[str, Any]]) -> Ids:
     return {row["id"]: index for index, row in enumerate(rows)}
 
 
-def _id_order(row: dict[str, Any]) -> tuple[bool, int | str]:
+def _id_order(row: dict[str, Any]) -> tuple[bool, Any]:
     """By id, as COCO's code sorts images, since their order decides between equal scores."""
     return isinstance(row["id"], str), row["id"]
 
@@ -169,9 +169,9 @@ def _mask_box(row: dict[str, Any]) -> list[float] | None:
         polygons = mask if isinstance(mask[0], list) else [mask]  # type: ignore[index]
         points = np.concatenate([np.array(polygon, np.float64) for polygon in polygons])
         points = points.reshape(-1, 2)
+        corners = torch.from_numpy(np.concatenate([points.min(axis=0), points.max(axis=0)]))
     except (TypeError, ValueError, KeyError, IndexError):
         return row.get("bbox")
-    corners = torch.from_numpy(np.concatenate([points.min(axis=0), points.max(axis=0)]))
     return box_ops.xyxy_to_xywh(corners).tolist()
 
 
