@@ -1,4 +1,4 @@
-"""Find objects: python detect.py INPUT ... [--weights W] [--out DIR] [--score 0.4]."""
+"""Find objects: python detect.py INPUT ... [--weights W] [--out FOLDER] [--score 0.4]."""
 
 from vision.cli.main import run_command
 

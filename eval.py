@@ -1,4 +1,4 @@
-"""Evaluate a detector: python eval.py --weights W [--config F] [key=value ...] [--out DIR]."""
+"""Evaluate a detector: python eval.py --weights W [--config F] [key=value ...] [--out FOLDER]."""
 
 from vision.cli.main import run_command
 

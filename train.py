@@ -1,4 +1,4 @@
-"""Train a detector: python train.py --config F [key=value ...] [--out DIR] [--resume]."""
+"""Train a detector: python train.py --config F [key=value ...] [--out FOLDER] [--resume]."""
 
 from vision.cli.main import run_command
 

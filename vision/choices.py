@@ -3,12 +3,16 @@
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-BACKENDS: dict[str, str] = {
-    "torch": "vision.runtime.torch_backend:TorchBackend",
+GRAPH_BACKENDS: dict[str, str] = {
     "onnx": "vision.runtime.onnx_backend:OnnxBackend",
     "openvino": "vision.runtime.openvino_backend:OpenVinoBackend",
 }
-"""What runs a network, and its class; all but the first take an exported graph."""
+"""What writes and runs exported graphs, and its class."""
+BACKENDS: dict[str, str] = {
+    "torch": "vision.runtime.torch_backend:TorchBackend",
+    **GRAPH_BACKENDS,
+}
+"""What runs a network, and its class."""
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
 """What the layers of a network compute in."""
 FILE_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")

@@ -117,6 +117,16 @@ def test_one_file_is_no_mean_and_nothing_is_replaced(
     assert first.read_bytes() != before
 
 
+def test_the_old_name_of_the_fractions_warns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = weights(tmp_path / "a.safetensors", ["cat"], 1)
+    out = tmp_path / "m.safetensors"
+    assert run_average(first, first, "--shares", 0.75, 0.25, "--out", out) == 0
+    assert "--shares is now --fractions\n" in capsys.readouterr().out
+    assert load_weights(out).training["mean"] == f"0.75 of {first}, 0.25 of {first}"
+
+
 @pytest.mark.slow
 def test_a_mean_with_itself_is_itself_whatever_classes_mean(tmp_path: Path) -> None:
     path = weights(tmp_path / "a.safetensors", ["tv", "cat", "tvmonitor"], 1)

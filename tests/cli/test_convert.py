@@ -179,8 +179,8 @@ def test_folded_norms_are_told_and_refitted(
         "\n".join(start_from(before, load_weights(w), ["cat", "dog"], str(w)).lines)
         for w in (folded, whole)
     ]
-    assert "norms are folded" in lines[0]
-    assert "norms are folded" not in lines[1]
+    assert "BatchNorms are folded" in lines[0]
+    assert "BatchNorms are folded" not in lines[1]
     mean_of_both = tmp_path / "mean.safetensors"
     assert main(["average", str(whole), str(folded), "--out", str(mean_of_both)]) == 2
     assert "the norms of one are folded" in capsys.readouterr().err

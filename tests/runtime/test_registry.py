@@ -45,7 +45,9 @@ def test_one_line_is_enough_for_every_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setitem(BACKENDS, "other", OtherBackend())
-    monkeypatch.setitem(choices.BACKENDS, "other", "vision.runtime.other_backend:OtherBackend")
+    monkeypatch.setitem(
+        choices.GRAPH_BACKENDS, "other", "vision.runtime.other_backend:OtherBackend"
+    )
     weights = learnt / "best.safetensors"
     assert main(["export", str(weights), "--to=other", "--out", str(tmp_path)]) == 0
     path = tmp_path / "best_decoded_fp32.other"

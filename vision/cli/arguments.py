@@ -10,6 +10,8 @@ WEIGHTS = (
     "a weights file, a run folder (its best weights), or a shipped detector:"
     f" {' or '.join(SHIPPED_WEIGHTS)}"
 )
+DEFAULT_CONFIG = "finetune"
+"""The shipped configuration of a command with ``--data`` alone."""
 CONFIG = "a YAML file, or the name of a shipped configuration"
 
 
@@ -30,6 +32,13 @@ def add_folder(parser: argparse.ArgumentParser) -> None:
     """A folder of data, for `vision.cli.options.name_data`."""
     text = "folder of images and annotations, in any layout that docs/data.md lists"
     parser.add_argument("--data", metavar="FOLDER", help=f"{text} (default: none)")
+
+
+def add_configured_data(parser: argparse.ArgumentParser) -> None:
+    """A folder of data, a configuration, or both; `vision.cli.commands.parse` requires one."""
+    add_folder(parser)
+    text = f"{CONFIG} (default: {DEFAULT_CONFIG}, with --data)"
+    parser.add_argument("--config", metavar="FILE", help=text)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:

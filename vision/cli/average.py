@@ -1,15 +1,20 @@
 """``ssdlite average``."""
 
 import argparse
+import logging
 
 from vision.cli.options import check_output_path, write_detector
 from vision.weights import average
+
+logger = logging.getLogger(__name__)
 
 
 def run(options: argparse.Namespace) -> int:
     """Write the mean of several weights files."""
     check_output_path(options.out, overwrite=options.overwrite)
-    saved = average(options.weights, options.fractions)
+    if options.shares is not None:
+        logger.warning("--shares is now --fractions")
+    saved = average(options.weights, options.fractions or options.shares)
     write_detector(saved, options)
     print(f"{options.out}: {saved.training['mean']}")
     return 0

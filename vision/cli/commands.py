@@ -1,39 +1,13 @@
 """The commands: what each does, its arguments, and an example."""
 
 import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import vision.cli.arguments as common
-from vision.choices import (
-    BACKENDS,
-    DOWNLOADS,
-    FILE_PRECISIONS,
-    FORMS,
-    RESULTS,
-    SOURCES,
-    WRITTEN_FORMATS,
-)
-from vision.cli.parser import Parser
-
-DEFAULT_CONFIG = "finetune"
-"""The shipped configuration of ``ssdlite train --data``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command.
-
-    Attributes:
-        summary: What it does, without a capital and a full stop.
-        example: Words that follow ``ssdlite``.
-        add_arguments: Adds its arguments to a parser.
-    """
-
-    summary: str
-    example: str
-    add_arguments: Callable[[Parser], None]
+from vision.choices import FILE_PRECISIONS, FORMS, GRAPH_BACKENDS, RESULTS, SOURCES
+from vision.cli.data_commands import DATA_COMMANDS
+from vision.cli.parser import Command, Parser
 
 
 def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -50,17 +24,15 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse(words)
     if name == "info" and options.overrides:
         parser.error(f"{options.overrides[0]}: info takes weights only")
-    if name == "train":
+    if name in {"train", "priors"}:
         if not (options.config or options.data):
             parser.error("name your data with --data FOLDER, or a configuration with --config")
-        options.config = options.config or DEFAULT_CONFIG
+        options.config = options.config or common.DEFAULT_CONFIG
     return options
 
 
 def _train(parser: Parser) -> None:
-    common.add_folder(parser)
-    text = f"{common.CONFIG} (default: {DEFAULT_CONFIG}, with --data)"
-    parser.add_argument("--config", metavar="FILE", help=text)
+    common.add_configured_data(parser)
     common.add_overrides(parser, "train.epochs=50")
     text = "run folder (default: runs/NAME-OF-THE-CONFIG)"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=text)
@@ -78,11 +50,6 @@ def _eval(parser: Parser) -> None:
     parser.add_argument("--annotations", type=Path, metavar="FILE", help=text)
     common.add_out(parser, None, "folder for metrics.json (default: print only)")
     common.add_runtime(parser)
-
-
-def _priors(parser: Parser) -> None:
-    parser.add_argument("--config", required=True, metavar="FILE", help=common.CONFIG)
-    common.add_overrides(parser, "data.train.root=VOC2007")
 
 
 def _detect(parser: Parser) -> None:
@@ -124,8 +91,9 @@ def _add_results(parser: Parser) -> None:
 def _export(parser: Parser) -> None:
     common.add_weights(parser)
     common.add_data(parser)
-    graphs = tuple(BACKENDS)[1:]
-    parser.add_argument("--to", required=True, choices=graphs, help="runtime to write for")
+    parser.add_argument(
+        "--to", required=True, choices=tuple(GRAPH_BACKENDS), help="runtime to write for"
+    )
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
     text = "fp16: weights stored as float16; int8: quantised weights and activations"
@@ -166,34 +134,19 @@ def _convert(parser: Parser) -> None:
     common.add_weights_out(parser)
 
 
-def _convert_data(parser: Parser) -> None:
-    text = "a folder of labelled images, in any layout that train --data takes"
-    parser.add_argument("data", type=Path, metavar="IN", help=text)
-    text = "the format to write"
-    parser.add_argument("--to", choices=WRITTEN_FORMATS, required=True, help=text)
-    text = "folder to write, which must be empty or not exist"
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=text)
-
-
 def _average(parser: Parser) -> None:
     text = f"{common.WEIGHTS}; the first decides the classes"
     parser.add_argument("weights", nargs="+", type=Path, metavar="FILE", help=text)
     text = "fraction of each file in the mean; their sum is 1 (default: equal)"
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help=text)
     hidden = argparse.SUPPRESS  # the name in version 0.1
-    parser.add_argument("--shares", dest="fractions", nargs="+", type=float, help=hidden)
+    parser.add_argument("--shares", nargs="+", type=float, help=hidden)
     common.add_weights_out(parser)
 
 
 def _info(parser: Parser) -> None:
     common.add_weights(parser)
     parser.add_argument("overrides", nargs="*", help=argparse.SUPPRESS)
-
-
-def _download(parser: Parser) -> None:
-    parser.add_argument("name", choices=DOWNLOADS, help="the data set")
-    text = "folder that becomes the data set's root, on a disk with 2, 5 or 43 GB to spare"
-    parser.add_argument("--root", type=Path, required=True, metavar="DIR", help=text)
 
 
 COMMANDS = {
@@ -227,23 +180,11 @@ COMMANDS = {
         "convert tensorflow frozen_inference_graph.pb --labels map.pbtxt --out W.safetensors",
         _convert,
     ),
-    "convert-data": Command(
-        "write a folder of labelled images in another format",
-        "convert-data MINE --to coco --out MINE_COCO",
-        _convert_data,
-    ),
     "average": Command(
         "average several weights files of one network",
         "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
         _average,
     ),
-    "priors": Command(
-        "fit the scales of the prior boxes to a data set",
-        "priors --config bccd data.train.root=BCCD",
-        _priors,
-    ),
     "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
-    "download": Command(
-        "load VOC 2007, VOC 2012 or COCO 2017", "download voc2007 --root VOC2007", _download
-    ),
+    **DATA_COMMANDS,
 }

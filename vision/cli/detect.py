@@ -12,7 +12,16 @@ import torch
 from tqdm import tqdm
 
 from vision.cli.options import check_output_path
-from vision.detection import RESULTS, CocoIds, Journal, Report, Settings, detect_sources
+from vision.detection import (
+    RESULTS,
+    CocoIds,
+    Journal,
+    Report,
+    Settings,
+    check_inputs_stay,
+    check_results_stay,
+    detect_sources,
+)
 from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
@@ -38,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     sources = find_inputs(options.inputs, report.fail, options.out)
     if not sources:
         raise DataError("no image, video or stream is among the inputs")
-    _check_inputs_stay(sources, options.out)
+    check_inputs_stay(sources, options.out)
     saved = _saved(options.save)
     workers = options.workers or _num_workers(sources, options.device)
     detector = _load(options, workers)
@@ -56,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     )
     start = time.perf_counter()
     if not (options.overwrite or (options.resume and unfinished)):
-        _check_results_stay(sources, settings, unfinished=unfinished)
+        check_results_stay(sources, settings, is_unfinished=unfinished)
     with Journal(options.out, _identity(options), resume=options.resume) as journal:
         with _progress(sources, journal) as bar:
             detect_sources(sources, detector, settings, journal, ids, report, bar.update)
@@ -170,29 +179,3 @@ def _identity(options: argparse.Namespace) -> dict[str, Any]:
         "pictures": "pictures" in options.save,
         "stride": options.stride,
     }
-
-
-def _check_inputs_stay(sources: Sequence[Source], out: Path) -> None:
-    """Raise DataError if a result would replace any input."""
-    # os.path, since Path.resolve() fails on links in a circle
-    inputs = {os.path.realpath(source.path) for source in sources if source.address is None}
-    for source in sources:
-        if os.path.realpath(out / source.relative) in inputs:
-            raise DataError(f"{out / source.relative} would be overwritten; name another --out")
-
-
-def _check_results_stay(sources: Sequence[Source], settings: Settings, *, unfinished: bool) -> None:
-    """Raise DataError if the run would replace results."""
-    out = settings.out
-    if unfinished:
-        raise DataError(
-            f"{out} holds an unfinished run; continue it with --resume, or start again with"
-            " --overwrite"
-        )
-    files = [out / RESULTS[kind] for kind in settings.results]
-    if settings.pictures:
-        files += [out / source.relative for source in sources]
-    existing = [file for file in files if file.exists()]
-    if existing:
-        more = f" and {len(existing) - 1} more files exist" if existing[1:] else " exists"
-        raise DataError(f"{existing[0]}{more}; name another --out, or pass --overwrite")

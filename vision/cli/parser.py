@@ -2,7 +2,8 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -71,3 +72,18 @@ class Parser(argparse.ArgumentParser):
                 return f"; did you mean {keys[0]}=VALUE?"
         options = [option for option in self._option_string_actions if option.startswith("--")]
         return did_you_mean(name, options)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        summary: What it does, without a capital and a full stop.
+        example: Words that follow ``ssdlite``.
+        add_arguments: Adds its arguments to a parser.
+    """
+
+    summary: str
+    example: str
+    add_arguments: Callable[[Parser], None]

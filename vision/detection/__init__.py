@@ -5,7 +5,7 @@ from vision.detection.journal import Journal
 from vision.detection.pipeline import ordered_map
 from vision.detection.results import CocoIds
 from vision.detection.runner import detect_sources
-from vision.detection.settings import Report, Settings
+from vision.detection.settings import Report, Settings, check_inputs_stay, check_results_stay
 
 __all__ = [
     "RESULTS",
@@ -13,6 +13,8 @@ __all__ = [
     "Journal",
     "Report",
     "Settings",
+    "check_inputs_stay",
+    "check_results_stay",
     "detect_sources",
     "ordered_map",
 ]

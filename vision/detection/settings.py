@@ -1,14 +1,19 @@
-"""The settings of a detection run, and its summary."""
+"""The settings of a detection run, what it may not replace, and its summary."""
 
 # h and w the height and width of an image
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxtyping import UInt8
 from numpy import ndarray
+
+from vision.choices import RESULTS
+from vision.errors import DataError
+from vision.media import Source
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +39,47 @@ class Settings:
     workers: int = 1
     batch: int = 1
     show: Callable[[UInt8[ndarray, "h w 3"]], None] | None = None
+
+
+def check_inputs_stay(sources: Sequence[Source], out: Path) -> None:
+    """Make sure that no result replaces an input.
+
+    Raises:
+        DataError: If one would.
+    """
+    # os.path, since Path.resolve() fails on links in a circle
+    inputs = {os.path.realpath(source.path) for source in sources if source.address is None}
+    for source in sources:
+        if os.path.realpath(out / source.relative) in inputs:
+            raise DataError(f"{out / source.relative} would be overwritten; name another --out")
+
+
+def check_results_stay(
+    sources: Sequence[Source], settings: Settings, *, is_unfinished: bool
+) -> None:
+    """Make sure that a new run replaces no results of an earlier one.
+
+    Args:
+        sources: What to detect in.
+        settings: Settings of the new run.
+        is_unfinished: Whether the earlier run was interrupted.
+
+    Raises:
+        DataError: If it would.
+    """
+    out = settings.out
+    if is_unfinished:
+        raise DataError(
+            f"{out} holds an unfinished run; continue it with --resume, or start again with"
+            " --overwrite"
+        )
+    files = [out / RESULTS[kind] for kind in settings.results]
+    if settings.pictures:
+        files += [out / source.relative for source in sources]
+    existing = [file for file in files if file.exists()]
+    if existing:
+        more = f" and {len(existing) - 1} more files exist" if existing[1:] else " exists"
+        raise DataError(f"{existing[0]}{more}; name another --out, or pass --overwrite")
 
 
 @dataclass(slots=True)

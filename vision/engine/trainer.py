@@ -29,8 +29,7 @@ from vision.weights import save_weights
 
 logger = logging.getLogger(__name__)
 
-AGREE_EVERY = 10
-"""Steps after which several processes ask each other whether to stop."""
+AGREE_EVERY = 10  # steps after which several processes ask each other whether to stop
 
 
 def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
@@ -70,13 +69,7 @@ class Trainer:
 
     @classmethod
     def setup(
-        cls,
-        config: Config,
-        out: Path,
-        processes: Processes,
-        interrupts: Interrupts,
-        *,
-        resume: bool,
+        cls, config: Config, out: Path, processes: Processes, signals: Interrupts, *, resume: bool
     ) -> "Trainer":
         """A trainer that is ready for the first step, or for the first after an interruption."""
         folder = RunFolder(out)
@@ -104,7 +97,7 @@ class Trainer:
             recorder.write_setup(dump_config(config), device, plan.annotations.count())
             if not is_resumed:
                 draw_sheet(run, folder.sheet)
-        return cls(run, recorder, checkpoints, interrupts)
+        return cls(run, recorder, checkpoints, signals)
 
     def fit(self) -> Metrics | None:
         """Take all steps that are left, and return the evaluation of the best weights, if any."""

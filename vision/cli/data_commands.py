@@ -1,0 +1,44 @@
+"""The commands about data sets, for `vision.cli.commands`."""
+
+from pathlib import Path
+
+import vision.cli.arguments as common
+from vision.choices import DOWNLOADS, WRITTEN_FORMATS
+from vision.cli.parser import Command, Parser
+
+
+def _priors(parser: Parser) -> None:
+    common.add_configured_data(parser)
+    common.add_overrides(parser, "data.train.root=VOC2007")
+
+
+def _download(parser: Parser) -> None:
+    parser.add_argument("name", choices=DOWNLOADS, help="the data set")
+    text = "folder that becomes the data set's root, on a disk with 2, 5 or 43 GB to spare"
+    parser.add_argument("--root", type=Path, required=True, metavar="FOLDER", help=text)
+
+
+def _convert_data(parser: Parser) -> None:
+    text = "a folder of labelled images, in any layout that train --data takes"
+    parser.add_argument("data", type=Path, metavar="IN", help=text)
+    text = "the format to write"
+    parser.add_argument("--to", choices=WRITTEN_FORMATS, required=True, help=text)
+    text = "folder to write, which must be empty or not exist"
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=text)
+
+
+DATA_COMMANDS = {
+    "convert-data": Command(
+        "write a folder of labelled images in another format",
+        "convert-data MINE --to coco --out MINE_COCO",
+        _convert_data,
+    ),
+    "priors": Command(
+        "fit the scales of the prior boxes to a data set",
+        "priors --data MINE",
+        _priors,
+    ),
+    "download": Command(
+        "load VOC 2007, VOC 2012 or COCO 2017", "download voc2007 --root VOC2007", _download
+    ),
+}
