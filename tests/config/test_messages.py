@@ -75,9 +75,9 @@ def test_never_suggests_the_refused_key_itself() -> None:
 
 
 VALUES: list[tuple[dict[str, Any], str]] = [
-    ({"data": {"train": {}}}, "data.train.format is missing; it is voc, coco or synthetic"),
-    ({"data": {"train": {"root": "a"}}}, "data.train.format is missing; it is voc, coco or synt"),
-    ({"data": {"val": [VOC, {}]}}, "data.val.1.format is missing; it is voc, coco or synthetic"),
+    ({"data": {"train": {}}}, "data.train.format is missing; it is voc, coco, yolo, "),
+    ({"data": {"train": {"root": "a"}}}, "data.train.format is missing; it is voc, coco, yolo, "),
+    ({"data": {"val": [VOC, {}]}}, "data.val.1.format is missing; it is voc, coco, yolo, "),
     (
         {"data": {"train": {**VOC, "format": "pascal"}}},
         (
@@ -194,7 +194,7 @@ def test_what_a_section_finds_fault_with_is_not_followed_by_all_its_values() -> 
         ),
         (
             ["data.train.root=a"],
-            "override data.train.root=a: data.train.format is missing; it is voc, coco or syntheti",
+            "override data.train.root=a: data.train.format is missing; it is voc, coco, yolo, ",
         ),
         (
             ["data.train.format=pascal"],
