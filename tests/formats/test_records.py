@@ -104,7 +104,7 @@ def test_a_photograph_is_turned_as_its_boxes_were_drawn(
     assert np.array_equal(one.read(), expected)
     what = "images of another size than their annotation states"
     assert found.tally.counts[what] == reported
-    assert found.tally.first.get(what) == (str(path) if reported else None)
+    assert found.tally.places.get(what, []) == [str(path)] * reported
 
 
 @pytest.mark.parametrize("size", [(40, 60), (60, 40)])
@@ -164,15 +164,31 @@ def test_an_empty_account_has_no_lines() -> None:
 def test_an_account_counts_and_keeps_the_first_place() -> None:
     tally, other = Tally(), Tally()
     tally.note("boxes dropped", "a.xml")
-    tally.note("images turned", Path("b.jpg"), 3)
-    other.note("boxes dropped", "c.xml", 2)
+    tally.note("images turned", Path("b.jpg"))
+    other.note("boxes dropped", "c.xml")
     other.note("cats", "d.xml")
     tally.add(other)
     assert tally.lines() == [
-        "3 boxes dropped (first: a.xml)",
-        "3 images turned (first: b.jpg)",
+        "2 boxes dropped (first: a.xml)",
+        "1 images turned (first: b.jpg)",
         "1 cats (first: d.xml)",
     ]
+    assert tally.places["boxes dropped"] == ["a.xml", "c.xml"]
+
+
+def test_what_cannot_be_read_is_a_fault_and_the_others_are_read(tmp_path: Path) -> None:
+    root = write_voc(tmp_path, dict.fromkeys("abcd", voc_xml()))
+    (root / "Annotations" / "a.xml").write_text("<annotation>")
+    (root / "JPEGImages" / "c.jpg").write_bytes(b"no image")
+    found = read_voc(str(root), "train")
+    assert [Path(one.image_id).name for one in found.records] == ["b.jpg", "d.jpg"]
+    assert [(fault.kind, Path(fault.where).name) for fault in found.faults] == [
+        ("invalid annotation", "a.xml"),
+        ("unreadable image", "c.jpg"),
+    ]
+    with pytest.raises(DataError) as caught:
+        found.check()
+    assert str(caught.value) == (f"{found.faults[0].message} (and 1 more; ssdlite check lists all)")
 
 
 def test_several_sources_are_joined_in_order(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ WEIGHTS = (
     "a weights file, a run folder (its best weights), or a shipped detector:"
     f" {' or '.join(SHIPPED_WEIGHTS)}"
 )
+DEFAULT_CONFIG = "finetune"
+"""The shipped configuration of a command with ``--data`` alone."""
 CONFIG = "a YAML file, or the name of a shipped configuration"
 
 
@@ -26,8 +28,22 @@ def add_weights(parser: argparse.ArgumentParser, text: str = WEIGHTS) -> None:
     parser.add_argument("--weights", type=Path, default=default, metavar="FILE", help=text)
 
 
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """A folder of data, for `vision.cli.options.name_data`."""
+    text = "folder of images and annotations, in any layout that docs/data.md lists"
+    parser.add_argument("--data", metavar="FOLDER", help=f"{text} (default: none)")
+
+
+def add_configured_data(parser: argparse.ArgumentParser) -> None:
+    """A folder of data, a configuration, or both; `vision.cli.commands.parse` requires one."""
+    add_folder(parser)
+    text = f"{CONFIG} (default: {DEFAULT_CONFIG}, with --data)"
+    parser.add_argument("--config", metavar="FILE", help=text)
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Where the data are."""
+    add_folder(parser)
     text = f"names the data: {CONFIG} (default: that of the weights' run folder)"
     parser.add_argument("--config", metavar="FILE", help=text)
     add_overrides(parser, "data.val.root=VOC2007")

@@ -24,11 +24,15 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse(words)
     if name == "info" and options.overrides:
         parser.error(f"{options.overrides[0]}: info takes weights only")
+    if name in {"train", "priors"}:
+        if not (options.config or options.data):
+            parser.error("name your data with --data FOLDER, or a configuration with --config")
+        options.config = options.config or common.DEFAULT_CONFIG
     return options
 
 
 def _train(parser: Parser) -> None:
-    parser.add_argument("--config", required=True, metavar="FILE", help=common.CONFIG)
+    common.add_configured_data(parser)
     common.add_overrides(parser, "train.epochs=50")
     text = "run folder (default: runs/NAME-OF-THE-CONFIG)"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=text)
@@ -147,8 +151,8 @@ def _info(parser: Parser) -> None:
 
 COMMANDS = {
     "train": Command(
-        "train a detector on your own data, VOC, COCO or synthetic images",
-        "train --config finetune data.train.root=MINE data.val.root=MINE",
+        "train a detector on your own photographs, or on synthetic images",
+        "train --data MINE",
         _train,
     ),
     "eval": Command(

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import vision.cli.arguments as common
-from vision.choices import DOWNLOADS
+from vision.choices import DOWNLOADS, WRITTEN_FORMATS
 from vision.cli.parser import Command, Parser
 
 
 def _priors(parser: Parser) -> None:
-    parser.add_argument("--config", required=True, metavar="FILE", help=common.CONFIG)
+    common.add_configured_data(parser)
     common.add_overrides(parser, "data.train.root=VOC2007")
 
 
@@ -18,10 +18,24 @@ def _download(parser: Parser) -> None:
     parser.add_argument("--root", type=Path, required=True, metavar="FOLDER", help=text)
 
 
+def _convert_data(parser: Parser) -> None:
+    text = "a folder of labelled images, in any layout that train --data takes"
+    parser.add_argument("data", type=Path, metavar="IN", help=text)
+    text = "the format to write"
+    parser.add_argument("--to", choices=WRITTEN_FORMATS, required=True, help=text)
+    text = "folder to write, which must be empty or not exist"
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=text)
+
+
 DATA_COMMANDS = {
+    "convert-data": Command(
+        "write a folder of labelled images in another format",
+        "convert-data MINE --to coco --out MINE_COCO",
+        _convert_data,
+    ),
     "priors": Command(
         "fit the scales of the prior boxes to a data set",
-        "priors --config bccd data.train.root=BCCD",
+        "priors --data MINE",
         _priors,
     ),
     "download": Command(

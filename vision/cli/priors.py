@@ -3,6 +3,7 @@
 import argparse
 from collections import Counter
 
+from vision.cli.options import name_data
 from vision.config import PRIOR_SIDES, Config, load_config
 from vision.convert import load_initial_weights
 from vision.data import choose_classes, read_sources
@@ -13,7 +14,7 @@ from vision.weights import SavedDetector, match_network
 
 def run(options: argparse.Namespace) -> int:
     """Print what the configured and the fitted priors reach, and the YAML of the latter."""
-    config = load_config(options.config, options.overrides)
+    config = load_config(options.config, [*name_data(options.data), *options.overrides])
     saved = None
     if config.model.init is not None:
         saved = load_initial_weights(config.model.init, config.model.backbone)

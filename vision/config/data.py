@@ -1,5 +1,7 @@
 """Section ``data``: where images and boxes come from."""
 
+import unicodedata
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -58,6 +60,66 @@ class CocoSource(Section):
         return self
 
 
+class YoloSource(Section):
+    """YOLO's layout: a text file for each image."""
+
+    format: Literal["yolo"]
+    """YOLO's layout."""
+    root: str
+    """The folder of the data, or its ``data.yaml``."""
+    split: str | None = None
+    """``train``, ``val`` or ``test``; null reads all images."""
+
+
+class OpenImagesSource(Section):
+    """Open Images' layout: a CSV file for each split."""
+
+    format: Literal["open_images"]
+    """Open Images' layout."""
+    root: str
+    """The folder that holds ``SPLIT-annotations-bbox.csv`` and one folder of images a split."""
+    split: str | None = None
+    """``train``, ``val`` or ``test``; not needed with ``annotations`` and ``images``."""
+    annotations: str | None = None
+    """The CSV file, if it is not the one of the split; below ``root`` or a path."""
+    images: str | None = None
+    """Folder of the images, if it is not the split's; below ``root`` or a path."""
+
+
+class ImageFolderSource(Section):
+    """Hugging Face's layout: images beside a ``metadata.jsonl``."""
+
+    format: Literal["image_folder"]
+    """Hugging Face's ``imagefolder``."""
+    root: str
+    """The folder that holds one folder a split, or ``metadata.jsonl`` itself."""
+    split: str | None = None
+    """``train``, ``val`` or ``test``; null reads ``metadata.jsonl`` in ``root``."""
+
+
+class AutoSource(Section):
+    """A folder in any layout that is known; what ``--data`` stands for."""
+
+    format: Literal["auto"]
+    """Recognised by the files: VOC, COCO, YOLO, Open Images, Hugging Face's imagefolder, and what
+    Roboflow, CVAT, Label Studio and LabelImg export."""
+    root: str
+    """The folder of images and annotations, or YOLO's ``data.yaml``, or a COCO file."""
+    split: Literal["train", "val", "test", "all"]
+    """A split that the folder has. Where it has no ``val``, a fifth of the images is ``val`` and
+    the others are ``train``; near duplicates are on one side."""
+    seed: int = Field(0, ge=0)
+    """Seed by which images become ``val`` where the folder has none."""
+    val_below: float | None = Field(None, ge=0, le=1)
+    """The images, of which each has a number from 0 to 1, that become ``val``. With null, it is
+    chosen; a run records it, so that its images stay on their sides when others are added."""
+
+    def is_at(self, root: str) -> bool:
+        """Whether another root is the same folder."""
+        paths = [Path(name).expanduser().resolve() for name in (self.root, root)]
+        return paths[0] == paths[1]
+
+
 class SyntheticSource(Section):
     """Synthetic scenes of simple shapes, rendered on the fly; no file is read."""
 
@@ -72,7 +134,14 @@ class SyntheticSource(Section):
 
 
 Source: TypeAlias = Annotated[
-    VocSource | CocoSource | SyntheticSource, Field(discriminator="format")
+    VocSource
+    | CocoSource
+    | YoloSource
+    | OpenImagesSource
+    | ImageFolderSource
+    | AutoSource
+    | SyntheticSource,
+    Field(discriminator="format"),
 ]
 
 
@@ -105,7 +174,18 @@ class DataConfig(Section):
     def _distinct(cls, classes: list[str] | None) -> list[str] | None:
         if classes is not None and not classes:
             raise ValueError("it is empty; name a class, or write null to discover them")
+        if classes is not None:
+            classes = [unicodedata.normalize("NFC", name) for name in classes]
         twice = sorted({name for name in classes or [] if (classes or []).count(name) > 1})
         if twice:
             raise ValueError(f"named twice: {', '.join(twice)}")
         return classes
+
+    @model_validator(mode="after")
+    def _split_alike(self) -> "DataConfig":
+        train, val = self.train, self.val
+        if not isinstance(train, AutoSource) or not isinstance(val, AutoSource):
+            return self
+        if train.is_at(val.root) and train.seed != val.seed:
+            raise ValueError("train and val of one folder need the same seed, to be split by it")
+        return self

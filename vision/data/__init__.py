@@ -1,8 +1,8 @@
 """Data sets: readers for the configuration's sources, augmentation, caching and batches."""
 
+from vision.data.auto import settle_splits
 from vision.data.batch_augment import augment_batch
 from vision.data.build import (
-    DATASETS,
     check_known,
     choose_classes,
     describe,
@@ -23,7 +23,6 @@ from vision.data.transforms import (
 )
 
 __all__ = [
-    "DATASETS",
     "PRESETS",
     "Augment",
     "AugmentPreset",
@@ -44,4 +43,5 @@ __all__ = [
     "reduced",
     "sample_images",
     "seeded",
+    "settle_splits",
 ]

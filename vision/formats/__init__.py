@@ -1,21 +1,37 @@
-"""Annotation formats: each is one file that reads into `Annotations`, and one line in `READERS`."""
+"""Annotation formats: each is one file that reads `Annotations`, listed in `vision.choices`."""
 
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
+from vision.choices import DATA_FORMATS
 from vision.formats.coco import read_coco
-from vision.formats.records import AnnotatedObject, Annotations, Record, Tally, make_record
+from vision.formats.records import AnnotatedObject, Annotations, Fault, Record, Tally, make_record
 from vision.formats.voc import read_voc
 
 __all__ = [
-    "READERS",
     "AnnotatedObject",
     "Annotations",
+    "Fault",
     "Record",
     "Tally",
     "make_record",
     "read_coco",
+    "read_data",
     "read_voc",
+    "write_data",
 ]
 
-READERS: dict[str, Callable[..., Annotations]] = {"coco": read_coco, "voc": read_voc}
-"""Readers by a data source's ``format``, whose other keys are the reader's arguments."""
+
+def read_data(name: str, **keys: Any) -> Annotations:  # noqa: ANN401 - each format has its own
+    """Read data of the format ``name``; the keys are its reader's arguments."""
+    reader: Callable[..., Annotations] = getattr(import_module(DATA_FORMATS[name]), f"read_{name}")
+    return reader(**keys)
+
+
+def write_data(name: str, annotations: Annotations, root: Path, split: str) -> Tally:
+    """Write a split in the format ``name``, and give what the format cannot hold."""
+    module = import_module(DATA_FORMATS[name])
+    writer: Callable[[Annotations, Path, str], Tally] = getattr(module, f"write_{name}")
+    return writer(annotations, root, split)

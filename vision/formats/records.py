@@ -2,8 +2,10 @@
 
 # n objects of one image, h and w its height and width
 
+import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,37 +18,59 @@ from numpy import ndarray
 
 import vision.boxes as box_ops
 from vision.errors import DataError
-from vision.images import image_size, read_image
+from vision.formats.paths import nfc
+from vision.images import image_size, lacks_end, read_image
 from vision.structures import Target
+
+ROUNDING = 1e-3
+"""Pixels by which a box may reach beyond its image unsaid: fractions of sides are rounded."""
+SWAPPED = "boxes whose corners were swapped"
+"""What a `Tally` says of a box from its right to its left, or from its bottom to its top."""
+
+
+class Fault(NamedTuple):
+    """What makes an image or its annotation unusable.
+
+    Attributes:
+        kind: A short stable name, such as ``unreadable image``.
+        where: The file.
+        message: The error, in a line.
+    """
+
+    kind: str
+    where: str
+    message: str
 
 
 class Tally:
-    """Counts of irregularities in the data, with the place of the first of each kind.
+    """Irregularities in the data that do not hinder reading them.
 
     Attributes:
-        counts: Number of irregularities of each kind.
-        first: Place of the first irregularity of each kind.
+        places: The places of each kind of irregularity, in the order of reading.
     """
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.first: dict[str, str] = {}
+        self.places: dict[str, list[str]] = {}
 
-    def note(self, what: str, where: object, count: int = 1) -> None:
+    @property
+    def counts(self) -> Counter[str]:
+        """Number of irregularities of each kind."""
+        return Counter({what: len(places) for what, places in self.places.items()})
+
+    def note(self, what: str, where: object) -> None:
         """Count an irregularity; ``what`` follows a number: ``boxes without area dropped``."""
-        self.counts[what] += count
-        self.first.setdefault(what, str(where))
+        self.places.setdefault(what, []).append(str(where))
 
     def lines(self) -> list[str]:
         """A line for each kind, such as ``2 boxes without area dropped (first: a.xml)``."""
         return [
-            f"{count} {what} (first: {self.first[what]})" for what, count in self.counts.items()
+            f"{len(places)} {what} (first: {places[0]})" for what, places in self.places.items()
         ]
 
     def add(self, other: "Tally") -> None:
-        """Add the counts of another tally."""
-        for what, count in other.counts.items():
-            self.note(what, other.first[what], count)
+        """Add the irregularities of another tally."""
+        for what, places in other.places.items():
+            self.places.setdefault(what, []).extend(places)
 
 
 class AnnotatedObject(NamedTuple):
@@ -118,17 +142,60 @@ class Record:
 
 @dataclass(slots=True)
 class Annotations:
-    """Records of one or more sources, their class names, and the irregularities in them."""
+    """Records of one or more sources, their class names, and what is wrong with them.
+
+    Attributes:
+        records: The images that can be used.
+        names: Class names, some of which may have no box.
+        tally: Irregularities that were put right.
+        faults: Images and annotations that cannot be used.
+    """
 
     records: list[Record] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    faults: list[Fault] = field(default_factory=list)
 
     def add(self, other: "Annotations") -> None:
         """Append the annotations of another source."""
         self.records.extend(other.records)
         self.names = list(dict.fromkeys([*self.names, *other.names]))
         self.tally.add(other.tally)
+        self.faults.extend(other.faults)
+
+    def add_image(
+        self,
+        path: Path,
+        annotated_size: tuple[int, int] | None,
+        objects: Sequence[AnnotatedObject],
+        *,
+        relative: bool = False,
+    ) -> None:
+        """Append the record of an image, see `make_record`; or a fault if it cannot be read."""
+        is_there = os.path.exists(path)  # noqa: PTH110 - Path's raises for names too long
+        with self.collecting("unreadable image" if is_there else "missing image", path):
+            record = make_record(path, annotated_size, objects, self.tally, relative=relative)
+            self.records.append(record)
+
+    @contextmanager
+    def collecting(self, kind: str, where: object) -> Iterator[None]:
+        """Turn a `DataError` in the ``with`` block into a fault."""
+        try:
+            yield
+        except DataError as error:
+            self.faults.append(Fault(kind, str(where), str(error)))
+
+    def check(self) -> "Annotations":
+        """These annotations, if they have no fault.
+
+        Raises:
+            DataError: Names the first fault, and the number of the others.
+        """
+        if not self.faults:
+            return self
+        more = len(self.faults) - 1
+        also = f" (and {more} more; ssdlite check lists all)" if more else ""
+        raise DataError(self.faults[0].message + also)
 
     def count(self) -> Counter[str]:
         """Boxes of each class, ignored ones included."""
@@ -141,6 +208,8 @@ def make_record(
     annotated_size: tuple[int, int] | None,
     objects: Sequence[AnnotatedObject],
     tally: Tally,
+    *,
+    relative: bool = False,
 ) -> Record:
     """A record of an image file: boxes are clipped to the image, those without area dropped.
 
@@ -148,14 +217,21 @@ def make_record(
         path: The image file; its header is read.
         annotated_size: (height, width) that the annotation states, if it does.
         objects: The objects that the annotation lists.
-        tally: Counts dropped and clipped boxes, and sizes that fit in no orientation.
+        tally: Counts dropped, clipped and swapped boxes, sizes that fit in no orientation, and
+            images whose end is missing.
+        relative: Whether boxes are in fractions of the image's sides, rather than in pixels.
 
     Raises:
         DataError: If the image cannot be opened.
     """
     size = image_size(path, annotated_size)
+    if lacks_end(path):
+        read_image(path)
+        tally.note("images whose end is missing", path)
     if annotated_size is not None and size != annotated_size:
         tally.note("images of another size than their annotation states", path)
+    if relative:
+        objects = list(_in_pixels(objects, size))
     clipped = [_clip(item, size, path, tally) for item in objects]
     kept = [item for item in clipped if item is not None]
     boxes = np.array([item.box for item in kept], np.float32).reshape(-1, 4)
@@ -168,11 +244,22 @@ def make_record(
         partial(read_image, path, annotated_size),
         size,
         boxes,
-        tuple(item.name for item in kept),
+        tuple(nfc(item.name) for item in kept),
         np.array([item.ignore for item in kept], bool),
         np.array([item.crowd for item in kept], bool),
         np.array(areas, np.float32),
     )
+
+
+def _in_pixels(
+    objects: Sequence[AnnotatedObject], size: tuple[int, int]
+) -> Iterator[AnnotatedObject]:
+    """The objects, whose boxes are in fractions of the image's sides."""
+    boxes = torch.tensor([item.box for item in objects], dtype=torch.float64).reshape(-1, 4)
+    for item, (x0, y0, x1, y1) in zip(
+        objects, box_ops.scale(boxes, (1, 1), size).tolist(), strict=True
+    ):
+        yield item._replace(box=(x0, y0, x1, y1))
 
 
 def _clip(
@@ -180,15 +267,18 @@ def _clip(
 ) -> AnnotatedObject | None:
     """The object clipped to the image; None, and counted, if it has no area there."""
     height, width = size
-    if not np.isfinite(item.box).all() or item.box[0] >= item.box[2] or item.box[1] >= item.box[3]:
+    x0, y0, x1, y1 = item.box
+    if not np.isfinite(item.box).all() or x0 == x1 or y0 == y1:
         tally.note("boxes without area dropped", path)
         return None
-    x0, y0, x1, y1 = item.box
+    if x0 > x1 or y0 > y1:
+        tally.note(SWAPPED, path)
+        x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
     box = (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height)))
     # A box is kept only if it still has an area once its corners are rounded to float32.
     if np.float32(box[0]) >= np.float32(box[2]) or np.float32(box[1]) >= np.float32(box[3]):
         tally.note("boxes outside their image dropped", path)
         return None
-    if box != item.box:
+    if not np.allclose(box, (x0, y0, x1, y1), rtol=0, atol=ROUNDING):
         tally.note("boxes clipped to the image", path)
     return item._replace(box=box)
