@@ -51,6 +51,15 @@ def _train(parser: Parser) -> None:
     parser.add_argument("--resume", action="store_true", help=text)
 
 
+def _check(parser: Parser) -> None:
+    parser.add_argument("--config", metavar="FILE", help=common.CONFIG)
+    common.add_overrides(parser, "data.train.root=MINE")
+    text = "folder for check.html, with a picture of each fault, and check.json (default: none)"
+    common.add_out(parser, None, text)
+    text = "new folder for a repaired copy in COCO's layout (default: none)"
+    parser.add_argument("--fix", type=Path, metavar="FOLDER", help=text)
+
+
 def _eval(parser: Parser) -> None:
     text = f"an exported graph, {common.WEIGHTS} (default: coco, without --detections)"
     parser.add_argument("--weights", type=Path, metavar="FILE", help=text)
@@ -170,6 +179,11 @@ COMMANDS = {
         "train a detector on your own data, VOC, COCO or synthetic images",
         "train --config finetune data.train.root=MINE data.val.root=MINE",
         _train,
+    ),
+    "check": Command(
+        "find faults in a data set, show them, and repair them in a copy",
+        "check --config finetune data.train.root=MINE data.val.root=MINE --out check",
+        _check,
     ),
     "eval": Command(
         "measure the average precision of a detector, or of any detections",

@@ -1,0 +1,17 @@
+"""Checking a data set: what is wrong with it, as data, as a page, and put right in a copy."""
+
+from vision.check.boxes import Priors
+from vision.check.check import check_data
+from vision.check.classes import quick_warnings
+from vision.check.page import render_page
+from vision.check.report import CheckReport, Finding, Place
+
+__all__ = [
+    "CheckReport",
+    "Finding",
+    "Place",
+    "Priors",
+    "check_data",
+    "quick_warnings",
+    "render_page",
+]

@@ -1,0 +1,94 @@
+"""The whole check of a data set."""
+
+from collections.abc import Mapping, Sequence
+
+from vision.check.boxes import Priors, check_boxes, check_priors
+from vision.check.classes import check_classes
+from vision.check.images import check_images, join_scans
+from vision.check.report import LEVELS, TOLD_BY_RECORDS, CheckReport, Finding, Place, find
+from vision.check.scan import scan_images
+from vision.formats import Annotations
+
+
+def check_data(
+    splits: Mapping[str, Annotations],
+    names: Sequence[str] | None = None,
+    priors: Priors | None = None,
+) -> CheckReport:
+    """Check data that were read with their faults listed; each image is decoded once.
+
+    Args:
+        splits: The annotations of ``train``, ``val`` and others.
+        names: The classes that are configured, if they are.
+        priors: What the boxes of ``train`` are compared with, if anything.
+    """
+    records = [record for annotations in splits.values() for record in annotations.records]
+    items = join_scans(splits, scan_images(records))
+    findings = [
+        *_listed(splits),
+        *check_images(items),
+        *check_boxes(splits),
+        *check_classes(splits, names),
+    ]
+    report = CheckReport(_summary(splits), _classes(splits))
+    if priors is not None and "train" in splits:
+        report.boxes, unreached = check_priors(splits["train"], priors)
+        findings += unreached
+    report.findings = sorted(_joined(findings), key=lambda found: LEVELS.index(found.level))
+    return report
+
+
+def _listed(splits: Mapping[str, Annotations]) -> list[Finding]:
+    """What the readers noted: faults, and irregularities that the boxes do not tell themselves."""
+    faults: dict[str, list[Place]] = {}
+    notes: dict[str, list[Place]] = {}
+    for split, annotations in splits.items():
+        for fault in annotations.faults:
+            faults.setdefault(fault.kind, []).append(Place(split, fault.where, fault.message))
+        for what, where in annotations.tally.places.items():
+            if what not in TOLD_BY_RECORDS:
+                notes.setdefault(what, []).extend(Place(split, place) for place in where)
+    return [
+        found
+        for level, kinds in (("error", faults), ("warning", notes))
+        for kind, places in kinds.items()
+        for found in find(kind, places, level)
+    ]
+
+
+def _joined(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings of one kind as one, with each of its places once."""
+    places: dict[str, list[Place]] = {}
+    for finding in findings:
+        known = places.setdefault(finding.kind, [])
+        files = {(place.split, place.file) for place in known}
+        known += [place for place in finding.places if (place.split, place.file) not in files]
+    levels = {finding.kind: finding.level for finding in findings}
+    return [found for kind in places for found in find(kind, places[kind], levels[kind])]
+
+
+def _summary(splits: Mapping[str, Annotations]) -> dict[str, dict[str, int]]:
+    return {
+        split: {
+            "images": len(annotations.records),
+            "unusable": len(annotations.faults),
+            "empty": sum(not record.names for record in annotations.records),
+            "boxes": sum(len(record.names) for record in annotations.records),
+            "ignored": sum(int(record.ignore.sum()) for record in annotations.records),
+        }
+        for split, annotations in splits.items()
+    }
+
+
+def _classes(splits: Mapping[str, Annotations]) -> dict[str, dict[str, int]]:
+    """Boxes of each class by split, the most frequent first."""
+    counts = {split: annotations.count() for split, annotations in splits.items()}
+    names = {
+        name: sum(count[name] for count in counts.values())
+        for count in counts.values()
+        for name in count
+    }
+    return {
+        name: {split: count[name] for split, count in counts.items()}
+        for name in sorted(names, key=lambda name: (-names[name], name))
+    }
