@@ -2,16 +2,21 @@
 
 from vision.check.boxes import Priors
 from vision.check.check import check_data
-from vision.check.classes import quick_warnings
+from vision.check.images import Item, scan_data
 from vision.check.page import render_page
+from vision.check.quick import quick_warnings
+from vision.check.repair import repair
 from vision.check.report import CheckReport, Finding, Place
 
 __all__ = [
     "CheckReport",
     "Finding",
+    "Item",
     "Place",
     "Priors",
     "check_data",
     "quick_warnings",
     "render_page",
+    "repair",
+    "scan_data",
 ]

@@ -12,14 +12,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 import vision.boxes as box_ops
-from vision.check.report import Finding, Place, find
-from vision.formats import Annotations, Record
+from vision.check.report import Corners, Finding, Place, enumerated, find
+from vision.formats import AnnotatedObject, Annotations, Record
 
 SAME_IOU = 0.9
 """Boxes of one image that overlap by more are of one object."""
-SIZES = (8, 16, 32, 64, 128, 256)
+SWAPPED = "boxes whose corners were swapped"
+TOLERANCE = 1.0
+"""Pixels by which a box may leave its image: some tools count from 1, others round."""
+SIZES = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Bounds of the groups of sizes: square root of the area in pixels of the network's image."""
-ASPECTS = (1 / 4, 1 / 3, 1 / 2, 1, 2, 3, 4)
+ASPECTS = (1 / 4, 1 / 3, 1 / 2, 1.0, 2.0, 3.0, 4.0)
 """Bounds of the groups of width to height."""
 CHUNK = 512
 """Boxes whose overlaps with all priors are computed at once."""
@@ -45,6 +48,7 @@ def check_boxes(splits: Mapping[str, Annotations]) -> list[Finding]:
         "box without area": [],
         "box outside its image": [],
         "box beyond the border": [],
+        SWAPPED: [],
         "size other than stated": [],
         "box drawn twice": [],
         "object of two classes": [],
@@ -58,11 +62,12 @@ def check_boxes(splits: Mapping[str, Annotations]) -> list[Finding]:
 
 def _repaired(split: str, record: Record) -> Iterator[tuple[str, Place]]:
     """What the reader put right."""
-    by_kind: dict[str, list[Any]] = {}
+    by_kind: dict[str, list[AnnotatedObject]] = {}
     for item in record.repaired:
         by_kind.setdefault(_fault_of(item.box, record.size), []).append(item)
+    by_kind.pop("", None)
     for kind, items in by_kind.items():
-        detail = "; ".join(f"{item.name} {_numbers(item.box)}" for item in items)
+        detail = enumerated(f"{item.name} {_numbers(item.box)}" for item in items)
         yield kind, Place(split, record.image_id, detail, tuple(item.box for item in items))
     stated, (height, width) = record.annotated_size, record.size
     if stated is not None and stated != record.size:
@@ -70,12 +75,17 @@ def _repaired(split: str, record: Record) -> Iterator[tuple[str, Place]]:
         yield "size other than stated", Place(split, record.image_id, detail)
 
 
-def _fault_of(box: tuple[float, float, float, float], size: tuple[int, int]) -> str:
+def _fault_of(box: Corners, size: tuple[int, int]) -> str:
+    """The kind of a box that was put right, empty if it does not matter."""
     (x0, y0, x1, y1), (height, width) = box, size
-    if not np.isfinite(box).all() or x0 >= x1 or y0 >= y1:
+    if not np.isfinite(box).all() or x0 == x1 or y0 == y1:
         return "box without area"
-    is_inside = x0 < width and y0 < height and x1 > 0 and y1 > 0
-    return "box beyond the border" if is_inside else "box outside its image"
+    left, right, top, bottom = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
+    if left >= width or top >= height or right <= 0 or bottom <= 0:
+        return "box outside its image"
+    if max(-left, -top, right - width, bottom - height) > TOLERANCE:
+        return "box beyond the border"
+    return SWAPPED if x0 > x1 or y0 > y1 else ""
 
 
 def _numbers(box: Sequence[float]) -> str:
@@ -97,7 +107,7 @@ def _twice(split: str, record: Record) -> Iterator[tuple[str, Place]]:
             for other, one in pairs.items()
         }
         boxes = tuple(tuple(record.boxes[other].tolist()) for other in pairs)
-        yield kind, Place(split, record.image_id, "; ".join(words.values()), boxes)
+        yield kind, Place(split, record.image_id, enumerated(words.values()), boxes)
 
 
 def same_objects(record: Record) -> Bool[np.ndarray, "n n"]:
@@ -160,6 +170,6 @@ def _unreached(
         if len(here):
             boxes = record.boxes[kept][here].tolist()
             shapes = sides[start:stop][here].tolist()
-            detail = "; ".join(f"{width:.0f} x {height:.0f}" for width, height in shapes)
+            detail = enumerated(f"{width:.0f} x {height:.0f}" for width, height in shapes)
             yield Place("train", record.image_id, detail, tuple(map(tuple, boxes)))
         start = stop

@@ -1,36 +1,40 @@
 """The whole check of a data set."""
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from vision.check.boxes import Priors, check_boxes, check_priors
 from vision.check.classes import check_classes
-from vision.check.images import check_images, join_scans
-from vision.check.report import LEVELS, TOLD_BY_RECORDS, CheckReport, Finding, Place, find
-from vision.check.scan import scan_images
-from vision.formats import Annotations
+from vision.check.images import Item, check_images
+from vision.check.kinds import LEVELS, TOLD_BY_RECORDS
+from vision.check.report import CheckReport, Finding, Place, find
+from vision.formats import Annotations, Record
 
 
 def check_data(
     splits: Mapping[str, Annotations],
+    items: Sequence[Item],
     names: Sequence[str] | None = None,
     priors: Priors | None = None,
 ) -> CheckReport:
-    """Check data that were read with their faults listed; each image is decoded once.
+    """Check data that were read with their faults listed.
 
     Args:
         splits: The annotations of ``train``, ``val`` and others.
+        items: Their images, of `scan_data`.
         names: The classes that are configured, if they are.
         priors: What the boxes of ``train`` are compared with, if anything.
     """
-    records = [record for annotations in splits.values() for record in annotations.records]
-    items = join_scans(splits, scan_images(records))
     findings = [
         *_listed(splits),
         *check_images(items),
         *check_boxes(splits),
         *check_classes(splits, names),
     ]
-    report = CheckReport(_summary(splits), _classes(splits))
+    report = CheckReport(
+        _summary(splits), _classes(splits), root=_folder_of([item.record for item in items])
+    )
     if priors is not None and "train" in splits:
         report.boxes, unreached = check_priors(splits["train"], priors)
         findings += unreached
@@ -44,7 +48,8 @@ def _listed(splits: Mapping[str, Annotations]) -> list[Finding]:
     notes: dict[str, list[Place]] = {}
     for split, annotations in splits.items():
         for fault in annotations.faults:
-            faults.setdefault(fault.kind, []).append(Place(split, fault.where, fault.message))
+            message = fault.message.removeprefix(f"image {fault.where} ")
+            faults.setdefault(fault.kind, []).append(Place(split, fault.where, message))
         for what, where in annotations.tally.places.items():
             if what not in TOLD_BY_RECORDS:
                 notes.setdefault(what, []).extend(Place(split, place) for place in where)
@@ -65,6 +70,14 @@ def _joined(findings: Sequence[Finding]) -> list[Finding]:
         known += [place for place in finding.places if (place.split, place.file) not in files]
     levels = {finding.kind: finding.level for finding in findings}
     return [found for kind in places for found in find(kind, places[kind], levels[kind])]
+
+
+def _folder_of(records: Sequence[Record]) -> str:
+    """The folder that all image files lie in, empty if there is none."""
+    folders = {os.path.dirname(record.image_id) for record in records}  # noqa: PTH120 - many
+    with suppress(ValueError):  # on several drives, or no image
+        return os.path.commonpath(folders)
+    return ""
 
 
 def _summary(splits: Mapping[str, Annotations]) -> dict[str, dict[str, int]]:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from vision.check.report import Finding, Place, find
-from vision.errors import DataError
 from vision.formats import Annotations
 from vision.weights.labels import canonical
 
@@ -66,16 +65,25 @@ def check_ignored(splits: Mapping[str, Annotations]) -> list[Finding]:
         boxes = annotations.count()
         ignored = [name for name, count in total.items() if count == boxes[name]]
         if ignored and len(ignored) == len(+boxes):
-            whole.append(Place(split, detail=f"{sum(boxes.values())} boxes{_flags(boxes, crowds)}"))
+            whole.append(
+                Place(split, detail=f"{num_boxes(sum(boxes.values()))}{_flags(boxes, crowds)}")
+            )
         else:
             classes += [
-                Place(split, detail=f"{name}, {boxes[name]} boxes{_flags(boxes, crowds, name)}")
+                Place(
+                    split, detail=f"{name}, {num_boxes(boxes[name])}{_flags(boxes, crowds, name)}"
+                )
                 for name in ignored
             ]
     return [
         *find("split whose boxes are all ignored", whole),
         *find("class whose boxes are all ignored", classes),
     ]
+
+
+def num_boxes(count: int) -> str:
+    """A number of boxes in words."""
+    return f"{count} box{'es' * (count != 1)}"
 
 
 def _flags(boxes: Counter[str], crowds: Counter[str], *names: str) -> str:
@@ -99,7 +107,7 @@ def check_names(splits: Mapping[str, Annotations], names: Sequence[str] = ()) ->
                 for split, annotations in splits.items()
                 if annotations.count()[one] or annotations.count()[other]
             ]
-            detail = f"{one!r} ({total[one]} boxes) and {other!r} ({total[other]}): {reason}"
+            detail = f"{one!r} ({num_boxes(total[one])}) and {other!r} ({total[other]}): {reason}"
             places.append(Place(", ".join(where), detail=detail))
     return places
 
@@ -133,7 +141,7 @@ def _unknown(counts: Mapping[str, Counter[str]], names: Sequence[str] | None) ->
     if names is not None or "train" not in counts:
         return []
     return [
-        Place(split, detail=f"{name}, {count} boxes")
+        Place(split, detail=f"{name}, {num_boxes(count)}")
         for split, others in counts.items()
         for name, count in others.items()
         if name not in counts["train"]
@@ -142,7 +150,7 @@ def _unknown(counts: Mapping[str, Counter[str]], names: Sequence[str] | None) ->
 
 def _left_out(counts: Mapping[str, Counter[str]], names: Sequence[str] | None) -> list[Place]:
     return [
-        Place(split, detail=f"{name}, {count} boxes")
+        Place(split, detail=f"{name}, {num_boxes(count)}")
         for split, others in counts.items()
         for name, count in others.items()
         if names is not None and name not in names
@@ -172,22 +180,4 @@ def _imbalance(train: Counter[str]) -> list[Place]:
     (most, many), (least, few) = train.most_common()[0], train.most_common()[-1]
     if many < MAX_RATIO * few:
         return []
-    return [Place("train", detail=f"{most} has {many} boxes, {least} {few}")]
-
-
-def quick_warnings(splits: Mapping[str, Annotations]) -> list[str]:
-    """What can be told without reading an image, for a training that begins.
-
-    Raises:
-        DataError: If all boxes of ``train`` are ignored.
-    """
-    findings = check_ignored(splits)
-    for finding in findings:
-        for place in finding.places:
-            if place.split == "train" and finding.level == "error":
-                raise DataError(
-                    f"all boxes of the training data are ignored ({place.detail}), so there is"
-                    " nothing to learn; clear that flag where it is not meant"
-                )
-    findings += find("similar class names", check_names(splits))
-    return [finding.line() for finding in findings]
+    return [Place("train", detail=f"{most} has {num_boxes(many)}, {least} {few}")]

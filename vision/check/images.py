@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from vision.check.report import Finding, Place, find
-from vision.check.scan import UPRIGHT, Scan
+from vision.check.scan import UPRIGHT, Scan, scan_images
 from vision.data.duplicates import duplicate_groups
 from vision.formats import Annotations, Record
 
@@ -20,12 +20,13 @@ class Item(NamedTuple):
     scan: Scan
 
 
-def join_scans(splits: Mapping[str, Annotations], scans: Sequence[Scan]) -> list[Item]:
-    """The images of all splits, in the order in which copies of one picture are kept."""
-    records = [
+def scan_data(splits: Mapping[str, Annotations]) -> list[Item]:
+    """The images of all splits, each decoded once, in the order in which copies are kept."""
+    pairs = [
         (split, record) for split, annotations in splits.items() for record in annotations.records
     ]
-    items = [Item(*pair, scan) for pair, scan in zip(records, scans, strict=True)]
+    scans = scan_images([record for _, record in pairs])
+    items = [Item(*pair, scan) for pair, scan in zip(pairs, scans, strict=True)]
     return sorted(items, key=lambda item: rank(item.split))
 
 
@@ -41,7 +42,13 @@ def check_images(items: Sequence[Item]) -> list[Finding]:
     turned = [item for item in items if item.scan.orientation != UPRIGHT]
     empty = [item for item in items if not item.record.names and not item.record.repaired]
     return [
-        *find("unreadable image", [_place(item, item.scan.error) for item in unreadable]),
+        *find(
+            "unreadable image",
+            [
+                _place(item, item.scan.error.removeprefix(f"image {item.record.image_id} "))
+                for item in unreadable
+            ],
+        ),
         *find("images whose end is missing", map(_place, truncated)),
         *find(
             "image rotated by EXIF",

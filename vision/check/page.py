@@ -8,7 +8,8 @@ from typing import NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import vision
-from vision.check.report import LEVELS, CheckReport, Finding, Place
+from vision.check.kinds import LEVELS
+from vision.check.report import CheckReport, Finding, Place
 from vision.check.thumbnails import thumbnail
 from vision.device import num_cores
 from vision.formats import Annotations, Record
@@ -23,7 +24,7 @@ class Picture(NamedTuple):
     """A place with its thumbnails: of the image, and of the one that it equals."""
 
     place: Place
-    image: str | None
+    image: str
     other: str | None
 
 
@@ -41,10 +42,7 @@ def render_page(report: CheckReport, splits: Mapping[str, Annotations], title: s
         for record in annotations.records
     }
     with ThreadPoolExecutor(num_cores()) as pool:
-        sections = [
-            (finding, list(pool.map(lambda place: _picture(place, records), _shown(finding))))
-            for finding in report.findings
-        ]
+        sections = [(finding, *_pictures(finding, records, pool)) for finding in report.findings]
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -58,16 +56,21 @@ def render_page(report: CheckReport, splits: Mapping[str, Annotations], title: s
         levels=LEVELS,
         sections=sections,
         largest_class=max((sum(row.values()) for row in report.classes.values()), default=0),
-        max_shown=MAX_SHOWN,
         max_listed=MAX_LISTED,
         version=vision.__version__,
     )
 
 
-def _shown(finding: Finding) -> list[Place]:
-    return [place for place in finding.places if place.file][:MAX_SHOWN]
+def _pictures(
+    finding: Finding, records: Mapping[tuple[str, str], Record], pool: ThreadPoolExecutor
+) -> tuple[list[Picture], list[Place]]:
+    """The first places of a finding as pictures, and those of which there is none."""
 
+    def picture(place: Place) -> Picture | None:
+        image = thumbnail(records.get((place.split, place.file)), place.boxes)
+        other = None if place.other is None else thumbnail(records.get(place.other), ())
+        return None if image is None else Picture(place, image, other)
 
-def _picture(place: Place, records: Mapping[tuple[str, str], Record]) -> Picture:
-    other = None if place.other is None else thumbnail(records.get(place.other), ())
-    return Picture(place, thumbnail(records.get((place.split, place.file)), place.boxes), other)
+    shown = [made for made in pool.map(picture, finding.places[:MAX_SHOWN]) if made is not None]
+    seen = {id(made.place) for made in shown}
+    return shown, [place for place in finding.places if id(place) not in seen]

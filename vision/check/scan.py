@@ -18,7 +18,7 @@ from vision.data.duplicates import image_hash
 from vision.device import num_cores
 from vision.errors import DataError
 from vision.formats import Record
-from vision.images import _is_truncated as is_truncated
+from vision.images import lacks_end
 
 _EXIF_ORIENTATION = 0x0112
 UPRIGHT = 1
@@ -33,6 +33,7 @@ class Scan(NamedTuple):
         digest: Of the file's content, empty where there is no file.
         pixels: The picture's hash (`vision.data.duplicates.image_hash`), None if unreadable.
         orientation: EXIF's, 1 for upright.
+        is_jpeg: Whether it is a JPEG.
         is_truncated: Whether its end is missing.
         error: Why it cannot be read, empty if it can.
     """
@@ -40,6 +41,7 @@ class Scan(NamedTuple):
     digest: bytes = b""
     pixels: UInt8[ndarray, "32"] | None = None
     orientation: int = UPRIGHT
+    is_jpeg: bool = False
     is_truncated: bool = False
     error: str = ""
 
@@ -60,9 +62,7 @@ def _scan(record: Record) -> Scan:
         data = path.read_bytes()
     except (DataError, OSError) as error:
         return Scan(error=str(error))
-    return Scan(hashlib.sha256(data).digest(), pixels, _orientation(path), is_truncated(data))
-
-
-def _orientation(path: Path) -> int:
-    with Image.open(path) as image:
-        return int(image.getexif().get(_EXIF_ORIENTATION, UPRIGHT))
+    with Image.open(path) as header:
+        orientation = int(header.getexif().get(_EXIF_ORIENTATION, UPRIGHT))
+        is_jpeg = header.format in {"JPEG", "MPO"}
+    return Scan(hashlib.sha256(data).digest(), pixels, orientation, is_jpeg, lacks_end(path))

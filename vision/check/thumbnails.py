@@ -20,6 +20,8 @@ SIDE = 220
 MAX_MARGIN = 0.5
 """How much of what lies beyond a border is shown, as a fraction of the image's side."""
 QUALITY = 75
+VISIBLE = 6
+"""Sides in pixels below which a box is circled."""
 WRONG, OTHER, BEYOND = (230, 30, 60), (255, 255, 255), (128, 128, 128)
 
 
@@ -52,8 +54,23 @@ def thumbnail(record: Record | None, boxes: Sequence[Corners]) -> str | None:
                 (int(np.clip((value - start) * scale, -9, 2 * SIDE)) for value, start in pair)
                 for pair in (((x0, left), (y0, top)), ((x1, left), (y1, top)))
             ]
-            cv2.rectangle(canvas, *map(tuple, corners), *colours)
+            _outline(canvas, *map(tuple, corners), *colours)
     return _as_address(canvas)
+
+
+def _outline(
+    canvas: UInt8[ndarray, "h w 3"],
+    first: tuple[int, int],
+    last: tuple[int, int],
+    colour: tuple[int, int, int],
+    width: int,
+) -> None:
+    """Draw a box, with a circle around one that would hardly be seen."""
+    cv2.rectangle(canvas, first, last, colour, width)
+    sides = abs(last[0] - first[0]), abs(last[1] - first[1])
+    if width > 1 and min(sides) < VISIBLE:
+        middle = (first[0] + last[0]) // 2, (first[1] + last[1]) // 2
+        cv2.circle(canvas, middle, max(VISIBLE, max(sides) // 2 + VISIBLE), colour, 2, cv2.LINE_AA)
 
 
 def _frame(size: tuple[int, int], boxes: Sequence[Corners]) -> tuple[float, float, float, float]:

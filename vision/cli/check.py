@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from vision.atomic import replacing
-from vision.check import CheckReport, Priors, check_data, render_page
+from vision.check import CheckReport, Priors, check_data, render_page, scan_data
 from vision.cli.options import check_output_path
 from vision.config import Config, load_config
 from vision.convert import load_initial_weights
@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> int:
     }
     if not splits:
         raise ConfigError("name the data with --data FOLDER, or with --config and data.train")
-    report = check_data(splits, config.data.classes, _priors(config))
+    items = scan_data(splits)
+    report = check_data(splits, items, config.data.classes, _priors(config))
     for line in report.lines():
         print(line)
     if options.out:
