@@ -16,7 +16,15 @@ from PIL import Image
 
 from tests.media.samples import png_header
 from vision.errors import DataError
-from vision.images import image_size, num_frames, read_image, resize
+from vision.images import (
+    IMAGE_SUFFIXES,
+    image_size,
+    lacks_end,
+    num_frames,
+    read_image,
+    reduced_size,
+    resize,
+)
 
 ORIENTATION = 0x0112
 SIZE = (20, 30)
@@ -104,11 +112,39 @@ def test_sixteen_bits_become_eight(tmp_path: Path, suffix: str) -> None:
     assert image_size(colour) == image_size(grey) == SIZE
 
 
-def test_floating_point_pictures_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.pgm"
-    Image.fromarray(_picture()).convert("F").save(path)
-    with pytest.raises(DataError, match="cannot be decoded"):
+@pytest.mark.parametrize("suffix", ["pgm", "tif", "tiff"])
+@pytest.mark.parametrize("mode", ["F", "I"])
+def test_samples_of_32_bits_are_refused_with_the_reason(
+    tmp_path: Path, mode: str, suffix: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(_picture()).convert(mode).save(path)
+    if (mode, suffix) == ("I", "pgm"):  # 16 bits in the file
+        assert read_image(path).shape == (*SIZE, 3)
+        return
+    with pytest.raises(DataError, match=f"^image {path} has 32-bit samples; convert it to 8 bits$"):
         read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".HEIF", ".jxl", ".psd"])
+def test_formats_that_are_not_read_are_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"\0\0\0\x18ftypheic")
+    for function in (read_image, image_size):
+        with pytest.raises(DataError, match=rf"^image {path}: {suffix.lower()} files are not read"):
+            function(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "form"), [("jfif", "JPEG"), ("jpe", "JPEG"), ("mpo", "MPO"), ("ico", "ICO")]
+)
+def test_rarer_suffixes(tmp_path: Path, suffix: str, form: str) -> None:
+    assert f".{suffix}" in IMAGE_SUFFIXES
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(_picture(48, 48)).save(path, form)
+    image = read_image(path)
+    assert np.abs(image.astype(int) - _picture(48, 48)).mean() < 4
+    assert image_size(path) == (48, 48)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
@@ -181,37 +217,64 @@ def test_what_cannot_be_opened_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM"])
-@pytest.mark.parametrize("share", [0.05, 0.5, 0.9, 0.995])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.7, 0.995])
 def test_a_cut_off_image_is_refused(tmp_path: Path, form: str, share: float) -> None:
     path = tmp_path / "a.bin"
     noise = np.random.default_rng(0).integers(0, 256, (100, 120, 3), np.uint8)
     Image.fromarray(noise).save(path, form)
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
+    if (form, share) == ("JPEG", 0.995):
+        assert read_image(path).shape == (100, 120, 3)
+        return
     with pytest.raises(DataError, match="truncated"):
         read_image(path)
 
 
+@pytest.mark.parametrize("cut", [1, 2, 20, 100])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_jpeg_without_its_end_is_read(
+    tmp_path: Path, cut: int, progressive: bool, orientation: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.jpg"
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    noise = np.random.default_rng(0).integers(0, 256, (200, 120, 3), np.uint8)
+    Image.fromarray(noise).save(path, exif=exif, progressive=progressive, quality=90)
+    whole = read_image(path)
+    assert not lacks_end(path)
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert lacks_end(path)
+    image = read_image(path)
+    assert image_size(path) == image.shape[:2] == whole.shape[:2]
+    assert (np.abs(image.astype(int) - whole) < 3).all(axis=2).mean() > 0.9
+    assert read_image(path, reduction=2).shape[:2] == reduced_size(whole.shape[:2], 2)
+    assert capfd.readouterr() == ("", "")
+
+
 @given(st.integers(2, len(_jpeg()) - 2))
 @settings(max_examples=40, deadline=None)
-def test_a_jpeg_cut_off_anywhere_is_refused(
+def test_a_jpeg_cut_off_anywhere_is_refused_or_nearly_complete(
     tmp_path_factory: pytest.TempPathFactory, length: int
 ) -> None:
     path = tmp_path_factory.mktemp("cut") / "a.jpg"
     path.write_bytes(_jpeg()[:length])
-    with pytest.raises(DataError):
-        read_image(path)
+    try:
+        image = read_image(path)
+    except DataError:
+        return
+    assert (image[90] != 128).any()
 
 
-def test_a_cut_off_jpeg_with_a_whole_thumbnail_is_refused(tmp_path: Path) -> None:
+def test_a_cut_off_jpeg_with_a_whole_thumbnail_is_known(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     thumbnail = b"Exif\0\0" + b"MM\0*\0\0\0\x08\0\0\0\0\0\0" + _jpeg((20, 20))
     Image.fromarray(_picture(200, 200)).save(path, exif=thumbnail)
     data = path.read_bytes()
     assert read_image(path).shape == (200, 200, 3)
-    path.write_bytes(data[:-100])
-    with pytest.raises(DataError, match="truncated"):
-        read_image(path)
+    path.write_bytes(data[: len(data) // 2])
+    assert lacks_end(path)
 
 
 @pytest.mark.parametrize("tail", [b"\xff\xda", b"\xff\xd8\xff\xda\xff\xda", b"film" * 9])

@@ -2,6 +2,7 @@
 
 # h and w the height and width of an image, H and W those after resizing
 
+import io
 import os
 import re
 import stat
@@ -25,8 +26,18 @@ MAX_PIXELS = 150_000_000
 MAX_BYTES = 2**30
 """Largest file that is read."""
 
-_FORMATS = ("bmp", "gif", "jpeg", "jpg", "jp2", "pbm", "pgm", "png", "ppm", "tif", "tiff", "webp")
-IMAGE_SUFFIXES = frozenset(f".{name}" for name in _FORMATS)
+_FORMATS = (
+    "avif bmp gif ico jfif jp2 jpe jpeg jpg mpo pbm pgm png ppm tif tiff webp"  # space-separated
+)
+IMAGE_SUFFIXES = frozenset(f".{name}" for name in _FORMATS.split())
+_OTHER_FORMATS = "arw cr2 cr3 dng exr heic heif jxl nef orf psd raf svg tga"
+OTHER_IMAGE_SUFFIXES = frozenset(f".{name}" for name in _OTHER_FORMATS.split())
+"""Suffixes of images that are not read."""
+MAX_MISSING = 1 / 16
+"""Largest part of a JPEG's rows that may be missing at its end."""
+
+_32_BITS = "image {} has 32-bit samples; convert it to 8 bits"
+_DECODED_BY_PILLOW = frozenset({"AVIF", "ICO"})  # not by every OpenCV
 # OpenCV's flags by reduction. IMREAD_COLOR_RGB is combined with them; its own names imply BGR.
 _REDUCED = {1: 0} | {n: getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{n}") for n in (2, 4, 8)}
 _HEADER_LOCK = threading.Lock()
@@ -34,6 +45,7 @@ _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _ROTATED_BY_DECODER = frozenset({"TIFF"})  # regardless of flags, by Pillow and OpenCV
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_MISSING = 128  # the grey that decoders give to what a JPEG lacks
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # except those without a length
 
 
@@ -53,7 +65,7 @@ def read_image(
 
     Raises:
         DataError: If the file cannot be opened, is not an intact image, or has more than
-            `MAX_PIXELS`.
+            `MAX_PIXELS`. A JPEG may lack its end, up to `MAX_MISSING`, which is grey.
     """
     data = _read_bytes(Path(path))
     flags = cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
@@ -102,10 +114,14 @@ def _check_pixels(file: BinaryIO, path: Path) -> None:
     try:
         with _header(file) as image:
             pixels = image.width * image.height
+            is_float = image.mode == "F"
     except Image.DecompressionBombError as error:
         pixels = int(re.findall(r"\d+", str(error))[0])  # "Image size (400000000 pixels) exceeds"
+        is_float = False
     except Exception as error:  # whatever Pillow's many readers raise at broken headers
         raise _not_decoded(path) from error
+    if is_float:
+        raise DataError(_32_BITS.format(path))
     if pixels > MAX_PIXELS:
         raise DataError(
             f"image {path} has {pixels:,} pixels, more than the {MAX_PIXELS:,} that are read;"
@@ -113,7 +129,12 @@ def _check_pixels(file: BinaryIO, path: Path) -> None:
         )
 
 
-def _not_decoded(path: str | Path) -> DataError:
+def _not_decoded(path: str | Path, header: Image.Image | None = None) -> DataError:
+    suffix = Path(path).suffix.lower()
+    if suffix in OTHER_IMAGE_SUFFIXES:
+        return DataError(f"image {path}: {suffix} files are not read; convert it to JPEG or PNG")
+    if header is not None and header.mode == "I":
+        return DataError(_32_BITS.format(path))
     return DataError(
         f"image {path} cannot be decoded: it is empty, truncated or not an image;"
         " restore it, or remove it from the data"
@@ -121,7 +142,7 @@ def _not_decoded(path: str | Path) -> DataError:
 
 
 @contextmanager
-def _header(file: str | Path | BinaryIO) -> Iterator[Image.Image]:
+def _header(file: str | Path | BinaryIO | io.BytesIO) -> Iterator[Image.Image]:
     """Pillow's image, not decoded, without its warning for large images."""
     with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -140,13 +161,62 @@ def num_frames(path: str | Path) -> int:
 
 
 def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"]:
+    if _is_truncated(data):
+        data = _complete(data, path)
     try:
-        image = None if _is_truncated(data) else cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         image = None
+    if image is None:
+        with _pillow_errors(path), _header(io.BytesIO(data)) as header:
+            if header.format not in _DECODED_BY_PILLOW:
+                raise _not_decoded(path, header)
+            image = cv2.imdecode(np.frombuffer(_as_png(header), np.uint8), flags)
     if image is None or image.ndim != 3 or image.dtype != np.uint8:
         raise _not_decoded(path)
     return np.asarray(image, np.uint8)
+
+
+@contextmanager
+def _pillow_errors(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # whatever Pillow's many readers raise at broken files
+        raise _not_decoded(path) from error
+
+
+def _as_png(image: Image.Image) -> bytes:
+    """The image in a format without loss, with its orientation."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "PNG", exif=image.getexif(), compress_level=0)
+    return buffer.getvalue()
+
+
+def _complete(data: bytes, path: str | Path) -> bytes:
+    """A truncated JPEG as an image whose missing end is grey, if it is no more than a small part.
+
+    OpenCV refuses what is truncated, or writes warnings to the terminal.
+    """
+    with _pillow_errors(path), _header(io.BytesIO(data + _JPEG_END)) as image:
+        pixels = np.asarray(image.convert("RGB"))
+        is_grey = (pixels == _MISSING).all(axis=(1, 2))
+        missing = len(pixels) if is_grey.all() else int(np.argmin(is_grey[::-1]))
+        if missing > MAX_MISSING * len(pixels):
+            raise _not_decoded(path)
+        return _as_png(image)
+
+
+def lacks_end(path: str | Path) -> bool:
+    """Whether a file is a JPEG whose end is missing. `read_image` may read it all the same."""
+    with Path(path).open("rb") as file:
+        start = file.read(len(_JPEG_START))
+        file.seek(max(0, os.fstat(file.fileno()).st_size - len(_JPEG_END)))
+        if start != _JPEG_START or file.read() == _JPEG_END:
+            return False
+        file.seek(0)
+        return _is_truncated(file.read())
 
 
 def _is_truncated(data: bytes) -> bool:

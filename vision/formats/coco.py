@@ -7,11 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float64, Int64
+from pycocotools import mask as mask_api
 
+import vision.boxes as box_ops
 import vision.formats.json_table as tables
 from vision.errors import DataError
+from vision.formats.paths import Files, find_below, full, nfc
 from vision.formats.records import AnnotatedObject, Annotations, Tally
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 FORM = "an object with images, annotations and categories (COCO instances)"
 BOX_KEYS = ("image_id", "category_id", "bbox")
@@ -77,9 +82,18 @@ def read_coco(
     result = Annotations()
     result.names = _class_names(content, file, result.tally)
     objects = _objects_by_image(content, file, result.tally)
+    files = Files(folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
+    names_by_path: dict[Path, str] = {}
     for image, size in zip(content.images, content.sizes, strict=True):
-        path, annotated_size = folder / image["file_name"], size if min(size) > 0 else None
-        result.add_image(path, annotated_size, objects[image["id"]])
+        name, annotated_size = image["file_name"], size if min(size) > 0 else None
+        path = files.find(name) or folder / name
+        if path in names_by_path:
+            result.tally.note("images listed again under another id", path)
+        earlier = names_by_path.setdefault(path, name)
+        with result.collecting("ambiguous image", path):
+            if earlier != name:
+                raise DataError(f"{file}: {earlier} and {name} are both found as {path}")
+            result.add_image(path, annotated_size, objects[image["id"]])
     return result
 
 
@@ -88,8 +102,8 @@ def load_instances(file: Path, *, for_training: bool = False) -> Instances:
 
     Args:
         file: ``{"images": [...], "annotations": [...], "categories": [...]}``.
-        for_training: Require the images' ``file_name``, and accept texts as ids of categories and
-            boxes that are not finite or have negative sides.
+        for_training: Require the images' ``file_name``, and accept texts as ids of categories,
+            boxes that are not finite or have negative sides, and masks without a box.
 
     Raises:
         DataError: If the file cannot be read or does not have that form.
@@ -98,7 +112,7 @@ def load_instances(file: Path, *, for_training: bool = False) -> Instances:
     tables.check_rows(str(file), [content], ("images", "annotations", "categories"))
     where = f"{file}: images"
     images = tables.check_rows(where, content["images"], ("id",))
-    tables.check_unique(where, images, "id", int, str)
+    tables.check_unique(where, images, "id", int, str, shown="file_name")
     if for_training:
         tables.texts(where, images, "file_name")
     sides = [tables.numbers(where, images, key, default=0.0) for key in ("height", "width")]
@@ -107,11 +121,15 @@ def load_instances(file: Path, *, for_training: bool = False) -> Instances:
     images = sorted(images, key=_id_order)
     where = f"{file}: categories"
     categories = tables.check_rows(where, content["categories"], ("id", "name"))
-    tables.check_unique(where, categories, "id", *([int, str] if for_training else [int]))
+    id_types = (int, str) if for_training else (int,)
+    tables.check_unique(where, categories, "id", *id_types, shown="name")
     tables.texts(where, categories, "name")
     categories = sorted(categories, key=_id_order)
     where = f"{file}: annotations"
-    rows = tables.check_rows(where, content["annotations"], BOX_KEYS)
+    needed = BOX_KEYS[:2] if for_training else BOX_KEYS
+    rows = tables.check_rows(where, content["annotations"], needed)
+    if for_training:
+        rows = [row if row.get("bbox") else row | {"bbox": _mask_box(row)} for row in rows]
     crowd = tables.flags(where, rows, "iscrowd")
     ignore = crowd | tables.flags(where, rows, "ignore") | tables.flags(where, rows, "difficult")
     return Instances(
@@ -137,15 +155,33 @@ def _id_order(row: dict[str, Any]) -> tuple[bool, int | str]:
     return isinstance(row["id"], str), row["id"]
 
 
+def _mask_box(row: dict[str, Any]) -> list[float] | None:
+    """The ``xywh`` box of an annotation's polygons or RLE mask, None if it has none."""
+    mask = row.get("segmentation")
+    try:
+        if isinstance(mask, dict):
+            is_list = isinstance(mask["counts"], list)
+            rle = mask_api.frPyObjects(mask, *mask["size"]) if is_list else mask
+            box: list[float] = mask_api.toBbox(rle).tolist()
+            return box
+        polygons = mask if isinstance(mask[0], list) else [mask]  # type: ignore[index]
+        points = np.concatenate([np.array(polygon, np.float64) for polygon in polygons])
+        points = points.reshape(-1, 2)
+    except (TypeError, ValueError, KeyError, IndexError):
+        return row.get("bbox")
+    corners = torch.from_numpy(np.concatenate([points.min(axis=0), points.max(axis=0)]))
+    return box_ops.xyxy_to_xywh(corners).tolist()
+
+
 def _below(root: str | None, name: str) -> Path:
     """The file or folder ``name`` below ``root``, else relative to the working directory."""
-    for path in (Path(root or "", name), Path(name)):
-        if path.exists():
-            return path
+    path = find_below(root, name)
+    if path is not None:
+        return path
     if root is None:
-        raise DataError(f"COCO data: {name} does not exist")
+        raise DataError(f"COCO data: {full(name)} does not exist")
     raise DataError(
-        f"COCO root {root} has no {name}; pass the folder that holds it, or name it with"
+        f"COCO root {full(root)} has no {name}; pass the folder that holds it, or name it with"
         " annotations= (the JSON file) and images= (the folder of images)"
     )
 
@@ -155,9 +191,9 @@ def _class_names(content: Instances, file: Path, tally: Tally) -> list[str]:
     used = set(content.labels.tolist())
     names = []
     for label, category in enumerate(content.categories):
-        name = category["name"]
+        name = nfc(category["name"])
         others = content.categories[:label] + content.categories[label + 1 :]
-        if label not in used and any(other.get("supercategory") == name for other in others):
+        if label not in used and name in {nfc(str(other.get("supercategory"))) for other in others}:
             tally.note("parent categories without a box left out", f"{name} in {file}")
         else:
             names.append(name)
@@ -171,8 +207,9 @@ def _objects_by_image(
 ) -> dict[int | str, list[AnnotatedObject]]:
     """The objects of each image by its id; annotations of images not listed are counted."""
     objects: dict[int | str, list[AnnotatedObject]] = {row["id"]: [] for row in content.images}
+    image_ids = tables.ids(f"{file}: annotations", content.annotations, "image_id")
     columns = zip(
-        tables.ids(f"{file}: annotations", content.annotations, "image_id"),
+        (tables.resolve_id(image_id, objects) for image_id in image_ids),
         content.labels.tolist(),
         content.boxes.tolist(),
         content.ignore.tolist(),

@@ -3,8 +3,9 @@
 # n rows
 
 import json
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,17 +28,17 @@ NUM_SHOWN = 3
 def load_json(path: Path, kind: type[Kind], expected: str) -> Kind:
     """The JSON value in a file, which must be of type ``kind``; ``expected`` describes it.
 
+    The file may be in UTF-8, UTF-16 or UTF-32, and begin with a byte order mark.
+
     Raises:
         DataError: If the file cannot be read, is not JSON or holds a value of another type.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        value = json.loads(path.read_bytes())
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected {expected}, found a file that is not text") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}; expected {expected}") from error
-    try:
-        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: expected {expected}, found invalid JSON: {error}") from error
     if not isinstance(value, kind):
@@ -62,17 +63,29 @@ def check_rows(where: str, rows: object, keys: Sequence[str]) -> list[dict[str, 
     return rows
 
 
-def check_unique(where: str, rows: Sequence[Mapping[str, Any]], key: str, *types: type) -> None:
-    """Refuse a ``key`` that is of another type or occurs in two rows."""
+def check_unique(
+    where: str,
+    rows: Sequence[Mapping[str, Any]],
+    key: str,
+    *types: type,
+    shown: str | None = None,
+) -> None:
+    """Refuse a ``key`` that is of another type or occurs in two rows.
+
+    A whole number may be written with decimals. ``shown`` is a key whose values tell the user
+    which rows have the same ``key``.
+    """
     values = [row[key] for row in rows]
-    wrong = [value for value in values if type(value) not in types]
+    wrong = [value for value in values if type(_whole(value)) not in types]
     if wrong:
         words = " or ".join(kind.__name__ for kind in types)
         raise DataError(f"{where}: expected each {key} to be {words}, found {_few(wrong)}")
     twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
+        named = [row[shown] for row in rows if shown in row and row[key] == twice[0]]
+        also = f" ({_few(named)})" if named else ""
         raise DataError(
-            f"{where}: expected each {key} once, found more than one {_few(twice)};"
+            f"{where}: expected each {key} once, found more than one {_few(twice)}{also};"
             " remove the duplicates"
         )
 
@@ -80,8 +93,9 @@ def check_unique(where: str, rows: Sequence[Mapping[str, Any]], key: str, *types
 def lookup(
     where: str, rows: Sequence[Mapping[str, Any]], key: str, known: Mapping[int | str, int]
 ) -> Int64[np.ndarray, "n"]:
-    """The value in ``known`` of each row's ``key``."""
+    """The value in ``known`` of each row's ``key``, see `resolve_id`."""
     values = [row[key] for row in rows]
+    values = [resolve_id(value, known) if _is_id(value) else value for value in values]
     unknown = [value for value in values if not _is_id(value) or value not in known]
     if unknown:
         raise DataError(
@@ -92,7 +106,16 @@ def lookup(
     return np.array([known[value] for value in values], np.int64)
 
 
-def ids(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> list[int | str]:
+def resolve_id(value: Any, known: Container[int | str]) -> Any:  # noqa: ANN401 - any id
+    """The value, or the number that a text is, or the text of a number, if that is ``known``."""
+    if value in known:
+        return value
+    is_number = isinstance(value, str) and value.strip().isdecimal()
+    other = int(value) if is_number else str(_whole(value))
+    return other if other in known else value
+
+
+def ids(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> list[int | float | str]:
     """The rows' ``key``, a number or text."""
     return _checked(where, rows, key, _is_id, "a number or text")
 
@@ -109,7 +132,7 @@ def xyxy_boxes(
 ) -> Float64[np.ndarray, "n 4"]:
     """The rows' ``bbox`` (x, y, width, height) as ``xyxy``.
 
-    With ``allow_degenerate``, they may be infinite, NaN, or of negative size.
+    With ``allow_degenerate``, they may be infinite, NaN, of negative size, or numbers as texts.
     """
     if allow_degenerate:
         values = _checked(where, rows, "bbox", _is_quadruple, "[x, y, width, height]")
@@ -166,10 +189,21 @@ def _is_number(value: object) -> bool:
 
 
 def _is_quadruple(value: object) -> bool:
-    """Whether the value is a list of four numbers, infinite and NaN included."""
+    """Whether the value is a list of four numbers, infinite, NaN and texts included."""
     if not isinstance(value, list) or len(value) != 4:
         return False
-    return all(_is_number(side) or isinstance(side, float) for side in value)
+    if any(isinstance(side, bool) or not isinstance(side, int | float | str) for side in value):
+        return False
+    try:
+        sides = [float(side) for side in value]
+    except (ValueError, OverflowError):
+        return False
+    return all(_is_number(side) or not math.isfinite(side) for side in sides)
+
+
+def _whole(value: object) -> object:
+    """The value, as an integer if it is a float without fraction."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _is_box(value: object) -> bool:

@@ -17,8 +17,12 @@ from numpy import ndarray
 
 import vision.boxes as box_ops
 from vision.errors import DataError
-from vision.images import image_size, read_image
+from vision.formats.paths import nfc
+from vision.images import image_size, lacks_end, read_image
 from vision.structures import Target
+
+SWAPPED = "boxes whose corners were swapped"
+"""What a `Tally` says of a box from its right to its left, or from its bottom to its top."""
 
 
 class Fault(NamedTuple):
@@ -165,10 +169,13 @@ class Annotations:
         path: Path,
         annotated_size: tuple[int, int] | None,
         objects: Sequence[AnnotatedObject],
+        *,
+        relative: bool = False,
     ) -> None:
         """Append the record of an image, see `make_record`; or a fault if it cannot be read."""
         with self.collecting("unreadable image" if path.exists() else "missing image", path):
-            self.records.append(make_record(path, annotated_size, objects, self.tally))
+            record = make_record(path, annotated_size, objects, self.tally, relative=relative)
+            self.records.append(record)
 
     @contextmanager
     def collecting(self, kind: str, where: object) -> Iterator[None]:
@@ -201,6 +208,8 @@ def make_record(
     annotated_size: tuple[int, int] | None,
     objects: Sequence[AnnotatedObject],
     tally: Tally,
+    *,
+    relative: bool = False,
 ) -> Record:
     """A record of an image file: boxes are clipped to the image, those without area dropped.
 
@@ -208,14 +217,21 @@ def make_record(
         path: The image file; its header is read.
         annotated_size: (height, width) that the annotation states, if it does.
         objects: The objects that the annotation lists.
-        tally: Counts dropped and clipped boxes, and sizes that fit in no orientation.
+        tally: Counts dropped, clipped and swapped boxes, sizes that fit in no orientation, and
+            images whose end is missing.
+        relative: Whether boxes are in fractions of the image's sides, rather than in pixels.
 
     Raises:
         DataError: If the image cannot be opened.
     """
     size = image_size(path, annotated_size)
+    if lacks_end(path):
+        read_image(path)
+        tally.note("images whose end is missing", path)
     if annotated_size is not None and size != annotated_size:
         tally.note("images of another size than their annotation states", path)
+    if relative:
+        objects = _in_pixels(objects, size)
     clipped = [_clip(item, size, path, tally) for item in objects]
     kept = [item for item in clipped if item is not None]
     boxes = np.array([item.box for item in kept], np.float32).reshape(-1, 4)
@@ -228,7 +244,7 @@ def make_record(
         partial(read_image, path, annotated_size),
         size,
         boxes,
-        tuple(item.name for item in kept),
+        tuple(nfc(item.name) for item in kept),
         np.array([item.ignore for item in kept], bool),
         np.array([item.crowd for item in kept], bool),
         np.array(areas, np.float32),
@@ -241,20 +257,34 @@ def make_record(
     )
 
 
+def _in_pixels(
+    objects: Sequence[AnnotatedObject], size: tuple[int, int]
+) -> Iterator[AnnotatedObject]:
+    """The objects, whose boxes are in fractions of the image's sides."""
+    boxes = torch.tensor([item.box for item in objects], dtype=torch.float64).reshape(-1, 4)
+    for item, (x0, y0, x1, y1) in zip(
+        objects, box_ops.scale(boxes, (1, 1), size).tolist(), strict=True
+    ):
+        yield item._replace(box=(x0, y0, x1, y1))
+
+
 def _clip(
     item: AnnotatedObject, size: tuple[int, int], path: Path, tally: Tally
 ) -> AnnotatedObject | None:
     """The object clipped to the image; None, and counted, if it has no area there."""
     height, width = size
-    if not np.isfinite(item.box).all() or item.box[0] >= item.box[2] or item.box[1] >= item.box[3]:
+    x0, y0, x1, y1 = item.box
+    if not np.isfinite(item.box).all() or x0 == x1 or y0 == y1:
         tally.note("boxes without area dropped", path)
         return None
-    x0, y0, x1, y1 = item.box
+    if x0 > x1 or y0 > y1:
+        tally.note(SWAPPED, path)
+        x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
     box = (max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height)))
     # A box is kept only if it still has an area once its corners are rounded to float32.
     if np.float32(box[0]) >= np.float32(box[2]) or np.float32(box[1]) >= np.float32(box[3]):
         tally.note("boxes outside their image dropped", path)
         return None
-    if box != item.box:
+    if box != (x0, y0, x1, y1):
         tally.note("boxes clipped to the image", path)
     return item._replace(box=box)
