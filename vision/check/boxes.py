@@ -119,10 +119,9 @@ def same_objects(record: Record) -> Bool[np.ndarray, "n n"]:
 
 def check_priors(annotations: Annotations, priors: Priors) -> tuple[dict[str, Any], list[Finding]]:
     """Sizes and aspects of a split's boxes, and which of these no prior reaches."""
-    rows = [(record, ~record.ignore) for record in annotations.records]
     relative = [
-        box_ops.scale(torch.from_numpy(record.boxes[kept]), record.size, (1, 1))
-        for record, kept in rows
+        box_ops.scale(torch.from_numpy(record.boxes[~record.ignore]), record.size, (1, 1))
+        for record in annotations.records
     ]
     boxes = torch.cat([torch.zeros(0, 4), *relative])
     corners = box_ops.to_corners(priors.boxes).cpu()
@@ -138,7 +137,7 @@ def check_priors(annotations: Annotations, priors: Priors) -> tuple[dict[str, An
         "by_size": _histogram(np.sqrt(sides.prod(axis=1)), missed, SIZES),
         "by_aspect": _histogram(sides[:, 0] / sides[:, 1], missed, ASPECTS),
     }
-    return table, find("box that no prior reaches", _unreached(rows, missed, sides))
+    return table, find("box that no prior reaches", _unreached(annotations.records, missed, sides))
 
 
 def _histogram(
@@ -159,12 +158,13 @@ def _histogram(
 
 
 def _unreached(
-    rows: Sequence[tuple[Record, Bool[np.ndarray, "n"]]],
-    missed: Bool[np.ndarray, "m"],
-    sides: Float[np.ndarray, "m 2"],
+    records: Sequence[Record],
+    missed: Bool[np.ndarray, "n"],
+    sides: Float[np.ndarray, "n 2"],
 ) -> Iterator[Place]:
     start = 0
-    for record, kept in rows:
+    for record in records:
+        kept = ~record.ignore
         stop = start + int(kept.sum())
         here = np.flatnonzero(missed[start:stop])
         if len(here):

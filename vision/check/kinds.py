@@ -89,6 +89,7 @@ TOLD_BY_RECORDS = frozenset(
         "boxes outside their image dropped",
         "boxes clipped to the image",
         "boxes whose corners were swapped",
+        "images listed again under another id",
         "images of another size than their annotation states",
     }
 )

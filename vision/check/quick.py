@@ -1,17 +1,15 @@
 """What can be told of data without reading an image, for a training that begins."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 from vision.check.classes import check_ignored, check_names
-from vision.check.report import Place, find
+from vision.check.report import find
 from vision.errors import DataError
 from vision.formats import Annotations
 
 
 def quick_warnings(splits: Mapping[str, Annotations]) -> list[str]:
-    """Classes and splits whose boxes are ignored, similar names and files that are listed twice.
+    """Classes and splits whose boxes are ignored, and similar names.
 
     Raises:
         DataError: If all boxes of ``train`` are ignored.
@@ -27,14 +25,5 @@ def quick_warnings(splits: Mapping[str, Annotations]) -> list[str]:
     findings = [
         *ignored,
         *find("similar class names", check_names(splits)),
-        *find("file listed twice", _listed_twice(splits)),
     ]
     return [finding.line().replace("error:", "warning:", 1) for finding in findings]
-
-
-def _listed_twice(splits: Mapping[str, Annotations]) -> Iterator[Place]:
-    for split, annotations in splits.items():
-        counts = Counter(record.image_id for record in annotations.records)
-        for file, count in counts.items():
-            if count > 1 and Path(file).is_file():
-                yield Place(split, file, f"{count} times")

@@ -231,7 +231,7 @@ def make_record(
     if annotated_size is not None and size != annotated_size:
         tally.note("images of another size than their annotation states", path)
     if relative:
-        objects = _in_pixels(objects, size)
+        objects = list(_in_pixels(objects, size))
     clipped = [_clip(item, size, path, tally) for item in objects]
     kept = [item for item in clipped if item is not None]
     boxes = np.array([item.box for item in kept], np.float32).reshape(-1, 4)
