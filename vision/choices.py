@@ -34,8 +34,13 @@ SOURCES = ("tensorflow", "torchvision", "qfgaohao", "mmdetection", "lufficc")
 DATA_FORMATS = {
     "voc": "vision.formats.voc",
     "coco": "vision.formats.coco",
+    "yolo": "vision.formats.yolo",
+    "open_images": "vision.formats.open_images",
+    "image_folder": "vision.formats.image_folder",
     "synthetic": "vision.data.synthetic",
 }
 """Formats of a data source, and the module that has its ``read_FORMAT``."""
+WRITTEN_FORMATS = ("voc", "coco", "yolo")
+"""Formats whose module has a ``write_FORMAT`` too."""
 DOWNLOADS = ("voc2007", "voc2012", "coco2017")
 """Public data sets that ``ssdlite download`` loads."""

@@ -134,7 +134,6 @@ def test_classes_without_boxes_are_known(tmp_path: Path) -> None:
     [
         ([1, 2, 0, 4], "boxes without area dropped"),
         ([1, 2, 3, 0], "boxes without area dropped"),
-        ([1, 2, -3, 4], "boxes without area dropped"),
         ([1, 2, float("nan"), 4], "boxes without area dropped"),
         ([1, 2, float("inf"), 4], "boxes without area dropped"),
         ([60, 2, 3, 4], "boxes outside their image dropped"),
@@ -276,7 +275,7 @@ def test_refuses_less_than_it_needs(given: dict[str, str]) -> None:
 
 
 def test_without_a_root_names_the_file_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^COCO data: a\.json does not exist$"):
+    with pytest.raises(DataError, match=rf"^COCO data: {Path.cwd()}/a\.json does not exist$"):
         read_coco(annotations="a.json", images=str(tmp_path))
 
 
@@ -323,7 +322,7 @@ def test_refuses_what_is_not_a_coco_file(tmp_path: Path, content: str, said: str
         ({"category_id": None}, "annotations[4]: expected an object with image_id, category_id"),
         ({"image_id": None}, "(without image_id)"),
         ({"image_id": [7]}, "annotations[4].image_id: expected a number or text, found [7]"),
-        ({"bbox": None}, "(without bbox)"),
+        ({"bbox": None}, "annotations[4].bbox: expected [x, y, width, height], found None"),
         ({"bbox": []}, "annotations[4].bbox: expected [x, y, width, height], found"),
         ({"bbox": [1, 2, 3]}, "annotations[4].bbox: expected [x, y, width, height], found"),
         ({"bbox": [1, 2, 3, 4, 5]}, "annotations[4].bbox: expected [x, y, width, height], found"),

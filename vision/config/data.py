@@ -58,6 +58,43 @@ class CocoSource(Section):
         return self
 
 
+class YoloSource(Section):
+    """YOLO's layout: a text file for each image."""
+
+    format: Literal["yolo"]
+    """YOLO's layout."""
+    root: str
+    """The folder of the data, or its ``data.yaml``."""
+    split: str | None = None
+    """``train``, ``val`` or ``test``; null reads all images."""
+
+
+class OpenImagesSource(Section):
+    """Open Images' layout: a CSV file for each split."""
+
+    format: Literal["open_images"]
+    """Open Images' layout."""
+    root: str
+    """The folder that holds ``SPLIT-annotations-bbox.csv`` and one folder of images a split."""
+    split: str | None = None
+    """``train``, ``val`` or ``test``; not needed with ``annotations`` and ``images``."""
+    annotations: str | None = None
+    """The CSV file, if it is not the one of the split; below ``root`` or a path."""
+    images: str | None = None
+    """Folder of the images, if it is not the split's; below ``root`` or a path."""
+
+
+class ImageFolderSource(Section):
+    """Hugging Face's layout: images beside a ``metadata.jsonl``."""
+
+    format: Literal["image_folder"]
+    """Hugging Face's ``imagefolder``."""
+    root: str
+    """The folder that holds one folder a split, or ``metadata.jsonl`` itself."""
+    split: str | None = None
+    """``train``, ``val`` or ``test``; null reads ``metadata.jsonl`` in ``root``."""
+
+
 class SyntheticSource(Section):
     """Synthetic scenes of simple shapes, rendered on the fly; no file is read."""
 
@@ -72,7 +109,8 @@ class SyntheticSource(Section):
 
 
 Source: TypeAlias = Annotated[
-    VocSource | CocoSource | SyntheticSource, Field(discriminator="format")
+    VocSource | CocoSource | YoloSource | OpenImagesSource | ImageFolderSource | SyntheticSource,
+    Field(discriminator="format"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 # n annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import vision.formats.json_table as tables
 from vision.errors import DataError
 from vision.formats.paths import Files, find_below, full, nfc
 from vision.formats.records import AnnotatedObject, Annotations, Tally
+from vision.formats.written import copy_images, new_folder, objects_to_write
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 FORM = "an object with images, annotations and categories (COCO instances)"
@@ -227,3 +229,41 @@ def _objects_by_image(
             AnnotatedObject(name, (x0, y0, x1, y1), ignore, crowd, stated_area)
         )
     return objects
+
+
+def write_coco(annotations: Annotations, root: Path, split: str) -> Tally:
+    """Write a split: ``annotations/instances_SPLIT.json`` and ``SPLIT/``.
+
+    Args:
+        annotations: The images and boxes; ``names`` become the categories.
+        root: The folder, in which other splits may be.
+        split: Name of the split.
+
+    Returns:
+        What the format cannot hold: nothing but names of images.
+    """
+    tally = Tally()
+    ids = {name: number for number, name in enumerate(annotations.names, start=1)}
+    images: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
+    for record, path in copy_images(annotations.records, new_folder(root / split), tally):
+        height, width = record.size
+        image_id = len(images) + 1
+        images.append({"id": image_id, "file_name": path.name, "height": height, "width": width})
+        for item in objects_to_write(record, tally, flags={"ignore", "crowd"}, areas=True):
+            box = box_ops.xyxy_to_xywh(torch.tensor(item.box, dtype=torch.float64))
+            row = {
+                "id": len(rows) + 1,
+                "image_id": image_id,
+                "category_id": ids[item.name],
+                "bbox": box.tolist(),
+                "area": item.area,
+                "iscrowd": int(item.crowd),
+            }
+            rows.append(row | {"ignore": 1} if item.ignore and not item.crowd else row)
+    categories = [{"id": number, "name": name} for name, number in ids.items()]
+    file = root / "annotations" / f"instances_{split}.json"
+    file.parent.mkdir(exist_ok=True)
+    content = {"images": images, "annotations": rows, "categories": categories}
+    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+    return tally

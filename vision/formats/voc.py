@@ -3,8 +3,16 @@
 import json
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
+from xml.etree.ElementTree import (
+    Element,
+    ParseError,
+    SubElement,
+    TreeBuilder,
+    indent,
+    tostring,
+)
 
 import numpy as np
 import torch
@@ -15,7 +23,8 @@ import vision.boxes as box_ops
 from vision.choices import CONFIGS
 from vision.errors import DataError
 from vision.formats.paths import Files, find_below, full, nfc, path_tails
-from vision.formats.records import SWAPPED, AnnotatedObject, Annotations, Tally
+from vision.formats.records import SWAPPED, AnnotatedObject, Annotations, Record, Tally
+from vision.formats.written import copy_images, objects_to_write
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 _DECLARED_ENCODING = re.compile(rb"^\s*<\?xml[^>]*encoding=[\"']([\w.:-]+)")
@@ -242,3 +251,60 @@ def _upright(element: Element, name: str, path: Path) -> tuple[float, float, flo
     boxes_cxcywh = torch.tensor([x, y, *sides], dtype=torch.float64)
     x0, y0, x1, y1 = box_ops.to_corners(boxes_cxcywh).tolist()
     return x0, y0, x1, y1
+
+
+def write_voc(annotations: Annotations, root: Path, split: str) -> Tally:
+    """Write a split into ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/``.
+
+    Boxes of a pixel or less cannot be told from an accidental click and are left out.
+
+    Args:
+        annotations: The images and boxes.
+        root: The folder, in which other splits may be.
+        split: Name of the split.
+
+    Returns:
+        What the format cannot hold.
+    """
+    tally = Tally()
+    images, xml_files, lists = (
+        root / name for name in ("JPEGImages", "Annotations", "ImageSets/Main")
+    )
+    for folder in (images, xml_files, lists):
+        folder.mkdir(parents=True, exist_ok=True)
+    stems = []
+    for record, path in copy_images(annotations.records, images, tally):
+        items = objects_to_write(record, tally, flags={"ignore"}, areas=False)
+        element = _annotation(record, path, items, tally)
+        (xml_files / f"{path.stem}.xml").write_bytes(tostring(element, encoding="utf-8"))
+        stems.append(path.stem)
+    (lists / f"{split}.txt").write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+    used = {name for record in annotations.records for name in record.names}
+    for name in annotations.names:
+        if name not in used:
+            tally.note("classes without a box left out", name)
+    return tally
+
+
+def _annotation(
+    record: Record, path: Path, items: Sequence[AnnotatedObject], tally: Tally
+) -> Element:
+    root = Element("annotation")
+    _add(root, filename=path.name)
+    _add(SubElement(root, "size"), height=record.size[0], width=record.size[1], depth=3)
+    for item in items:
+        x0, y0, x1, y1 = item.box
+        if min(x1 - x0, y1 - y0) <= 1:
+            tally.note("boxes of a pixel or less left out", record.image_id)
+            continue
+        element = SubElement(root, "object")
+        _add(element, name=item.name, difficult=int(item.ignore))
+        _add(SubElement(element, "bndbox"), xmin=x0 + 1, ymin=y0 + 1, xmax=x1, ymax=y1)
+    indent(root)
+    return root
+
+
+def _add(element: Element, **values: object) -> None:
+    for tag, value in values.items():
+        text = f"{value:.10g}" if isinstance(value, float) else str(value)
+        SubElement(element, tag).text = text

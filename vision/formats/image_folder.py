@@ -1,0 +1,91 @@
+"""Hugging Face's ``imagefolder``: images and a ``metadata.jsonl`` with their boxes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import vision.formats.json_table as tables
+from vision.errors import DataError
+from vision.formats.paths import Files, full, nfc
+from vision.formats.records import AnnotatedObject, Annotations
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+
+SPLIT_NAMES = {"val": ("validation", "val", "valid"), "train": ("train",), "test": ("test",)}
+CATEGORY_KEYS = ("categories", "category", "labels", "label")
+
+
+def read_image_folder(root: str, split: str | None = None) -> Annotations:
+    """Read one split of ``root``, or the folder itself.
+
+    A line of ``metadata.jsonl`` is ``{"file_name": ..., "objects": {"bbox": [[x, y, width,
+    height], ...], "categories": [...]}}``, in pixels. Categories are names, or numbers that stay
+    numbers: the format has no place for their names. Images without a line are left out.
+
+    Args:
+        root: Folder that holds a folder for each split, or ``metadata.jsonl`` itself.
+        split: ``train``, ``val`` or ``test``; None reads the ``metadata.jsonl`` in ``root``.
+
+    Raises:
+        DataError: If a file or folder is missing or invalid.
+    """
+    folder = Path(root).expanduser()
+    names = [""] if split is None else [*SPLIT_NAMES.get(split, (split,))]
+    files = [folder / name / "metadata.jsonl" for name in names]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        places = ", ".join(f"{name}/metadata.jsonl".lstrip("/") for name in names)
+        raise DataError(f"image folder {full(folder)} has no {places}")
+    images = Files(file.parent, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
+    result = Annotations()
+    seen = set()
+    for where, row in _rows(file):
+        path = images.find(row["file_name"]) or file.parent / row["file_name"]
+        with result.collecting("invalid annotation", file):
+            result.add_image(path, None, _objects(row, where))
+        seen.add(path)
+    for path in images.by_name.values():
+        if path not in seen:
+            result.tally.note("images without a line in metadata.jsonl left out", path)
+    found = {name for record in result.records for name in record.names}
+    result.names = sorted(
+        found, key=lambda name: (len(name), name) if name.isdecimal() else (0, name)
+    )
+    return result
+
+
+def _rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The lines, each with its place for messages."""
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} cannot be read as UTF-8 text: {error}") from error
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{file}:{number}"
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{where}: expected a JSON object, found {error}") from error
+        rows += [(where, row) for row in tables.check_rows(where, [row], ("file_name",))]
+        tables.texts(where, [row], "file_name")
+    return rows
+
+
+def _objects(row: dict[str, Any], where: str) -> list[AnnotatedObject]:
+    objects = row.get("objects")
+    if objects is None:
+        return []
+    key = next((key for key in CATEGORY_KEYS if isinstance(objects, dict) and key in objects), None)
+    if key is None or not isinstance(objects.get("bbox"), list):
+        raise DataError(f"{where}: expected objects with bbox and categories, found {objects}")
+    if not isinstance(objects[key], list) or len(objects[key]) != len(objects["bbox"]):
+        raise DataError(f"{where}: expected as many {key} as boxes")
+    rows = [{"bbox": box} for box in objects["bbox"]]
+    boxes = tables.xyxy_boxes(f"{where}: objects", rows, allow_degenerate=True).tolist()
+    names = [nfc(str(name)) for name in objects[key]]
+    return [
+        AnnotatedObject(name, (x0, y0, x1, y1))
+        for name, (x0, y0, x1, y1) in zip(names, boxes, strict=True)
+    ]

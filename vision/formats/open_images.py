@@ -1,0 +1,118 @@
+"""Open Images' format: one CSV file for each split, with corners in fractions of the sides."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from vision.errors import DataError
+from vision.formats.paths import Files, full, nfc
+from vision.formats.records import AnnotatedObject, Annotations
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+
+SPLIT_NAMES = {"val": ("validation", "val"), "train": ("train",), "test": ("test",)}
+CORNERS = ("XMin", "YMin", "XMax", "YMax")
+
+
+def read_open_images(
+    root: str, split: str | None = None, annotations: str | None = None, images: str | None = None
+) -> Annotations:
+    """Read one split of ``root``.
+
+    Class names are those of the class descriptions, if such a file is there. Boxes of groups
+    (``IsGroupOf``) are crowds. Of the rows, those count whose image is here, and of the images,
+    those that have a row: others have not been looked at by an annotator.
+
+    Args:
+        root: Folder that holds ``SPLIT-annotations-bbox.csv`` and the split's images; or, as
+            FiftyOne loads the data, ``SPLIT/labels/detections.csv`` and ``SPLIT/data/``.
+        split: ``train``, ``val`` or ``test``.
+        annotations: The CSV file, if it is not the split's; below ``root``, or a path.
+        images: The folder of the images, if it is not the split's; below ``root``, or a path.
+
+    Raises:
+        DataError: If a file or folder is missing or invalid.
+    """
+    folder = Path(root).expanduser()
+    names = SPLIT_NAMES.get(split or "", (split or "",))
+    file = _first(
+        folder,
+        [annotations]
+        if annotations
+        else [f"*{name}-annotations-bbox.csv" for name in names]
+        + [f"{name}/labels/detections.csv" for name in names],
+    )
+    image_folder = _first(
+        folder, [images] if images else [f"{name}/data" for name in names] + [*names]
+    )
+    files = Files(image_folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
+    result = Annotations()
+    descriptions = _descriptions(folder, file)
+    objects: dict[Path, list[AnnotatedObject]] = {}
+    for number, row in enumerate(_rows(file), start=2):
+        found = files.by_stem.get(row["ImageID"]) or []
+        if not found:
+            result.tally.note("rows of images that are not here left out", file)
+            continue
+        with result.collecting("invalid annotation", file):
+            item = _object(row, descriptions, f"{file}:{number}")
+            objects.setdefault(found[0], []).append(item)
+    for path in files.by_name.values():
+        if path in objects:
+            result.add_image(path, None, objects[path], relative=True)
+        else:
+            result.tally.note("images without a row left out", path)
+    if not objects:
+        raise DataError(f"{file}: none of its images is in {full(image_folder)}")
+    used = {name for record in result.records for name in record.names}
+    result.names = [name for name in dict.fromkeys(descriptions.values()) if name in used]
+    result.names += sorted(used - set(result.names))
+    return result
+
+
+def _first(folder: Path, patterns: Sequence[str]) -> Path:
+    """The first file or folder that a pattern matches, below ``folder`` or as a path."""
+    for pattern in patterns:
+        if Path(pattern).expanduser().exists():
+            return Path(pattern).expanduser()
+        if not Path(pattern).is_absolute() and (found := sorted(folder.glob(pattern))):
+            return found[0]
+    raise DataError(f"Open Images root {full(folder)} has none of {', '.join(patterns)}")
+
+
+def _descriptions(folder: Path, file: Path) -> dict[str, str]:
+    """Class names by their identifiers, such as ``/m/01yrx``; empty without such a file."""
+    places = [folder, file.parent, file.parent.parent / "metadata", folder / "metadata"]
+    for place in places:
+        for pattern in ("*class-descriptions*.csv", "classes.csv"):
+            for path in sorted(place.glob(pattern)):
+                rows = [row for row in _read(path) if len(row) > 1 and row[0] != "LabelName"]
+                return {row[0]: nfc(row[1]) for row in rows}
+    return {}
+
+
+def _read(file: Path) -> list[list[str]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            return list(csv.reader(lines))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{file} cannot be read as CSV: {error}") from error
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    header, *rows = _read(file) or [[]]
+    missing = [key for key in ("ImageID", "LabelName", *CORNERS) if key not in header]
+    if missing:
+        raise DataError(
+            f"{file}: expected columns of Open Images, {', '.join(missing)} are missing"
+        )
+    return [dict(zip(header, row, strict=False)) for row in rows if row]
+
+
+def _object(row: dict[str, str], descriptions: dict[str, str], where: str) -> AnnotatedObject:
+    try:
+        x0, y0, x1, y1 = (float(row[key]) for key in CORNERS)
+        name = row["LabelName"]
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{where}: expected a name and numbers, found {row}") from error
+    is_group = row.get("IsGroupOf") == "1"
+    return AnnotatedObject(descriptions.get(name, name), (x0, y0, x1, y1), is_group, is_group)

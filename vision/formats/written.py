@@ -1,0 +1,88 @@
+"""What the writers of formats share: images of unique names, and the objects a format can hold."""
+
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+
+from vision.errors import DataError
+from vision.formats.records import AnnotatedObject, Record, Tally
+from vision.images import image_size
+
+
+def new_folder(path: Path) -> Path:
+    """The folder, created; it must not exist."""
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise DataError(f"folder {path} cannot be created: {error.strerror}") from error
+    return path
+
+
+def copy_images(
+    records: Sequence[Record], folder: Path, tally: Tally, *, keep_orientation: bool = True
+) -> Iterator[tuple[Record, Path]]:
+    """Copy the images of records to a folder, under their names as far as these are unique.
+
+    Args:
+        records: The images; those without a file are written as PNG.
+        folder: Where to write.
+        tally: Counts images that got another name or format.
+        keep_orientation: Whether the format states sizes, so that an image whose boxes refer to
+            the picture without its EXIF orientation can be copied as it is.
+
+    Yields:
+        Each record and its copy.
+    """
+    used: set[str] = set()
+    for record in records:
+        source = Path(record.image_id)
+        is_file = source.is_file()
+        stem = source.stem if is_file else record.image_id.replace(" ", "_")
+        unique, number = stem, 1
+        while unique.casefold() in used:
+            number += 1
+            unique = f"{stem}_{number}"
+        used.add(unique.casefold())
+        if unique != stem:
+            tally.note("images of a name that another one has renamed", source)
+        if is_file and (keep_orientation or image_size(source) == record.size):
+            path = folder / f"{unique}{source.suffix}"
+            shutil.copyfile(source, path)
+        else:
+            path = folder / f"{unique}.png"
+            path.write_bytes(cv2.imencode(".png", record.load()[..., ::-1])[1].tobytes())
+        yield record, path
+
+
+def objects_to_write(
+    record: Record, tally: Tally, flags: Collection[str], *, areas: bool
+) -> list[AnnotatedObject]:
+    """The objects of a record that a format can hold.
+
+    Args:
+        record: The image and its objects.
+        tally: Counts what is lost.
+        flags: ``ignore`` if boxes can be marked so, ``crowd`` if crowds can.
+        areas: Whether the format states areas.
+    """
+    objects = []
+    columns = zip(
+        record.names,
+        record.boxes.tolist(),
+        record.ignore.tolist(),
+        record.crowd.tolist(),
+        record.areas.tolist(),
+        strict=True,
+    )
+    for name, (x0, y0, x1, y1), ignore, crowd, area in columns:
+        if ignore and "ignore" not in flags:
+            tally.note("ignored boxes (difficult or crowds) left out", record.image_id)
+            continue
+        if crowd and "crowd" not in flags:
+            tally.note("crowds written as difficult boxes", record.image_id)
+        if not areas and abs(area - (x1 - x0) * (y1 - y0)) > 1e-3 * area:
+            tally.note("areas of masks left out", record.image_id)
+        objects.append(AnnotatedObject(name, (x0, y0, x1, y1), ignore, crowd, area))
+    return objects
