@@ -37,6 +37,7 @@ DATA_FORMATS = {
     "yolo": "vision.formats.yolo",
     "open_images": "vision.formats.open_images",
     "image_folder": "vision.formats.image_folder",
+    "auto": "vision.data.auto",
     "synthetic": "vision.data.synthetic",
 }
 """Formats of a data source, and the module that has its ``read_FORMAT``."""

@@ -26,8 +26,15 @@ def add_weights(parser: argparse.ArgumentParser, text: str = WEIGHTS) -> None:
     parser.add_argument("--weights", type=Path, default=default, metavar="FILE", help=text)
 
 
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """A folder of data, for `vision.cli.options.name_data`."""
+    text = "folder of images and annotations, in any layout that docs/data.md lists"
+    parser.add_argument("--data", metavar="FOLDER", help=f"{text} (default: none)")
+
+
 def add_data(parser: argparse.ArgumentParser) -> None:
     """Where the data are."""
+    add_folder(parser)
     text = f"names the data: {CONFIG} (default: that of the weights' run folder)"
     parser.add_argument("--config", metavar="FILE", help=text)
     add_overrides(parser, "data.val.root=VOC2007")

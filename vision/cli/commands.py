@@ -9,6 +9,9 @@ import vision.cli.arguments as common
 from vision.choices import BACKENDS, DOWNLOADS, FILE_PRECISIONS, FORMS, RESULTS, SOURCES
 from vision.cli.parser import Parser
 
+DEFAULT_CONFIG = "finetune"
+"""The shipped configuration of ``ssdlite train --data``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -39,11 +42,17 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse(words)
     if name == "info" and options.overrides:
         parser.error(f"{options.overrides[0]}: info takes weights only")
+    if name == "train":
+        if not (options.config or options.data):
+            parser.error("name your data with --data FOLDER, or a configuration with --config")
+        options.config = options.config or DEFAULT_CONFIG
     return options
 
 
 def _train(parser: Parser) -> None:
-    parser.add_argument("--config", required=True, metavar="FILE", help=common.CONFIG)
+    common.add_folder(parser)
+    text = f"{common.CONFIG} (default: {DEFAULT_CONFIG}, with --data)"
+    parser.add_argument("--config", metavar="FILE", help=text)
     common.add_overrides(parser, "train.epochs=50")
     text = "run folder (default: runs/NAME-OF-THE-CONFIG)"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=text)
@@ -176,8 +185,8 @@ def _download(parser: Parser) -> None:
 
 COMMANDS = {
     "train": Command(
-        "train a detector on your own data, VOC, COCO or synthetic images",
-        "train --config finetune data.train.root=MINE data.val.root=MINE",
+        "train a detector on your own photographs, or on synthetic images",
+        "train --data MINE",
         _train,
     ),
     "check": Command(

@@ -33,9 +33,10 @@ def run(options: argparse.Namespace) -> int:
 def _evaluate_detections(options: argparse.Namespace) -> Metrics:
     if options.weights or not (options.detections and options.annotations):
         raise ConfigError("give either --weights, or both --detections and --annotations")
-    if options.config or options.overrides or runtime_options_of(options) != RuntimeOptions():
+    given = options.config or options.data or options.overrides
+    if given or runtime_options_of(options) != RuntimeOptions():
         raise ConfigError(
-            "--config, key=value and the options of the runtime go with --weights, not with"
+            "--config, --data, key=value and the options of the runtime go with --weights, not with"
             " --detections"
         )
     return evaluate_detections(*read_coco_results(options.annotations, options.detections))

@@ -1,10 +1,11 @@
 """What several commands do with their options."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
-from vision.config import Config, config_from_dict, load_config
+from vision.config import AutoSource, Config, DataConfig, config_from_dict, load_config
 from vision.config.overrides import is_within, key_of
 from vision.errors import ConfigError, DataError, WeightsError
 from vision.runtime import RuntimeOptions
@@ -47,6 +48,27 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     save_weights(options.out, model, saved.config, saved.names, training)
 
 
+def name_data(folder: str | None, recorded: DataConfig | None = None) -> list[str]:
+    """The overrides that ``--data FOLDER`` stands for.
+
+    Args:
+        folder: The folder; None for no overrides.
+        recorded: The data of a run; its split of the same folder is kept.
+    """
+    if folder is None:
+        return []
+    sources = [] if recorded is None else [recorded.train, recorded.val]
+    kept: dict[str, object] = {}
+    for source in sources:
+        if isinstance(source, AutoSource) and source.is_at(folder):
+            kept = source.model_dump(include={"seed", "val_below"})
+    values = {"format": "auto", "root": folder, **kept}
+    return [
+        f"data.{key}={json.dumps(values | {'split': key}, ensure_ascii=False)}"
+        for key in ("train", "val")
+    ]
+
+
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:
     """The configuration of ``--config`` and the overrides, or the one recorded with weights.
 
@@ -61,6 +83,7 @@ def data_of(options: argparse.Namespace, recorded: Config) -> Config:
     values, where = recorded.model_dump(mode="json"), f"configuration of {options.weights}"
     of_model = [word for word in options.overrides if word.startswith("model.")]
     others = [word for word in options.overrides if word not in of_model]
+    others = [*name_data(options.data, recorded.data), *others]
     model = config_from_dict(values, of_model, where).model
     if model.model_copy(update={"postprocess": recorded.model.postprocess}) != recorded.model:
         raise ConfigError(

@@ -3,13 +3,14 @@
 import argparse
 from pathlib import Path
 
+from vision.cli.options import name_data
 from vision.config import load_config
 from vision.engine import is_first_process, train
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, and print the metrics of the best weights."""
-    config = load_config(options.config, options.overrides)
+    config = load_config(options.config, [*name_data(options.data), *options.overrides])
     out = options.out or Path("runs") / Path(options.config).stem
     metrics = train(config, out, resume=options.resume)
     if not is_first_process():

@@ -4,6 +4,7 @@ Names in a file or an override are the models' attributes, dotted: ``train.epoch
 """
 
 from vision.config.data import (
+    AutoSource,
     CocoSource,
     DataConfig,
     DataSource,
@@ -38,6 +39,7 @@ __all__ = [
     "PRIOR_SIDES",
     "WIDTH_MULTS",
     "AugmentConfig",
+    "AutoSource",
     "CocoSource",
     "Config",
     "DataConfig",

@@ -1,5 +1,6 @@
 """Section ``data``: where images and boxes come from."""
 
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -95,6 +96,29 @@ class ImageFolderSource(Section):
     """``train``, ``val`` or ``test``; null reads ``metadata.jsonl`` in ``root``."""
 
 
+class AutoSource(Section):
+    """A folder in any layout that is known; what ``--data`` stands for."""
+
+    format: Literal["auto"]
+    """Recognised by the files: VOC, COCO, YOLO, Open Images, Hugging Face's imagefolder, and what
+    Roboflow, CVAT, Label Studio and LabelImg export."""
+    root: str
+    """The folder of images and annotations, or YOLO's ``data.yaml``, or a COCO file."""
+    split: Literal["train", "val", "test", "all"]
+    """A split that the folder has. Where it has no ``val``, a fifth of the images is ``val`` and
+    the others are ``train``; near duplicates are on one side."""
+    seed: int = Field(0, ge=0)
+    """Seed by which images become ``val`` where the folder has none."""
+    val_below: float | None = Field(None, ge=0, le=1)
+    """The images, of which each has a number from 0 to 1, that become ``val``. With null, it is
+    chosen; a run records it, so that its images stay on their sides when others are added."""
+
+    def is_at(self, root: str) -> bool:
+        """Whether another root is the same folder."""
+        paths = [Path(name).expanduser().resolve() for name in (self.root, root)]
+        return paths[0] == paths[1]
+
+
 class SyntheticSource(Section):
     """Synthetic scenes of simple shapes, rendered on the fly; no file is read."""
 
@@ -109,7 +133,13 @@ class SyntheticSource(Section):
 
 
 Source: TypeAlias = Annotated[
-    VocSource | CocoSource | YoloSource | OpenImagesSource | ImageFolderSource | SyntheticSource,
+    VocSource
+    | CocoSource
+    | YoloSource
+    | OpenImagesSource
+    | ImageFolderSource
+    | AutoSource
+    | SyntheticSource,
     Field(discriminator="format"),
 ]
 
@@ -147,3 +177,12 @@ class DataConfig(Section):
         if twice:
             raise ValueError(f"named twice: {', '.join(twice)}")
         return classes
+
+    @model_validator(mode="after")
+    def _split_alike(self) -> "DataConfig":
+        train, val = self.train, self.val
+        if not isinstance(train, AutoSource) or not isinstance(val, AutoSource):
+            return self
+        if train.is_at(val.root) and train.seed != val.seed:
+            raise ValueError("train and val of one folder need the same seed, to be split by it")
+        return self

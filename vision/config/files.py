@@ -125,6 +125,8 @@ def _parse_file(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict | None):
         raise ConfigError(f"{path}: expected keys and values, found {type(values).__name__}")
+    if values and {"names", "nc"} & set(values):
+        raise ConfigError(f"{path}: this is YOLO's data.yaml: pass it with --data")
     return rename_keys(values or {}, str(path))
 
 

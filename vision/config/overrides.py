@@ -121,6 +121,8 @@ def _drop_replaced(
                 new.pop(name, None)
     elif isinstance(old, dict):
         changed = [name for name in _PLACES if name in given and new.get(name) != old.get(name)]
+        if "root" in changed and f"{source}.val_below" not in keys:
+            new.pop("val_below", None)  # The split by a seed is of the other folder.
         if changed and (changed != ["split"] or new.get("format") != "voc"):
             names = [name for name in _FILES if name not in given]
             _drop_files(new, old, names, f"{source}.{changed[0]}")

@@ -1,5 +1,6 @@
 """Data sets: readers for the configuration's sources, augmentation, caching and batches."""
 
+from vision.data.auto import settle_splits
 from vision.data.batch_augment import augment_batch
 from vision.data.build import (
     check_known,
@@ -42,4 +43,5 @@ __all__ = [
     "reduced",
     "sample_images",
     "seeded",
+    "settle_splits",
 ]

@@ -10,7 +10,7 @@ import torch
 from vision.check import quick_warnings
 from vision.config import Config, config_from_dict, load_config, merge
 from vision.convert import load_initial_weights
-from vision.data import check_known, choose_classes, describe, read_sources
+from vision.data import check_known, choose_classes, describe, read_sources, settle_splits
 from vision.device import num_cores
 from vision.engine.checkpoint import Checkpoints
 from vision.engine.distributed import Processes
@@ -59,6 +59,8 @@ def make_plan(
     """
     is_resumed = resume and bool(Checkpoints(folder.states).paths())
     config, saved = _choose_network(given, folder, is_resumed=is_resumed)
+    earlier = load_config(folder.config).data if is_resumed and folder.config.is_file() else None
+    config = config.model_copy(update={"data": settle_splits(config.data, earlier)})
     their_names = saved.names if isinstance(saved, SavedDetector) and _fits(config, saved) else []
     annotations, val, names = _read_data(config, their_names)
     counts = Counter(name for record in annotations.records for name in record.unignored_names())

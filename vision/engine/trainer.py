@@ -51,7 +51,8 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
     """
     with started_processes(config.train.device) as processes, caught_interrupts() as interrupts:
         if not processes.is_first:
-            logging.getLogger("vision.engine").setLevel(logging.WARNING)
+            for name in ("vision.data", "vision.engine"):
+                logging.getLogger(name).setLevel(logging.WARNING)
         return Trainer.setup(config, out, processes, interrupts, resume=resume).fit()
 
 

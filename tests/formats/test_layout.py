@@ -1,0 +1,159 @@
+"""Each layout is recognised by its files, and read with the right names and boxes."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.formats import layouts
+from tests.formats.layouts import FLAT, LAYOUTS, SPLIT, found, shot
+from vision.errors import DataError
+from vision.formats import read_data
+from vision.formats.layout import find_layout
+
+
+def check(root: Path, name: str) -> None:
+    """The folder is recognised as the layout that was written there, and read."""
+    _, format_, splits = LAYOUTS[name]
+    layout = find_layout(root)
+    assert layout.format == format_
+    is_flat = set(layout.splits) in ({"all"}, {"train"})  # CVAT calls it train
+    assert is_flat if splits is FLAT else set(layout.splits) == set(splits)
+    for split, keys in layout.splits.items():
+        stems = FLAT["all"] if splits is FLAT else splits[split]
+        annotations = read_data(layout.format, **keys).check()
+        assert sorted(annotations.names) == ["cat", "dog"][: len(stems)]
+        boxes = found(annotations)
+        assert set(boxes) == set(stems)
+        for stem, (names, rows) in boxes.items():
+            assert names == (shot(stem).name,)
+            assert np.allclose(rows, [shot(stem).box], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_each_layout_is_recognised_and_read(tmp_path: Path, name: str) -> None:
+    write, _, splits = LAYOUTS[name]
+    write(tmp_path, splits)
+    check(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["VOC", "Roboflow, YOLO", "LabelImg, VOC"])
+def test_an_archive_may_have_a_folder_around_all(tmp_path: Path, name: str) -> None:
+    write, _, splits = LAYOUTS[name]
+    write(tmp_path / "export" / "mine", splits)
+    (tmp_path / "__MACOSX").mkdir()
+    check(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("Roboflow, YOLO", "data.yaml"), ("Label Studio, COCO", "result.json")]
+)
+def test_a_file_that_lists_the_images_is_taken_too(tmp_path: Path, name: str, file: str) -> None:
+    write, _, splits = LAYOUTS[name]
+    write(tmp_path, splits)
+    check(tmp_path / file, name)
+
+
+def test_a_list_of_train_and_val_together_is_not_taken_beside_train(tmp_path: Path) -> None:
+    layouts.voc(tmp_path, {**SPLIT, "trainval": ["img0", "v0"], "cat_train": ["img0"]})
+    assert set(find_layout(tmp_path).splits) == {"train", "val", "test"}
+
+
+def test_a_list_of_train_and_val_together_is_split_anew(tmp_path: Path) -> None:
+    layouts.voc(tmp_path, {"val": ["v0"], "trainval": ["img0", "v0"]})
+    assert find_layout(tmp_path).splits == {"all": {"root": str(tmp_path), "split": "trainval"}}
+
+
+def refusal(root: Path) -> str:
+    """The one line by which a folder is refused."""
+    with pytest.raises(DataError) as caught:
+        find_layout(root)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def both(root: Path) -> None:
+    layouts.labelimg_voc(root, FLAT)
+    layouts.labelimg_yolo(root, FLAT)
+
+
+def twice(root: Path) -> None:
+    layouts.roboflow_voc(root, SPLIT)
+    shutil.copytree(root / "valid", root / "val")
+
+
+def two_files(root: Path) -> None:
+    layouts.label_studio_coco(root, FLAT)
+    shutil.copy(root / "result.json", root / "other.json")
+
+
+def two_sets(root: Path) -> None:
+    layouts.voc(root / "VOC2007", SPLIT)
+    layouts.voc(root / "VOC2012", SPLIT)
+
+
+def photographs(root: Path) -> None:
+    for stem in FLAT["all"]:
+        layouts.write_shot(root / f"{stem}.jpg", stem)
+    (root / "notes.docx").touch()
+    (root / "more").mkdir()
+    (root / "older").mkdir()
+
+
+def other_json(root: Path) -> None:
+    (root / "empty.json").touch()
+    (root / "list.json").write_text(json.dumps([1]), encoding="utf-8")
+
+
+def labels_without_names(root: Path) -> None:
+    layouts.labelimg_yolo(root, FLAT)
+    (root / "classes.txt").unlink()
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (both, "could be read as VOC's XML files in {root} or as YOLO's text files in {root}; rem"),
+        (both, "'data.train={{format: voc, annotations: {root}, images: {root}}}'"),
+        (twice, "{root}: both {root}/val and {root}/valid could be its val; remove or rename one"),
+        (two_files, "{root} has several COCO files; pass one of them: {root}/other.json, {root}/"),
+        (two_sets, "{root} holds several data sets; pass one of them: VOC2007, VOC2012"),
+        (photographs, "has no annotations of a known layout (VOC, COCO, YOLO, Open Images or"),
+        (photographs, "found 10 .jpg, 1 .docx, more/, older/"),
+        (other_json, "found 2 .json"),
+        (lambda root: None, "found nothing"),
+        (labels_without_names, "classes.txt"),
+    ],
+)
+def test_a_folder_that_is_not_clear_is_refused_in_one_line(
+    tmp_path: Path, write: Callable[[Path], None], message: str
+) -> None:
+    write(tmp_path)
+    assert message.format(root=tmp_path) in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere", "nowhere does not exist; pass the folder that holds your images and their"),
+        ("mine.zip", "is an archive; unpack it, and pass the folder"),
+        ("notes.txt", "is not a folder, YOLO's data.yaml or COCO's instances; pass the folder"),
+        ("run.yaml", "is not YOLO's data.yaml, which has names; a configuration is passed with --"),
+        ("one.json", "is not a folder, YOLO's data.yaml or COCO's instances; pass the folder"),
+    ],
+)
+def test_what_is_no_folder_is_refused_with_a_remedy(
+    tmp_path: Path, name: str, message: str
+) -> None:
+    if name != "nowhere":
+        (tmp_path / name).write_text("{}\n", encoding="utf-8")
+    assert message in refusal(tmp_path / name)
+
+
+def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    layouts.labelimg_voc(tmp_path / "mine", FLAT)
+    assert find_layout("~/mine").format == "voc"

@@ -1,0 +1,283 @@
+"""The layout of a folder of labelled images, recognised by its files: what ``--data`` finds."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+from urllib.parse import unquote
+
+from vision.errors import DataError
+from vision.images import IMAGE_SUFFIXES
+
+Keys: TypeAlias = dict[str, str]
+"""Arguments of a format's reader."""
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+    "all": "all",
+    "default": "all",
+    "trainval": "all",
+}
+"""Names of splits in tools' exports, and what they mean; ``all`` is yet to be split."""
+PREFERRED = ("annotations", "labels", "jpegimages", "images")
+"""Folders, in lower case, that are looked into before others."""
+MAX_PROBED = 20
+"""Files of a kind that are looked into."""
+_FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+_ANNOTATION = re.compile(rb"<(?:\w+:)?annotation[\s>]")
+
+
+class Layout(NamedTuple):
+    """What a folder holds.
+
+    Attributes:
+        format: A key of `vision.choices.DATA_FORMATS`.
+        splits: The arguments of the format's reader for ``train``, ``val`` and ``test``, as far as
+            there are any; or for ``all``.
+        reason: What was recognised, for the user.
+    """
+
+    format: str
+    splits: dict[str, Keys]
+    reason: str
+
+
+def find_layout(root: str | Path) -> Layout:
+    """The layout of a folder of images and annotations, or of YOLO's or COCO's file that lists it.
+
+    Raises:
+        DataError: If there is no such folder, or no layout or more than one is recognised.
+    """
+    path = Path(root).expanduser()
+    if path.is_file():
+        return _of_file(path)
+    if not path.is_dir():
+        raise DataError(
+            f"data {path.absolute()} does not exist; pass the folder that holds your images and"
+            " their annotations"
+        )
+    found, folders = _layouts(path), _folders(path)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        split, keys = next(iter(found[0].splits.items()))
+        values = {"format": found[0].format, **keys}
+        example = ", ".join(f"{key}: {value}" for key, value in values.items())
+        raise DataError(
+            f"{path} could be read as {' or as '.join(layout.reason for layout in found)}; remove"
+            f" one, or give it in full: 'data.{split.replace('all', 'train')}={{{example}}}'"
+        )
+    if len(folders) == 1:
+        return find_layout(folders[0])
+    inner = [folder.name for folder in folders if _layouts(folder)]
+    if inner:
+        raise DataError(f"{path} holds several data sets; pass one of them: {', '.join(inner)}")
+    raise DataError(
+        f"{path.absolute()} has no annotations of a known layout (VOC, COCO, YOLO, Open Images or"
+        f" Hugging Face's imagefolder); found {_contents(path)}"
+    )
+
+
+def _layouts(root: Path) -> list[Layout]:
+    finders = (_find_voc, _find_coco)
+    return [layout for find in finders if (layout := find(root)) is not None]
+
+
+def _of_file(path: Path) -> Layout:
+    suffix = path.suffix.lower()
+    if suffix == ".json" and _is_instances(path):
+        return Layout("coco", {"all": _coco_keys(path, path.parent, "all")}, f"COCO's {path}")
+    if suffix in {".zip", ".gz", ".tar", ".rar", ".7z"}:
+        raise DataError(f"data {path} is an archive; unpack it, and pass the folder")
+    raise DataError(
+        f"data {path} is not a folder, YOLO's data.yaml or COCO's instances; pass the folder that"
+        " holds your images and their annotations"
+    )
+
+
+def _layout(name: str, root: Path, what: str, found: Iterable[tuple[str, Keys]]) -> Layout | None:
+    """The layout with these splits, of which each must be there once; None without any."""
+    splits: dict[str, Keys] = {}
+    for split, keys in found:
+        if split in splits:
+            both = " and ".join(
+                str(one.get("split", one.get("annotations"))) for one in (splits[split], keys)
+            )
+            raise DataError(f"{root}: both {both} could be its {split}; remove or rename one")
+        splits[split] = keys
+    if "train" in splits:
+        splits.pop("all", None)
+    return Layout(name, splits, what) if splits else None
+
+
+def _sets(root: Path) -> Iterator[list[tuple[str, list[Path]]]]:
+    """The ways in which a folder may hold sets: of each set the split, and the folders to look in.
+
+    ``train/`` with all of a set in it; ``images/train/`` and ``labels/train/``; no splits at all.
+    """
+    folders = _folders(root)
+    yield [
+        (SPLITS[folder.name.lower()], [folder, *_folders(folder)])
+        for folder in folders
+        if folder.name.lower() in SPLITS
+    ]
+    inner = [inner for folder in folders for inner in _folders(folder)]
+    names = dict.fromkeys(folder.name for folder in inner if folder.name.lower() in SPLITS)
+    yield [
+        (SPLITS[name.lower()], [folder for folder in inner if folder.name == name])
+        for name in names
+    ]
+    yield [("all", [root, *folders])]
+
+
+def _find_sets(root: Path, find: Callable[[list[Path]], Keys | None]) -> Iterator[tuple[str, Keys]]:
+    for sets in _sets(root):
+        found = [(split, keys) for split, folders in sets if (keys := find(folders)) is not None]
+        if found:
+            yield from found
+            return
+
+
+# VOC
+
+
+def _find_voc(root: Path) -> Layout | None:
+    lists = _files(root / "ImageSets" / "Main", {".txt"})
+    names = [file.stem for file in lists if file.stem.lower() in SPLITS]
+    is_canonical = (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir()
+    keys = {} if is_canonical else _voc_keys([*_folders(root), root]) if names else None
+    if not names or keys is None:
+        return _layout("voc", root, f"VOC's XML files in {root}", _find_sets(root, _voc_keys))
+    found = [(SPLITS[name.lower()], {"root": str(root), "split": name, **keys}) for name in names]
+    return _layout("voc", root, f"VOC's XML files and ImageSets/Main in {root}", found)
+
+
+def _voc_keys(folders: Sequence[Path]) -> Keys | None:
+    """The reader's arguments, if one of the folders has VOC's XML files."""
+    for folder in folders:
+        files = _files(folder, {".xml"})
+        if any(_ANNOTATION.search(_head(file)) for file in files[:MAX_PROBED]):
+            images = _images_folder([folder, *folders], {file.stem for file in files})
+            return {"annotations": str(folder), "images": str(images)}
+    return None
+
+
+# COCO
+
+
+def _find_coco(root: Path) -> Layout | None:
+    folders = [root, *(folder for folder in _folders(root) if folder.name.lower() == "annotations")]
+    files = [file for folder in folders for file in _coco_files(folder)]
+    splits = [_split_of(file.stem) for file in files]
+    if len(files) == 1 or any(splits):
+        found = [
+            (split or "all", _coco_keys(file, root, split))
+            for file, split in zip(files, splits, strict=True)
+            if split or len(files) == 1
+        ]
+        return _layout("coco", root, f"COCO's JSON in {files[0].parent}", found)
+    if files:
+        names = ", ".join(str(file) for file in files)
+        raise DataError(f"{root} has several COCO files; pass one of them: {names}")
+
+    def find(folders: list[Path]) -> Keys | None:
+        inner = [file for folder in folders for file in _coco_files(folder)]
+        return _coco_keys(inner[0], folders[0], "") if inner else None
+
+    return _layout("coco", root, f"COCO's JSON in {root}", _find_sets(root, find))
+
+
+def _coco_files(folder: Path) -> list[Path]:
+    """The instances files in a folder; those called so, if any are."""
+    files = [file for file in _files(folder, {".json"}) if _is_instances(file)]
+    return [file for file in files if file.stem.startswith("instances")] or files
+
+
+def _is_instances(file: Path) -> bool:
+    if not file.stat().st_size:
+        return False
+    with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as content:
+        is_utf16 = b"\0" in content[:4]
+        texts = [f'"{key}"' for key in ("images", "annotations", "categories")]
+        return all(
+            content.find(text.encode("utf-16-le" if is_utf16 else "utf-8")) >= 0 for text in texts
+        )
+
+
+def _coco_keys(file: Path, root: Path, split: str) -> Keys:
+    """The reader's arguments; the images' folder is one in which an image that is named lies."""
+    names = [
+        unquote(json.loads(match.group(1))).replace("\\", "/")
+        for match in islice(_FILE_NAME.finditer(_head(file, 2**24)), MAX_PROBED)
+    ]
+    outer = _folders(root)
+    below = [*outer, *(inner for folder in outer for inner in _folders(folder))]
+    below.sort(key=lambda folder: _split_of(folder.name) != split)
+    folders = [file.parent, *below, root]
+    for name in (*names, *(name.rpartition("/")[2] for name in names)):
+        for folder in folders:
+            if name and (folder / name).is_file():
+                return {"annotations": str(file), "images": str(folder)}
+    return {"annotations": str(file), "images": str(_images_folder(folders, set()))}
+
+
+# Files
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, those first that tools name so."""
+    found = [inner for inner in folder.iterdir() if inner.is_dir() and inner.name[0] not in "._"]
+    return sorted(found, key=lambda inner: (inner.name.lower() not in PREFERRED, inner.name))
+
+
+def _files(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """The files in a folder with one of the suffixes, by name."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in suffixes and file.name[0] != "." and file.is_file()
+    )
+
+
+def _head(file: Path, size: int = 2**16) -> bytes:
+    """The beginning of a file; of UTF-16, ASCII without the zeros."""
+    with file.open("rb") as opened:
+        return opened.read(size).replace(b"\0", b"")
+
+
+def _split_of(name: str) -> str:
+    """The split that a name such as ``instances_val2017`` has a word for; empty if it has none."""
+    splits = {SPLITS[word] for word in re.findall("[a-z]+", name.lower()) if word in SPLITS}
+    return splits.pop() if len(splits) == 1 else "all" if splits else ""
+
+
+def _images_folder(folders: Sequence[Path], stems: Collection[str]) -> Path:
+    """The first folder that has an image with one of the names, else any image, else the first."""
+    images = {
+        folder: {file.stem for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES}
+        for folder in folders
+    }
+    with_names = [folder for folder in folders if images[folder] & set(stems)]
+    with_images = [folder for folder in folders if images[folder]]
+    return [*with_names, *with_images, *folders][0]
+
+
+def _contents(folder: Path) -> str:
+    """What a folder holds, in words."""
+    counts = Counter(
+        path.suffix.lower() or path.name for path in folder.iterdir() if path.is_file()
+    )
+    parts = [f"{count} {suffix}" for suffix, count in counts.most_common(4)]
+    parts += [f"{inner.name}/" for inner in _folders(folder)[:6]]
+    return ", ".join(parts) or "nothing"
