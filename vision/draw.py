@@ -90,12 +90,13 @@ def draw_target(
     """
     image = image.copy()
     style = _Style.for_image(image)
-    tags = _names(target.labels, names)
-    for index, corners in _visible(target.boxes, image):
+    tags, visible = _names(target.labels, names), list(_visible(target.boxes, image))
+    for index, corners in visible:
         dash = 3 * style.outlined[0][1] if target.ignore[index] else max(image.shape)
         for colour, width in style.outlined:
             for start, end in _dashes(corners, dash):
                 cv2.line(image, start, end, colour, width)
+    for index, corners in visible:  # No box crosses a name out.
         _draw_tag(image, tags[index], corners, _WHITE, style, below=True)
     return image
 

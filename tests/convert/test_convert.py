@@ -185,7 +185,7 @@ def test_a_checkpoint_without_tensorflow_names_the_extra(
 ) -> None:
     (tmp_path / "model.ckpt.index").touch()
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(WeightsError, match=r"pip install 'ssdlite\[tensorflow\]'"):
+    with pytest.raises(WeightsError, match=r'pip install "\.\[tensorflow\]"'):
         convert_weights("tensorflow", str(tmp_path / "model.ckpt"))
 
 

@@ -30,6 +30,7 @@ NAMES = ["circle", "square", "star", "triangle"]
 COCO_KEYS = {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"}
 FILES = {
     "config.yaml",
+    "augmentation.png",
     "curves.png",
     "environment.json",
     "log.csv",

@@ -39,7 +39,12 @@ class Shot(NamedTuple):
     @property
     def yolo(self) -> str:
         x, y, width, height = self.xywh
-        numbers = ((x + width / 2) / WIDTH, (y + height / 2) / HEIGHT, width / WIDTH, height / HEIGHT)
+        numbers = (
+            (x + width / 2) / WIDTH,
+            (y + height / 2) / HEIGHT,
+            width / WIDTH,
+            height / HEIGHT,
+        )
         return " ".join([str(self.label), *(f"{number:.8f}" for number in numbers)]) + "\n"
 
 
@@ -79,7 +84,9 @@ def _xml(path: Path, stem: str, image: str) -> None:
     _text(path, voc_xml(item, size=(HEIGHT, WIDTH), filename=image))
 
 
-def _json(path: Path, stems: Sequence[str], name: str = "{}.jpg", parent: str | None = None) -> None:
+def _json(
+    path: Path, stems: Sequence[str], name: str = "{}.jpg", parent: str | None = None
+) -> None:
     """COCO's instances; Roboflow adds the parent of all classes as a category."""
     rows: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
     if parent:

@@ -50,7 +50,10 @@ def scan_images(records: Sequence[Record]) -> list[Scan]:
     """Decode the images of all records, one thread for each core."""
     with ThreadPoolExecutor(num_cores()) as pool:
         scans = pool.map(_scan, records)
-        return list(tqdm(scans, "images", len(records), leave=False, delay=1))
+        bar = tqdm(
+            scans, "images", len(records), leave=False, dynamic_ncols=True, disable=None, delay=1
+        )
+        return list(bar)
 
 
 def _scan(record: Record) -> Scan:

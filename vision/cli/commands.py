@@ -81,6 +81,11 @@ def _eval(parser: Parser) -> None:
     common.add_runtime(parser)
 
 
+def _priors(parser: Parser) -> None:
+    parser.add_argument("--config", required=True, metavar="FILE", help=common.CONFIG)
+    common.add_overrides(parser, "data.train.root=VOC2007")
+
+
 def _detect(parser: Parser) -> None:
     text = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help=text)
@@ -223,6 +228,11 @@ COMMANDS = {
         "average several weights files of one network",
         "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
         _average,
+    ),
+    "priors": Command(
+        "fit the scales of the prior boxes to a data set",
+        "priors --config bccd data.train.root=BCCD",
+        _priors,
     ),
     "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
     "download": Command(

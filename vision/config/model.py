@@ -26,12 +26,18 @@ class PriorsConfig(Section):
     """Prior boxes, whose sizes are fractions of the image's sides."""
 
     min_scale: float = Field(0.2, gt=0)
-    """Scale of the finest level's priors. Choose it for the data's small objects."""
+    """Scale of the finest level's priors. Choose it for the data's small objects, or let ``ssdlite
+    priors`` do so."""
     max_scale: float = Field(0.95, le=1)
     """Scale of the coarsest level's priors."""
+    fit: bool = Field(default=False, exclude=True)
+    """Both scales are fitted to the training data, unless a detector's weights keep their own or
+    it pays too little. ``model.priors=auto`` says the same."""
 
     @model_validator(mode="after")
     def _rising(self) -> "PriorsConfig":
+        if self.fit and self.model_fields_set & {"min_scale", "max_scale"}:
+            raise ValueError("fit chooses min_scale and max_scale; leave them out")
         if self.min_scale >= self.max_scale:
             raise ValueError(f"min_scale {self.min_scale} is not below max_scale {self.max_scale}")
         return self
@@ -110,6 +116,11 @@ class ModelConfig(Section):
                 f" model.image_size={side}"
             )
         return self
+
+    @field_validator("priors", mode="before")
+    @classmethod
+    def _auto_is_fit(cls, priors: object) -> object:
+        return {"fit": True} if priors == "auto" else priors
 
     @field_validator("init")
     @classmethod

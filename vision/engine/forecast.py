@@ -43,7 +43,7 @@ def unreached(
     Ignored boxes do not count. ``priors`` are relative, in centre form.
     """
     corners = box_ops.to_corners(priors).cpu()
-    boxes = torch.cat([box_ops.scale(t.boxes, t.size, (1, 1))[~t.ignore] for t in targets])
+    boxes = relative_boxes(targets)
     labels = torch.cat([target.labels[~target.ignore] for target in targets])
     chunks = torch.split(boxes, CHUNK)
     best = torch.cat([box_ops.iou(chunk, corners).amax(dim=1) for chunk in chunks])
@@ -52,6 +52,11 @@ def unreached(
         Counter(names[label] for label in missed.tolist()),
         Counter(names[label] for label in labels.tolist()),
     )
+
+
+def relative_boxes(targets: Sequence[Target]) -> Float[Tensor, "n 4"]:
+    """All boxes that are not ignored, as fractions of their image's sides."""
+    return torch.cat([box_ops.scale(t.boxes, t.size, (1, 1))[~t.ignore] for t in targets])
 
 
 def describe_coverage(missed: Counter[str], total: Counter[str], match_iou: float) -> str:

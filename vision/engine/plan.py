@@ -14,6 +14,7 @@ from vision.data import check_known, choose_classes, describe, read_sources, set
 from vision.device import num_cores
 from vision.engine.checkpoint import Checkpoints
 from vision.engine.distributed import Processes
+from vision.engine.priors import choose_priors
 from vision.engine.recipe import Facts, choose_recipe
 from vision.engine.recorder import RunFolder
 from vision.errors import ConfigError
@@ -80,6 +81,9 @@ def make_plan(
         )
         config, chosen = _apply_recipe(config, given, facts, fits=bool(their_names))
         lines += chosen
+        if given.model.priors.fit:
+            config, line = choose_priors(config, annotations, names, keeps=bool(their_names))
+            lines.append(line)
     for line in lines:
         logger.info(line)
     config = _limit(config, num_images, processes)

@@ -46,6 +46,7 @@ class RunFolder:
         self.tensorboard = path / "tensorboard"
         self.pictures = path / "pictures"
         self.curves = path / "curves.png"
+        self.sheet = path / "augmentation.png"
 
     def check(self, *, resume: bool) -> None:
         """Make sure that a run may be written here, without creating anything.

@@ -21,6 +21,7 @@ from vision.engine.pictures import Board
 from vision.engine.plan import make_plan
 from vision.engine.recorder import Recorder, RunFolder
 from vision.engine.run import Run
+from vision.engine.sheet import draw_sheet
 from vision.engine.step import keep_freed_memory
 from vision.engine.summary import summarise
 from vision.metrics import Metrics
@@ -101,6 +102,8 @@ class Trainer:
         recorder = Recorder(folder, board, partial(save_weights, config=config, names=plan.names))
         if is_written:
             recorder.write_setup(dump_config(config), device, plan.annotations.count())
+            if not is_resumed:
+                draw_sheet(run, folder.sheet)
         return cls(run, recorder, checkpoints, interrupts)
 
     def fit(self) -> Metrics | None:

@@ -1,12 +1,19 @@
 """The detector: network, priors, matching, loss and post-processing."""
 
 from vision.model.backbones import BACKBONES, Backbone, MobileNetV2, MobileNetV3Large
-from vision.model.build import build_decoding, build_loss, build_model, build_post_process
+from vision.model.build import (
+    build_decoding,
+    build_loss,
+    build_model,
+    build_post_process,
+    prior_layout,
+)
 from vision.model.count import count_macs, count_parameters
 from vision.model.inference import DecodingNetwork
 from vision.model.loss import Losses, MultiBoxLoss
 from vision.model.matching import match, pad_targets
 from vision.model.postprocess import Decode, PostProcess
+from vision.model.prior_fitting import fit_scales
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.model.ssdlite import SSDLite, fuse
 
@@ -28,8 +35,10 @@ __all__ = [
     "build_post_process",
     "count_macs",
     "count_parameters",
+    "fit_scales",
     "fuse",
     "match",
     "pad_targets",
     "prior_boxes",
+    "prior_layout",
 ]

@@ -11,7 +11,7 @@ from vision.model.layers import BlockStyle, Norm, initialise
 from vision.model.loss import MultiBoxLoss
 from vision.model.neck import FeaturePyramid
 from vision.model.postprocess import Decode, PostProcess
-from vision.model.priors import priors_per_cell
+from vision.model.priors import PriorLayout, priors_per_cell
 from vision.model.ssdlite import SSDLite, extra_layers
 from vision.model.variants import VARIANTS, Variant
 
@@ -38,7 +38,7 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
         channels = [PYRAMID_CHANNELS] * len(channels)
     else:
         channels = channels[1:]  # Without a pyramid the map of stride 8 knows too little.
-    layout = replace(variant.layout, **config.priors.model_dump())
+    layout = prior_layout(config)
     levels = (channels, priors_per_cell(len(channels), layout))
     biased, last_1x1 = variant.biased_depthwise, variant.last_head_1x1
     return SSDLite(
@@ -54,6 +54,11 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
         scores=variant.scores,
         pixels=variant.pixels,
     )
+
+
+def prior_layout(config: ModelConfig) -> PriorLayout:
+    """How the priors of a configuration are laid out."""
+    return replace(VARIANTS[config.preset].layout, **config.priors.model_dump())
 
 
 def _extra_channels(variant: Variant, width_mult: float) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 # P priors of all levels, p of one level, A of one cell
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -61,26 +62,27 @@ def prior_boxes(
         map_sizes: (height, width) of each level's feature map, finest first.
         layout: Scales, and the differences of other projects.
     """
-    span, steps = layout.max_scale - layout.min_scale, max(1, len(map_sizes) - 1)
-    scales = layout.scales or tuple(
-        layout.min_scale + span * k / steps for k in range(len(map_sizes))
-    )
     levels = []
-    for index, map_size in enumerate(map_sizes):
-        if layout.reduce_boxes_in_lowest_layer and index == 0:
-            shapes = [(scales[0] / 2, scales[0] / 2), *_elongated(scales[0], REDUCED_RATIOS)]
-        else:
-            mean = (scales[index] * (*scales, layout.last_scale)[index + 1]) ** 0.5
-            squares = [(scales[index], scales[index]), (mean, mean)]
-            shapes = squares + _elongated(scales[index], ASPECT_RATIOS)
+    for index, shapes in enumerate(prior_shapes(len(map_sizes), layout)):
         stride = None if layout.strides is None else layout.strides[index]
-        levels.append(_level(map_size, torch.tensor(shapes), stride))
+        levels.append(_level(map_sizes[index], shapes, stride))
     priors = torch.cat(levels)
-    if layout.clip == "all":
-        return priors.clamp(0, 1)
-    if layout.clip == "sides":
-        priors[:, 2:] = priors[:, 2:].clamp(max=1)
-    return priors
+    return priors.clamp(0, 1) if layout.clip == "all" else priors
+
+
+def prior_shapes(num_levels: int, layout: PriorLayout) -> list[Float[Tensor, "A 2"]]:
+    """(width, height) of the priors of a cell of each level."""
+    span, steps = layout.max_scale - layout.min_scale, max(1, num_levels - 1)
+    scales = layout.scales or tuple(layout.min_scale + span * k / steps for k in range(num_levels))
+    levels = []
+    for index, scale in enumerate(scales):
+        if layout.reduce_boxes_in_lowest_layer and index == 0:
+            shapes = [(scale / 2, scale / 2), *_elongated(scale, REDUCED_RATIOS)]
+        else:
+            mean = (scale * (*scales, layout.last_scale)[index + 1]) ** 0.5
+            shapes = [(scale, scale), (mean, mean), *_elongated(scale, ASPECT_RATIOS)]
+        levels.append(torch.tensor(shapes).clamp(max=math.inf if layout.clip == "none" else 1))
+    return levels
 
 
 def _elongated(scale: float, ratios: Sequence[float]) -> list[tuple[float, float]]:

@@ -50,8 +50,7 @@ def match_network(
         compared = (*BACKBONE_KEYS, "neck")
     else:
         keys, compared = DETECTOR_KEYS, tuple(CONSEQUENCES)
-        kept = {key: values["priors"][key] for key in config.priors.model_fields_set}
-        values["priors"] = source["priors"] | kept
+        values["priors"] = source["priors"] | config.priors.model_dump(exclude_unset=True)
     values |= {key: source[key] for key in keys if key not in is_set}
     warnings = [
         _warning(key, values, source)

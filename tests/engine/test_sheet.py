@@ -1,0 +1,65 @@
+"""The sheet of augmented training images."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import vision.engine.epoch
+import vision.engine.sheet
+import vision.engine.trainer
+from tests.runs import read_log, run_config, same_weights
+from vision.draw import draw_target
+from vision.engine import train
+from vision.engine.step import train_step
+from vision.images import read_image
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_the_sheet_shows_what_the_network_gets_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, on_device: bool
+) -> None:
+    shown, trained = list[Any](), list[Any]()
+    draw, step = draw_target, train_step
+
+    def drawn(image: Any, target: Any, names: Any) -> Any:  # noqa: ANN401
+        shown.append((image, target.image_id))
+        return draw(image, target, names)
+
+    def stepped(run: Any, batch: Any) -> Any:  # noqa: ANN401
+        images = batch.images.permute(0, 2, 3, 1).numpy()
+        trained.extend(zip(images, (target.image_id for target in batch.targets), strict=True))
+        return step(run, batch)
+
+    config = run_config(
+        "augment.preset=ssd", f"augment.on_device={str(on_device).lower()}", "train.epochs=1"
+    )
+    monkeypatch.setattr(vision.engine.epoch, "train_step", stepped)
+    with monkeypatch.context() as patch:
+        patch.setattr(vision.engine.sheet, "draw_target", drawn)
+        patch.setattr(vision.engine.sheet, "LONG_SIDE", 128)
+        train(config, tmp_path / "with")
+    assert len(shown) == len(trained) == 8
+    for (image, name), (other, other_name) in zip(shown, trained, strict=True):
+        assert name == other_name
+        assert np.array_equal(image, other)
+    monkeypatch.setattr(vision.engine.trainer, "draw_sheet", lambda *_: None)
+    train(config, tmp_path / "without")
+    assert not (tmp_path / "without" / "augmentation.png").exists()
+    assert same_weights(tmp_path / "with/best.safetensors", tmp_path / "without/best.safetensors")
+    assert read_log(tmp_path / "with") == read_log(tmp_path / "without")
+
+
+def test_the_sheet_is_there_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(vision.engine.trainer, "train_epoch", failing)
+    with pytest.raises(RuntimeError):
+        train(run_config(), tmp_path)
+    sheet = read_image(tmp_path / "augmentation.png")
+    # Eight images are two rows of four, 400 pixels wide.
+    assert sheet.shape == (30 + 2 * 420, 8 + 4 * 408, 3)

@@ -1,0 +1,79 @@
+"""``ssdlite priors``."""
+
+import argparse
+from collections import Counter
+
+from vision.config import PRIOR_SIDES, Config, load_config
+from vision.convert import load_initial_weights
+from vision.data import choose_classes, read_sources
+from vision.engine.priors import MIN_GAIN, PriorFit, fit_priors
+from vision.errors import ConfigError
+from vision.weights import SavedDetector, match_network
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what the configured and the fitted priors reach, and the YAML of the latter."""
+    config = load_config(options.config, options.overrides)
+    saved = None
+    if config.model.init is not None:
+        saved = load_initial_weights(config.model.init, config.model.backbone)
+        model, _ = match_network(config.model, saved)
+        config = config.model_copy(update={"model": model})
+    if config.model.preset in PRIOR_SIDES:
+        raise ConfigError(f"preset {config.model.preset} has priors of its own, without scales")
+    annotations = read_sources(config.data.train, "data.train")
+    names, _ = choose_classes(config.data, annotations)
+    fit = fit_priors(config, annotations, names)
+    print(_describe(config, fit))
+    print(f"\n{_advise(fit, is_detector=isinstance(saved, SavedDetector))}")
+    return 0
+
+
+def _describe(config: Config, fit: PriorFit) -> str:
+    """A table of what is reached before and after, and the classes that are reached least."""
+    (height, width), iou = config.model.image_size, config.loss.match_iou
+    rows = zip(
+        ("configured", "fitted"),
+        (config.model.priors, fit.priors),
+        fit.recalls(),
+        (fit.missed, fit.still_missed),
+        strict=True,
+    )
+    lines = [
+        f"{fit.total.total()} training boxes at {height} x {width} pixels",
+        f"{'priors':12}min_scale  max_scale  best possible recall at IoU {iou:g}",
+    ]
+    lines += [
+        f"{name:12}{priors.min_scale:9g}  {priors.max_scale:9g}  {recall:.3f}{_worst(fit, missed)}"
+        for name, priors, recall, missed in rows
+    ]
+    return "\n".join(lines)
+
+
+def _worst(fit: PriorFit, missed: Counter[str]) -> str:
+    """The classes with the most boxes out of reach."""
+    worst = [f"{name} {count} of {fit.total[name]}" for name, count in missed.most_common(3)]
+    return (
+        f" (out of reach: {', '.join(worst)}{', ...' if len(missed) > 3 else ''})" if worst else ""
+    )
+
+
+def _advise(fit: PriorFit, *, is_detector: bool) -> str:
+    """The YAML to paste, and whether to."""
+    before, after = fit.recalls()
+    if after <= before:
+        return "nothing to gain: the fitted priors reach no more boxes than the configured ones"
+    scales = ", ".join(f"{key}: {value:g}" for key, value in fit.priors.model_dump().items())
+    if is_detector:
+        advice = (
+            "Leave it out of a training from these weights: with other priors their heads begin"
+            " anew,\nwhich costs more than the boxes bring. It is for a start from nothing."
+        )
+    elif fit.pays():
+        advice = "Worth it in a training from nothing; model.priors=auto does the same."
+    else:
+        advice = (
+            f"Less than {MIN_GAIN:.0%} more of a mean class was not measured to pay: try both."
+            " model.priors=auto\nleaves the priors as they are."
+        )
+    return f"model:\n  priors: {{{scales}}}\n\n{advice}"
