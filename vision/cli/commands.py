@@ -42,17 +42,21 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse(words)
     if name == "info" and options.overrides:
         parser.error(f"{options.overrides[0]}: info takes weights only")
-    if name == "train":
+    if name in {"train", "check"}:
         if not (options.config or options.data):
             parser.error("name your data with --data FOLDER, or a configuration with --config")
         options.config = options.config or DEFAULT_CONFIG
     return options
 
 
-def _train(parser: Parser) -> None:
+def _add_configured_data(parser: Parser) -> None:
     common.add_folder(parser)
     text = f"{common.CONFIG} (default: {DEFAULT_CONFIG}, with --data)"
     parser.add_argument("--config", metavar="FILE", help=text)
+
+
+def _train(parser: Parser) -> None:
+    _add_configured_data(parser)
     common.add_overrides(parser, "train.epochs=50")
     text = "run folder (default: runs/NAME-OF-THE-CONFIG)"
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=text)
@@ -61,7 +65,7 @@ def _train(parser: Parser) -> None:
 
 
 def _check(parser: Parser) -> None:
-    parser.add_argument("--config", metavar="FILE", help=common.CONFIG)
+    _add_configured_data(parser)
     common.add_overrides(parser, "data.train.root=MINE")
     text = "folder for check.html, with a picture of each fault, and check.json (default: none)"
     common.add_out(parser, None, text)
@@ -196,7 +200,7 @@ COMMANDS = {
     ),
     "check": Command(
         "find faults in a data set, show them, and repair them in a copy",
-        "check --config finetune data.train.root=MINE data.val.root=MINE --out check",
+        "check --data MINE --out report --fix MINE-repaired",
         _check,
     ),
     "eval": Command(
