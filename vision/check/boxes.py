@@ -125,7 +125,9 @@ def check_priors(annotations: Annotations, priors: Priors) -> tuple[dict[str, An
     ]
     boxes = torch.cat([torch.zeros(0, 4), *relative])
     corners = box_ops.to_corners(priors.boxes).cpu()
-    chunks = [box_ops.iou(chunk, corners).amax(dim=1) for chunk in boxes.split(CHUNK) if len(chunk)]
+    chunks = [
+        box_ops.iou(chunk, corners).amax(dim=1) for chunk in torch.split(boxes, CHUNK) if len(chunk)
+    ]
     missed = (torch.cat([torch.zeros(0), *chunks]) < priors.match_iou).numpy()
     height, width = priors.image_size
     sides = (boxes[:, 2:] - boxes[:, :2]).numpy() * [width, height]

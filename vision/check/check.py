@@ -7,7 +7,7 @@ from contextlib import suppress
 from vision.check.boxes import Priors, check_boxes, check_priors
 from vision.check.classes import check_classes
 from vision.check.images import Item, check_images
-from vision.check.kinds import LEVELS, TOLD_BY_RECORDS
+from vision.check.kinds import LEVELS, TOLD_BY_RECORDS, Level
 from vision.check.report import CheckReport, Finding, Place, find
 from vision.formats import Annotations, Record
 
@@ -53,9 +53,13 @@ def _listed(splits: Mapping[str, Annotations]) -> list[Finding]:
         for what, where in annotations.tally.places.items():
             if what not in TOLD_BY_RECORDS:
                 notes.setdefault(what, []).extend(Place(split, place) for place in where)
+    levels: tuple[tuple[Level, dict[str, list[Place]]], ...] = (
+        ("error", faults),
+        ("warning", notes),
+    )
     return [
         found
-        for level, kinds in (("error", faults), ("warning", notes))
+        for level, kinds in levels
         for kind, places in kinds.items()
         for found in find(kind, places, level)
     ]

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-import vision
 from vision.check.kinds import LEVELS
 from vision.check.report import CheckReport, Finding, Place
 from vision.check.thumbnails import thumbnail
@@ -57,7 +56,6 @@ def render_page(report: CheckReport, splits: Mapping[str, Annotations], title: s
         sections=sections,
         largest_class=max((sum(row.values()) for row in report.classes.values()), default=0),
         max_listed=MAX_LISTED,
-        version=vision.__version__,
     )
 
 

@@ -49,13 +49,19 @@ def thumbnail(record: Record | None, boxes: Sequence[Corners]) -> str | None:
     part = canvas[y : y + height, x : x + width]
     part[:] = resize(image, (height, width))[: part.shape[0], : part.shape[1]]
     for colours, group in (((OTHER, 1), record.boxes.tolist()), ((WRONG, 2), finite)):
-        for x0, y0, x1, y1 in group:
-            corners = [
-                (int(np.clip((value - start) * scale, -9, 2 * SIDE)) for value, start in pair)
-                for pair in (((x0, left), (y0, top)), ((x1, left), (y1, top)))
-            ]
-            _outline(canvas, *map(tuple, corners), *colours)
+        for box in group:
+            first, last = (_point(box[k : k + 2], (left, top), scale) for k in (0, 2))
+            _outline(canvas, first, last, *colours)
     return _as_address(canvas)
+
+
+def _point(point: Sequence[float], start: tuple[float, float], scale: float) -> tuple[int, int]:
+    """The pixel (x, y) of a point in a frame that starts at ``start``; not far outside."""
+    x, y = (
+        int(np.clip((value - zero) * scale, -SIDE, 2 * SIDE))
+        for value, zero in zip(point, start, strict=True)
+    )
+    return x, y
 
 
 def _outline(

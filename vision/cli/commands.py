@@ -198,11 +198,6 @@ COMMANDS = {
         "train --data MINE",
         _train,
     ),
-    "check": Command(
-        "find faults in a data set, show them, and repair them in a copy",
-        "check --data MINE --out report --fix MINE-repaired",
-        _check,
-    ),
     "eval": Command(
         "measure the average precision of a detector, or of any detections",
         "eval --weights runs/finetune data.val.split=test",
@@ -232,6 +227,11 @@ COMMANDS = {
         "average several weights files of one network",
         "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
         _average,
+    ),
+    "check": Command(
+        "find faults in a data set, show them, and repair them in a copy",
+        "check --data MINE --out report --fix MINE-repaired",
+        _check,
     ),
     "priors": Command(
         "fit the scales of the prior boxes to a data set",
