@@ -29,15 +29,18 @@ class Shot(NamedTuple):
 
     @property
     def label(self) -> int:
+        """The class's place in `NAMES`."""
         return NAMES.index(self.name)
 
     @property
     def xywh(self) -> list[float]:
+        """The box as COCO has it."""
         x0, y0, x1, y1 = self.box
         return [x0, y0, x1 - x0, y1 - y0]
 
     @property
     def yolo(self) -> str:
+        """The line of YOLO's text file."""
         x, y, width, height = self.xywh
         numbers = (
             (x + width / 2) / WIDTH,
@@ -260,8 +263,8 @@ def image_folder(root: Path, splits: Splits) -> None:
 def open_images(root: Path, splits: Splits) -> None:
     _text(root / "class-descriptions-boxable.csv", "/m/01yrx,cat\n/m/0bt9lr,dog\n")
     ids = {"cat": "/m/01yrx", "dog": "/m/0bt9lr"}
-    for split, stems in splits.items():
-        split = split.replace("val", "validation")
+    for name, stems in splits.items():
+        split = name.replace("val", "validation")
         lines = ["ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsGroupOf"]
         for stem in stems:
             x0, y0, x1, y1 = shot(stem).box

@@ -25,7 +25,7 @@ def check(root: Path, name: str) -> None:
     for split, keys in layout.splits.items():
         stems = FLAT["all"] if splits is FLAT else splits[split]
         annotations = read_data(layout.format, **keys).check()
-        assert sorted(annotations.names) == ["cat", "dog"][: len(stems)]
+        assert set(annotations.names) <= {"cat", "dog"}
         boxes = found(annotations)
         assert set(boxes) == set(stems)
         for stem, (names, rows) in boxes.items():
@@ -108,11 +108,6 @@ def other_json(root: Path) -> None:
     (root / "list.json").write_text(json.dumps([1]), encoding="utf-8")
 
 
-def labels_without_names(root: Path) -> None:
-    layouts.labelimg_yolo(root, FLAT)
-    (root / "classes.txt").unlink()
-
-
 @pytest.mark.parametrize(
     ("write", "message"),
     [
@@ -124,8 +119,7 @@ def labels_without_names(root: Path) -> None:
         (photographs, "has no annotations of a known layout (VOC, COCO, YOLO, Open Images or"),
         (photographs, "found 10 .jpg, 1 .docx, more/, older/"),
         (other_json, "found 2 .json"),
-        (lambda root: None, "found nothing"),
-        (labels_without_names, "classes.txt"),
+        (lambda _: None, "found nothing"),
     ],
 )
 def test_a_folder_that_is_not_clear_is_refused_in_one_line(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from vision.choices import DATA_FORMATS
@@ -19,6 +20,7 @@ __all__ = [
     "read_coco",
     "read_data",
     "read_voc",
+    "write_data",
 ]
 
 
@@ -26,3 +28,10 @@ def read_data(name: str, **keys: Any) -> Annotations:  # noqa: ANN401 - each for
     """Read data of the format ``name``; the keys are its reader's arguments."""
     reader: Callable[..., Annotations] = getattr(import_module(DATA_FORMATS[name]), f"read_{name}")
     return reader(**keys)
+
+
+def write_data(name: str, annotations: Annotations, root: Path, split: str) -> Tally:
+    """Write a split in the format ``name``, and give what the format cannot hold."""
+    module = import_module(DATA_FORMATS[name])
+    writer: Callable[[Annotations, Path, str], Tally] = getattr(module, f"write_{name}")
+    return writer(annotations, root, split)

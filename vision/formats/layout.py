@@ -8,9 +8,10 @@ from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
-from urllib.parse import unquote
 
 from vision.errors import DataError
+from vision.formats.paths import Files
+from vision.formats.yolo import yolo_splits
 from vision.images import IMAGE_SUFFIXES
 
 Keys: TypeAlias = dict[str, str]
@@ -33,6 +34,7 @@ PREFERRED = ("annotations", "labels", "jpegimages", "images")
 MAX_PROBED = 20
 """Files of a kind that are looked into."""
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+_YOLO_ROW = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+-?[\d.]+(?:[eE]-?\d+)?){4,}\s*(?:\n|$)")
 _ANNOTATION = re.compile(rb"<(?:\w+:)?annotation[\s>]")
 
 
@@ -88,12 +90,19 @@ def find_layout(root: str | Path) -> Layout:
 
 
 def _layouts(root: Path) -> list[Layout]:
-    finders = (_find_voc, _find_coco)
+    finders = (_find_voc, _find_coco, _find_yolo, _find_open_images, _find_image_folder)
     return [layout for find in finders if (layout := find(root)) is not None]
 
 
 def _of_file(path: Path) -> Layout:
     suffix = path.suffix.lower()
+    if suffix in {".yaml", ".yml"}:
+        if not re.search(rb"^names\s*:", _head(path), re.MULTILINE):
+            raise DataError(
+                f"data {path} is not YOLO's data.yaml, which has names; a configuration is passed"
+                " with --config"
+            )
+        return _yolo(path)
     if suffix == ".json" and _is_instances(path):
         return Layout("coco", {"all": _coco_keys(path, path.parent, "all")}, f"COCO's {path}")
     if suffix in {".zip", ".gz", ".tar", ".rar", ".7z"}:
@@ -116,6 +125,9 @@ def _layout(name: str, root: Path, what: str, found: Iterable[tuple[str, Keys]])
         splits[split] = keys
     if "train" in splits:
         splits.pop("all", None)
+    elif "val" in splits and "all" in splits:
+        splits["train"] = splits.pop("all")
+    splits = {split: splits[split] for split in ("train", "val", "test", "all") if split in splits}
     return Layout(name, splits, what) if splits else None
 
 
@@ -153,6 +165,8 @@ def _find_sets(root: Path, find: Callable[[list[Path]], Keys | None]) -> Iterato
 def _find_voc(root: Path) -> Layout | None:
     lists = _files(root / "ImageSets" / "Main", {".txt"})
     names = [file.stem for file in lists if file.stem.lower() in SPLITS]
+    if "trainval" in names and "train" not in names:
+        names = [name for name in names if SPLITS[name.lower()] != "val"]  # a part of trainval
     is_canonical = (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir()
     keys = {} if is_canonical else _voc_keys([*_folders(root), root]) if names else None
     if not names or keys is None:
@@ -216,18 +230,71 @@ def _is_instances(file: Path) -> bool:
 def _coco_keys(file: Path, root: Path, split: str) -> Keys:
     """The reader's arguments; the images' folder is one in which an image that is named lies."""
     names = [
-        unquote(json.loads(match.group(1))).replace("\\", "/")
+        json.loads(match.group(1))
         for match in islice(_FILE_NAME.finditer(_head(file, 2**24)), MAX_PROBED)
     ]
     outer = _folders(root)
     below = [*outer, *(inner for folder in outer for inner in _folders(folder))]
     below.sort(key=lambda folder: _split_of(folder.name) != split)
     folders = [file.parent, *below, root]
-    for name in (*names, *(name.rpartition("/")[2] for name in names)):
-        for folder in folders:
-            if name and (folder / name).is_file():
-                return {"annotations": str(file), "images": str(folder)}
+    images = [Files(folder, IMAGE_SUFFIXES) for folder in folders]
+    for name in names:
+        for place in images:
+            if place.find(name) is not None:
+                return {"annotations": str(file), "images": str(place.folder)}
     return {"annotations": str(file), "images": str(_images_folder(folders, set()))}
+
+
+# YOLO
+
+
+def _find_yolo(root: Path) -> Layout | None:
+    folders = {folder: None for sets in _sets(root) for _, inner in sets for folder in inner}
+    texts = (file for folder in folders for file in _files(folder, {".txt"})[:MAX_PROBED])
+    is_described = any(
+        re.search(rb"^names\s*[:=]", _head(file), re.MULTILINE)
+        for file in _files(root, {".yaml", ".yml", ".data"})
+    )
+    has_labels = is_described or any(_YOLO_ROW.match(_head(file)) for file in texts)
+    return _yolo(root) if has_labels else None
+
+
+def _yolo(root: Path) -> Layout:
+    keys = {"root": str(root)}
+    splits = {split: {**keys, "split": split} for split in yolo_splits(root)}
+    return Layout("yolo", splits or {"all": keys}, f"YOLO's text files in {root}")
+
+
+# Open Images
+
+
+def _find_open_images(root: Path) -> Layout | None:
+    folders = [root, *_folders(root)]
+    below = [*folders, *(inner for folder in folders[1:] for inner in _folders(folder))]
+    found = []
+    for file in (file for folder in below for file in _files(folder, {".csv"})):
+        header, *rows = _head(file).decode("utf-8-sig", "replace").splitlines() or [""]
+        if not {"ImageID", "LabelName", "XMin"} <= set(header.split(",")):
+            continue
+        split = _split_of(file.stem) or _split_of(file.parent.parent.name) or "all"
+        places = sorted(below, key=lambda folder: _split_of(folder.name) != split)
+        column = header.split(",").index("ImageID")
+        stems = {row.split(",")[column] for row in rows[:-1] if row.count(",") >= column}
+        keys = {"annotations": str(file), "images": str(_images_folder(places, stems))}
+        found.append((split, {"root": str(root), **keys}))
+    return _layout("open_images", root, f"Open Images' CSV files in {root}", found)
+
+
+# Hugging Face's imagefolder
+
+
+def _find_image_folder(root: Path) -> Layout | None:
+    def find(folders: list[Path]) -> Keys | None:
+        files = [folder / "metadata.jsonl" for folder in folders]
+        found = [file.parent for file in files if file.is_file() and b'"objects"' in _head(file)]
+        return {"root": str(found[0])} if found else None
+
+    return _layout("image_folder", root, f"metadata.jsonl in {root}", _find_sets(root, find))
 
 
 # Files
@@ -264,12 +331,11 @@ def _split_of(name: str) -> str:
 
 def _images_folder(folders: Sequence[Path], stems: Collection[str]) -> Path:
     """The first folder that has an image with one of the names, else any image, else the first."""
-    images = {
-        folder: {file.stem for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES}
-        for folder in folders
-    }
-    with_names = [folder for folder in folders if images[folder] & set(stems)]
-    with_images = [folder for folder in folders if images[folder]]
+    images = [
+        (folder, {file.stem for file in _files(folder, IMAGE_SUFFIXES)}) for folder in folders
+    ]
+    with_names = [folder for folder, names in images if names & set(stems)]
+    with_images = [folder for folder, names in images if names]
     return [*with_names, *with_images, *folders][0]
 
 

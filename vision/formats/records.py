@@ -21,6 +21,8 @@ from vision.formats.paths import nfc
 from vision.images import image_size, lacks_end, read_image
 from vision.structures import Target
 
+ROUNDING = 1e-3
+"""Pixels by which a box may reach beyond its image unsaid: fractions of sides are rounded."""
 SWAPPED = "boxes whose corners were swapped"
 """What a `Tally` says of a box from its right to its left, or from its bottom to its top."""
 
@@ -285,6 +287,6 @@ def _clip(
     if np.float32(box[0]) >= np.float32(box[2]) or np.float32(box[1]) >= np.float32(box[3]):
         tally.note("boxes outside their image dropped", path)
         return None
-    if box != (x0, y0, x1, y1):
+    if not np.allclose(box, (x0, y0, x1, y1), rtol=0, atol=ROUNDING):
         tally.note("boxes clipped to the image", path)
     return item._replace(box=box)

@@ -1,5 +1,6 @@
 """YOLO's format: one text file for each image, with ``class x y width height`` in a line."""
 
+import contextlib
 import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -65,6 +66,17 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
         result.tally.note("data without names of classes, which are called by number", full(folder))
     result.names = names or [str(number) for number in range(num_names)]
     return result
+
+
+def yolo_splits(root: str | Path) -> list[str]:
+    """The splits of which `read_yolo` finds images."""
+    folder, description = _describe(Path(root).expanduser())
+    found = []
+    for split in SPLIT_NAMES:
+        with contextlib.suppress(DataError):  # data.yaml often names what was not exported
+            if _images(folder, description, split, Tally()):
+                found.append(split)
+    return found
 
 
 def _describe(root: Path) -> tuple[Path, dict[str, Any]]:

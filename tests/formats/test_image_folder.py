@@ -1,0 +1,72 @@
+"""Hugging Face's imagefolder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.formats.builders import write_image
+from vision.errors import DataError
+from vision.formats.image_folder import read_image_folder
+
+ROWS: list[object] = [
+    {"file_name": "a.png", "objects": {"bbox": [[10, 5, 20, 15]], "categories": ["cat"]}},
+    {"file_name": "deep/b.png", "objects": {"bbox": [], "categories": []}},
+    {"file_name": "c.png"},
+]
+
+
+def write(folder: Path, rows: list[object] | str = ROWS) -> Path:
+    text = rows if isinstance(rows, str) else "".join(f"{json.dumps(row)}\n" for row in rows)
+    for name in ("a.png", "deep/b.png", "c.png", "other.png"):
+        write_image(folder / name)
+    (folder / "metadata.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("split", ["val", "validation", None])
+def test_reads_boxes_and_names(tmp_path: Path, split: str | None) -> None:
+    folder = write(tmp_path / "validation" if split else tmp_path)
+    found = read_image_folder(str(tmp_path), split).check()
+    paths = [str(folder / name) for name in ("a.png", "deep/b.png", "c.png")]
+    assert [record.image_id for record in found.records] == paths
+    assert [record.boxes.tolist() for record in found.records] == [[[10, 5, 30, 20]], [], []]
+    assert found.names == ["cat"]
+    assert found.tally.counts == {"images without a line in metadata.jsonl left out": 1}
+
+
+@pytest.mark.parametrize("key", ["categories", "category", "labels", "label"])
+def test_numbers_stay_numbers_in_their_order(tmp_path: Path, key: str) -> None:
+    objects = {"bbox": [[1, 2, 3, 4]] * 3, key: [10, 2, 2]}
+    found = read_image_folder(str(write(tmp_path, [{"file_name": "a.png", "objects": objects}])))
+    assert found.names == ["2", "10"]
+    assert found.records[0].names == ("10", "2", "2")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("{", "metadata.jsonl:1: expected a JSON object"),
+        ("\n[]", "metadata.jsonl:2[0]: expected an object with file_name"),
+        ([{"file_name": 3}], "file_name: expected a text"),
+        ([{"file_name": "no.png"}], "no.png cannot be opened"),
+        ([{"file_name": "a.png", "objects": []}], "expected objects with bbox and categories"),
+        (
+            [{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3, 4]], "categories": []}}],
+            "metadata.jsonl:1: expected as many categories as boxes",
+        ),
+        (
+            [{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3]], "categories": [1]}}],
+            "bbox: expected [x, y, width, height], found [1, 2, 3]",
+        ),
+    ],
+)
+def test_refusals(tmp_path: Path, rows: list[object] | str, said: str) -> None:
+    with pytest.raises(DataError) as caught:
+        read_image_folder(str(write(tmp_path, rows))).check()
+    assert said in str(caught.value)
+
+
+def test_refuses_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"^image folder {tmp_path} has no validation/metadata.js"):
+        read_image_folder(str(tmp_path), "val")
