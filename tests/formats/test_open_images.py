@@ -74,5 +74,7 @@ def test_refuses_what_is_not_there_or_other_columns(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has none of \*train-annotations-bbox.csv, train/labels"):
         read_open_images(root, "train")
     (tmp_path / "validation-annotations-bbox.csv").write_text("ImageID,XMin\n")
-    with pytest.raises(DataError, match="columns of Open Images, LabelName, YMin, XMax, YMax are missing"):
+    with pytest.raises(
+        DataError, match="columns of Open Images, LabelName, YMin, XMax, YMax are missing"
+    ):
         read_open_images(root, "val")
