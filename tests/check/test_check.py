@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from tests.check import corpus
 from tests.check.corpus import Corpus
+from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.shared import SHARED, needs_shared
 from vision.check import CheckReport, Priors, check_data, scan_data
 from vision.formats import Annotations, read_coco, read_voc
@@ -176,6 +178,27 @@ def test_boxes_that_no_prior_reaches(tmp_path: Path) -> None:
         assert sum(row["unreached"] for row in report.boxes[table]) == 36
     # 40 of 128 and 36 of 96 pixels, seen at 320: 100 by 120 pixels.
     assert {row["label"] for row in report.boxes["by_size"] if row["boxes"]} == {"64 to 128"}
+
+
+def test_faults_of_xml_files_are_named(tmp_path: Path) -> None:
+    boxes = [voc_object("cat", (5, 5, 30, 30)), voc_object("dog", (35, 5, 55, 30))]
+    swapped = voc_xml(voc_object("cat", (30, 30, 5, 5)), boxes[1])
+    nameless = voc_xml(voc_object(None, (5, 5, 30, 30)))
+    files = {"a": voc_xml(*boxes), "b": swapped, "c": swapped, "d": "<annotation>", "e": nameless}
+    write_voc(tmp_path, files)
+    for seed, stem in enumerate(files):
+        Image.fromarray(corpus.scene(seed)[:40, :60]).save(tmp_path / "JPEGImages" / f"{stem}.jpg")
+    splits = {"train": read_voc(str(tmp_path), "train")}
+    report = check_data(splits, scan_data(splits))
+    found = {
+        finding.kind: [Path(place.file).name for place in finding.places]
+        for finding in report.findings
+        if finding.level != "note"
+    }
+    assert found == {
+        "invalid annotation": ["d.xml", "e.xml"],
+        "boxes whose corners were swapped": ["b.xml", "c.xml"],
+    }
 
 
 @needs_shared

@@ -26,10 +26,12 @@ def check_data(
         names: The classes that are configured, if they are.
         priors: What the boxes of ``train`` are compared with, if anything.
     """
+    faults, notes = _listed(splits)
     findings = [
-        *_listed(splits),
+        *faults,
         *check_images(items),
         *check_boxes(splits),
+        *notes,  # after what tells more of the same places
         *check_classes(splits, names),
     ]
     report = CheckReport(

@@ -72,6 +72,12 @@ KINDS = {
     "class without a box": Kind("warning", "It cannot be learnt, or not be measured."),
     "class with few boxes": Kind("note", "Few examples give a weak detector: add photographs."),
     "class imbalance": Kind("note", "Rare classes are learnt late: add photographs of them."),
+    "polygons turned into their boxes": Kind("note", "Only boxes are trained."),
+    "rotated boxes turned into their upright ones": Kind("note", "Only upright boxes are trained."),
+    "parent categories without a box left out": Kind("note", "They are no classes."),
+    "data without names of classes, which are called by number": Kind(
+        "note", "Name them in YOLO's data.yaml."
+    ),
     "image without objects": Kind("note", "Used as background. Is it meant to be empty?"),
     "image rotated by EXIF": Kind(
         "note", "It is read as its boxes say; other programs may show it turned.", "turned upright"
@@ -88,7 +94,6 @@ TOLD_BY_RECORDS = frozenset(
         "boxes without area dropped",
         "boxes outside their image dropped",
         "boxes clipped to the image",
-        "boxes whose corners were swapped",
         "images listed again under another id",
         "images of another size than their annotation states",
     }
