@@ -149,6 +149,10 @@ def _plant_files(corpus: Corpus, index: int) -> None:
     name = corpus.plant("size other than stated", split, f"sized{index}.jpg")
     corpus.image(split, name, quality=92)
     corpus.entry(split, name, height=HEIGHT + 50, width=WIDTH)
+    name = corpus.plant("image that no split lists", "", f"unlisted{index}.jpg")
+    corpus.image(split, name, quality=92)
+    name = corpus.plant("image that no split lists", "", f"phone{index}.heic")
+    (corpus.root / split / name).touch()
     name = corpus.plant("image without objects", split, f"empty{index}.jpg")
     corpus.image(split, name, quality=92)
     corpus.entry(split, name, [])
@@ -158,7 +162,7 @@ def _plant_copies(corpus: Corpus, index: int) -> None:
     seeds = [corpus.new_seed() for _ in range(5)]
     for seed, kind, split, other, name, options in (
         (seeds[0], "same image twice", "train", "train", "copy", {"quality": 92}),
-        (seeds[1], "near-identical images", "train", "train", "near", {"quality": 40}),
+        (seeds[1], "near-identical images", "train", "train", "near", {"quality": 75}),
         (seeds[2], "same image in two splits", "train", "val", "leak", {"quality": 92}),
         (
             seeds[3],
@@ -166,7 +170,7 @@ def _plant_copies(corpus: Corpus, index: int) -> None:
             "train",
             "val",
             "nearleak",
-            {"quality": 40},
+            {"quality": 75},
         ),
     ):
         first = f"first_{name}{index}.jpg"

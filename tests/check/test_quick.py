@@ -10,7 +10,6 @@ from tests.check.test_check import read
 from tests.runs import write_run_config
 from vision.check import quick_warnings
 from vision.cli.main import main
-from vision.errors import DataError
 
 
 def test_clean_data_give_no_warning(tmp_path: Path) -> None:
@@ -42,20 +41,6 @@ def test_a_val_whose_boxes_are_all_ignored_is_a_warning(tmp_path: Path) -> None:
         "warning: split whose boxes are all ignored: 1"
         " (val: 16 boxes, 16 with iscrowd and 0 difficult)"
     )
-
-
-def test_nothing_but_ignored_boxes_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = ignored(tmp_path / "data", "train")
-    message = "all boxes of the training data are ignored"
-    with pytest.raises(DataError, match=message):
-        quick_warnings(read(root))
-    config = write_run_config(tmp_path / "small.yaml")
-    command = ["train", "--config", config, "--data", str(root), "--out", str(tmp_path / "run")]
-    assert main(command) == 2
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
 
 
 def test_training_logs_the_warnings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -484,7 +484,7 @@ def test_overrides_leave_the_given_values_alone() -> None:
         ("data.classes", ["a", "b", "a"]),
         ("data.train", "voc"),
         ("data.train", {}),
-        ("data.train", {**VOC, "format": "yolo"}),
+        ("data.train", {**VOC, "format": "pascal"}),
         ("data.train", {"format": "synthetic", "num_images": 0}),
     ],
 )

@@ -79,8 +79,11 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"data": {"train": {"root": "a"}}}, "data.train.format is missing; it is voc, coco or synt"),
     ({"data": {"val": [VOC, {}]}}, "data.val.1.format is missing; it is voc, coco or synthetic"),
     (
-        {"data": {"train": {**VOC, "format": "yolo"}}},
-        "data.train.format: expected 'voc', 'coco', 'synthetic', found 'yolo'",
+        {"data": {"train": {**VOC, "format": "pascal"}}},
+        (
+            "data.train.format: expected 'voc', 'coco', 'yolo', 'open_images', 'image_folder',"
+            " 'auto', 'synthetic', found 'pascal'"
+        ),
     ),
     (
         {"data": {"train": {"format": "voc", "root": "a"}}},
@@ -194,8 +197,8 @@ def test_what_a_section_finds_fault_with_is_not_followed_by_all_its_values() -> 
             "override data.train.root=a: data.train.format is missing; it is voc, coco or syntheti",
         ),
         (
-            ["data.train.format=yolo"],
-            "override data.train.format=yolo: expected 'voc', 'coco', 'sy",
+            ["data.train.format=pascal"],
+            "override data.train.format=pascal: expected 'voc', 'coco', 'yo",
         ),
         (
             ["data.val.format=synthetic"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.formats.builders import write_coco
+from tests.formats.builders import write_coco, write_image
 from tests.shared import SHARED, needs_shared
 from vision.errors import DataError
 from vision.formats import Annotations, read_coco
@@ -253,6 +253,146 @@ def test_parents_of_classes_are_left_out_that_no_box_has(
     )
     line = f"1 parent categories without a box left out (first: {parent} in {file})"
     assert found.tally.lines() == [line] * left_out
+
+
+# As tools write it
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_encodings(tmp_path: Path, encoding: str) -> None:
+    root = write_coco(tmp_path, CONTENT)
+    file = root / "annotations" / "instances_train.json"
+    file.write_bytes(file.read_text(encoding="utf-8").encode(encoding))
+    assert len(read_coco(str(root), "train").check().records) == 3
+
+
+RLE = {"size": [40, 60], "counts": [405, 10, 30, 10, 1945]}  # of columns: x 10 and 11, y 5 to 14
+
+
+@pytest.mark.parametrize(
+    ("mask", "box"),
+    [
+        ([[10, 20, 30, 20, 30, 35, 10, 35]], [10, 20, 30, 35]),
+        ([[10, 20, 12, 20, 12, 22], [28, 30, 30, 35, 29, 35]], [10, 20, 30, 35]),
+        ([10, 20, 30, 20, 30, 35.5], [10, 20, 30, 35.5]),
+        (RLE, [10, 5, 12, 15]),
+    ],
+)
+@pytest.mark.parametrize("bbox", [None, []])
+def test_masks_without_a_box_have_one(
+    tmp_path: Path, mask: object, box: list[float], bbox: object
+) -> None:
+    row = {"image_id": 7, "category_id": 3, "bbox": bbox, "segmentation": mask}
+    found = read(tmp_path, annotations=[row])
+    assert found.records[0].boxes.tolist() == [box]
+
+
+@pytest.mark.parametrize("mask", [None, [], [[]], [[1]], "x", {}, {"size": [4, 4], "counts": 3}])
+def test_refuses_neither_a_box_nor_a_mask(tmp_path: Path, mask: object) -> None:
+    rows: list[object] = [{"image_id": 7, "category_id": 3, "segmentation": mask}]
+    said = refusal(tmp_path, annotations=rows)
+    assert "annotations[0].bbox: expected [x, y, width, height], found None" in said
+
+
+@pytest.mark.parametrize("sides", [["1", "2", "3", "4.0"], [1, 2.0, " 3", 4]])
+def test_boxes_may_be_texts(tmp_path: Path, sides: list[object]) -> None:
+    row = {"image_id": 7, "category_id": 3, "bbox": sides}
+    assert read(tmp_path, annotations=[row]).records[0].boxes.tolist() == [[1, 2, 4, 6]]
+
+
+@pytest.mark.parametrize(
+    ("image_id", "category_id", "listed"),
+    [(7, 3, "7"), ("7", 3, 7), (7, "3", 7), (7.0, 3.0, 7), (2**60, 3, 2**60), ("7", 3.0, 7)],
+)
+def test_ids_as_texts_are_the_numbers_of_the_other_side(
+    tmp_path: Path, image_id: object, category_id: object, listed: object
+) -> None:
+    row = {"image_id": image_id, "category_id": category_id, "bbox": [1, 2, 3, 4]}
+    found = read(tmp_path, images=[{"id": listed, "file_name": "a.png"}], annotations=[row])
+    assert found.records[0].names == ("Car",)
+    assert found.tally.lines() == []
+
+
+def test_ids_of_categories_may_have_decimals(tmp_path: Path) -> None:
+    categories: list[object] = [{"id": 1.0, "name": "cat"}, {"id": 2, "name": "dog"}]
+    row = {"image_id": 7, "category_id": 2.0, "bbox": [1, 2, 3, 4]}
+    found = read(tmp_path, categories=categories, annotations=[row])
+    assert found.records[0].names == ("dog",)
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("my%20photo.png", "my photo.png"),
+        ("deep\\a.png", "deep/a.png"),
+        ("C:\\Users\\me\\a.png", "a.png"),
+        ("/home/me/photos/train/deep/a.png", "deep/a.png"),
+        ("train/a.png", "a.png"),
+        ("./a.png", "a.png"),
+        ("../../label-studio/data/media/upload/1/12ab34cd-a.png", "12ab34cd-a.png"),
+        ("images/12ab34cd-my%20a.png", "my a.png"),
+        ("/data/local-files/?d=photos%2Fdeep%2Fa.png", "deep/a.png"),
+        ("Gro\u0308\u00dfe.png", "Gr\u00f6\u00dfe.png"),
+        ("Gr\u00f6\u00dfe.png", "Gro\u0308\u00dfe.png"),
+    ],
+)
+def test_names_of_images_as_tools_write_them(tmp_path: Path, name: str, stored: str) -> None:
+    text = json.dumps(
+        {"images": [{"id": 7, "file_name": name}], "annotations": [], "categories": []}
+    )
+    path = write_image(write_coco(tmp_path, text) / "train" / stored)
+    (found,) = read_coco(str(tmp_path), "train").check().records
+    assert found.image_id == str(path)
+
+
+def test_a_name_that_is_there_is_taken_literally(tmp_path: Path) -> None:
+    content = {"images": [{"id": 7, "file_name": "a%20b.png"}], "annotations": [], "categories": []}
+    root = write_coco(tmp_path, content)
+    write_image(root / "train" / "a b.png")
+    (found,) = read_coco(str(root), "train").check().records
+    assert Path(found.image_id).name == "a%20b.png"
+
+
+def test_other_folders_are_not_taken_for_those_that_are_named(tmp_path: Path) -> None:
+    """Cameras number their photographs alike."""
+    text = '{"images": [{"id": 1, "file_name": "one/1.png"}], "annotations": [], "categories": []}'
+    write_image(write_coco(tmp_path, text) / "train" / "two" / "1.png")
+    with pytest.raises(DataError, match=r"train/one/1\.png cannot be opened"):
+        read_coco(str(tmp_path), "train").check()
+
+
+def test_refuses_two_names_that_are_found_as_one_file(tmp_path: Path) -> None:
+    images = [{"id": 1, "file_name": "one/1.png"}, {"id": 2, "file_name": "two/1.png"}]
+    text = json.dumps({"images": images, "annotations": [], "categories": []})
+    write_image(write_coco(tmp_path, text) / "train" / "1.png")
+    with pytest.raises(DataError, match=r"one/1\.png and two/1\.png are both found as .*/1\.png$"):
+        read_coco(str(tmp_path), "train").check()
+
+
+def test_a_file_under_two_ids_is_counted(tmp_path: Path) -> None:
+    images: list[object] = [{"id": number, "file_name": "a.png"} for number in (7, 8)]
+    found = read(tmp_path, images=images, annotations=annotated()[:0]).check()
+    assert len(found.records) == 2
+    assert found.tally.counts == {"images listed again under another id": 1}
+
+
+def test_two_images_of_one_id_are_named(tmp_path: Path) -> None:
+    images: list[object] = [{"id": 7, "file_name": name} for name in ("a.png", "c.jpg")]
+    said = refusal(tmp_path, images=images, annotations=[])
+    assert "expected each id once, found more than one 7 ('a.png', 'c.jpg')" in said
+
+
+def test_two_categories_of_one_id_are_named(tmp_path: Path) -> None:
+    categories: list[object] = [{"id": 3, "name": name} for name in ("cat", "dog")]
+    said = refusal(tmp_path, categories=categories, annotations=[])
+    assert "expected each id once, found more than one 3 ('cat', 'dog')" in said
+
+
+def test_negative_sides_are_put_right_and_counted(tmp_path: Path) -> None:
+    row = {"image_id": 7, "category_id": 3, "bbox": [30, 20, -20, -15]}
+    found = read(tmp_path, annotations=[row])
+    assert found.records[0].boxes.tolist() == [[10, 5, 30, 20]]
+    assert found.tally.counts == {"boxes whose corners were swapped": 1}
 
 
 # Refusals

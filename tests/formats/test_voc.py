@@ -1,5 +1,7 @@
 """VOC folders as tools and people leave them: what is read, dropped, and refused in one line."""
 
+import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -157,6 +159,226 @@ def test_a_wrong_size_is_counted_and_the_image_believed(tmp_path: Path) -> None:
     assert found.records[0].size == (40, 60)
     assert found.records[0].boxes.tolist() == [[49, 0, 60, 20]]
     assert "1 images of another size than their annotation states" in found.tally.lines()[0]
+
+
+# Forms of boxes, encodings and names of tools
+
+
+@pytest.mark.parametrize(
+    "box", [(30, 6, 11, 20), (11, 20, 30, 6), (30, 20, 11, 6)], ids=["left", "up", "both"]
+)
+def test_swapped_corners_are_put_right_and_counted(tmp_path: Path, box: tuple[int, ...]) -> None:
+    found = read_one(tmp_path, voc_object("dog", box))
+    assert found.records[0].boxes.tolist() == [[10, 5, 30, 20]]
+    assert found.tally.counts == {"boxes whose corners were swapped": 1}
+
+
+@pytest.mark.parametrize(
+    ("polygon", "box"),
+    [
+        ("<x1>11</x1><y1>6</y1><x2>30</x2><y2>6</y2><x3>20</x3><y3>20</y3>", [10, 5, 30, 20]),
+        (
+            "<pt><x>11</x><y>6</y></pt><pt><x>30.5</x><y>20</y></pt><pt><x>12</x><y>9</y></pt>",
+            [10, 5, 30.5, 20],
+        ),
+    ],
+)
+def test_polygons_become_boxes(tmp_path: Path, polygon: str, box: list[float]) -> None:
+    found = read_one(tmp_path, f"<object><name>dog</name><polygon>{polygon}</polygon></object>")
+    assert found.records[0].boxes.tolist() == [box]
+    assert found.tally.counts == {"polygons turned into their boxes": 1}
+
+
+def test_beside_a_box_a_polygon_does_not_count(tmp_path: Path) -> None:
+    found = read_one(tmp_path, voc_object("dog", BOX, extra="<polygon><x1>1</x1></polygon>"))
+    assert found.records[0].boxes.tolist() == [[10, 5, 30, 20]]
+    assert found.tally.lines() == []
+
+
+@pytest.mark.parametrize(
+    ("angle", "box"),
+    [
+        ("0", [20, 10, 40, 20]),
+        ("1.5707963267948966", [25, 5, 35, 25]),
+        ("3.141592653589793", [20, 10, 40, 20]),
+        ("0.7853981633974483", [19.393, 4.393, 40.607, 25.607]),
+        ("2.356194490192345", [19.393, 4.393, 40.607, 25.607]),
+    ],
+)
+def test_rotated_boxes_become_upright(tmp_path: Path, angle: str, box: list[float]) -> None:
+    """As roLabelImg writes them: the box around the four corners."""
+    sides = "<cx>30</cx><cy>15</cy><w>20</w><h>10</h>"
+    rotated = f"<robndbox>{sides}<angle>{angle}</angle></robndbox>"
+    found = read_one(tmp_path, f"<object><name>dog</name>{rotated}</object>")
+    np.testing.assert_allclose(found.records[0].boxes, [box], atol=1e-3)
+    assert found.tally.counts == {"rotated boxes turned into their upright ones": 1}
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ("<polygon></polygon>", "a polygon of numbers, each with its x"),
+        ("<polygon><x1>1</x1></polygon>", "a polygon of numbers, each with its y"),
+        ("<polygon><x1>a</x1><y1>2</y1></polygon>", "a polygon of numbers"),
+        ("<robndbox><cx>1</cx></robndbox>", "a robndbox of the numbers cx, cy, w, h, angle"),
+        (
+            "<robndbox><cx>1</cx><cy>1</cy><w>1</w><h>1</h><angle>nan</angle></robndbox>",
+            "a robndbox of the numbers",
+        ),
+        (
+            "<bndbox><xmin>1,5</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>",
+            "a bndbox of the numbers xmin, ymin, xmax, ymax, found ['1,5', '1', '9', '9']",
+        ),
+    ],
+)
+def test_refuses_shapes_without_numbers(tmp_path: Path, shape: str, said: str) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(f"<object><name>dog</name>{shape}</object>")})
+    line = refusal(root)
+    assert str(root / "Annotations" / "a.xml") in line
+    assert f"object dog needs {said}" in line
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("gb2312", "猫"),
+        ("GBK", "貓"),
+        ("gb18030", "\U00020000"),
+        ("big5", "貓"),
+        ("shift_jis", "ネコ"),
+        ("euc-kr", "고양이"),
+        ("windows-1252", "œuf"),
+        ("iso-8859-1", "Größe"),
+        ("utf-16", "猫"),
+        ("utf-8-sig", "猫"),
+    ],
+)
+def test_encodings(tmp_path: Path, encoding: str, name: str) -> None:
+    root = write_voc(tmp_path / "voc", {"a": ""})
+    declared = "utf-8" if encoding == "utf-8-sig" else encoding
+    text = f'<?xml version="1.0" encoding="{declared}"?>{voc_xml(voc_object(name, BOX))}'
+    (root / "Annotations" / "a.xml").write_bytes(text.encode(encoding))
+    found = read_voc(str(root), "train").check()
+    assert found.names == [name]
+    assert found.records[0].boxes.tolist() == [[10, 5, 30, 20]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<annotation>", '<annotation xmlns="http://tool.example/a">'),
+        ("<annotation>", '<annotation xmlns:t="http://tool.example/a" t:version="1">'),
+    ],
+)
+def test_namespaces_do_not_hide_objects(tmp_path: Path, before: str, after: str) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG).replace(before, after)})
+    (found,) = read_voc(str(root), "train").check().records
+    assert found.names == ("dog",)
+    assert found.size == (40, 60)
+
+
+def test_prefixes_of_namespaces_do_not_hide_objects(tmp_path: Path) -> None:
+    xml = re.sub("<(/?)", r"<\1v:", voc_xml(DOG)).replace(
+        "<v:annotation>", '<v:annotation xmlns:v="x">'
+    )
+    (found,) = read_voc(str(write_voc(tmp_path / "voc", {"a": xml})), "train").check().records
+    assert found.names == ("dog",)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_of_files_are_compared_in_one_form_of_unicode(
+    tmp_path: Path, forms: tuple[str, str]
+) -> None:
+    """A zip packed on a Mac has another form of them than the list in it."""
+    listed, stored = (unicodedata.normalize(form, "Größe é") for form in forms)
+    root = write_voc(tmp_path / "voc", {stored: voc_xml(DOG)})
+    write_split(root, listed)
+    (root / "JPEGImages" / f"{stored}.jpg").rename(root / "JPEGImages" / f"{listed}.jpg")
+    (found,) = read_voc(str(root), "train").check().records
+    assert found.names == ("dog",)
+
+
+@pytest.mark.parametrize("lines", ["one/a\ntwo/a\n", "one/a.jpg\ntwo/a.jpg 1\n", None])
+def test_folders_inside_of_folders(tmp_path: Path, lines: str | None) -> None:
+    """CVAT keeps those of a task."""
+    root = tmp_path / "voc"
+    for number, name in enumerate(("one/a", "two/a"), start=1):
+        write_image(root / "JPEGImages" / f"{name}.jpg")
+        path = root / "Annotations" / f"{name}.xml"
+        path.parent.mkdir(parents=True)
+        path.write_text(voc_xml(*[DOG] * number))
+    if lines is None:
+        folders = {"annotations": str(root / "Annotations"), "images": str(root / "JPEGImages")}
+        found = read_voc(**folders).check()
+    else:
+        write_split(root, lines)
+        found = read_voc(str(root), "train").check()
+    paths = [str(root / "JPEGImages" / name) for name in ("one/a.jpg", "two/a.jpg")]
+    assert [record.image_id for record in found.records] == paths
+    assert [len(record.names) for record in found.records] == [1, 2]
+
+
+def test_labelimgs_folder(tmp_path: Path) -> None:
+    """XML beside the images, with paths of another machine; an image without XML is left out."""
+    for name in ("a", "b"):
+        write_image(tmp_path / f"{name}.jpg")
+    tags = "<folder>x</folder><path>C:\\me\\x\\a.jpg</path>"
+    xml = voc_xml(DOG).replace("<annotation>", f"<annotation>{tags}")
+    (tmp_path / "a.xml").write_text(xml)
+    (found,) = read_voc(annotations=str(tmp_path), images=str(tmp_path)).check().records
+    assert found.image_id == str(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "<filename>IMG 1.jpg</filename>",
+        "<filename>IMG%201.jpg</filename>",
+        "<filename>none</filename><path>C:\\me\\IMG 1.jpg</path>",
+    ],
+)
+def test_an_image_of_another_stem_is_the_one_that_is_named(tmp_path: Path, tags: str) -> None:
+    root = write_voc(
+        tmp_path / "voc", {"a": voc_xml(DOG).replace("<annotation>", f"<annotation>{tags}")}
+    )
+    (root / "JPEGImages" / "a.jpg").rename(root / "JPEGImages" / "IMG 1.jpg")
+    (found,) = read_voc(str(root), "train").check().records
+    assert Path(found.image_id).name == "IMG 1.jpg"
+
+
+def test_the_home_folder_and_absolute_paths_in_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
+    assert len(read_voc("~/voc", "train").records) == 1
+    with pytest.raises(DataError, match=f"^VOC root {tmp_path}/voc has no ImageSets/Main/val.txt"):
+        read_voc("~/voc", "val")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"^VOC root {tmp_path}/voc has no ImageSets/Main/val.txt"):
+        read_voc("voc", "val")
+
+
+def test_an_image_in_a_format_that_is_not_read_is_named(tmp_path: Path) -> None:
+    root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
+    image = root / "JPEGImages" / "a.jpg"
+    image.unlink()
+    image.with_suffix(".heic").write_bytes(b"\0\0\0\x18ftypheic")
+    assert refusal(root).startswith(f"image {image.with_suffix('.heic')}: .heic files are not read")
+
+
+def test_an_image_whose_end_is_missing_is_used_and_counted(tmp_path: Path) -> None:
+    root = write_voc(tmp_path / "voc", {name: voc_xml(DOG) for name in "ab"})
+    for name, part in (("a", 0.98), ("b", 0.5)):
+        image = root / "JPEGImages" / f"{name}.jpg"
+        image.write_bytes(image.read_bytes()[: int(part * image.stat().st_size)])
+    found = read_voc(str(root), "train")
+    assert [Path(record.image_id).name for record in found.records] == ["a.jpg"]
+    assert found.records[0].load().shape == (40, 60, 3)
+    assert found.tally.counts == {"images whose end is missing": 1}
+    assert [(fault.kind, Path(fault.where).name) for fault in found.faults] == [
+        ("unreadable image", "b.jpg")
+    ]
 
 
 # Files

@@ -1,15 +1,17 @@
 """The whole check of a data set."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from vision.check.boxes import Priors, check_boxes, check_priors
 from vision.check.classes import check_classes
 from vision.check.images import Item, check_images
-from vision.check.kinds import LEVELS, TOLD_BY_RECORDS, Level
+from vision.check.kinds import LEVELS, TOLD_BY_RECORDS
 from vision.check.report import CheckReport, Finding, Place, find
 from vision.formats import Annotations, Record
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 
 def check_data(
@@ -44,8 +46,8 @@ def check_data(
     return report
 
 
-def _listed(splits: Mapping[str, Annotations]) -> list[Finding]:
-    """What the readers noted: faults, and irregularities that the boxes do not tell themselves."""
+def _listed(splits: Mapping[str, Annotations]) -> tuple[list[Finding], list[Finding]]:
+    """What readers listed: faults, and irregularities that the boxes do not tell themselves."""
     faults: dict[str, list[Place]] = {}
     notes: dict[str, list[Place]] = {}
     for split, annotations in splits.items():
@@ -55,16 +57,31 @@ def _listed(splits: Mapping[str, Annotations]) -> list[Finding]:
         for what, where in annotations.tally.places.items():
             if what not in TOLD_BY_RECORDS:
                 notes.setdefault(what, []).extend(Place(split, place) for place in where)
-    levels: tuple[tuple[Level, dict[str, list[Place]]], ...] = (
-        ("error", faults),
-        ("warning", notes),
+    notes["image that no split lists"] = list(_unlisted(splits))
+    return (
+        [found for kind, places in faults.items() for found in find(kind, places, "error")],
+        [found for kind, places in notes.items() for found in find(kind, places, "warning")],
     )
-    return [
-        found
-        for level, kinds in levels
-        for kind, places in kinds.items()
-        for found in find(kind, places, level)
-    ]
+
+
+def _unlisted(splits: Mapping[str, Annotations]) -> Iterator[Place]:
+    """Images beside those of the data that nothing was read of, in formats that are read or not."""
+    files = {record.image_id for one in splits.values() for record in one.records}
+    named = {fault.where for one in splits.values() for fault in one.faults}
+    named |= {
+        place for one in splits.values() for where in one.tally.places.values() for place in where
+    }
+    for folder in sorted({Path(file).parent for file in files if Path(file).is_file()}):
+        for path in sorted(folder.iterdir()):
+            suffix, file = path.suffix.lower(), str(path)
+            if (
+                file in files
+                or file in named
+                or suffix not in IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
+            ):
+                continue
+            is_read = suffix in IMAGE_SUFFIXES
+            yield Place("", file, "" if is_read else f"{suffix} files are not read")
 
 
 def _joined(findings: Sequence[Finding]) -> list[Finding]:

@@ -78,6 +78,9 @@ KINDS = {
     "data without names of classes, which are called by number": Kind(
         "note", "Name them in YOLO's data.yaml."
     ),
+    "image that no split lists": Kind(
+        "note", "It is not used: annotate it, list it, or convert it to JPEG or PNG."
+    ),
     "image without objects": Kind("note", "Used as background. Is it meant to be empty?"),
     "image rotated by EXIF": Kind(
         "note", "It is read as its boxes say; other programs may show it turned.", "turned upright"

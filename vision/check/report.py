@@ -37,7 +37,8 @@ class Place(NamedTuple):
             self.detail.replace(self.file, _below(root, self.file)) if self.file else self.detail
         )
         words = [_below(root, self.file), same, detail]
-        return f"{self.split}: {', '.join(word for word in words if word)}"
+        text = ", ".join(word for word in words if word)
+        return f"{self.split}: {text}" if self.split else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import vision.cli.arguments as common
-from vision.choices import BACKENDS, DOWNLOADS, FILE_PRECISIONS, FORMS, RESULTS, SOURCES
+from vision.choices import (
+    BACKENDS,
+    DOWNLOADS,
+    FILE_PRECISIONS,
+    FORMS,
+    RESULTS,
+    SOURCES,
+    WRITTEN_FORMATS,
+)
 from vision.cli.parser import Parser
 
 DEFAULT_CONFIG = "finetune"
@@ -171,6 +179,15 @@ def _convert(parser: Parser) -> None:
     common.add_weights_out(parser)
 
 
+def _convert_data(parser: Parser) -> None:
+    text = "a folder of labelled images, in any layout that train --data takes"
+    parser.add_argument("data", type=Path, metavar="IN", help=text)
+    text = "the format to write"
+    parser.add_argument("--to", choices=WRITTEN_FORMATS, required=True, help=text)
+    text = "folder to write, which must be empty or not exist"
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=text)
+
+
 def _average(parser: Parser) -> None:
     text = f"{common.WEIGHTS}; the first decides the classes"
     parser.add_argument("weights", nargs="+", type=Path, metavar="FILE", help=text)
@@ -222,6 +239,11 @@ COMMANDS = {
         "convert another project's checkpoint to a weights file",
         "convert tensorflow frozen_inference_graph.pb --labels map.pbtxt --out W.safetensors",
         _convert,
+    ),
+    "convert-data": Command(
+        "write a folder of labelled images in another format",
+        "convert-data MINE --to coco --out MINE_COCO",
+        _convert_data,
     ),
     "average": Command(
         "average several weights files of one network",

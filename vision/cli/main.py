@@ -20,7 +20,7 @@ SIGNALLED = 128
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``ssdlite COMMAND ...`` and give its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    commands = "".join(f"\n  {name:10} {command.summary}" for name, command in COMMANDS.items())
+    commands = "".join(f"\n  {name:12} {command.summary}" for name, command in COMMANDS.items())
     parser = Parser(
         "ssdlite",
         "SSDLite object detection: train, evaluate, detect, export.",
@@ -68,7 +68,9 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, options: argparse.Namespace) -> int:
-    run: Callable[[argparse.Namespace], int] = import_module(f"vision.cli.{command}").run
+    run: Callable[[argparse.Namespace], int] = import_module(
+        f"vision.cli.{command.replace('-', '_')}"
+    ).run
     from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415
 
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)

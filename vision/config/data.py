@@ -1,5 +1,6 @@
 """Section ``data``: where images and boxes come from."""
 
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -173,6 +174,8 @@ class DataConfig(Section):
     def _distinct(cls, classes: list[str] | None) -> list[str] | None:
         if classes is not None and not classes:
             raise ValueError("it is empty; name a class, or write null to discover them")
+        if classes is not None:
+            classes = [unicodedata.normalize("NFC", name) for name in classes]
         twice = sorted({name for name in classes or [] if (classes or []).count(name) > 1})
         if twice:
             raise ValueError(f"named twice: {', '.join(twice)}")

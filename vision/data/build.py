@@ -11,6 +11,7 @@ from numpy import ndarray
 from vision.config import DataConfig, Source
 from vision.errors import ConfigError, DataError
 from vision.formats import Annotations, read_data
+from vision.formats.paths import nfc
 from vision.images import resize
 
 
@@ -71,8 +72,8 @@ def choose_classes(
         The classes in label order, and the classes left out because no box has them.
 
     Raises:
-        DataError: If there is no class, no box has any of them, or a configured class has no box
-            while a class of the data has a similar name.
+        DataError: If there is no class, no box has any of them or is not ignored, or a configured
+            class has no box while a class of the data has a similar name.
     """
     counts = annotations.count()
     left_out = list[str]()
@@ -92,12 +93,31 @@ def choose_classes(
                 f"data.classes names {name!r}, which no training box has; did you mean"
                 f" {similar[0]!r}?"
             )
+    check_flags(annotations, "data.train")
     if not any(counts[name] for name in names):
         raise DataError(
             f"no training box has a name of data.classes ({', '.join(names)}); the data have"
             f" {', '.join(counts) or 'no box at all'}"
         )
     return list(names), left_out
+
+
+def check_flags(annotations: Annotations, key: str) -> None:
+    """Refuse data of which every box is ignored: training would learn nothing from them.
+
+    Raises:
+        DataError: If it is so; names the flag.
+    """
+    records = annotations.records
+    total = sum(len(record.names) for record in records)
+    if not total or any(record.unignored_names() for record in records):
+        return
+    is_crowd = any(record.crowd.any() for record in records)
+    flag = "iscrowd" if is_crowd else "difficult (or ignore)"
+    raise DataError(
+        f"{key}: all {total} boxes are flagged {flag}, so that none would be learned; set the flag"
+        " to 0 in the annotations, if they are ordinary objects"
+    )
 
 
 def check_known(
@@ -111,6 +131,7 @@ def check_known(
     names, counts = config.classes, annotations.count()
     if names is None:
         names = [name for name in annotations.names if counts[name]]
+    known = [nfc(name) for name in known]
     unknown = [name for name in names if name not in known]
     if unknown:
         raise DataError(
@@ -135,6 +156,11 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
     absent = [name for name in names if not counts[name]]
     if absent:
         lines.append(f"  no boxes of: {', '.join(absent)}")
+    unignored = {name for record in annotations.records for name in record.unignored_names()}
+    ignored_names = [name for name in names if counts[name] and name not in unignored]
+    if ignored_names:
+        listed = ", ".join(ignored_names)
+        lines.append(f"  warning: all boxes are difficult or crowds, none counts, of: {listed}")
     others = {name: count for name, count in counts.items() if name not in names and count}
     if others:
         left_out = ", ".join(f"{name} {count}" for name, count in others.items())

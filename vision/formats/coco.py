@@ -4,6 +4,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,7 +114,7 @@ def load_instances(file: Path, *, for_training: bool = False) -> Instances:
     content = tables.load_json(file, dict, FORM)
     tables.check_rows(str(file), [content], ("images", "annotations", "categories"))
     where = f"{file}: images"
-    images = tables.check_rows(where, content["images"], ("id",))
+    images = _rows_with_ids(where, content["images"], ("id",))
     tables.check_unique(where, images, "id", int, str, shown="file_name")
     if for_training:
         tables.texts(where, images, "file_name")
@@ -122,7 +123,7 @@ def load_instances(file: Path, *, for_training: bool = False) -> Instances:
     size_by_id = {row["id"]: size for row, size in zip(images, sizes, strict=True)}
     images = sorted(images, key=_id_order)
     where = f"{file}: categories"
-    categories = tables.check_rows(where, content["categories"], ("id", "name"))
+    categories = _rows_with_ids(where, content["categories"], ("id", "name"))
     id_types = (int, str) if for_training else (int,)
     tables.check_unique(where, categories, "id", *id_types, shown="name")
     tables.texts(where, categories, "name")
@@ -152,6 +153,11 @@ def index_by_id(rows: list[dict[str, Any]]) -> Ids:
     return {row["id"]: index for index, row in enumerate(rows)}
 
 
+def _rows_with_ids(where: str, rows: object, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The checked rows; an ``id`` may have been written with decimals."""
+    return [row | {"id": tables.whole(row["id"])} for row in tables.check_rows(where, rows, keys)]
+
+
 def _id_order(row: dict[str, Any]) -> tuple[bool, int | str]:
     """By id, as COCO's code sorts images, since their order decides between equal scores."""
     return isinstance(row["id"], str), row["id"]
@@ -169,9 +175,9 @@ def _mask_box(row: dict[str, Any]) -> list[float] | None:
         polygons = mask if isinstance(mask[0], list) else [mask]  # type: ignore[index]
         points = np.concatenate([np.array(polygon, np.float64) for polygon in polygons])
         points = points.reshape(-1, 2)
+        corners = torch.from_numpy(np.concatenate([points.min(axis=0), points.max(axis=0)]))
     except (TypeError, ValueError, KeyError, IndexError):
         return row.get("bbox")
-    corners = torch.from_numpy(np.concatenate([points.min(axis=0), points.max(axis=0)]))
     return box_ops.xyxy_to_xywh(corners).tolist()
 
 

@@ -76,7 +76,7 @@ def check_unique(
     which rows have the same ``key``.
     """
     values = [row[key] for row in rows]
-    wrong = [value for value in values if type(_whole(value)) not in types]
+    wrong = [value for value in values if type(whole(value)) not in types]
     if wrong:
         words = " or ".join(kind.__name__ for kind in types)
         raise DataError(f"{where}: expected each {key} to be {words}, found {_few(wrong)}")
@@ -111,7 +111,7 @@ def resolve_id(value: Any, known: Container[int | str]) -> Any:  # noqa: ANN401 
     if value in known:
         return value
     is_number = isinstance(value, str) and value.strip().isdecimal()
-    other = int(value) if is_number else str(_whole(value))
+    other = int(value) if is_number else str(whole(value))
     return other if other in known else value
 
 
@@ -201,7 +201,7 @@ def _is_quadruple(value: object) -> bool:
     return all(_is_number(side) or not math.isfinite(side) for side in sides)
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """The value, as an integer if it is a float without fraction."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

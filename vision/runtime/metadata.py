@@ -8,6 +8,7 @@ from typing import Any, get_args
 from vision.choices import FORMS, Form, Precision
 from vision.config import Config, config_from_dict, rename_keys
 from vision.errors import WeightsError
+from vision.formats.paths import nfc
 
 FORMAT = "ssdlite-export-1"
 
@@ -61,7 +62,7 @@ class Metadata:
             if form not in FORMS or precision not in get_args(Precision):
                 raise ValueError(f"form {form}, precision {precision}")  # noqa: TRY301
             config = config_from_dict(rename_keys(json.loads(strings["config"])), where=where)
-            names = json.loads(strings["names"])
+            names = [nfc(name) for name in json.loads(strings["names"])]
             training = json.loads(strings["training"])
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(f"{where}: the metadata are damaged: {error}") from error

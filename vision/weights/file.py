@@ -13,6 +13,7 @@ from torch import Tensor
 from vision.atomic import replacing
 from vision.config import Config, ModelConfig, config_from_dict, rename_keys
 from vision.errors import ConfigError, WeightsError
+from vision.formats.paths import nfc
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
 from vision.weights.locate import find_weights
@@ -154,7 +155,7 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
         training = migrate_training(_decode(metadata, "training"))
         if kind in BACKBONE_FORMATS:
             return SavedBackbone(tensors, config.model, training)
-        names: list[str] = _decode(metadata, "names")
+        names = [nfc(name) for name in _decode(metadata, "names")]
     except ConfigError as error:
         raise WeightsError("; ".join(map(str.strip, str(error).splitlines()))) from error
     except (KeyError, ValueError) as error:

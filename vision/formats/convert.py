@@ -1,0 +1,49 @@
+"""Converting a folder of labelled images to another format."""
+
+import shutil
+from pathlib import Path
+
+from vision.errors import DataError
+from vision.formats import Annotations, read_data, write_data
+from vision.formats.layout import find_layout
+
+
+def convert_data(source: Path, name: str, out: Path) -> list[str]:
+    """Write all splits of a folder in another format.
+
+    Args:
+        source: What `vision.formats.layout.find_layout` takes.
+        name: One of `vision.choices.WRITTEN_FORMATS`.
+        out: The folder to write, which appears when it is complete.
+
+    Returns:
+        What was read, written and lost, in lines.
+
+    Raises:
+        DataError: If the data cannot be read, or ``out`` holds something.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} holds something already; name a folder that does not")
+    layout = find_layout(source)
+    splits: dict[str, Annotations] = {}
+    for split, keys in layout.splits.items():
+        splits["train" if split == "all" else split] = read_data(layout.format, **keys).check()
+    names = list(dict.fromkeys(name for data in splits.values() for name in data.names))
+    partial = out.with_name(f".{out.name}.partial")
+    lines = [f"read {layout.reason}"]
+    try:
+        for split, data in splits.items():
+            data.names = names
+            lost = write_data(name, data, partial, split)
+            boxes = sum(data.count().values())
+            lines.append(f"{split}: {len(data.records)} images, {boxes} boxes")
+            lines += [f"  {layout.format}: {line}" for line in data.tally.lines()]
+            lines += [f"  {name}: {line}" for line in lost.lines()]
+        if out.is_dir():
+            out.rmdir()
+        partial.rename(out)
+    except OSError as error:
+        raise DataError(f"{out} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return lines
