@@ -55,7 +55,7 @@ KINDS = {
     "box beyond the border": Kind("warning", "Training clips it to the image.", "clipped"),
     "boxes whose corners were swapped": Kind("warning", "They are read as meant.", "put right"),
     "duplicate image id": Kind("error", "Training refuses the data.", LEFT_OUT),
-    "box drawn twice": Kind("warning", "One object counts as two.", "one is left out"),
+    "box drawn twice": Kind("warning", "One object counts as two.", "one of each two left out"),
     "object of two classes": Kind("warning", "One of the two boxes is wrong."),
     "same image twice": Kind(
         "warning", "If each copy has other boxes, it teaches the others' as background.", "joined"

@@ -92,7 +92,7 @@ def _write_repaired(
     print(f"{folder} is a copy in COCO's layout:")
     for finding in report.findings:
         if finding.fix:
-            print(f"  {finding.kind}: {finding.count} {finding.fix}")
+            print(f"  {finding.kind}: {finding.count}, {finding.fix}")
     left = sum(not finding.fix for finding in report.findings if finding.level == "error")
     if left:
         print(f"  {left} kinds of errors are left, which only you can put right")
