@@ -21,6 +21,7 @@ import vision.structures
 from tests.runs import write_run_config
 from vision.cli.commands import COMMANDS
 from vision.cli.main import main
+from vision.cli.options import name_data
 from vision.config import load_config, shipped_configs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,6 +125,7 @@ def test_the_readmes_commands_are_understood(
         config = "voc"
     # A synopsis' key=value stands for any.
     given = [word for word in options.overrides if word != "key=value"]
+    given = [*name_data(options.data), *given]
     assert load_config(config, given).data.train is not None
 
 

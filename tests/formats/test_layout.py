@@ -147,6 +147,19 @@ def test_what_is_no_folder_is_refused_with_a_remedy(
     assert message in refusal(tmp_path / name)
 
 
+def test_a_name_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
+    assert "cannot be read: File name too long" in refusal(tmp_path / ("a" * 300))
+
+
+def test_a_json_that_is_broken_is_left_to_the_reader(tmp_path: Path) -> None:
+    layouts.label_studio_coco(tmp_path, FLAT)
+    file = tmp_path / "result.json"
+    content = file.read_bytes().replace(b'"images\\\\img0', b'"\xff\\q')
+    assert content != file.read_bytes()
+    file.write_bytes(content)
+    assert find_layout(tmp_path).splits["all"]["images"] == str(tmp_path)
+
+
 def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     layouts.labelimg_voc(tmp_path / "mine", FLAT)

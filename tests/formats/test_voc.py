@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -287,7 +288,7 @@ def test_prefixes_of_namespaces_do_not_hide_objects(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
 def test_names_of_files_are_compared_in_one_form_of_unicode(
-    tmp_path: Path, forms: tuple[str, str]
+    tmp_path: Path, forms: tuple[Literal["NFC", "NFD"], Literal["NFC", "NFD"]]
 ) -> None:
     """A zip packed on a Mac has another form of them than the list in it."""
     listed, stored = (unicodedata.normalize(form, "Größe é") for form in forms)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.media.samples import make_files
 from vision.errors import DataError
+from vision.images import read_image
 from vision.media import find_inputs
 
 
@@ -47,6 +48,21 @@ def test_inputs(tmp_path: Path, inputs: list[str], expected: list[tuple[str, str
     make_files(tmp_path, "in/film.avi", "in/d/1.jpg", "in/2.jp2", "in/.h/3.jpg", "in/.4.jpg")
     make_files(tmp_path, "in/readme.md", "in/no_suffix")
     assert _found(tmp_path, *inputs) == expected
+
+
+def test_what_is_no_picture_is_counted_and_what_cannot_be_decoded_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An image in a format that is not read is an input, which fails with that reason."""
+    make_files(tmp_path, "a.jpg", "b.heic", "c.avif", "d.ico", "e.jfif", "notes.txt", "z/README")
+    caplog.set_level("INFO")
+    names = ["a.jpg", "b.heic", "c.avif", "d.ico", "e.jfif"]
+    assert [source.path.name for source in find_inputs([str(tmp_path)])] == names
+    assert caplog.messages == [
+        f"{tmp_path}: 2 files that are neither images nor videos are left out (first: notes.txt)"
+    ]
+    with pytest.raises(DataError, match=r"b\.heic: \.heic files are not read; convert it to JPEG"):
+        read_image(tmp_path / "b.heic")
 
 
 def test_kinds(tmp_path: Path) -> None:

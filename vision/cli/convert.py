@@ -9,7 +9,7 @@ from vision.cli.options import check_output_path, write_detector
 from vision.convert import convert_weights
 from vision.errors import WeightsError
 from vision.images import read_image, resize
-from vision.media import find_inputs
+from vision.media import find_images
 from vision.model import SSDLite
 from vision.weights import SavedDetector, refit_norms, save_backbone
 from vision.weights.migration import FOLDED
@@ -55,7 +55,7 @@ def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
 
 def _refit(model: SSDLite, inputs: Sequence[str]) -> int:
     """Refit the norms and give the number of images used."""
-    paths = [source.path for source in find_inputs(inputs) if source.kind == "image"]
+    paths = find_images(inputs)
     if len(paths) < MIN_REFITTED:
         raise WeightsError(
             f"--images {' '.join(inputs)}: {len(paths)} images; at least {MIN_REFITTED} are needed,"

@@ -22,7 +22,7 @@ from vision.export import (
 )
 from vision.export.write import Images
 from vision.images import read_image, resize
-from vision.media import find_inputs
+from vision.media import find_images
 from vision.runtime import FORMS
 from vision.weights import SavedDetector, find_weights, load_weights
 
@@ -82,7 +82,7 @@ def _images(
         )
     if inputs is None:
         return sample_images(sources, key, count, size)
-    paths = [source.path for source in find_inputs(inputs) if source.kind == "image"]
+    paths = find_images(inputs)
     if len(paths) > count:
         paths = sorted(random.Random(saved.config.train.seed).sample(paths, count))  # noqa: S311
     return [resize(read_image(path), size) for path in paths]

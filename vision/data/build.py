@@ -32,7 +32,7 @@ def read_sources(
     """
     if not sources:
         raise ConfigError(
-            f"{key} is missing; name the data, such as"
+            f"{key} is missing; name the data with --data FOLDER, or"
             f" '{key}={{format: voc, root: VOC2007, split: {key.rpartition('.')[2]}}}'"
         )
     result = Annotations()

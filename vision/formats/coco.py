@@ -165,14 +165,14 @@ def _id_order(row: dict[str, Any]) -> tuple[bool, int | str]:
 
 def _mask_box(row: dict[str, Any]) -> list[float] | None:
     """The ``xywh`` box of an annotation's polygons or RLE mask, None if it has none."""
-    mask = row.get("segmentation")
+    mask: Any = row.get("segmentation")
     try:
         if isinstance(mask, dict):
             is_list = isinstance(mask["counts"], list)
             rle = mask_api.frPyObjects(mask, *mask["size"]) if is_list else mask
             box: list[float] = mask_api.toBbox(rle).tolist()
             return box
-        polygons = mask if isinstance(mask[0], list) else [mask]  # type: ignore[index]
+        polygons: list[Any] = mask if isinstance(mask[0], list) else [mask]
         points = np.concatenate([np.array(polygon, np.float64) for polygon in polygons])
         points = points.reshape(-1, 2)
         corners = torch.from_numpy(np.concatenate([points.min(axis=0), points.max(axis=0)]))

@@ -82,7 +82,7 @@ def check_unique(
         raise DataError(f"{where}: expected each {key} to be {words}, found {_few(wrong)}")
     twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
-        named = [row[shown] for row in rows if shown in row and row[key] == twice[0]]
+        named = [row.get(shown or key) for row in rows if row[key] == twice[0]] if shown else []
         also = f" ({_few(named)})" if named else ""
         raise DataError(
             f"{where}: expected each {key} once, found more than one {_few(twice)}{also};"

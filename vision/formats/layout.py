@@ -1,9 +1,11 @@
 """The layout of a folder of labelled images, recognised by its files: what ``--data`` finds."""
 
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -60,6 +62,13 @@ def find_layout(root: str | Path) -> Layout:
         DataError: If there is no such folder, or no layout or more than one is recognised.
     """
     path = Path(root).expanduser()
+    try:
+        return _find(path)
+    except OSError as error:
+        raise DataError(f"data {path.absolute()} cannot be read: {error.strerror}") from error
+
+
+def _find(path: Path) -> Layout:
     if path.is_file():
         return _of_file(path)
     if not path.is_dir():
@@ -79,7 +88,7 @@ def find_layout(root: str | Path) -> Layout:
             f" one, or give it in full: 'data.{split.replace('all', 'train')}={{{example}}}'"
         )
     if len(folders) == 1:
-        return find_layout(folders[0])
+        return _find(folders[0])
     inner = [folder.name for folder in folders if _layouts(folder)]
     if inner:
         raise DataError(f"{path} holds several data sets; pass one of them: {', '.join(inner)}")
@@ -229,10 +238,10 @@ def _is_instances(file: Path) -> bool:
 
 def _coco_keys(file: Path, root: Path, split: str) -> Keys:
     """The reader's arguments; the images' folder is one in which an image that is named lies."""
-    names = [
-        json.loads(match.group(1))
-        for match in islice(_FILE_NAME.finditer(_head(file, 2**24)), MAX_PROBED)
-    ]
+    names = []
+    for match in islice(_FILE_NAME.finditer(_head(file, 2**24)), MAX_PROBED):
+        with suppress(ValueError):  # not JSON; the reader says what is wrong
+            names.append(json.loads(match.group(1)))
     outer = _folders(root)
     below = [*outer, *(inner for folder in outer for inner in _folders(folder))]
     below.sort(key=lambda folder: _split_of(folder.name) != split)
@@ -302,19 +311,25 @@ def _find_image_folder(root: Path) -> Layout | None:
 
 def _folders(folder: Path) -> list[Path]:
     """The folders in a folder, those first that tools name so."""
-    found = [inner for inner in folder.iterdir() if inner.is_dir() and inner.name[0] not in "._"]
-    return sorted(found, key=lambda inner: (inner.name.lower() not in PREFERRED, inner.name))
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name[0] not in "._" and entry.is_dir()]
+    names.sort(key=lambda name: (name.lower() not in PREFERRED, name))
+    return [folder / name for name in names]
 
 
 def _files(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """The files in a folder with one of the suffixes, by name."""
+    """The files in a folder with one of the suffixes, by name; none where there is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(
-        file
-        for file in folder.iterdir()
-        if file.suffix.lower() in suffixes and file.name[0] != "." and file.is_file()
-    )
+    with os.scandir(folder) as entries:
+        names = sorted(
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(tuple(suffixes))
+            and not entry.name.startswith(".")
+            and entry.is_file()
+        )
+    return [folder / name for name in names]
 
 
 def _head(file: Path, size: int = 2**16) -> bytes:
@@ -331,12 +346,13 @@ def _split_of(name: str) -> str:
 
 def _images_folder(folders: Sequence[Path], stems: Collection[str]) -> Path:
     """The first folder that has an image with one of the names, else any image, else the first."""
-    images = [
-        (folder, {file.stem for file in _files(folder, IMAGE_SUFFIXES)}) for folder in folders
-    ]
-    with_names = [folder for folder, names in images if names & set(stems)]
-    with_images = [folder for folder, names in images if names]
-    return [*with_names, *with_images, *folders][0]
+    filled = []
+    for folder in folders:
+        images = {file.stem for file in _files(folder, IMAGE_SUFFIXES)}
+        if not images.isdisjoint(stems):
+            return folder
+        filled += [folder] if images else []
+    return [*filled, *folders][0]
 
 
 def _contents(folder: Path) -> str:

@@ -4,7 +4,7 @@ OpenCV's BGR and (width, height) do not leave this package.
 """
 
 from vision.media.files import write_image
-from vision.media.inputs import VIDEO_SUFFIXES, Source, find_inputs
+from vision.media.inputs import VIDEO_SUFFIXES, Source, find_images, find_inputs
 from vision.media.video_reader import VideoReader
 from vision.media.video_writer import VideoWriter
 from vision.media.window import Window
@@ -15,6 +15,7 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "Window",
+    "find_images",
     "find_inputs",
     "write_image",
 ]

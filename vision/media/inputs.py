@@ -1,6 +1,7 @@
 """Finding the images and videos that the arguments of a command name."""
 
 import glob
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -10,15 +11,18 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from vision.errors import DataError
-from vision.images import IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 from vision.media.files import WRITTEN_IMAGE_SUFFIXES
+
+logger = logging.getLogger(__name__)
 
 _VIDEO_FORMATS = ("avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv")
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_FORMATS)
 Kind = Literal["image", "video", "stream"]
 
-_SUFFIXES = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-_ACCEPTED = f"accepted are {' '.join(sorted(_SUFFIXES))}"
+_READ = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+_SUFFIXES = _READ | OTHER_IMAGE_SUFFIXES  # of which each is named as an image that is not read
+_ACCEPTED = f"accepted are {' '.join(sorted(_READ))}"
 _STREAM = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -68,6 +72,12 @@ def find_inputs(
     for text in inputs:
         search.add(text)
     return list(search.sources.values())
+
+
+def find_images(inputs: Sequence[str]) -> list[Path]:
+    """The images among what the inputs name, but for those in formats that are not read."""
+    paths = [source.path for source in find_inputs(inputs) if source.kind == "image"]
+    return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 class _Search:
@@ -129,11 +139,12 @@ class _Search:
             paths = map(Path, glob.iglob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
         else:
             raise DataError(f"input {path} does not exist; pass a file, a folder or a glob pattern")
-        files = [
-            (folder / below, below)
-            for below in sorted(paths)
-            if below.suffix.lower() in _SUFFIXES and not (folder / below).is_dir()
-        ]
+        found = [below for below in sorted(paths) if not (folder / below).is_dir()]
+        files = [(folder / below, below) for below in found if below.suffix.lower() in _SUFFIXES]
+        others = [below for below in found if below.suffix.lower() not in _SUFFIXES]
+        if files and others:
+            what = f"neither images nor videos are left out (first: {others[0]})"
+            logger.info("%s: %d files that are %s", path, len(others), what)
         if not files:
             what = "holds" if path.is_dir() else "matches"
             raise DataError(f"input {path} {what} no image or video; {_ACCEPTED}")
