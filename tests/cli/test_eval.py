@@ -236,8 +236,8 @@ def test_paths_of_another_machine_are_no_default(
     monkeypatch.chdir(tmp_path)
     assert main(["eval", "--weights", "voc"]) == 2
     assert (
-        "data.val is missing; name the data with --data FOLDER, or 'data.val={format: voc, root: VOC2007,"
-        " split: val}'"
+        "data.val is missing; name the data with --data FOLDER, or 'data.val={format: voc, root:"
+        " VOC2007, split: val}'"
     ) in error_line(capsys)
     assert main(["eval", "--weights", "voc", "data.val.split=val"]) == 2
     assert "root is missing" in error_line(capsys)

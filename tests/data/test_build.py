@@ -42,8 +42,8 @@ def found_with(tmp_path: Path, *names: str) -> Annotations:
 
 @pytest.mark.parametrize("sources", [None, []])
 def test_refuses_no_source(sources: list[Source] | None) -> None:
-    remedy = r"name the data with --data FOLDER, or 'data\.val={format: voc, root: VOC2007, split: val}'$"
-    with pytest.raises(ConfigError, match=rf"^data\.val is missing; {remedy}"):
+    remedy = r"--data FOLDER, or 'data\.val={format: voc, root: VOC2007, split: val}'$"
+    with pytest.raises(ConfigError, match=rf"^data\.val is missing; name the data with {remedy}"):
         read_sources(sources, "data.val")
 
 
