@@ -129,7 +129,7 @@ def test_errors_come_first_and_data_hold_all_of_it(planted: Corpus, report: Chec
         "split": "train",
         "file": str(planted.root / "train" / "box_outside_its_image0.jpg"),
         "detail": "dog (133, 10, 153, 30)",
-        "boxes": ((133.0, 10.0, 153.0, 30.0),),
+        "boxes": [[133.0, 10.0, 153.0, 30.0]],
         "other": None,
     }
     leak = found["same image in two splits"]["places"][0]

@@ -1,6 +1,7 @@
 """``ssdlite check``: exit codes, what it prints and writes, and its refusals."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,24 @@ def test_a_configuration_names_data_classes_and_network(
     assert "class that is left out: 2 (train: dog, 24 boxes" in capsys.readouterr().out
     content = json.loads((tmp_path / "report" / "check.json").read_text(encoding="utf-8"))
     assert content["boxes"]["image_size"] == [128, 128]
+
+
+def test_boxes_without_numbers_are_written_as_null(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = corpus.clean(tmp_path / "data")
+    made.image("train", "wild.jpg")
+    made.entry("train", "wild.jpg", [("cat", [math.nan, 1, 5, 5]), ("dog", [1, 1, math.inf, 5])])
+    out = tmp_path / "report"
+    command = ["check", "--data", str(made.write()), "--out", str(out)]
+    assert main([*command, "--fix", str(tmp_path / "copy")]) == 1
+    assert (
+        "box without area: 2 (train: train/wild.jpg, cat (nan, 1, nan, 6)"
+        in capsys.readouterr().out
+    )
+    content = json.loads((out / "check.json").read_text(encoding="utf-8"))
+    assert content["findings"][0]["places"][0]["boxes"] == [[None, 1, None, 6], [1, 1, None, 6]]
+    assert main(["check", "--data", str(tmp_path / "copy")]) == 0
 
 
 def test_synthetic_scenes_can_be_checked(

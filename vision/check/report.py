@@ -1,5 +1,6 @@
 """What a check of data found: data for JSON, lines for a terminal."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -29,6 +30,11 @@ class Place(NamedTuple):
     detail: str = ""
     boxes: tuple[Corners, ...] = ()
     other: tuple[str, str] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, which has no infinity and NaN: null stands for them."""
+        boxes = [[value if math.isfinite(value) else None for value in box] for box in self.boxes]
+        return self._asdict() | {"boxes": boxes}
 
     def text(self, root: str = "") -> str:
         """The place in words, without the folder ``root`` of files."""
@@ -113,7 +119,7 @@ class CheckReport:
             "classes": self.classes,
             "boxes": self.boxes,
             "findings": [
-                asdict(finding) | {"places": [place._asdict() for place in finding.places]}
+                asdict(finding) | {"places": [place.to_dict() for place in finding.places]}
                 for finding in self.findings
             ],
         }
