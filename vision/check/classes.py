@@ -98,9 +98,11 @@ def check_names(splits: Mapping[str, Annotations], names: Sequence[str] = ()) ->
     total = Counter[str]()
     for annotations in splits.values():
         total += annotations.count()
+    letters = {name: _letters(name) for name in sorted({*total, *names})}
     places = []
-    for one, other in combinations(sorted({*total, *names}), 2):
-        reason = _alike(one, other, total)
+    for (one, first), (other, second) in combinations(letters.items(), 2):
+        rare, frequent = sorted((total[one], total[other]))
+        reason = _alike(first, second, is_rare=rare <= RARE * frequent)
         if reason:
             where = [
                 split
@@ -112,22 +114,20 @@ def check_names(splits: Mapping[str, Annotations], names: Sequence[str] = ()) ->
     return places
 
 
-def _alike(one: str, other: str, counts: Mapping[str, int]) -> str:
-    """Why two names may mean the same, empty if there is no reason."""
-    first, second = _letters(one), _letters(other)
-    if not (first and second):
-        return ""
+def _alike(first: str, second: str, *, is_rare: bool) -> str:
+    """Why two names may mean the same, empty if there is no reason; given are their `_letters`."""
     if first == second:
-        return "they differ in case, spaces or signs"
+        return "they differ in case, spaces or signs" if first else ""
     if canonical(first) == canonical(second):
         return "VOC and COCO name one class so"
     if min(len(first), len(second)) < MIN_LETTERS:
         return ""
     if first.rstrip("s") == second.rstrip("s"):
         return "singular and plural"
-    rare, frequent = sorted((counts[one], counts[other]))
-    ratio = difflib.SequenceMatcher(None, first, second).ratio()
-    return "one may be misspelt" if ratio >= SPELT_ALIKE and rare <= RARE * frequent else ""
+    matcher = difflib.SequenceMatcher(None, first, second)
+    ratios = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)  # from fast to exact
+    is_near = is_rare and all(ratio() >= SPELT_ALIKE for ratio in ratios)
+    return "one may be misspelt" if is_near else ""
 
 
 def _letters(name: str) -> str:
