@@ -369,6 +369,16 @@ def test_refuses_two_names_that_are_found_as_one_file(tmp_path: Path) -> None:
         read_coco(str(tmp_path), "train").check()
 
 
+def test_a_name_that_is_too_long_is_a_fault(tmp_path: Path) -> None:
+    name = f"{'a' * 300}.png"
+    text = (
+        f'{{"images": [{{"id": 1, "file_name": "{name}"}}], "annotations": [], "categories": []}}'
+    )
+    (fault,) = read_coco(str(write_coco(tmp_path, text)), "train").faults
+    assert fault.kind == "missing image"
+    assert "File name too long" in fault.message
+
+
 def test_a_file_under_two_ids_is_counted(tmp_path: Path) -> None:
     images: list[object] = [{"id": number, "file_name": "a.png"} for number in (7, 8)]
     found = read(tmp_path, images=images, annotations=annotated()[:0]).check()

@@ -82,7 +82,9 @@ def check_unique(
         raise DataError(f"{where}: expected each {key} to be {words}, found {_few(wrong)}")
     twice = [value for value, count in Counter(values).items() if count > 1]
     if twice:
-        named = [row.get(shown or key) for row in rows if row[key] == twice[0]] if shown else []
+        named = (
+            [row[shown] for row in rows if row[key] == twice[0] and shown in row] if shown else []
+        )
         also = f" ({_few(named)})" if named else ""
         raise DataError(
             f"{where}: expected each {key} once, found more than one {_few(twice)}{also};"

@@ -46,7 +46,7 @@ class Files:
     def by_name(self) -> dict[str, Path]:
         """Each file by its path below the folder, with slashes and in NFC, sorted."""
         found = {}
-        for parent, folders, names in os.walk(self.folder, followlinks=True):
+        for parent, folders, names in os.walk(self.folder):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in names:
                 path = Path(parent, name)
@@ -69,7 +69,7 @@ class Files:
         a prefix. Of the folders, as many as possible have to fit.
         """
         path = self.folder / name
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names that are too long
             return path
         tails = (tail for form in _forms(name) for tail in path_tails(form))
         return next((self.by_name[tail] for tail in tails if tail in self.by_name), None)

@@ -2,6 +2,7 @@
 
 # n objects of one image, h and w its height and width
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -175,7 +176,8 @@ class Annotations:
         relative: bool = False,
     ) -> None:
         """Append the record of an image, see `make_record`; or a fault if it cannot be read."""
-        with self.collecting("unreadable image" if path.exists() else "missing image", path):
+        is_there = os.path.exists(path)  # noqa: PTH110 - Path's raises for names too long
+        with self.collecting("unreadable image" if is_there else "missing image", path):
             record = make_record(path, annotated_size, objects, self.tally, relative=relative)
             self.records.append(record)
 

@@ -110,7 +110,7 @@ def _is_description(file: Path) -> bool:
 def _parse_yaml(file: Path) -> Any:  # noqa: ANN401
     try:
         return parse_yaml(_text(file))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
 
 
