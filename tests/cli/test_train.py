@@ -76,8 +76,14 @@ def test_the_run_is_called_as_its_configuration_and_goes_on(
         (["train.device=gpu"], "device gpu cannot be used"),
         (["train.device=meta"], "device meta cannot be used"),
         (["train.device=hpu"], "device hpu cannot be used"),
-        (["data.train={format: voc, root: nowhere, split: train}"], "VOC root nowhere has no"),
-        (["data.val={format: coco, root: nowhere, split: val}"], "COCO root nowhere has no"),
+        (
+            ["data.train={format: voc, root: nowhere, split: train}"],
+            "/nowhere has no ImageSets/Main/train.txt",
+        ),
+        (
+            ["data.val={format: coco, root: nowhere, split: val}"],
+            "/nowhere has no annotations/instances_val.json",
+        ),
         (["data.train=null"], "data.train is missing"),
         (["--config", "nowhere.yaml"], "configuration nowhere.yaml does not exist"),
         (["--config", "."], "configuration . does not exist"),

@@ -33,7 +33,7 @@ SPLITS = {
 """Names of splits in tools' exports, and what they mean; ``all`` is yet to be split."""
 PREFERRED = ("annotations", "labels", "jpegimages", "images")
 """Folders, in lower case, that are looked into before others."""
-MAX_PROBED = 20
+MAX_PROBED = 100
 """Files of a kind that are looked into."""
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 _YOLO_ROW = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+-?[\d.]+(?:[eE]-?\d+)?){4,}\s*(?:\n|$)")
