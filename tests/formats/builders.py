@@ -27,7 +27,7 @@ __all__ = [
 
 TURNED = 6
 """The EXIF orientation of a camera held upright: shown a quarter turn clockwise."""
-_EXIF_ORIENTATION = 0x0112
+EXIF_ORIENTATION = 0x0112
 
 
 def picture(height: int, width: int, seed: int = 0) -> UInt8[ndarray, "h w 3"]:
@@ -50,7 +50,7 @@ def write_image(
     path.parent.mkdir(parents=True, exist_ok=True)
     exif = Image.Exif()
     if orientation is not None:
-        exif[_EXIF_ORIENTATION] = orientation
+        exif[EXIF_ORIENTATION] = orientation
     Image.fromarray(picture(height, width)).save(path, exif=exif)
     return path
 

@@ -24,7 +24,7 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse(words)
     if name == "info" and options.overrides:
         parser.error(f"{options.overrides[0]}: info takes weights only")
-    if name in {"train", "priors"}:
+    if name in {"train", "check", "priors"}:
         if not (options.config or options.data):
             parser.error("name your data with --data FOLDER, or a configuration with --config")
         options.config = options.config or common.DEFAULT_CONFIG

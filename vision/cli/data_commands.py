@@ -24,10 +24,24 @@ def _convert_data(parser: Parser) -> None:
     text = "the format to write"
     parser.add_argument("--to", choices=WRITTEN_FORMATS, required=True, help=text)
     text = "folder to write, which must be empty or not exist"
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help=text)
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help=text)
+
+
+def _check(parser: Parser) -> None:
+    common.add_configured_data(parser)
+    common.add_overrides(parser, "data.train.root=MINE")
+    text = "folder for check.html, with a picture of each fault, and check.json (default: none)"
+    common.add_out(parser, None, text)
+    text = "new folder for a repaired copy in COCO's layout (default: none)"
+    parser.add_argument("--fix", type=Path, metavar="FOLDER", help=text)
 
 
 DATA_COMMANDS = {
+    "check": Command(
+        "find faults in a data set, show them, and repair them in a copy",
+        "check --data MINE --out report --fix MINE-repaired",
+        _check,
+    ),
     "convert-data": Command(
         "write a folder of labelled images in another format",
         "convert-data MINE --to coco --out MINE_COCO",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from vision.check import quick_warnings
 from vision.config import Config, config_from_dict, load_config, merge
 from vision.convert import load_initial_weights
 from vision.data import check_known, choose_classes, describe, read_sources, settle_splits
@@ -154,6 +155,8 @@ def _read_data(
             " %s",
             ", ".join(left_out),
         )
+    for line in quick_warnings({"train": annotations} | ({} if val is None else {"val": val})):
+        logger.warning(line)
     if val is not None:
         check_known(names, config.data, val, "data.val")
     elif config.train.patience is not None:

@@ -96,6 +96,8 @@ class Record:
         ignore: As in `vision.structures.Target`.
         crowd: As in `vision.structures.Target`.
         areas: As in `vision.structures.Target`.
+        repaired: The objects as annotated whose box was clipped or dropped.
+        annotated_size: (height, width) that the annotation states, if it does.
     """
 
     image_id: str
@@ -106,6 +108,8 @@ class Record:
     ignore: Bool[ndarray, "n"]
     crowd: Bool[ndarray, "n"]
     areas: Float32[ndarray, "n"]
+    repaired: tuple[AnnotatedObject, ...] = ()
+    annotated_size: tuple[int, int] | None = None
 
     def load(self) -> UInt8[ndarray, "h w 3"]:
         """The image.
@@ -248,6 +252,12 @@ def make_record(
         np.array([item.ignore for item in kept], bool),
         np.array([item.crowd for item in kept], bool),
         np.array(areas, np.float32),
+        tuple(
+            item
+            for item, result in zip(objects, clipped, strict=True)
+            if result is None or result.box != item.box
+        ),
+        annotated_size,
     )
 
 

@@ -1,0 +1,86 @@
+"""The page stands by itself, shows what was found, and a browser has nothing to complain of."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from defusedxml.ElementTree import fromstring
+
+from tests.check import corpus
+from tests.check.test_check import read
+from vision.check import Priors, check_data, render_page, scan_data
+from vision.model import prior_boxes
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("page") / "<script>alert(1)</script>"
+    splits = read(corpus.faulty(root).write())
+    priors = Priors(prior_boxes([(10, 10), (5, 5)]), (320, 320), 0.5)
+    report = check_data(splits, scan_data(splits), priors=priors)
+    file = root.parent / "check.html"
+    file.write_text(render_page(report, splits, root.name), encoding="utf-8")
+    return file
+
+
+def test_the_page_needs_no_network_and_escapes_names(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert {address.partition(":")[0] for address in addresses if ":" in address} == {"data"}
+    assert "url(" not in text
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_each_finding_is_shown_with_its_pictures(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    sections = re.findall(r"<section.*?</section>", text, re.DOTALL)
+    for section in sections:
+        fromstring(re.sub(r"<(img[^>]*)>", r"<\1/>", section))
+    by_kind = {re.findall(r"</b>(.*?):", section)[0]: section for section in sections}
+    pictures = {kind: section.count("<img") for kind, section in by_kind.items()}
+    assert pictures["box without area"] == pictures["box beyond the border"] == 2
+    assert pictures["same image in two splits"] == 4
+    assert pictures["missing image"] == 0
+    assert by_kind["missing image"].count("<li>") == 2
+    assert pictures["similar class names"] == 0
+    assert "&#39;Cat&#39; (4 boxes)" in by_kind["similar class names"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed, which opens the page")
+@pytest.mark.parametrize("width", [1200, 360])
+def test_a_browser_shows_the_page_without_errors(page: Path, width: int, tmp_path: Path) -> None:
+    """Nothing is wider than the window: a bitmap as wide as it shows all."""
+    assert CHROMIUM is not None
+    probe = tmp_path / "probe.html"
+    script = (
+        "<script>document.documentElement.dataset.wide = document.documentElement.scrollWidth;"
+        "document.documentElement.dataset.broken ="
+        " [...document.images].filter(image => !image.naturalWidth).length</script></body>"
+    )
+    probe.write_text(page.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
+    options = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr")
+    run = subprocess.run(  # noqa: S603
+        [
+            CHROMIUM,
+            *options,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},900",
+            "--virtual-time-budget=5000",
+            "--dump-dom",
+            probe.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in run.stderr
+    assert 'data-broken="0"' in run.stdout
+    (wide,) = re.findall(r'data-wide="(\d+)"', run.stdout)
+    assert int(wide) <= max(width, 500)  # Chromium's windows are not narrower than 500.

@@ -1,0 +1,110 @@
+"""``ssdlite check``: exit codes, what it prints and writes, and its refusals."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.check import corpus
+from tests.cli.test_train import error_line
+from tests.runs import contents, write_run_config
+from vision.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(corpus.clean(tmp_path_factory.mktemp("clean")).write())
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(corpus.faulty(tmp_path_factory.mktemp("faulty")).write())
+
+
+def test_a_clean_folder_passes(clean: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(Path(clean))
+    assert main(["check", "--data", clean]) == 0
+    said = capsys.readouterr().out
+    assert "train: 12 images, 48 boxes\nval: 12 images, 48 boxes\n" in said
+    assert "error" not in said.replace("errors 0", "")
+    assert contents(Path(clean)) == before
+
+
+def test_a_faulty_folder_fails_and_all_is_written(
+    faulty: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "report"
+    command = ["check", "--data", faulty, "--out", str(out)]
+    assert main(command) == 1
+    said = capsys.readouterr().out
+    assert (
+        "error: box without area: 2 (train: train/box_without_area0.jpg, dog (30, 30, 30, 50)"
+        in said
+    )
+    assert f"the page is {out / 'check.html'}, its data are in check.json" in said
+    content = json.loads((out / "check.json").read_text(encoding="utf-8"))
+    assert content["errors"] == said.count("\nerror: ")
+    assert content["boxes"]["image_size"] == [300, 300]
+    assert "box without area" in (out / "check.html").read_text(encoding="utf-8")
+
+    assert main(command) == 2
+    assert "exists; name another --out, or pass --overwrite" in error_line(capsys)
+    assert main([*command, "--overwrite"]) == 1
+
+
+def test_a_configuration_names_data_classes_and_network(
+    clean: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = [f"data.{key}={{format: coco, root: {clean}, split: {key}}}" for key in ("train", "val")]
+    config = write_run_config(tmp_path / "small.yaml", *data)
+    out = str(tmp_path / "report")
+    assert main(["check", "--config", config, "data.classes=[cat]", "--out", out]) == 0
+    assert "class that is left out: 2 (train: dog, 24 boxes" in capsys.readouterr().out
+    content = json.loads((tmp_path / "report" / "check.json").read_text(encoding="utf-8"))
+    assert content["boxes"]["image_size"] == [128, 128]
+
+
+def test_boxes_without_numbers_are_written_as_null(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = corpus.clean(tmp_path / "data")
+    made.image("train", "wild.jpg")
+    made.entry("train", "wild.jpg", [("cat", [math.nan, 1, 5, 5]), ("dog", [1, 1, math.inf, 5])])
+    out = tmp_path / "report"
+    command = ["check", "--data", str(made.write()), "--out", str(out)]
+    assert main([*command, "--fix", str(tmp_path / "copy")]) == 1
+    assert (
+        "box without area: 2 (train: train/wild.jpg, cat (nan, 1, nan, 6)"
+        in capsys.readouterr().out
+    )
+    content = json.loads((out / "check.json").read_text(encoding="utf-8"))
+    assert content["findings"][0]["places"][0]["boxes"] == [[None, 1, None, 6], [1, 1, None, 6]]
+    assert main(["check", "--data", str(tmp_path / "copy")]) == 0
+
+
+def test_synthetic_scenes_can_be_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They have no file; the same scenes in both splits are told."""
+    config = write_run_config(tmp_path / "small.yaml")
+    assert main(["check", "--config", config, "--fix", str(tmp_path / "copy")]) == 0
+    said = capsys.readouterr().out
+    assert "near-identical images in two splits: 8" in said
+    assert not (tmp_path / "copy" / "train").exists()
+    assert len(list((tmp_path / "copy" / "val").iterdir())) == 8
+
+
+def test_the_copy_is_never_written_over_something(
+    clean: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "--data", clean, "--fix", clean]) == 2
+    assert f"--fix {clean} exists; name a new folder" in error_line(capsys)
+
+
+def test_a_folder_or_a_configuration_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["check"])
+    assert "name your data with --data FOLDER" in capsys.readouterr().err
+    assert main(["check", "--data", "nowhere"]) == 2
+    assert "nowhere does not exist" in error_line(capsys)

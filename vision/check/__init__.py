@@ -1,0 +1,22 @@
+"""Checking a data set: what is wrong with it, as data, as a page, and put right in a copy."""
+
+from vision.check.boxes import Priors
+from vision.check.check import check_data
+from vision.check.images import Item, scan_data
+from vision.check.page import render_page
+from vision.check.quick import quick_warnings
+from vision.check.repair import repair
+from vision.check.report import CheckReport, Finding, Place
+
+__all__ = [
+    "CheckReport",
+    "Finding",
+    "Item",
+    "Place",
+    "Priors",
+    "check_data",
+    "quick_warnings",
+    "render_page",
+    "repair",
+    "scan_data",
+]

@@ -1,0 +1,130 @@
+"""The whole check of a data set."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from vision.check.boxes import Priors, check_boxes, check_priors
+from vision.check.classes import check_classes
+from vision.check.images import Item, check_images
+from vision.check.kinds import LEVELS, TOLD_BY_RECORDS
+from vision.check.report import CheckReport, Finding, Place, find
+from vision.formats import Annotations, Record
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+
+
+def check_data(
+    splits: Mapping[str, Annotations],
+    items: Sequence[Item],
+    names: Sequence[str] | None = None,
+    priors: Priors | None = None,
+) -> CheckReport:
+    """Check data that were read with their faults listed.
+
+    Args:
+        splits: The annotations of ``train``, ``val`` and others.
+        items: Their images, of `scan_data`.
+        names: The classes that are configured, if they are.
+        priors: What the boxes of ``train`` are compared with, if anything.
+    """
+    faults, notes = _listed(splits)
+    findings = [
+        *faults,
+        *check_images(items),
+        *check_boxes(splits),
+        *notes,  # after what tells more of the same places
+        *check_classes(splits, names),
+    ]
+    report = CheckReport(
+        _summary(splits), _classes(splits), root=_folder_of([item.record for item in items])
+    )
+    if priors is not None and "train" in splits:
+        report.boxes, unreached = check_priors(splits["train"], priors)
+        findings += unreached
+    report.findings = sorted(_joined(findings), key=lambda found: LEVELS.index(found.level))
+    return report
+
+
+def _listed(splits: Mapping[str, Annotations]) -> tuple[list[Finding], list[Finding]]:
+    """What readers listed: faults, and irregularities that the boxes do not tell themselves."""
+    faults: dict[str, list[Place]] = {}
+    notes: dict[str, list[Place]] = {}
+    for split, annotations in splits.items():
+        for fault in annotations.faults:
+            message = fault.message.removeprefix(f"image {fault.where} ")
+            faults.setdefault(fault.kind, []).append(Place(split, fault.where, message))
+        for what, where in annotations.tally.places.items():
+            if what not in TOLD_BY_RECORDS:
+                notes.setdefault(what, []).extend(Place(split, place) for place in where)
+    notes["image that no split lists"] = list(_unlisted(splits))
+    return (
+        [found for kind, places in faults.items() for found in find(kind, places, "error")],
+        [found for kind, places in notes.items() for found in find(kind, places, "warning")],
+    )
+
+
+def _unlisted(splits: Mapping[str, Annotations]) -> Iterator[Place]:
+    """Images beside those of the data that nothing was read of, in formats that are read or not."""
+    files = {record.image_id for one in splits.values() for record in one.records}
+    named = {fault.where for one in splits.values() for fault in one.faults}
+    named |= {
+        place for one in splits.values() for where in one.tally.places.values() for place in where
+    }
+    for folder in sorted({Path(file).parent for file in files if Path(file).is_file()}):
+        for path in sorted(folder.iterdir()):
+            suffix, file = path.suffix.lower(), str(path)
+            if (
+                file in files
+                or file in named
+                or suffix not in IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
+            ):
+                continue
+            is_read = suffix in IMAGE_SUFFIXES
+            yield Place("", file, "" if is_read else f"{suffix} files are not read")
+
+
+def _joined(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings of one kind as one, with each of its places once."""
+    places: dict[str, list[Place]] = {}
+    for finding in findings:
+        known = places.setdefault(finding.kind, [])
+        files = {(place.split, place.file) for place in known}
+        known += [place for place in finding.places if (place.split, place.file) not in files]
+    levels = {finding.kind: finding.level for finding in findings}
+    return [found for kind in places for found in find(kind, places[kind], levels[kind])]
+
+
+def _folder_of(records: Sequence[Record]) -> str:
+    """The folder that all image files lie in, empty if there is none."""
+    folders = {os.path.dirname(record.image_id) for record in records}  # noqa: PTH120 - many
+    with suppress(ValueError):  # on several drives, or no image
+        return os.path.commonpath(folders)
+    return ""
+
+
+def _summary(splits: Mapping[str, Annotations]) -> dict[str, dict[str, int]]:
+    return {
+        split: {
+            "images": len(annotations.records),
+            "unusable": len(annotations.faults),
+            "empty": sum(not record.names for record in annotations.records),
+            "boxes": sum(len(record.names) for record in annotations.records),
+            "ignored": sum(int(record.ignore.sum()) for record in annotations.records),
+        }
+        for split, annotations in splits.items()
+    }
+
+
+def _classes(splits: Mapping[str, Annotations]) -> dict[str, dict[str, int]]:
+    """Boxes of each class by split, the most frequent first."""
+    counts = {split: annotations.count() for split, annotations in splits.items()}
+    names = {
+        name: sum(count[name] for count in counts.values())
+        for count in counts.values()
+        for name in count
+    }
+    return {
+        name: {split: count[name] for split, count in counts.items()}
+        for name in sorted(names, key=lambda name: (-names[name], name))
+    }

@@ -1,0 +1,183 @@
+"""Classes: how many boxes they have, which are ignored, and which names may mean one class."""
+
+import difflib
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+from vision.check.report import Finding, Place, find
+from vision.formats import Annotations
+from vision.weights.labels import canonical
+
+FEW_BOXES = 20
+"""Boxes of a class in train below which a detector will hardly learn it."""
+MAX_RATIO = 50
+"""Ratio of the most to the least frequent class of train that is told."""
+RARE = 0.05
+"""A name spelt like another is taken for a slip if it has at most this fraction of its boxes."""
+SPELT_ALIKE = 0.85
+"""Least ratio of `difflib.SequenceMatcher` of such names."""
+MIN_LETTERS = 4
+"""Least length of such names: "car" and "cat" are no slip."""
+
+
+def check_classes(
+    splits: Mapping[str, Annotations], names: Sequence[str] | None = None
+) -> list[Finding]:
+    """What is wrong with the classes.
+
+    Args:
+        splits: The data.
+        names: The classes that are configured, if they are.
+    """
+    counts = {split: +annotations.count() for split, annotations in splits.items()}
+    train = counts.get("train", Counter())
+    return [
+        *find("no box to train", [Place("train")] if "train" in splits and not train else []),
+        *check_ignored(splits),
+        *find("similar class names", check_names(splits, names or ())),
+        *find("class that train does not have", _unknown(counts, names)),
+        *find("class that is left out", _left_out(counts, names)),
+        *find("class without a box", _without_box(splits, counts, names)),
+        *find(
+            "class with few boxes",
+            [
+                Place("train", detail=f"{name} {count}")
+                for name, count in train.items()
+                if count < FEW_BOXES and (names is None or name in names)
+            ],
+        ),
+        *find("class imbalance", _imbalance(train)),
+    ]
+
+
+def check_ignored(splits: Mapping[str, Annotations]) -> list[Finding]:
+    """Splits, and classes of a split, all of whose boxes are ignored."""
+    whole, classes = list[Place](), list[Place]()
+    for split, annotations in splits.items():
+        total, crowds = +annotations.count(), Counter[str]()
+        for record in annotations.records:
+            total.subtract(record.unignored_names())
+            crowds.update(
+                name for name, crowd in zip(record.names, record.crowd, strict=True) if crowd
+            )
+        boxes = annotations.count()
+        ignored = [name for name, count in total.items() if count == boxes[name]]
+        if ignored and len(ignored) == len(+boxes):
+            whole.append(
+                Place(split, detail=f"{num_boxes(sum(boxes.values()))}{_flags(boxes, crowds)}")
+            )
+        else:
+            classes += [
+                Place(
+                    split, detail=f"{name}, {num_boxes(boxes[name])}{_flags(boxes, crowds, name)}"
+                )
+                for name in ignored
+            ]
+    return [
+        *find("split whose boxes are all ignored", whole),
+        *find("class whose boxes are all ignored", classes),
+    ]
+
+
+def num_boxes(count: int) -> str:
+    """A number of boxes in words."""
+    return f"{count} box{'es' * (count != 1)}"
+
+
+def _flags(boxes: Counter[str], crowds: Counter[str], *names: str) -> str:
+    """The flags that ignored boxes have."""
+    names = names or tuple(boxes)
+    total, crowd = sum(boxes[name] for name in names), sum(crowds[name] for name in names)
+    return f", {crowd} with iscrowd and {total - crowd} difficult"
+
+
+def check_names(splits: Mapping[str, Annotations], names: Sequence[str] = ()) -> list[Place]:
+    """Pairs of class names that may mean one class."""
+    total = Counter[str]()
+    for annotations in splits.values():
+        total += annotations.count()
+    letters = {name: _letters(name) for name in sorted({*total, *names})}
+    places = []
+    for (one, first), (other, second) in combinations(letters.items(), 2):
+        rare, frequent = sorted((total[one], total[other]))
+        reason = _alike(first, second, is_rare=rare <= RARE * frequent)
+        if reason:
+            where = [
+                split
+                for split, annotations in splits.items()
+                if annotations.count()[one] or annotations.count()[other]
+            ]
+            detail = f"{one!r} ({num_boxes(total[one])}) and {other!r} ({total[other]}): {reason}"
+            places.append(Place(", ".join(where), detail=detail))
+    return places
+
+
+def _alike(first: str, second: str, *, is_rare: bool) -> str:
+    """Why two names may mean the same, empty if there is no reason; given are their `_letters`."""
+    if first == second:
+        return "they differ in case, spaces or signs" if first else ""
+    if canonical(first) == canonical(second):
+        return "VOC and COCO name one class so"
+    if min(len(first), len(second)) < MIN_LETTERS:
+        return ""
+    if first.rstrip("s") == second.rstrip("s"):
+        return "singular and plural"
+    matcher = difflib.SequenceMatcher(None, first, second)
+    ratios = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)  # from fast to exact
+    is_near = is_rare and all(ratio() >= SPELT_ALIKE for ratio in ratios)
+    return "one may be misspelt" if is_near else ""
+
+
+def _letters(name: str) -> str:
+    """Letters and digits in lower case, in Unicode's compatible form."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(character for character in folded if character.isalnum())
+
+
+def _unknown(counts: Mapping[str, Counter[str]], names: Sequence[str] | None) -> list[Place]:
+    """Classes of other splits that train lacks, where none are configured."""
+    if names is not None or "train" not in counts:
+        return []
+    return [
+        Place(split, detail=f"{name}, {num_boxes(count)}")
+        for split, others in counts.items()
+        for name, count in others.items()
+        if name not in counts["train"]
+    ]
+
+
+def _left_out(counts: Mapping[str, Counter[str]], names: Sequence[str] | None) -> list[Place]:
+    return [
+        Place(split, detail=f"{name}, {num_boxes(count)}")
+        for split, others in counts.items()
+        for name, count in others.items()
+        if names is not None and name not in names
+    ]
+
+
+def _without_box(
+    splits: Mapping[str, Annotations],
+    counts: Mapping[str, Counter[str]],
+    names: Sequence[str] | None,
+) -> list[Place]:
+    """Classes of train, or those that are configured, without a box in a split."""
+    expected = names
+    if expected is None:
+        expected = splits["train"].names if "train" in splits else []
+    return [
+        Place(split, detail=name)
+        for split in counts
+        for name in expected
+        if not counts[split][name]
+    ]
+
+
+def _imbalance(train: Counter[str]) -> list[Place]:
+    if not train:
+        return []
+    (most, many), (least, few) = train.most_common()[0], train.most_common()[-1]
+    if many < MAX_RATIO * few:
+        return []
+    return [Place("train", detail=f"{most} has {num_boxes(many)}, {least} {few}")]

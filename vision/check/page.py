@@ -1,0 +1,75 @@
+"""The report as one HTML page, which needs no other file and no network."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from vision.check.kinds import LEVELS
+from vision.check.report import CheckReport, Finding, Place
+from vision.check.thumbnails import thumbnail
+from vision.device import num_cores
+from vision.formats import Annotations, Record
+
+MAX_SHOWN = 12
+"""Places of a kind that are shown as pictures."""
+MAX_LISTED = 200
+"""Further places of a kind that are listed."""
+
+
+class Picture(NamedTuple):
+    """A place with its thumbnails: of the image, and of the one that it equals."""
+
+    place: Place
+    image: str
+    other: str | None
+
+
+def render_page(report: CheckReport, splits: Mapping[str, Annotations], title: str) -> str:
+    """The page.
+
+    Args:
+        report: What was found.
+        splits: The data, whose images are read again for thumbnails.
+        title: Names the data.
+    """
+    records = {
+        (split, record.image_id): record
+        for split, annotations in splits.items()
+        for record in annotations.records
+    }
+    with ThreadPoolExecutor(num_cores()) as pool:
+        sections = [(finding, *_pictures(finding, records, pool)) for finding in report.findings]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        title=title,
+        report=report,
+        levels=LEVELS,
+        sections=sections,
+        largest_class=max((sum(row.values()) for row in report.classes.values()), default=0),
+        max_listed=MAX_LISTED,
+    )
+
+
+def _pictures(
+    finding: Finding, records: Mapping[tuple[str, str], Record], pool: ThreadPoolExecutor
+) -> tuple[list[Picture], list[Place]]:
+    """The first places of a finding as pictures, and those of which there is none."""
+
+    def picture(place: Place) -> Picture | None:
+        image = thumbnail(records.get((place.split, place.file)), place.boxes)
+        is_other = place.other and place.other != (place.split, place.file)
+        other = thumbnail(records.get(place.other), ()) if place.other and is_other else None
+        return None if image is None else Picture(place, image, other)
+
+    shown = [made for made in pool.map(picture, finding.places[:MAX_SHOWN]) if made is not None]
+    seen = {id(made.place) for made in shown}
+    return shown, [place for place in finding.places if id(place) not in seen]

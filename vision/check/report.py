@@ -1,0 +1,140 @@
+"""What a check of data found: data for JSON, lines for a terminal."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vision.check.kinds import KINDS, LEFT_OUT, LEVELS, Kind, Level
+
+Corners = tuple[float, float, float, float]
+NUM_SHOWN = 3
+"""Places that a line of the summary names."""
+
+
+class Place(NamedTuple):
+    """Where something was found.
+
+    Attributes:
+        split: The split.
+        file: The image, or another file; empty for a class or a split.
+        detail: What is wrong there.
+        boxes: The boxes that it concerns, in pixels of the image, as annotated.
+        other: The image that it equals, as (split, file).
+    """
+
+    split: str
+    file: str = ""
+    detail: str = ""
+    boxes: tuple[Corners, ...] = ()
+    other: tuple[str, str] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, which has no infinity and NaN: null stands for them."""
+        boxes = [[value if math.isfinite(value) else None for value in box] for box in self.boxes]
+        return self._asdict() | {"boxes": boxes}
+
+    def text(self, root: str = "") -> str:
+        """The place in words, without the folder ``root`` of files."""
+        same = f"is {self.other[0]}: {_below(root, self.other[1])}" if self.other else ""
+        detail = (
+            self.detail.replace(self.file, _below(root, self.file)) if self.file else self.detail
+        )
+        words = [_below(root, self.file), same, detail]
+        text = ", ".join(word for word in words if word)
+        return f"{self.split}: {text}" if self.split else text
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """All places where one kind of thing was found; ``count`` boxes, images or classes."""
+
+    kind: str
+    level: Level
+    advice: str
+    fix: str
+    count: int
+    places: Sequence[Place]
+
+    def line(self, root: str = "") -> str:
+        """A line that names the first places, without the folder ``root`` of files."""
+        shown = enumerated(place.text(root) for place in self.places)
+        return f"{self.level}: {self.kind}: {self.count} ({shown})"
+
+
+def enumerated(words: Iterable[str]) -> str:
+    """The first words, and the number of the others."""
+    words = list(words)
+    more = len(words) - NUM_SHOWN
+    return "; ".join([*words[:NUM_SHOWN], *([f"{more} more"] if more > 0 else [])])
+
+
+def _below(root: str, file: str) -> str:
+    """The path of a file below a folder."""
+    path = Path(file)
+    return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else file
+
+
+def find(kind: str, places: Iterable[Place], default: Level = "error") -> list[Finding]:
+    """The finding of a kind, or nothing where there is no place."""
+    places = list(places)
+    level, advice, fix = KINDS.get(kind, Kind(default, "", LEFT_OUT * (default == "error")))
+    count = sum(max(1, len(place.boxes)) for place in places)
+    return [Finding(kind, level, advice, fix, count, places)] if places else []
+
+
+@dataclass(slots=True)
+class CheckReport:
+    """What a check found.
+
+    Attributes:
+        splits: Images, boxes, ignored boxes and images without objects of each split.
+        classes: Boxes of each class, by split.
+        boxes: How many boxes of train have which size and aspect, and how many of these no prior
+            reaches; with what the priors are.
+        findings: Errors first.
+        root: The folder that all images lie in.
+    """
+
+    splits: dict[str, dict[str, int]] = field(default_factory=dict)
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
+    boxes: dict[str, Any] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    root: str = ""
+
+    def counts(self) -> Counter[str]:
+        """Number of findings of each level."""
+        return Counter(finding.level for finding in self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of ``check.json``."""
+        levels = self.counts()
+        return {
+            "root": self.root,
+            "errors": levels["error"],
+            "warnings": levels["warning"],
+            "splits": self.splits,
+            "classes": self.classes,
+            "boxes": self.boxes,
+            "findings": [
+                asdict(finding) | {"places": [place.to_dict() for place in finding.places]}
+                for finding in self.findings
+            ],
+        }
+
+    def lines(self) -> list[str]:
+        """A summary for a terminal."""
+        lines = [f"images in {self.root}"] if self.root else []
+        lines += [
+            f"{split}: {row['images']:,} images, {row['boxes']:,} boxes"
+            for split, row in self.splits.items()
+        ]
+        for finding in self.findings:
+            lines.append(finding.line(self.root))
+            if finding.advice:
+                lines.append(f"  {finding.advice}")
+        levels = self.counts()
+        total = ", ".join(f"{level}s {levels[level]}" for level in LEVELS)
+        return [*lines, f"kinds of findings: {total}" if self.findings else "nothing was found"]

@@ -1,0 +1,71 @@
+"""Every image decoded once, in threads: decoders and hashes run outside of Python's lock."""
+
+# h and w the height and width of an image
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxtyping import UInt8
+from numpy import ndarray
+from PIL import Image
+from tqdm import tqdm
+
+from vision.data.cache import reduced
+from vision.data.duplicates import image_hash
+from vision.device import num_cores
+from vision.errors import DataError
+from vision.formats import Record
+from vision.images import lacks_end
+
+_EXIF_ORIENTATION = 0x0112
+UPRIGHT = 1
+HASH_SIZE = (64, 64)
+"""(height, width) that hashes are taken at; larger photographs are decoded at a fraction."""
+
+
+class Scan(NamedTuple):
+    """What an image file is.
+
+    Attributes:
+        digest: Of the file's content, empty where there is no file.
+        pixels: The picture's hash (`vision.data.duplicates.image_hash`), None if unreadable.
+        orientation: EXIF's, 1 for upright.
+        is_jpeg: Whether it is a JPEG.
+        is_truncated: Whether its end is missing.
+        error: Why it cannot be read, empty if it can.
+    """
+
+    digest: bytes = b""
+    pixels: UInt8[ndarray, "32"] | None = None
+    orientation: int = UPRIGHT
+    is_jpeg: bool = False
+    is_truncated: bool = False
+    error: str = ""
+
+
+def scan_images(records: Sequence[Record]) -> list[Scan]:
+    """Decode the images of all records, one thread for each core."""
+    with ThreadPoolExecutor(num_cores()) as pool:
+        scans = pool.map(_scan, records)
+        bar = tqdm(
+            scans, "images", len(records), leave=False, dynamic_ncols=True, disable=None, delay=1
+        )
+        return list(bar)
+
+
+def _scan(record: Record) -> Scan:
+    path = Path(record.image_id)
+    try:
+        pixels = image_hash(reduced(record, HASH_SIZE).load())
+        if not path.is_file():  # a synthetic image
+            return Scan(pixels=pixels)
+        data = path.read_bytes()
+    except (DataError, OSError) as error:
+        return Scan(error=str(error))
+    with Image.open(path) as header:
+        orientation = int(header.getexif().get(_EXIF_ORIENTATION, UPRIGHT))
+        is_jpeg = header.format in {"JPEG", "MPO"}
+    return Scan(hashlib.sha256(data).digest(), pixels, orientation, is_jpeg, lacks_end(path))

@@ -1,0 +1,101 @@
+"""Small pictures of what a check found, as text for a page."""
+
+# h and w the height and width of an image
+
+import base64
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from vision.check.report import Corners
+from vision.errors import DataError
+from vision.formats import Record
+from vision.images import resize
+
+SIDE = 220
+"""Longest side of a thumbnail in pixels."""
+MAX_MARGIN = 0.5
+"""How much of what lies beyond a border is shown, as a fraction of the image's side."""
+QUALITY = 75
+VISIBLE = 6
+"""Sides in pixels below which a box is circled."""
+WRONG, OTHER, BEYOND = (230, 30, 60), (255, 255, 255), (128, 128, 128)
+
+
+def thumbnail(record: Record | None, boxes: Sequence[Corners]) -> str | None:
+    """A small JPEG as a ``data:`` address, None if the image cannot be read.
+
+    Args:
+        record: The image, whose own boxes are drawn in thin white lines.
+        boxes: What is wrong, drawn in red; the picture has a margin where they leave it.
+    """
+    if record is None:
+        return None
+    try:
+        image = record.load()
+    except DataError:
+        return None
+    finite = [box for box in boxes if np.isfinite(box).all()]
+    left, top, right, bottom = _frame(record.size, finite)
+    scale = min(1.0, SIDE / max(right - left, bottom - top))
+    canvas = np.full(
+        (_pixels((bottom - top) * scale), _pixels((right - left) * scale), 3), BEYOND, np.uint8
+    )
+    height, width = (_pixels(side * scale) for side in record.size)
+    x, y = round(-left * scale), round(-top * scale)
+    part = canvas[y : y + height, x : x + width]
+    part[:] = resize(image, (height, width))[: part.shape[0], : part.shape[1]]
+    for colours, group in (((OTHER, 1), record.boxes.tolist()), ((WRONG, 2), finite)):
+        for box in group:
+            first, last = (_point(box[k : k + 2], (left, top), scale) for k in (0, 2))
+            _outline(canvas, first, last, *colours)
+    return _as_address(canvas)
+
+
+def _point(point: Sequence[float], start: tuple[float, float], scale: float) -> tuple[int, int]:
+    """The pixel (x, y) of a point in a frame that starts at ``start``; not far outside."""
+    x, y = (
+        int(np.clip((value - zero) * scale, -SIDE, 2 * SIDE))
+        for value, zero in zip(point, start, strict=True)
+    )
+    return x, y
+
+
+def _outline(
+    canvas: UInt8[ndarray, "h w 3"],
+    first: tuple[int, int],
+    last: tuple[int, int],
+    colour: tuple[int, int, int],
+    width: int,
+) -> None:
+    """Draw a box, with a circle around one that would hardly be seen."""
+    cv2.rectangle(canvas, first, last, colour, width)
+    sides = abs(last[0] - first[0]), abs(last[1] - first[1])
+    if width > 1 and min(sides) < VISIBLE:
+        middle = (first[0] + last[0]) // 2, (first[1] + last[1]) // 2
+        cv2.circle(canvas, middle, max(VISIBLE, max(sides) // 2 + VISIBLE), colour, 2, cv2.LINE_AA)
+
+
+def _frame(size: tuple[int, int], boxes: Sequence[Corners]) -> tuple[float, float, float, float]:
+    """The rectangle to show: the image and boxes that leave it, up to `MAX_MARGIN`."""
+    height, width = size
+    x, y = width * MAX_MARGIN, height * MAX_MARGIN
+    left = min([0.0, *(max(-x, min(box[0], box[2])) for box in boxes)])
+    top = min([0.0, *(max(-y, min(box[1], box[3])) for box in boxes)])
+    right = max([float(width), *(min(width + x, max(box[0], box[2])) for box in boxes)])
+    bottom = max([float(height), *(min(height + y, max(box[1], box[3])) for box in boxes)])
+    return left, top, right, bottom
+
+
+def _pixels(length: float) -> int:
+    return max(1, round(length))
+
+
+def _as_address(image: UInt8[ndarray, "h w 3"]) -> str:
+    _, data = cv2.imencode(
+        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    )
+    return f"data:image/jpeg;base64,{base64.b64encode(data.tobytes()).decode()}"
