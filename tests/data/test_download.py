@@ -119,10 +119,11 @@ def offer(
     monkeypatch.setitem(DOWNLOADS, name, replace(DOWNLOADS[name], archives=archives))
 
 
-def voc_tar(folder: Path, stem: str, split: str, prefix: str = VOC_PREFIX) -> bytes:
+def voc_tar(folder: Path, stem: str, *splits: str, prefix: str = VOC_PREFIX) -> bytes:
     root = write_voc(folder, {stem: voc_xml(voc_object("cat", (1, 1, 20, 20)))})
     (root / "ImageSets/Main/train.txt").unlink()
-    write_split(root, stem, split)
+    for split in splits:
+        write_split(root, stem, split)
     (root / "SegmentationClass").mkdir()
     (root / "SegmentationClass" / f"{stem}.png").write_bytes(b"not for a detector")
     return tar_of(root, prefix)
@@ -138,7 +139,7 @@ def voc(monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path) -> byte
 
 def voc2007(made: Path) -> dict[str, bytes]:
     return {
-        "trainval.tar": voc_tar(made / "a", "000001", "trainval"),
+        "trainval.tar": voc_tar(made / "a", "000001", "train", "val", "trainval"),
         "test.tar": voc_tar(made / "b", "000002", "test"),
     }
 

@@ -69,7 +69,7 @@ DOWNLOADS = {
         ),
         "VOCdevkit/VOC2012",
         _VOC_FOLDERS,
-        f"--config voc {_ROOTS} data.train.split=train data.val.split=val",
+        f"--config voc {_ROOTS}",
     ),
     "coco2017": PublicData(
         (
