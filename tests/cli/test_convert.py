@@ -183,7 +183,7 @@ def test_folded_norms_are_told_and_refitted(
     assert "BatchNorms are folded" not in lines[1]
     mean_of_both = tmp_path / "mean.safetensors"
     assert main(["average", str(whole), str(folded), "--out", str(mean_of_both)]) == 2
-    assert "the norms of one are folded" in capsys.readouterr().err
+    assert "the BatchNorms of one are folded" in capsys.readouterr().err
 
 
 def test_intact_norms_are_left_alone(

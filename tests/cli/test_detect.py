@@ -212,7 +212,8 @@ def hostile_folder(folder: Path) -> tuple[set[str], dict[str, str]]:
     fine |= {"pixel.png", "wide.png", "tall.png"}
 
     Image.fromarray(pixels).save(folder / "whole.jpg")
-    (folder / "cut.jpg").write_bytes((folder / "whole.jpg").read_bytes()[:-200])
+    content = (folder / "whole.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(content[: len(content) // 2])
     (folder / "empty.jpg").touch()
     (folder / "text.jpg").write_text("not an image")
     (folder / "empty.mp4").touch()

@@ -14,7 +14,7 @@ from vision.model import MultiBoxLoss
 from vision.model.loss import Losses
 from vision.structures import Predictions, Target
 
-RUN_FILES = {"config.yaml", "environment.json", "tensorboard"}
+RUN_FILES = {"augmentation.png", "config.yaml", "environment.json", "tensorboard"}
 ONE_EPOCH = ("train.epochs=1", "data.val=null")
 
 

@@ -73,7 +73,10 @@ def test_an_image_that_decodes_to_nothing_ends_the_first_epoch_by_its_name(
     """Its header is sound, so it cannot be told before it is read."""
     root = write_voc(tmp_path / "voc", {name: good() for name in "abcd"})
     (path,) = (root / "JPEGImages").glob("c.*")
-    path.write_bytes(path.read_bytes()[:-40])
+    path.unlink()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    content = cv2.imencode(".png", noise)[1].tobytes()
+    path.with_suffix(".png").write_bytes(content[: len(content) // 2])
     config = run_config(f"data.train={voc(root)}", "data.val=null", f"train.workers={workers}")
     with pytest.raises(DataError, match=r"c\.\w+ cannot be decoded") as caught:
         train(config, tmp_path / "run")
