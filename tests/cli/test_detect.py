@@ -23,7 +23,7 @@ from vision.config import Config, ModelConfig
 from vision.data.synthetic import render_scene
 from vision.detection import Journal
 from vision.detector import Detector
-from vision.images import MAX_PIXELS
+from vision.image_file import MAX_PIXELS
 from vision.media import VideoReader, VideoWriter, write_image
 from vision.model import build_model
 from vision.weights import save_weights

@@ -21,7 +21,8 @@ from vision.data.cache import reduced
 from vision.data.duplicates import duplicate_groups, image_hash
 from vision.errors import DataError
 from vision.formats import Annotations, Fault, Record, Tally, read_data
-from vision.formats.layout import Layout, find_layout
+from vision.formats.folders import Layout
+from vision.formats.layout import find_layout
 
 logger = logging.getLogger(__name__)
 

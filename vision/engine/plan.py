@@ -15,7 +15,7 @@ from vision.device import num_cores
 from vision.engine.checkpoint import Checkpoints
 from vision.engine.distributed import Processes
 from vision.engine.priors import choose_priors
-from vision.engine.recipe import Facts, choose_recipe
+from vision.engine.recipe import Facts, apply_recipe
 from vision.engine.recorder import RunFolder
 from vision.errors import ConfigError
 from vision.formats import Annotations
@@ -81,7 +81,7 @@ def make_plan(
             cores=num_cores() if device.type == "cpu" else None,
             min_batch=2 * config.train.accumulate * processes.size,
         )
-        config, chosen = _apply_recipe(config, given, facts, fits=bool(their_names))
+        config, chosen = apply_recipe(config, given, facts, fits=bool(their_names))
         lines += chosen
         if given.model.priors.fit:
             config, line = choose_priors(config, annotations, names, keeps=bool(their_names))
@@ -165,29 +165,6 @@ def _read_data(
             " or leave train.patience out"
         )
     return annotations, val, names
-
-
-def _apply_recipe(
-    config: Config, given: Config, facts: Facts, *, fits: bool
-) -> tuple[Config, list[str]]:
-    """The configuration with the recipe applied, if ``train.recipe`` asks for it, and its lines.
-
-    ``fits`` tells whether the network starts from the weights of a detector with its layers.
-    """
-    line = ""
-    if config.train.recipe == "auto":
-        if fits:
-            return choose_recipe(config, given, facts)
-        line = (
-            "train.recipe=auto needs a detector's weights with the layers of this network to start"
-            " from: keys that are not set have their defaults, for training from scratch"
-        )
-    elif fits and "lr" not in given.optim.model_fields_set:
-        line = (
-            "train.recipe=fixed has defaults for training from scratch; train.recipe=auto, as in"
-            " configs/finetune.yaml, chooses values for a start from weights"
-        )
-    return config, [line] if line else []
 
 
 def _limit(config: Config, num_images: int, processes: Processes) -> Config:

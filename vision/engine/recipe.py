@@ -51,6 +51,29 @@ class Facts(NamedTuple):
         return self.boxes / (self.known + self.new)
 
 
+def apply_recipe(
+    config: Config, given: Config, facts: Facts, *, fits: bool
+) -> tuple[Config, list[str]]:
+    """The configuration with the recipe applied, if ``train.recipe`` asks for it, and its lines.
+
+    ``fits`` tells whether the network starts from the weights of a detector with its layers.
+    """
+    line = ""
+    if config.train.recipe == "auto":
+        if fits:
+            return choose_recipe(config, given, facts)
+        line = (
+            "train.recipe=auto needs a detector's weights with the layers of this network to start"
+            " from: keys that are not set have their defaults, for training from scratch"
+        )
+    elif fits and "lr" not in given.optim.model_fields_set:
+        line = (
+            "train.recipe=fixed has defaults for training from scratch; train.recipe=auto, as in"
+            " configs/finetune.yaml, chooses values for a start from weights"
+        )
+    return config, [line] if line else []
+
+
 def choose_recipe(config: Config, given: Config, facts: Facts) -> tuple[Config, list[str]]:
     """The configuration with each key chosen that the user has not set, and a line for each.
 

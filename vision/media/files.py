@@ -1,8 +1,11 @@
-"""Writing image files."""
+"""Writing image files, and names of files."""
 
 # h and w the height and width of an image
 
+import glob
+import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import cv2
 from jaxtyping import UInt8
@@ -42,3 +45,20 @@ def write_image(path: str | Path, image: UInt8[ndarray, "h w 3"]) -> None:
             partial.write_bytes(data.tobytes())
     except OSError as error:
         raise DataError(f"image {path} cannot be written: {error.strerror or error}") from error
+
+
+def url_file_name(url: str) -> str:
+    """A file name for a URL, without any user name or password."""
+    parts = urlsplit(url)
+    name = re.sub(r"[^A-Za-z0-9]+", "_", f"{parts.hostname or ''}{parts.path}")
+    return name.strip("_") or "stream"
+
+
+def fixed_part(pattern: Path) -> Path:
+    """The folder above the first part of a glob pattern that has wildcards."""
+    folder = Path()
+    for part in pattern.parts[:-1]:
+        if glob.has_magic(part) and not (folder / part).is_dir():
+            break
+        folder /= part
+    return folder

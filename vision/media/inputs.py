@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from vision.errors import DataError
-from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
-from vision.media.files import WRITTEN_IMAGE_SUFFIXES
+from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.media.files import WRITTEN_IMAGE_SUFFIXES, fixed_part, url_file_name
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +93,7 @@ class _Search:
         is_number = text.isdecimal() and text.isascii() and not (folder / text).exists()
         if is_number or _STREAM.match(text):
             address = int(text) if is_number else text
-            below = Path(f"camera_{text}" if is_number else _file_name(text)).with_suffix(".mp4")
+            below = Path(f"camera_{text}" if is_number else url_file_name(text)).with_suffix(".mp4")
             source = Source(Path(text), "stream", self._unused(below), address)
             self.sources.setdefault(address, source)
             return
@@ -133,7 +132,7 @@ class _Search:
         if path.is_dir():
             folder, paths = path, self._walk(path)
         elif glob.has_magic(str(path)):
-            folder = _fixed_part(path)
+            folder = fixed_part(path)
             pattern = str(path.relative_to(folder))
             # Unlike Path.glob, and like a shell, this skips hidden files.
             paths = map(Path, glob.iglob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
@@ -190,20 +189,3 @@ class _Search:
             unused = below.with_stem(f"{below.stem}_{number}")
         self._used.add(str(unused).casefold())
         return unused
-
-
-def _file_name(url: str) -> str:
-    """A file name for a URL, without any user name or password."""
-    parts = urlsplit(url)
-    name = re.sub(r"[^A-Za-z0-9]+", "_", f"{parts.hostname or ''}{parts.path}")
-    return name.strip("_") or "stream"
-
-
-def _fixed_part(pattern: Path) -> Path:
-    """The folder above the first part of a glob pattern that has wildcards."""
-    folder = Path()
-    for part in pattern.parts[:-1]:
-        if glob.has_magic(part) and not (folder / part).is_dir():
-            break
-        folder /= part
-    return folder

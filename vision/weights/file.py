@@ -17,13 +17,12 @@ from vision.formats.paths import nfc
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
 from vision.weights.locate import find_weights
-from vision.weights.migration import migrate_keys, migrate_training
-
-FORMAT = "ssdlite-2"
-BACKBONE_FORMAT = "ssdlite-backbone-2"
-DETECTOR_FORMATS = ("ssdlite-1", FORMAT)
-BACKBONE_FORMATS = ("ssdlite-trunk-1", BACKBONE_FORMAT)
-"""Formats that are read, the older ones by `vision.weights.migration`."""
+from vision.weights.migration import (
+    BACKBONE_FORMATS,
+    DETECTOR_FORMATS,
+    migrate_keys,
+    migrate_training,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +34,7 @@ class SavedDetector:
         config: The configuration it was trained with.
         names: Class names in label order.
         training: How it was trained: epoch, metrics, versions.
-        norms_folded: Whether BatchNorm came folded into the convolutions, so that its statistics
-            are lost.
+        norms_folded: Whether BatchNorm came folded into the convolutions, its statistics lost.
     """
 
     model: SSDLite
@@ -63,11 +61,8 @@ class SavedBackbone:
 
 def save_backbone(path: Path, saved: SavedBackbone) -> None:
     """Write a file of a backbone; an older one stays intact until the new one is."""
-    metadata = {
-        "format": BACKBONE_FORMAT,
-        "config": Config(model=saved.config).model_dump_json(),
-        "training": json.dumps(saved.training),
-    }
+    config, training = Config(model=saved.config).model_dump_json(), json.dumps(saved.training)
+    metadata = {"format": BACKBONE_FORMATS[-1], "config": config, "training": training}
     _write(path, saved.tensors, metadata)
 
 
@@ -101,7 +96,7 @@ def save_weights(
         "std": model.pixel_std.flatten().tolist(),
     }
     metadata = {
-        "format": FORMAT,
+        "format": DETECTOR_FORMATS[-1],
         "config": config.model_dump_json(),
         "names": json.dumps(list(names)),
         "preprocessing": json.dumps(preprocessing),
@@ -118,18 +113,15 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
             partial.write_bytes(save(tensors, metadata))
     except (OSError, safetensors.SafetensorError) as error:
         reason = str(error).splitlines()[0]
-        raise WeightsError(
-            f"weights {path} cannot be written ({reason}); an older file is intact: make room, or"
-            " name another folder"
-        ) from error
+        text = f"weights {path} cannot be written ({reason}); an older file is intact:"
+        raise WeightsError(f"{text} make room, or name another folder") from error
 
 
 def load_weights(path: str | Path) -> SavedDetector:
     """Read a weights file of a detector; `find_weights` says what ``path`` may be.
 
     Raises:
-        WeightsError: If it is missing, not one of ours, a backbone's, or does not fit its own
-            configuration.
+        WeightsError: If it is missing, not one of ours, a backbone's, or does not fit its config.
     """
     saved = load_any(path)
     if isinstance(saved, SavedDetector):
@@ -151,8 +143,8 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
     kind = metadata.get("format")
     if kind not in DETECTOR_FORMATS + BACKBONE_FORMATS:
         raise WeightsError(
-            f"weights {path}: expected metadata format {FORMAT}, found {kind}; this file was not"
-            " written by ssdlite"
+            f"weights {path}: expected metadata format {DETECTOR_FORMATS[-1]}, found {kind}; this"
+            " file was not written by ssdlite"
         )
     try:
         # Keys that were renamed since need no warning.

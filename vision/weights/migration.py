@@ -8,6 +8,9 @@ from vision.config import rename_keys
 
 Value = TypeVar("Value")
 
+DETECTOR_FORMATS = ("ssdlite-1", "ssdlite-2")
+BACKBONE_FORMATS = ("ssdlite-trunk-1", "ssdlite-backbone-2")
+"""Formats that are read; the last of each is written."""
 _BACKBONE = re.compile(r"^(module\.)?trunk\.")
 FOLDED = "folded into the convolutions, their statistics lost"
 """The sentence for people; ``norms`` held it in format 1, where ``norms_folded`` is now true."""

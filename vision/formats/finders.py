@@ -1,0 +1,171 @@
+"""Finders: of each format, how a folder of it is recognised."""
+
+import json
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+
+from vision.errors import DataError
+from vision.formats.folders import (
+    SPLITS,
+    Keys,
+    Layout,
+    files_in,
+    find_sets,
+    folders_in,
+    head_of,
+    images_folder,
+    make_layout,
+    sets_in,
+    split_of,
+)
+from vision.formats.paths import Files
+from vision.formats.yolo import yolo_splits
+from vision.image_file import IMAGE_SUFFIXES
+
+MAX_PROBED = 100
+"""Files of a kind that are looked into."""
+_FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+_YOLO_ROW = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+-?[\d.]+(?:[eE]-?\d+)?){4,}\s*(?:\n|$)")
+_ANNOTATION = re.compile(rb"<(?:\w+:)?annotation[\s>]")
+
+
+def find_voc(root: Path) -> Layout | None:
+    """VOC's layout, with ``ImageSets/Main`` or with XML files in any folder; None without them."""
+    lists = files_in(root / "ImageSets" / "Main", {".txt"})
+    names = [file.stem for file in lists if file.stem.lower() in SPLITS]
+    if "trainval" in names and "train" not in names:
+        names = [name for name in names if SPLITS[name.lower()] != "val"]  # a part of trainval
+    is_canonical = (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir()
+    keys = {} if is_canonical else _voc_keys([*folders_in(root), root]) if names else None
+    if not names or keys is None:
+        return make_layout("voc", root, f"VOC's XML files in {root}", find_sets(root, _voc_keys))
+    found = [(SPLITS[name.lower()], {"root": str(root), "split": name, **keys}) for name in names]
+    return make_layout("voc", root, f"VOC's XML files and ImageSets/Main in {root}", found)
+
+
+def _voc_keys(folders: Sequence[Path]) -> Keys | None:
+    """The reader's arguments, if one of the folders has VOC's XML files."""
+    for folder in folders:
+        files = files_in(folder, {".xml"})
+        if any(_ANNOTATION.search(head_of(file)) for file in files[:MAX_PROBED]):
+            images = images_folder([folder, *folders], {file.stem for file in files})
+            return {"annotations": str(folder), "images": str(images)}
+    return None
+
+
+def find_coco(root: Path) -> Layout | None:
+    """COCO's layout, of one file a split or one for all; None without such a file.
+
+    Raises:
+        DataError: If several files could be the same split.
+    """
+    folders = [
+        root,
+        *(folder for folder in folders_in(root) if folder.name.lower() == "annotations"),
+    ]
+    files = [file for folder in folders for file in _coco_files(folder)]
+    splits = [split_of(file.stem) for file in files]
+    if len(files) == 1 or any(splits):
+        found = [
+            (split or "all", coco_keys(file, root, split))
+            for file, split in zip(files, splits, strict=True)
+            if split or len(files) == 1
+        ]
+        return make_layout("coco", root, f"COCO's JSON in {files[0].parent}", found)
+    if files:
+        names = ", ".join(str(file) for file in files)
+        raise DataError(f"{root} has several COCO files; pass one of them: {names}")
+
+    def find(folders: list[Path]) -> Keys | None:
+        inner = [file for folder in folders for file in _coco_files(folder)]
+        return coco_keys(inner[0], folders[0], "") if inner else None
+
+    return make_layout("coco", root, f"COCO's JSON in {root}", find_sets(root, find))
+
+
+def _coco_files(folder: Path) -> list[Path]:
+    """The instances files in a folder; those called so, if any are."""
+    files = [file for file in files_in(folder, {".json"}) if is_instances(file)]
+    return [file for file in files if file.stem.startswith("instances")] or files
+
+
+def is_instances(file: Path) -> bool:
+    """Whether a JSON file names what COCO's instances have."""
+    if not file.stat().st_size:
+        return False
+    with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as content:
+        is_utf16 = b"\0" in content[:4]
+        texts = [f'"{key}"' for key in ("images", "annotations", "categories")]
+        return all(
+            content.find(text.encode("utf-16-le" if is_utf16 else "utf-8")) >= 0 for text in texts
+        )
+
+
+def coco_keys(file: Path, root: Path, split: str) -> Keys:
+    """The reader's arguments; the images' folder is one in which an image that is named lies."""
+    names = []
+    for match in islice(_FILE_NAME.finditer(head_of(file, 2**24)), MAX_PROBED):
+        with suppress(ValueError):  # not JSON; the reader says what is wrong
+            names.append(json.loads(match.group(1)))
+    outer = folders_in(root)
+    below = [*outer, *(inner for folder in outer for inner in folders_in(folder))]
+    below.sort(key=lambda folder: split_of(folder.name) != split)
+    folders = [file.parent, *below, root]
+    images = [Files(folder, IMAGE_SUFFIXES) for folder in folders]
+    for name in names:
+        for place in images:
+            if place.find(name) is not None:
+                return {"annotations": str(file), "images": str(place.folder)}
+    return {"annotations": str(file), "images": str(images_folder(folders, set()))}
+
+
+def find_yolo(root: Path) -> Layout | None:
+    """YOLO's layout, by its ``data.yaml`` or by rows in its text files; None without them."""
+    folders = {folder: None for sets in sets_in(root) for _, inner in sets for folder in inner}
+    texts = (file for folder in folders for file in files_in(folder, {".txt"})[:MAX_PROBED])
+    is_described = any(
+        re.search(rb"^names\s*[:=]", head_of(file), re.MULTILINE)
+        for file in files_in(root, {".yaml", ".yml", ".data"})
+    )
+    has_labels = is_described or any(_YOLO_ROW.match(head_of(file)) for file in texts)
+    return yolo_layout(root) if has_labels else None
+
+
+def yolo_layout(root: Path) -> Layout:
+    """YOLO's layout of a folder or a ``data.yaml``."""
+    keys = {"root": str(root)}
+    splits = {split: {**keys, "split": split} for split in yolo_splits(root)}
+    return Layout("yolo", splits or {"all": keys}, f"YOLO's text files in {root}")
+
+
+def find_open_images(root: Path) -> Layout | None:
+    """Open Images' layout, by the columns of its CSV files; None without such a file."""
+    folders = [root, *folders_in(root)]
+    below = [*folders, *(inner for folder in folders[1:] for inner in folders_in(folder))]
+    found = []
+    for file in (file for folder in below for file in files_in(folder, {".csv"})):
+        header, *rows = head_of(file).decode("utf-8-sig", "replace").splitlines() or [""]
+        if not {"ImageID", "LabelName", "XMin"} <= set(header.split(",")):
+            continue
+        split = split_of(file.stem) or split_of(file.parent.parent.name) or "all"
+        places = sorted(below, key=lambda folder: split_of(folder.name) != split)
+        column = header.split(",").index("ImageID")
+        stems = {row.split(",")[column] for row in rows[:-1] if row.count(",") >= column}
+        keys = {"annotations": str(file), "images": str(images_folder(places, stems))}
+        found.append((split, {"root": str(root), **keys}))
+    return make_layout("open_images", root, f"Open Images' CSV files in {root}", found)
+
+
+def find_image_folder(root: Path) -> Layout | None:
+    """Hugging Face's imagefolder, by the objects in ``metadata.jsonl``; None without them."""
+
+    def find(folders: list[Path]) -> Keys | None:
+        files = [folder / "metadata.jsonl" for folder in folders]
+        found = [file.parent for file in files if file.is_file() and b'"objects"' in head_of(file)]
+        return {"root": str(found[0])} if found else None
+
+    return make_layout("image_folder", root, f"metadata.jsonl in {root}", find_sets(root, find))
