@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from vision.batch import Batch
 from vision.config import Config
 from vision.data import DetectionDataset, Sample, check_known, describe, make_loader, read_sources
 from vision.detector import Detector
@@ -17,7 +18,7 @@ from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
 from vision.model import SSDLite
 from vision.runtime import RuntimeOptions
-from vision.structures import Batch, Detections
+from vision.structures import Detections
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from vision.model.build import (
 )
 from vision.model.count import count_macs, count_parameters
 from vision.model.inference import DecodingNetwork
-from vision.model.loss import Losses, MultiBoxLoss
-from vision.model.matching import match, pad_targets
+from vision.model.loss import Assignment, Losses, MultiBoxLoss
+from vision.model.matching import match
 from vision.model.postprocess import Decode, PostProcess
 from vision.model.prior_fitting import fit_scales
 from vision.model.priors import PriorLayout, prior_boxes
@@ -19,6 +19,7 @@ from vision.model.ssdlite import SSDLite, fuse
 
 __all__ = [
     "BACKBONES",
+    "Assignment",
     "Backbone",
     "Decode",
     "DecodingNetwork",
@@ -38,7 +39,6 @@ __all__ = [
     "fit_scales",
     "fuse",
     "match",
-    "pad_targets",
     "prior_boxes",
     "prior_layout",
 ]
