@@ -22,11 +22,12 @@ from torchvision.models.detection.ssd import SSD
 
 import vision.boxes as box_ops
 from tests.convert import original_layouts as original
+from tests.detectors import decoded_by
 from tests.reference_model import randomise
 from vision.config import Config, ModelConfig
 from vision.convert import convert_weights, load_initial_weights
 from vision.errors import WeightsError
-from vision.model import MobileNetV2, build_decoding, build_model, build_post_process
+from vision.model import MobileNetV2, build_model, build_post_process
 from vision.model.layers import BlockStyle
 from vision.model.variants import VARIANTS
 from vision.weights import SavedBackbone, SavedDetector, match_network, save_weights, start_from
@@ -474,7 +475,7 @@ def test_torchvisions_ssdlite_gives_the_same_scores_and_boxes(
     assert_close(predictions.logits, expected["cls_logits"].roll(-1, dims=2), rtol=0, atol=1e-4)
     assert_close(predictions.offsets, expected["bbox_regression"], rtol=0, atol=1e-4)
     post_process = build_post_process(saved.config.model)
-    (found,) = post_process(build_decoding(saved.model)(images), [(320, 320)])
+    (found,) = post_process(decoded_by(saved.model, images), [(320, 320)])
     (wanted,) = theirs(images / 255)
     assert len(found) == 300
     assert_close(found.scores, wanted["scores"], rtol=0, atol=1e-4)

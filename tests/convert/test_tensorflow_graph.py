@@ -23,7 +23,7 @@ from torch.testing import assert_close
 import vision.boxes as box_ops
 from tests.shared import SHARED, needs_shared
 from vision.convert import convert_weights
-from vision.model import Decode, build_post_process
+from vision.model import build_post_process, decode_predictions
 from vision.structures import Detections
 from vision.weights import SavedDetector
 
@@ -74,7 +74,7 @@ def check(saved: SavedDetector, picture: np.ndarray, expected: Answer, relative:
     logits = in_our_order(expected.logits).roll(-1, dims=2)
     assert_close(found.offsets, codes, rtol=relative, atol=1e-4)
     assert_close(found.logits, logits, rtol=relative, atol=1e-4)
-    decoded = Decode(saved.model.priors, saved.model.scores)(found)
+    decoded = decode_predictions(found, saved.model.priors, saved.model.scores)
     (detections,) = build_post_process(saved.config.model)(decoded, [(300, 300)])
     return match(detections, expected)
 

@@ -16,7 +16,7 @@ from torchvision.ops import box_iou
 import vision.boxes as box_ops
 from tests import reference_model as reference
 from vision.model import Losses, MultiBoxLoss, match, pad_targets, prior_boxes
-from vision.model.head import Scores
+from vision.model.layers import Scores
 from vision.structures import Predictions, Target
 
 SEEDS = st.integers(0, 10_000)

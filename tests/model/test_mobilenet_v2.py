@@ -211,5 +211,6 @@ def test_fused_state_dict_loads_into_the_network_without_norms() -> None:
     fused = fuse(network)
     bare = MobileNetV2(10, 0.35, style=BlockStyle("none")).eval()
     bare.load_state_dict(fused.state_dict())
+    bare.to(memory_format=torch.channels_last)
     images = pictures(64, 64)
     assert torch.equal(bare(images), fused(images))

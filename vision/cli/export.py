@@ -23,6 +23,7 @@ from vision.export import (
 from vision.export.write import Images
 from vision.images import read_image, resize
 from vision.media import find_images
+from vision.model import build_post_process
 from vision.runtime import FORMS
 from vision.weights import SavedDetector, find_weights, load_weights
 
@@ -93,7 +94,8 @@ def _evaluate_int8(saved: SavedDetector, spec: ExportSpec, path: Path, config: C
     if config.data.val is None or spec.form != "decoded":
         print("int8 was not evaluated: that needs data.val and --form decoded")
         return
-    original = Detector.from_model(saved.model, saved.config, saved.names)
+    post_process = build_post_process(saved.config.model)
+    original = Detector.from_model(saved.model, post_process, saved.names)
     values = []
     for name, detector in (("fp32", original), ("int8", Detector.load(path))):
         metrics = evaluate_detector(detector, config)

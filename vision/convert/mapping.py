@@ -16,8 +16,8 @@ from vision.convert.layout import Source
 from vision.convert.roles import BACKBONE_PARTS, Role, layers
 from vision.errors import WeightsError
 from vision.model.build import build_model
-from vision.model.head import select_classes
 from vision.model.ssdlite import SSDLite
+from vision.weights.class_rows import select_classes
 from vision.weights.file import SavedBackbone, SavedDetector
 
 MAX_LISTED = 5

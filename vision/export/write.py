@@ -11,7 +11,7 @@ from numpy import ndarray
 
 from vision.errors import ConfigError, WeightsError
 from vision.export.compare import MAX_HALF_SCORE_ERROR, MAX_SCORE_ERROR, Agreement, compare, require
-from vision.model import build_decoding, build_post_process
+from vision.model import SSDLite, build_post_process, fuse
 from vision.runtime import Form, Metadata, Precision, RuntimeOptions, get_graph_backend
 from vision.runtime.graphs import graph_input
 from vision.weights import SavedDetector
@@ -92,11 +92,11 @@ def export_detector(
         raise ConfigError("precision int8 takes images to calibrate on")
     backend = get_graph_backend(spec.backend)
     metadata = Metadata(spec.form, spec.precision, saved.config, saved.names, saved.training)
-    network = build_decoding(saved.model)
+    network = fuse(saved.model)
     references = [network]
     if is_half:
-        network.round_weights(torch.float16)
-        references.append(build_decoding(saved.model))
+        references.append(fuse(saved.model))
+        _round_weights(network)
     post_process = build_post_process(saved.config.model)
     tolerance = MAX_HALF_SCORE_ERROR if is_half else MAX_SCORE_ERROR
     inputs = [graph_input(spec.form, image[None]) for image in calibration] if is_int8 else []
@@ -118,3 +118,10 @@ def export_detector(
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from error
     return Export(path, agreement, *rounding)
+
+
+@torch.no_grad()
+def _round_weights(network: SSDLite) -> None:
+    """Round weights, biases and priors to values of float16, in place and in float32."""
+    for tensor in (*network.parameters(), network.priors):
+        tensor.copy_(tensor.half())

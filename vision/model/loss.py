@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import vision.boxes as box_ops
-from vision.model.head import Scores
+from vision.model.layers import Scores
 from vision.model.matching import match, pad_targets
 from vision.structures import Predictions, Target
 

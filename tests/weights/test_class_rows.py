@@ -6,7 +6,7 @@ import torch
 from tests.reference_model import randomise
 from vision.config import ModelConfig
 from vision.model import BACKBONES, SSDLite, build_model
-from vision.model.head import by_class, class_keys, select_classes
+from vision.weights.class_rows import by_class, class_keys, select_classes
 
 
 def detector(backbone: str, neck: str = "none", preset: str = "ssdlite") -> SSDLite:
