@@ -16,8 +16,8 @@ from PIL import Image
 
 from tests.media.samples import png_header
 from vision.errors import DataError
-from vision.image_file import IMAGE_SUFFIXES, lacks_end
-from vision.images import image_size, num_frames, read_image, reduced_size, resize
+from vision.image_info import image_size, lacks_end, num_frames
+from vision.images import IMAGE_SUFFIXES, read_image, reduced_size, resize
 
 ORIENTATION = 0x0112
 SIZE = (20, 30)

@@ -80,7 +80,7 @@ def test_the_cache_gives_the_same_images_and_decodes_once(
     records = [record_of(write(tmp_path / f"{k}.png", (600 + k, 500))) for k in range(70)]
     images = [record.read() for record in records]
     found = cached(records, tmp_path / "cache")
-    monkeypatch.setattr("vision.image_file.cv2.imdecode", None)
+    monkeypatch.setattr("vision.images.cv2.imdecode", None)
     again = cached(records, tmp_path / "cache")
     for ours in (found, again):
         for record, image, before in zip(ours, images, records, strict=True):

@@ -19,7 +19,8 @@ from vision.detection.settings import Report, Settings
 from vision.detector import Detector
 from vision.draw import draw_detections
 from vision.errors import DataError
-from vision.images import num_frames, read_image
+from vision.image_info import num_frames
+from vision.images import read_image
 from vision.media import Source, VideoReader, VideoWriter, write_image
 from vision.structures import Detections
 

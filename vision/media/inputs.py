@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from vision.errors import DataError
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 from vision.media.files import WRITTEN_IMAGE_SUFFIXES, fixed_part, url_file_name
 
 logger = logging.getLogger(__name__)
