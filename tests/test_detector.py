@@ -8,7 +8,7 @@ from numpy import ndarray
 from tests.detectors import detector_of
 from vision.detector import Detector
 from vision.errors import ConfigError
-from vision.export import stand_in_images
+from vision.export import default_images
 from vision.images import resize
 from vision.structures import Detections
 from vision.weights import SHIPPED, SavedDetector, load_weights
@@ -24,7 +24,7 @@ def saved() -> SavedDetector:
 @pytest.fixture(scope="module")
 def photos() -> Images:
     """Of two sizes, with a person in each."""
-    return [stand_in_images(1, size)[0] for size in ((300, 400), (200, 180))]
+    return [default_images(1, size)[0] for size in ((300, 400), (200, 180))]
 
 
 def same(one: Detections, other: Detections) -> bool:

@@ -117,13 +117,13 @@ def tensorflow_answers(pictures: list[np.ndarray]) -> Iterator[Answer]:
 
     definition = tf.GraphDef()
     definition.ParseFromString(Path(GRAPH).read_bytes())
-    wanted = ("concat", "concat_1", "detection_boxes", "detection_scores")
+    names = ("concat", "concat_1", "detection_boxes", "detection_scores")
     with tf.Graph().as_default():
         tf.import_graph_def(definition, name="")
         with tf.Session() as session:
             for picture in pictures:
                 outputs = session.run(
-                    [f"{name}:0" for name in wanted], {"image_tensor:0": picture[None]}
+                    [f"{name}:0" for name in names], {"image_tensor:0": picture[None]}
                 )
                 codes, logits, boxes, scores = (torch.from_numpy(value) for value in outputs)
                 yield Answer(codes.reshape(1, -1, 4), logits, boxes[0], scores[0])

@@ -147,8 +147,8 @@ def test_half_precision_takes_half_the_space(
     for to, suffix in (("onnx", ".onnx"), ("openvino", ".bin")):
         spec = ExportSpec(to, precision="fp16")
         path = export_detector(saved, spec, spec.file(tmp_path, "w"), images).path
-        whole = exported[to].with_suffix(suffix).stat().st_size
-        assert 0.4 < path.with_suffix(suffix).stat().st_size / whole < 0.65
+        full = exported[to].with_suffix(suffix).stat().st_size
+        assert 0.4 < path.with_suffix(suffix).stat().st_size / full < 0.65
         assert len(Detector.load(path, 0.2)(images[0])) > 0
 
 
@@ -178,7 +178,7 @@ def test_the_command_compares_on_images_that_are_named(
 
 
 @pytest.mark.slow
-def test_without_data_the_comparison_is_on_stand_ins(
+def test_without_data_the_comparison_is_on_default_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The shipped weights name folders of another machine, which nobody else has."""
@@ -189,7 +189,7 @@ def test_without_data_the_comparison_is_on_stand_ins(
     assert (tmp_path / "voc_decoded_fp32.onnx").is_file()
 
 
-def test_int8_is_not_calibrated_on_stand_ins(
+def test_int8_is_not_calibrated_on_default_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["export", "voc", "--to=onnx", "--precision=int8", "--out", str(tmp_path)]

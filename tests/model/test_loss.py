@@ -35,10 +35,10 @@ def as_target(
     ignore: bool = False,
     crowd: bool = False,
 ) -> Target:
-    """Objects whose boxes are shares of the image, ignored all or none."""
-    shares = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    """Objects whose boxes are fractions of the image, ignored all or none."""
+    fractions = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     return Target(
-        box_ops.scale(shares, (1, 1), SIZE),
+        box_ops.scale(fractions, (1, 1), SIZE),
         torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
         torch.full((len(boxes),), ignore or crowd),
         size=SIZE,

@@ -212,9 +212,9 @@ def test_pixels_from_0_to_255_reach_the_backbone_from_minus_1_to_1() -> None:
 
 def test_uint8_and_floating_images_give_the_same() -> None:
     network, images = random_network(), pictures((128, 128))
-    whole, floating = predict(network, images), predict(network, images.float())
-    assert torch.equal(whole.logits, floating.logits)
-    assert torch.equal(whole.offsets, floating.offsets)
+    integer, floating = predict(network, images), predict(network, images.float())
+    assert torch.equal(integer.logits, floating.logits)
+    assert torch.equal(integer.offsets, floating.offsets)
 
 
 def test_normalisation_is_saved_with_the_weights_and_priors_are_not() -> None:

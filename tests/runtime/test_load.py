@@ -19,7 +19,7 @@ from vision.errors import ConfigError, WeightsError
 from vision.export import ExportSpec, export_detector
 from vision.images import resize
 from vision.model import build_model
-from vision.runtime import RuntimeOptions
+from vision.runtime import RuntimeOptions, build_session
 from vision.weights import SavedDetector
 
 onnx: Any = pytest.importorskip("onnx")

@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from vision.cli.options import check_output_path, data_of
-from vision.config import Config, DataSource
+from vision.config import Config, DataSources
 from vision.data import sample_images
 from vision.detector import Detector
 from vision.engine import evaluate_detector
 from vision.errors import ConfigError
 from vision.export import (
+    DEFAULT_IMAGES,
     NUM_CALIBRATED,
     NUM_COMPARED,
-    STAND_INS,
     ExportSpec,
+    default_images,
     export_detector,
-    stand_in_images,
 )
 from vision.export.write import Images
 from vision.images import read_image, resize
@@ -47,8 +47,10 @@ def run(options: argparse.Namespace) -> int:
     if spec.precision == "int8":
         calibration = _images(images, data.train, "data.train", saved, NUM_CALIBRATED)
     if images is None and data.val is None:
-        print(f"no data are named: compared on {STAND_INS}; --images FOLDER compares on your own")
-        compared: Images = stand_in_images(NUM_COMPARED, saved.model.image_size)
+        print(
+            f"no data are named: compared on {DEFAULT_IMAGES}; --images FOLDER compares on your own"
+        )
+        compared: Images = default_images(NUM_COMPARED, saved.model.image_size)
     else:
         compared = _images(images, data.val, "data.val", saved, NUM_COMPARED)
     written = export_detector(saved, spec, path, compared, calibration)
@@ -65,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _images(
     inputs: Sequence[str] | None,
-    sources: DataSource | None,
+    sources: DataSources | None,
     key: str,
     saved: SavedDetector,
     count: int,

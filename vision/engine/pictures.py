@@ -40,7 +40,7 @@ CHUNK = 64
 """Images that are matched at once."""
 
 
-class Board:
+class TensorBoardWriter:
     """Writes events, numbered by steps.
 
     Args:

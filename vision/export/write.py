@@ -5,12 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib as mpl
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.data import read_synthetic
 from vision.errors import ConfigError, WeightsError
 from vision.export.compare import MAX_HALF_SCORE_ERROR, MAX_SCORE_ERROR, Agreement, compare, require
+from vision.images import read_image, resize
 from vision.model import SSDLite, build_post_process, fuse
 from vision.runtime import Form, Metadata, Precision, RuntimeOptions, get_graph_backend
 from vision.runtime.graphs import graph_input
@@ -18,10 +22,28 @@ from vision.weights import SavedDetector
 
 Images = Sequence[UInt8[ndarray, "H W 3"]]
 
+DEFAULT_IMAGES = "synthetic scenes and crops of a sample photograph"
+"""What `default_images` gives, in words."""
 NUM_COMPARED = 64
 """Images that the commands compare on."""
 NUM_CALIBRATED = 300
 """Images that the commands calibrate int8 on."""
+
+
+def default_images(count: int, size: tuple[int, int]) -> list[UInt8[ndarray, "H W 3"]]:
+    """Images of ``size`` (height, width): synthetic scenes in turn with crops of a portrait.
+
+    The portrait is matplotlib's sample photograph; it shows a person, which detectors of everyday
+    objects know.
+    """
+    scenes = [record.read() for record in read_synthetic(count, 0, size).records]
+    path = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    if path.is_file():
+        photo, rng = read_image(path), np.random.default_rng(0)
+        for index in range(0, count, 2):
+            top, left = rng.integers(0, np.array(photo.shape[:2]) // 4)
+            scenes[index] = resize(np.ascontiguousarray(photo[top:, left:]), size)
+    return scenes
 
 
 @dataclass(frozen=True, slots=True)
