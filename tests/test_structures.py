@@ -151,8 +151,8 @@ def test_detections_indexed(index: Tensor | slice, kept: list[int]) -> None:
     picked = sample_detections()[index]
     assert len(picked) == len(kept)
     assert picked.size == (20, 40)
-    for column, whole in ((picked.boxes, BOXES), (picked.scores, SCORES), (picked.labels, LABELS)):
-        assert torch.equal(column, whole[torch.tensor(kept, dtype=torch.int64)])
+    for column, full in ((picked.boxes, BOXES), (picked.scores, SCORES), (picked.labels, LABELS)):
+        assert torch.equal(column, full[torch.tensor(kept, dtype=torch.int64)])
 
 
 def test_detections_scale_to_takes_height_and_width() -> None:

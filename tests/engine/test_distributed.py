@@ -60,12 +60,12 @@ def test_two_processes_give_the_gradients_and_metrics_of_one(
     assert len(expected) == 4
     for rank in range(2):
         found = gradients(two / f"gradients{rank}.pt")
-        for ours, whole in zip(found, expected, strict=True):
-            for mine, theirs in zip(ours, whole, strict=True):
+        for ours, expected_part in zip(found, expected, strict=True):
+            for mine, theirs in zip(ours, expected_part, strict=True):
                 assert (mine - theirs).norm() <= 1e-6 * theirs.norm()
-    wanted = json.loads((one / "metrics.json").read_text(encoding="utf-8"))
-    assert wanted["num_images"] == 7
-    assert json.loads((two / "metrics.json").read_text(encoding="utf-8")) == wanted
+    expected_metrics = json.loads((one / "metrics.json").read_text(encoding="utf-8"))
+    assert expected_metrics["num_images"] == 7
+    assert json.loads((two / "metrics.json").read_text(encoding="utf-8")) == expected_metrics
     for row, one_row in zip(read_log(two), read_log(one), strict=True):
         assert numbers(row) == pytest.approx(numbers(one_row), rel=1e-5)
 

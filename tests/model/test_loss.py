@@ -17,7 +17,7 @@ import vision.boxes as box_ops
 from tests import reference_model as reference
 from vision.batch import pack_targets
 from vision.model import Losses, MultiBoxLoss, match, prior_boxes
-from vision.model.head import Scores
+from vision.model.layers import Scores
 from vision.structures import Predictions, Target
 
 SEEDS = st.integers(0, 10_000)
@@ -36,10 +36,10 @@ def as_target(
     ignore: bool = False,
     crowd: bool = False,
 ) -> Target:
-    """Objects whose boxes are shares of the image, ignored all or none."""
-    shares = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    """Objects whose boxes are fractions of the image, ignored all or none."""
+    fractions = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     return Target(
-        box_ops.scale(shares, (1, 1), SIZE),
+        box_ops.scale(fractions, (1, 1), SIZE),
         torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
         torch.full((len(boxes),), ignore or crowd),
         size=SIZE,

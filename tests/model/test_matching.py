@@ -29,13 +29,13 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def as_target(*boxes: Box, ignore: tuple[bool, ...] = (), crowd: tuple[bool, ...] = ()) -> Target:
-    """Objects of one class; boxes as shares of the image."""
-    shares = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    """Objects of one class; boxes as fractions of the image."""
+    fractions = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     flags = [
         torch.tensor(some or (False,) * len(boxes), dtype=torch.bool) for some in (ignore, crowd)
     ]
     labels = torch.zeros(len(boxes), dtype=torch.int64)
-    pixels = box_ops.scale(shares, (1, 1), SIZE)
+    pixels = box_ops.scale(fractions, (1, 1), SIZE)
     return Target(pixels, labels, flags[0], size=SIZE, crowd=flags[1])
 
 

@@ -26,7 +26,7 @@ from vision.engine.plan import Plan
 from vision.engine.run import LoopSettings, Run, RunState
 from vision.errors import ConfigError
 from vision.formats import Record
-from vision.model import SSDLite, build_loss, build_model
+from vision.model import SSDLite, build_loss, build_model, build_post_process
 from vision.weights import SavedDetector, silence_classes, start_from
 
 logger = logging.getLogger(__name__)
@@ -161,7 +161,7 @@ def _build_evaluator(plan: Plan, device: torch.device, processes: Processes) -> 
         rank=processes.rank,
         world_size=processes.size,
     )
-    return Evaluator(loader, config, plan.names, device, processes)
+    return Evaluator(loader, build_post_process(config.model), plan.names, device, processes)
 
 
 def _loop_settings(plan: Plan, dtype: torch.dtype) -> LoopSettings:

@@ -18,7 +18,7 @@ from vision.data import DetectionDataset
 from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
 from vision.media import write_image
-from vision.model import match
+from vision.model import build_post_process, match
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 from vision.weights import SavedDetector
@@ -41,7 +41,7 @@ CHUNK = 64
 """Images that are matched at once."""
 
 
-class Board:
+class TensorBoardWriter:
     """Writes events, numbered by steps.
 
     Args:
@@ -132,9 +132,12 @@ def draw_pictures(
     saved: SavedDetector, dataset: DetectionDataset, device: torch.device, folder: Path
 ) -> None:
     """Write pictures from all over a data set, with detections, truth and a legend."""
-    options = RuntimeOptions(device=str(device))
     detector = Detector.from_model(
-        saved.model, saved.config, saved.names, score=SCORE, options=options
+        saved.model,
+        build_post_process(saved.config.model),
+        saved.names,
+        score=SCORE,
+        options=RuntimeOptions(device=str(device)),
     )
     step = max(1, len(dataset) // NUM_PICTURES)
     for index in range(0, len(dataset), step)[:NUM_PICTURES]:

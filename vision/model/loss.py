@@ -12,7 +12,7 @@ from torch.nn import functional
 
 import vision.boxes as box_ops
 from vision.batch import PackedTargets, pack_targets
-from vision.model.head import Scores
+from vision.model.layers import Scores
 from vision.model.matching import match
 from vision.structures import Predictions, Target
 
