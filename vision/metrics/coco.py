@@ -109,8 +109,8 @@ def make_evaluation(
         separate_eval: Keep the matches of each image, for accumulating them repeatedly.
     """
     sizes = (len(targets), num_classes)
-    ground_truth = _index(_target_records(targets), *sizes)
-    results = _index(_detection_records(detections), *sizes)
+    ground_truth = _index(target_records(targets), *sizes)
+    results = _index(detection_records(detections), *sizes)
     return COCOeval_faster(
         ground_truth, results, "bbox", print_function=_no_print, separate_eval=separate_eval
     )
@@ -134,7 +134,8 @@ def _index(records: Iterable[dict[str, Any]], num_images: int, num_classes: int)
     return COCO(dataset, print_function=_no_print)
 
 
-def _target_records(targets: Sequence[Target]) -> Iterable[dict[str, Any]]:
+def target_records(targets: Sequence[Target]) -> Iterable[dict[str, Any]]:
+    """Ground truth as rows of COCO's format."""
     for index, target in enumerate(targets):
         crowds = (target.ignore | target.crowd).tolist()
         for record, area, crowd in zip(
@@ -143,7 +144,8 @@ def _target_records(targets: Sequence[Target]) -> Iterable[dict[str, Any]]:
             yield {**record, "area": area, "iscrowd": int(crowd)}
 
 
-def _detection_records(detections: Sequence[Detections]) -> Iterable[dict[str, Any]]:
+def detection_records(detections: Sequence[Detections]) -> Iterable[dict[str, Any]]:
+    """Detections as rows of COCO's format."""
     for index, found in enumerate(detections):
         areas = box_ops.area(found.boxes.double()).tolist()
         for record, area, score in zip(
