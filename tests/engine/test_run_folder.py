@@ -94,7 +94,7 @@ def test_holds_all_that_a_run_is_worth(learnt: Path) -> None:
 
 def test_the_best_weights_as_written_have_the_metrics_that_are_written(learnt: Path) -> None:
     detector = Detector.load(learnt, score=None)
-    metrics = evaluate_detector(detector, load_config(learnt / "config.yaml"))
+    metrics = evaluate_detector(detector, load_config(learnt / "config.yaml")).metrics
     written = read_metrics(learnt)
     assert metrics.voc.mean == pytest.approx(written["voc"]["mAP50"], abs=1e-6)
     assert pytest.approx(written["coco"]["AP"], abs=1e-6) == metrics.coco.AP

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch.utils.data import DataLoader
@@ -15,6 +15,7 @@ from vision.data import DetectionDataset, Sample, check_known, describe, make_lo
 from vision.detector import Detector
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
+from vision.metrics.analysis import Analysis
 from vision.model import SSDLite
 from vision.runtime import RuntimeOptions
 from vision.structures import Batch, Detections
@@ -25,6 +26,16 @@ HEADLINE = ("voc.mAP50", "coco.AP")
 """The two metrics that stand in the log, in TensorBoard and in messages."""
 Evaluation: TypeAlias = tuple[Metrics, list[Detections]]
 """Metrics of a detector, and its detections of each image."""
+SCORE_STEP = 1e-4
+"""The step that best thresholds are rounded down to, since a detection must exceed its own."""
+
+
+class Results(NamedTuple):
+    """An evaluation with the data that it was made on."""
+
+    metrics: Metrics
+    detections: list[Detections]
+    dataset: DetectionDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +106,7 @@ def detect_all(detector: Detector, loader: DataLoader[Sample]) -> list[Detection
     return detections
 
 
-def evaluate_detector(detector: Detector, config: Config) -> Metrics:
+def evaluate_detector(detector: Detector, config: Config) -> Results:
     """Evaluate a detector on ``config.data.val``.
 
     Args:
@@ -115,8 +126,15 @@ def evaluate_detector(detector: Detector, config: Config) -> Metrics:
     size = detector.image_size
     dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
-    metrics, _ = evaluate(Detector(detector.session, config, names), loader, classes)
-    return metrics
+    evaluation = evaluate(Detector(detector.session, config, names), loader, classes)
+    return Results(*evaluation, dataset)
+
+
+def best_thresholds(analysis: Analysis) -> dict[str, float]:
+    """The score threshold of the highest F1, by the name of each class that has one."""
+    pairs = zip(analysis.metrics.names, analysis.thresholds, strict=True)
+    steps = {name: math.ceil(best.score / SCORE_STEP) - 1 for name, best in pairs if best}
+    return {name: round(max(0, step) * SCORE_STEP, 4) for name, step in steps.items()}
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, float | None]:
