@@ -1,6 +1,6 @@
 """What to do next about a detector: the first advice whose reason the analysis shows."""
 
-# C classes
+# n rows of a confusion matrix: the classes and one more
 
 import statistics
 from collections import Counter
@@ -46,7 +46,7 @@ class Sentence(NamedTuple):
     name: str | None = None
 
 
-def most_confused(confusion: Int64[ndarray, "C+1 C+1"]) -> tuple[int, int] | None:
+def most_confused(confusion: Int64[ndarray, "n n"]) -> tuple[int, int] | None:
     """The true class and the detected class that are confused most often, if any are."""
     wrong = confusion[:-1, :-1].copy()
     np.fill_diagonal(wrong, 0)
@@ -70,9 +70,7 @@ def _nothing_to_measure(analysis: Analysis, commands: Commands) -> Sentence | No
     if analysis.metrics.voc.mean is None:
         return Sentence("", "Name images with labelled boxes to evaluate on.", commands.check)
     if not any(analysis.thresholds):
-        text = (
-            "No detection is right: train it on these classes, or check whether the data are right."
-        )
+        text = "No detection is right: train it on these classes, or check the labels."
         return Sentence("", text, commands.train)
     return None
 

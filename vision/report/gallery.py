@@ -134,5 +134,5 @@ def _frame(boxes: Sequence[Box], size: Sequence[int]) -> Frame:
     x0, y0, x1, y1 = zip(*boxes, strict=True)
     margin = max(MIN_MARGIN, MARGIN * max(max(x1) - min(x0), max(y1) - min(y0)))
     left, top = max(0.0, min(x0) - margin), max(0.0, min(y0) - margin)
-    right, bottom = min(size[1], max(x1) + margin), min(size[0], max(y1) + margin)
+    right, bottom = float(min(size[1], max(x1) + margin)), float(min(size[0], max(y1) + margin))
     return left, top, max(right, left + 1), max(bottom, top + 1)

@@ -1,7 +1,5 @@
 """The three sentences that a report begins with: how good, what costs most, what to do next."""
 
-# C classes
-
 import numpy as np
 
 from vision.metrics.analysis import Analysis
