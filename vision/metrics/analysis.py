@@ -1,125 +1,44 @@
-"""What a report tells of a detector: curves, thresholds, confusions, mistakes and their costs."""
+"""All numbers of an evaluation's report: `analyse`."""
 
-# C classes. K detections of one class
+# C classes
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 from numpy import ndarray
 
-from vision.metrics.results import Metrics
+from vision.metrics.calibration import CalibrationBin, calibration_bins, calibration_error
+from vision.metrics.confusion import confusion_matrix
+from vision.metrics.curves import (
+    Curve,
+    OperatingPoint,
+    best_threshold,
+    make_curves,
+    threshold_scores,
+)
+from vision.metrics.errors import classify_errors, error_costs
+from vision.metrics.groups import Group, by_aspect, by_size
+from vision.metrics.matching import match
+from vision.metrics.mistakes import Mistake, find_mistakes
+from vision.metrics.resampling import bootstrap, interval
+from vision.metrics.results import Metrics, evaluate_detections
+from vision.metrics.suspects import Suspect, find_suspects
 from vision.structures import Detections, Target
 
-Box = tuple[float, float, float, float]
-"""xyxy in pixels."""
+__all__ = [
+    "Analysis",
+    "CalibrationBin",
+    "Curve",
+    "Group",
+    "Mistake",
+    "OperatingPoint",
+    "Suspect",
+    "analyse",
+]
 
-
-class Curve(NamedTuple):
-    """Precision and recall of one class at the IoU threshold 0.5.
-
-    Attributes:
-        scores: Of the detections that count, in descending order.
-        precision: Of these detections up to each.
-        recall: Of these detections up to each.
-    """
-
-    scores: Float64[ndarray, "K"]
-    precision: Float64[ndarray, "K"]
-    recall: Float64[ndarray, "K"]
-
-
-class OperatingPoint(NamedTuple):
-    """The score threshold of one class with the highest F1, and what it gives, in [0, 1]."""
-
-    score: float
-    precision: float
-    recall: float
-    f1: float
-
-
-class Group(NamedTuple):
-    """The boxes of one range of size or of aspect ratio.
-
-    Attributes:
-        name: The range in words.
-        num_boxes: Number of its boxes that count.
-        ap50: Average precision at the IoU threshold 0.5, mean over the classes that have boxes in
-            the range; None where there are none.
-        recall: Fraction of its boxes found at the best threshold of their class; None where there
-            are none.
-    """
-
-    name: str
-    num_boxes: int
-    ap50: float | None
-    recall: float | None
-
-
-class CalibrationBin(NamedTuple):
-    """The detections with a score in ``[low, high)``; the last bin includes 1.
-
-    Attributes:
-        low: Lowest score.
-        high: Highest score.
-        count: Number of detections.
-        mean_score: Their mean score; the middle of the bin where there are none.
-        precision: Fraction of them that is right; 0 where there are none.
-    """
-
-    low: float
-    high: float
-    count: int
-    mean_score: float
-    precision: float
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """A detection that is wrong, or a box that is missed.
-
-    Attributes:
-        kind: "classification", "localisation", "both", "duplicate", "background" or "missed".
-        image: Index of the image.
-        box: The detection's box, or the missed box.
-        label: The detection's class, or the missed box's.
-        score: The detection's; None for "missed".
-        true_label: Class of the ground-truth box that it overlaps most; None without overlap.
-        true_box: That box.
-        iou: Overlap with that box; 0 without one.
-    """
-
-    kind: str
-    image: int
-    box: Box
-    label: int
-    score: float | None
-    true_label: int | None
-    true_box: Box | None
-    iou: float
-
-
-@dataclass(frozen=True, slots=True)
-class Suspect:
-    """A probable fault of the labels.
-
-    Attributes:
-        kind: "missing box" (a confident detection on no box), "unfound box" (no detection at any
-            score), or "other class" (a confident detection of another class on a box).
-        image: Index of the image.
-        box: The detection's box, or the box that nothing finds.
-        label: The detection's class, or that of the box that nothing finds.
-        score: The detection's; None for "unfound box".
-        true_label: Class of the box in the ground truth; None for "missing box".
-    """
-
-    kind: str
-    image: int
-    box: Box
-    label: int
-    score: float | None
-    true_label: int | None
+DRAWS = 200
+"""Resamples of the bootstrap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +57,8 @@ class Analysis:
         error_costs: What each kind of error costs in AP50, in [0, 1]: the six kinds of `Mistake`,
             "false positives" and "false negatives".
         calibration: Bins of equal width over [0, 1].
-        calibration_error: The expected calibration error; None without detections.
+        calibration_error: The expected calibration error of the detections with a score of at
+            least 0.1, as those below are nearly all of them and nearly all wrong; None without any.
         mistakes: By kind, the worst first.
         suspects: The most suspicious first.
     """
@@ -174,4 +94,29 @@ def analyse(
     Raises:
         ValueError: If detections and targets do not fit (`vision.metrics.inputs.check_inputs`).
     """
-    raise NotImplementedError
+    if metrics is None:
+        metrics = evaluate_detections(detections, targets, names)
+    matching = match(detections, targets, len(names))
+    found, assignment = matching.found, matching.assignment
+    curves = make_curves(matching)
+    points = [best_threshold(curve) for curve in curves]
+    kept = found.scores >= threshold_scores(points)[found.labels]
+    errors = classify_errors(matching)
+    counts = ~assignment.is_left_out
+    bins = calibration_bins(found.scores[counts], assignment.is_right[counts])
+    is_found = matching.is_found(kept)
+    values = bootstrap(detections, targets, len(names), DRAWS)[1:]
+    return Analysis(
+        metrics=metrics,
+        intervals=dict(zip(("voc.mAP50", "coco.AP"), map(interval, values.T), strict=True)),
+        curves=curves,
+        thresholds=points,
+        confusion=confusion_matrix(matching, kept),
+        sizes=by_size(matching, is_found),
+        aspects=by_aspect(matching, is_found),
+        error_costs=error_costs(matching, errors),
+        calibration=bins,
+        calibration_error=calibration_error(bins[1:]),
+        mistakes=find_mistakes(matching, errors, kept),
+        suspects=find_suspects(matching, errors, kept),
+    )
