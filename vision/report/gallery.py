@@ -12,7 +12,8 @@ from numpy import ndarray
 
 from vision.device import num_cores
 from vision.errors import DataError
-from vision.metrics.analysis import Box, Mistake, Suspect
+from vision.metrics.analysis import Mistake, Suspect
+from vision.metrics.mistakes import Box
 from vision.pages import Frame, draw_part
 from vision.report.kinds import ERRORS, SUSPECTS
 
