@@ -107,4 +107,4 @@ def _ranges(edges: dict[str, float], values: Float64[ndarray, "k"]) -> Int64[nda
 def _aspects(boxes: Float64[ndarray, "k 4"]) -> Float64[ndarray, "k"]:
     """Width / height; of a box without height that of a box very wide."""
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    return np.maximum(width, 0) / np.maximum(height, np.finfo(np.float32).tiny)
+    return np.asarray(np.maximum(width, 0) / np.maximum(height, np.finfo(np.float32).tiny))

@@ -72,15 +72,15 @@ def find_suspects(matching: Matching, errors: Errors, kept: Bool[ndarray, "K"]) 
     rated = [
         *(
             (scores[row], _contradicted("missing box", matching, row, NONE))
-            for row in np.flatnonzero(is_confident & is_empty)
+            for row in np.flatnonzero(is_confident & is_empty).tolist()
         ),
         *(
             (scores[row], _contradicted("other class", matching, row, boxes[row]))
-            for row in np.flatnonzero(is_swapped)
+            for row in np.flatnonzero(is_swapped).tolist()
         ),
         *(
             (unfound[row], _unfound_box(truth, row))
-            for row in np.flatnonzero(unfound >= MIN_SUSPICION)
+            for row in np.flatnonzero(unfound >= MIN_SUSPICION).tolist()
         ),
     ]
     return [suspect for _, suspect in sorted(rated, key=lambda pair: -pair[0])]
