@@ -1,6 +1,6 @@
 """What to do next about a detector: each advice whose reason the analysis shows."""
 
-# n rows of a confusion matrix: the classes and one more
+# side = number of classes + 1
 
 import statistics
 from collections import Counter
@@ -30,7 +30,7 @@ MIN_GROUP = 0.1
 """Boxes of a group of sizes or aspects that an advice can rest on, as a fraction of all."""
 
 
-def most_confused(confusion: Int64[ndarray, "n n"]) -> tuple[int, int] | None:
+def most_confused(confusion: Int64[ndarray, "side side"]) -> tuple[int, int] | None:
     """The true class and the detected class that are confused most often, if any are."""
     wrong = confusion[:-1, :-1].copy()
     np.fill_diagonal(wrong, 0)

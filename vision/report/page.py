@@ -54,8 +54,8 @@ def render_report(
         commands: What the advice names.
     """
     names = analysis.metrics.names
-    mistakes = draw_gallery(choose(analysis.mistakes), photos or (), names)
-    suspects = draw_gallery(choose(analysis.suspects), photos or (), names)
+    mistakes = draw_gallery(choose(analysis.mistakes), photos, names) if photos else []
+    suspects = draw_gallery(choose(analysis.suspects), photos, names) if photos else []
     return render(
         Path(__file__).with_name("page.html"),
         title=title,
