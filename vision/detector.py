@@ -123,7 +123,7 @@ class Detector:
         config: Config,
         names: Sequence[str],
         *,
-        score: float | Mapping[str, float] | None = None,
+        score: Score | Mapping[str, Score] | None = None,
         options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 - frozen
     ) -> "Detector":
         """A detector of a copy of a network in memory.
