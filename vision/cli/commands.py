@@ -56,7 +56,14 @@ def _eval(parser: Parser) -> None:
     parser.add_argument("--detections", type=Path, metavar="FILE", help=text)
     text = "with --detections: COCO's instances file (default: none)"
     parser.add_argument("--annotations", type=Path, metavar="FILE", help=text)
-    common.add_out(parser, None, "folder for metrics.json (default: print only)")
+    text = "write report.html: how good, what costs most, what to do next, and all figures"
+    parser.add_argument("--report", action="store_true", help=text)
+    text = "with --detections and --report: the folder of the images (default: no pictures)"
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help=text)
+    text = (
+        "folder for metrics.json and report.html (default: print only; of --report, the run folder)"
+    )
+    common.add_out(parser, None, text)
     text = "what computes COCO's metrics: faster gives the numbers of pycocotools, the reference"
     parser.add_argument("--engine", choices=get_args(CocoEngine), default="faster", help=text)
     common.add_runtime(parser)
@@ -81,8 +88,8 @@ def _detect(parser: Parser) -> None:
 
 def _add_results(parser: Parser) -> None:
     group = parser.add_argument_group("detections and results")
-    text = "lowest score of all classes, or of one; may be repeated (default: 0.4)"
-    group.add_argument("--score", action="append", metavar="S|CLASS=S", help=text)
+    text = "lowest score of all classes or of one, or best of each; may be repeated (default: 0.4)"
+    group.add_argument("--score", action="append", metavar="S|CLASS=S|best", help=text)
     group.add_argument("--classes", metavar="A,B", help="keep only these classes (default: all)")
     text = "most detections of an image (default: as trained)"
     group.add_argument("--max", type=common.positive, metavar="N", help=text)

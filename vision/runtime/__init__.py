@@ -5,10 +5,12 @@ from vision.runtime.backend import Backend, GraphBackend, Runner, RuntimeOptions
 from vision.runtime.load import build_session, open_session
 from vision.runtime.metadata import Metadata
 from vision.runtime.registry import BACKENDS, get_backend, get_graph_backend, graph_backends
+from vision.runtime.scores import USUAL_SCORE, Score, score_thresholds
 
 __all__ = [
     "BACKENDS",
     "FORMS",
+    "USUAL_SCORE",
     "Backend",
     "Form",
     "GraphBackend",
@@ -16,10 +18,12 @@ __all__ = [
     "Precision",
     "Runner",
     "RuntimeOptions",
+    "Score",
     "Session",
     "build_session",
     "get_backend",
     "get_graph_backend",
     "graph_backends",
     "open_session",
+    "score_thresholds",
 ]

@@ -1,16 +1,17 @@
-"""Small pictures of what a check found, as text for a page."""
+"""Small pictures of images with boxes, as text for a page."""
 
 # h and w the height and width of an image
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import ceil, floor
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.check.report import Corners
 from vision.errors import DataError
 from vision.formats import Record
 from vision.images import resize
@@ -24,9 +25,12 @@ VISIBLE = 6
 """Sides in pixels below which a box is circled."""
 WRONG, OTHER, BEYOND = (230, 30, 60), (255, 255, 255), (128, 128, 128)
 
+Frame: TypeAlias = tuple[float, float, float, float]
+"""A rectangle in pixels of an image, which may reach beyond it: left, top, right, bottom."""
 
-def thumbnail(record: Record | None, boxes: Sequence[Corners]) -> str | None:
-    """A small JPEG as a ``data:`` address, None if the image cannot be read.
+
+def thumbnail(record: Record | None, boxes: Sequence[Frame]) -> str | None:
+    """A whole image as a small JPEG, None if it cannot be read.
 
     Args:
         record: The image, whose own boxes are drawn in thin white lines.
@@ -39,16 +43,38 @@ def thumbnail(record: Record | None, boxes: Sequence[Corners]) -> str | None:
     except DataError:
         return None
     finite = [box for box in boxes if np.isfinite(box).all()]
-    left, top, right, bottom = _frame(record.size, finite)
-    scale = min(1.0, SIDE / max(right - left, bottom - top))
+    return draw_part(image, _frame(record.size, finite), finite, record.boxes.tolist())
+
+
+def draw_part(
+    image: UInt8[ndarray, "h w 3"],
+    frame: Frame,
+    wrong: Iterable[Sequence[float]],
+    others: Iterable[Sequence[float]],
+    max_scale: float = 1.0,
+) -> str:
+    """A part of an image as a small JPEG, in the form of a ``data:`` address.
+
+    Args:
+        image: The image, RGB.
+        frame: The part.
+        wrong: Boxes (xyxy) to draw in red.
+        others: Boxes to draw in thin white lines, below the red ones.
+        max_scale: How much the part may be enlarged.
+    """
+    left, top, right, bottom = frame
+    scale = min(max_scale, SIDE / max(right - left, bottom - top))
     canvas = np.full(
         (_pixels((bottom - top) * scale), _pixels((right - left) * scale), 3), BEYOND, np.uint8
     )
-    height, width = (_pixels(side * scale) for side in record.size)
-    x, y = round(-left * scale), round(-top * scale)
-    part = canvas[y : y + height, x : x + width]
-    part[:] = resize(image, (height, width))[: part.shape[0], : part.shape[1]]
-    for colours, group in (((OTHER, 1), record.boxes.tolist()), ((WRONG, 2), finite)):
+    x0, y0 = max(0, floor(left)), max(0, floor(top))
+    part = image[y0 : max(ceil(bottom), 0), x0 : max(ceil(right), 0)]
+    if part.size:
+        height, width = (_pixels(side * scale) for side in part.shape[:2])
+        x, y = max(0, round((x0 - left) * scale)), max(0, round((y0 - top) * scale))
+        place = canvas[y : y + height, x : x + width]
+        place[:] = resize(part, (height, width))[: place.shape[0], : place.shape[1]]
+    for colours, group in (((OTHER, 1), others), ((WRONG, 2), wrong)):
         for box in group:
             first, last = (_point(box[k : k + 2], (left, top), scale) for k in (0, 2))
             _outline(canvas, first, last, *colours)
@@ -79,7 +105,7 @@ def _outline(
         cv2.circle(canvas, middle, max(VISIBLE, max(sides) // 2 + VISIBLE), colour, 2, cv2.LINE_AA)
 
 
-def _frame(size: tuple[int, int], boxes: Sequence[Corners]) -> tuple[float, float, float, float]:
+def _frame(size: tuple[int, int], boxes: Sequence[Frame]) -> Frame:
     """The rectangle to show: the image and boxes that leave it, up to `MAX_MARGIN`."""
     height, width = size
     x, y = width * MAX_MARGIN, height * MAX_MARGIN
