@@ -3,9 +3,17 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import FILE_PRECISIONS, FORMS, GRAPH_BACKENDS, RESULTS, SOURCES
+from vision.choices import (
+    FILE_PRECISIONS,
+    FORMS,
+    GRAPH_BACKENDS,
+    RESULTS,
+    SOURCES,
+    CocoEngine,
+)
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 
@@ -56,6 +64,8 @@ def _eval(parser: Parser) -> None:
         "folder for metrics.json and report.html (default: print only; of --report, the run folder)"
     )
     common.add_out(parser, None, text)
+    text = "what computes COCO's metrics: faster gives the numbers of pycocotools, the reference"
+    parser.add_argument("--engine", choices=get_args(CocoEngine), default="faster", help=text)
     common.add_runtime(parser)
 
 

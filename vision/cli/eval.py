@@ -79,7 +79,7 @@ def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
     session, metadata = open_session(options.weights, runtime_options_of(options))
     config = data_of(options, metadata.config)
     detector = Detector(session, config, metadata.names, metadata.training)
-    metrics, detections, dataset = evaluate_detector(detector, config)
+    metrics, detections, dataset = evaluate_detector(detector, config, engine=options.engine)
     title = f"{options.weights} on {_describe_data(config)}"
     return Evaluated(metrics, detections, dataset.targets, photos_of(dataset), title, detector)
 
@@ -97,7 +97,7 @@ def _evaluate_file(options: argparse.Namespace) -> Evaluated:
     photos = None
     if options.report and options.images:
         photos = photos_in(options.images, options.annotations, targets)
-    metrics = evaluate_detections(detections, targets, names)
+    metrics = evaluate_detections(detections, targets, names, engine=options.engine)
     title = f"{options.detections} on {options.annotations}"
     return Evaluated(metrics, detections, targets, photos, title, None)
 
