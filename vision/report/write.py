@@ -32,7 +32,15 @@ def write_report(
     Raises:
         DataError: If it cannot be written.
     """
-    page = render_report(analysis, title, photos, commands)
+    write_page(path, render_report(analysis, title, photos, commands))
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
     try:
         with replacing(path) as partial_path:
             partial_path.write_text(page, encoding="utf-8")
