@@ -8,6 +8,7 @@ from vision.detector import Detector
 from vision.engine import evaluate_detector, write_json
 from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
+from vision.model import build_post_process
 from vision.runtime import RuntimeOptions, open_session
 
 
@@ -22,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
         options.weights = options.weights or SHIPPED_WEIGHTS[0]
         session, metadata = open_session(options.weights, runtime_options_of(options))
         config = data_of(options, metadata.config)
-        detector = Detector(session, config, metadata.names)
+        detector = Detector(session, build_post_process(config.model), metadata.names)
         metrics = evaluate_detector(detector, config, engine=options.engine)
     print(metrics.table())
     if file:

@@ -21,7 +21,7 @@ from vision.formats.json_values import resolve_id, whole
 from vision.formats.paths import Files, find_below, full, nfc
 from vision.formats.records import AnnotatedObject, Annotations, Tally
 from vision.formats.written import copy_images, new_folder, objects_to_write
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 FORM = "an object with images, annotations and categories (COCO instances)"
 BOX_KEYS = ("image_id", "category_id", "bbox")

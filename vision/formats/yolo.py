@@ -17,7 +17,7 @@ from vision.formats.json_file import load_json
 from vision.formats.paths import Files, full, nfc, path_tails
 from vision.formats.records import AnnotatedObject, Annotations, Record, Tally
 from vision.formats.written import copy_images, new_folder, objects_to_write
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 """What tools call a split."""
