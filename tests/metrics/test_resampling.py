@@ -22,7 +22,7 @@ def without_ties(found: list[Detections], seed: int) -> list[Detections]:
     """
     count = sum(map(len, found))
     scores = torch.from_numpy(np.random.default_rng(seed).permutation(count) / max(count, 1))
-    parts = scores.float().split([len(one) for one in found])
+    parts = torch.split(scores.float(), [len(one) for one in found])
     return [
         Detections(one.boxes, part.sort(descending=True).values, one.labels)
         for one, part in zip(found, parts, strict=True)
