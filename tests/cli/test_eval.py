@@ -37,7 +37,7 @@ def weights(learnt: Path) -> str:
 def as_trained(learnt: Path) -> dict[str, Any]:
     """The evaluation that training made of its best weights."""
     metrics = read(learnt)
-    return {key: metrics[key] for key in ("coco", "voc", "num_images")}
+    return {key: metrics[key] for key in ("coco", "voc", "num_images", "num_classes_with_boxes")}
 
 
 def read(folder: Path) -> dict[str, Any]:
