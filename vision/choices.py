@@ -54,6 +54,8 @@ DATA_FORMATS = {
 """Formats of a data source, and the module that has its ``read_FORMAT``."""
 WRITTEN_FORMATS = ("voc", "coco", "yolo")
 """Formats whose module has a ``write_FORMAT`` too."""
+CocoEngine: TypeAlias = Literal["faster", "pycocotools"]
+"""What computes COCO's metrics: vectorised code of this package, or the reference."""
 DOWNLOADS = ("voc2007", "voc2012", "coco2017")
 """Public data sets that ``ssdlite download`` loads."""
 

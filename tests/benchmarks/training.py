@@ -29,6 +29,7 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.transforms import v2
 
 import vision.boxes as box_ops
+from vision.batch import Batch, pack_targets
 from vision.config import Config, config_from_dict
 from vision.data import DetectionDataset, build_augment, cached, make_loader, read_sources
 from vision.data.synthetic import SHAPES, make_layout, render_scene
@@ -40,8 +41,8 @@ from vision.engine.run import Run
 from vision.engine.step import keep_freed_memory, train_step
 from vision.formats import Record, read_coco
 from vision.media import write_image
-from vision.model import match, pad_targets
-from vision.structures import Batch, Predictions
+from vision.model import match
+from vision.structures import Predictions
 
 Step = Callable[[], object]
 PHOTO_SIZE = (375, 500)
@@ -232,8 +233,7 @@ def _shares(run: Run, batch: Batch, rounds: int) -> dict[str, float]:
         return predictions
 
     def matched() -> object:
-        padded = pad_targets(batch.targets, run.device)
-        return match(padded, run.state.model.priors)
+        return match(pack_targets(batch.targets).to(run.device), run.state.model.priors)
 
     for _ in range(rounds + 1):
         run.state.optimizer.zero_grad(set_to_none=True)

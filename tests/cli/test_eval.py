@@ -137,6 +137,15 @@ def test_detections_of_any_other_detector(
     assert "0.500" in said
 
 
+def test_the_reference_gives_the_same_numbers(tmp_path: Path) -> None:
+    words = write_files(tmp_path)
+    reference = evaluate(tmp_path / "reference", *words, "--engine", "pycocotools")
+    found = evaluate(tmp_path / "found", *words)
+    assert reference["voc"] == found["voc"]
+    assert reference["coco"].pop("per_class") == found["coco"].pop("per_class")
+    assert reference["coco"] == pytest.approx(found["coco"], abs=1e-6)
+
+
 def test_earlier_metrics_are_replaced_only_when_asked_to(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

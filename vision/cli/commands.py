@@ -3,9 +3,17 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import FILE_PRECISIONS, FORMS, GRAPH_BACKENDS, RESULTS, SOURCES
+from vision.choices import (
+    FILE_PRECISIONS,
+    FORMS,
+    GRAPH_BACKENDS,
+    RESULTS,
+    SOURCES,
+    CocoEngine,
+)
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 
@@ -49,6 +57,8 @@ def _eval(parser: Parser) -> None:
     text = "with --detections: COCO's instances file (default: none)"
     parser.add_argument("--annotations", type=Path, metavar="FILE", help=text)
     common.add_out(parser, None, "folder for metrics.json (default: print only)")
+    text = "what computes COCO's metrics: faster gives the numbers of pycocotools, the reference"
+    parser.add_argument("--engine", choices=get_args(CocoEngine), default="faster", help=text)
     common.add_runtime(parser)
 
 

@@ -23,9 +23,8 @@ def run(options: argparse.Namespace) -> int:
         options.weights = options.weights or SHIPPED_WEIGHTS[0]
         session, metadata = open_session(options.weights, runtime_options_of(options))
         config = data_of(options, metadata.config)
-        metrics = evaluate_detector(
-            Detector(session, build_post_process(config.model), metadata.names), config
-        )
+        detector = Detector(session, build_post_process(config.model), metadata.names)
+        metrics = evaluate_detector(detector, config, engine=options.engine)
     print(metrics.table())
     if file:
         write_json(file, metrics.to_dict())
@@ -42,4 +41,5 @@ def _evaluate_detections(options: argparse.Namespace) -> Metrics:
             "--config, --data, key=value and the options of the runtime go with --weights, not with"
             " --detections"
         )
-    return evaluate_detections(*read_coco_results(options.annotations, options.detections))
+    found, targets, names = read_coco_results(options.annotations, options.detections)
+    return evaluate_detections(found, targets, names, engine=options.engine)

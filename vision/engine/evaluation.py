@@ -10,6 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from vision.batch import Batch
+from vision.choices import CocoEngine
 from vision.config import Config
 from vision.data import DetectionDataset, Sample, check_known, describe, make_loader, read_sources
 from vision.detector import Detector
@@ -17,7 +19,7 @@ from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
 from vision.model import PostProcess, SSDLite, build_post_process
 from vision.runtime import RuntimeOptions
-from vision.structures import Batch, Detections
+from vision.structures import Detections
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ def evaluate(
     classes: Sequence[str] | None = None,
     *,
     processes: Processes = SINGLE_PROCESS,
+    engine: CocoEngine = "faster",
 ) -> Evaluation:
     """Metrics and detections over a loader's images, in their own pixels.
 
@@ -72,6 +75,7 @@ def evaluate(
         loader: Batches in the order of its data set.
         classes: Names to evaluate, if not all; detections of others are left out.
         processes: They share the images; all return the same.
+        engine: What computes COCO's metrics.
     """
     dataset = loader.dataset
     assert isinstance(dataset, DetectionDataset)
@@ -80,7 +84,9 @@ def evaluate(
     if classes is not None and list(classes) != list(names):
         is_evaluated = torch.tensor([name in classes for name in names])
         detections = [each[is_evaluated[each.labels]] for each in detections]
-    metrics = evaluate_detections(detections, targets, names) if processes.is_first else None
+    metrics = None
+    if processes.is_first:
+        metrics = evaluate_detections(detections, targets, names, engine=engine)
     metrics = processes.broadcast(metrics)
     assert metrics is not None
     return metrics, detections
@@ -95,12 +101,15 @@ def detect_all(detector: Detector, loader: DataLoader[Sample]) -> list[Detection
     return detections
 
 
-def evaluate_detector(detector: Detector, config: Config) -> Metrics:
+def evaluate_detector(
+    detector: Detector, config: Config, *, engine: CocoEngine = "faster"
+) -> Metrics:
     """Evaluate a detector on ``config.data.val``.
 
     Args:
         detector: Its network, image size and classes are evaluated.
         config: Where the data are, in what batches to run, and ``model.postprocess``.
+        engine: What computes COCO's metrics.
 
     Raises:
         ConfigError: If there are no data to evaluate on.
@@ -116,7 +125,8 @@ def evaluate_detector(detector: Detector, config: Config) -> Metrics:
     dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
     post_process = build_post_process(config.model)
-    return evaluate(Detector(detector.session, post_process, names), loader, classes)[0]
+    detector = Detector(detector.session, post_process, names)
+    return evaluate(detector, loader, classes, engine=engine)[0]
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, float | None]:

@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from vision.batch import pack_targets
 from vision.data import DetectionDataset
 from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
 from vision.media import write_image
-from vision.model import build_post_process, match, pad_targets
+from vision.model import build_post_process, match
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 from vision.weights import SavedDetector
@@ -72,12 +73,10 @@ class TensorBoardWriter:
             return
         counts = []
         for start in range(0, min(len(targets), MAX_MATCHED), CHUNK):
-            padded = pad_targets(targets[start : start + CHUNK], priors.device)
-            objects = match(padded, priors, match_iou).objects
-            per_object = torch.zeros(*padded.positive.shape, device=priors.device)
-            ones = (objects >= 0).float()
-            per_object.scatter_add_(1, objects.clamp(min=0), ones)
-            counts.append(per_object[padded.positive].cpu())
+            packed = pack_targets(targets[start : start + CHUNK])
+            objects = match(packed.to(priors.device), priors, match_iou).objects.cpu()
+            per_object = torch.bincount(objects[objects >= 0], minlength=len(packed.rows))
+            counts.append(per_object[packed.positive].float())
         if counts and sum(map(len, counts)):
             self._writer.add_histogram("matched priors of an object", torch.cat(counts), 0)
 

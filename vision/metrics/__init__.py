@@ -1,5 +1,15 @@
-"""VOC's and COCO's metrics of detections in memory or in files, and their uncertainty."""
+"""VOC's and COCO's metrics of detections in memory or in files, and what explains them."""
 
+from vision.metrics.analysis import (
+    Analysis,
+    CalibrationBin,
+    Curve,
+    Group,
+    Mistake,
+    OperatingPoint,
+    Suspect,
+    analyse,
+)
 from vision.metrics.coco import CocoResult, coco_ap
 from vision.metrics.files import read_coco_results
 from vision.metrics.resampling import bootstrap, interval
@@ -7,9 +17,17 @@ from vision.metrics.results import Metrics, evaluate_detections
 from vision.metrics.voc import VocResult, voc_ap
 
 __all__ = [
+    "Analysis",
+    "CalibrationBin",
     "CocoResult",
+    "Curve",
+    "Group",
     "Metrics",
+    "Mistake",
+    "OperatingPoint",
+    "Suspect",
     "VocResult",
+    "analyse",
     "bootstrap",
     "coco_ap",
     "evaluate_detections",

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vision.choices import CocoEngine
 from vision.metrics.coco import CocoResult, coco_ap
+from vision.metrics.reference import pycocotools_ap
 from vision.metrics.voc import VocResult, voc_ap
 from vision.structures import Detections, Target
 
@@ -64,7 +66,11 @@ class Metrics:
 
 
 def evaluate_detections(
-    detections: Sequence[Detections], targets: Sequence[Target], names: Sequence[str]
+    detections: Sequence[Detections],
+    targets: Sequence[Target],
+    names: Sequence[str],
+    *,
+    engine: CocoEngine = "faster",
 ) -> Metrics:
     """COCO's and VOC's metrics of the same detections.
 
@@ -72,6 +78,7 @@ def evaluate_detections(
         detections: Of each image, in pixels of the image that its target refers to.
         targets: The ground truth of the same images.
         names: Distinct class names, in label order.
+        engine: What computes COCO's metrics: `coco_ap`, or pycocotools.
 
     Raises:
         ValueError: If two classes have the same name, or detections and targets do not fit
@@ -81,7 +88,8 @@ def evaluate_detections(
     if twice:
         raise ValueError(f"names: expected each class once, got {', '.join(twice)} more than once")
     voc = voc_ap(detections, targets, len(names))
-    coco = coco_ap(detections, targets, len(names))
+    measure = coco_ap if engine == "faster" else pycocotools_ap
+    coco = measure(detections, targets, len(names))
     return Metrics(coco, voc, tuple(names), len(targets))
 
 

@@ -8,8 +8,8 @@ from vision.model.build import (
     prior_layout,
 )
 from vision.model.count import count_macs, count_parameters
-from vision.model.loss import Losses, MultiBoxLoss
-from vision.model.matching import match, pad_targets
+from vision.model.loss import Assignment, Losses, MultiBoxLoss
+from vision.model.matching import match
 from vision.model.postprocess import PostProcess, decode_predictions
 from vision.model.prior_fitting import fit_scales
 from vision.model.priors import PriorLayout, prior_boxes
@@ -17,6 +17,7 @@ from vision.model.ssdlite import SSDLite, fuse
 
 __all__ = [
     "BACKBONES",
+    "Assignment",
     "Backbone",
     "Losses",
     "MobileNetV2",
@@ -34,7 +35,6 @@ __all__ = [
     "fit_scales",
     "fuse",
     "match",
-    "pad_targets",
     "prior_boxes",
     "prior_layout",
 ]

@@ -1,0 +1,122 @@
+"""All numbers of an evaluation's report: `analyse`."""
+
+# C classes
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Int64
+from numpy import ndarray
+
+from vision.metrics.calibration import CalibrationBin, calibration_bins, calibration_error
+from vision.metrics.confusion import confusion_matrix
+from vision.metrics.curves import (
+    Curve,
+    OperatingPoint,
+    best_threshold,
+    make_curves,
+    threshold_scores,
+)
+from vision.metrics.errors import classify_errors, error_costs
+from vision.metrics.groups import Group, by_aspect, by_size
+from vision.metrics.matching import match
+from vision.metrics.mistakes import Mistake, find_mistakes
+from vision.metrics.resampling import bootstrap, interval
+from vision.metrics.results import Metrics, evaluate_detections
+from vision.metrics.suspects import Suspect, find_suspects
+from vision.structures import Detections, Target
+
+__all__ = [
+    "Analysis",
+    "CalibrationBin",
+    "Curve",
+    "Group",
+    "Mistake",
+    "OperatingPoint",
+    "Suspect",
+    "analyse",
+]
+
+DRAWS = 200
+"""Resamples of the bootstrap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """All numbers of an evaluation's report.
+
+    Attributes:
+        metrics: COCO's and VOC's.
+        intervals: Of "voc.mAP50" and "coco.AP", the 95 % bootstrap interval over images.
+        curves: Of each class; None without boxes.
+        thresholds: Of each class; None without boxes or without a right detection.
+        confusion: Rows are the true classes, then background; columns are the detected classes,
+            then missed. Detections are those at or above their class's best threshold.
+        sizes: AP and recall by the square root of the boxes' area.
+        aspects: AP and recall by width / height.
+        error_costs: What each kind of error costs in AP50, in [0, 1]: the six kinds of `Mistake`,
+            "false positives" and "false negatives".
+        calibration: Bins of equal width over [0, 1].
+        calibration_error: The expected calibration error of the detections with a score of at
+            least 0.1, as those below are nearly all of them and nearly all wrong; None without any.
+        mistakes: By kind, the worst first.
+        suspects: The most suspicious first.
+    """
+
+    metrics: Metrics
+    intervals: dict[str, tuple[float, float]]
+    curves: list[Curve | None]
+    thresholds: list[OperatingPoint | None]
+    confusion: Int64[ndarray, "C+1 C+1"]
+    sizes: list[Group]
+    aspects: list[Group]
+    error_costs: dict[str, float]
+    calibration: list[CalibrationBin]
+    calibration_error: float | None
+    mistakes: list[Mistake]
+    suspects: list[Suspect]
+
+
+def analyse(
+    detections: Sequence[Detections],
+    targets: Sequence[Target],
+    names: Sequence[str],
+    metrics: Metrics | None = None,
+) -> Analysis:
+    """All numbers of an evaluation's report.
+
+    Args:
+        detections: Of each image, in pixels of the image that its target refers to.
+        targets: The ground truth of the same images.
+        names: Distinct class names, in label order.
+        metrics: Those of the same detections, if they are already known.
+
+    Raises:
+        ValueError: If detections and targets do not fit (`vision.metrics.inputs.check_inputs`).
+    """
+    if metrics is None:
+        metrics = evaluate_detections(detections, targets, names)
+    matching = match(detections, targets, len(names))
+    found, assignment = matching.found, matching.assignment
+    curves = make_curves(matching)
+    points = [best_threshold(curve) for curve in curves]
+    kept = found.scores >= threshold_scores(points)[found.labels]
+    errors = classify_errors(matching)
+    counts = ~assignment.is_left_out
+    bins = calibration_bins(found.scores[counts], assignment.is_right[counts])
+    is_found = matching.is_found(kept)
+    values = bootstrap(detections, targets, len(names), DRAWS)[1:]
+    return Analysis(
+        metrics=metrics,
+        intervals=dict(zip(("voc.mAP50", "coco.AP"), map(interval, values.T), strict=True)),
+        curves=curves,
+        thresholds=points,
+        confusion=confusion_matrix(matching, kept),
+        sizes=by_size(matching, is_found),
+        aspects=by_aspect(matching, is_found),
+        error_costs=error_costs(matching, errors),
+        calibration=bins,
+        calibration_error=calibration_error(bins[1:]),
+        mistakes=find_mistakes(matching, errors, kept),
+        suspects=find_suspects(matching, errors, kept),
+    )

@@ -1,0 +1,124 @@
+"""Precision and recall over the score, the best threshold of each class, and COCO's AP."""
+
+# K detections of one class, C classes
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from numpy import ndarray
+
+from vision.metrics.matching import Matching
+from vision.metrics.voc import mean_defined
+
+DEFAULT_THRESHOLD = 0.5
+"""Score threshold of a class that has no best one."""
+
+
+class Curve(NamedTuple):
+    """Precision and recall of one class at the IoU threshold 0.5.
+
+    Attributes:
+        scores: Of the detections that count, in descending order.
+        precision: Of the detections up to each one.
+        recall: Of the detections up to each one.
+    """
+
+    scores: Float64[ndarray, "K"]
+    precision: Float64[ndarray, "K"]
+    recall: Float64[ndarray, "K"]
+
+
+class OperatingPoint(NamedTuple):
+    """The score threshold of one class with the highest F1, and what it gives, in [0, 1]."""
+
+    score: float
+    precision: float
+    recall: float
+    f1: float
+
+
+def make_curves(matching: Matching) -> list[Curve | None]:
+    """The curve of each class; None where it has no box that counts."""
+    found, assignment = matching.found, matching.assignment
+    num_boxes = matching.count_boxes(~matching.truth.ignored).tolist()
+    kept = np.flatnonzero(~assignment.is_left_out)
+    classes = by_class(found.labels[kept], matching.num_classes)
+    return [
+        _curve(found.scores[kept[rows]], assignment.is_right[kept[rows]], boxes) if boxes else None
+        for rows, boxes in zip(classes, num_boxes, strict=True)
+    ]
+
+
+def _curve(scores: Float64[ndarray, "K"], is_right: Bool[ndarray, "K"], num_boxes: int) -> Curve:
+    hits = np.cumsum(is_right)
+    return Curve(scores, hits / np.arange(1, len(hits) + 1), hits / num_boxes)
+
+
+def best_threshold(curve: Curve | None) -> OperatingPoint | None:
+    """The threshold of the highest F1, ``2 * precision * recall / (precision + recall)``.
+
+    A detection is kept if its score is at least the threshold. Of thresholds with the same F1 the
+    highest is taken. The result is None where no detection is right.
+    """
+    if curve is None or not curve.recall.any():
+        return None
+    scores, precision, recall = curve
+    f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
+    f1[:-1][scores[:-1] == scores[1:]] = -1  # a threshold keeps all detections of a score or none
+    best = int(f1.round(12).argmax())
+    return OperatingPoint(*(float(values[best]) for values in (scores, precision, recall, f1)))
+
+
+def threshold_scores(points: list[OperatingPoint | None]) -> Float64[ndarray, "C"]:
+    """The best threshold of each class, `DEFAULT_THRESHOLD` where it has none."""
+    return np.array([point.score if point else DEFAULT_THRESHOLD for point in points], np.float64)
+
+
+def mean_precision(
+    labels: Int64[ndarray, "M"],
+    is_right: Bool[ndarray, "M"],
+    num_boxes: Int64[ndarray, "C"],
+    present: Bool[ndarray, "C"],
+) -> float | None:
+    """COCO's average precision, mean over the classes that are present.
+
+    Args:
+        labels: Of the detections of all classes that count, by descending score.
+        is_right: Whether each finds a box.
+        num_boxes: Number of boxes of each class that count.
+        present: The classes to average over. One that has neither boxes nor detections is left
+            out; one that has detections alone has an AP of 0.
+
+    Returns:
+        None where no class is left.
+    """
+    parts = zip(by_class(labels, len(num_boxes)), num_boxes.tolist(), present, strict=True)
+    return mean_defined(
+        [
+            coco_precision(is_right[rows], boxes)
+            for rows, boxes, is_present in parts
+            if is_present and (boxes or len(rows))
+        ]
+    )
+
+
+def coco_precision(is_right: Bool[ndarray, "K"], num_boxes: int) -> float:
+    """The envelope of precision over recall, mean over the recalls 0, 0.01, ..., 1.
+
+    Args:
+        is_right: Of the detections of one class that count, by descending score.
+        num_boxes: Number of boxes of the class that count; the result is 0 if it is 0.
+    """
+    if not num_boxes:
+        return 0.0
+    hits = np.cumsum(is_right)
+    envelope = np.maximum.accumulate((hits / np.arange(1, len(hits) + 1))[::-1])[::-1]
+    reached = np.searchsorted(hits / num_boxes, np.arange(101) / 100)
+    return float(np.append(envelope, 0.0)[reached].mean())
+
+
+def by_class(labels: Int64[ndarray, "M"], num_classes: int) -> list[Int64[ndarray, "..."]]:
+    """Indices of the rows of each class, in their order."""
+    order = np.argsort(labels, kind="stable")
+    return np.split(order, np.searchsorted(labels[order], np.arange(1, num_classes)))[:num_classes]

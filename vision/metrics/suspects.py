@@ -1,0 +1,125 @@
+"""Where the labels of a data set are probably wrong."""
+
+# K detections, n ground-truth boxes, p overlapping pairs
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from numpy import ndarray
+
+from vision.metrics.errors import CLASSIFICATION, Errors
+from vision.metrics.groups import SIZE_EDGES, size_groups
+from vision.metrics.matching import NONE, Matching
+from vision.metrics.mistakes import Box, as_box
+from vision.metrics.overlaps import FlatTargets
+
+MIN_SUSPICION = 0.5
+"""Labels are suspect from here on; for a detection that contradicts them this is its score."""
+EMPTY_IOU = 0.3
+"""A detection that overlaps all boxes less than this may lie on an object without a box."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A probable fault of the labels.
+
+    Attributes:
+        kind: "missing box" (a confident detection that lies on no box), "other class" (a confident
+            detection of another class on a box that none of its own class finds), or "unfound box"
+            (no detection at any score finds the box or comes close).
+        image: Index of the image.
+        box: The detection's box, or the box that nothing finds.
+        label: The detection's class, or that of the box that nothing finds.
+        score: The detection's; None for "unfound box".
+        true_label: Class of the box in the ground truth; None for "missing box".
+    """
+
+    kind: str
+    image: int
+    box: Box
+    label: int
+    score: float | None
+    true_label: int | None
+
+
+def find_suspects(matching: Matching, errors: Errors, kept: Bool[ndarray, "K"]) -> list[Suspect]:
+    """Labels that confident detections contradict, and boxes that nothing finds.
+
+    The kinds are the overlooked, swapped and badly located boxes of ObjectLab (Tkachenko et al.,
+    arXiv 2309.00832). They are sorted by suspicion, which stands for the probability that the
+    detector is right: the score of a detection; for a box that is not found ``1 - IoU`` with the
+    detection that comes closest, times the fraction of the boxes of its range of size that are
+    found at any score. Suspicions of less than `MIN_SUSPICION` are left out.
+
+    Args:
+        matching: Detections and boxes.
+        errors: Of the detections.
+        kept: The detections at or above their thresholds.
+
+    Returns:
+        The most suspicious first.
+    """
+    found, truth, pairs = matching.found, matching.truth, matching.pairs
+    is_confident = kept & matching.assignment.is_wrong & (found.scores >= MIN_SUSPICION)
+    is_empty = _highest(pairs.found, pairs.overlap, len(found)) < EMPTY_IOU
+    is_open = np.append(~matching.is_found(kept), False)[errors.boxes]
+    is_swapped = is_confident & (errors.kinds == CLASSIFICATION) & is_open
+    unfound = _unfound_suspicion(matching)
+    unfound[errors.boxes[is_swapped]] = 0.0
+
+    scores, boxes = found.scores, errors.boxes
+    rated = [
+        *(
+            (scores[row], _contradicted("missing box", matching, row, NONE))
+            for row in np.flatnonzero(is_confident & is_empty).tolist()
+        ),
+        *(
+            (scores[row], _contradicted("other class", matching, row, boxes[row]))
+            for row in np.flatnonzero(is_swapped).tolist()
+        ),
+        *(
+            (unfound[row], _unfound_box(truth, row))
+            for row in np.flatnonzero(unfound >= MIN_SUSPICION).tolist()
+        ),
+    ]
+    return [suspect for _, suspect in sorted(rated, key=lambda pair: -pair[0])]
+
+
+def _contradicted(kind: str, matching: Matching, row: int, box: int) -> Suspect:
+    """The detection of a row contradicts a box, or its absence."""
+    found = matching.found
+    return Suspect(
+        kind,
+        int(found.images[row]),
+        as_box(found.boxes[row]),
+        int(found.labels[row]),
+        float(found.scores[row]),
+        None if box == NONE else int(matching.truth.labels[box]),
+    )
+
+
+def _unfound_box(truth: FlatTargets, row: int) -> Suspect:
+    image, label = int(truth.images[row]), int(truth.labels[row])
+    return Suspect("unfound box", image, as_box(truth.boxes[row]), label, None, label)
+
+
+def _unfound_suspicion(matching: Matching) -> Float64[ndarray, "n"]:
+    """How surprising it is that each box is not found; 0 for boxes that are found or ignored."""
+    truth, pairs, is_found = matching.truth, matching.pairs, matching.is_found()
+    counts, sizes = ~truth.ignored, size_groups(truth.areas)
+    in_size, found_in_size = (
+        np.bincount(sizes[rows], minlength=len(SIZE_EDGES)) for rows in (counts, is_found)
+    )
+    recall = found_in_size / np.maximum(in_size, 1)
+    closest = _highest(pairs.truth, pairs.overlap, len(truth))
+    return np.where(counts & ~is_found, recall[sizes] * (1 - closest), 0.0)
+
+
+def _highest(
+    rows: Int64[ndarray, "p"], overlaps: Float64[ndarray, "p"], count: int
+) -> Float64[ndarray, "count"]:
+    """The highest overlap of each row; 0 without one."""
+    highest = np.zeros(count)
+    np.maximum.at(highest, rows, overlaps)
+    return highest
