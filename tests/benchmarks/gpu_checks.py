@@ -138,7 +138,7 @@ def trainings(machine: Machine) -> Iterator[Row]:
 
 def overflows(machine: Machine) -> Iterator[Row]:
     """Steps of fp16 of which the first and a later one overflow: skipped, and the weights sound."""
-    run = machine.run(machine.batch_sizes[1], precision="fp16", ema_decay=0.9, accumulate=2)
+    run = machine.run(machine.batch_sizes[0], precision="fp16", ema_decay=0.9, accumulate=2)
     batch = first_batch(run)
     planted = replace(run, forward=_Overflowing(run))
     kept = [value.detach().clone() for value in run.state.model.parameters()]
