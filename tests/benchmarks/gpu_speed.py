@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from tests.benchmarks import training
+from tests.benchmarks.gpu_checks import distance, gradients_of
 from tests.benchmarks.gpu_runs import Machine, Row, device_work, first_batch, timed, wait
 from vision.batch import Batch
 from vision.data import DetectionDataset, EpochSampler, augment_batch, build_augment, make_loader
@@ -71,8 +72,11 @@ def _compiled(machine: Machine, size: int, mode: str | None) -> Iterator[Row]:
     wait()
     yield "first step, with compiling", f"{time.perf_counter() - start:8.1f} s"
     yield from _rows(machine, f"batch {size}, bf16, average", step, size)
-    loss = [float(train_step(one, batch).total) for one in (run, replace(run, forward=forward))]
-    yield "loss of one batch, compiled and not (one step apart)", "{:.4f} {:.4f}".format(*loss)
+    (loss, ours), (other, theirs) = (
+        gradients_of(one, batch) for one in (run, replace(run, forward=forward))
+    )
+    yield "loss of one batch, compiled and not", f"{loss:.5f} and {other:.5f}"
+    yield "relative difference of their gradients", f"{distance(ours, theirs):.1e}"
 
 
 def compiled_steps(machine: Machine, size: int) -> Iterator[Row]:
