@@ -84,7 +84,8 @@ def waits(machine: Machine) -> Iterator[Row]:
                 warnings.simplefilter("always")
                 with _reported_waits(machine):
                     train_step(run, batch)
-            places = [f"{Path(one.filename).name}:{one.lineno}" for one in caught]
+            found = [one for one in caught if "synchronizing" in str(one.message)]
+            places = [f"{Path(one.filename).name}:{one.lineno}" for one in found]
             waited = f"{len(places)} waits {sorted(set(places))}"
             yield label, f"{waited}, {mode.counts.total()} operations outside autograd's threads"
 

@@ -64,7 +64,7 @@ def _compiled(machine: Machine, size: int, mode: str | None) -> Iterator[Row]:
     batch = first_batch(run)
 
     def step() -> object:
-        torch.compiler.cudagraph_mark_step_begin()
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         return train_step(run, batch)
 
     start = time.perf_counter()
