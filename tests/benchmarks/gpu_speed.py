@@ -72,11 +72,14 @@ def _compiled(machine: Machine, size: int, mode: str | None) -> Iterator[Row]:
     wait()
     yield "first step, with compiling", f"{time.perf_counter() - start:8.1f} s"
     yield from _rows(machine, f"batch {size}, bf16, average", step, size)
-    (loss, ours), (other, theirs) = (
-        gradients_of(one, batch) for one in (run, replace(run, forward=forward))
+    plain = replace(run, forward=forward)
+    exact = replace(plain, settings=replace(run.settings, autocast_dtype=torch.float32))
+    (loss, ours), (other, theirs), (_, reference) = (
+        gradients_of(one, batch) for one in (run, plain, exact)
     )
     yield "loss of one batch, compiled and not", f"{loss:.5f} and {other:.5f}"
-    yield "relative difference of their gradients", f"{distance(ours, theirs):.1e}"
+    distances = [f"{distance(found, reference):.1e}" for found in (ours, theirs)]
+    yield "differences of their gradients from fp32's", " and ".join(distances)
 
 
 def compiled_steps(machine: Machine, size: int) -> Iterator[Row]:
