@@ -7,9 +7,10 @@ import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from tests.detectors import detector_of
 from vision.detector import Detector
 from vision.errors import ConfigError, WeightsError
-from vision.export import stand_in_images
+from vision.export import default_images
 from vision.images import resize
 from vision.runtime import Score
 from vision.structures import Detections
@@ -26,7 +27,7 @@ def saved() -> SavedDetector:
 @pytest.fixture(scope="module")
 def photos() -> Images:
     """Of two sizes, with a person in each."""
-    return [stand_in_images(1, size)[0] for size in ((300, 400), (200, 180))]
+    return [default_images(1, size)[0] for size in ((300, 400), (200, 180))]
 
 
 def same(one: Detections, other: Detections) -> bool:
@@ -38,9 +39,9 @@ def same(one: Detections, other: Detections) -> bool:
 
 def test_a_network_in_memory_answers_as_its_file(saved: SavedDetector, photos: Images) -> None:
     before = {key: value.clone() for key, value in saved.model.state_dict().items()}
-    detector = Detector.from_model(saved.model, saved.config, saved.names, score=0.4)
+    detector = detector_of(saved, score=0.4)
     loaded = Detector.load("voc")
-    assert loaded.config == detector.config
+    assert loaded.post_process == detector.post_process
     assert loaded.training["epoch"] == saved.training["epoch"]
     for found, expected in zip(detector(photos), loaded(photos), strict=True):
         assert len(found) > 0
@@ -50,7 +51,7 @@ def test_a_network_in_memory_answers_as_its_file(saved: SavedDetector, photos: I
 
 
 def test_a_batch_is_detected_as_its_images(saved: SavedDetector, photos: Images) -> None:
-    detector = Detector.from_model(saved.model, saved.config, saved.names, score=0.4)
+    detector = detector_of(saved, score=0.4)
     resized = [resize(photo, detector.image_size).transpose(2, 0, 1) for photo in photos]
     tensors = [torch.from_numpy(image.copy()) for image in resized]
     sizes = [(photo.shape[0], photo.shape[1]) for photo in photos]
@@ -68,17 +69,14 @@ def test_a_batch_is_detected_as_its_images(saved: SavedDetector, photos: Images)
 def test_the_score_is_that_of_training_unless_one_is_given(
     saved: SavedDetector, photos: Images
 ) -> None:
-    every, sure = (
-        Detector.from_model(saved.model, saved.config, saved.names, score=score)(photos[0])
-        for score in (None, 0.4)
-    )
+    every, sure = (detector_of(saved, score=score)(photos[0]) for score in (None, 0.4))
     assert len(every) > len(sure) > 0
     assert same(sure, every[every.scores > 0.4])
 
 
 def test_scores_by_class(saved: SavedDetector, photos: Images) -> None:
     def detect(score: dict[str, float]) -> Detections:
-        return Detector.from_model(saved.model, saved.config, saved.names, score=score)(photos[0])
+        return detector_of(saved, score=score)(photos[0])
 
     person = saved.names.index("person")
     assert set(detect({"person": 0.3}).labels.tolist()) == {person}
@@ -112,9 +110,9 @@ def test_best_scores_are_those_that_training_recorded(
 
 def test_best_scores_that_were_never_recorded(saved: SavedDetector) -> None:
     with pytest.raises(WeightsError, match="no best thresholds, which training records; the page"):
-        Detector.from_model(saved.model, saved.config, saved.names, score="best")
+        detector_of(saved, score="best")
 
 
 def test_no_image_gives_no_detections(saved: SavedDetector) -> None:
-    detector = Detector.from_model(saved.model, saved.config, saved.names)
+    detector = detector_of(saved)
     assert detector([]) == []

@@ -23,7 +23,7 @@ from vision.config import Config, ModelConfig
 from vision.data.synthetic import render_scene
 from vision.detection import Journal
 from vision.detector import Detector
-from vision.image_file import MAX_PIXELS
+from vision.images import MAX_PIXELS
 from vision.media import VideoReader, VideoWriter, write_image
 from vision.model import build_model
 from vision.weights import load_weights, save_weights
@@ -236,7 +236,7 @@ def hostile_folder(folder: Path) -> tuple[set[str], dict[str, str]]:
         "gone.jpg": "cannot be opened: No such file",
         "circle.jpg": "cannot be opened: Too many levels",
         "pipe.jpg": "is not a regular file",
-        "sparse.jpg": "a file of 3,221,225,472 bytes",
+        "sparse.jpg": "3,221,225,472 bytes, more than",
         "not\udcffutf8.mp4": "a name that is not UTF-8",
     }
 

@@ -37,7 +37,7 @@ def weights(learnt: Path) -> str:
 def as_trained(learnt: Path) -> dict[str, Any]:
     """The evaluation that training made of its best weights."""
     metrics = read(learnt)
-    return {key: metrics[key] for key in ("coco", "voc", "num_images")}
+    return {key: metrics[key] for key in ("coco", "voc", "num_images", "num_classes_with_boxes")}
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -138,6 +138,15 @@ def test_detections_of_any_other_detector(
     said = capsys.readouterr().out
     assert "1 images, 2 boxes" in said
     assert "0.500" in said
+
+
+def test_the_reference_gives_the_same_numbers(tmp_path: Path) -> None:
+    words = write_files(tmp_path)
+    reference = evaluate(tmp_path / "reference", *words, "--engine", "pycocotools")
+    found = evaluate(tmp_path / "found", *words)
+    assert reference["voc"] == found["voc"]
+    assert reference["coco"].pop("per_class") == found["coco"].pop("per_class")
+    assert reference["coco"] == pytest.approx(found["coco"], abs=1e-6)
 
 
 def test_earlier_metrics_are_replaced_only_when_asked_to(

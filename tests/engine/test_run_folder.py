@@ -321,11 +321,11 @@ def test_a_full_disk_leaves_what_was_there(
         path.write_bytes(b"part")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    write_whole = Path.write_bytes
+    write_bytes = Path.write_bytes
 
     def full_weights(path: Path, content: bytes) -> None:
         if len(content) < 100_000:  # Other files of the run.
-            write_whole(path, content)
+            write_bytes(path, content)
             return
         path.write_text("part")
         raise OSError(errno.ENOSPC, "No space left on device")

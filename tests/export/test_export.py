@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
+from tests.detectors import detector_of
 from tests.exported import BACKENDS, Images
 from tests.runs import scenes
 from tests.shared import SHARED, needs_shared
@@ -22,7 +23,7 @@ from vision.export import ExportSpec, export_detector
 from vision.export.compare import MIN_SCORE, detections_of
 from vision.images import read_image
 from vision.media import write_image
-from vision.model import build_decoding, build_post_process
+from vision.model import fuse
 from vision.runtime import FORMS, Form, Precision
 from vision.runtime.onnx_graph import OnnxRunner
 from vision.weights import SHIPPED, SavedDetector, load_weights
@@ -62,7 +63,7 @@ def test_the_form_nms_is_compared_above_its_own_threshold(
     agreement = export_detector(replace(saved, config=config), spec, path, images).agreement
     assert agreement.min_score == 0.5
     assert "detections from score 0.5 on" in str(agreement)
-    all_scores = Detector.from_model(saved.model, saved.config, saved.names, score=0.1)(images)
+    all_scores = detector_of(saved, score=0.1)(images)
     counts = [int((one.scores >= 0.5).sum()) for one in all_scores]
     assert agreement.num_detections == sum(counts) > 8
     assert sum(map(len, all_scores)) > sum(counts)
@@ -146,8 +147,8 @@ def test_half_precision_takes_half_the_space(
     for to, suffix in (("onnx", ".onnx"), ("openvino", ".bin")):
         spec = ExportSpec(to, precision="fp16")
         path = export_detector(saved, spec, spec.file(tmp_path, "w"), images).path
-        whole = exported[to].with_suffix(suffix).stat().st_size
-        assert 0.4 < path.with_suffix(suffix).stat().st_size / whole < 0.65
+        full = exported[to].with_suffix(suffix).stat().st_size
+        assert 0.4 < path.with_suffix(suffix).stat().st_size / full < 0.65
         assert len(Detector.load(path, 0.2)(images[0])) > 0
 
 
@@ -169,15 +170,15 @@ def test_the_command_compares_on_images_that_are_named(
     found = detections_of(
         OnnxRunner(path),
         "decoded",
-        build_decoding(load_weights(learnt / "best.safetensors").model).decode,
-        build_post_process(Detector.load(path).config.model),
+        fuse(load_weights(learnt / "best.safetensors").model),
+        Detector.load(path).post_process,
         images[0][None],
     )
     assert bool((found[0].scores > MIN_SCORE).any())
 
 
 @pytest.mark.slow
-def test_without_data_the_comparison_is_on_stand_ins(
+def test_without_data_the_comparison_is_on_default_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The shipped weights name folders of another machine, which nobody else has."""
@@ -188,7 +189,7 @@ def test_without_data_the_comparison_is_on_stand_ins(
     assert (tmp_path / "voc_decoded_fp32.onnx").is_file()
 
 
-def test_int8_is_not_calibrated_on_stand_ins(
+def test_int8_is_not_calibrated_on_default_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["export", "voc", "--to=onnx", "--precision=int8", "--out", str(tmp_path)]

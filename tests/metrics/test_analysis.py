@@ -172,6 +172,32 @@ def test_suspects() -> None:
     assert_equal(analysis.suspects, expected)
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.permutations(range(36)), st.permutations(range(36)))
+def test_spoilt_labels_are_suspect_and_no_others(places: list[int], scores: list[int]) -> None:
+    """A box is removed, one has a wrong class, one is moved; what is right is detected."""
+    boxes = [
+        (60.0 * (k % 6), 60.0 * (k // 6), 60.0 * (k % 6) + 40, 60.0 * (k // 6) + 40) for k in places
+    ]
+    removed, swapped, moved, free = range(4)
+    labels = [k % 2 for k in range(36)]
+    kept = [k for k in range(36) if k not in (moved, free)]
+    kept.sort(key=lambda k: -scores[k])
+    found = detections(
+        [boxes[k] for k in kept], [0.6 + scores[k] / 100 for k in kept], [labels[k] for k in kept]
+    )
+    spoilt = [k for k in range(36) if k not in (removed, free)]
+    truth = target(
+        [boxes[k] for k in spoilt], [SHEEP if k == swapped else labels[k] for k in spoilt]
+    )
+    suspects = analyse_image(found, truth).suspects
+    assert {(suspect.kind, suspect.box) for suspect in suspects} == {
+        ("missing box", boxes[removed]),
+        ("other class", boxes[swapped]),
+        ("unfound box", boxes[moved]),
+    }
+
+
 def test_a_box_is_less_suspect_if_a_detection_comes_close() -> None:
     large = [target([D], [CAT])] * 3
     near = detections([(300, 0, 380, 32)], [0.1], [CAT])  # IoU 0.4

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vision.choices import SHIPPED_WEIGHTS
-from vision.cli.options import check_output_path, data_of, runtime_options_of
-from vision.config import Config
+from vision.cli.options import check_output_path, data_of, describe_data, runtime_options_of
 from vision.detector import Detector
 from vision.engine import best_thresholds, evaluate_detector, write_json
 from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
 from vision.metrics.analysis import analyse
+from vision.model import build_post_process
 from vision.report import (
     REPORT,
     Commands,
@@ -78,9 +78,11 @@ def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
         raise ConfigError("--images goes with --detections: data name their images themselves")
     session, metadata = open_session(options.weights, runtime_options_of(options))
     config = data_of(options, metadata.config)
-    detector = Detector(session, config, metadata.names, metadata.training)
-    metrics, detections, dataset = evaluate_detector(detector, config)
-    title = f"{options.weights} on {_describe_data(config)}"
+    post_process = build_post_process(config.model)
+    detector = Detector(session, post_process, metadata.names, metadata.training)
+    results = evaluate_detector(detector, config, engine=options.engine)
+    metrics, detections, dataset = results
+    title = f"{options.weights} on {describe_data(config)}"
     return Evaluated(metrics, detections, dataset.targets, photos_of(dataset), title, detector)
 
 
@@ -93,13 +95,11 @@ def _evaluate_file(options: argparse.Namespace) -> Evaluated:
             "--config, --data, key=value and the options of the runtime go with --weights, not with"
             " --detections"
         )
-    if options.images and not options.report:
-        raise ConfigError("--images goes with --report: metrics need no images")
     detections, targets, names = read_coco_results(options.annotations, options.detections)
     photos = None
     if options.report and options.images:
         photos = photos_in(options.images, options.annotations, targets)
-    metrics = evaluate_detections(detections, targets, names)
+    metrics = evaluate_detections(detections, targets, names, engine=options.engine)
     title = f"{options.detections} on {options.annotations}"
     return Evaluated(metrics, detections, targets, photos, title, None)
 
@@ -129,14 +129,3 @@ def _commands(
         scores = [f"{name}={score:g}" for name, score in thresholds.items()]
     data += options.overrides
     return commands_for(str(options.weights), data, run, detector.image_size, scores)
-
-
-def _describe_data(config: Config) -> str:
-    """The sources of ``data.val`` in words."""
-    sources = config.data.val if isinstance(config.data.val, list) else [config.data.val]
-    words = []
-    for source in sources:
-        keys = source.model_dump() if source else {}
-        place = keys.get("root") or keys.get("annotations") or f"{keys.get('format')} images"
-        words.append(" ".join(str(word) for word in (place, keys.get("split")) if word))
-    return " and ".join(words)

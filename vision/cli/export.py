@@ -7,22 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from vision.cli.options import check_output_path, data_of
-from vision.config import Config, DataSource
+from vision.config import Config, DataSources
 from vision.data import sample_images
 from vision.detector import Detector
 from vision.engine import evaluate_detector
 from vision.errors import ConfigError
 from vision.export import (
+    DEFAULT_IMAGES,
     NUM_CALIBRATED,
     NUM_COMPARED,
-    STAND_INS,
     ExportSpec,
+    default_images,
     export_detector,
-    stand_in_images,
 )
 from vision.export.write import Images
 from vision.images import read_image, resize
 from vision.media import find_images
+from vision.model import build_post_process
 from vision.runtime import FORMS
 from vision.weights import SavedDetector, find_weights, load_weights
 
@@ -46,8 +47,10 @@ def run(options: argparse.Namespace) -> int:
     if spec.precision == "int8":
         calibration = _images(images, data.train, "data.train", saved, NUM_CALIBRATED)
     if images is None and data.val is None:
-        print(f"no data are named: compared on {STAND_INS}; --images FOLDER compares on your own")
-        compared: Images = stand_in_images(NUM_COMPARED, saved.model.image_size)
+        print(
+            f"no data are named: compared on {DEFAULT_IMAGES}; --images FOLDER compares on your own"
+        )
+        compared: Images = default_images(NUM_COMPARED, saved.model.image_size)
     else:
         compared = _images(images, data.val, "data.val", saved, NUM_COMPARED)
     written = export_detector(saved, spec, path, compared, calibration)
@@ -64,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _images(
     inputs: Sequence[str] | None,
-    sources: DataSource | None,
+    sources: DataSources | None,
     key: str,
     saved: SavedDetector,
     count: int,
@@ -93,7 +96,8 @@ def _evaluate_int8(saved: SavedDetector, spec: ExportSpec, path: Path, config: C
     if config.data.val is None or spec.form != "decoded":
         print("int8 was not evaluated: that needs data.val and --form decoded")
         return
-    original = Detector.from_model(saved.model, saved.config, saved.names)
+    post_process = build_post_process(saved.config.model)
+    original = Detector.from_model(saved.model, post_process, saved.names)
     values = []
     for name, detector in (("fp32", original), ("int8", Detector.load(path))):
         metrics = evaluate_detector(detector, config).metrics

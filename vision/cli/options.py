@@ -132,3 +132,14 @@ def _without_paths(source: Any, *, is_named: bool) -> Any:  # noqa: ANN401
 def runtime_options_of(options: argparse.Namespace) -> RuntimeOptions:
     """What ``--backend``, ``--device``, ``--precision`` and ``--threads`` say."""
     return RuntimeOptions(options.backend, options.device, options.precision, options.threads)
+
+
+def describe_data(config: Config) -> str:
+    """The sources of ``data.val`` in words."""
+    sources = config.data.val if isinstance(config.data.val, list) else [config.data.val]
+    words = []
+    for source in sources:
+        keys = source.model_dump() if source else {}
+        place = keys.get("root") or keys.get("annotations") or f"{keys.get('format')} images"
+        words.append(" ".join(str(word) for word in (place, keys.get("split")) if word))
+    return " and ".join(words)

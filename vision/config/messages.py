@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from vision.config.data import Source
+from vision.config.data import DataSource
 from vision.config.overrides import is_within, key_of, name_overrides
 from vision.config.run import Config
 from vision.errors import did_you_mean
@@ -151,7 +151,7 @@ def models_in(annotation: object) -> list[type[Any]]:
 
 def _formats() -> str:
     """The formats of sources, as words of a sentence."""
-    names = [name for name in map(format_of, models_in(Source)) if name]
+    names = [name for name in map(format_of, models_in(DataSource)) if name]
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 

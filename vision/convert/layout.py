@@ -14,7 +14,7 @@ def next_in_sequence(key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CheckpointLayout:
     """How to understand one project's detector.
 
     Attributes:

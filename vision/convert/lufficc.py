@@ -1,6 +1,6 @@
 """lufficc/SSD: its MobileNetV2 SSD320."""
 
-from vision.convert.layout import Source
+from vision.convert.layout import CheckpointLayout
 from vision.convert.roles import BACKBONE_PARTS, Role
 
 LAST_LEVEL = 5
@@ -19,7 +19,7 @@ def _conv(role: Role) -> str:
     return f"{prefix}.conv.{0 if role.step == 'depthwise' else 3}"
 
 
-LUFFICC = Source(
+LUFFICC = CheckpointLayout(
     name="lufficc",
     preset="lufficc",
     image_size=(320, 320),

@@ -1,6 +1,6 @@
 """OpenMMLab's mmdetection: ``ssdlite_mobilenetv2_scratch``."""
 
-from vision.convert.layout import Source
+from vision.convert.layout import CheckpointLayout
 from vision.convert.roles import Role
 
 FIRST_OF_STAGE = (1, 2, 4, 7, 11, 14, 17)
@@ -24,7 +24,7 @@ def _conv(role: Role) -> str:
     return f"bbox_head.{convs}.{role.index}.{'1' if role.step == 'predict' else '0.conv'}"
 
 
-MMDETECTION = Source(
+MMDETECTION = CheckpointLayout(
     name="mmdetection",
     preset="mmdetection",
     image_size=(320, 320),

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from vision.convert.layout import Source
+from vision.convert.layout import CheckpointLayout
 from vision.convert.roles import Role
 
 STEPS = {"expand": 0, "reduce": 0, "depthwise": 3, "project": 6}
@@ -26,7 +26,7 @@ def _conv(role: Role) -> str:
     return f"{headers}.{role.index}.{0 if role.step == 'depthwise' else 3}"
 
 
-QFGAOHAO = Source(
+QFGAOHAO = CheckpointLayout(
     name="qfgaohao",
     preset="qfgaohao",
     image_size=(300, 300),

@@ -10,15 +10,17 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from vision.batch import Batch
+from vision.choices import CocoEngine
 from vision.config import Config
 from vision.data import DetectionDataset, Sample, check_known, describe, make_loader, read_sources
 from vision.detector import Detector
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
 from vision.metrics.analysis import Analysis
-from vision.model import SSDLite
+from vision.model import PostProcess, SSDLite, build_post_process
 from vision.runtime import RuntimeOptions
-from vision.structures import Batch, Detections
+from vision.structures import Detections
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +46,14 @@ class Evaluator:
 
     Attributes:
         loader: This process's part of the data.
-        config: The configuration of the run, which a detector carries.
+        post_process: From what a network gives to detections.
         names: Class names in label order.
         device: The device that the network runs on.
         processes: The processes that evaluate together.
     """
 
     loader: DataLoader[Sample]
-    config: Config
+    post_process: PostProcess
     names: Sequence[str]
     device: torch.device
     processes: Processes
@@ -65,7 +67,7 @@ class Evaluator:
     def __call__(self, model: SSDLite) -> Evaluation:
         """Evaluate a network."""
         options = RuntimeOptions(device=str(self.device))
-        detector = Detector.from_model(model, self.config, self.names, options=options)
+        detector = Detector.from_model(model, self.post_process, self.names, options=options)
         return evaluate(detector, self.loader, processes=self.processes)
 
 
@@ -75,6 +77,7 @@ def evaluate(
     classes: Sequence[str] | None = None,
     *,
     processes: Processes = SINGLE_PROCESS,
+    engine: CocoEngine = "faster",
 ) -> Evaluation:
     """Metrics and detections over a loader's images, in their own pixels.
 
@@ -83,6 +86,7 @@ def evaluate(
         loader: Batches in the order of its data set.
         classes: Names to evaluate, if not all; detections of others are left out.
         processes: They share the images; all return the same.
+        engine: What computes COCO's metrics.
     """
     dataset = loader.dataset
     assert isinstance(dataset, DetectionDataset)
@@ -91,7 +95,9 @@ def evaluate(
     if classes is not None and list(classes) != list(names):
         is_evaluated = torch.tensor([name in classes for name in names])
         detections = [each[is_evaluated[each.labels]] for each in detections]
-    metrics = evaluate_detections(detections, targets, names) if processes.is_first else None
+    metrics = None
+    if processes.is_first:
+        metrics = evaluate_detections(detections, targets, names, engine=engine)
     metrics = processes.broadcast(metrics)
     assert metrics is not None
     return metrics, detections
@@ -106,12 +112,15 @@ def detect_all(detector: Detector, loader: DataLoader[Sample]) -> list[Detection
     return detections
 
 
-def evaluate_detector(detector: Detector, config: Config) -> Results:
+def evaluate_detector(
+    detector: Detector, config: Config, *, engine: CocoEngine = "faster"
+) -> Results:
     """Evaluate a detector on ``config.data.val``.
 
     Args:
         detector: Its network, image size and classes are evaluated.
         config: Where the data are, in what batches to run, and ``model.postprocess``.
+        engine: What computes COCO's metrics.
 
     Raises:
         ConfigError: If there are no data to evaluate on.
@@ -126,8 +135,9 @@ def evaluate_detector(detector: Detector, config: Config) -> Results:
     size = detector.image_size
     dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
-    evaluation = evaluate(Detector(detector.session, config, names), loader, classes)
-    return Results(*evaluation, dataset)
+    post_process = build_post_process(config.model)
+    detector = Detector(detector.session, post_process, names)
+    return Results(*evaluate(detector, loader, classes, engine=engine), dataset)
 
 
 def best_thresholds(analysis: Analysis) -> dict[str, float]:

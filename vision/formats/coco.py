@@ -16,10 +16,12 @@ from pycocotools import mask as mask_api
 import vision.boxes as box_ops
 import vision.formats.json_table as tables
 from vision.errors import DataError
+from vision.formats.json_file import load_json
+from vision.formats.json_values import resolve_id, whole
 from vision.formats.paths import Files, find_below, full, nfc
 from vision.formats.records import AnnotatedObject, Annotations, Tally
 from vision.formats.written import copy_images, new_folder, objects_to_write
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 FORM = "an object with images, annotations and categories (COCO instances)"
 BOX_KEYS = ("image_id", "category_id", "bbox")
@@ -36,7 +38,7 @@ class Instances(NamedTuple):
         categories: Rows with an ``id`` and a ``name``.
         annotations: Rows with `BOX_KEYS`.
         labels: Index in ``categories`` of each annotation.
-        boxes: ``xyxy``.
+        boxes: ``xywh``.
         ignore: Whether ``iscrowd``, ``ignore`` or ``difficult`` is set, the last two of which
             converters from VOC write.
         crowd: Whether ``iscrowd`` is set.
@@ -111,7 +113,7 @@ def load_instances(file: Path, *, for_training: bool = False) -> Instances:
     Raises:
         DataError: If the file cannot be read or does not have that form.
     """
-    content = tables.load_json(file, dict, FORM)
+    content = load_json(file, dict, FORM)
     tables.check_rows(str(file), [content], ("images", "annotations", "categories"))
     where = f"{file}: images"
     images = _rows_with_ids(where, content["images"], ("id",))
@@ -141,7 +143,7 @@ def load_instances(file: Path, *, for_training: bool = False) -> Instances:
         categories,
         rows,
         tables.lookup(where, rows, "category_id", index_by_id(categories)),
-        tables.xyxy_boxes(where, rows, allow_degenerate=for_training),
+        tables.xywh_boxes(where, rows, allow_degenerate=for_training),
         ignore,
         crowd,
         tables.numbers(where, rows, "area", default=math.nan),
@@ -155,7 +157,7 @@ def index_by_id(rows: list[dict[str, Any]]) -> Ids:
 
 def _rows_with_ids(where: str, rows: object, keys: Sequence[str]) -> list[dict[str, Any]]:
     """The checked rows; an ``id`` may have been written with decimals."""
-    return [row | {"id": tables.whole(row["id"])} for row in tables.check_rows(where, rows, keys)]
+    return [row | {"id": whole(row["id"])} for row in tables.check_rows(where, rows, keys)]
 
 
 def _id_order(row: dict[str, Any]) -> tuple[bool, int | str]:
@@ -217,9 +219,9 @@ def _objects_by_image(
     objects: dict[int | str, list[AnnotatedObject]] = {row["id"]: [] for row in content.images}
     image_ids = tables.ids(f"{file}: annotations", content.annotations, "image_id")
     columns = zip(
-        (tables.resolve_id(image_id, objects) for image_id in image_ids),
+        (resolve_id(image_id, objects) for image_id in image_ids),
         content.labels.tolist(),
-        content.boxes.tolist(),
+        box_ops.xywh_to_xyxy(torch.from_numpy(content.boxes)).tolist(),
         content.ignore.tolist(),
         content.crowd.tolist(),
         content.areas.tolist(),

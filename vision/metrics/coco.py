@@ -1,23 +1,21 @@
-"""Average precision and recall as COCO measures them, with ``faster_coco_eval``."""
+"""Average precision and recall as COCO measures them."""
 
-from collections.abc import Iterable, Sequence
+# K detections, C classes, T IoU thresholds, I images
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from faster_coco_eval import COCO, COCOeval_faster
+from jaxtyping import Float64, Int64
+from numpy import ndarray
 
-import vision.boxes as box_ops
-from vision.metrics.inputs import check_inputs
+from vision.metrics.coco_matching import AREAS, IOU_THRESHOLDS, match_by_coco
+from vision.metrics.ranking import Matches
 from vision.structures import Detections, Target
 
-UNDEFINED = -1
-"""The value that COCO's code gives where there is no object."""
-
-DECIMALS = 6
-"""COCO's code adds ``np.spacing(1)`` to its divisors, so that a perfect result is
-0.9999999999999998. Numbers are rounded here, once, which hides that and nothing else.
-"""
+IOU_50, IOU_75 = 0, 5
+"""Indices of two of the IoU thresholds."""
+RECALLS = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,92 +74,47 @@ def coco_ap(
     Raises:
         ValueError: If detections and targets do not fit (`check_inputs`).
     """
-    check_inputs(detections, targets, num_classes)
-    if not has_objects(targets):
-        return CocoResult([None] * num_classes, *[None] * 12)
-    evaluation = make_evaluation(detections, targets, num_classes)
-    evaluation.run()
-    precision = evaluation.eval["precision"][:, :, :, 0, -1]  # all areas, 100 detections
+    precisions, recalls = [], []
+    for area, found in zip(AREAS, match_by_coco(detections, targets, num_classes), strict=True):
+        precisions.append(average_precisions(found[0]))
+        recalls += [_recalls(*found, best) for best in ((1, 10, 100) if area == "all" else (100,))]
+    by_class, *of_sizes = precisions
     return CocoResult(
-        [mean_precision(precision[:, :, label]) for label in range(num_classes)],
-        *[_defined(value) for value in evaluation.stats[:12]],
+        [nan_mean(values) for values in by_class.T],
+        *map(nan_mean, (by_class, by_class[IOU_50], by_class[IOU_75], *of_sizes, *recalls)),
     )
 
 
-def has_objects(targets: Sequence[Target]) -> bool:
-    """Whether any box counts, that is, is not ignored."""
-    return not all(bool((target.ignore | target.crowd).all()) for target in targets)
+def average_precisions(
+    matches: Matches, times: Int64[ndarray, "I"] | None = None
+) -> Float64[ndarray, "T C"]:
+    """Of each class at each IoU threshold; NaN for a class without a box that counts.
 
-
-def make_evaluation(
-    detections: Sequence[Detections],
-    targets: Sequence[Target],
-    num_classes: int,
-    *,
-    separate_eval: bool = False,
-) -> COCOeval_faster:
-    """COCO's evaluation of these detections, not yet run.
+    It is the mean of the precision's envelope at the recalls 0, 0.01, ..., 1.
 
     Args:
-        detections: Of each image.
-        targets: The ground truth of the same images.
-        num_classes: Labels are 0 to ``num_classes - 1``.
-        separate_eval: Keep the matches of each image, for accumulating them repeatedly.
+        matches: In one range of area.
+        times: How often each image occurs; once by default.
     """
-    sizes = (len(targets), num_classes)
-    ground_truth = _index(_target_records(targets), *sizes)
-    results = _index(_detection_records(detections), *sizes)
-    return COCOeval_faster(
-        ground_truth, results, "bbox", print_function=_no_print, separate_eval=separate_eval
-    )
+    num_boxes = matches.num_boxes(times)
+    values = np.full((len(IOU_THRESHOLDS), matches.num_classes), np.nan)
+    for threshold, row in enumerate(values):
+        for label, (num_hits, envelope) in enumerate(matches.envelopes(threshold, times)):
+            if num_boxes[label]:
+                reached = np.searchsorted(num_hits / num_boxes[label], RECALLS)
+                row[label] = np.append(envelope, 0.0)[reached].mean()
+    return values
 
 
-def mean_precision(precision: np.ndarray) -> float | None:
-    """Mean of an evaluation's precision where it is defined; None where it is nowhere defined."""
-    defined = precision[precision != UNDEFINED]
-    return _defined(defined.mean()) if len(defined) else None
+def nan_mean(values: Float64[ndarray, "*any"]) -> float | None:
+    """Mean of the values that are not NaN; None if there are none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else None
 
 
-# An id is an index + 1, since COCO's code takes the id 0 for "no match". No id leaves this file.
-
-
-def _index(records: Iterable[dict[str, Any]], num_images: int, num_classes: int) -> COCO:
-    """The records as COCO's code takes them."""
-    annotations = [{"id": number, **record} for number, record in enumerate(records, start=1)]
-    images = [{"id": index + 1} for index in range(num_images)]
-    categories = [{"id": label + 1, "name": str(label)} for label in range(num_classes)]
-    dataset = {"images": images, "categories": categories, "annotations": annotations}
-    return COCO(dataset, print_function=_no_print)
-
-
-def _target_records(targets: Sequence[Target]) -> Iterable[dict[str, Any]]:
-    for index, target in enumerate(targets):
-        crowds = (target.ignore | target.crowd).tolist()
-        for record, area, crowd in zip(
-            _records(index, target), target.areas.tolist(), crowds, strict=True
-        ):
-            yield {**record, "area": area, "iscrowd": int(crowd)}
-
-
-def _detection_records(detections: Sequence[Detections]) -> Iterable[dict[str, Any]]:
-    for index, found in enumerate(detections):
-        areas = box_ops.area(found.boxes.double()).tolist()
-        for record, area, score in zip(
-            _records(index, found), areas, found.scores.tolist(), strict=True
-        ):
-            yield {**record, "area": area, "score": score, "iscrowd": 0}
-
-
-def _records(index: int, boxed: Target | Detections) -> Iterable[dict[str, Any]]:
-    """Image, category and box of each row."""
-    boxes = box_ops.xyxy_to_xywh(boxed.boxes.double()).tolist()
-    for box, label in zip(boxes, boxed.labels.tolist(), strict=True):
-        yield {"image_id": index + 1, "category_id": label + 1, "bbox": box}
-
-
-def _defined(value: float) -> float | None:
-    return None if value == UNDEFINED else round(float(value), DECIMALS)
-
-
-def _no_print(*_: object) -> None:
-    """Replaces the library's printing."""
+def _recalls(matches: Matches, ranks: Int64[ndarray, "K"], best: int) -> Float64[ndarray, "T C"]:
+    """Recall of the ``best`` detections of each class and image; NaN as above."""
+    num_boxes = np.array(matches.num_boxes(), np.int64)
+    is_hit = matches.is_true_positive & (ranks < best)
+    hits = [np.bincount(matches.labels[row], minlength=len(num_boxes)) for row in is_hit]
+    return np.where(num_boxes > 0, hits / np.maximum(num_boxes, 1), np.nan)

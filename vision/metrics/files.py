@@ -1,27 +1,23 @@
 """Detections and ground truth from files in COCO's formats."""
 
-# n detections or annotations
-
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Int64
-from torch import Tensor
+from numpy import ndarray
 
-import vision.boxes as box_ops
 import vision.formats.json_table as tables
 from vision.errors import DataError
-from vision.formats.coco import BOX_KEYS, Instances, index_by_id, load_instances
-from vision.structures import Detections, Target
+from vision.formats.coco import BOX_KEYS, Ids, Instances, index_by_id, load_instances
+from vision.formats.json_file import load_json, load_parts
+from vision.metrics.tables import DetectionTable, TargetTable
 
 RESULTS_FORM = "a list of objects with image_id, category_id, bbox and score (COCO results)"
 
 
 def read_coco_results(
     annotations: Path, detections: Path
-) -> tuple[list[Detections], list[Target], list[str]]:
+) -> tuple[DetectionTable, TargetTable, list[str]]:
     """Detections, ground truth and class names from COCO results and COCO instances.
 
     All images of the annotation file count, in the order of their ids, and its categories are
@@ -40,64 +36,57 @@ def read_coco_results(
         DataError: If a file cannot be read or does not have that form.
     """
     truth = load_instances(annotations)
-    results = tables.load_json(detections, list, RESULTS_FORM)
     tables.check_unique(f"{annotations}: categories", truth.categories, "name", str)
-    targets = _targets(f"{annotations}: annotations", truth)
-    by_image = _detections(f"{detections}: detections", results, truth)
-    return by_image, targets, [category["name"] for category in truth.categories]
+    images, categories = index_by_id(truth.images), index_by_id(truth.categories)
+    targets = _targets(f"{annotations}: annotations", truth, images)
+    names, sizes = [category["name"] for category in truth.categories], truth.sizes
+    del truth  # Its rows need not lie in memory beside those of the detections.
+    found = _detections(detections, images, categories, sizes)
+    return found, targets, names
 
 
-def _targets(where: str, truth: Instances) -> list[Target]:
-    images = tables.lookup(where, truth.annotations, "image_id", index_by_id(truth.images))
-    boxes, labels, ignore, crowd, areas = map(
-        torch.from_numpy, (truth.boxes, truth.labels, truth.ignore, truth.crowd, truth.areas)
+def _targets(where: str, truth: Instances, images: Ids) -> TargetTable:
+    indices = tables.lookup(where, truth.annotations, "image_id", images)
+    areas = np.where(np.isnan(truth.areas), truth.boxes[:, 2:].prod(axis=1), truth.areas)
+    order = np.argsort(indices, kind="stable")
+    image_ids = [image["id"] for image in truth.images]
+    return TargetTable(
+        indices[order],
+        truth.labels[order],
+        truth.boxes[order],
+        truth.ignore[order],
+        truth.crowd[order],
+        areas[order],
+        image_ids,
+        truth.sizes,
     )
-    areas = torch.where(areas.isnan(), box_ops.area(boxes), areas)
-    return [
-        Target(
-            boxes[group].float(),
-            labels[group],
-            ignore=ignore[group],
-            image_id=image["id"],
-            size=size,
-            crowd=crowd[group],
-            areas=areas[group].float(),
-        )
-        for image, size, group in zip(
-            truth.images, truth.sizes, _groups(images, len(truth.images)), strict=True
-        )
-    ]
 
 
-def _detections(where: str, results: list[Any], truth: Instances) -> list[Detections]:
-    if any(
-        isinstance(row, dict) and "segmentation" in row and "bbox" not in row for row in results
-    ):
+def _detections(
+    path: Path, images: Ids, categories: Ids, sizes: list[tuple[int, int]]
+) -> DetectionTable:
+    where = f"{path}: detections"
+    try:
+        parts = [_columns(where, rows, images, categories) for rows in load_parts(path)]
+    except (ValueError, OSError):  # The message names a row of the whole file.
+        parts = [_columns(where, load_json(path, list, RESULTS_FORM), images, categories)]
+    indices, labels, boxes, scores = map(np.concatenate, zip(*parts, strict=True))
+    order = np.lexsort((-scores, indices))
+    known_sizes = [None if 0 in size else size for size in sizes]
+    return DetectionTable(indices[order], labels[order], boxes[order], scores[order], known_sizes)
+
+
+def _columns(where: str, rows: list[Any], images: Ids, categories: Ids) -> tuple[ndarray, ...]:
+    """Indices of images, labels, boxes ``xywh`` and scores."""
+    if any(isinstance(row, dict) and "bbox" not in row and "segmentation" in row for row in rows):
         raise DataError(
             f"{where} are masks (segmentation without bbox), expected boxes; write each mask's"
             " bbox [x, y, width, height] as well"
         )
-    rows = tables.check_rows(where, results, (*BOX_KEYS, "score"))
-    images = tables.lookup(where, rows, "image_id", index_by_id(truth.images))
-    labels = tables.lookup(where, rows, "category_id", index_by_id(truth.categories))
-    boxes = tables.xyxy_boxes(where, rows)
-    scores = tables.numbers(where, rows, "score")
-    # Sorted before the conversion to float32, in which different scores may become equal.
-    order = np.argsort(-scores, kind="stable")
-    columns = [torch.from_numpy(column) for column in (boxes, scores, labels)]
-    detections = []
-    for size, group in zip(truth.sizes, _groups(images[order], len(truth.sizes)), strict=True):
-        descending = torch.from_numpy(order)[group]
-        image_boxes, image_scores, image_labels = (column[descending] for column in columns)
-        known_size = None if 0 in size else size
-        detections.append(
-            Detections(image_boxes.float(), image_scores.float(), image_labels, known_size)
-        )
-    return detections
-
-
-def _groups(images: Int64[np.ndarray, "n"], num_images: int) -> list[Int64[Tensor, "..."]]:
-    """Indices of each image's rows, in their order."""
-    order = np.argsort(images, kind="stable")
-    ends = np.searchsorted(images[order], np.arange(1, num_images))
-    return [torch.from_numpy(group) for group in np.split(order, ends)[:num_images]]
+    rows = tables.check_rows(where, rows, (*BOX_KEYS, "score"))
+    return (
+        tables.lookup(where, rows, "image_id", images),
+        tables.lookup(where, rows, "category_id", categories),
+        tables.xywh_boxes(where, rows),
+        tables.numbers(where, rows, "score"),
+    )

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import Int64
-from torch import Tensor
+import numpy as np
 
+from vision.metrics.tables import DetectionTable, TargetTable
 from vision.structures import Detections, Target
 
 
 def check_inputs(
     detections: Sequence[Detections], targets: Sequence[Target], num_classes: int
-) -> None:
-    """Refuse detections and targets that cannot be compared.
+) -> tuple[DetectionTable, TargetTable]:
+    """Both as tables; what cannot be compared is refused.
 
     Raises:
         ValueError: If the two differ in length, a label is out of range, or detections and target
@@ -22,20 +22,24 @@ def check_inputs(
             f"expected one Detections for each Target, got {len(detections)} Detections and"
             f" {len(targets)} Targets"
         )
-    for index, (found, target) in enumerate(zip(detections, targets, strict=True)):
-        _check_labels(f"detections[{index}]", found.labels, num_classes)
-        _check_labels(f"targets[{index}] ({target.image_id!r})", target.labels, num_classes)
-        if found.size is not None and target.size not in {(0, 0), found.size}:
+    found, truth = DetectionTable.of(detections), TargetTable.of(targets)
+    _check_labels(found, "detections[{index}]", num_classes)
+    _check_labels(truth, "targets[{index}] ({image_id!r})", num_classes)
+    for index, (size, true_size) in enumerate(zip(found.sizes, truth.sizes, strict=True)):
+        if size is not None and true_size not in {(0, 0), size}:
             raise ValueError(
-                f"detections[{index}] refer to an image of (height, width) {found.size}, their"
-                f" target to one of {target.size}; convert them with Detections.scale_to"
+                f"detections[{index}] refer to an image of (height, width) {size}, their"
+                f" target to one of {true_size}; convert them with Detections.scale_to"
             )
+    return found, truth
 
 
-def _check_labels(owner: str, labels: Int64[Tensor, "n"], num_classes: int) -> None:
-    wrong = labels[(labels < 0) | (labels >= num_classes)]
+def _check_labels(table: DetectionTable | TargetTable, owner: str, num_classes: int) -> None:
+    wrong = np.flatnonzero((table.labels < 0) | (table.labels >= num_classes))
     if len(wrong):
+        index = int(table.images[wrong[0]])
+        image_id = table.image_ids[index] if isinstance(table, TargetTable) else None
         raise ValueError(
-            f"{owner}.labels: expected 0 to {num_classes - 1} ({num_classes} classes), got"
-            f" {int(wrong[0])}"
+            f"{owner.format(index=index, image_id=image_id)}.labels: expected 0 to"
+            f" {num_classes - 1} ({num_classes} classes), got {int(table.labels[wrong[0]])}"
         )

@@ -1,21 +1,19 @@
 """The uncertainty of metrics measured on few images: the bootstrap."""
 
-# D sets of images: all of them, then each resample. n images of one set
+# D sets of images: all of them, then each resample. I images
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
-from vision.metrics.coco import has_objects, make_evaluation, mean_precision
-from vision.metrics.inputs import check_inputs
+from vision.metrics.coco import average_precisions, nan_mean
+from vision.metrics.coco_matching import match_by_coco
+from vision.metrics.ranking import Matches
 from vision.metrics.voc import average_precision, mean_defined
-from vision.metrics.voc_matching import match_detections
+from vision.metrics.voc_matching import match_by_voc
 from vision.structures import Detections, Target
-
-Measure = Callable[[Int64[ndarray, "n"]], float | None]
-"""A metric of the images with these indices, which may repeat; None where they have no object."""
 
 
 def bootstrap(
@@ -40,14 +38,14 @@ def bootstrap(
     Raises:
         ValueError: If detections and targets do not fit (`check_inputs`).
     """
-    check_inputs(detections, targets, num_classes)
-    if not has_objects(targets):
-        return np.full((1 + draws, 2), np.nan)
-    measures = [make(detections, targets, num_classes) for make in (_voc_measure, _coco_measure)]
-    random = np.random.default_rng(0)
-    count = len(targets)
+    voc = match_by_voc(detections, targets, num_classes)
+    [(coco, _)] = match_by_coco(detections, targets, num_classes, ("all",))
+    count, random = len(targets), np.random.default_rng(0)
     choices = [np.arange(count), *(random.integers(0, count, count) for _ in range(draws))]
-    values = [[measure(indices) for measure in measures] for indices in choices]
+    values = []
+    for chosen in choices:
+        times = np.bincount(chosen, minlength=count)
+        values.append([_voc_mean(voc, times), nan_mean(average_precisions(coco, times))])
     return np.array(values, dtype=np.float64)
 
 
@@ -68,48 +66,8 @@ def interval(values: Float64[ndarray, "draws"], level: float = 0.95) -> tuple[fl
     return float(low), float(high)
 
 
-# Whether a detection is right depends on its own image alone, so the two functions below match
-# detections once, and each resample repeats only the sorting and the sums.
-
-
-def _voc_measure(
-    detections: Sequence[Detections], targets: Sequence[Target], num_classes: int
-) -> Measure:
-    """``VocResult.mean`` of `vision.metrics.voc.voc_ap`."""
-    images = [
-        match_detections([found], [target], num_classes)
-        for found, target in zip(detections, targets, strict=True)
-    ]
-
-    def measure(indices: Int64[ndarray, "n"]) -> float | None:
-        columns = zip(*(images[index] for index in indices), strict=True)
-        *parts, counts = columns
-        scores, labels, is_true_positive = map(np.concatenate, parts)
-        order = np.lexsort((-scores, labels))
-        ends = np.searchsorted(labels[order], np.arange(1, num_classes))
-        num_boxes = np.sum(counts, axis=0).tolist()
-        pairs = zip(np.split(is_true_positive[order], ends), num_boxes, strict=True)
-        return mean_defined(
-            [average_precision(part, boxes)[0] if boxes else None for part, boxes in pairs]
-        )
-
-    return measure
-
-
-def _coco_measure(
-    detections: Sequence[Detections], targets: Sequence[Target], num_classes: int
-) -> Measure:
-    """``CocoResult.AP`` of `vision.metrics.coco.coco_ap`."""
-    evaluation = make_evaluation(detections, targets, num_classes, separate_eval=True)
-    evaluation.params.areaRng = evaluation.params.areaRng[:1]  # all areas
-    evaluation.params.maxDets = evaluation.params.maxDets[-1:]  # 100 detections
-    evaluation.evaluate()
-    matches = np.array(evaluation._evalImgs_cpp, dtype=object)  # noqa: SLF001
-    matches = matches.reshape(num_classes, len(targets))
-
-    def measure(indices: Int64[ndarray, "n"]) -> float | None:
-        evaluation._evalImgs_cpp = matches[:, indices].ravel().tolist()  # noqa: SLF001
-        evaluation.accumulate()
-        return mean_precision(evaluation.eval["precision"])
-
-    return measure
+def _voc_mean(matches: Matches, times: Int64[ndarray, "I"]) -> float | None:
+    """``VocResult.mean`` of images that occur so often."""
+    pairs = zip(matches.envelopes(0, times), matches.num_boxes(times), strict=True)
+    areas = [average_precision(*envelope, boxes) for envelope, boxes in pairs if boxes]
+    return mean_defined(areas)

@@ -55,13 +55,14 @@ def find_suspects(matching: Matching, errors: Errors, kept: Bool[ndarray, "K"]) 
     Args:
         matching: Detections and boxes.
         errors: Of the detections.
-        kept: The detections at or above their thresholds.
+        kept: The detections at or above their thresholds. A box of which one of these finds the
+            class is not suspect.
 
     Returns:
         The most suspicious first.
     """
     found, truth, pairs = matching.found, matching.truth, matching.pairs
-    is_confident = kept & matching.assignment.is_wrong & (found.scores >= MIN_SUSPICION)
+    is_confident = matching.assignment.is_wrong & (found.scores >= MIN_SUSPICION)
     is_empty = _highest(pairs.found, pairs.overlap, len(found)) < EMPTY_IOU
     is_open = np.append(~matching.is_found(kept), False)[errors.boxes]
     is_swapped = is_confident & (errors.kinds == CLASSIFICATION) & is_open

@@ -1,15 +1,15 @@
 """Average precision as the PASCAL VOC development kit measures it."""
 
-# K detections of one class
+# k true positives of one class
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Float64, Int64
+from numpy import ndarray
 
-from vision.metrics.inputs import check_inputs
-from vision.metrics.voc_matching import match_detections
+from vision.metrics.voc_matching import match_by_voc
 from vision.structures import Detections, Target
 
 
@@ -72,37 +72,39 @@ def voc_ap(
     """
     if not 0 < iou_threshold <= 1:
         raise ValueError(f"iou_threshold: expected more than 0, at most 1, got {iou_threshold}")
-    check_inputs(detections, targets, num_classes)
-    matches = match_detections(detections, targets, num_classes, iou_threshold)
-    ends = np.searchsorted(matches.labels, np.arange(1, num_classes))
-    num_boxes: list[int] = matches.num_boxes.tolist()
+    matches = match_by_voc(detections, targets, num_classes, iou_threshold)
+    num_boxes = matches.num_boxes()
     pairs = [
-        average_precision(is_true_positive, boxes) if boxes else (None, None)
-        for is_true_positive, boxes in zip(
-            np.split(matches.is_true_positive, ends)[:num_classes], num_boxes, strict=True
-        )
+        (average_precision(*envelope, boxes), _mean_at_11_points(*envelope, boxes))
+        if boxes
+        else (None, None)
+        for envelope, boxes in zip(matches.envelopes(0), num_boxes, strict=True)
     ]
     return VocResult([area for area, _ in pairs], [points for _, points in pairs], num_boxes)
 
 
 def average_precision(
-    is_true_positive: Bool[np.ndarray, "K"], num_boxes: int
-) -> tuple[float, float]:
-    """Area under the precision envelope of one class, and the envelope's mean at eleven recalls.
+    num_hits: Int64[ndarray, "k"], envelope: Float64[ndarray, "k"], num_boxes: int
+) -> float:
+    """Area under the precision envelope of one class.
 
     Each true positive raises the recall by ``1 / num_boxes``: the area is summed in those steps,
     so that it is exactly 1 where all objects are detected without a false positive.
 
     Args:
-        is_true_positive: Of the detections that count, by descending score.
+        num_hits: See `vision.metrics.ranking.Matches.envelopes`.
+        envelope: See there.
         num_boxes: Number of boxes of the class that count; at least 1.
     """
-    hits = np.cumsum(is_true_positive)
-    precision = hits / np.arange(1, len(hits) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    area = envelope[is_true_positive].sum() / num_boxes
-    reached = np.searchsorted(10 * hits, np.arange(11) * num_boxes)
-    return float(area), float(np.append(envelope, 0.0)[reached].mean())
+    return float((np.diff(num_hits, prepend=0) * envelope).sum() / num_boxes)
+
+
+def _mean_at_11_points(
+    num_hits: Int64[ndarray, "k"], envelope: Float64[ndarray, "k"], num_boxes: int
+) -> float:
+    """Mean of the precision envelope at the recalls 0, 0.1, ..., 1."""
+    reached = np.searchsorted(10 * num_hits, np.arange(11) * num_boxes)
+    return float(np.append(envelope, 0.0)[reached].mean())
 
 
 def mean_defined(values: Sequence[float | None]) -> float | None:

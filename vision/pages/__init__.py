@@ -4,9 +4,9 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from vision.pages.thumbnails import Frame, draw_part, thumbnail
+from vision.pages.thumbnails import MISSED, OTHER, RIGHT, WRONG, Frame, draw_part, thumbnail
 
-__all__ = ["Frame", "draw_part", "render", "thumbnail"]
+__all__ = ["MISSED", "OTHER", "RIGHT", "WRONG", "Frame", "draw_part", "render", "thumbnail"]
 
 
 def render(template: Path, **values: object) -> str:

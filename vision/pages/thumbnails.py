@@ -5,7 +5,7 @@
 import base64
 from collections.abc import Iterable, Sequence
 from math import ceil, floor
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -17,16 +17,33 @@ from vision.formats import Record
 from vision.images import resize
 
 SIDE = 220
-"""Longest side of a thumbnail in pixels."""
+"""Longest side of a thumbnail in pixels, unless another is asked for."""
 MAX_MARGIN = 0.5
 """How much of what lies beyond a border is shown, as a fraction of the image's side."""
 QUALITY = 75
+MAX_PIXEL = 1000
+"""Farther coordinates are drawn there, on either side: those of a file may have any size."""
 VISIBLE = 6
 """Sides in pixels below which a box is circled."""
-WRONG, OTHER, BEYOND = (230, 30, 60), (255, 255, 255), (128, 128, 128)
+BEYOND = (128, 128, 128)
 
 Frame: TypeAlias = tuple[float, float, float, float]
 """A rectangle in pixels of an image, which may reach beyond it: left, top, right, bottom."""
+
+
+class Pen(NamedTuple):
+    """The colour (RGB) and the width, in pixels, that boxes are drawn with."""
+
+    colour: tuple[int, int, int]
+    width: int
+
+
+WRONG, RIGHT, MISSED, OTHER = (
+    Pen((230, 30, 60), 2),
+    Pen((40, 160, 255), 2),
+    Pen((255, 190, 0), 2),
+    Pen((255, 255, 255), 1),
+)
 
 
 def thumbnail(record: Record | None, boxes: Sequence[Frame]) -> str | None:
@@ -43,48 +60,49 @@ def thumbnail(record: Record | None, boxes: Sequence[Frame]) -> str | None:
     except DataError:
         return None
     finite = [box for box in boxes if np.isfinite(box).all()]
-    return draw_part(image, _frame(record.size, finite), finite, record.boxes.tolist())
+    layers = [(OTHER, record.boxes.tolist()), (WRONG, finite)]
+    return draw_part(image, _frame(record.size, finite), layers)
 
 
 def draw_part(
     image: UInt8[ndarray, "h w 3"],
     frame: Frame,
-    wrong: Iterable[Sequence[float]],
-    others: Iterable[Sequence[float]],
+    layers: Iterable[tuple[Pen, Iterable[Sequence[float]]]],
     max_scale: float = 1.0,
+    side: int = SIDE,
 ) -> str:
     """A part of an image as a small JPEG, in the form of a ``data:`` address.
 
     Args:
         image: The image, RGB.
         frame: The part.
-        wrong: Boxes (xyxy) to draw in red.
-        others: Boxes to draw in thin white lines, below the red ones.
+        layers: Boxes (xyxy) and what to draw them with, the lowest first.
         max_scale: How much the part may be enlarged.
+        side: Longest side of the result in pixels, at most.
     """
     left, top, right, bottom = frame
-    scale = min(max_scale, SIDE / max(right - left, bottom - top))
+    scale = min(max_scale, side / max(right - left, bottom - top))
     canvas = np.full(
         (_pixels((bottom - top) * scale), _pixels((right - left) * scale), 3), BEYOND, np.uint8
     )
     x0, y0 = max(0, floor(left)), max(0, floor(top))
     part = image[y0 : max(ceil(bottom), 0), x0 : max(ceil(right), 0)]
     if part.size:
-        height, width = (_pixels(side * scale) for side in part.shape[:2])
+        height, width = (_pixels(length * scale) for length in part.shape[:2])
         x, y = max(0, round((x0 - left) * scale)), max(0, round((y0 - top) * scale))
         place = canvas[y : y + height, x : x + width]
         place[:] = resize(part, (height, width))[: place.shape[0], : place.shape[1]]
-    for colours, group in (((OTHER, 1), others), ((WRONG, 2), wrong)):
-        for box in group:
+    for pen, boxes in layers:
+        for box in boxes:
             first, last = (_point(box[k : k + 2], (left, top), scale) for k in (0, 2))
-            _outline(canvas, first, last, *colours)
+            _outline(canvas, first, last, pen)
     return _as_address(canvas)
 
 
 def _point(point: Sequence[float], start: tuple[float, float], scale: float) -> tuple[int, int]:
     """The pixel (x, y) of a point in a frame that starts at ``start``; not far outside."""
     x, y = (
-        int(np.clip((value - zero) * scale, -SIDE, 2 * SIDE))
+        int(np.clip((value - zero) * scale, -MAX_PIXEL, MAX_PIXEL))
         for value, zero in zip(point, start, strict=True)
     )
     return x, y
@@ -94,10 +112,10 @@ def _outline(
     canvas: UInt8[ndarray, "h w 3"],
     first: tuple[int, int],
     last: tuple[int, int],
-    colour: tuple[int, int, int],
-    width: int,
+    pen: Pen,
 ) -> None:
     """Draw a box, with a circle around one that would hardly be seen."""
+    colour, width = pen
     cv2.rectangle(canvas, first, last, colour, width)
     sides = abs(last[0] - first[0]), abs(last[1] - first[1])
     if width > 1 and min(sides) < VISIBLE:

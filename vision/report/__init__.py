@@ -1,10 +1,19 @@
-"""The report of an evaluation: one HTML page that says how good, why not better, and what to do."""
+"""HTML pages: how good a detector is, why not better, what to do; which of two is better."""
 
 from vision.report.commands import Commands, commands_for
+from vision.report.compare import render_comparison
+from vision.report.differences import text_lines, verdict
 from vision.report.gallery import Photo
 from vision.report.page import render_report
 from vision.report.summary import summarise
-from vision.report.write import REPORT, photos_in, photos_of, write_report, write_run_report
+from vision.report.write import (
+    REPORT,
+    photos_in,
+    photos_of,
+    write_page,
+    write_report,
+    write_run_report,
+)
 
 __all__ = [
     "REPORT",
@@ -13,8 +22,12 @@ __all__ = [
     "commands_for",
     "photos_in",
     "photos_of",
+    "render_comparison",
     "render_report",
     "summarise",
+    "text_lines",
+    "verdict",
+    "write_page",
     "write_report",
     "write_run_report",
 ]

@@ -14,7 +14,7 @@ from vision.device import num_cores
 from vision.errors import DataError
 from vision.metrics.analysis import Mistake, Suspect
 from vision.metrics.mistakes import Box
-from vision.pages import Frame, draw_part
+from vision.pages import OTHER, WRONG, Frame, draw_part
 from vision.report.kinds import ERRORS, SUSPECTS
 
 NUM_SHOWN = 16
@@ -126,7 +126,8 @@ def _draw(
     kind = (ERRORS | SUSPECTS)[fault.kind]
     caption = kind.caption.format(label=label, score=score, true=true, iou=iou)
     frame = _frame(shown, image.shape[:2])
-    part = draw_part(image, frame, [fault.box], photo.boxes, MAX_SCALE)
+    layers = [(OTHER, photo.boxes), (WRONG, [fault.box])]
+    part = draw_part(image, frame, layers, MAX_SCALE)
     return Picture(fault.kind, label, true, caption, photo.name, part)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from vision.choices import FORMS
 from vision.errors import ConfigError, WeightsError
-from vision.model import SSDLite, build_decoding
+from vision.model import SSDLite, fuse
 from vision.runtime.backend import GraphBackend, GraphSession, RuntimeOptions, Session
 from vision.runtime.metadata import Metadata
 from vision.runtime.registry import get_backend, graph_backend_of
@@ -28,7 +28,7 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
     if written_by is None:
         saved = load_weights(path)
         metadata = Metadata("decoded", "fp32", saved.config, saved.names, saved.training)
-        return build_session(saved.model, metadata, options), metadata
+        return build_session(saved.model, options), metadata
     name, backend = written_by
     if options.backend is not None and get_backend(options.backend) is not backend:
         raise ConfigError(f"{path} runs in the backend {name}, not in {options.backend}")
@@ -48,12 +48,11 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
     return GraphSession(runner, metadata.config.model.image_size), metadata
 
 
-def build_session(model: SSDLite, metadata: Metadata, options: RuntimeOptions) -> Session:
+def build_session(model: SSDLite, options: RuntimeOptions) -> Session:
     """Make a network ready to run, exported in memory where the backend is not PyTorch.
 
     Args:
         model: The network; it is copied.
-        metadata: The detector's, of the form ``decoded``.
         options: What to run it on.
 
     Raises:
@@ -62,7 +61,7 @@ def build_session(model: SSDLite, metadata: Metadata, options: RuntimeOptions) -
     name = options.backend or "torch"
     backend, precision = get_backend(name), options.precision or "fp32"
     if precision in backend.precisions:
-        return backend.build(build_decoding(model), metadata, options)
+        return backend.build(fuse(model), options)
     if isinstance(backend, GraphBackend) and precision in backend.file_precisions:
         raise ConfigError(
             f"precision {precision} of backend {name} takes a file; write one with"

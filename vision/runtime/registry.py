@@ -1,16 +1,13 @@
 """The backends by name; ``docs/architecture.md`` says how to add one."""
 
-from importlib import import_module
 from pathlib import Path
 
 from vision.choices import BACKENDS as CLASSES
+from vision.choices import import_choice
 from vision.errors import ConfigError, did_you_mean
 from vision.runtime.backend import Backend, GraphBackend
 
-BACKENDS: dict[str, Backend] = {
-    name: getattr(import_module(module), class_name)()
-    for name, (module, class_name) in ((name, place.split(":")) for name, place in CLASSES.items())
-}
+BACKENDS: dict[str, Backend] = {name: import_choice(place)() for name, place in CLASSES.items()}
 
 
 def get_backend(name: str) -> Backend:

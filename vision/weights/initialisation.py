@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vision.model.head import by_class, class_keys, head_keys
 from vision.model.ssdlite import SSDLite
+from vision.weights.class_rows import by_class, class_keys
 from vision.weights.file import SavedBackbone, SavedDetector
 from vision.weights.labels import canonical
 
@@ -100,7 +100,7 @@ def _comparable(
         return {}, []
     if (theirs.neck is None) == (model.neck is None):
         return tensors, saved.names
-    heads = head_keys(theirs)
+    heads = theirs.head_keys()
     return {key: value for key, value in tensors.items() if key not in heads}, []
 
 

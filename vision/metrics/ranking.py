@@ -1,0 +1,64 @@
+"""Detections of each class by descending score, what they are, and their precision over recall."""
+
+# K detections, n boxes, T IoU thresholds, C classes, I images, k true positives of one class
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+from numpy import ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """Detections by class, then by descending score, and the boxes that count.
+
+    Whether a detection is right depends on its own image alone, so that the metrics of any choice
+    of the images follow from the same matches: ``times`` below is how often each image occurs.
+
+    Attributes:
+        images: Index of each one's image.
+        labels: Class indices.
+        is_true_positive: Whether it finds a box that counts, at each IoU threshold.
+        is_counted: Whether it is a true or a false positive, and not left out.
+        box_images: Index of the image of each box that counts.
+        box_labels: Their class indices.
+        num_classes: Labels are 0 to ``num_classes - 1``.
+    """
+
+    images: Int64[ndarray, "K"]
+    labels: Int64[ndarray, "K"]
+    is_true_positive: Bool[ndarray, "T K"]
+    is_counted: Bool[ndarray, "T K"]
+    box_images: Int64[ndarray, "n"]
+    box_labels: Int64[ndarray, "n"]
+    num_classes: int
+
+    def num_boxes(self, times: Int64[ndarray, "I"] | None = None) -> list[int]:
+        """Number of boxes of each class that count."""
+        weights = None if times is None else times[self.box_images]
+        counts = np.bincount(self.box_labels, weights, minlength=self.num_classes)
+        return [int(count) for count in counts]
+
+    def envelopes(
+        self, threshold: int, times: Int64[ndarray, "I"] | None = None
+    ) -> Iterator[tuple[Int64[ndarray, "k"], Float64[ndarray, "k"]]]:
+        """Of each class, at each true positive, how many there are, and the precision's envelope.
+
+        The envelope is the highest precision from there on. It is needed at true positives alone:
+        at false positives precision falls, and recall stays.
+
+        Args:
+            threshold: Index of the IoU threshold.
+            times: How often each image occurs; once by default.
+        """
+        weights = np.ones(len(self.labels), np.int64) if times is None else times[self.images]
+        counted_before = np.append(0, np.cumsum(weights * self.is_counted[threshold]))
+        hits = np.flatnonzero(weights * self.is_true_positive[threshold])
+        begins = np.searchsorted(self.labels, np.arange(self.num_classes))
+        parts = np.split(hits, np.searchsorted(hits, begins[1:]))[: self.num_classes]
+        for begin, part in zip(begins, parts, strict=True):
+            num_hits = np.cumsum(weights[part])
+            precision = num_hits / (counted_before[part + 1] - counted_before[begin])
+            yield num_hits, np.maximum.accumulate(precision[::-1])[::-1]
