@@ -5,8 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from vision.convert.layout import CheckpointLayout
-from vision.convert.roles import Role
+from vision.convert.layout import CheckpointLayout, Role
 from vision.errors import WeightsError
 from vision.weights.labels import COCO_NAMES, VOC_NAMES, read_labels
 

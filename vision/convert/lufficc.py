@@ -1,7 +1,6 @@
 """lufficc/SSD: its MobileNetV2 SSD320."""
 
-from vision.convert.layout import CheckpointLayout
-from vision.convert.roles import BACKBONE_PARTS, Role
+from vision.convert.layout import BACKBONE_PARTS, CheckpointLayout, Role
 
 LAST_LEVEL = 5
 EXTRA = {"reduce": "0.0", "depthwise": "1.0", "project": "2"}

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from vision.config import WIDTH_MULTS, Config, ModelConfig
 from vision.convert.classes import class_names, count_classes
-from vision.convert.layout import CheckpointLayout
-from vision.convert.roles import BACKBONE_PARTS, Role, layers
+from vision.convert.layout import BACKBONE_PARTS, CheckpointLayout, Role, layers
 from vision.errors import WeightsError
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite

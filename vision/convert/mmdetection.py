@@ -1,7 +1,6 @@
 """OpenMMLab's mmdetection: ``ssdlite_mobilenetv2_scratch``."""
 
-from vision.convert.layout import CheckpointLayout
-from vision.convert.roles import Role
+from vision.convert.layout import CheckpointLayout, Role
 
 FIRST_OF_STAGE = (1, 2, 4, 7, 11, 14, 17)
 """The index of the first block of each stage, ``layer1`` to ``layer7``."""

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from vision.convert.layout import CheckpointLayout
-from vision.convert.roles import Role
+from vision.convert.layout import CheckpointLayout, Role
 
 STEPS = {"expand": 0, "reduce": 0, "depthwise": 3, "project": 6}
 STEPS_OF_FIRST_BLOCK = {"depthwise": 0, "project": 3}

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vision.convert.layout import CheckpointLayout
-from vision.convert.roles import Role
+from vision.convert.layout import CheckpointLayout, Role
 from vision.convert.tensorflow_js import read_graph_model
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package

@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.hub import download_url_to_file, get_dir
 from torchvision.models import get_weight
 
-from vision.convert.layout import CheckpointLayout
-from vision.convert.roles import BACKBONE_PARTS, Role
+from vision.convert.layout import BACKBONE_PARTS, CheckpointLayout, Role
 from vision.errors import WeightsError
 
 IMAGENET_WEIGHTS = {
