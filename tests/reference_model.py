@@ -56,7 +56,7 @@ def decode(offsets: Box, prior: Box) -> list[float]:
 
 
 def relative(target: Target) -> list[list[float]]:
-    """A target's boxes as shares of its image's width and height."""
+    """A target's boxes as fractions of its image's width and height."""
     height, width = target.size
     sides = [width, height, width, height]
     return [
@@ -120,10 +120,10 @@ def loss(
         count = 0
         for p, k in enumerate(objects):
             values = logits[row, p].tolist()
-            wanted = len(values) - 1 if k < 0 else int(target.labels[k])
-            entropy = _log_sum_exp(values) - values[wanted]
+            expected = len(values) - 1 if k < 0 else int(target.labels[k])
+            entropy = _log_sum_exp(values) - values[expected]
             if scores == "sigmoid":
-                entropy = sum(_log_sum_exp([0, v]) for v in values) - values[wanted]
+                entropy = sum(_log_sum_exp([0, v]) for v in values) - values[expected]
             if k >= 0:
                 count += 1
                 classification += entropy

@@ -1,4 +1,4 @@
-"""Files that appear when they are whole."""
+"""Files that appear when they are complete."""
 
 from pathlib import Path
 

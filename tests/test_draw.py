@@ -89,8 +89,8 @@ def test_ignored_boxes_are_dashed() -> None:
     drawn = draw_target(
         _grey(200, 400), _target([[20, 20, 180, 150], [220, 20, 380, 150]], [False, True]), NAMES
     )
-    whole, dashed = drawn[20, 30:170], drawn[20, 230:370]
-    assert (whole == 255).all()
+    solid, dashed = drawn[20, 30:170], drawn[20, 230:370]
+    assert (solid == 255).all()
     assert (dashed == 255).all(axis=1).any()
     assert (dashed == GREY).all(axis=1).any()
 
@@ -160,7 +160,7 @@ def test_colours_are_distinct_and_near_labels_far_apart() -> None:
         ((300, 4000), 1),
     ],
 )
-def test_the_legend_stands_whole_below_the_image(size: tuple[int, int], rows: int) -> None:
+def test_the_legend_stands_complete_below_the_image(size: tuple[int, int], rows: int) -> None:
     image = _grey(*size)
     image[::2] = 130
     drawn = draw_legend(image)

@@ -16,8 +16,8 @@ from PIL import Image
 
 from tests.media.samples import png_header
 from vision.errors import DataError
-from vision.image_file import IMAGE_SUFFIXES, lacks_end
-from vision.images import image_size, num_frames, read_image, reduced_size, resize
+from vision.image_info import image_size, lacks_end, num_frames
+from vision.images import IMAGE_SUFFIXES, read_image, reduced_size, resize
 
 ORIENTATION = 0x0112
 SIZE = (20, 30)
@@ -235,14 +235,14 @@ def test_a_jpeg_without_its_end_is_read(
     exif[ORIENTATION] = orientation
     noise = np.random.default_rng(0).integers(0, 256, (200, 120, 3), np.uint8)
     Image.fromarray(noise).save(path, exif=exif, progressive=progressive, quality=90)
-    whole = read_image(path)
+    intact = read_image(path)
     assert not lacks_end(path)
     path.write_bytes(path.read_bytes()[:-cut])
     assert lacks_end(path)
     image = read_image(path)
-    assert image_size(path) == image.shape[:2] == whole.shape[:2]
-    assert (np.abs(image.astype(int) - whole) < 3).all(axis=2).mean() > 0.9
-    assert read_image(path, reduction=2).shape[:2] == reduced_size(whole.shape[:2], 2)
+    assert image_size(path) == image.shape[:2] == intact.shape[:2]
+    assert (np.abs(image.astype(int) - intact) < 3).all(axis=2).mean() > 0.9
+    assert read_image(path, reduction=2).shape[:2] == reduced_size(intact.shape[:2], 2)
     assert capfd.readouterr() == ("", "")
 
 
@@ -260,7 +260,7 @@ def test_a_jpeg_cut_off_anywhere_is_refused_or_nearly_complete(
     assert (image[90] != 128).any()
 
 
-def test_a_cut_off_jpeg_with_a_whole_thumbnail_is_known(tmp_path: Path) -> None:
+def test_a_cut_off_jpeg_with_an_intact_thumbnail_is_known(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     thumbnail = b"Exif\0\0" + b"MM\0*\0\0\0\x08\0\0\0\0\0\0" + _jpeg((20, 20))
     Image.fromarray(_picture(200, 200)).save(path, exif=thumbnail)
@@ -271,7 +271,7 @@ def test_a_cut_off_jpeg_with_a_whole_thumbnail_is_known(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("tail", [b"\xff\xda", b"\xff\xd8\xff\xda\xff\xda", b"film" * 9])
-def test_what_follows_a_whole_jpeg_does_not_count(tmp_path: Path, tail: bytes) -> None:
+def test_what_follows_an_intact_jpeg_does_not_count(tmp_path: Path, tail: bytes) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(_jpeg() + tail)
     assert read_image(path).shape == (100, 120, 3)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import TypeCheckError
 from torch import Tensor
 
-from vision.structures import Batch, Detections, Target
+from vision.structures import Detections, Target
 
 # Under pytest jaxtyping finds a wrong shape before the class does, with an error of its own.
 REFUSED = (ValueError, TypeCheckError)
@@ -151,8 +151,8 @@ def test_detections_indexed(index: Tensor | slice, kept: list[int]) -> None:
     picked = sample_detections()[index]
     assert len(picked) == len(kept)
     assert picked.size == (20, 40)
-    for column, whole in ((picked.boxes, BOXES), (picked.scores, SCORES), (picked.labels, LABELS)):
-        assert torch.equal(column, whole[torch.tensor(kept, dtype=torch.int64)])
+    for column, full in ((picked.boxes, BOXES), (picked.scores, SCORES), (picked.labels, LABELS)):
+        assert torch.equal(column, full[torch.tensor(kept, dtype=torch.int64)])
 
 
 def test_detections_scale_to_takes_height_and_width() -> None:
@@ -219,25 +219,3 @@ def test_unpickled_target_can_be_written_to() -> None:
     copy = pickle.loads(pickle.dumps(sample_target()))  # noqa: S301
     copy.boxes.add_(1)
     assert torch.equal(copy.boxes, BOXES + 1)
-
-
-def test_batch_to_moves_images_and_leaves_targets() -> None:
-    targets = [sample_target(), sample_target()]
-    batch = Batch(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), targets)
-    moved = batch.to("meta")
-    assert moved.images.device.type == "meta"
-    assert moved.images.shape == (2, 3, 4, 5)
-    assert moved.targets is targets
-
-
-@pytest.mark.parametrize(
-    "images",
-    [
-        pytest.param(torch.zeros(2, 3, 4, 5), id="floating"),
-        pytest.param(torch.zeros(2, 4, 5, 3, dtype=torch.uint8), id="channels last"),
-        pytest.param(torch.zeros(3, 4, 5, dtype=torch.uint8), id="one image"),
-    ],
-)
-def test_batch_refuses_other_images(images: Tensor) -> None:
-    with pytest.raises(REFUSED):
-        Batch(images, [])

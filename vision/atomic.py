@@ -22,13 +22,13 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
             milliseconds.
 
     Yields:
-        The path to write to.
+        The path to write to, of the same suffix.
 
     Raises:
         OSError: If the file cannot replace ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{uuid.uuid4().hex}{SUFFIX}")
+    partial = path.with_name(f".{uuid.uuid4().hex}{SUFFIX}{path.suffix}")
     try:
         yield partial
         if sync:

@@ -12,7 +12,6 @@ import math
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
-from torchvision.ops import batched_nms
 
 CENTRE_VARIANCE = 0.1
 SIZE_VARIANCE = 0.2
@@ -117,6 +116,8 @@ def nms(
             and the image where boxes of several images are given.
         iou_threshold: In [0, 1].
     """
+    from torchvision.ops import batched_nms  # noqa: PLC0415 - takes longer to import than PyTorch
+
     # torchvision's batched_nms translates each group to a region of its own and runs one NMS. The
     # translated coordinates are so large that float32 would lose the digits that decide the IoU.
     if boxes.device.type != "mps":  # MPS has no float64.

@@ -1,7 +1,8 @@
 """What users choose from by name: tables that the command line reads without importing PyTorch."""
 
+from importlib import import_module
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 GRAPH_BACKENDS: dict[str, str] = {
     "onnx": "vision.runtime.onnx_backend:OnnxBackend",
@@ -33,8 +34,14 @@ CONFIGS: Path = _INSTALLED if _INSTALLED.is_dir() else _CLONED
 """Folder of the configurations in the package, and of their lists of images in ``splits/``."""
 SHIPPED_WEIGHTS = ("coco", "voc")
 """The detectors in the package: of COCO's 80 classes, and of VOC's 20."""
-SOURCES = ("tensorflow", "torchvision", "qfgaohao", "mmdetection", "lufficc")
-"""Projects whose checkpoints can be converted."""
+SOURCES = {
+    "tensorflow": "vision.convert.tensorflow:TENSORFLOW",
+    "torchvision": "vision.convert.torchvision:TORCHVISION",
+    "qfgaohao": "vision.convert.qfgaohao:QFGAOHAO",
+    "mmdetection": "vision.convert.mmdetection:MMDETECTION",
+    "lufficc": "vision.convert.lufficc:LUFFICC",
+}
+"""Projects whose checkpoints can be converted, and the layout of these."""
 DATA_FORMATS = {
     "voc": "vision.formats.voc",
     "coco": "vision.formats.coco",
@@ -51,3 +58,9 @@ CocoEngine: TypeAlias = Literal["faster", "pycocotools"]
 """What computes COCO's metrics: vectorised code of this package, or the reference."""
 DOWNLOADS = ("voc2007", "voc2012", "coco2017")
 """Public data sets that ``ssdlite download`` loads."""
+
+
+def import_choice(place: str) -> Any:  # noqa: ANN401
+    """What an entry ``module:name`` of one of these tables stands for."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

@@ -13,12 +13,11 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from vision.config import Config, change_post_process
+from vision.config import change_post_process
 from vision.images import resize
-from vision.model import SSDLite, build_post_process
+from vision.model import PostProcess, SSDLite, build_post_process
 from vision.runtime import (
     USUAL_SCORE,
-    Metadata,
     Precision,
     RuntimeOptions,
     Score,
@@ -37,13 +36,14 @@ class Detector:
 
     Args:
         session: Runs the network.
-        config: The configuration that it was trained with; ``model.postprocess`` is applied.
+        post_process: From what it gives to detections.
         names: Class names in label order.
         training: How it was trained: epoch, metrics, versions.
         score: As for `Detector.load`.
 
     Attributes:
         image_size: (height, width) that images are stretched to.
+        post_process: From what the network gives to detections.
 
     Raises:
         ConfigError: If the score is out of range, or of a class that is not among the names.
@@ -52,18 +52,17 @@ class Detector:
     def __init__(
         self,
         session: Session,
-        config: Config,
+        post_process: PostProcess,
         names: Sequence[str],
         training: Mapping[str, Any] = MappingProxyType({}),
         *,
         score: Score | Mapping[str, Score] | None = None,
     ) -> None:
         self.session = session
-        self.config = config
         self.names = list(names)
         self.training = training
         self.image_size = session.image_size
-        self._post_process = build_post_process(config.model)
+        self.post_process = post_process
         self._threshold = None
         if score is not None:
             self._threshold = score_thresholds(score, self.names, training.get("thresholds"))
@@ -108,11 +107,9 @@ class Detector:
         device = None if device is None else str(device)
         options = RuntimeOptions(backend, device, precision, threads, streams)
         session, metadata = open_session(weights, options)
-        config = metadata.config
-        if postprocess:
-            model = change_post_process(config.model, postprocess)
-            config = config.model_copy(update={"model": model})
-        detector = cls(session, config, metadata.names, metadata.training, score=score)
+        model = change_post_process(metadata.config.model, postprocess or {})
+        post_process = build_post_process(model)
+        detector = cls(session, post_process, metadata.names, metadata.training, score=score)
         detector(np.zeros((*detector.image_size, 3), np.uint8))
         return detector
 
@@ -120,17 +117,17 @@ class Detector:
     def from_model(
         cls,
         model: SSDLite,
-        config: Config,
+        post_process: PostProcess,
         names: Sequence[str],
         *,
-        score: float | Mapping[str, float] | None = None,
+        score: Score | Mapping[str, Score] | None = None,
         options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 - frozen
     ) -> "Detector":
         """A detector of a copy of a network in memory.
 
         Args:
             model: The network, on any device.
-            config: The configuration that it was trained with.
+            post_process: From what it gives to detections; `vision.model.build_post_process`.
             names: Class names in label order.
             score: As for `Detector.load`.
             options: What to run it on.
@@ -138,8 +135,7 @@ class Detector:
         Raises:
             ConfigError: If this machine cannot run it with these options.
         """
-        metadata = Metadata("decoded", "fp32", config, list(names), {})
-        return cls(build_session(model, metadata, options), config, names, score=score)
+        return cls(build_session(model, options), post_process, names, score=score)
 
     @overload
     def __call__(self, images: Image) -> Detections: ...
@@ -180,7 +176,7 @@ class Detector:
         """
         batch = images if isinstance(images, Tensor) else torch.stack(list(images))
         sizes = [self.image_size] * len(batch) if sizes is None else sizes
-        detections = self._post_process(self.session(batch), sizes, self._threshold)
+        detections = self.post_process(self.session(batch), sizes, self._threshold)
         return [one.to("cpu") for one in detections]
 
 

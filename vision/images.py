@@ -2,20 +2,46 @@
 
 # h and w the height and width of an image, H and W those after resizing
 
+import io
+import os
+import re
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
+from PIL import Image
 
-from vision.image_file import decode, header_of, read_bytes
+from vision.errors import DataError
+
+MAX_PIXELS = 150_000_000
+"""Largest image that is read: 450 MB of memory."""
+MAX_BYTES = 2**30
+"""Largest file that is read."""
+MAX_MISSING = 1 / 16
+"""Largest part of a JPEG's rows that may be missing at its end."""
+
+_READ = ".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .mpo .pbm .pgm .png .ppm .tif .tiff .webp"
+IMAGE_SUFFIXES = frozenset(_READ.split())
+_NOT_READ = ".arw .cr2 .cr3 .dng .exr .heic .heif .jxl .nef .orf .psd .raf .svg .tga"
+OTHER_IMAGE_SUFFIXES = frozenset(_NOT_READ.split())
+"""Suffixes of images that are not read."""
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 # OpenCV's flags by reduction. IMREAD_COLOR_RGB is combined with them; its own names imply BGR.
 _REDUCED = {1: 0} | {n: getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{n}") for n in (2, 4, 8)}
-_EXIF_ORIENTATION = 0x0112
-_SIDEWAYS = frozenset({5, 6, 7, 8})
-_ROTATED_BY_DECODER = frozenset({"TIFF"})  # regardless of flags, by Pillow and OpenCV
+_32_BITS = "image {} has 32-bit samples; convert it to 8 bits"
+_DECODED_BY_PILLOW = frozenset({"AVIF", "ICO"})  # not by every OpenCV
+_HEADER_LOCK = threading.Lock()
+_MISSING = 128  # the grey that decoders give to what a JPEG lacks
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # except those without a length
 
 
 def read_image(
@@ -36,51 +62,18 @@ def read_image(
         DataError: If the file cannot be opened, is not an intact image, or has more than
             150 million pixels. A JPEG may lack its end, a sixteenth at most, which is grey.
     """
-    data = read_bytes(Path(path))
-    flags = cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
-    image = decode(data, flags, path)
-    if annotated_size is None:
+    data, flags = _read_bytes(Path(path)), cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
+    image = _decode(data, flags, path)
+    expected = annotated_size and reduced_size(annotated_size, reduction)
+    if expected is None or image.shape[:2] == expected:
         return image
-    expected = reduced_size(annotated_size, reduction)
-    if image.shape[:2] != expected:
-        stored = decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION, path)
-        if stored.shape[:2] == expected:
-            return stored
-    return image
+    stored = _decode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION, path)
+    return stored if stored.shape[:2] == expected else image
 
 
 def reduced_size(size: tuple[int, int], reduction: int) -> tuple[int, int]:
     """(height, width) of a JPEG that `read_image` reads with this reduction."""
     return -(-size[0] // reduction), -(-size[1] // reduction)
-
-
-def num_frames(path: str | Path) -> int:
-    """Number of frames in a file: above 1 for an animation, whose first `read_image` reads."""
-    try:
-        with header_of(path) as image:
-            return int(getattr(image, "n_frames", 1))
-    except Exception:  # noqa: BLE001 - whatever Pillow's many readers raise at broken headers
-        return 1
-
-
-def image_size(path: str | Path, annotated_size: tuple[int, int] | None = None) -> tuple[int, int]:
-    """(height, width) of the image that `read_image` gives, from the header where possible.
-
-    Raises:
-        DataError: If the file cannot be opened or is not an image.
-    """
-    try:
-        with header_of(path) as image:
-            stored = (image.height, image.width)
-            is_sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
-            is_header_enough = image.format not in _ROTATED_BY_DECODER
-    except Exception:  # noqa: BLE001 - whatever Pillow's many readers raise at broken headers
-        is_header_enough = False  # `read_image` decides, and reports what is wrong.
-    if not is_header_enough:
-        height, width = read_image(path, annotated_size).shape[:2]
-        return height, width
-    upright = stored[::-1] if is_sideways else stored
-    return stored if annotated_size == stored else upright
 
 
 def resize(image: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarray, "H W 3"]:
@@ -94,3 +87,114 @@ def resize(image: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarr
     is_below_half = image.shape[0] > 2 * height or image.shape[1] > 2 * width
     method = cv2.INTER_AREA if is_below_half else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
+
+
+def _read_bytes(path: Path) -> bytes:
+    """The content of a regular file whose header states no huge image."""
+    flag = getattr(os, "O_NONBLOCK", 0)  # else opening a named pipe waits for a writer
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | flag)) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise DataError(f"image {path} is not a regular file; remove it from the data")
+            _check(about.st_size, MAX_BYTES, "bytes", path)
+            with header_of(file, path) as image:
+                _check(image.width * image.height, MAX_PIXELS, "pixels", path)
+                if image.mode == "F":
+                    raise DataError(_32_BITS.format(path))
+            file.seek(0)
+            return file.read()
+    except OSError as error:
+        raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
+
+
+def _check(count: int, limit: int, unit: str, path: str | Path) -> None:
+    """Refuse a huge image before memory is allocated."""
+    if count > limit:
+        raise DataError(
+            f"image {path} has {count:,} {unit}, more than the {limit:,} that are read;"
+            " resize or cut it, or remove it from the data"
+        )
+
+
+@contextmanager
+def header_of(file: str | Path | BinaryIO | io.BytesIO, path: str | Path) -> Iterator[Image.Image]:
+    """Pillow's image, not decoded; whatever goes wrong with it is a DataError about ``path``."""
+    try:
+        with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(file)
+        with image:
+            yield image
+    except DataError:
+        raise
+    except Exception as error:  # whatever Pillow's many readers raise at broken files
+        if isinstance(error, Image.DecompressionBombError):  # "Image size (400000000 pixels) ..."
+            _check(int(re.findall(r"\d+", str(error))[0]), MAX_PIXELS, "pixels", path)
+        raise _not_decoded(path) from error
+
+
+def _not_decoded(path: str | Path, header: Image.Image | None = None) -> DataError:
+    suffix = Path(path).suffix.lower()
+    if suffix in OTHER_IMAGE_SUFFIXES:
+        return DataError(f"image {path}: {suffix} files are not read; convert it to JPEG or PNG")
+    if header is not None and header.mode == "I":
+        return DataError(_32_BITS.format(path))
+    return DataError(
+        f"image {path} cannot be decoded: it is empty, truncated or not an image;"
+        " restore it, or remove it from the data"
+    )
+
+
+def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"]:
+    """The RGB image of a file's content, by OpenCV's ``flags``."""
+    if is_truncated(data):
+        data = _complete(data, path)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None:
+        with header_of(io.BytesIO(data), path) as header:
+            if header.format not in _DECODED_BY_PILLOW:
+                raise _not_decoded(path, header)
+            image = cv2.imdecode(np.frombuffer(_as_png(header), np.uint8), flags)
+    if image is None or image.ndim != 3 or image.dtype != np.uint8:
+        raise _not_decoded(path)
+    return np.asarray(image, np.uint8)
+
+
+def is_truncated(data: bytes) -> bool:
+    """Whether a JPEG ends before its end marker, which some decoders do not report.
+
+    The search goes from marker to marker, since a thumbnail inside the file has its own end marker
+    and the data after the end (the video of a phone's live photo) may contain any bytes.
+    """
+    if not data.startswith(JPEG_START):
+        return False
+    position = len(JPEG_START)
+    while marker := _JPEG_MARKER.search(data, position):
+        if marker.group() == JPEG_END:
+            return False
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    return True
+
+
+def _complete(data: bytes, path: str | Path) -> bytes:
+    """A truncated JPEG as a PNG whose missing end is grey, if it is no more than a small part.
+
+    OpenCV refuses what is truncated, or writes warnings to the terminal.
+    """
+    with header_of(io.BytesIO(data + JPEG_END), path) as image:
+        is_grey = (np.asarray(image.convert("RGB")) == _MISSING).all(axis=(1, 2))
+        missing = len(is_grey) if is_grey.all() else int(np.argmin(is_grey[::-1]))
+        if missing > MAX_MISSING * len(is_grey):
+            raise _not_decoded(path)
+        return _as_png(image)
+
+
+def _as_png(image: Image.Image) -> bytes:
+    """The image in a format without loss, with its orientation."""
+    buffer = io.BytesIO()
+    image.convert("RGB").save(buffer, "PNG", exif=image.getexif(), compress_level=0)
+    return buffer.getvalue()

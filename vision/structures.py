@@ -1,13 +1,12 @@
-"""The data types shared by all packages: targets, detections, predictions and batches."""
+"""The data types shared by all packages: targets, detections and predictions."""
 
-# N batch, H and W the images' height and width, P priors, C classes, n boxes of one image
+# N batch, P priors, C classes, n boxes of one image
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 import vision.boxes as box_ops
@@ -160,22 +159,3 @@ class Decoded(NamedTuple):
 
     boxes: Float32[Tensor, "N P 4"]
     scores: Float32[Tensor, "N P C"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """Images of one size, RGB from 0 to 255, and their targets."""
-
-    images: UInt8[Tensor, "N 3 H W"]
-    targets: Sequence[Target]
-
-    def to(self, device: torch.device | str) -> "Batch":
-        """The batch with its images on ``device``; from pinned memory the copy does not block.
-
-        The targets stay on the CPU: the loss pads them first, then moves the padded tensors.
-        """
-        return Batch(self.images.to(device, non_blocking=True), self.targets)
-
-    def pin_memory(self) -> "Batch":
-        """The batch with its images in page-locked memory; `DataLoader` calls this."""
-        return Batch(self.images.pin_memory(), self.targets)

@@ -29,6 +29,7 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.transforms import v2
 
 import vision.boxes as box_ops
+from vision.batch import Batch, pack_targets
 from vision.config import Config, config_from_dict
 from vision.data import DetectionDataset, build_augment, cached, make_loader, read_sources
 from vision.data.synthetic import SHAPES, make_layout, render_scene
@@ -40,8 +41,8 @@ from vision.engine.run import Run
 from vision.engine.step import keep_freed_memory, train_step
 from vision.formats import Record, read_coco
 from vision.media import write_image
-from vision.model import match, pad_targets
-from vision.structures import Batch, Predictions
+from vision.model import match
+from vision.structures import Predictions
 
 Step = Callable[[], object]
 PHOTO_SIZE = (375, 500)
@@ -72,16 +73,16 @@ def main() -> None:
     steps = _steps(options, run, batch)
     with _in_a_child(options) as child:
         times = _measure(steps | {"the same in a process of its own memory": child}, options.rounds)
-    whole = times["whole step"]
-    print(f"{'step':44} {'median s':>9} {'images/s':>9} {'x whole step':>13}")
+    total = times["full step"]
+    print(f"{'step':44} {'median s':>9} {'images/s':>9} {'x full step':>13}")
     for name, seconds in times.items():
-        ratios = [other / ours for other, ours in zip(seconds, whole, strict=True)]
+        ratios = [other / ours for other, ours in zip(seconds, total, strict=True)]
         median = statistics.median(seconds)
         print(
             f"{name:44} {median:9.3f} {options.batch_size / median:9.1f}"
             f" {statistics.median(ratios):13.2f}"
         )
-    _print_shares(_shares(run, batch, options.rounds))
+    _print_fractions(_shares(run, batch, options.rounds))
     _print_loaders(options)
 
 
@@ -116,11 +117,11 @@ def _batch(run: Run) -> Batch:
 def _steps(options: argparse.Namespace, run: Run, batch: Batch) -> dict[str, Step]:
     """A step of each kind, by its name."""
     return {
-        "whole step": lambda: train_step(run, batch),
+        "full step": lambda: train_step(run, batch),
         "bare network's forward, backward, optimiser": lambda: _bare_step(run, batch),
         "torchvision ssdlite320_mobilenet_v3_large": _torchvision_step(batch, options, tuned=False),
         "the same, bf16 and channels_last": _torchvision_step(batch, options, tuned=True),
-        "whole step, eager NCHW fp32": _eager(options),
+        "full step, eager NCHW fp32": _eager(options),
     }
 
 
@@ -150,7 +151,7 @@ def _serve(orders: Connection, options: argparse.Namespace) -> None:
 
 
 def _eager(options: argparse.Namespace) -> Step:
-    """The whole step as PyTorch takes it by default: NCHW in float32."""
+    """The full step as PyTorch takes it by default: NCHW in float32."""
     run = _run(options, "fp32")
     batch = _batch(run)
     run.state.model.to(memory_format=torch.contiguous_format)
@@ -232,8 +233,7 @@ def _shares(run: Run, batch: Batch, rounds: int) -> dict[str, float]:
         return predictions
 
     def matched() -> object:
-        padded = pad_targets(batch.targets, run.device)
-        return match(padded, run.state.model.priors)
+        return match(pack_targets(batch.targets).to(run.device), run.state.model.priors)
 
     for _ in range(rounds + 1):
         run.state.optimizer.zero_grad(set_to_none=True)
@@ -249,13 +249,13 @@ def _shares(run: Run, batch: Batch, rounds: int) -> dict[str, float]:
     return {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
 
 
-def _print_shares(shares: dict[str, float]) -> None:
-    shares["loss (and matching)"] -= shares["matching"]
-    whole = sum(shares.values())
+def _print_fractions(seconds_of: dict[str, float]) -> None:
+    seconds_of["loss (and matching)"] -= seconds_of["matching"]
+    total = sum(seconds_of.values())
     print("where a step's time goes:")
-    for label, seconds in shares.items():
+    for label, seconds in seconds_of.items():
         name = label.removesuffix(" (and matching)")
-        print(f"  {name:12} {1000 * seconds:8.1f} ms {seconds / whole:6.1%}")
+        print(f"  {name:12} {1000 * seconds:8.1f} ms {seconds / total:6.1%}")
 
 
 class _TorchvisionReference(Dataset[tuple[Tensor, Tensor]]):

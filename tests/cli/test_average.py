@@ -57,11 +57,11 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
     paths = [weights(tmp_path / f"{seed}.safetensors", ["cat"], seed) for seed in (1, 2, 3)]
     out = tmp_path / "m.safetensors"
     assert run_average(*paths, "--half", "--note", "warning=a = b", "--out", out) == 0
-    whole = average(paths).model.state_dict()
+    exact = average(paths).model.state_dict()
     halved = load_weights(out).model
     parameters = {key for key, _ in halved.named_parameters()}
     for key, value in halved.state_dict().items():
-        expected = whole[key].half().float() if key in parameters else whole[key]
+        expected = exact[key].half().float() if key in parameters else exact[key]
         assert torch.equal(value, expected), key
     assert out.stat().st_size < 0.6 * paths[0].stat().st_size
     capsys.readouterr()

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from vision.choices import DOWNLOADS, FILE_PRECISIONS, GRAPH_BACKENDS, SOURCES
+from vision.choices import DOWNLOADS, FILE_PRECISIONS, GRAPH_BACKENDS, SOURCES, import_choice
 from vision.cli.commands import COMMANDS, parse
 from vision.cli.main import main
 from vision.cli.parser import Parser
-from vision.convert.sources import SOURCES as CONVERTERS
 from vision.data.download import DOWNLOADS as DATA
 from vision.runtime import graph_backends
 from vision.weights import SHIPPED
@@ -145,7 +144,7 @@ def test_what_is_not_there_gets_a_suggestion(
 
 
 def test_the_tables_of_the_command_line_are_those_of_the_code() -> None:
-    assert list(CONVERTERS) == list(SOURCES)
+    assert [import_choice(place).name for place in SOURCES.values()] == list(SOURCES)
     assert list(DATA) == list(DOWNLOADS)
     assert all(path.is_file() for path in SHIPPED.values())
     assert list(graph_backends()) == list(GRAPH_BACKENDS)

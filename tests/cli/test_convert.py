@@ -152,7 +152,7 @@ def test_folded_norms_are_told_and_refitted(
     model = graph_model(tmp_path, constants())
     (tmp_path / "labels.txt").write_text("cat\ndog\n", encoding="utf-8")
     more = ["--labels", str(tmp_path / "labels.txt")]
-    folded, whole = tmp_path / "folded.safetensors", tmp_path / "whole.safetensors"
+    folded, refitted = tmp_path / "folded.safetensors", tmp_path / "refitted.safetensors"
     assert run_convert("tensorflow", model, folded, *more) == 0
     assert "to train from it, convert it with --images" in capsys.readouterr().out
     photos = tmp_path / "photos"
@@ -162,13 +162,13 @@ def test_folded_norms_are_told_and_refitted(
     ]
     for number, pixels in enumerate(pictures):
         write_image(photos / f"{number}.png", pixels)
-    assert run_convert("tensorflow", model, whole, *more, "--images", str(photos)) == 2
+    assert run_convert("tensorflow", model, refitted, *more, "--images", str(photos)) == 2
     assert "6 images; at least 100 are needed" in error_line(capsys)
     monkeypatch.setattr("vision.cli.convert.MIN_REFITTED", 4)
     monkeypatch.setattr("vision.cli.convert.NUM_REFITTED", 4)
-    assert run_convert("tensorflow", model, whole, *more, "--images", str(photos)) == 0
+    assert run_convert("tensorflow", model, refitted, *more, "--images", str(photos)) == 0
     assert "norms: refitted on 4 images" in capsys.readouterr().out
-    before, after = load_weights(folded).model, load_weights(whole).model
+    before, after = load_weights(folded).model, load_weights(refitted).model
     images = torch.from_numpy(np.stack([pictures[k] for k in (0, 1, 3, 4)])).permute(0, 3, 1, 2)
     with torch.no_grad():
         torch.testing.assert_close(after(images), before(images), rtol=1e-3, atol=1e-3)
@@ -177,12 +177,12 @@ def test_folded_norms_are_told_and_refitted(
     torch.testing.assert_close(mean, maps.mean((0, 2, 3)), rtol=1e-3, atol=1e-4)
     lines = [
         "\n".join(start_from(before, load_weights(w), ["cat", "dog"], str(w)).lines)
-        for w in (folded, whole)
+        for w in (folded, refitted)
     ]
     assert "BatchNorms are folded" in lines[0]
     assert "BatchNorms are folded" not in lines[1]
     mean_of_both = tmp_path / "mean.safetensors"
-    assert main(["average", str(whole), str(folded), "--out", str(mean_of_both)]) == 2
+    assert main(["average", str(refitted), str(folded), "--out", str(mean_of_both)]) == 2
     assert "the BatchNorms of one are folded" in capsys.readouterr().err
 
 

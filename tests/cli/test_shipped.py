@@ -9,7 +9,7 @@ import pytest
 from tests.formats.builders import voc_object, voc_xml, write_coco, write_split, write_voc
 from tests.runs import read_log
 from vision.cli.main import main
-from vision.config import CocoSource, Source, VocSource, load_config, shipped_configs
+from vision.config import CocoSource, DataSource, VocSource, load_config, shipped_configs
 from vision.weights import load_weights
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ SMALL = (
 BOX = (11, 6, 30, 25)
 
 
-def write_data(root: Path, source: Source) -> Iterator[str]:
+def write_data(root: Path, source: DataSource) -> Iterator[str]:
     """Two images in the layout that a source names, and the overrides that lead there."""
     if isinstance(source, VocSource):
         assert source.split is not None

@@ -75,9 +75,12 @@ def test_never_suggests_the_refused_key_itself() -> None:
 
 
 VALUES: list[tuple[dict[str, Any], str]] = [
-    ({"data": {"train": {}}}, "data.train.format is missing; it is voc, coco, yolo, "),
-    ({"data": {"train": {"root": "a"}}}, "data.train.format is missing; it is voc, coco, yolo, "),
-    ({"data": {"val": [VOC, {}]}}, "data.val.1.format is missing; it is voc, coco, yolo, "),
+    ({"data": {"train": {}}}, "data.train.format is missing; it is one of voc, coco, "),
+    (
+        {"data": {"train": {"root": "a"}}},
+        "data.train.format is missing; it is one of voc, coco, ",
+    ),
+    ({"data": {"val": [VOC, {}]}}, "data.val.1.format is missing; it is one of voc, coco, "),
     (
         {"data": {"train": {**VOC, "format": "pascal"}}},
         (
@@ -194,7 +197,7 @@ def test_what_a_section_finds_fault_with_is_not_followed_by_all_its_values() -> 
         ),
         (
             ["data.train.root=a"],
-            "override data.train.root=a: data.train.format is missing; it is voc, coco, yolo, ",
+            "override data.train.root=a: data.train.format is missing; it is one of voc, coco, ",
         ),
         (
             ["data.train.format=pascal"],

@@ -259,14 +259,14 @@ def tensorflow_variables(num_slots: int, multiplier: float, seed: int) -> dict[s
     norm(f"{base}/Conv_1", deep(1280))
     levels = [level, deep(1280)]
     for index, depth in enumerate((512, 256, 256, 128), 2):
-        half, whole = (max(int(d * multiplier), 16) for d in (depth // 2, depth))
+        half, outputs = (max(int(d * multiplier), 16) for d in (depth // 2, depth))
         reduce = f"{base}/layer_19_1_Conv2d_{index}_1x1_{half}"
         conv(reduce, 1, levels[-1], half)
         norm(reduce, half)
-        depthwise(f"{base}/layer_19_2_Conv2d_{index}_3x3_s2_{whole}_depthwise", half)
-        conv(f"{base}/layer_19_2_Conv2d_{index}_3x3_s2_{whole}", 1, half, whole)
-        norm(f"{base}/layer_19_2_Conv2d_{index}_3x3_s2_{whole}", whole)
-        levels.append(whole)
+        depthwise(f"{base}/layer_19_2_Conv2d_{index}_3x3_s2_{outputs}_depthwise", half)
+        conv(f"{base}/layer_19_2_Conv2d_{index}_3x3_s2_{outputs}", 1, half, outputs)
+        norm(f"{base}/layer_19_2_Conv2d_{index}_3x3_s2_{outputs}", outputs)
+        levels.append(outputs)
     for index, level in enumerate(levels):
         priors = 3 if index == 0 else 6
         for kind, values in (("ClassPredictor", num_slots + 1), ("BoxEncodingPredictor", 4)):

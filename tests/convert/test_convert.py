@@ -22,11 +22,12 @@ from torchvision.models.detection.ssd import SSD
 
 import vision.boxes as box_ops
 from tests.convert import original_layouts as original
+from tests.detectors import decoded_by
 from tests.reference_model import randomise
 from vision.config import Config, ModelConfig
 from vision.convert import convert_weights, load_initial_weights
 from vision.errors import WeightsError
-from vision.model import MobileNetV2, build_decoding, build_model, build_post_process
+from vision.model import MobileNetV2, build_model, build_post_process
 from vision.model.layers import BlockStyle
 from vision.model.variants import VARIANTS
 from vision.weights import SavedBackbone, SavedDetector, match_network, save_weights, start_from
@@ -353,8 +354,8 @@ def test_parameters_and_priors_are_as_many_as_theirs(
 def test_what_is_no_weights_file_is_one_line(tmp_path: Path, source: str) -> None:
     path = tmp_path / "w.pth"
     torch.save({"features.0.0.weight": torch.zeros(3)}, path)
-    whole = path.read_bytes()
-    for content in (b"", b"text", whole[: len(whole) // 2], whole):
+    complete = path.read_bytes()
+    for content in (b"", b"text", complete[: len(complete) // 2], complete):
         path.write_bytes(content)
         with pytest.raises(WeightsError, match=r"w\.pth") as caught:
             convert_weights(source, str(path))
@@ -383,7 +384,7 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     path = tmp_path / "w.safetensors"
     save_weights(path, theirs, Config(model=config), ["dog", "airplane", "kite"], {})
     ours = build_model(config, 2)
-    fresh = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1).clone()
+    initial = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1).clone()
     start = start_from(ours, load_initial_weights(str(path)), ["aeroplane", "zebra"], str(path))
     assert start.origin == str(path)
     lines = start.lines
@@ -394,7 +395,7 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
     mine = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 3, -1)
     source = theirs.state_dict()["class_heads.0.1.weight"].reshape(6, 4, -1)
     assert torch.equal(mine[:, 0], source[:, 1])
-    assert_close(mine[:, 1], fresh[:, 1] + source[:, :3].mean(dim=1))
+    assert_close(mine[:, 1], initial[:, 1] + source[:, :3].mean(dim=1))
     assert torch.equal(mine[:, 2], source[:, 3])
     backbone = "backbone.features.0.0.weight"
     assert torch.equal(ours.state_dict()[backbone], theirs.state_dict()[backbone])
@@ -416,7 +417,7 @@ def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("necks", [("none", "fpn"), ("fpn", "none")])
-def test_a_start_from_another_network_leaves_all_heads_fresh(
+def test_a_start_from_another_network_leaves_all_heads_random(
     tmp_path: Path, necks: tuple[Literal["none", "fpn"], ...]
 ) -> None:
     """Level 5 has as many channels in both, but is another map."""
@@ -425,7 +426,7 @@ def test_a_start_from_another_network_leaves_all_heads_fresh(
     randomise(theirs)
     path = tmp_path / "w.safetensors"
     save_weights(path, theirs, Config(model=configs[0]), ["dog", "cat"], {})
-    fresh = {key: value.clone() for key, value in ours.state_dict().items()}
+    initial = {key: value.clone() for key, value in ours.state_dict().items()}
     start = start_from(ours, load_initial_weights(str(path)), ["dog", "cat"], str(path))
     assert (
         "classes: the weights have no heads that fit, so all are initialised at random"
@@ -435,7 +436,7 @@ def test_a_start_from_another_network_leaves_all_heads_fresh(
     after, source = ours.state_dict(), theirs.state_dict()
     for key, value in after.items():
         if "_heads." in key or key.startswith("neck."):
-            assert torch.equal(value, fresh[key])
+            assert torch.equal(value, initial[key])
         elif not key.startswith("pixel_"):
             assert torch.equal(value, source[key])
 
@@ -455,7 +456,7 @@ def ssdlite320(num_classes: int) -> SSD:
 def test_torchvisions_ssdlite_gives_the_same_scores_and_boxes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reduced_tail: bool
 ) -> None:
-    """Its tail is whole where it was begun from ImageNet's weights."""
+    """Its tail is full where it was begun from ImageNet's weights."""
 
     def backbone(**given: Any) -> nn.Module:  # noqa: ANN401
         network: nn.Module = mobilenet_v3_large(**given | {"reduced_tail": reduced_tail})
@@ -474,12 +475,12 @@ def test_torchvisions_ssdlite_gives_the_same_scores_and_boxes(
     assert_close(predictions.logits, expected["cls_logits"].roll(-1, dims=2), rtol=0, atol=1e-4)
     assert_close(predictions.offsets, expected["bbox_regression"], rtol=0, atol=1e-4)
     post_process = build_post_process(saved.config.model)
-    (found,) = post_process(build_decoding(saved.model)(images), [(320, 320)])
-    (wanted,) = theirs(images / 255)
+    (found,) = post_process(decoded_by(saved.model, images), [(320, 320)])
+    (expected,) = theirs(images / 255)
     assert len(found) == 300
-    assert_close(found.scores, wanted["scores"], rtol=0, atol=1e-4)
-    assert_close(found.boxes / 320, wanted["boxes"] / 320, rtol=0, atol=1e-4)
-    assert torch.equal(found.labels, wanted["labels"] - 1)
+    assert_close(found.scores, expected["scores"], rtol=0, atol=1e-4)
+    assert_close(found.boxes / 320, expected["boxes"] / 320, rtol=0, atol=1e-4)
+    assert torch.equal(found.labels, expected["labels"] - 1)
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from torch.testing import assert_close
 import vision.boxes as box_ops
 from tests.shared import SHARED, needs_shared
 from vision.convert import convert_weights
-from vision.model import Decode, build_post_process
+from vision.model import build_post_process, decode_predictions
 from vision.structures import Detections
 from vision.weights import SavedDetector
 
@@ -74,7 +74,7 @@ def check(saved: SavedDetector, picture: np.ndarray, expected: Answer, relative:
     logits = in_our_order(expected.logits).roll(-1, dims=2)
     assert_close(found.offsets, codes, rtol=relative, atol=1e-4)
     assert_close(found.logits, logits, rtol=relative, atol=1e-4)
-    decoded = Decode(saved.model.priors, saved.model.scores)(found)
+    decoded = decode_predictions(found, saved.model.priors, saved.model.scores)
     (detections,) = build_post_process(saved.config.model)(decoded, [(300, 300)])
     return match(detections, expected)
 
@@ -117,13 +117,13 @@ def tensorflow_answers(pictures: list[np.ndarray]) -> Iterator[Answer]:
 
     definition = tf.GraphDef()
     definition.ParseFromString(Path(GRAPH).read_bytes())
-    wanted = ("concat", "concat_1", "detection_boxes", "detection_scores")
+    names = ("concat", "concat_1", "detection_boxes", "detection_scores")
     with tf.Graph().as_default():
         tf.import_graph_def(definition, name="")
         with tf.Session() as session:
             for picture in pictures:
                 outputs = session.run(
-                    [f"{name}:0" for name in wanted], {"image_tensor:0": picture[None]}
+                    [f"{name}:0" for name in names], {"image_tensor:0": picture[None]}
                 )
                 codes, logits, boxes, scores = (torch.from_numpy(value) for value in outputs)
                 yield Answer(codes.reshape(1, -1, 4), logits, boxes[0], scores[0])

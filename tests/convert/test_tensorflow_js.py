@@ -178,10 +178,10 @@ def test_a_scale_of_another_size_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_only_lost_statistics_are_called_lost(tmp_path: Path) -> None:
-    whole = original.tensorflow_variables(2, 0.35, seed=0)
+    variables = original.tensorflow_variables(2, 0.35, seed=0)
     names = labels(tmp_path, "cat", "dog")
-    assert "norms" not in converted("tensorflow", graph_model(tmp_path, whole), names).training
-    found = converted("tensorflow", graph_model(tmp_path, folded(whole)), names)
+    assert "norms" not in converted("tensorflow", graph_model(tmp_path, variables), names).training
+    found = converted("tensorflow", graph_model(tmp_path, folded(variables)), names)
     assert found.norms_folded
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.formats.builders import voc_object, voc_xml, write_coco, write_voc
 from vision.choices import DATA_FORMATS
-from vision.config import CocoSource, DataConfig, Source, SyntheticSource, VocSource
+from vision.config import CocoSource, DataConfig, DataSource, SyntheticSource, VocSource
 from vision.data import check_known, choose_classes, describe, read_sources
 from vision.errors import ConfigError, DataError
 from vision.formats import Annotations
@@ -41,7 +41,7 @@ def found_with(tmp_path: Path, *names: str) -> Annotations:
 
 
 @pytest.mark.parametrize("sources", [None, []])
-def test_refuses_no_source(sources: list[Source] | None) -> None:
+def test_refuses_no_source(sources: list[DataSource] | None) -> None:
     remedy = r"--data FOLDER, or 'data\.val={format: voc, root: VOC2007, split: val}'$"
     with pytest.raises(ConfigError, match=rf"^data\.val is missing; name the data with {remedy}"):
         read_sources(sources, "data.val")
@@ -56,7 +56,7 @@ def test_one_source_and_a_list_of_one_are_the_same(tmp_path: Path) -> None:
 
 
 def test_each_format_can_be_read_and_sources_join(tmp_path: Path) -> None:
-    sources: list[Source] = [
+    sources: list[DataSource] = [
         voc(tmp_path / "voc", "dog", "cat"),
         coco(tmp_path / "coco", "dog", "zebra"),
         SyntheticSource(format="synthetic", num_images=2, image_size=(64, 96)),
@@ -85,7 +85,7 @@ def test_other_folders_are_those_of_the_source(tmp_path: Path) -> None:
 
 def test_what_was_dropped_is_counted_over_all_sources(tmp_path: Path) -> None:
     bad = voc_xml(voc_object("dog", (30, 6, 30, 20)))
-    sources: list[Source] = [
+    sources: list[DataSource] = [
         VocSource(format="voc", root=str(write_voc(tmp_path / name, {"a": bad})), split="train")
         for name in ("x", "y")
     ]
@@ -102,7 +102,7 @@ def test_data_of_which_all_boxes_are_ignored_are_refused(
     tmp_path: Path, flag: str, said: str
 ) -> None:
     if flag == "iscrowd":
-        source: Source = coco(tmp_path, "dog", "cat")
+        source: DataSource = coco(tmp_path, "dog", "cat")
     else:
         xml = voc_xml(voc_object("dog", BOX, "1"), voc_object("cat", BOX, "1"))
         source = VocSource(format="voc", root=str(write_voc(tmp_path, {"a": xml})), split="train")
@@ -227,7 +227,10 @@ def test_a_class_without_boxes_is_kept_only_where_it_is_known_or_configured(
 
 
 def test_says_how_many_boxes_each_class_has(tmp_path: Path) -> None:
-    sources: list[Source] = [voc(tmp_path / "voc", "dog", "cat"), coco(tmp_path / "coco", "dog")]
+    sources: list[DataSource] = [
+        voc(tmp_path / "voc", "dog", "cat"),
+        coco(tmp_path / "coco", "dog"),
+    ]
     found = read_sources(sources, "data.train")
     lines = describe(found, found.names, "train")
     assert lines[0].startswith("train: 3 images, 1 of them without objects")

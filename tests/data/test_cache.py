@@ -43,19 +43,19 @@ def record_of(path: Path, size: tuple[int, int] | None = None) -> Record:
 def test_a_large_photograph_is_decoded_at_a_fraction(
     tmp_path: Path, size: tuple[int, int], factor: int, suffix: str
 ) -> None:
-    whole = record_of(write(tmp_path / f"a{suffix}", size))
-    small = reduced(whole, (320, 320))
+    original = record_of(write(tmp_path / f"a{suffix}", size))
+    small = reduced(original, (320, 320))
     assert small.size == reduced_size(size, factor)
     image = small.read()
     assert image.shape[:2] == small.size
     if factor == 1:
-        assert small is whole
+        assert small is original
         return
     height, width = small.size
     scale = np.array([width / size[1], height / size[0]] * 2)
-    assert small.boxes[0] == pytest.approx(whole.boxes[0] * scale, rel=1e-6)
-    assert small.areas[0] == pytest.approx(whole.areas[0] * scale[0] * scale[1])
-    expected = cv2.resize(whole.read(), (width, height), interpolation=cv2.INTER_AREA)
+    assert small.boxes[0] == pytest.approx(original.boxes[0] * scale, rel=1e-6)
+    assert small.areas[0] == pytest.approx(original.areas[0] * scale[0] * scale[1])
+    expected = cv2.resize(original.read(), (width, height), interpolation=cv2.INTER_AREA)
     assert np.abs(image.astype(int) - expected).mean() < 2
 
 
@@ -64,13 +64,13 @@ def test_a_turned_photograph_is_reduced_as_it_is_read(
     tmp_path: Path, annotated: tuple[int, int]
 ) -> None:
     """Annotated as seen, or as stored."""
-    whole = record_of(write(tmp_path / "a.jpg", (1300, 1400), orientation=6), annotated)
-    assert whole.size == annotated
-    small = reduced(whole, (320, 320))
+    original = record_of(write(tmp_path / "a.jpg", (1300, 1400), orientation=6), annotated)
+    assert original.size == annotated
+    small = reduced(original, (320, 320))
     image = small.read()
     assert image.shape[:2] == small.size == reduced_size(annotated, 2)
     height, width = small.size
-    expected = cv2.resize(whole.read(), (width, height), interpolation=cv2.INTER_AREA)
+    expected = cv2.resize(original.read(), (width, height), interpolation=cv2.INTER_AREA)
     assert np.abs(image.astype(int) - expected).mean() < 2
 
 
@@ -80,7 +80,7 @@ def test_the_cache_gives_the_same_images_and_decodes_once(
     records = [record_of(write(tmp_path / f"{k}.png", (600 + k, 500))) for k in range(70)]
     images = [record.read() for record in records]
     found = cached(records, tmp_path / "cache")
-    monkeypatch.setattr("vision.image_file.cv2.imdecode", None)
+    monkeypatch.setattr("vision.images.cv2.imdecode", None)
     again = cached(records, tmp_path / "cache")
     for ours in (found, again):
         for record, image, before in zip(ours, images, records, strict=True):
@@ -120,9 +120,9 @@ def test_a_truncated_cache_is_written_again_or_named(tmp_path: Path) -> None:
     records = read_synthetic(2, 0, (64, 64)).records
     found = cached(records, tmp_path)
     (file,) = tmp_path.iterdir()
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-100])
+    original = file.read_bytes()
+    file.write_bytes(original[:-100])
     with pytest.raises(DataError, match="is truncated; remove it"):
         found[1].read()
     cached(records, tmp_path)
-    assert file.read_bytes() == whole
+    assert file.read_bytes() == original

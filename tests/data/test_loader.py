@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.formats.builders import record, write_image
+from vision.batch import Batch
 from vision.data import (
     Augment,
     DetectionDataset,
@@ -23,7 +24,6 @@ from vision.data import (
 from vision.errors import DataError
 from vision.formats import AnnotatedObject
 from vision.images import resize
-from vision.structures import Batch
 
 SIZE = (32, 24)
 
@@ -111,7 +111,7 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert list(EpochSampler(20, 4, seed=4)) != first
 
 
-def test_the_order_leaves_global_chance_alone() -> None:
+def test_the_order_leaves_global_randomness_alone() -> None:
     state = torch.get_rng_state()
     list(EpochSampler(20, 4, seed=3))
     assert torch.equal(state, torch.get_rng_state())
@@ -161,28 +161,28 @@ def test_training_sees_all_images_over_the_epochs(tmp_path: Path) -> None:
 
 def test_an_interrupted_epoch_goes_on_with_the_batches_left() -> None:
     sampler = EpochSampler(22, 4, seed=3)
-    whole = list(sampler)
-    assert [len(batch) for batch in whole] == sampler.sizes() == [4, 4, 4, 4, 4, 2]
-    for start in range(len(whole) + 1):
+    full = list(sampler)
+    assert [len(batch) for batch in full] == sampler.sizes() == [4, 4, 4, 4, 4, 2]
+    for start in range(len(full) + 1):
         sampler.start = start
-        assert list(sampler) == whole[start:]
+        assert list(sampler) == full[start:]
         assert len(sampler) == 6
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 @pytest.mark.parametrize("length", [24, 30, 35])
 def test_processes_share_out_each_batch(length: int, world_size: int) -> None:
-    whole = list(EpochSampler(length, 12, seed=3, num_parts=world_size))
-    shares = [
+    full = list(EpochSampler(length, 12, seed=3, num_parts=world_size))
+    by_rank = [
         list(EpochSampler(length, 12, 3, rank=r, world_size=world_size, num_parts=world_size))
         for r in range(world_size)
     ]
-    for number, batch in enumerate(whole):
-        parts = [share[number] for share in shares]
+    for number, batch in enumerate(full):
+        parts = [own[number] for own in by_rank]
         assert sorted(key for part in parts for key in part) == sorted(batch)
         assert all(len(part) >= 2 for part in parts)
-    assert {len(share) for share in shares} == {len(whole)}
-    assert length - sum(map(len, whole)) < 2 * world_size
+    assert {len(own) for own in by_rank} == {len(full)}
+    assert length - sum(map(len, full)) < 2 * world_size
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
@@ -191,9 +191,9 @@ def test_processes_evaluate_every_image_once(tmp_path: Path, world_size: int) ->
     loaders = [
         make_loader(dataset, 2, 0, rank=rank, world_size=world_size) for rank in range(world_size)
     ]
-    shares = [image_ids(batches(loader)) for loader in loaders]
-    assert [share[0] for share in shares] == [str(rank) for rank in range(world_size)]
-    assert sorted(name for share in shares for name in share) == [str(k) for k in range(8)]
+    by_rank = [image_ids(batches(loader)) for loader in loaders]
+    assert [own[0] for own in by_rank] == [str(rank) for rank in range(world_size)]
+    assert sorted(name for own in by_rank for name in own) == [str(k) for k in range(8)]
 
 
 # Batches

@@ -1,4 +1,4 @@
-"""Augmentation: boxes go where their pixels go, and chance depends on nothing but its seed."""
+"""Augmentation: boxes go where their pixels go, and randomness depends on nothing but its seed."""
 
 import pickle
 from pathlib import Path
@@ -283,7 +283,7 @@ def test_two_epochs_differ_and_two_indices_and_two_seeds(dataset: DetectionDatas
         assert not any(torch.equal(one.image, other.image) for other in samples[:index])
 
 
-def test_augmentation_leaves_global_chance_alone(dataset: DetectionDataset) -> None:
+def test_augmentation_leaves_global_random_state_alone(dataset: DetectionDataset) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state(), pickle.dumps(np.random.get_state())  # noqa: NPY002
     for epoch in range(5):
@@ -292,7 +292,7 @@ def test_augmentation_leaves_global_chance_alone(dataset: DetectionDataset) -> N
     assert before[1] == pickle.dumps(np.random.get_state())  # noqa: NPY002
 
 
-def test_global_chance_is_restored_after_an_error_too() -> None:
+def test_global_random_state_is_restored_after_an_error_too() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
@@ -302,7 +302,7 @@ def test_global_chance_is_restored_after_an_error_too() -> None:
 
 
 @given(st.lists(st.integers(0, 2**40), min_size=1, max_size=3))
-def test_a_key_gives_the_same_chances_each_time(key: list[int]) -> None:
+def test_a_key_gives_the_same_numbers_each_time(key: list[int]) -> None:
     found = []
     for _ in range(2):
         with seeded(*key):

@@ -1,10 +1,11 @@
-"""A run whose norms stay in evaluation mode, with its gradients written down.
+"""Runs whose norms stay in evaluation mode, with their gradients written down.
 
-``python record_steps.py CONFIG OUT``, by itself or under torchrun.
+``python record_steps.py CONFIG OUT [CONFIG OUT ...]``, under torchrun.
 """
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,10 +15,11 @@ from torch import nn
 from tests.reference_model import randomise
 from vision.config import ModelConfig, load_config
 from vision.engine import train
+from vision.engine.distributed import started_processes
 from vision.engine.run import Run
 from vision.model import SSDLite, build_model
 
-__all__ = ["main"]
+__all__ = ["record"]
 
 
 def build(config: ModelConfig, num_classes: int) -> SSDLite:
@@ -35,23 +37,29 @@ def eval_mode(run: Run) -> None:
     run.state.model.eval()
 
 
-def main(config: str, out: str) -> None:
+def record(config: str, out: str) -> None:
     """Train, and write the gradients of each step."""
-    torch.set_num_threads(1)
     gradients: list[list[torch.Tensor]] = []
 
-    def record(model: nn.Module, _: float) -> None:
+    def keep(model: nn.Module, _: float) -> None:
         grads = [value.grad for value in model.parameters()]
         gradients.append([grad.clone() for grad in grads if grad is not None])
 
     with (
         patch("vision.engine.build.build_model", build),
         patch("vision.engine.run.Run.train_mode", eval_mode),
-        patch("vision.engine.step.clip_gradients", record),
+        patch("vision.engine.step.clip_gradients", keep),
     ):
         train(load_config(config), Path(out))
     torch.save(gradients, Path(out) / f"gradients{os.environ.get('RANK', '')}.pt")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    torch.set_num_threads(1)
+    # The processes of one launch can only meet once.
+    with (
+        started_processes("cpu") as processes,
+        patch("vision.engine.trainer.started_processes", lambda _: nullcontext(processes)),
+    ):
+        for pair in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+            record(*pair)

@@ -11,8 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.engine.record_steps import record
 from tests.runs import contents, read_log, run_config, scenes, write_run_config
+from vision.config import load_config
 from vision.data import read_sources
+from vision.engine import train
 from vision.engine.build import build_run
 from vision.engine.distributed import Processes, started_processes
 from vision.engine.plan import Plan
@@ -37,35 +40,47 @@ def gradients(path: Path) -> list[list[Tensor]]:
     return found
 
 
-@pytest.mark.parametrize(("accumulate", "num_images"), [(1, 14), (2, 16)])
+CASES = {1: 14, 2: 16}
+"""Parts of a batch, and training images: without parts, each epoch's last batch is smaller."""
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The configuration and the run of each case, by its number of parts, one launch for all."""
+    folder = tmp_path_factory.mktemp("two")
+    words = []
+    for accumulate, num_images in CASES.items():
+        overrides = [
+            f"data.train={scenes(num_images)}",
+            f"data.val={scenes(7, seed=1)}",
+            "train.batch_size=8",
+            "train.precision=fp32",
+            f"train.accumulate={accumulate}",
+            "optim.lr=0.001",
+        ]
+        config = write_run_config(folder / f"{accumulate}.yaml", *overrides)
+        words += [config, str(folder / str(accumulate))]
+    result = run(*TORCHRUN, str(SCRIPT), *words)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.mark.parametrize("accumulate", CASES)
 def test_two_processes_give_the_gradients_and_metrics_of_one(
-    tmp_path: Path, accumulate: int, num_images: int
+    two: Path, tmp_path: Path, accumulate: int
 ) -> None:
-    """Four steps; without parts, the last of each epoch is on fewer images."""
-    overrides = [
-        f"data.train={scenes(num_images)}",
-        f"data.val={scenes(7, seed=1)}",
-        "train.batch_size=8",
-        "train.precision=fp32",
-        f"train.accumulate={accumulate}",
-        "optim.lr=0.001",
-    ]
-    config = write_run_config(tmp_path / "small.yaml", *overrides)
-    one, two = tmp_path / "one", tmp_path / "two"
-    for words, out in (([], one), (TORCHRUN, two)):
-        result = run(*words, str(SCRIPT), config, str(out))
-        assert result.returncode == 0, result.stderr
-    assert result.stdout.count("run folder") <= 1
+    one, two = tmp_path / "one", two / str(accumulate)
+    record(str(two.with_suffix(".yaml")), str(one))
     expected = gradients(one / "gradients.pt")
     assert len(expected) == 4
     for rank in range(2):
         found = gradients(two / f"gradients{rank}.pt")
-        for ours, whole in zip(found, expected, strict=True):
-            for mine, theirs in zip(ours, whole, strict=True):
+        for ours, expected_part in zip(found, expected, strict=True):
+            for mine, theirs in zip(ours, expected_part, strict=True):
                 assert (mine - theirs).norm() <= 1e-6 * theirs.norm()
-    wanted = json.loads((one / "metrics.json").read_text(encoding="utf-8"))
-    assert wanted["num_images"] == 7
-    assert json.loads((two / "metrics.json").read_text(encoding="utf-8")) == wanted
+    expected_metrics = json.loads((one / "metrics.json").read_text(encoding="utf-8"))
+    assert expected_metrics["num_images"] == 7
+    assert json.loads((two / "metrics.json").read_text(encoding="utf-8")) == expected_metrics
     for row, one_row in zip(read_log(two), read_log(one), strict=True):
         assert numbers(row) == pytest.approx(numbers(one_row), rel=1e-5)
 
@@ -74,13 +89,11 @@ def numbers(row: dict[str, str]) -> dict[str, Any]:
     return {key: float(value) for key, value in row.items() if value}
 
 
-def test_torchrun_runs_the_command_and_resumes(tmp_path: Path) -> None:
+def test_torchrun_runs_the_command_which_refuses_or_resumes(tmp_path: Path) -> None:
+    """What one process began; two begin runs in `two`."""
     config, out = write_run_config(tmp_path / "small.yaml", "train.epochs=1"), tmp_path / "run"
+    train(load_config(config), out)
     command = [*TORCHRUN, str(ROOT / "train.py"), "--config", config, "--out", str(out)]
-    result = run(*command)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("epoch 1/1: loss") == 1
-    assert result.stdout.count("weights, log and pictures are in") == 1
     before = contents(out)
     refused = run(*command)
     assert refused.returncode != 0
@@ -88,6 +101,8 @@ def test_torchrun_runs_the_command_and_resumes(tmp_path: Path) -> None:
     assert contents(out) == before
     result = run(*command, "--resume", "train.epochs=2")
     assert result.returncode == 0, result.stderr
+    assert result.stdout.count("epoch 2/2: loss") == 1
+    assert result.stdout.count("weights, log and pictures are in") == 1
     assert [row["epoch"] for row in read_log(out)] == ["1", "2"]
 
 

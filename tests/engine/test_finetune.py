@@ -96,8 +96,8 @@ def test_keys_of_the_network_that_are_not_set_are_the_weights(
     config = config_from_dict({"model": theirs})
     path = tmp_path / "w.safetensors"
     save_weights(path, build_model(config.model, 1), config, ["dog"], {})
-    wanted = config_from_dict({"model": ours}).model
-    model, warnings = match_network(wanted, load_initial_weights(str(path)))
+    asked = config_from_dict({"model": ours}).model
+    model, warnings = match_network(asked, load_initial_weights(str(path)))
     found = {**model.model_dump(), **model.priors.model_dump()}
     for key, value in {**config.model.model_dump(), **config.model.priors.model_dump()}.items():
         if key not in {*ours, *expected, "init", "priors", "postprocess"}:
@@ -114,8 +114,8 @@ def test_another_network_takes_the_backbone_alone(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     theirs = config_from_dict({"model": {"preset": "tensorflow", "width_mult": 0.25}})
     save_weights(path, build_model(theirs.model, 1), theirs, ["dog"], {})
-    wanted = config_from_dict({"model": {"neck": "fpn"}}).model
-    model, warnings = match_network(wanted, load_initial_weights(str(path)))
+    asked = config_from_dict({"model": {"neck": "fpn"}}).model
+    model, warnings = match_network(asked, load_initial_weights(str(path)))
     assert (model.width_mult, model.preset, model.neck) == (0.25, "ssdlite", "fpn")
     assert [line.split()[0] for line in warnings] == ["model.neck"]
 
@@ -156,7 +156,7 @@ def test_where_training_only_loses_the_start_is_the_best(
 def test_a_resumed_finetuning_equals_an_unbroken_one_without_the_first_weights(
     first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a fresh class too; network and recipe are those that the run began with."""
+    """Of a new class too; network and recipe are those that the run began with."""
     weights = tmp_path / "w.safetensors"
     saved = load_weights(first)
     names = ["disc", *NAMES[1:]]
@@ -189,7 +189,7 @@ def test_a_resumed_finetuning_equals_an_unbroken_one_without_the_first_weights(
 # What is known is kept
 
 
-def test_fresh_classes_begin_near_the_known_ones_and_apart() -> None:
+def test_new_classes_begin_near_the_known_ones_and_apart() -> None:
     """In a picture of nothing that COCO knows they fire no more than the known ones do."""
     saved = load_weights("coco")
     torch.manual_seed(0)
@@ -203,7 +203,7 @@ def test_fresh_classes_begin_near_the_known_ones_and_apart() -> None:
     assert (scores[:, 0] - scores[:, 2]).abs().max() > 1e-4
 
 
-def test_fresh_heads_of_sigmoids_are_no_flood() -> None:
+def test_new_heads_of_sigmoids_are_no_flood() -> None:
     """From another layout of priors no class head is taken: scores begin at .01."""
     ours = ModelConfig(preset="tensorflow", image_size=(128, 128), width_mult=0.25)
     theirs = ModelConfig(neck="fpn", image_size=(128, 128), width_mult=0.25)
@@ -224,7 +224,7 @@ def load_weights_of(config: ModelConfig) -> Any:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_the_mean_keeps_the_rows_of_fresh_classes_as_they_ended(backbone: str) -> None:
+def test_the_mean_keeps_the_rows_of_new_classes_as_they_ended(backbone: str) -> None:
     values = {"backbone": backbone, "image_size": 128, "width_mult": 0.25}
     config = ModelConfig.model_validate(values)
     start, end = build_model(config, 2), build_model(config, 2)
@@ -277,7 +277,7 @@ def test_a_class_without_a_box_is_left_out_or_left_alone(
     names: list[str],
     said: str,
 ) -> None:
-    """A known one keeps its row as it is; a fresh one is never found."""
+    """A known one keeps its row as it is; a new one is never found."""
     source = boxless(tmp_path, walrus="animal", animal="none")
     config = finetuning(first, word, train=source, val=source)
     with caplog.at_level("INFO"):
@@ -329,7 +329,7 @@ def test_silenced_classes_are_never_found() -> None:
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        # 48 photographs of known classes; 150 of a fresh one; six fresh ones; crowded pictures.
+        # 48 photographs of known classes; 150 of a new one; six new ones; crowded pictures.
         (
             Facts(48, 63, 2, 0, 2),
             {

@@ -9,8 +9,8 @@ from torch.testing import assert_close
 
 from vision.config import Config, OptimConfig
 from vision.engine.optim import (
+    MovingAverage,
     autocast_dtype,
-    average,
     build_optimizer,
     build_schedule,
     clip_gradients,
@@ -91,7 +91,7 @@ def test_the_backbone_has_a_rate_of_its_own(name: Literal["sgd", "adamw"]) -> No
 
 def test_the_average_forgets_its_first_weights_soon_and_keeps_to_its_decay() -> None:
     model = build_model(Config().model, 3)
-    averaged = average(model, 0.5)
+    averaged = MovingAverage(model, 0.5)
     key, tally = "box_heads.0.1.bias", 0.0
     weight = model.get_parameter(key)
     with torch.no_grad():

@@ -90,6 +90,7 @@ def test_holds_all_that_a_run_is_worth(learnt: Path) -> None:
     assert saved.names == NAMES
     assert load_config(learnt / "config.yaml") == saved.config
     assert saved.config.data.val is not None
+    assert saved.training["thresholds"] == read_metrics(learnt)["thresholds"]
 
 
 def test_the_best_weights_as_written_have_the_metrics_that_are_written(learnt: Path) -> None:
@@ -118,7 +119,9 @@ def test_pictures_show_validation_data_with_truth_and_detections(
 
 def test_metrics_hold_both_families_for_each_class(learnt: Path) -> None:
     metrics = read_metrics(learnt)
-    assert metrics.keys() == {"coco", "voc", "num_images", "epoch", "start", "interval95"}
+    assert metrics.keys() == {
+        *("coco", "voc", "num_images", "epoch", "start", "interval95", "thresholds")
+    }
     assert metrics["start"] is None
     for name, value in (("voc.mAP50", metrics["voc"]["mAP50"]), ("coco.AP", metrics["coco"]["AP"])):
         low, high = metrics["interval95"][name]
@@ -318,11 +321,11 @@ def test_a_full_disk_leaves_what_was_there(
         path.write_bytes(b"part")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    write_whole = Path.write_bytes
+    write_bytes = Path.write_bytes
 
     def full_weights(path: Path, content: bytes) -> None:
         if len(content) < 100_000:  # Other files of the run.
-            write_whole(path, content)
+            write_bytes(path, content)
             return
         path.write_text("part")
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -26,6 +26,7 @@ from tests.runs import (
     run_config,
     same_weights,
 )
+from vision.batch import Batch
 from vision.data import read_sources
 from vision.engine import train
 from vision.engine.build import build_run
@@ -35,7 +36,7 @@ from vision.engine.step import train_step
 from vision.errors import ConfigError, DataError, Interrupted, TrainingError
 from vision.model import BACKBONES, MultiBoxLoss, build_model
 from vision.model.loss import Losses
-from vision.structures import Batch, Predictions, Target
+from vision.structures import Predictions, Target
 from vision.weights import load_weights
 
 pytestmark = pytest.mark.slow
@@ -284,10 +285,10 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(
         found.append((losses, [value.grad for value in model.parameters()]))
     for losses, gradients in found[1:]:
         assert_close(torch.stack([*losses]), torch.stack([*found[0][0]]), rtol=1e-5, atol=1e-6)
-        for ours, whole in zip(gradients, found[0][1], strict=True):
+        for ours, full in zip(gradients, found[0][1], strict=True):
             assert ours is not None
-            assert whole is not None
-            assert (ours - whole).norm() <= 1e-4 * whole.norm() + 1e-6
+            assert full is not None
+            assert (ours - full).norm() <= 1e-4 * full.norm() + 1e-6
 
 
 def test_a_loss_that_is_not_finite_names_the_batch_and_spares_what_is_saved(

@@ -8,12 +8,13 @@ import torch
 from numpy import ndarray
 from torch import Tensor
 
+from tests.detectors import detector_of
 from tests.exported import Images
-from vision.detector import Detector
 from vision.errors import WeightsError
 from vision.export.compare import Agreement, compare, require
-from vision.model import DecodingNetwork, build_decoding, build_post_process
+from vision.model import build_post_process, fuse
 from vision.runtime import Runner
+from vision.runtime.torch_backend import TorchSession
 from vision.structures import Decoded
 from vision.weights import SavedDetector
 
@@ -37,9 +38,9 @@ def test_what_does_not_agree(agreement: Agreement, message: str) -> None:
 def test_comparing_notices_what_is_missing_moved_or_new(
     saved: SavedDetector, images: Images
 ) -> None:
-    network = build_decoding(saved.model)
+    network = fuse(saved.model)
     post_process = build_post_process(saved.config.model)
-    right = Detector.from_model(saved.model, saved.config, saved.names).session
+    right = detector_of(saved).session
 
     def runner(change: Change) -> Runner:
         def run(pixels: ndarray) -> list[ndarray]:
@@ -66,11 +67,11 @@ def test_of_boxes_that_tie_either_may_stay(
     boxes = torch.tensor([[[0.1, 0.1, 0.5, 0.5], [0.1, 0.1, 0.5, 0.55]]])
     scores = torch.zeros(1, 2, 4)
     scores[0, :, 0] = torch.tensor([0.9, 0.9 - gap])
-    monkeypatch.setattr(DecodingNetwork, "forward", lambda *_: Decoded(boxes, scores))
+    monkeypatch.setattr(TorchSession, "__call__", lambda *_: Decoded(boxes, scores))
     agreement = compare(
         lambda _: [boxes.numpy(), scores.flip(1).numpy()],
         "decoded",
-        build_decoding(saved.model),
+        fuse(saved.model),
         build_post_process(saved.config.model),
         [np.zeros((128, 128, 3), np.uint8)],
     )

@@ -1,7 +1,6 @@
 """Exported graphs: every form answers as PyTorch does, and what does not is refused."""
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,12 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
+from tests.detectors import detector_of
 from tests.exported import BACKENDS, Images
 from tests.runs import scenes
 from tests.shared import SHARED, needs_shared
-from vision.cli.export import _images
 from vision.cli.main import main
+from vision.cli.options import read_images
 from vision.config import VocSource
 from vision.data import sample_images
 from vision.detector import Detector
@@ -22,7 +22,7 @@ from vision.export import ExportSpec, export_detector
 from vision.export.compare import MIN_SCORE, detections_of
 from vision.images import read_image
 from vision.media import write_image
-from vision.model import build_decoding, build_post_process
+from vision.model import fuse
 from vision.runtime import FORMS, Form, Precision
 from vision.runtime.onnx_graph import OnnxRunner
 from vision.weights import SHIPPED, SavedDetector, load_weights
@@ -62,7 +62,7 @@ def test_the_form_nms_is_compared_above_its_own_threshold(
     agreement = export_detector(replace(saved, config=config), spec, path, images).agreement
     assert agreement.min_score == 0.5
     assert "detections from score 0.5 on" in str(agreement)
-    all_scores = Detector.from_model(saved.model, saved.config, saved.names, score=0.1)(images)
+    all_scores = detector_of(saved, score=0.1)(images)
     counts = [int((one.scores >= 0.5).sum()) for one in all_scores]
     assert agreement.num_detections == sum(counts) > 8
     assert sum(map(len, all_scores)) > sum(counts)
@@ -146,8 +146,8 @@ def test_half_precision_takes_half_the_space(
     for to, suffix in (("onnx", ".onnx"), ("openvino", ".bin")):
         spec = ExportSpec(to, precision="fp16")
         path = export_detector(saved, spec, spec.file(tmp_path, "w"), images).path
-        whole = exported[to].with_suffix(suffix).stat().st_size
-        assert 0.4 < path.with_suffix(suffix).stat().st_size / whole < 0.65
+        full = exported[to].with_suffix(suffix).stat().st_size
+        assert 0.4 < path.with_suffix(suffix).stat().st_size / full < 0.65
         assert len(Detector.load(path, 0.2)(images[0])) > 0
 
 
@@ -169,15 +169,15 @@ def test_the_command_compares_on_images_that_are_named(
     found = detections_of(
         OnnxRunner(path),
         "decoded",
-        build_decoding(load_weights(learnt / "best.safetensors").model).decode,
-        build_post_process(Detector.load(path).config.model),
+        fuse(load_weights(learnt / "best.safetensors").model),
+        Detector.load(path).post_process,
         images[0][None],
     )
     assert bool((found[0].scores > MIN_SCORE).any())
 
 
 @pytest.mark.slow
-def test_without_data_the_comparison_is_on_stand_ins(
+def test_without_data_the_comparison_is_on_default_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The shipped weights name folders of another machine, which nobody else has."""
@@ -188,7 +188,7 @@ def test_without_data_the_comparison_is_on_stand_ins(
     assert (tmp_path / "voc_decoded_fp32.onnx").is_file()
 
 
-def test_int8_is_not_calibrated_on_stand_ins(
+def test_int8_is_not_calibrated_on_default_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["export", "voc", "--to=onnx", "--precision=int8", "--out", str(tmp_path)]
@@ -198,15 +198,10 @@ def test_int8_is_not_calibrated_on_stand_ins(
     assert "'data.train={format: voc, root: VOC2007, split: train}'" in said
 
 
-def test_images_of_a_folder_are_drawn_from_all_over_it(
-    saved: SavedDetector, tmp_path: Path
-) -> None:
+def test_images_of_a_folder_are_from_all_over_it(tmp_path: Path) -> None:
     """Each of a brightness of its own, and the first ten are not all that is seen."""
     for number in range(100):
         write_image(tmp_path / f"{number:03}.png", np.full((8, 8, 3), number, np.uint8))
-    read = partial(_images, [str(tmp_path)], None, "data.val", saved, 10)
-    drawn = [int(image[0, 0, 0]) for image in read()]
-    assert len(set(drawn)) == 10
-    assert min(drawn) < 30
-    assert max(drawn) > 70
-    assert [int(image[0, 0, 0]) for image in read()] == drawn
+    images = read_images([str(tmp_path)], 10, (8, 8))
+    assert [int(image[0, 0, 0]) for image in images] == list(range(0, 100, 10))
+    assert len(read_images([str(tmp_path)], 1000, (4, 4))) == 100

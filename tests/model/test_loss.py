@@ -15,8 +15,9 @@ from torchvision.ops import box_iou
 
 import vision.boxes as box_ops
 from tests import reference_model as reference
-from vision.model import Losses, MultiBoxLoss, match, pad_targets, prior_boxes
-from vision.model.head import Scores
+from vision.batch import pack_targets
+from vision.model import Losses, MultiBoxLoss, match, prior_boxes
+from vision.model.layers import Scores
 from vision.structures import Predictions, Target
 
 SEEDS = st.integers(0, 10_000)
@@ -35,10 +36,10 @@ def as_target(
     ignore: bool = False,
     crowd: bool = False,
 ) -> Target:
-    """Objects whose boxes are shares of the image, ignored all or none."""
-    shares = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    """Objects whose boxes are fractions of the image, ignored all or none."""
+    fractions = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     return Target(
-        box_ops.scale(shares, (1, 1), SIZE),
+        box_ops.scale(fractions, (1, 1), SIZE),
         torch.tensor(labels or [0] * len(boxes), dtype=torch.int64),
         torch.full((len(boxes),), ignore or crowd),
         size=SIZE,
@@ -99,7 +100,8 @@ def test_equals_torchvision_where_every_image_has_objects(seed: int, counts: lis
     targets = [large_target(seeded(seed + row), count) for row, count in enumerate(counts)]
     predictions = random_predictions(len(targets), seed=seed)
     expected, matches = torchvision_loss(predictions, targets)
-    assert torch.equal(match(pad_targets(targets), PRIORS).objects, torch.stack(matches))
+    for row, (found, target) in enumerate(zip(matches, targets, strict=True)):
+        assert torch.equal(match(pack_targets([target]), PRIORS).objects[0], found), row
     losses = MultiBoxLoss(PRIORS)(predictions, targets)
     assert_close(losses.classification, expected["classification"], rtol=1e-4, atol=1e-5)
     assert_close(losses.localisation, expected["bbox_regression"], rtol=1e-4, atol=1e-5)
@@ -138,7 +140,7 @@ def test_equals_plain_arithmetic_with_objects_to_ignore(
 
 def test_perfect_predictions_cost_nothing() -> None:
     target = as_target((0.1, 0.1, 0.5, 0.6), (0.6, 0.5, 0.9, 0.9), labels=[1, 2])
-    objects = match(pad_targets([target]), PRIORS).objects[0]
+    objects = match(pack_targets([target]), PRIORS).objects[0]
     classes = torch.where(objects >= 0, target.labels[objects], NUM_CLASSES)
     logits = 50.0 * torch.nn.functional.one_hot(classes, NUM_CLASSES + 1)
     centred = box_ops.to_centre(box_ops.scale(target.boxes, SIZE, (1, 1)))
@@ -186,7 +188,7 @@ def test_each_image_teaches_its_own_share_of_negatives(ratio: float) -> None:
     predictions = random_predictions(2)
     losses = MultiBoxLoss(PRIORS, negative_ratio=ratio, min_negatives=0)(predictions, targets)
     logits, offsets = gradients(predictions, losses)
-    positives = (match(pad_targets(targets), PRIORS).objects >= 0).sum(dim=1)
+    positives = (match(pack_targets(targets), PRIORS).objects >= 0).sum(dim=1)
     assert positives[0] != positives[1]
     assert (offsets.abs().sum(dim=2) > 0).sum(dim=1).tolist() == positives.tolist()
     taught = (logits.abs().sum(dim=2) > 0).sum(dim=1)
@@ -198,7 +200,7 @@ def test_normalised_by_the_positives_of_the_whole_batch() -> None:
     predictions = random_predictions(2)
     first = Predictions(predictions.logits[:1], predictions.offsets[:1])
     second = Predictions(predictions.logits[1:], predictions.offsets[1:])
-    count = int((match(pad_targets([full]), PRIORS).objects >= 0).sum())
+    count = int((match(pack_targets([full]), PRIORS).objects >= 0).sum())
     assert count > 1
     loss = MultiBoxLoss(PRIORS)
     expected = loss(first, [full]).total + loss(second, [empty]).total / count
@@ -270,7 +272,7 @@ def test_ignored_prior_gets_no_gradient(crowd: bool) -> None:
         size=SIZE,
         crowd=torch.tensor([False, crowd]),
     )
-    ignored = match(pad_targets([both]), PRIORS).ignored[0]
+    ignored = match(pack_targets([both]), PRIORS).ignored[0]
     assert 0 < int(ignored.sum()) < len(PRIORS) / 2
     predictions = random_predictions(1)
     with torch.no_grad():
@@ -287,7 +289,7 @@ def test_ignored_prior_gets_no_gradient(crowd: bool) -> None:
 def test_image_that_is_ignored_all_over_teaches_nothing() -> None:
     """The floor of negatives must not be filled with ignored priors."""
     target = as_target((0, 0, 1, 1), crowd=True)
-    assert bool(match(pad_targets([target]), PRIORS).ignored.all())
+    assert bool(match(pack_targets([target]), PRIORS).ignored.all())
     predictions = random_predictions(1)
     losses = MultiBoxLoss(PRIORS)(predictions, [target])
     assert losses.total == 0

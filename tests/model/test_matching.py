@@ -7,13 +7,13 @@ import torch
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.testing import assert_close
 from torchvision.models.detection._utils import SSDMatcher
 from torchvision.ops import box_iou
 
 import vision.boxes as box_ops
 from tests import reference_model as reference
-from vision.model import match, pad_targets, prior_boxes
+from vision.batch import pack_targets
+from vision.model import match, prior_boxes
 from vision.structures import Target
 
 SEEDS = st.integers(0, 10_000)
@@ -29,13 +29,13 @@ def seeded(seed: int) -> torch.Generator:
 
 
 def as_target(*boxes: Box, ignore: tuple[bool, ...] = (), crowd: tuple[bool, ...] = ()) -> Target:
-    """Objects of one class; boxes as shares of the image."""
-    shares = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
+    """Objects of one class; boxes as fractions of the image."""
+    fractions = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     flags = [
         torch.tensor(some or (False,) * len(boxes), dtype=torch.bool) for some in (ignore, crowd)
     ]
     labels = torch.zeros(len(boxes), dtype=torch.int64)
-    pixels = box_ops.scale(shares, (1, 1), SIZE)
+    pixels = box_ops.scale(fractions, (1, 1), SIZE)
     return Target(pixels, labels, flags[0], size=SIZE, crowd=flags[1])
 
 
@@ -45,12 +45,12 @@ def as_priors(*boxes: Box) -> Tensor:
 
 
 def objects_of(target: Target, priors: Tensor) -> list[int]:
-    found: list[int] = match(pad_targets([target]), priors).objects[0].tolist()
+    found: list[int] = match(pack_targets([target]), priors).objects[0].tolist()
     return found
 
 
 def ignored_by(target: Target, priors: Tensor) -> list[bool]:
-    found: list[bool] = match(pad_targets([target]), priors).ignored[0].tolist()
+    found: list[bool] = match(pack_targets([target]), priors).ignored[0].tolist()
     return found
 
 
@@ -158,20 +158,22 @@ def test_images_of_a_batch_are_matched_alone(seed: int, counts: list[int]) -> No
     generator = seeded(seed)
     targets = [reference.random_target(generator, count, flags=True) for count in counts]
     priors = reference.random_priors(generator, 40)
-    together = match(pad_targets(targets), priors)
+    together = match(pack_targets(targets), priors)
     for row, target in enumerate(targets):
-        assert together.objects[row].tolist() == objects_of(target, priors)
+        first = sum(counts[:row])
+        alone = [first + k if k >= 0 else k for k in objects_of(target, priors)]
+        assert together.objects[row].tolist() == alone
         assert together.ignored[row].tolist() == ignored_by(target, priors)
 
 
 def test_no_images_no_matches() -> None:
-    found = match(pad_targets([]), PRIORS)
+    found = match(pack_targets([]), PRIORS)
     assert found.objects.shape == found.ignored.shape == (0, len(PRIORS))
 
 
 @pytest.mark.parametrize(("threshold", "expected"), [(0.3, [0, 0, 0]), (0.6, [0, 0, -1])])
 def test_threshold_can_be_chosen(threshold: float, expected: list[int]) -> None:
-    found = match(pad_targets([as_target(A)]), as_priors(A, NEAR_A, HALF_A), threshold)
+    found = match(pack_targets([as_target(A)]), as_priors(A, NEAR_A, HALF_A), threshold)
     assert found.objects[0].tolist() == expected
 
 
@@ -242,23 +244,6 @@ def test_degenerate_box_is_no_object_and_takes_no_prior(
     assert ignored_by(target, as_priors(A, FAR, (0.2, 0.2, 0.7, 0.7))) == [False] * 3
 
 
-def test_targets_are_padded_side_by_side() -> None:
-    """Of an image's objects each is to be found, difficult, a crowd, or nothing."""
-    boxes = (A, FAR, NEAR_A, (0.3, 0.3, 0.3, 0.3))
-    ignore, crowd = (False, True, True, False), (False, False, True, False)
-    padded = pad_targets([as_target(), as_target(*boxes, ignore=ignore, crowd=crowd)])
-    assert_close(padded.boxes[1], torch.tensor(boxes))
-    assert padded.positive.tolist() == [[False] * 4, [True, False, False, False]]
-    assert padded.difficult.tolist() == [[False] * 4, [False, True, False, False]]
-    assert padded.crowd.tolist() == [[False] * 4, [False, False, True, False]]
-
-
-def test_no_target_pads_to_one_empty_row() -> None:
-    padded = pad_targets([as_target()])
-    assert padded.boxes.shape == (1, 1, 4)
-    assert not padded.positive.any()
-
-
 def test_result_does_not_depend_on_the_order_of_objects() -> None:
     target = reference.random_target(seeded(5), 5)
     priors = reference.random_priors(seeded(6), 50)
@@ -275,5 +260,5 @@ def test_of_priors_that_overlap_alike_the_first_is_forced() -> None:
     far, near = [0.5, 0.5, 0.9, 0.9], [0.25, 0.25, 0.5, 0.5]
     priors = torch.tensor([far] * 3 + [near] + [far] * 40 + [near] * 20)
     target = Target(torch.tensor([[10.0, 10.0, 30.0, 30.0]]), torch.tensor([0]), size=(100, 100))
-    objects = match(pad_targets([target]), priors, 0.9).objects
+    objects = match(pack_targets([target]), priors, 0.9).objects
     assert (objects[0] >= 0).nonzero().flatten().tolist() == [3]

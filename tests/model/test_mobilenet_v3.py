@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 from torchvision.models import mobilenet_v3_large
 
+from tests.detectors import decoded_by
 from tests.reference_model import randomise
 from vision.config import ModelConfig
-from vision.model import MobileNetV3Large, build_decoding, build_model, fuse
+from vision.model import MobileNetV3Large, build_model, fuse
 from vision.model.layers import BlockStyle
 
 NORM = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.03)
@@ -85,7 +86,7 @@ def test_the_detector_on_it_decodes_to_scores_and_boxes() -> None:
     images = torch.randint(0, 256, (1, 3, 128, 128), dtype=torch.uint8)
     with torch.inference_mode():
         logits = model(images).logits
-        boxes, scores = build_decoding(model)(images)
+        boxes, scores = decoded_by(model, images)
     assert boxes.shape == (1, len(model.priors), 4)
     assert_close(scores, logits.softmax(dim=-1)[..., :-1], rtol=1e-3, atol=1e-4)
 

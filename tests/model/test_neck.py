@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from tests.detectors import decoded_by
 from tests.reference_model import randomise
 from vision.config import ModelConfig
-from vision.model import build_decoding, build_model
+from vision.model import build_model
 from vision.model.count import count_macs
 from vision.model.layers import BlockStyle
 from vision.model.neck import FeaturePyramid
@@ -71,7 +72,7 @@ def test_for_inference_it_answers_the_same() -> None:
     images = torch.randint(0, 256, (2, 3, 320, 320), generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         logits = network(images.to(torch.uint8)).logits
-        _, scores = build_decoding(network)(images.to(torch.uint8))
+        _, scores = decoded_by(network, images.to(torch.uint8))
     assert_close(scores, logits.softmax(dim=-1)[..., :-1], rtol=1e-3, atol=1e-4)
 
 

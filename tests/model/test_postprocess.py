@@ -16,9 +16,10 @@ from torchvision.models.detection.ssd import SSD
 
 import vision.boxes as box_ops
 from tests import reference_model as reference
-from vision.model import Decode, PostProcess, prior_boxes
-from vision.model.head import Scores
-from vision.model.postprocess import Suppression
+from vision.config import ModelConfig
+from vision.model import build_post_process, decode_predictions, prior_boxes
+from vision.model.layers import Scores
+from vision.model.postprocess import PostProcess, Suppression
 from vision.structures import Detections, Predictions
 
 SEEDS = st.integers(0, 10_000)
@@ -51,6 +52,11 @@ def sure_of(rows: dict[int, int], num_classes: int = NUM_CLASSES) -> Predictions
     return Predictions(logits, torch.zeros(1, len(PRIORS), 4))
 
 
+def post_process(**settings: Any) -> PostProcess:  # noqa: ANN401
+    """The defaults of the configuration, but for these settings."""
+    return replace(build_post_process(ModelConfig()), **settings)
+
+
 def run_all(
     predictions: Predictions,
     sizes: list[tuple[int, int]],
@@ -59,8 +65,7 @@ def run_all(
     **settings: Any,  # noqa: ANN401
 ) -> list[Detections]:
     """Detections of several images."""
-    decoded = Decode(priors, scores)(predictions)
-    return PostProcess(**settings)(decoded, sizes)
+    return post_process(**settings)(decode_predictions(predictions, priors, scores), sizes)
 
 
 def run(predictions: Predictions, size: tuple[int, int] = SIZE, **changes: Any) -> Detections:  # noqa: ANN401
@@ -217,8 +222,8 @@ def test_score_must_be_above_the_threshold() -> None:
 @pytest.mark.parametrize("suppression", ["nms", "soft_nms"])
 def test_a_threshold_of_the_call_is_that_of_the_settings(suppression: Suppression) -> None:
     """One number as if it were set; one for each class leaves out of each what is below."""
-    decoded = Decode(PRIORS)(random_predictions(1))
-    loose = PostProcess(score_threshold=0.1, suppression=suppression, max_detections=10_000)
+    decoded = decode_predictions(random_predictions(1), PRIORS)
+    loose = post_process(score_threshold=0.1, suppression=suppression, max_detections=10_000)
     strict = replace(loose, score_threshold=0.4)
     (expected,) = strict(decoded, [SIZE])
     (found,) = loose(decoded, [SIZE], 0.4)
@@ -277,12 +282,6 @@ def test_no_graph_is_kept() -> None:
     assert len(found) > 0
     assert not found.boxes.requires_grad
     assert not found.scores.requires_grad
-
-
-def test_priors_move_with_the_module_and_are_not_saved() -> None:
-    decode = Decode(PRIORS)
-    assert decode.state_dict() == {}
-    assert decode.to("meta").priors.device.type == "meta"
 
 
 def test_boxes_that_are_alike_only_inside_the_image_are_both_kept_where_cutting_comes_last() -> (

@@ -14,7 +14,7 @@ from torchvision.models.detection.image_list import ImageList
 
 import vision.boxes as box_ops
 from vision.config import Config, ModelConfig
-from vision.config.model import PRESET_BACKBONES
+from vision.config.model import PRESETS
 from vision.model import PriorLayout, prior_boxes
 from vision.model.priors import priors_per_cell
 from vision.model.variants import VARIANTS
@@ -27,7 +27,7 @@ WIDE = [(12, 20), (6, 10), (3, 5), (2, 3), (1, 2), (1, 1)]
 
 
 def torchvision_priors(map_sizes: MapSizes, scales: tuple[float, float]) -> Tensor:
-    """Torchvision's priors in corner form, as shares of the image."""
+    """Torchvision's priors in corner form, as fractions of the image."""
     height, width = 480, 640
     generator = DefaultBoxGenerator([[2, 3]] * 6, min_ratio=scales[0], max_ratio=scales[1])
     maps = [torch.zeros(1, 1, *size) for size in map_sizes]
@@ -123,13 +123,14 @@ def test_priors_of_other_projects_by_hand() -> None:
         assert priors[third].tolist() == pytest.approx([53.5 / 320] * 2 + [side / 320] * 2)
         mean = (side * following) ** 0.5 / 320
         assert priors[third + 1, 2:].tolist() == pytest.approx([mean, mean])
-    assert priors.max() > 1  # mmdetection leaves them whole
+    assert priors.max() > 1  # mmdetection does not clip them
 
 
 def test_every_preset_can_be_configured() -> None:
-    for name in VARIANTS:
+    assert list(VARIANTS) == list(PRESETS)
+    for name, preset in PRESETS.items():
         side = 300 if name == "qfgaohao" else 320
-        backbone = PRESET_BACKBONES.get(name, "mobilenet_v2")
+        backbone = preset.backbone or "mobilenet_v2"
         values = {"preset": name, "backbone": backbone, "image_size": side}
         assert ModelConfig.model_validate(values).preset == name
 

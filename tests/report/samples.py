@@ -48,14 +48,14 @@ def analysis(**changes: Any) -> Analysis:  # noqa: ANN401
             [curve(0.9), curve(0.8), curve(0.7), None],
             [*(OperatingPoint(0.31 + label / 10, 0.9, 0.8, 0.85) for label in range(3)), None],
             np.array(CONFUSION),
-            [Group("under 32", 20, 0.5, 0.6), Group("32 and more", 100, 0.9, 0.85)],
+            [Group("small, up to 32 px", 20, 0.5, 0.6), Group("large, over 32 px", 100, 0.9, 0.85)],
             [
-                Group("under 1:2", 8, 0.8, 0.75),
-                Group("1:2 to 2:1", 102, 0.8, 0.8),
-                Group("2:1 and more", 10, 0.8, 0.75),
+                Group("tall, under 1:2", 8, 0.8, 0.75),
+                Group("about square, 1:2 to 2:1", 102, 0.8, 0.8),
+                Group("wide, over 2:1", 10, 0.8, 0.75),
             ],
             COSTS,
-            [CalibrationBin(0.0, 0.5, 50, 0.2, 0.1), CalibrationBin(0.5, 1.0, 100, 0.8, 0.9)],
+            [CalibrationBin(0.0, 0.7, 50, 0.2, 0.1), CalibrationBin(0.7, 1.0, 100, 0.8, 0.9)],
             0.1,
             MISTAKES,
             [Suspect("missing box", 0, (10.0, 10.0, 30.0, 30.0), CAT, 0.9, None)],
@@ -92,6 +92,9 @@ MISTAKES = [
 ]
 
 
-def suspects(kind: str, label: int, count: int, true: int | None = None) -> list[Suspect]:
+def suspects(
+    kind: str, label: int, count: int, true: int | None = None, score: float = 0.9
+) -> list[Suspect]:
     """As many suspects of one kind."""
-    return [Suspect(kind, 0, (10.0, 10.0, 30.0, 30.0), label, 0.9, true)] * count
+    its_score = None if kind == "unfound box" else score
+    return [Suspect(kind, 0, (10.0, 10.0, 30.0, 30.0), label, its_score, true)] * count

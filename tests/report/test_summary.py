@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.report.samples import CAT, COSTS, COW, DOG, analysis, metrics, suspects
+from tests.report.samples import CAT, COSTS, COW, DOG, analysis, metrics, mistake, suspects
 from vision.cli.commands import parse
-from vision.metrics.analysis import Group
+from vision.metrics.analysis import CalibrationBin, Group, Suspect
 from vision.report import Commands, commands_for, summarise
 
 COMMANDS = Commands(*(f"ssdlite {name}" for name in Commands._fields))
 SMALL = [
-    Group("under 32", 40, 0.2, 0.3),
+    Group("small, up to 32 px", 40, 0.2, 0.3),
     Group("32 to 96", 40, 0.9, 0.9),
     Group("96 and more", 40, 0.9, 0.9),
 ]
 LONG = [
-    Group("under 1:2", 8, 0.1, 0.1),
-    Group("1:2 to 2:1", 92, 0.9, 0.9),
-    Group("2:1 and more", 20, 0.5, 0.4),
+    Group("tall, under 1:2", 8, 0.1, 0.1),
+    Group("about square, 1:2 to 2:1", 92, 0.9, 0.9),
+    Group("wide, over 2:1", 20, 0.5, 0.4),
 ]
 
 
@@ -90,12 +90,16 @@ def test_how_good_where_something_is_lacking(changes: dict[str, Any], text: str)
         (
             "classification",
             (
-                "Objects that are found as another class cost most, 50.0 points of AP50: cat found as"
-                " dog most often, 4 times."
+                "Objects that are found as another class cost most, 50.0 points of AP50: cat found"
+                " as dog most often, 4 times."
             ),
             "dog",
         ),
-        ("localisation", "Boxes that fit badly cost most, 50.0 points of AP50.", None),
+        (
+            "localisation",
+            "Boxes that fit badly cost most, 50.0 points of AP50: cow most often, 2 times.",
+            "cow",
+        ),
         (
             "both",
             "Boxes that fit badly and have the wrong class cost most, 50.0 points of AP50.",
@@ -105,7 +109,8 @@ def test_how_good_where_something_is_lacking(changes: dict[str, Any], text: str)
     ],
 )
 def test_what_costs_most(kind: str, text: str, name: str | None) -> None:
-    sentence = summarise(analysis(error_costs=costs(kind)))[1]
+    loose = [mistake("localisation", label) for label in (CAT, COW, COW)]
+    sentence = summarise(analysis(error_costs=costs(kind), mistakes=loose))[1]
     assert (sentence.text, sentence.kind, sentence.name) == (text, kind, name)
 
 
@@ -132,26 +137,27 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
             id="nothing right",
         ),
         pytest.param(
-            {"suspects": suspects("other class", DOG, 7, true=CAT)},
-            "Look at the labels first: 7 boxes labelled cat are found as dog; 7 labels are suspect"
-            " in all.",
+            {"suspects": suspects("other class", DOG, 5, true=CAT)},
+            "Look at the labels first: 5 boxes are found as another class with a score of 0.7 and"
+            " more, most often cat as dog. Where the labels are right, add pictures of both.",
             "check",
             id="swapped labels",
         ),
         pytest.param(
             {
-                "suspects": suspects("missing box", COW, 6)
+                "suspects": suspects("missing box", COW, 4)
+                + suspects("missing box", DOG, 3)
                 + suspects("other class", CAT, 5, true=DOG)
             },
-            "Look at the labels first: 6 confident detections of cow lie on no box; 11 labels are"
-            " suspect in all.",
+            "Look at the labels first: 7 detections of score 0.7 and more lie on no box, most"
+            " often cow. Where no box is missing, train on pictures without objects, too.",
             "check",
             id="missing boxes",
         ),
         pytest.param(
             {"suspects": suspects("unfound box", CAT, 6)},
-            "Look at the labels first: 6 boxes of cat are found by no detection; 6 labels are"
-            " suspect in all.",
+            "Look at the labels first: 6 boxes are found at no score, most often cat. Where they"
+            " are right, add pictures of the kind.",
             "check",
             id="boxes of nothing",
         ),
@@ -171,15 +177,13 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
         ),
         pytest.param(
             {"sizes": SMALL},
-            "Show the network larger images: of the boxes of side under 32 it finds 30%, of all"
-            " 70%.",
+            "Show the network larger images: of the boxes of up to 32 px it finds 30%, of all 70%.",
             "train_larger",
             id="small objects",
         ),
         pytest.param(
             {"aspects": LONG},
-            "See whether other priors reach long boxes: of those of width to height 2:1 and more"
-            " it finds 40%, of all 76%.",
+            "See whether other priors reach long boxes: of wide ones it finds 40%, of all 76%.",
             "priors",
             id="long objects",
         ),
@@ -219,9 +223,46 @@ def test_duplicates_are_suppressed_in_the_evaluation_first() -> None:
     assert sentence.command == "ssdlite evaluate model.postprocess.nms_iou=0.4"
 
 
-def test_few_suspects_are_no_reason_to_doubt_the_labels() -> None:
-    few = analysis(suspects=suspects("missing box", CAT, 5))
-    assert summarise(few)[2].text.startswith("More pictures of dog")
+@pytest.mark.parametrize(
+    "few",
+    [
+        suspects("missing box", CAT, 4),
+        suspects("unfound box", CAT, 5),  # of 120 boxes
+        suspects("other class", CAT, 9, true=DOG, score=0.69),
+    ],
+)
+def test_few_suspects_are_no_reason_to_doubt_the_labels(few: list[Suspect]) -> None:
+    assert summarise(analysis(suspects=few))[2].text.startswith("More pictures of dog")
+
+
+def test_suspects_are_few_where_confident_detections_are_many() -> None:
+    """Five of a hundred are many, of two hundred they are few."""
+    doubts = suspects("missing box", CAT, 5)
+    for count, text in ((100, "Look at the labels"), (200, "More pictures of dog")):
+        bins = [CalibrationBin(0.0, 0.5, 900, 0.3, 0.1), CalibrationBin(0.8, 1.0, count, 0.9, 0.9)]
+        sentence = summarise(analysis(suspects=doubts, calibration=bins))[2]
+        assert sentence.text.startswith(text)
+
+
+def test_all_that_applies_is_said_in_turn() -> None:
+    spoilt = analysis(
+        suspects=suspects("missing box", COW, 7) + suspects("other class", CAT, 5, true=DOG),
+        metrics=metrics((0.9, 0.8, 0.2), [60, 40, 9, 0]),
+        error_costs=costs("duplicate"),
+    )
+    sentences = summarise(spoilt)
+    assert [sentence.title for sentence in sentences] == [
+        "How good is it?",
+        "What costs most?",
+        "What to do next?",
+        *["After that"] * 3,
+    ]
+    assert [sentence.kind for sentence in sentences[2:]] == [
+        "missing box",
+        "other class",
+        "missed",
+        "duplicate",
+    ]
 
 
 def test_without_commands_there_is_text_alone() -> None:
@@ -233,7 +274,8 @@ def test_a_detector_that_makes_no_mistake_has_its_sentences() -> None:
     perfect = np.diag([60, 40, 20, 0, 0])
     for kind in COSTS:
         zero = dict.fromkeys(COSTS, 0.0) | {kind: 0.001}
-        texts = [s.text for s in summarise(analysis(confusion=perfect, error_costs=zero))]
+        made = analysis(confusion=perfect, error_costs=zero, mistakes=[])
+        texts = [sentence.text for sentence in summarise(made)]
         assert "finds 100% of the objects" in texts[0]
         assert texts[1] == "No kind of error costs as much as half a point of AP50."
 

@@ -11,14 +11,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from tests.detectors import decoded_by, detector_of
 from tests.exported import BACKENDS, Images
 from tests.reference_model import randomise
 from vision.detector import Detector
 from vision.errors import ConfigError, WeightsError
 from vision.export import ExportSpec, export_detector
 from vision.images import resize
-from vision.model import build_decoding, build_model
-from vision.runtime import RuntimeOptions
+from vision.model import build_model
+from vision.runtime import RuntimeOptions, build_session
 from vision.weights import SavedDetector
 
 onnx: Any = pytest.importorskip("onnx")
@@ -57,14 +58,11 @@ def test_other_networks_are_the_same_on_every_backend(
     config = saved.config.model.model_copy(update={**network, **size})
     model = build_model(config, len(saved.names))
     randomise(model)
-    whole = saved.config.model_copy(update={"model": config})
-    session = Detector.from_model(
-        model, whole, saved.names, options=RuntimeOptions(backend)
-    ).session
+    session = build_session(model, RuntimeOptions(backend))
     pixels = torch.from_numpy(np.stack([resize(image, (160, 288)) for image in images[:2]]))
     pixels = pixels.permute(0, 3, 1, 2)
     with torch.inference_mode():
-        expected = build_decoding(model)(pixels)
+        expected = decoded_by(model, pixels)
     found = session(pixels)
     assert expected.scores.std() > 0.01
     assert_close(found.scores, expected.scores, rtol=0, atol=1e-4)
@@ -122,7 +120,7 @@ def test_engines_that_cannot_be_had(
     saved: SavedDetector, options: RuntimeOptions, message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        Detector.from_model(saved.model, saved.config, saved.names, options=options)
+        detector_of(saved, options=options)
 
 
 def test_numbers_of_threads_that_are_none() -> None:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.detectors import decoded_by
 from tests.exported import Images
 from vision.errors import ConfigError
 from vision.export import ExportSpec, export_detector
-from vision.model import build_decoding, build_post_process
+from vision.model import build_post_process
 from vision.runtime.onnx_graph import OPSET, OnnxRunner
 from vision.weights import SavedDetector
 
@@ -45,7 +46,7 @@ def test_jetson_has_its_own_names_and_background_first(
     assert scores.shape[2] == len(saved.names) + 1
     np.testing.assert_allclose(scores.sum(axis=2), 1, atol=1e-5)
     assert (scores[0].argmax(axis=1) == 0).mean() > 0.5
-    decoded = build_decoding(saved.model)(torch.from_numpy(images[0].transpose(2, 0, 1)[None]))
+    decoded = decoded_by(saved.model, torch.from_numpy(images[0].transpose(2, 0, 1)[None]))
     np.testing.assert_allclose(boxes, decoded.boxes.detach(), atol=1e-5)
 
 
@@ -65,9 +66,8 @@ def test_suppression_in_the_graph_is_ours(
     counts, boxes, scores, labels = OnnxRunner(path)(np.stack(images))
     assert boxes.shape == (8, 6, 4)
     assert counts.tolist() == [6] * 8
-    network = build_decoding(saved.model)
     batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
-    expected = build_post_process(model)(network(batch), [(1, 1)] * 8)
+    expected = build_post_process(model)(decoded_by(saved.model, batch), [(1, 1)] * 8)
     for row, one in enumerate(expected):
         assert labels[row].tolist() == one.labels.tolist()
         np.testing.assert_allclose(scores[row], one.scores, atol=1e-5)

@@ -151,7 +151,7 @@ def test_weights_can_be_read_by_whom_other_files_can(tmp_path: Path) -> None:
     assert len(modes) == 1
 
 
-def test_older_file_stays_whole_when_writing_fails(
+def test_older_file_stays_intact_when_writing_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "last.safetensors"
@@ -170,7 +170,7 @@ def test_older_file_stays_whole_when_writing_fails(
     assert load_weights(path).training == {"epoch": 1}
 
 
-def test_older_file_stays_whole_when_the_metadata_cannot_be_written(tmp_path: Path) -> None:
+def test_older_file_stays_intact_when_the_metadata_cannot_be_written(tmp_path: Path) -> None:
     path = tmp_path / "last.safetensors"
     save_weights(path, network(), CONFIG, NAMES, {"epoch": 1})
     with pytest.raises(TypeError):

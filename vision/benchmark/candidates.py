@@ -16,7 +16,7 @@ from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, WeightsError
 from vision.export import ExportSpec, export_detector
-from vision.model import Decode
+from vision.model import SSDLite, build_post_process, decode_predictions
 from vision.runtime import BACKENDS, GraphBackend, RuntimeOptions
 from vision.structures import Decoded
 from vision.weights import SavedDetector, load_weights
@@ -124,8 +124,9 @@ def load_candidate(
         streams=streams,
     )
     if candidate.is_plain:
-        session = _PlainSession(load_weights(candidate.file))
-        detector = Detector(session, detector.config, detector.names, score=SCORE)
+        saved = load_weights(candidate.file)
+        post_process = build_post_process(saved.config.model)
+        detector = Detector(_PlainSession(saved.model), post_process, saved.names, score=SCORE)
     return LoadedCandidate(lambda image: detector.session(_batch(image)), detector, detector)
 
 
@@ -136,15 +137,14 @@ def _batch(image: Image) -> UInt8[Tensor, "1 3 h w"]:
 class _PlainSession:
     """The network as it was trained: BatchNorm not folded, channels first."""
 
-    def __init__(self, saved: SavedDetector) -> None:
-        self.image_size = saved.model.image_size
-        self._model = saved.model
-        self._decode = Decode(saved.model.priors, saved.model.scores)
+    def __init__(self, model: SSDLite) -> None:
+        self.image_size = model.image_size
+        self._model = model
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         with torch.inference_mode():
-            decoded: Decoded = self._decode(self._model(images.contiguous()))
-        return decoded
+            predictions = self._model(images.contiguous())
+            return decode_predictions(predictions, self._model.priors, self._model.scores)
 
 
 class TorchvisionDetector:

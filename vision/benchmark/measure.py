@@ -8,8 +8,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from jaxtyping import UInt8
@@ -105,25 +106,18 @@ def peak_memory(candidate: Candidate, image: Image) -> int | None:
     Raises:
         ConfigError: If that process fails.
     """
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_report_memory, args=(there, candidate, image))
-    process.start()
-    there.close()
-    try:
-        peak: int | None = here.recv()
-    except EOFError as error:
-        raise ConfigError(f"{candidate.name} cannot be run in a process of its own") from error
-    finally:
-        process.join()
-    return peak
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_detect_a_few, candidate, image).result()
+        except BrokenProcessPool as error:
+            raise ConfigError(f"{candidate.name} cannot be run in a process of its own") from error
 
 
-def _report_memory(connection: Connection, candidate: Candidate, image: Image) -> None:
+def _detect_a_few(candidate: Candidate, image: Image) -> int | None:
     loaded = load_candidate(candidate)
     for _ in range(MEMORY_IMAGES):
         loaded.detect(image)
-    connection.send(peak_of_this_process())
+    return peak_of_this_process()
 
 
 def peak_of_this_process() -> int | None:

@@ -11,7 +11,7 @@ from vision.check.images import Item, check_images
 from vision.check.kinds import LEVELS, TOLD_BY_RECORDS
 from vision.check.report import CheckReport, Finding, Place, find
 from vision.formats import Annotations, Record
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 
 def check_data(

@@ -38,13 +38,14 @@ class Place(NamedTuple):
 
     def text(self, root: str = "") -> str:
         """The place in words, without the folder ``root`` of files."""
-        same = f"is {self.other[0]}: {_below(root, self.other[1])}" if self.other else ""
-        detail = (
-            self.detail.replace(self.file, _below(root, self.file)) if self.file else self.detail
-        )
-        words = [_below(root, self.file), same, detail]
-        text = ", ".join(word for word in words if word)
-        return f"{self.split}: {text}" if self.split else text
+        file, detail = _below(root, self.file), self.detail
+        if file:
+            detail = detail.replace(self.file, file)
+        if self.other and self.other != (self.split, self.file):
+            split = f"{self.other[0]}: " * (self.other[0] != self.split)
+            file += f" and {split}{_below(root, self.other[1])}"
+        text = ", ".join(word for word in (file, detail) if word)
+        return ": ".join(word for word in (self.split, text) if word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,15 @@ class Finding:
 
     def line(self, root: str = "") -> str:
         """A line that names the first places, without the folder ``root`` of files."""
-        shown = enumerated(place.text(root) for place in self.places)
-        return f"{self.level}: {self.kind}: {self.count} ({shown})"
+        shown = enumerated((place.text(root) for place in self.places), "; ")
+        return f"{self.level}: {self.kind}: {self.count:,} ({shown})"
 
 
-def enumerated(words: Iterable[str]) -> str:
+def enumerated(words: Iterable[str], separator: str = ", ") -> str:
     """The first words, and the number of the others."""
     words = list(words)
     more = len(words) - NUM_SHOWN
-    return "; ".join([*words[:NUM_SHOWN], *([f"{more} more"] if more > 0 else [])])
+    return separator.join([*words[:NUM_SHOWN], *([f"{more} more"] if more > 0 else [])])
 
 
 def _below(root: str, file: str) -> str:

@@ -18,7 +18,7 @@ from vision.data.duplicates import image_hash
 from vision.device import num_cores
 from vision.errors import DataError
 from vision.formats import Record
-from vision.image_file import lacks_end
+from vision.image_info import lacks_end
 
 _EXIF_ORIENTATION = 0x0112
 UPRIGHT = 1

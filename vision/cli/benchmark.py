@@ -30,7 +30,7 @@ from vision.data import sample_images
 from vision.device import choose_device, num_cores
 from vision.engine import evaluate_detector, write_json
 from vision.errors import VisionError
-from vision.export import NUM_CALIBRATED, NUM_COMPARED, STAND_INS, stand_in_images
+from vision.export import DEFAULT_IMAGES, NUM_CALIBRATED, NUM_COMPARED, default_images
 from vision.images import resize
 from vision.model import count_macs, count_parameters
 from vision.weights import find_weights, load_weights
@@ -79,8 +79,8 @@ def _photos(config: Config) -> Images:
     """Images to measure on."""
     if config.data.val is not None:
         return sample_images(config.data.val, "data.val", NUM_COMPARED, PHOTO_SIZE)
-    print(f"no data are named: measured on {STAND_INS}, without average precision")
-    return stand_in_images(NUM_COMPARED, PHOTO_SIZE)
+    print(f"no data are named: measured on {DEFAULT_IMAGES}, without average precision")
+    return default_images(NUM_COMPARED, PHOTO_SIZE)
 
 
 def _calibration(config: Config, size: tuple[int, int]) -> Images:

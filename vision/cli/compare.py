@@ -12,6 +12,7 @@ from vision.engine import detect_with_both
 from vision.errors import ConfigError
 from vision.metrics import read_coco_results
 from vision.metrics.comparison import compare_detections
+from vision.model import build_post_process
 from vision.report import (
     Photo,
     photos_in,
@@ -95,7 +96,8 @@ def _run_detectors(options: argparse.Namespace) -> Evaluated:
         session, metadata = open_session(path, runtime_options_of(options))
         of_one = argparse.Namespace(**{**vars(options), "weights": path})
         configs.append(data_of(of_one, metadata.config))
-        detectors.append(Detector(session, configs[-1], metadata.names))
+        post_process = build_post_process(configs[-1].model)
+        detectors.append(Detector(session, post_process, metadata.names))
     config = _choose_data(configs, (options.first, options.second))
     found = detect_with_both((detectors[0], detectors[1]), config)
     targets = found.dataset.targets

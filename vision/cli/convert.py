@@ -6,11 +6,9 @@ from dataclasses import replace
 
 import torch
 
-from vision.cli.options import check_output_path, write_detector
+from vision.cli.options import check_output_path, read_images, write_detector
 from vision.convert import convert_weights
 from vision.errors import WeightsError
-from vision.images import read_image, resize
-from vision.media import find_images
 from vision.model import SSDLite
 from vision.weights import SavedDetector, refit_norms, save_backbone
 from vision.weights.migration import FOLDED
@@ -57,14 +55,11 @@ def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
 
 def _refit(model: SSDLite, inputs: Sequence[str]) -> int:
     """Refit the norms and give the number of images used."""
-    paths = find_images(inputs)
-    if len(paths) < MIN_REFITTED:
+    images = read_images(inputs, NUM_REFITTED, model.image_size)
+    if len(images) < MIN_REFITTED:
         raise WeightsError(
-            f"--images {' '.join(inputs)}: {len(paths)} images; at least {MIN_REFITTED} are needed,"
-            " like those to train on"
+            f"--images {' '.join(inputs)}: {len(images)} images; at least {MIN_REFITTED} are"
+            " needed, like those to train on"
         )
-    count = min(len(paths), NUM_REFITTED)
-    paths = [paths[index * len(paths) // count] for index in range(count)]
-    images = (resize(read_image(path), model.image_size) for path in paths)
     refit_norms(model, (torch.from_numpy(image).permute(2, 0, 1)[None] for image in images))
-    return count
+    return len(images)

@@ -25,7 +25,7 @@ from vision.detection import (
 from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
-from vision.media import Source, Window, find_inputs
+from vision.media import MediaInput, Window, find_inputs
 from vision.runtime import USUAL_SCORE, Score
 from vision.weights import find_weights
 
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     return _conclude(report, options.out, report.num_new / (time.perf_counter() - start))
 
 
-def _progress(sources: Sequence[Source], journal: Journal) -> "tqdm[NoReturn]":
+def _progress(sources: Sequence[MediaInput], journal: Journal) -> "tqdm[NoReturn]":
     """A bar over images and frames; without a total if there is a video."""
     total = None
     if all(source.kind == "image" for source in sources):
@@ -110,7 +110,7 @@ def _split(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def _num_workers(sources: Sequence[Source], device: str | None) -> int:
+def _num_workers(sources: Sequence[MediaInput], device: str | None) -> int:
     """One for each core; one for a single image, on which all cores work."""
     if device not in {None, "cpu"} or (device is None and torch.cuda.is_available()):
         return WORKERS_FOR_GPU

@@ -12,6 +12,7 @@ from vision.engine import best_thresholds, evaluate_detector, write_json
 from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
 from vision.metrics.analysis import analyse
+from vision.model import build_post_process
 from vision.report import (
     REPORT,
     Commands,
@@ -77,8 +78,10 @@ def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
         raise ConfigError("--images goes with --detections: data name their images themselves")
     session, metadata = open_session(options.weights, runtime_options_of(options))
     config = data_of(options, metadata.config)
-    detector = Detector(session, config, metadata.names, metadata.training)
-    metrics, detections, dataset = evaluate_detector(detector, config, engine=options.engine)
+    post_process = build_post_process(config.model)
+    detector = Detector(session, post_process, metadata.names, metadata.training)
+    results = evaluate_detector(detector, config, engine=options.engine)
+    metrics, detections, dataset = results
     title = f"{options.weights} on {describe_data(config)}"
     return Evaluated(metrics, detections, dataset.targets, photos_of(dataset), title, detector)
 
@@ -92,6 +95,8 @@ def _evaluate_file(options: argparse.Namespace) -> Evaluated:
             "--config, --data, key=value and the options of the runtime go with --weights, not with"
             " --detections"
         )
+    if options.images and not options.report:
+        raise ConfigError("--images goes with --report: metrics need no images")
     detections, targets, names = read_coco_results(options.annotations, options.detections)
     photos = None
     if options.report and options.images:

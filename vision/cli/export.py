@@ -1,28 +1,26 @@
 """``ssdlite export``."""
 
 import argparse
-import random
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vision.cli.options import check_output_path, data_of
-from vision.config import Config, DataSource
+from vision.cli.options import check_output_path, data_of, read_images
+from vision.config import Config, DataSources
 from vision.data import sample_images
 from vision.detector import Detector
 from vision.engine import evaluate_detector
 from vision.errors import ConfigError
 from vision.export import (
+    DEFAULT_IMAGES,
     NUM_CALIBRATED,
     NUM_COMPARED,
-    STAND_INS,
     ExportSpec,
+    default_images,
     export_detector,
-    stand_in_images,
 )
 from vision.export.write import Images
-from vision.images import read_image, resize
-from vision.media import find_images
+from vision.model import build_post_process
 from vision.runtime import FORMS
 from vision.weights import SavedDetector, find_weights, load_weights
 
@@ -41,15 +39,17 @@ def run(options: argparse.Namespace) -> int:
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
-    images, data = options.images, config.data
+    images, data, size = options.images, config.data, saved.model.image_size
     calibration: Images = []
     if spec.precision == "int8":
-        calibration = _images(images, data.train, "data.train", saved, NUM_CALIBRATED)
+        calibration = _images(images, data.train, "data.train", size, NUM_CALIBRATED)
     if images is None and data.val is None:
-        print(f"no data are named: compared on {STAND_INS}; --images FOLDER compares on your own")
-        compared: Images = stand_in_images(NUM_COMPARED, saved.model.image_size)
+        print(
+            f"no data are named: compared on {DEFAULT_IMAGES}; --images FOLDER compares on your own"
+        )
+        compared: Images = default_images(NUM_COMPARED, size)
     else:
-        compared = _images(images, data.val, "data.val", saved, NUM_COMPARED)
+        compared = _images(images, data.val, "data.val", size, NUM_COMPARED)
     written = export_detector(saved, spec, path, compared, calibration)
     print(f"{written.path}: {spec.form}, {FORMS[spec.form]}")
     print(f"against PyTorch: {written.agreement}")
@@ -64,28 +64,26 @@ def run(options: argparse.Namespace) -> int:
 
 def _images(
     inputs: Sequence[str] | None,
-    sources: DataSource | None,
+    sources: DataSources | None,
     key: str,
-    saved: SavedDetector,
+    size: tuple[int, int],
     count: int,
 ) -> Images:
-    """At most ``count`` images at the network's size, drawn by ``train.seed``.
+    """At most ``count`` images of a size, from all over the inputs or else the sources.
 
     Raises:
         ConfigError: If there are neither inputs nor sources.
     """
-    size = saved.model.image_size
     if inputs is None and sources is None:
         raise ConfigError(
             f"there are no images to calibrate on: pass --images FOLDER, or name {key}, such as"
             f" '{key}={{format: voc, root: VOC2007, split: train}}'"
         )
-    if inputs is None:
-        return sample_images(sources, key, count, size)
-    paths = find_images(inputs)
-    if len(paths) > count:
-        paths = sorted(random.Random(saved.config.train.seed).sample(paths, count))  # noqa: S311
-    return [resize(read_image(path), size) for path in paths]
+    return (
+        sample_images(sources, key, count, size)
+        if inputs is None
+        else read_images(inputs, count, size)
+    )
 
 
 def _evaluate_int8(saved: SavedDetector, spec: ExportSpec, path: Path, config: Config) -> None:
@@ -93,7 +91,8 @@ def _evaluate_int8(saved: SavedDetector, spec: ExportSpec, path: Path, config: C
     if config.data.val is None or spec.form != "decoded":
         print("int8 was not evaluated: that needs data.val and --form decoded")
         return
-    original = Detector.from_model(saved.model, saved.config, saved.names)
+    post_process = build_post_process(saved.config.model)
+    original = Detector.from_model(saved.model, post_process, saved.names)
     values = []
     for name, detector in (("fp32", original), ("int8", Detector.load(path))):
         metrics = evaluate_detector(detector, config).metrics

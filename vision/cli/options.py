@@ -1,14 +1,22 @@
 """What several commands do with their options."""
 
+# h w the height and width of an image
+
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from jaxtyping import UInt8
+from numpy import ndarray
 
 from vision.config import AutoSource, Config, DataConfig, config_from_dict, load_config
 from vision.config.overrides import is_within, key_of
 from vision.errors import ConfigError, DataError, WeightsError
+from vision.images import read_image, resize
+from vision.media import find_images
 from vision.runtime import RuntimeOptions
 from vision.weights import SavedDetector, find_weights, save_weights, to_half
 
@@ -127,6 +135,16 @@ def _without_paths(source: Any, *, is_named: bool) -> Any:  # noqa: ANN401
     if source is None or (source["format"] != "synthetic" and not is_named):
         return None
     return {key: value for key, value in source.items() if key not in PATHS}
+
+
+def read_images(
+    inputs: Sequence[str], count: int, size: tuple[int, int]
+) -> list[UInt8[ndarray, "h w 3"]]:
+    """At most ``count`` of the images that inputs name, from all over them, resized to a size."""
+    paths = find_images(inputs)
+    count = min(count, len(paths))
+    paths = [paths[index * len(paths) // count] for index in range(count)]
+    return [resize(read_image(path), size) for path in paths]
 
 
 def runtime_options_of(options: argparse.Namespace) -> RuntimeOptions:

@@ -4,7 +4,7 @@ import argparse
 from collections import Counter
 
 from vision.cli.options import name_data
-from vision.config import PRIOR_SIDES, Config, load_config
+from vision.config import Config, load_config
 from vision.convert import load_initial_weights
 from vision.data import choose_classes, read_sources
 from vision.engine.priors import MIN_GAIN, PriorFit, fit_priors
@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
         saved = load_initial_weights(config.model.init, config.model.backbone)
         model, _ = match_network(config.model, saved)
         config = config.model_copy(update={"model": model})
-    if config.model.preset in PRIOR_SIDES:
+    if config.model.has_fixed_priors:
         raise ConfigError(f"preset {config.model.preset} has priors of its own, without scales")
     annotations = read_sources(config.data.train, "data.train")
     names, _ = choose_classes(config.data, annotations)

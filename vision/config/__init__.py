@@ -8,9 +8,9 @@ from vision.config.data import (
     CocoSource,
     DataConfig,
     DataSource,
+    DataSources,
     ImageFolderSource,
     OpenImagesSource,
-    Source,
     SyntheticSource,
     VocSource,
     YoloSource,
@@ -25,7 +25,7 @@ from vision.config.files import (
     shipped_configs,
 )
 from vision.config.model import (
-    PRIOR_SIDES,
+    PRESETS,
     WIDTH_MULTS,
     ModelConfig,
     PostProcessConfig,
@@ -36,7 +36,7 @@ from vision.config.run import Config
 from vision.config.training import AugmentConfig, LossConfig, OptimConfig
 
 __all__ = [
-    "PRIOR_SIDES",
+    "PRESETS",
     "WIDTH_MULTS",
     "AugmentConfig",
     "AutoSource",
@@ -44,6 +44,7 @@ __all__ = [
     "Config",
     "DataConfig",
     "DataSource",
+    "DataSources",
     "ImageFolderSource",
     "LossConfig",
     "ModelConfig",
@@ -51,7 +52,6 @@ __all__ = [
     "OptimConfig",
     "PostProcessConfig",
     "PriorsConfig",
-    "Source",
     "SyntheticSource",
     "VocSource",
     "YoloSource",

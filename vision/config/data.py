@@ -133,7 +133,7 @@ class SyntheticSource(Section):
     """Size of the scenes: one number or [height, width]."""
 
 
-Source: TypeAlias = Annotated[
+DataSource: TypeAlias = Annotated[
     VocSource
     | CocoSource
     | YoloSource
@@ -149,8 +149,8 @@ def _one_or_many(value: object) -> str:
     return "many" if isinstance(value, list) else "one"
 
 
-DataSource: TypeAlias = Annotated[
-    Annotated[Source, Tag("one")] | Annotated[list[Source], Tag("many")],
+DataSources: TypeAlias = Annotated[
+    Annotated[DataSource, Tag("one")] | Annotated[list[DataSource], Tag("many")],
     Discriminator(_one_or_many),
 ]
 
@@ -158,9 +158,9 @@ DataSource: TypeAlias = Annotated[
 class DataConfig(Section):
     """Where images and boxes come from."""
 
-    train: DataSource | None = None
+    train: DataSources | None = None
     """Training data: one source, or a list of them."""
-    val: DataSource | None = None
+    val: DataSources | None = None
     """Validation data: one source, or a list of them. Without any, nothing is evaluated and the
     last weights count as the best."""
     classes: list[str] | None = None

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from vision.config.data import Source
+from vision.choices import DATA_FORMATS
 from vision.config.overrides import is_within, key_of, name_overrides
 from vision.config.run import Config
 from vision.errors import did_you_mean
@@ -82,7 +82,7 @@ def _describe(detail: ErrorDetails, location: Sequence[int | str]) -> str:
         case "missing":
             text = " is missing"
         case "union_tag_not_found":
-            text = f".format is missing; it is {_formats()}"
+            text = f".format is missing; it is one of {', '.join(DATA_FORMATS)}"
         case "union_tag_invalid":
             expected = detail.get("ctx", {}).get("expected_tags", "")
             text = f".format: expected {expected}, found {found.get('format')!r}"
@@ -147,12 +147,6 @@ def models_in(annotation: object) -> list[type[Any]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in models_in(part)]
-
-
-def _formats() -> str:
-    """The formats of sources, as words of a sentence."""
-    names = [name for name in map(format_of, models_in(Source)) if name]
-    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def format_of(model: type[BaseModel]) -> str | None:

@@ -1,6 +1,6 @@
 """Section ``model``: the network, its priors and its post-processing."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
@@ -8,18 +8,32 @@ from vision.config.section import NetworkSize, Section
 
 WIDTH_MULTS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Width multipliers for which published MobileNetV2 weights exist."""
-PRIOR_SIDES = {"qfgaohao": 300, "mmdetection": 320, "lufficc": 320}
-"""Image sides of the presets whose priors are laid out for one size."""
-PRESET_BACKBONES = {
-    "torchvision": "mobilenet_v2",
-    "torchvision_v3": "mobilenet_v3_large",
-    "torchvision_ssdlite": "mobilenet_v3_large",
-    "tensorflow": "mobilenet_v2",
-    "qfgaohao": "mobilenet_v2",
-    "mmdetection": "mobilenet_v2",
-    "lufficc": "mobilenet_v2",
+
+
+class Preset(NamedTuple):
+    """What a preset asks of the other keys of ``model``.
+
+    Attributes:
+        backbone: The backbone that it is a variant of; None for any.
+        side: The side of the images that its priors are laid out for; None for any.
+        takes_fpn: Whether it has priors for the neck ``fpn``.
+    """
+
+    backbone: str | None = None
+    side: int | None = None
+    takes_fpn: bool = True
+
+
+PRESETS = {
+    "ssdlite": Preset(),
+    "torchvision": Preset("mobilenet_v2"),
+    "torchvision_v3": Preset("mobilenet_v3_large"),
+    "torchvision_ssdlite": Preset("mobilenet_v3_large"),
+    "tensorflow": Preset("mobilenet_v2", takes_fpn=False),
+    "qfgaohao": Preset("mobilenet_v2", 300, takes_fpn=False),
+    "mmdetection": Preset("mobilenet_v2", 320, takes_fpn=False),
+    "lufficc": Preset("mobilenet_v2", 320, takes_fpn=False),
 }
-"""The backbone that each preset of another project is a variant of."""
 
 
 class PriorsConfig(Section):
@@ -73,16 +87,7 @@ class ModelConfig(Section):
     neck: Literal["none", "fpn"] = "none"
     """``fpn``: a feature pyramid before the heads, and priors on the map of stride 8 too, for which
     ``priors.min_scale`` should be small."""
-    preset: Literal[
-        "ssdlite",
-        "torchvision",
-        "torchvision_v3",
-        "torchvision_ssdlite",
-        "tensorflow",
-        "qfgaohao",
-        "mmdetection",
-        "lufficc",
-    ] = "ssdlite"
+    preset: Literal[tuple(PRESETS)] = "ssdlite"  # type: ignore[valid-type]
     """Whose variant of the network: for weights that another project has trained."""
     init: str | None = None
     """Weights that training starts from: ``coco`` or ``voc`` (in the package), a weights file, a
@@ -100,22 +105,26 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _preset_fits(self) -> "ModelConfig":
-        backbone = PRESET_BACKBONES.get(self.preset, self.backbone)
-        if self.backbone != backbone:
+        backbone, side, takes_fpn = PRESETS[self.preset]
+        if backbone not in {None, self.backbone}:
             raise ValueError(
                 f"preset {self.preset} is a variant of {backbone}, not {self.backbone}"
             )
-        if self.preset in PRIOR_SIDES and self.priors != PriorsConfig():
+        if self.has_fixed_priors and self.priors != PriorsConfig():
             raise ValueError(f"preset {self.preset} has priors of its own; leave priors out")
-        if self.preset in {*PRIOR_SIDES, "tensorflow"} and self.neck == "fpn":
+        if self.neck == "fpn" and not takes_fpn:
             raise ValueError(f"preset {self.preset} has no priors for neck fpn")
-        side = PRIOR_SIDES.get(self.preset)
         if side is not None and self.image_size != (side, side):
             raise ValueError(
                 f"preset {self.preset} has its priors laid out for {side} pixels; set"
                 f" model.image_size={side}"
             )
         return self
+
+    @property
+    def has_fixed_priors(self) -> bool:
+        """Whether the preset's priors are laid out for one size, without scales."""
+        return PRESETS[self.preset].side is not None
 
     @field_validator("priors", mode="before")
     @classmethod

@@ -116,33 +116,27 @@ def _drop_replaced(
         if any(is_within(f"{source}.{name}", key) for key in keys)
     }
     if given.issuperset(_FILES):
-        for name in _PLACES:
-            if name not in given:
-                new.pop(name, None)
-    elif isinstance(old, dict):
-        changed = [name for name in _PLACES if name in given and new.get(name) != old.get(name)]
-        if "root" in changed and f"{source}.val_below" not in keys:
-            new.pop("val_below", None)  # The split by a seed is of the other folder.
-        if changed and (changed != ["split"] or new.get("format") != "voc"):
-            names = [name for name in _FILES if name not in given]
-            _drop_files(new, old, names, f"{source}.{changed[0]}")
-
-
-def _drop_files(
-    new: dict[str, Any], old: Mapping[str, Any], names: Sequence[str], cause: str
-) -> None:
-    is_other_split = new.get("format") != "voc" and new.get("split") != old.get("split")
+        for name in given.symmetric_difference((*_PLACES, *_FILES)):
+            new.pop(name, None)
+        return
+    if not isinstance(old, dict):
+        return
+    changed = [name for name in _PLACES if name in given and new.get(name) != old.get(name)]
+    if "root" in changed and f"{source}.val_below" not in keys:
+        new.pop("val_below", None)  # The split by a seed is of the other folder.
+    is_other_split = "split" in changed and new.get("format") != "voc"
     dropped = {
-        name: old[name]
-        for name in names
-        if old.get(name) and (is_other_split or not _is_below(old[name], new.get("root")))
+        name: new.pop(name)
+        for name in _FILES
+        if new.get(name)
+        and name not in given
+        and (is_other_split or ("root" in changed and not _is_below(new[name], new.get("root"))))
     }
-    for name in dropped:
-        new.pop(name, None)
     if dropped:
         logger.warning(
-            "%s is set, so the %s recorded before are left out: %s",
-            cause,
+            "%s.%s is set, so the %s recorded before are left out: %s",
+            source,
+            changed[0],
             " and ".join(dropped),
             ", ".join(map(str, dropped.values())),
         )

@@ -3,7 +3,7 @@
 from pydantic import model_validator
 
 from vision.config.data import DataConfig
-from vision.config.model import PRIOR_SIDES, ModelConfig
+from vision.config.model import ModelConfig
 from vision.config.section import Section
 from vision.config.training import AugmentConfig, LossConfig, OptimConfig, TrainConfig
 
@@ -28,7 +28,7 @@ class Config(Section):
         small, full = self.train.small, self.model.image_size
         if not small.epochs:
             return self
-        if self.model.preset in PRIOR_SIDES:
+        if self.model.has_fixed_priors:
             raise ValueError(
                 f"train.small: preset {self.model.preset} has its priors laid out for one size;"
                 " leave it out"

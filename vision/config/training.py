@@ -58,8 +58,10 @@ class TrainConfig(Section):
     still trained."""
     sync_bn: bool = True
     """BatchNorm takes its statistics over all processes, if several train on GPUs."""
-    compile: bool = False
-    """The training step is compiled by ``torch.compile``."""
+    compile: Literal["off", "on", "auto"] = "auto"
+    """Whether forward pass, loss and backward pass are compiled by ``torch.compile``, which takes
+    minutes: ``auto`` does so on CUDA in runs of 2,000 steps or more. ``true`` is ``on``, ``false``
+    is ``off``."""
     save_minutes: float = Field(10.0, gt=0)
     """Minutes between checkpoints to resume from within an epoch; one is written after each epoch
     as well."""
@@ -69,6 +71,11 @@ class TrainConfig(Section):
     """Steps between the lines of the log without a terminal, and between points of TensorBoard."""
     tensorboard: bool = True
     """Losses, learning rate, metrics and pictures are written for TensorBoard."""
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _compile_choice(cls, value: object) -> object:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
     @model_validator(mode="after")
     def _parts_of_two(self) -> "TrainConfig":

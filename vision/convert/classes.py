@@ -5,13 +5,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from vision.convert.layout import Source
-from vision.convert.roles import Role
+from vision.convert.layout import CheckpointLayout, Role
 from vision.errors import WeightsError
 from vision.weights.labels import COCO_NAMES, VOC_NAMES, read_labels
 
 
-def count_classes(source: Source, tensors: Mapping[str, Tensor], path: Path) -> int:
+def count_classes(source: CheckpointLayout, tensors: Mapping[str, Tensor], path: Path) -> int:
     """Classes without background, from the second level's heads, which have as many priors."""
     sizes = []
     for part in ("class_head", "box_head"):
@@ -33,7 +32,9 @@ def count_classes(source: Source, tensors: Mapping[str, Tensor], path: Path) -> 
     return classes // (coordinates // 4) - 1
 
 
-def class_names(source: Source, num_slots: int, labels: Path | None, path: Path) -> dict[int, str]:
+def class_names(
+    source: CheckpointLayout, num_slots: int, labels: Path | None, path: Path
+) -> dict[int, str]:
     """Class names by their number from 1; numbers without a name are classes never trained."""
     if labels is None:
         known = {

@@ -1,7 +1,6 @@
 """lufficc/SSD: its MobileNetV2 SSD320."""
 
-from vision.convert.layout import Source
-from vision.convert.roles import BACKBONE_PARTS, Role
+from vision.convert.layout import BACKBONE_PARTS, CheckpointLayout, Role
 
 LAST_LEVEL = 5
 EXTRA = {"reduce": "0.0", "depthwise": "1.0", "project": "2"}
@@ -19,7 +18,7 @@ def _conv(role: Role) -> str:
     return f"{prefix}.conv.{0 if role.step == 'depthwise' else 3}"
 
 
-LUFFICC = Source(
+LUFFICC = CheckpointLayout(
     name="lufficc",
     preset="lufficc",
     image_size=(320, 320),

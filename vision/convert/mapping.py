@@ -12,12 +12,11 @@ from torch import Tensor
 
 from vision.config import WIDTH_MULTS, Config, ModelConfig
 from vision.convert.classes import class_names, count_classes
-from vision.convert.layout import Source
-from vision.convert.roles import BACKBONE_PARTS, Role, layers
+from vision.convert.layout import BACKBONE_PARTS, CheckpointLayout, Role, layers
 from vision.errors import WeightsError
 from vision.model.build import build_model
-from vision.model.head import select_classes
 from vision.model.ssdlite import SSDLite
+from vision.weights.class_rows import select_classes
 from vision.weights.file import SavedBackbone, SavedDetector
 
 MAX_LISTED = 5
@@ -26,7 +25,7 @@ NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
 def convert_detector(
-    source: Source, tensors: Mapping[str, Tensor], path: Path, labels: Path | None
+    source: CheckpointLayout, tensors: Mapping[str, Tensor], path: Path, labels: Path | None
 ) -> SavedDetector:
     """A detector of ours from a source's tensors.
 
@@ -56,7 +55,9 @@ def convert_detector(
     return SavedDetector(model.eval(), Config(model=config), ordered, training)
 
 
-def convert_backbone(source: Source, tensors: Mapping[str, Tensor], path: Path) -> SavedBackbone:
+def convert_backbone(
+    source: CheckpointLayout, tensors: Mapping[str, Tensor], path: Path
+) -> SavedBackbone:
     """A backbone of ours from a source's classifier, whose own last layers are left out.
 
     Raises:
@@ -68,7 +69,7 @@ def convert_backbone(source: Source, tensors: Mapping[str, Tensor], path: Path) 
 
 
 def _build(
-    source: Source, tensors: Mapping[str, Tensor], num_slots: int, path: Path
+    source: CheckpointLayout, tensors: Mapping[str, Tensor], num_slots: int, path: Path
 ) -> tuple[SSDLite, ModelConfig]:
     """The source's network, filled, of the width multiplier that its tensors fit.
 
@@ -99,7 +100,9 @@ def _build(
     raise WeightsError(f"{path} is no {source.backbone} of {source.name}: {'; '.join(listed)}")
 
 
-def _fill(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> dict[str, list[str]]:
+def _fill(
+    model: SSDLite, source: CheckpointLayout, tensors: Mapping[str, Tensor]
+) -> dict[str, list[str]]:
     """Fill a network from a source's tensors if all fit; otherwise the keys of each problem."""
     state, problems, used = model.state_dict(), defaultdict[str, list[str]](list), set[str]()
     for role, ours, theirs in _pairs(source, model):
@@ -122,7 +125,7 @@ def _fill(model: SSDLite, source: Source, tensors: Mapping[str, Tensor]) -> dict
     return problems
 
 
-def _pairs(source: Source, model: SSDLite) -> Iterator[tuple[Role, str, str]]:
+def _pairs(source: CheckpointLayout, model: SSDLite) -> Iterator[tuple[Role, str, str]]:
     """(role, our key, their key) of each tensor that the source has."""
     for layer in layers(model):
         if source.backbone_only and layer.role.part not in BACKBONE_PARTS:
@@ -136,7 +139,7 @@ def _pairs(source: Source, model: SSDLite) -> Iterator[tuple[Role, str, str]]:
                 yield layer.role, f"{layer.norm}.{ours}", source.norm(conv) + theirs
 
 
-def _arrange(source: Source, role: Role, value: Tensor, model: SSDLite) -> Tensor:
+def _arrange(source: CheckpointLayout, role: Role, value: Tensor, model: SSDLite) -> Tensor:
     """The rows of a prediction layer in our order: prior by prior, background last, x before y."""
     if role.step != "predict" or not value.ndim:
         return value

@@ -1,7 +1,6 @@
 """OpenMMLab's mmdetection: ``ssdlite_mobilenetv2_scratch``."""
 
-from vision.convert.layout import Source
-from vision.convert.roles import Role
+from vision.convert.layout import CheckpointLayout, Role
 
 FIRST_OF_STAGE = (1, 2, 4, 7, 11, 14, 17)
 """The index of the first block of each stage, ``layer1`` to ``layer7``."""
@@ -24,7 +23,7 @@ def _conv(role: Role) -> str:
     return f"bbox_head.{convs}.{role.index}.{'1' if role.step == 'predict' else '0.conv'}"
 
 
-MMDETECTION = Source(
+MMDETECTION = CheckpointLayout(
     name="mmdetection",
     preset="mmdetection",
     image_size=(320, 320),

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from vision.convert.layout import Source
-from vision.convert.roles import Role
+from vision.convert.layout import CheckpointLayout, Role
 
 STEPS = {"expand": 0, "reduce": 0, "depthwise": 3, "project": 6}
 STEPS_OF_FIRST_BLOCK = {"depthwise": 0, "project": 3}
@@ -26,7 +25,7 @@ def _conv(role: Role) -> str:
     return f"{headers}.{role.index}.{0 if role.step == 'depthwise' else 3}"
 
 
-QFGAOHAO = Source(
+QFGAOHAO = CheckpointLayout(
     name="qfgaohao",
     preset="qfgaohao",
     image_size=(300, 300),

@@ -8,26 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vision.convert.layout import Source
-from vision.convert.lufficc import LUFFICC
+from vision.choices import SOURCES, import_choice
+from vision.convert.layout import CheckpointLayout
 from vision.convert.mapping import convert_backbone, convert_detector
-from vision.convert.mmdetection import MMDETECTION
-from vision.convert.qfgaohao import QFGAOHAO, QFGAOHAO_BACKBONE
+from vision.convert.qfgaohao import QFGAOHAO_BACKBONE
 from vision.convert.tensorflow import TENSORFLOW, has_folded_norms, read_tensorflow
-from vision.convert.torchvision import (
-    IMAGENET_WEIGHTS,
-    KNOWN_WEIGHTS,
-    TORCHVISION,
-    download,
-    source_of,
-)
+from vision.convert.torchvision import IMAGENET_WEIGHTS, KNOWN_WEIGHTS, download, layout_of
 from vision.errors import WeightsError
 from vision.weights.file import SavedBackbone, SavedDetector, load_any
-
-SOURCES: dict[str, Source] = {
-    source.name: source for source in (TENSORFLOW, TORCHVISION, QFGAOHAO, MMDETECTION, LUFFICC)
-}
-"""By the name that ``ssdlite convert`` takes."""
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 
@@ -38,7 +26,7 @@ def convert_weights(
     """Read another project's weights.
 
     Args:
-        source: One of `SOURCES`.
+        source: A key of `vision.choices.SOURCES`.
         file: Its file; for ``torchvision`` also a name of its weights, such as ``IMAGENET1K_V2`` or
             ``SSDLite320_MobileNet_V3_Large_Weights.COCO_V1``.
         labels: File of the class names.
@@ -53,7 +41,9 @@ def convert_weights(
         return replace(saved, norms_folded=has_folded_norms(tensors))
     is_known = source == "torchvision" and file in KNOWN_WEIGHTS
     tensors = _read_pickle(download(KNOWN_WEIGHTS[file]) if is_known else path)
-    found = source_of(tensors) if source == "torchvision" else SOURCES[source]
+    found: CheckpointLayout = import_choice(SOURCES[source])
+    if source == "torchvision":
+        found = layout_of(tensors)
     if source == "qfgaohao" and not any(key.startswith("base_net.") for key in tensors):
         found = QFGAOHAO_BACKBONE
         tensors = {key.removeprefix("features."): value for key, value in tensors.items()}

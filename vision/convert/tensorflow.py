@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vision.convert.layout import Source
-from vision.convert.roles import Role
+from vision.convert.layout import CheckpointLayout, Role
 from vision.convert.tensorflow_js import read_graph_model
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package
@@ -46,7 +45,7 @@ def _weight(key: str, role: Role) -> str:
     return f"{key}/depthwise_weights" if role.step == "depthwise" else f"{key}/weights"
 
 
-TENSORFLOW = Source(
+TENSORFLOW = CheckpointLayout(
     name="tensorflow",
     preset="tensorflow",
     image_size=(300, 300),

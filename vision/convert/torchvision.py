@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.hub import download_url_to_file, get_dir
 from torchvision.models import get_weight
 
-from vision.convert.layout import Source
-from vision.convert.roles import BACKBONE_PARTS, Role
+from vision.convert.layout import BACKBONE_PARTS, CheckpointLayout, Role
 from vision.errors import WeightsError
 
 IMAGENET_WEIGHTS = {
@@ -33,7 +32,7 @@ KNOWN_WEIGHTS = {name: name for name in _NAMES} | {
 """Torchvision's names of weights by what ``ssdlite convert torchvision`` accepts in place of a
 file; without a class, as in ``IMAGENET1K_V2``, they are those of MobileNetV2."""
 
-TORCHVISION = Source(
+TORCHVISION = CheckpointLayout(
     name="torchvision",
     preset="torchvision",
     image_size=(320, 320),
@@ -65,7 +64,7 @@ def _detector_key(role: Role) -> str:
     return f"head.{head}.module_list.{role.index}.{layer}"
 
 
-TORCHVISION_SSDLITE = Source(
+TORCHVISION_SSDLITE = CheckpointLayout(
     name="torchvision",
     preset="torchvision_ssdlite",
     backbone="mobilenet_v3_large",
@@ -85,7 +84,7 @@ TAIL = "backbone.features.1.1.block.0.0.weight"
 """The first convolution of the tail: 480 channels where it is reduced, 960 where it is not."""
 
 
-def source_of(tensors: Mapping[str, Tensor]) -> Source:
+def layout_of(tensors: Mapping[str, Tensor]) -> CheckpointLayout:
     """Which of torchvision's networks a state dict is of."""
     if any(key.startswith("head.classification_head.") for key in tensors):
         inputs_outputs = tensors[TAIL].shape[:2] if TAIL in tensors else ()

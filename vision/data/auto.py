@@ -16,7 +16,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from tqdm import tqdm
 
-from vision.config import AutoSource, DataConfig, DataSource, Source
+from vision.config import AutoSource, DataConfig, DataSource, DataSources
 from vision.data.cache import reduced
 from vision.data.duplicates import duplicate_groups, image_hash
 from vision.errors import DataError
@@ -72,7 +72,7 @@ def settle_splits(data: DataConfig, earlier: DataConfig | None = None) -> DataCo
     """
     kept = [source for source in _auto_sources(earlier) if source.val_below is not None]
 
-    def settle(source: Source) -> Source:
+    def settle(source: DataSource) -> DataSource:
         if not isinstance(source, AutoSource) or source.val_below is not None:
             return source
         for other in kept:
@@ -86,7 +86,7 @@ def settle_splits(data: DataConfig, earlier: DataConfig | None = None) -> DataCo
         _, val_below = choose_val(groups, source.seed)
         return source.model_copy(update={"val_below": val_below})
 
-    def settle_all(sources: DataSource | None) -> DataSource | None:
+    def settle_all(sources: DataSources | None) -> DataSources | None:
         if isinstance(sources, list):
             return [settle(source) for source in sources]
         return None if sources is None else settle(sources)

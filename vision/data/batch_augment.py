@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from vision.batch import Batch
 from vision.data.transforms import PRESETS, seeded
-from vision.structures import Batch, Target
+from vision.structures import Target
 
 # Ranges of torchvision's RandomPhotometricDistort, which applies each with probability 0.5.
 BRIGHTNESS, CONTRAST, SATURATION, HUE = (0.875, 1.125), (0.5, 1.5), (0.5, 1.5), (-0.05, 0.05)
@@ -29,17 +30,20 @@ def augment_batch(batch: Batch, preset: str, *key: int) -> Batch:
     parts = PRESETS[preset]
     if not parts.photometric and not parts.flip:
         return batch
-    images, targets = batch.images, batch.targets
+    images, targets, packed = batch.images, batch.targets, batch.packed
+    device = images.device
     with seeded(*key):
         flips = torch.rand(len(images)) < 0.5
         draws = torch.rand(len(images), 8)
     if parts.photometric:
-        images = _distort(images, draws.to(images.device))
+        images = _distort(images, draws.to(device, non_blocking=True))
     if parts.flip:
-        images = torch.where(flips.to(images.device).view(-1, 1, 1, 1), images.flip(3), images)
+        on_device = flips.to(device, non_blocking=True)
+        images = torch.where(on_device.view(-1, 1, 1, 1), images.flip(3), images)
         pairs = zip(targets, flips.tolist(), strict=True)
         targets = [_flipped(target) if flip else target for target, flip in pairs]
-    return Batch(images, targets)
+        packed = None if packed is None else packed.flipped(on_device)
+    return Batch(images, targets, packed)
 
 
 def _flipped(target: Target) -> Target:

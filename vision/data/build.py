@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.config import DataConfig, Source
+from vision.config import DataConfig, DataSource
 from vision.errors import ConfigError, DataError
 from vision.formats import Annotations, read_data
 from vision.formats.paths import nfc
@@ -16,7 +16,7 @@ from vision.images import resize
 
 
 def read_sources(
-    sources: Source | list[Source] | None, key: str, *, strict: bool = True
+    sources: DataSource | list[DataSource] | None, key: str, *, strict: bool = True
 ) -> Annotations:
     """Read one source or several, and join them.
 
@@ -42,7 +42,7 @@ def read_sources(
 
 
 def sample_images(
-    sources: Source | list[Source] | None, key: str, count: int, size: tuple[int, int]
+    sources: DataSource | list[DataSource] | None, key: str, count: int, size: tuple[int, int]
 ) -> list[UInt8[ndarray, "H W 3"]]:
     """Up to ``count`` images evenly spread over the data, resized to ``size`` (height, width).
 

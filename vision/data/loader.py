@@ -14,12 +14,13 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
+from vision.batch import Batch, pack_targets
 from vision.data.sampler import EpochSampler
 from vision.data.transforms import Augment, seeded
 from vision.errors import DataError
 from vision.formats.records import Record
 from vision.images import resize
-from vision.structures import Batch, Target
+from vision.structures import Target
 
 
 class Sample(NamedTuple):
@@ -89,7 +90,8 @@ class DetectionDataset(Dataset[Sample]):
 def collate(samples: Sequence[Sample]) -> Batch:
     """Samples as a batch, whose images are in channels-last memory format, as they were read."""
     images = torch.stack([sample.image for sample in samples]).permute(0, 3, 1, 2)
-    return Batch(images, [sample.target for sample in samples])
+    targets = [sample.target for sample in samples]
+    return Batch(images, targets, pack_targets(targets))
 
 
 def _collate_unless_error(samples: list[Sample] | DataError) -> Batch | DataError:

@@ -19,8 +19,9 @@ from vision.detection.settings import Report, Settings
 from vision.detector import Detector
 from vision.draw import draw_detections
 from vision.errors import DataError
-from vision.images import num_frames, read_image
-from vision.media import Source, VideoReader, VideoWriter, write_image
+from vision.image_info import num_frames
+from vision.images import read_image
+from vision.media import MediaInput, VideoReader, VideoWriter, write_image
 from vision.structures import Detections
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class _Outcome:
 
 
 def detect_sources(
-    sources: Sequence[Source],
+    sources: Sequence[MediaInput],
     detector: Detector,
     settings: Settings,
     journal: Journal,
@@ -92,7 +93,7 @@ class _Run:
     report: Report
     advance: Callable[[], object]
 
-    def images(self, sources: Sequence[Source]) -> None:
+    def images(self, sources: Sequence[MediaInput]) -> None:
         settings = self.settings
         outcomes = map_batches(self._read_and_write, sources, settings.batch, settings.workers)
         for source, outcome in zip(sources, outcomes, strict=True):
@@ -104,7 +105,7 @@ class _Run:
                 self.journal.finish(source.name, str(source.relative))
             self._count(outcome)
 
-    def video(self, source: Source) -> None:
+    def video(self, source: MediaInput) -> None:
         self.journal.start(source.name)
         try:
             self._video(source)
@@ -113,7 +114,7 @@ class _Run:
         else:
             self.journal.finish(source.name, str(source.relative))
 
-    def _video(self, source: Source) -> None:
+    def _video(self, source: MediaInput) -> None:
         settings = self.settings
         address = source.path if source.address is None else source.address
         with VideoReader(address, settings.stride) as video:
@@ -128,7 +129,9 @@ class _Run:
             if problem := video.shortfall():
                 self.report.fail(f"video {source.name}: {problem}; what was read is kept")
 
-    def _frames(self, source: Source, video: Iterable[Image], writer: VideoWriter | None) -> None:
+    def _frames(
+        self, source: MediaInput, video: Iterable[Image], writer: VideoWriter | None
+    ) -> None:
         """Detect in the frames of a video; Ctrl-C ends a stream regularly."""
         settings, names = self.settings, self.detector.names
         draws = writer is not None or settings.show is not None
@@ -154,7 +157,7 @@ class _Run:
             if source.kind != "stream":
                 raise
 
-    def _read_and_write(self, sources: Sequence[Source]) -> list[_Outcome]:
+    def _read_and_write(self, sources: Sequence[MediaInput]) -> list[_Outcome]:
         """Read a batch of images, detect in them, and write the annotated images."""
         images: dict[int, Image] = {}
         outcomes: dict[int, _Outcome] = {}
@@ -168,7 +171,7 @@ class _Run:
             outcomes[index] = self._draw_and_write(sources[index], image, detections)
         return [outcomes[index] for index in range(len(sources))]
 
-    def _draw_and_write(self, source: Source, image: Image, detections: Detections) -> _Outcome:
+    def _draw_and_write(self, source: MediaInput, image: Image, detections: Detections) -> _Outcome:
         settings, names = self.settings, self.detector.names
         entry = make_entry(source.name, detections, names)
         if not settings.pictures and settings.show is None:

@@ -13,7 +13,7 @@ from numpy import ndarray
 
 from vision.choices import RESULTS
 from vision.errors import DataError
-from vision.media import Source
+from vision.media import MediaInput
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Settings:
     show: Callable[[UInt8[ndarray, "h w 3"]], None] | None = None
 
 
-def check_inputs_stay(sources: Sequence[Source], out: Path) -> None:
+def check_inputs_stay(sources: Sequence[MediaInput], out: Path) -> None:
     """Make sure that no result replaces an input.
 
     Raises:
@@ -55,7 +55,7 @@ def check_inputs_stay(sources: Sequence[Source], out: Path) -> None:
 
 
 def check_results_stay(
-    sources: Sequence[Source], settings: Settings, *, is_unfinished: bool
+    sources: Sequence[MediaInput], settings: Settings, *, is_unfinished: bool
 ) -> None:
     """Make sure that a new run replaces no results of an earlier one.
 

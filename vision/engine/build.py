@@ -14,12 +14,19 @@ from vision.config import Config
 from vision.data import DetectionDataset, EpochSampler, build_augment, cached, make_loader, reduced
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.engine.evaluation import Evaluator
-from vision.engine.optim import autocast_dtype, average, build_optimizer, build_schedule, freeze
+from vision.engine.forward import choose_forward
+from vision.engine.optim import (
+    MovingAverage,
+    autocast_dtype,
+    build_optimizer,
+    build_schedule,
+    freeze,
+)
 from vision.engine.plan import Plan
 from vision.engine.run import LoopSettings, Run, RunState
 from vision.errors import ConfigError
 from vision.formats import Record
-from vision.model import SSDLite, build_loss, build_model
+from vision.model import SSDLite, build_loss, build_model, build_post_process
 from vision.weights import SavedDetector, silence_classes, start_from
 
 logger = logging.getLogger(__name__)
@@ -47,7 +54,7 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
             "autocast dtype": str(dtype),
         },
         model,
-        average(model, config.train.ema_decay) if config.train.ema_decay else None,
+        MovingAverage(model, config.train.ema_decay) if config.train.ema_decay else None,
         optimizer,
         build_schedule(config.optim, optimizer, epochs, len(sampler)),
         torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
@@ -63,7 +70,13 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         device,
         processes,
         state,
-        _wrap(model, device, processes, is_compiled=config.train.compile),
+        _wrap(model, device, processes),
+        choose_forward(
+            config.train.compile,
+            device,
+            config.train.batch_size // (processes.size * config.train.accumulate),
+            epochs * len(sampler),
+        ),
         frozen,
         losses,
         sampler,
@@ -126,18 +139,15 @@ def _build_network(
     return model.to(device).to(memory_format=torch.channels_last), frozen
 
 
-def _wrap(
-    model: SSDLite, device: torch.device, processes: Processes, *, is_compiled: bool
-) -> nn.Module:
-    """The network as training calls it: with gradients averaged over processes, or compiled.
+def _wrap(model: SSDLite, device: torch.device, processes: Processes) -> nn.Module:
+    """The network as training calls it: with gradients averaged over processes.
 
     Weights that are loaded later must be the same in all processes.
     """
-    network: nn.Module = model
-    if processes.size > 1:
-        device_ids = [device] if device.type == "cuda" else None
-        network = DistributedDataParallel(network, device_ids=device_ids)
-    return torch.compile(network) if is_compiled else network  # type: ignore[return-value]
+    if processes.size == 1:
+        return model
+    device_ids = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(model, device_ids=device_ids)
 
 
 def _build_evaluator(plan: Plan, device: torch.device, processes: Processes) -> Evaluator | None:
@@ -151,7 +161,7 @@ def _build_evaluator(plan: Plan, device: torch.device, processes: Processes) -> 
         rank=processes.rank,
         world_size=processes.size,
     )
-    return Evaluator(loader, config, plan.names, device, processes)
+    return Evaluator(loader, build_post_process(config.model), plan.names, device, processes)
 
 
 def _loop_settings(plan: Plan, dtype: torch.dtype) -> LoopSettings:

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from vision.batch import Batch
 from vision.data import augment_batch
 from vision.engine.evaluation import describe_values
-from vision.engine.pictures import Board
+from vision.engine.pictures import TensorBoardWriter
 from vision.engine.run import Run, RunState
 from vision.engine.step import check_finite, check_weights, train_step
 from vision.model import Losses
-from vision.structures import Batch
 
 logger = logging.getLogger(__name__)
 
 
 def train_epoch(
-    run: Run, board: Board, is_pause_due: Callable[[], bool], pause: Callable[[], None]
+    run: Run, board: TensorBoardWriter, is_pause_due: Callable[[], bool], pause: Callable[[], None]
 ) -> None:
     """Take the steps of the epoch that are not done yet.
 
@@ -90,7 +90,7 @@ def _update_state(run: Run, sums: Tensor, start: float) -> Tensor:
     return sums
 
 
-def _log_progress(run: Run, board: Board, sums: Tensor, bar: "tqdm[Any]") -> None:
+def _log_progress(run: Run, board: TensorBoardWriter, sums: Tensor, bar: "tqdm[Any]") -> None:
     """Show the mean loss so far in the bar, or now and then in a line where there is no bar."""
     state, settings, num_steps = run.state, run.settings, len(run.sampler)
     is_line_due = state.steps % settings.log_every == 0

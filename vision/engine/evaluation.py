@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from vision.batch import Batch
 from vision.choices import CocoEngine
 from vision.config import Config
 from vision.data import DetectionDataset, Sample, check_known, describe, make_loader, read_sources
@@ -17,9 +18,9 @@ from vision.detector import Detector
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
 from vision.metrics.analysis import Analysis
-from vision.model import SSDLite
+from vision.model import PostProcess, SSDLite, build_post_process
 from vision.runtime import RuntimeOptions
-from vision.structures import Batch, Detections
+from vision.structures import Detections
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +46,14 @@ class Evaluator:
 
     Attributes:
         loader: This process's part of the data.
-        config: The configuration of the run, which a detector carries.
+        post_process: From what a network gives to detections.
         names: Class names in label order.
         device: The device that the network runs on.
         processes: The processes that evaluate together.
     """
 
     loader: DataLoader[Sample]
-    config: Config
+    post_process: PostProcess
     names: Sequence[str]
     device: torch.device
     processes: Processes
@@ -66,7 +67,7 @@ class Evaluator:
     def __call__(self, model: SSDLite) -> Evaluation:
         """Evaluate a network."""
         options = RuntimeOptions(device=str(self.device))
-        detector = Detector.from_model(model, self.config, self.names, options=options)
+        detector = Detector.from_model(model, self.post_process, self.names, options=options)
         return evaluate(detector, self.loader, processes=self.processes)
 
 
@@ -134,9 +135,9 @@ def evaluate_detector(
     size = detector.image_size
     dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
-    detector = Detector(detector.session, config, names)
-    evaluation = evaluate(detector, loader, classes, engine=engine)
-    return Results(*evaluation, dataset)
+    post_process = build_post_process(config.model)
+    detector = Detector(detector.session, post_process, names)
+    return Results(*evaluate(detector, loader, classes, engine=engine), dataset)
 
 
 def best_thresholds(analysis: Analysis) -> dict[str, float]:

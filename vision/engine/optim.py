@@ -1,9 +1,11 @@
 """Optimiser, schedule, moving average and autocast dtype from a configuration."""
 
 import math
-from typing import TypeAlias
+from collections.abc import Sequence
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
@@ -13,7 +15,6 @@ from vision.model import SSDLite
 
 MIN_LENGTH = 1e-3
 """Length that the weights of a filter have at least, as far as clipping is concerned."""
-Tensors: TypeAlias = tuple[Tensor, ...] | list[Tensor]
 
 
 def build_optimizer(config: OptimConfig, model: SSDLite) -> torch.optim.Optimizer:
@@ -40,7 +41,23 @@ def build_optimizer(config: OptimConfig, model: SSDLite) -> torch.optim.Optimize
             groups.append({"params": group, "weight_decay": decay, "lr": lr})
     if config.name == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, fused=True)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+    optimizer = torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=True)
+    _zero_momentum(optimizer)
+    optimizer.register_load_state_dict_post_hook(_zero_momentum)
+    return optimizer
+
+
+def _zero_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Let momentum start at 0 where there is none yet, which gives the same first step.
+
+    Fused SGD allocates the buffers without filling them in the first step, and relies on that step
+    to do so. If the scaler of fp16 has it skip that step, as it often does with its first, large
+    scale, the buffers keep what was in that memory, and the next step adds it to the weights.
+    """
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if weight.requires_grad and optimizer.state[weight].get("momentum_buffer") is None:
+                optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
 
 
 def build_schedule(
@@ -73,35 +90,58 @@ def clip_gradients(model: nn.Module, ratio: float) -> None:
     weights, whose direction then hardly changes any more; one bound for the whole gradient would
     hold back every other layer.
     """
-    for weight in model.parameters():
-        if weight.ndim < 2 or weight.grad is None:
-            continue
-        dims = tuple(range(1, weight.ndim))
-        length = torch.linalg.vector_norm(weight, dim=dims, keepdim=True)
-        max_length = ratio * length.clamp(min=MIN_LENGTH)
-        length = torch.linalg.vector_norm(weight.grad, dim=dims, keepdim=True)
-        weight.grad.mul_((max_length / length.clamp(min=1e-12)).clamp(max=1))
+    filters = [weight for weight in model.parameters() if weight.ndim > 1]
+    filters = [weight for weight in filters if weight.grad is not None]
+    gradients = [weight.grad for weight in filters if weight.grad is not None]
+    if not filters:
+        return
+    # The lengths of all filters side by side: a GPU is slow in starting many small kernels.
+    max_lengths = _filter_lengths(filters).clamp_(min=MIN_LENGTH).mul_(ratio)
+    factors = (max_lengths / _filter_lengths(gradients).clamp_(min=1e-12)).clamp_(max=1)
+    parts = factors.split([len(weight) for weight in filters])
+    shaped = [part.view(-1, *[1] * (w.ndim - 1)) for part, w in zip(parts, filters, strict=True)]
+    torch._foreach_mul_(gradients, shaped)
 
 
-def average(model: SSDLite, decay: float) -> AveragedModel:
+def _filter_lengths(weights: Sequence[Tensor]) -> Float[Tensor, "filters"]:
+    lengths = [torch.linalg.vector_norm(w, dim=tuple(range(1, w.ndim))) for w in weights]
+    return torch.cat(lengths)
+
+
+class MovingAverage(AveragedModel):
     """An exponential moving average of a network, its running statistics included.
 
-    After t steps the decay is min(``decay``, (1 + t) / (10 + t)), so that the first weights, which
-    detect nothing yet, are soon forgotten.
+    After t updates the decay is min(``decay``, (1 + t) / (10 + t)), so that the first weights,
+    which detect nothing yet, are soon forgotten. It keeps the layout of PyTorch's `AveragedModel`,
+    whose update goes through the parameters one by one and waits for the device.
     """
 
-    @torch.no_grad()
-    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        if not torch.is_floating_point(averaged[0]):
-            for ours, theirs in zip(averaged, current, strict=True):
-                ours.copy_(theirs)
-            return
-        weight = 1 - torch.as_tensor((1 + count) / (10 + count)).clamp(max=decay)
-        differences = torch._foreach_sub(list(current), list(averaged))  # noqa: SLF001
-        torch._foreach_mul_(differences, weight)
-        torch._foreach_add_(list(averaged), differences)
+    def __init__(self, model: SSDLite, decay: float) -> None:
+        super().__init__(model, use_buffers=True)
+        self.decay = decay
+        values = [*model.parameters(), *model.buffers()]
+        pairs = list(zip([*self.module.parameters(), *self.module.buffers()], values, strict=True))
+        self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
 
-    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take the present values of the network that this is the average of into it."""
+        del model  # whose tensors are known since the beginning
+        count = int(self.n_averaged)  # on the CPU, wherever the network is
+        ours, theirs = ([pair[side] for pair in self._floats] for side in (0, 1))
+        if count == 0:
+            torch._foreach_copy_(ours, theirs)
+        else:
+            # In float32, as it has always been, so that resumed runs stay the same to the bit.
+            decay = min(np.float32(1 + count) / np.float32(10 + count), np.float32(self.decay))
+            differences = torch._foreach_sub(theirs, ours)  # noqa: SLF001
+            torch._foreach_mul_(differences, float(1 - decay))
+            torch._foreach_add_(ours, differences)
+        if self._counts:
+            ours, theirs = ([pair[side] for pair in self._counts] for side in (0, 1))
+            torch._foreach_copy_(ours, theirs)
+        self.n_averaged += 1
 
 
 def freeze(model: SSDLite, count: int) -> list[nn.Module]:

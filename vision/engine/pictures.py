@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from vision.batch import pack_targets
 from vision.data import DetectionDataset
 from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
 from vision.media import write_image
-from vision.model import match, pad_targets
+from vision.model import build_post_process, match
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 from vision.weights import SavedDetector
@@ -40,7 +41,7 @@ CHUNK = 64
 """Images that are matched at once."""
 
 
-class Board:
+class TensorBoardWriter:
     """Writes events, numbered by steps.
 
     Args:
@@ -72,12 +73,10 @@ class Board:
             return
         counts = []
         for start in range(0, min(len(targets), MAX_MATCHED), CHUNK):
-            padded = pad_targets(targets[start : start + CHUNK], priors.device)
-            objects = match(padded, priors, match_iou).objects
-            per_object = torch.zeros(*padded.positive.shape, device=priors.device)
-            ones = (objects >= 0).float()
-            per_object.scatter_add_(1, objects.clamp(min=0), ones)
-            counts.append(per_object[padded.positive].cpu())
+            packed = pack_targets(targets[start : start + CHUNK])
+            objects = match(packed.to(priors.device), priors, match_iou).objects.cpu()
+            per_object = torch.bincount(objects[objects >= 0], minlength=len(packed.rows))
+            counts.append(per_object[packed.positive].float())
         if counts and sum(map(len, counts)):
             self._writer.add_histogram("matched priors of an object", torch.cat(counts), 0)
 
@@ -133,9 +132,12 @@ def draw_pictures(
     saved: SavedDetector, dataset: DetectionDataset, device: torch.device, folder: Path
 ) -> None:
     """Write pictures from all over a data set, with detections, truth and a legend."""
-    options = RuntimeOptions(device=str(device))
     detector = Detector.from_model(
-        saved.model, saved.config, saved.names, score=SCORE, options=options
+        saved.model,
+        build_post_process(saved.config.model),
+        saved.names,
+        score=SCORE,
+        options=RuntimeOptions(device=str(device)),
     )
     step = max(1, len(dataset) // NUM_PICTURES)
     for index in range(0, len(dataset), step)[:NUM_PICTURES]:

@@ -20,7 +20,7 @@ from vision.engine.recorder import RunFolder
 from vision.errors import ConfigError
 from vision.formats import Annotations
 from vision.model import BACKBONES
-from vision.weights import SavedBackbone, SavedDetector, knows, load_weights, match_network
+from vision.weights import SavedBackbone, SavedDetector, known_classes, load_weights, match_network
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def make_plan(
     lines = describe(annotations, names, "train")
     lines += ["val: none, so last is best"] if val is None else describe(val, names, "val")
     if not is_resumed:
-        known = len(knows(their_names, with_boxes))
+        known = len(known_classes(their_names, with_boxes))
         facts = Facts(
             images=num_images,
             boxes=sum(counts[name] for name in with_boxes),
@@ -147,7 +147,7 @@ def _read_data(
     annotations = read_sources(config.data.train, "data.train")
     val = None if config.data.val is None else read_sources(config.data.val, "data.val")
     names, left_out = choose_classes(
-        config.data, annotations, knows(their_names, annotations.names)
+        config.data, annotations, known_classes(their_names, annotations.names)
     )
     if left_out:
         logger.warning(

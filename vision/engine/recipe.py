@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from vision.config import PRIOR_SIDES, Config, config_from_dict
+from vision.config import Config, config_from_dict
 
 MANY_NEW = 4
 """New classes from which on they are assumed to differ in details, and images are large."""
@@ -144,7 +144,7 @@ def _choices_for_classes(config: Config, facts: Facts) -> Iterator[Choice]:
     if facts.new <= 1 and config.data.val is not None:
         fractions = [0.5, 0.8] if facts.new else [0.2, 0.5, 0.8]
         yield ("train.interpolation", fractions, "means with the start may be better; val decides")
-    if not facts.new or config.model.preset in PRIOR_SIDES:
+    if not facts.new or config.model.has_fixed_priors:
         return
     if facts.new >= MANY_NEW:
         reason = "many new classes differ in details; detection takes 1.6 times as long"

@@ -16,7 +16,7 @@ import torchvision
 
 from vision.atomic import remove_partial, replacing
 from vision.engine.evaluation import HEADLINE
-from vision.engine.pictures import Board
+from vision.engine.pictures import TensorBoardWriter
 from vision.engine.run import RunState
 from vision.errors import TrainingError
 from vision.metrics import Metrics
@@ -86,7 +86,9 @@ class Recorder:
         save_weights: Writes a network to a path, with a ``training`` dictionary in its metadata.
     """
 
-    def __init__(self, folder: RunFolder, board: Board, save_weights: Callable[..., None]) -> None:
+    def __init__(
+        self, folder: RunFolder, board: TensorBoardWriter, save_weights: Callable[..., None]
+    ) -> None:
         self.folder = folder
         self.board = board
         self._save_weights = save_weights

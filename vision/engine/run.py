@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from vision.data import DetectionDataset, EpochSampler, Sample
 from vision.engine.distributed import Processes
 from vision.engine.evaluation import Evaluator, selection_score
+from vision.engine.forward import Forward
 from vision.metrics import Metrics
 from vision.model import MultiBoxLoss, SSDLite
 
@@ -158,7 +159,8 @@ class Run:
         device: The device that the network runs on.
         processes: The processes that share the run.
         state: The network, its optimiser and the progress: what checkpoints hold.
-        network: The network as training calls it: for several processes, and compiled or not.
+        network: The network as training calls it: its gradients are averaged over processes.
+        forward: Forward pass and loss, compiled or not.
         frozen: Layers and norms that stay in evaluation mode.
         losses: The loss for each (height, width) of images, which has priors of its own.
         sampler: The indices of the training batches.
@@ -172,6 +174,7 @@ class Run:
     processes: Processes
     state: RunState
     network: nn.Module
+    forward: Forward
     frozen: list[nn.Module]
     losses: dict[tuple[int, int], MultiBoxLoss]
     sampler: EpochSampler

@@ -8,11 +8,12 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from vision.batch import Batch
 from vision.engine.optim import clip_gradients
 from vision.engine.run import Run
 from vision.errors import TrainingError
-from vision.model import Losses, MultiBoxLoss
-from vision.structures import Batch, Target
+from vision.model import Assignment, Losses, MultiBoxLoss
+from vision.structures import Target
 
 # Of glibc's malloc.h
 _M_TRIM_THRESHOLD = -1
@@ -56,11 +57,13 @@ def train_step(run: Run, batch: Batch) -> Losses:
     state.optimizer.zero_grad(set_to_none=True)
     height, width = batch.images.shape[2:]
     criterion = run.losses[height, width]
-    normaliser = _normaliser(run, criterion, batch.targets)
-    parts = _split(batch, settings.accumulate)
+    batch = batch.to(run.device)
+    assert batch.packed is not None
+    assignment = criterion.assign(batch.packed, state.model.num_classes)
+    normaliser = _normaliser(run, assignment)
     losses = [
-        _forward_backward(run, criterion, part, normaliser, is_last=part is parts[-1])
-        for part in parts
+        _forward_backward(run, criterion, batch, assignment, normaliser, part)
+        for part in range(settings.accumulate)
     ]
     state.scaler.unscale_(state.optimizer)
     clip_gradients(state.model, settings.clip_ratio)
@@ -72,7 +75,7 @@ def train_step(run: Run, batch: Batch) -> Losses:
     return Losses(*(torch.stack(values).sum() for values in zip(*losses, strict=True)))
 
 
-def _normaliser(run: Run, criterion: MultiBoxLoss, targets: Sequence[Target]) -> Tensor | None:
+def _normaliser(run: Run, assignment: Assignment) -> Tensor | None:
     """The divisor of the loss's sums with which the parts add up to the loss of the whole batch.
 
     Each part is divided by the positives of the whole batch, not by its own. Gradients of several
@@ -80,32 +83,30 @@ def _normaliser(run: Run, criterion: MultiBoxLoss, targets: Sequence[Target]) ->
     """
     if run.processes.size == 1 and run.settings.accumulate == 1:
         return None
-    positives = run.processes.sum(criterion.count_positives(targets).float())
+    positives = run.processes.sum(assignment.positive.sum().float())
     return positives.clamp(min=1) / run.processes.size
 
 
-def _split(batch: Batch, count: int) -> list[Batch]:
-    """A batch in parts of sizes that differ by one at most."""
-    if count == 1:
-        return [batch]
-    return [
-        Batch(batch.images[start::count], batch.targets[start::count]) for start in range(count)
-    ]
-
-
 def _forward_backward(
-    run: Run, criterion: MultiBoxLoss, part: Batch, normaliser: Tensor | None, *, is_last: bool
+    run: Run,
+    criterion: MultiBoxLoss,
+    batch: Batch,
+    assignment: Assignment,
+    normaliser: Tensor | None,
+    part: int,
 ) -> Losses:
-    """Forward and backward; processes exchange gradients after the last part alone."""
-    images = part.to(run.device).images
-    dtype = run.settings.autocast_dtype
-    is_local = run.processes.size > 1 and not is_last
+    """Forward and backward of a part of a batch: of every ``accumulate``-th image from it on.
+
+    The sizes of the parts differ by one at most. Processes exchange gradients after the last one.
+    """
+    count = run.settings.accumulate
+    images, assignment = batch.images[part::count], assignment.part(part, count)
+    is_local = run.processes.size > 1 and part < count - 1
     with run.network.no_sync() if is_local else nullcontext():  # type: ignore[operator]
-        with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
-            predictions = run.network(images)
-        losses: Losses = criterion(predictions, part.targets, normaliser)
+        dtype = run.settings.autocast_dtype
+        losses = run.forward(run.network, criterion, images, assignment, normaliser, dtype)
         if run.device.type == "cpu":
-            check_finite(losses, part.targets)
+            check_finite(losses, batch.targets[part::count])
         torch.autograd.backward(run.state.scaler.scale(losses.total))
     return Losses(*(value.detach() for value in losses))
 

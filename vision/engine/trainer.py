@@ -17,7 +17,7 @@ from vision.engine.epoch import finish_epoch, log_epoch, train_epoch
 from vision.engine.evaluation import Evaluation, describe_values, headline
 from vision.engine.forecast import log_coverage, log_duration
 from vision.engine.interrupts import Interrupts, caught_interrupts
-from vision.engine.pictures import Board
+from vision.engine.pictures import TensorBoardWriter
 from vision.engine.plan import make_plan
 from vision.engine.recorder import Recorder, RunFolder
 from vision.engine.run import Run
@@ -93,7 +93,7 @@ class Trainer:
             start_run(run, plan)
         is_written = processes.is_first and not run.is_over
         has_board = is_written and config.train.tensorboard
-        board = Board(folder.tensorboard if has_board else None, run.state.steps)
+        board = TensorBoardWriter(folder.tensorboard if has_board else None, run.state.steps)
         if not is_resumed:
             board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
         recorder = Recorder(folder, board, partial(save_weights, config=config, names=plan.names))

@@ -1,13 +1,19 @@
 """Writing a detector as a graph for another runtime, and checking that it answers alike."""
 
-from vision.export.stand_ins import STAND_INS, stand_in_images
-from vision.export.write import NUM_CALIBRATED, NUM_COMPARED, ExportSpec, export_detector
+from vision.export.write import (
+    DEFAULT_IMAGES,
+    NUM_CALIBRATED,
+    NUM_COMPARED,
+    ExportSpec,
+    default_images,
+    export_detector,
+)
 
 __all__ = [
+    "DEFAULT_IMAGES",
     "NUM_CALIBRATED",
     "NUM_COMPARED",
-    "STAND_INS",
     "ExportSpec",
+    "default_images",
     "export_detector",
-    "stand_in_images",
 ]

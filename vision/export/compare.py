@@ -12,7 +12,7 @@ from numpy import ndarray
 import vision.boxes as box_ops
 from vision.choices import Form
 from vision.errors import WeightsError
-from vision.model import Decode, DecodingNetwork, PostProcess
+from vision.model import PostProcess, SSDLite, decode_predictions
 from vision.runtime import Runner
 from vision.runtime.graphs import graph_input
 from vision.runtime.torch_backend import TorchSession
@@ -81,7 +81,7 @@ def require(agreement: Agreement, where: str, tolerance: float = MAX_SCORE_ERROR
 def compare(
     runner: Runner,
     form: Form,
-    network: DecodingNetwork,
+    network: SSDLite,
     post_process: PostProcess,
     images: Sequence[UInt8[ndarray, "H W 3"]],
     tolerance: float = MAX_SCORE_ERROR,
@@ -91,7 +91,7 @@ def compare(
     Args:
         runner: Runs the graph.
         form: Of the graph.
-        network: What it was made of, in float32.
+        network: What it was made of, of `vision.model.fuse`, in float32.
         post_process: Of both. A graph of the form ``nms`` keeps to its score threshold; for the
             others that is lowered below `MIN_SCORE`.
         images: Of the network's size.
@@ -109,7 +109,7 @@ def compare(
         decoded = session(torch.from_numpy(pixels).permute(0, 3, 1, 2))
         (expected,) = post_process(decoded, [network.image_size])
         (candidates,) = unsuppressed(decoded, [network.image_size])
-        (actual,) = detections_of(runner, form, network.decode, post_process, pixels)
+        (actual,) = detections_of(runner, form, network, post_process, pixels)
         total = _with_image(total, actual, expected, candidates, tolerance)
     return total
 
@@ -117,7 +117,7 @@ def compare(
 def detections_of(
     runner: Runner,
     form: Form,
-    decode: Decode,
+    network: SSDLite,
     post_process: PostProcess,
     pixels: UInt8[ndarray, "N H W 3"],
 ) -> list[Detections]:
@@ -136,7 +136,10 @@ def detections_of(
     if form == "jetson":
         scores, boxes = outputs
         return post_process(Decoded(boxes, scores[..., 1:]), sizes)
-    decoded = decode(Predictions(*outputs)) if form == "raw" else Decoded(*outputs)
+    if form == "raw":
+        decoded = decode_predictions(Predictions(*outputs), network.priors, network.scores)
+    else:
+        decoded = Decoded(*outputs)
     return post_process(decoded, sizes)
 
 

@@ -5,23 +5,45 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib as mpl
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.data import read_synthetic
 from vision.errors import ConfigError, WeightsError
 from vision.export.compare import MAX_HALF_SCORE_ERROR, MAX_SCORE_ERROR, Agreement, compare, require
-from vision.model import build_decoding, build_post_process
+from vision.images import read_image, resize
+from vision.model import SSDLite, build_post_process, fuse
 from vision.runtime import Form, Metadata, Precision, RuntimeOptions, get_graph_backend
 from vision.runtime.graphs import graph_input
 from vision.weights import SavedDetector
 
 Images = Sequence[UInt8[ndarray, "H W 3"]]
 
+DEFAULT_IMAGES = "synthetic scenes and crops of a sample photograph"
+"""What `default_images` gives, in words."""
 NUM_COMPARED = 64
 """Images that the commands compare on."""
 NUM_CALIBRATED = 300
 """Images that the commands calibrate int8 on."""
+
+
+def default_images(count: int, size: tuple[int, int]) -> list[UInt8[ndarray, "H W 3"]]:
+    """Images of ``size`` (height, width): synthetic scenes in turn with crops of a portrait.
+
+    The portrait is matplotlib's sample photograph; it shows a person, which detectors of everyday
+    objects know.
+    """
+    scenes = [record.read() for record in read_synthetic(count, 0, size).records]
+    path = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    if path.is_file():
+        photo, rng = read_image(path), np.random.default_rng(0)
+        for index in range(0, count, 2):
+            top, left = rng.integers(0, np.array(photo.shape[:2]) // 4)
+            scenes[index] = resize(np.ascontiguousarray(photo[top:, left:]), size)
+    return scenes
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +114,11 @@ def export_detector(
         raise ConfigError("precision int8 takes images to calibrate on")
     backend = get_graph_backend(spec.backend)
     metadata = Metadata(spec.form, spec.precision, saved.config, saved.names, saved.training)
-    network = build_decoding(saved.model)
+    network = fuse(saved.model)
     references = [network]
     if is_half:
-        network.round_weights(torch.float16)
-        references.append(build_decoding(saved.model))
+        references.append(fuse(saved.model))
+        _round_weights(network)
     post_process = build_post_process(saved.config.model)
     tolerance = MAX_HALF_SCORE_ERROR if is_half else MAX_SCORE_ERROR
     inputs = [graph_input(spec.form, image[None]) for image in calibration] if is_int8 else []
@@ -118,3 +140,10 @@ def export_detector(
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from error
     return Export(path, agreement, *rounding)
+
+
+@torch.no_grad()
+def _round_weights(network: SSDLite) -> None:
+    """Round weights, biases and priors to values of float16, in place and in float32."""
+    for tensor in (*network.parameters(), network.priors):
+        tensor.copy_(tensor.half())

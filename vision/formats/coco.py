@@ -16,11 +16,12 @@ from pycocotools import mask as mask_api
 import vision.boxes as box_ops
 import vision.formats.json_table as tables
 from vision.errors import DataError
+from vision.formats.json_file import load_json
 from vision.formats.json_values import resolve_id, whole
 from vision.formats.paths import Files, find_below, full, nfc
 from vision.formats.records import AnnotatedObject, Annotations, Tally
 from vision.formats.written import copy_images, new_folder, objects_to_write
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 FORM = "an object with images, annotations and categories (COCO instances)"
 BOX_KEYS = ("image_id", "category_id", "bbox")
@@ -112,7 +113,7 @@ def load_instances(file: Path, *, for_training: bool = False) -> Instances:
     Raises:
         DataError: If the file cannot be read or does not have that form.
     """
-    content = tables.load_json(file, dict, FORM)
+    content = load_json(file, dict, FORM)
     tables.check_rows(str(file), [content], ("images", "annotations", "categories"))
     where = f"{file}: images"
     images = _rows_with_ids(where, content["images"], ("id",))

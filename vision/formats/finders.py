@@ -24,7 +24,7 @@ from vision.formats.folders import (
 )
 from vision.formats.paths import Files
 from vision.formats.yolo import yolo_splits
-from vision.image_file import IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES
 
 MAX_PROBED = 100
 """Files of a kind that are looked into."""

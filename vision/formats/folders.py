@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from vision.errors import DataError
-from vision.image_file import IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES
 
 Keys: TypeAlias = dict[str, str]
 """Arguments of a format's reader."""

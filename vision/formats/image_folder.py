@@ -8,7 +8,7 @@ import vision.formats.json_table as tables
 from vision.errors import DataError
 from vision.formats.paths import Files, full, nfc
 from vision.formats.records import AnnotatedObject, Annotations
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 SPLIT_NAMES = {"val": ("validation", "val", "valid"), "train": ("train",), "test": ("test",)}
 CATEGORY_KEYS = ("categories", "category", "labels", "label")

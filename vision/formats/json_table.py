@@ -2,21 +2,18 @@
 
 # n rows
 
-import gc
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
-from pydantic_core import from_json
 
 import vision.boxes as box_ops
 from vision.errors import DataError
+from vision.formats.json_file import describe
 from vision.formats.json_values import (
     MAX_NUMBER,
     is_box,
@@ -27,61 +24,22 @@ from vision.formats.json_values import (
     whole,
 )
 
-Kind = TypeVar("Kind")
-
 NUM_SHOWN = 3
 """Number of wrong values that a message names."""
-
-
-def load_json(path: Path, kind: type[Kind], expected: str) -> Kind:
-    """The JSON value in a file, which must be of type ``kind``; ``expected`` describes it.
-
-    The file may be in UTF-8, UTF-16 or UTF-32, and begin with a byte order mark.
-
-    Raises:
-        DataError: If the file cannot be read, is not JSON or holds a value of another type.
-    """
-    try:
-        value = _parse(path.read_bytes())
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected {expected}, found a file that is not text") from error
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}; expected {expected}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: expected {expected}, found invalid JSON: {error}") from error
-    if not isinstance(value, kind):
-        raise DataError(
-            f"{path}: expected {expected}, found {_describe(value)};"
-            " check that detections and annotations are not swapped"
-        )
-    return value
-
-
-def _parse(data: bytes) -> object:
-    """The JSON value, by the faster parser if that can read it."""
-    is_enabled = gc.isenabled()
-    gc.disable()  # It would look for cycles among the new objects again and again.
-    try:
-        return from_json(data, cache_strings="keys")
-    except ValueError:
-        return json.loads(data)  # reads other encodings too, and has better messages
-    finally:
-        if is_enabled:
-            gc.enable()
 
 
 def check_rows(where: str, rows: object, keys: Sequence[str]) -> list[dict[str, Any]]:
     """The rows, which must be a list of objects that all have ``keys``."""
     if not isinstance(rows, list):
-        raise DataError(f"{where}: expected a list, found {_describe(rows)}")
-    if set(map(type, rows)) <= {dict} and all(set(keys) <= row.keys() for row in rows):
+        raise DataError(f"{where}: expected a list, found {describe(rows)}")
+    if set(map(type, rows)) <= {dict} and all(map(set(keys).issubset, rows)):
         return rows
     for index, row in enumerate(rows):
         missing = [key for key in keys if not isinstance(row, dict) or key not in row]
         if missing:
             raise DataError(
                 f"{where}[{index}]: expected an object with {', '.join(keys)}, found"
-                f" {_describe(row)} (without {', '.join(missing)})"
+                f" {describe(row)} (without {', '.join(missing)})"
             )
     return rows
 
@@ -162,7 +120,7 @@ def xywh_boxes(
 
     With ``allow_degenerate``, they may be infinite, NaN, of negative size, or numbers as texts.
     """
-    values = [row.get("bbox") for row in rows]
+    values: list[Any] = [row.get("bbox") for row in rows]
     if set(map(type, values)) <= {list} and set(map(len, values)) <= {4}:
         sides = _number_column(list(chain.from_iterable(values)))
         if sides is not None and (sides.reshape(-1, 4)[:, 2:] >= 0).all():
@@ -229,9 +187,3 @@ def _few(values: Iterable[object]) -> str:
     words = list(dict.fromkeys(map(repr, values)))
     more = f" and {len(words) - NUM_SHOWN} more" if len(words) > NUM_SHOWN else ""
     return ", ".join(words[:NUM_SHOWN]) + more
-
-
-def _describe(value: object) -> str:
-    if isinstance(value, dict):
-        return f"an object with {', '.join(map(str, list(value)[:6])) or 'no keys'}"
-    return "a list" if isinstance(value, list) else repr(value)[:40]

@@ -7,7 +7,7 @@ from pathlib import Path
 from vision.errors import DataError
 from vision.formats.paths import Files, full, nfc
 from vision.formats.records import AnnotatedObject, Annotations
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 SPLIT_NAMES = {"val": ("validation", "val"), "train": ("train",), "test": ("test",)}
 CORNERS = ("XMin", "YMin", "XMax", "YMax")

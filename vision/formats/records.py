@@ -19,8 +19,8 @@ from numpy import ndarray
 import vision.boxes as box_ops
 from vision.errors import DataError
 from vision.formats.paths import nfc
-from vision.image_file import lacks_end
-from vision.images import image_size, read_image
+from vision.image_info import image_size, lacks_end
+from vision.images import read_image
 from vision.structures import Target
 
 ROUNDING = 1e-3

@@ -25,7 +25,7 @@ from vision.errors import DataError
 from vision.formats.paths import Files, find_below, full, nfc, path_tails
 from vision.formats.records import SWAPPED, AnnotatedObject, Annotations, Record, Tally
 from vision.formats.written import copy_images, objects_to_write
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 _DECLARED_ENCODING = re.compile(rb"^\s*<\?xml[^>]*encoding=[\"']([\w.:-]+)")
 _LABELLED_LINE = re.compile(r"^(.*\S)\s+(?:-1|0|1)$")

@@ -8,7 +8,7 @@ import cv2
 
 from vision.errors import DataError
 from vision.formats.records import AnnotatedObject, Record, Tally
-from vision.images import image_size
+from vision.image_info import image_size
 
 
 def new_folder(path: Path) -> Path:

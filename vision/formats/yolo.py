@@ -13,10 +13,11 @@ import vision.boxes as box_ops
 import vision.formats.json_table as tables
 from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import DataError
+from vision.formats.json_file import load_json
 from vision.formats.paths import Files, full, nfc, path_tails
 from vision.formats.records import AnnotatedObject, Annotations, Record, Tally
 from vision.formats.written import copy_images, new_folder, objects_to_write
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 """What tools call a split."""
@@ -137,7 +138,7 @@ def _names(folder: Path, description: dict[str, Any]) -> list[str] | None:
     notes = folder / "notes.json"
     if not notes.is_file():
         return None
-    content = tables.load_json(notes, dict, "an object with categories")
+    content = load_json(notes, dict, "an object with categories")
     rows = tables.check_rows(str(notes), content.get("categories"), ("id", "name"))
     return _numbered(((row["id"], row["name"]) for row in rows), str(notes))
 

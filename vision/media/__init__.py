@@ -4,14 +4,14 @@ OpenCV's BGR and (width, height) do not leave this package.
 """
 
 from vision.media.files import write_image
-from vision.media.inputs import VIDEO_SUFFIXES, Source, find_images, find_inputs
+from vision.media.inputs import VIDEO_SUFFIXES, MediaInput, find_images, find_inputs
 from vision.media.video_reader import VideoReader
 from vision.media.video_writer import VideoWriter
 from vision.media.window import Window
 
 __all__ = [
     "VIDEO_SUFFIXES",
-    "Source",
+    "MediaInput",
     "VideoReader",
     "VideoWriter",
     "Window",

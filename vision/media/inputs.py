@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from vision.errors import DataError
-from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 from vision.media.files import WRITTEN_IMAGE_SUFFIXES, fixed_part, url_file_name
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _STREAM = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class MediaInput:
     """An image or a video to read.
 
     Attributes:
@@ -52,7 +52,7 @@ def find_inputs(
     inputs: Sequence[str],
     report: Callable[[str], None] | None = None,
     without: Path | None = None,
-) -> list[Source]:
+) -> list[MediaInput]:
     """The images and videos that the inputs name, in their order, each file once.
 
     Args:
@@ -84,7 +84,7 @@ class _Search:
 
     def __init__(self, report: Callable[[str], None] | None, without: Path | None) -> None:
         self._without = None if without is None else os.path.realpath(without)
-        self.sources: dict[Path | str | int, Source] = {}
+        self.sources: dict[Path | str | int, MediaInput] = {}
         self._report = report
         self._used: set[str] = set()
 
@@ -94,7 +94,7 @@ class _Search:
         if is_number or _STREAM.match(text):
             address = int(text) if is_number else text
             below = Path(f"camera_{text}" if is_number else url_file_name(text)).with_suffix(".mp4")
-            source = Source(Path(text), "stream", self._unused(below), address)
+            source = MediaInput(Path(text), "stream", self._unused(below), address)
             self.sources.setdefault(address, source)
             return
         path = folder / text
@@ -170,13 +170,13 @@ class _Search:
             raise DataError(problem)
         self._report(problem)
 
-    def _source(self, path: Path, below: Path) -> Source:
+    def _source(self, path: Path, below: Path) -> MediaInput:
         suffix = path.suffix.lower()
         if suffix in VIDEO_SUFFIXES:
-            return Source(path, "video", self._unused(below.with_suffix(".mp4")))
+            return MediaInput(path, "video", self._unused(below.with_suffix(".mp4")))
         if suffix not in WRITTEN_IMAGE_SUFFIXES:
             below = below.with_suffix(".png")
-        return Source(path, "image", self._unused(below))
+        return MediaInput(path, "image", self._unused(below))
 
     def _unused(self, below: Path) -> Path:
         """The path, numbered if a result has it already.

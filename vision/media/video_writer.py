@@ -2,17 +2,18 @@
 
 # h and w the height and width of a frame
 
-import contextlib
 import errno
 import os
-import uuid
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 from typing import final
 
 import cv2
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.atomic import replacing
 from vision.errors import DataError
 from vision.images import resize
 from vision.media.video_reader import check_utf8
@@ -40,18 +41,24 @@ class VideoWriter:
         self.fps = fps
         self._size = (0, 0)
         self._writer: cv2.VideoWriter | None = None
-        self._partial = self.path.with_name(f".{uuid.uuid4().hex}.partial.mp4")
+        self._file = ExitStack()  # replaces the file at its end
         if self.path.suffix.lower() != ".mp4":
             raise DataError(f"video {path} cannot be written: its suffix must be .mp4")
 
     def __enter__(self) -> "VideoWriter":
         return self
 
-    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
-        if error_type is None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
             self.close()
-        else:
-            self._discard()
+        elif self._writer is not None:
+            self._writer.release()
+            self._file.__exit__(kind, error, traceback)
 
     def write(self, frame: UInt8[ndarray, "h w 3"]) -> None:
         """Add a frame.
@@ -78,35 +85,26 @@ class VideoWriter:
         if self._writer is None:
             return
         self._writer.release()
-        written = cv2.VideoCapture(str(self._partial))
-        is_intact = written.isOpened()
-        written.release()
-        if not is_intact:
-            self._discard()
-            raise DataError(f"video {self.path} could not be finished; is the disk full?")
         self._writer = None
         try:
-            self._partial.replace(self.path)
+            with self._file:
+                written = cv2.VideoCapture(str(self._partial))
+                is_intact = written.isOpened()
+                written.release()
+                if not is_intact:
+                    raise DataError(f"video {self.path} could not be finished; is the disk full?")
         except OSError as error:
             raise self._error(error) from error
-
-    def _discard(self) -> None:
-        """Remove an unfinished file."""
-        if self._writer is not None:
-            self._writer.release()
-            self._writer = None
-            with contextlib.suppress(OSError):
-                self._partial.unlink(missing_ok=True)
 
     def _error(self, error: OSError) -> DataError:
         return DataError(f"video {self.path} cannot be written: {error.strerror or error}")
 
     def _open(self) -> cv2.VideoWriter:
+        check_utf8(self.path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            check_utf8(self.path)
             if self.path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            self._partial = self._file.enter_context(replacing(self.path, sync=False))
         except OSError as error:
             raise self._error(error) from error
         height, width = self._size
@@ -114,9 +112,9 @@ class VideoWriter:
         code = cv2.VideoWriter.fourcc(*"mp4v")
         writer = cv2.VideoWriter(str(self._partial), code, self.fps, even_wh)
         if not writer.isOpened():
-            self._partial.unlink(missing_ok=True)
-            raise DataError(
-                f"video {self.path} cannot be written: OpenCV cannot open it for"
-                f" {width} x {height} pixels at {self.fps:g} frames per second"
-            )
+            with self._file:
+                raise DataError(
+                    f"video {self.path} cannot be written: OpenCV cannot open it for"
+                    f" {width} x {height} pixels at {self.fps:g} frames per second"
+                )
         return writer

@@ -2,7 +2,7 @@
 
 # K detections that count
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -11,7 +11,8 @@ from numpy import ndarray
 NUM_BINS = 10
 
 
-class CalibrationBin(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
     """The detections with a score in ``[low, high)``; the last bin includes 1.
 
     Attributes:

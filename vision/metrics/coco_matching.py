@@ -24,7 +24,6 @@ AREAS = {
     "large": (96.0**2, 1e10),
 }
 """The ranges of area in square pixels, both ends included."""
-NO_BOX = -1
 
 
 def match_by_coco(
@@ -45,16 +44,19 @@ def match_by_coco(
     found_areas = found.boxes[rows, 2] * found.boxes[rows, 3]
     is_crowd = truth.ignore | truth.crowd
     pairs = find_pairs(found, rows, truth, is_crowd, IOU_THRESHOLDS[0])
-    for low, high in map(AREAS.get, areas):
+    for low, high in (AREAS[name] for name in areas):
         is_ignored = is_crowd | (truth.areas < low) | (truth.areas > high)
         # A detection takes a box that counts if it can; of equal overlaps the last box.
         preference = (-pairs.truth, -pairs.overlap, is_ignored[pairs.truth])
         ordered = pairs.select(np.lexsort((*preference, pairs.found)))
-        boxes = np.stack([_assign(ordered, t, is_crowd, len(rows)) for t in IOU_THRESHOLDS])
-        is_matched = boxes != NO_BOX
-        is_true_positive = is_matched & ~np.append(is_ignored, True)[boxes]
         is_inside = (found_areas >= low) & (found_areas <= high)
-        is_counted = is_true_positive | (~is_matched & is_inside)
+        is_counted = np.tile(is_inside, (len(IOU_THRESHOLDS), 1))
+        is_true_positive = np.zeros_like(is_counted)
+        for number, threshold in enumerate(IOU_THRESHOLDS):
+            assigned = _assign(ordered.select(ordered.overlap >= threshold), is_crowd)
+            is_right = ~is_ignored[assigned.truth]
+            is_true_positive[number, assigned.found] = is_right
+            is_counted[number, assigned.found] = is_right
         matches = Matches(
             found.images[rows],
             found.labels[rows],
@@ -71,26 +73,25 @@ def _rank(
     found: DetectionTable, num_classes: int
 ) -> tuple[Int64[ndarray, "K"], Int64[ndarray, "K"]]:
     """Rows of the best `MAX_DETECTIONS`, in the order of `Matches`, and their ranks."""
-    order = np.lexsort((-found.scores, found.labels, found.images))
-    groups = found.images[order] * num_classes + found.labels[order]
-    ranks = np.arange(len(order)) - np.searchsorted(groups, groups)
+    groups = found.images * num_classes + found.labels
+    order = np.lexsort((-found.scores, groups))
+    positions, is_first = np.arange(len(order)), np.diff(groups[order], prepend=-1) > 0
+    ranks = positions - np.maximum.accumulate(np.where(is_first, positions, 0))
     rows, ranks = order[ranks < MAX_DETECTIONS], ranks[ranks < MAX_DETECTIONS]
     by_class = np.lexsort((-found.scores[rows], found.labels[rows]))
     return rows[by_class], ranks[by_class]
 
 
-def _assign(
-    pairs: Pairs, threshold: float, is_crowd: Bool[ndarray, "n"], count: int
-) -> Int64[ndarray, "K"]:
-    """The box of each of ``count`` detections, `NO_BOX` without one.
+def _assign(pairs: Pairs, is_crowd: Bool[ndarray, "n"]) -> Pairs:
+    """The detections that get a box: each the first of its pairs whose box is free.
 
-    Each detection takes the first of its pairs whose box is free. A crowd always is.
+    A crowd is always free.
     """
-    pairs = pairs.select(pairs.overlap >= min(threshold, 1 - 1e-10))  # COCO's own tolerance
-    boxes = [NO_BOX] * count
-    is_taken, is_crowd_list = [False] * len(is_crowd), is_crowd.tolist()
-    for found, box in zip(pairs.found.tolist(), pairs.truth.tolist(), strict=True):
-        if boxes[found] == NO_BOX and not is_taken[box]:
-            boxes[found] = box
-            is_taken[box] = not is_crowd_list[box]
-    return np.array(boxes, np.int64)
+    is_taken, is_alone = [False] * len(is_crowd), (~is_crowd).tolist()
+    assigned, last = [], -1
+    columns = zip(pairs.found.tolist(), pairs.truth.tolist(), strict=True)
+    for index, (found, box) in enumerate(columns):
+        if found != last and not is_taken[box]:
+            last, is_taken[box] = found, is_alone[box]
+            assigned.append(index)
+    return pairs.select(np.array(assigned, np.int64))

@@ -66,7 +66,7 @@ def best_threshold(curve: Curve | None) -> OperatingPoint | None:
     scores, precision, recall = curve
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
     f1[:-1][scores[:-1] == scores[1:]] = -1  # a threshold keeps all detections of a score or none
-    best = int(f1.argmax())
+    best = int(f1.round(12).argmax())
     return OperatingPoint(*(float(values[best]) for values in (scores, precision, recall, f1)))
 
 

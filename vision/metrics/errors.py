@@ -48,7 +48,7 @@ class Errors:
 
     def is_repairable(self) -> Bool[ndarray, "K"]:
         """Whether the detection could find its box with another class or location."""
-        return (self.kinds == CLASSIFICATION) | (self.kinds == LOCALISATION)
+        return np.isin(self.kinds, (CLASSIFICATION, LOCALISATION))
 
 
 def classify_errors(matching: Matching) -> Errors:
@@ -94,7 +94,7 @@ def missed_boxes(
         kept: The detections to regard; all by default.
     """
     is_repairable = errors.is_repairable() if kept is None else errors.is_repairable() & kept
-    is_missed = ~matching.truth.ignored & ~matching.is_found(kept)
+    is_missed = np.asarray(~(matching.truth.ignored | matching.is_found(kept)))
     is_missed[errors.boxes[is_repairable]] = False
     return is_missed
 

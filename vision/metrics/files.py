@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 import vision.formats.json_table as tables
 from vision.errors import DataError
 from vision.formats.coco import BOX_KEYS, Ids, Instances, index_by_id, load_instances
+from vision.formats.json_file import load_json, load_parts
 from vision.metrics.tables import DetectionTable, TargetTable
 
 RESULTS_FORM = "a list of objects with image_id, category_id, bbox and score (COCO results)"
@@ -39,36 +41,52 @@ def read_coco_results(
     targets = _targets(f"{annotations}: annotations", truth, images)
     names, sizes = [category["name"] for category in truth.categories], truth.sizes
     del truth  # Its rows need not lie in memory beside those of the detections.
-    results = tables.load_json(detections, list, RESULTS_FORM)
-    found = _detections(f"{detections}: detections", results, images, categories, sizes)
+    found = _detections(detections, images, categories, sizes)
     return found, targets, names
 
 
 def _targets(where: str, truth: Instances, images: Ids) -> TargetTable:
     indices = tables.lookup(where, truth.annotations, "image_id", images)
     areas = np.where(np.isnan(truth.areas), truth.boxes[:, 2:].prod(axis=1), truth.areas)
-    columns = (indices, truth.labels, truth.boxes, truth.ignore, truth.crowd, areas)
     order = np.argsort(indices, kind="stable")
     image_ids = [image["id"] for image in truth.images]
-    return TargetTable(*(column[order] for column in columns), image_ids, truth.sizes)
+    return TargetTable(
+        indices[order],
+        truth.labels[order],
+        truth.boxes[order],
+        truth.ignore[order],
+        truth.crowd[order],
+        areas[order],
+        image_ids,
+        truth.sizes,
+    )
 
 
 def _detections(
-    where: str, results: list[Any], images: Ids, categories: Ids, sizes: list[tuple[int, int]]
+    path: Path, images: Ids, categories: Ids, sizes: list[tuple[int, int]]
 ) -> DetectionTable:
-    if any(
-        isinstance(row, dict) and "bbox" not in row and "segmentation" in row for row in results
-    ):
+    where = f"{path}: detections"
+    try:
+        parts = [_columns(where, rows, images, categories) for rows in load_parts(path)]
+    except (ValueError, OSError):  # The message names a row of the whole file.
+        parts = [_columns(where, load_json(path, list, RESULTS_FORM), images, categories)]
+    indices, labels, boxes, scores = map(np.concatenate, zip(*parts, strict=True))
+    order = np.lexsort((-scores, indices))
+    known_sizes = [None if 0 in size else size for size in sizes]
+    return DetectionTable(indices[order], labels[order], boxes[order], scores[order], known_sizes)
+
+
+def _columns(where: str, rows: list[Any], images: Ids, categories: Ids) -> tuple[ndarray, ...]:
+    """Indices of images, labels, boxes ``xywh`` and scores."""
+    if any(isinstance(row, dict) and "bbox" not in row and "segmentation" in row for row in rows):
         raise DataError(
             f"{where} are masks (segmentation without bbox), expected boxes; write each mask's"
             " bbox [x, y, width, height] as well"
         )
-    rows = tables.check_rows(where, results, (*BOX_KEYS, "score"))
-    indices = tables.lookup(where, rows, "image_id", images)
-    labels = tables.lookup(where, rows, "category_id", categories)
-    boxes = tables.xywh_boxes(where, rows)
-    scores = tables.numbers(where, rows, "score")
-    order = np.lexsort((-scores, indices))
-    known_sizes = [None if 0 in size else size for size in sizes]
-    columns = (indices, labels, boxes, scores)
-    return DetectionTable(*(column[order] for column in columns), known_sizes)
+    rows = tables.check_rows(where, rows, (*BOX_KEYS, "score"))
+    return (
+        tables.lookup(where, rows, "image_id", images),
+        tables.lookup(where, rows, "category_id", categories),
+        tables.xywh_boxes(where, rows),
+        tables.numbers(where, rows, "score"),
+    )

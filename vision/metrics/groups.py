@@ -12,11 +12,11 @@ from vision.metrics.curves import mean_precision
 from vision.metrics.matching import Matching, assign
 
 SIZE_EDGES = {
-    "small, up to 16 px": 16,
-    "small, 16 to 32 px": 32,
-    "medium, 32 to 64 px": 64,
-    "medium, 64 to 96 px": 96,
-    "large, 96 to 192 px": 192,
+    "small, up to 16 px": 16.0,
+    "small, 16 to 32 px": 32.0,
+    "medium, 32 to 64 px": 64.0,
+    "medium, 64 to 96 px": 96.0,
+    "large, 96 to 192 px": 192.0,
     "large, over 192 px": np.inf,
 }
 """Upper ends of the ranges of the square root of the area: each of COCO's three, in two."""
@@ -24,7 +24,7 @@ ASPECT_EDGES = {
     "very tall, under 1:3": 1 / 3,
     "tall, 1:3 to 2:3": 2 / 3,
     "about square, 2:3 to 3:2": 3 / 2,
-    "wide, 3:2 to 3:1": 3,
+    "wide, 3:2 to 3:1": 3.0,
     "very wide, over 3:1": np.inf,
 }
 """Upper ends of the ranges of width / height."""
@@ -107,4 +107,4 @@ def _ranges(edges: dict[str, float], values: Float64[ndarray, "k"]) -> Int64[nda
 def _aspects(boxes: Float64[ndarray, "k 4"]) -> Float64[ndarray, "k"]:
     """Width / height; of a box without height that of a box very wide."""
     width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    return np.maximum(width, 0) / np.maximum(height, np.finfo(np.float32).tiny)
+    return np.asarray(np.maximum(width, 0) / np.maximum(height, np.finfo(np.float32).tiny))

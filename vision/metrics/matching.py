@@ -42,7 +42,7 @@ class Assignment:
     @property
     def is_wrong(self) -> Bool[ndarray, "K"]:
         """Whether the detection counts and finds no box."""
-        return ~(self.is_right | self.is_left_out)
+        return np.asarray(~self.is_right & ~self.is_left_out)
 
 
 @dataclass(frozen=True)
@@ -116,4 +116,4 @@ def assign(pairs: Pairs, truth: FlatTargets, ignored: Bool[ndarray, "n"], count:
 
 
 def _is_same_class(pairs: Pairs, found: FlatDetections, truth: FlatTargets) -> Bool[ndarray, "p"]:
-    return found.labels[pairs.found] == truth.labels[pairs.truth]
+    return np.asarray(found.labels[pairs.found] == truth.labels[pairs.truth])

@@ -132,7 +132,8 @@ def _parts(counts: Int64[ndarray, "K"]) -> Iterator[slice]:
 
 def _ranges(ends: Int64[ndarray, "k"], counts: Int64[ndarray, "k"]) -> Int64[ndarray, "p"]:
     """``arange(end - count, end)`` for each end, one after the other."""
-    return np.arange(counts.sum()) + np.repeat(ends - np.cumsum(counts), counts)
+    shifts = np.repeat(ends - np.cumsum(counts), counts)
+    return np.asarray(np.arange(counts.sum()) + shifts)
 
 
 def _overlaps(

@@ -2,26 +2,23 @@
 
 from vision.model.backbones import BACKBONES, Backbone, MobileNetV2, MobileNetV3Large
 from vision.model.build import (
-    build_decoding,
     build_loss,
     build_model,
     build_post_process,
     prior_layout,
 )
 from vision.model.count import count_macs, count_parameters
-from vision.model.inference import DecodingNetwork
-from vision.model.loss import Losses, MultiBoxLoss
-from vision.model.matching import match, pad_targets
-from vision.model.postprocess import Decode, PostProcess
+from vision.model.loss import Assignment, Losses, MultiBoxLoss
+from vision.model.matching import match
+from vision.model.postprocess import PostProcess, decode_predictions
 from vision.model.prior_fitting import fit_scales
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.model.ssdlite import SSDLite, fuse
 
 __all__ = [
     "BACKBONES",
+    "Assignment",
     "Backbone",
-    "Decode",
-    "DecodingNetwork",
     "Losses",
     "MobileNetV2",
     "MobileNetV3Large",
@@ -29,16 +26,15 @@ __all__ = [
     "PostProcess",
     "PriorLayout",
     "SSDLite",
-    "build_decoding",
     "build_loss",
     "build_model",
     "build_post_process",
     "count_macs",
     "count_parameters",
+    "decode_predictions",
     "fit_scales",
     "fuse",
     "match",
-    "pad_targets",
     "prior_boxes",
     "prior_layout",
 ]

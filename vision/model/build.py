@@ -5,14 +5,12 @@ from dataclasses import replace
 
 from vision.config import LossConfig, ModelConfig
 from vision.model.backbones import BACKBONES
-from vision.model.head import ClassHeads, Heads
-from vision.model.inference import DecodingNetwork
 from vision.model.layers import BlockStyle, Norm, initialise
 from vision.model.loss import MultiBoxLoss
-from vision.model.neck import FeaturePyramid
-from vision.model.postprocess import Decode, PostProcess
+from vision.model.neck import FeaturePyramid, extra_layers
+from vision.model.postprocess import PostProcess
 from vision.model.priors import PriorLayout, priors_per_cell
-from vision.model.ssdlite import SSDLite, extra_layers
+from vision.model.ssdlite import Heads, SSDLite
 from vision.model.variants import VARIANTS, Variant
 
 PYRAMID_CHANNELS = 128
@@ -45,9 +43,7 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
         backbone,
         extras,
         neck,
-        ClassHeads(
-            *levels, num_classes + 1, style, biased_depthwise=biased, last_head_1x1=last_1x1
-        ),
+        Heads(*levels, num_classes + 1, style, biased_depthwise=biased, last_head_1x1=last_1x1),
         Heads(*levels, 4, style, biased_depthwise=biased, last_head_1x1=last_1x1),
         image_size=config.image_size,
         layout=layout,
@@ -89,11 +85,6 @@ def build_loss(
     return MultiBoxLoss(
         priors, scores=model.scores, unlabelled_classes=unlabelled_classes, **config.model_dump()
     )
-
-
-def build_decoding(model: SSDLite) -> DecodingNetwork:
-    """A copy of a network for inference that gives boxes and scores."""
-    return DecodingNetwork(model, Decode(model.priors, model.scores))
 
 
 def build_post_process(config: ModelConfig) -> PostProcess:

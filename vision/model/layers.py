@@ -13,6 +13,8 @@ from torch.nn import functional
 Norm: TypeAlias = Literal["batch", "none"]
 Activation: TypeAlias = Literal["relu6", "relu", "hardswish"]
 Padding: TypeAlias = Literal["symmetric", "same"]
+Scores: TypeAlias = Literal["softmax", "sigmoid"]
+"""How logits become scores: over classes and background, or each class by itself."""
 
 INIT_STD = 0.03
 _ACTIVATIONS: dict[str, type[nn.Module]] = {

@@ -1,6 +1,6 @@
 """The multibox loss: assignment, hard negative mining, classification and localisation."""
 
-# N batch, P priors, C classes, M objects
+# N batch, P priors, C classes
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,12 +11,34 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import vision.boxes as box_ops
-from vision.model.head import Scores
-from vision.model.matching import match, pad_targets
+from vision.batch import PackedTargets, pack_targets
+from vision.model.layers import Scores
+from vision.model.matching import match
 from vision.structures import Predictions, Target
 
 NO_CLASS = -1e4
 """A logit that adds nothing to a softmax's sum, and has a binary cross-entropy of 0."""
+
+
+class Assignment(NamedTuple):
+    """What each prior of each image learns.
+
+    Attributes:
+        classes: The class of a positive prior's object; the background's index for the others.
+        offsets: Regression targets of the positive priors, in the form of `vision.boxes.encode`; 0
+            for the others.
+        positive: Priors that learn an object.
+        ignored: Priors that are neither positive nor negative.
+    """
+
+    classes: Int64[Tensor, "N P"]
+    offsets: Float[Tensor, "N P 4"]
+    positive: Bool[Tensor, "N P"]
+    ignored: Bool[Tensor, "N P"]
+
+    def part(self, start: int, step: int) -> "Assignment":
+        """The assignment of every ``step``-th image from ``start`` on."""
+        return Assignment(*(values[start::step] for values in self))
 
 
 class Losses(NamedTuple):
@@ -75,45 +97,47 @@ class MultiBoxLoss(nn.Module):
         )
         self.register_buffer("unlabelled_classes", columns, persistent=False)
 
-    def count_positives(self, targets: Sequence[Target]) -> Int64[Tensor, ""]:
-        """Positive priors of some images, on the priors' device."""
-        padded = pad_targets(targets, self.priors.device)
-        return (match(padded, self.priors, self.match_iou).objects >= 0).sum()
+    @torch.no_grad()
+    def assign(self, targets: PackedTargets, num_classes: int) -> Assignment:
+        """What the priors learn from the objects of some images.
+
+        Args:
+            targets: On the device of the priors.
+            num_classes: Classes without background.
+        """
+        objects, ignored = match(targets, self.priors, self.match_iou)
+        positive, rows = objects >= 0, objects.clamp(min=0)
+        classes = targets.labels[rows].masked_fill(~positive, num_classes)
+        # Over all priors: to pick out the positive ones, a GPU would have to wait for their number.
+        # Those that are not positive are encoded as themselves, which keeps all numbers finite.
+        boxes = box_ops.to_centre(targets.boxes)[rows]
+        centred = torch.where(positive[..., None], boxes, self.priors)
+        return Assignment(classes, box_ops.encode(centred, self.priors), positive, ignored)
 
     def forward(
         self,
         predictions: Predictions,
-        targets: Sequence[Target],
+        targets: Sequence[Target] | Assignment,
         normaliser: Float[Tensor, ""] | None = None,
     ) -> Losses:
         """The losses of a batch.
 
         Args:
             predictions: Of the network.
-            targets: On the CPU, one an image.
+            targets: One an image, or what `assign` made of them.
             normaliser: What the sums are divided by where this is a part of a batch; this part's
                 own positives (at least 1) if left out.
         """
         logits, offsets = predictions.logits.float(), predictions.offsets.float()
-        background = logits.shape[2] - 1
-        padded = pad_targets(targets, logits.device)
-        objects, ignored = match(padded, self.priors, self.match_iou)
-        positive = objects >= 0
-        matched = objects.clamp(min=0)
-
-        classes = padded.labels.gather(1, matched).masked_fill(~positive, background)
-        losses = self._classify(logits, classes)
-        negative = self._mine(losses.detach(), positive, ignored)
+        if not isinstance(targets, Assignment):
+            packed = pack_targets(targets).to(logits.device)
+            targets = self.assign(packed, logits.shape[2] - 1)
+        positive = targets.positive
+        losses = self._classify(logits, targets.classes)
+        negative = self._mine(losses.detach(), positive, targets.ignored)
         classification = losses.masked_fill(~(positive | negative), 0).sum()
-
-        # Over all priors: to pick out the positive ones, a GPU would have to wait for their number.
-        # Those that are not positive are encoded as themselves, which keeps all numbers finite.
-        boxes = padded.boxes.gather(1, matched[..., None].expand(-1, -1, 4))
-        centred = torch.where(positive[..., None], box_ops.to_centre(boxes), self.priors)
-        regression_targets = box_ops.encode(centred, self.priors)
-        distances = functional.smooth_l1_loss(offsets, regression_targets, reduction="none")
+        distances = functional.smooth_l1_loss(offsets, targets.offsets, reduction="none")
         localisation = distances.masked_fill(~positive[..., None], 0).sum()
-
         count = positive.sum().clamp(min=1) if normaliser is None else normaliser
         return Losses(classification / count, localisation / count)
 

@@ -1,8 +1,7 @@
 """Which prior learns which object."""
 
-# N batch, P priors, M objects (padded to the batch's maximum), T the M best priors of an object
+# N batch, P priors, M objects of all images, T the best priors of an object
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,32 +9,14 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 import vision.boxes as box_ops
-from vision.structures import Target
-
-
-class PaddedTargets(NamedTuple):
-    """A batch's targets as rectangular tensors; rows past an image's objects are all False.
-
-    Attributes:
-        boxes: ``xyxy`` relative to the image.
-        labels: 0 in padding.
-        positive: Objects to be found.
-        difficult: Objects whose overlapping priors are ignored.
-        crowd: Regions inside which priors are ignored.
-    """
-
-    boxes: Float[Tensor, "N M 4"]
-    labels: Int64[Tensor, "N M"]
-    positive: Bool[Tensor, "N M"]
-    difficult: Bool[Tensor, "N M"]
-    crowd: Bool[Tensor, "N M"]
+from vision.batch import PackedTargets
 
 
 class Matches(NamedTuple):
     """What each prior learns.
 
     Attributes:
-        objects: Index of the object of a positive prior, -1 for the others.
+        objects: Row of the packed targets of a positive prior's object, -1 for the others.
         ignored: Priors that are neither positive nor negative.
     """
 
@@ -43,27 +24,7 @@ class Matches(NamedTuple):
     ignored: Bool[Tensor, "N P"]
 
 
-def pad_targets(targets: Sequence[Target], device: torch.device | str = "cpu") -> PaddedTargets:
-    """Targets side by side on ``device``; boxes without area do not count as objects."""
-    maximum = max([1, *(len(target) for target in targets)])
-    boxes = torch.zeros(len(targets), maximum, 4)
-    labels = torch.zeros(len(targets), maximum, dtype=torch.int64)
-    flags = torch.zeros(3, len(targets), maximum, dtype=torch.bool)
-    for row, target in enumerate(targets):
-        count = len(target)
-        boxes[row, :count] = box_ops.scale(target.boxes, target.size, (1, 1))
-        labels[row, :count] = target.labels
-        flags[0, row, :count] = ~target.ignore & (box_ops.area(target.boxes) > 0)
-        flags[1, row, :count] = target.ignore & ~target.crowd
-        flags[2, row, :count] = target.crowd
-    # CUDA copies pageable memory to a buffer before it returns, so that the source may be freed;
-    # other devices may still read from the source after that.
-    on_cuda = torch.device(device).type == "cuda"
-    parts = (boxes, labels, *flags)
-    return PaddedTargets(*(part.to(device, non_blocking=on_cuda) for part in parts))
-
-
-def match(targets: PaddedTargets, priors: Float[Tensor, "P 4"], match_iou: float = 0.5) -> Matches:
+def match(targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float = 0.5) -> Matches:
     """Assign objects to priors.
 
     A prior is positive for the object it overlaps most, from ``match_iou`` on. Besides, each
@@ -72,70 +33,81 @@ def match(targets: PaddedTargets, priors: Float[Tensor, "P 4"], match_iou: float
     section 2.2 "Matching strategy"). A prior that is not positive is ignored if it overlaps a
     difficult object by ``match_iou``, or if that fraction of its own area lies in a crowd.
 
+    All images are matched at once, by their objects alone, so that neither the size of the batch
+    nor one crowded image among others adds work.
+
     Args:
         targets: What the images show.
         priors: Relative, in centre form.
         match_iou: IoU from which a prior counts as matched.
     """
     corners = box_ops.to_corners(priors)
-    overlaps = box_ops.iou(targets.boxes, corners.expand(len(targets.boxes), -1, 4))
-    # Objects that are not to be found, and padding, overlap nothing.
-    candidates = overlaps.masked_fill(~targets.positive[..., None], -1.0)
-    best_overlap, best_object = candidates.max(dim=1)
-    objects = best_object.masked_fill(best_overlap < match_iou, -1)
-    objects = _force_best(objects, candidates)
-    return Matches(objects, (objects < 0) & _ignored(targets, overlaps, corners, match_iou))
+    overlaps = box_ops.iou(targets.boxes, corners).float()
+    keys = _keys(overlaps, targets.positive)
+    best = _per_image(keys, targets)
+    is_match = (best // keys.numel()).int().view(torch.float32) >= match_iou
+    forced = _force_best(keys, targets)
+    best = torch.where(forced >= 0, forced, best.masked_fill(~is_match, -1))
+    # The lower part of a key counts backwards through objects and priors.
+    rows = (keys.numel() - 1 - best % keys.numel()) // len(priors)
+    objects = rows.masked_fill(best < 0, -1)
+    ignored = torch.zeros_like(is_match)
+    if targets.has_ignored:
+        ignored = (objects < 0) & _ignored(targets, overlaps, corners, match_iou)
+    return Matches(objects, ignored)
 
 
-def _force_best(
-    objects: Int64[Tensor, "N P"], overlaps: Float[Tensor, "N M P"]
-) -> Int64[Tensor, "N P"]:
-    """Give each object one prior of its own, the greatest IoU first.
+def _keys(overlaps: Float[Tensor, "M P"], positive: Bool[Tensor, "M"]) -> Int64[Tensor, "M P"]:
+    """Numbers in the order of the overlaps, all different; -1 where there is nothing to find.
 
-    An object needs at most its M best priors, since the others can take no more than M - 1 of
-    them; so the search runs over (M, M) candidates, for all images at once.
+    The bits of a float, as an integer, rise with it from 0 on. They are the upper part of a key.
+    The lower part puts equal overlaps in the order of their objects, then of their priors: which
+    one `torch.max` or `torch.topk` would take is left open, and may depend on the device.
     """
-    num_images, num_objects, num_priors = overlaps.shape
-    priors = _best_priors(overlaps, min(num_objects, num_priors))
-    scores = overlaps.gather(2, priors)
-    scores = scores.masked_fill(scores <= 0, -1.0)
-    # Each round settles the best pair of every image. Images whose objects are all settled have no
-    # score of 0 or more left: their rounds write into a column behind the priors, cut off below.
-    forced = torch.cat([objects, objects.new_zeros(num_images, 1)], dim=1)
-    for _ in range(num_objects):
-        best, flat = scores.flatten(1).max(dim=1)
-        winner = flat // scores.shape[2]
-        prior = priors.flatten(1).gather(1, flat[:, None])
-        column = prior.masked_fill(best[:, None] < 0, num_priors)
-        forced.scatter_(1, column, winner[:, None])
-        # The prior is no candidate of any other object, and the object needs no other prior.
-        taken = priors == prior[..., None]
-        taken |= torch.arange(num_objects, device=scores.device)[:, None] == winner[:, None, None]
-        scores = scores.masked_fill(taken, -1.0)
-    return forced[:, :num_priors]
+    bits = overlaps.contiguous().view(torch.int32).long()
+    order = torch.arange(overlaps.numel() - 1, -1, -1, device=overlaps.device)
+    keys = bits * overlaps.numel() + order.view(overlaps.shape)
+    return keys.masked_fill(~(positive[:, None] & (overlaps > 0)), -1)
 
 
-def _best_priors(overlaps: Float[Tensor, "N M P"], count: int) -> Int64[Tensor, "N M T"]:
-    """Each object's ``count`` best priors, best first, equal ones in the order of their indices.
+def _per_image(values: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Tensor, "N P"]:
+    """The maximum of each prior over the objects of each image, -1 where there is none."""
+    maxima = values.new_full((max(1, targets.num_images), values.shape[1]), -1)
+    rows = targets.images[:, None].expand_as(values)
+    return maxima.scatter_reduce_(0, rows, values, "amax")[: targets.num_images]
 
-    `torch.topk` alone leaves the order of equal values open. So it gets whole numbers, all of them
-    different: the bits of the IoU, which as an integer rise with it from 0 on, in the upper half
-    and a number that falls with the prior's index in the lower half.
+
+def _force_best(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Tensor, "N P"]:
+    """The key of the object that gets each prior as its own, -1 for the other priors.
+
+    In each round every object bids for the best prior that no greater IoU has bid for, and a bid
+    stands until a greater one is made. After k rounds the k greatest pairs of each image stand, so
+    that as many rounds as an image has objects are enough. An object needs at most that many of
+    its best priors, since the others can take no more.
     """
-    num_priors = overlaps.shape[2]
-    bits = overlaps.float().clamp(min=0).contiguous().view(torch.int32).long()
-    tie_breaker = torch.arange(num_priors - 1, -1, -1, device=overlaps.device)
-    return torch.topk((bits << 32) + tie_breaker, count, dim=2).indices
+    num_priors = keys.shape[1]
+    num_rounds = min(targets.max_objects, num_priors)
+    values, priors = keys.topk(num_rounds, dim=1)
+    slots = targets.images[:, None] * num_priors + priors
+    held = keys.new_full((max(1, targets.num_images) * num_priors,), -1)
+    for _ in range(num_rounds):
+        bids, picks = values.masked_fill(values < held[slots], -1).max(dim=1)
+        bid_slots = slots.gather(1, picks[:, None])[:, 0]
+        held.scatter_reduce_(0, bid_slots, bids, "amax")
+        # Elsewhere one would have to wait for the device to know.
+        if held.device.type == "cpu" and bool((held[bid_slots] == bids)[bids >= 0].all()):
+            break
+    return held.view(-1, num_priors)[: targets.num_images]
 
 
 def _ignored(
-    targets: PaddedTargets,
-    overlaps: Float[Tensor, "N M P"],
+    targets: PackedTargets,
+    overlaps: Float[Tensor, "M P"],
     corners: Float[Tensor, "P 4"],
     match_iou: float,
 ) -> Bool[Tensor, "N P"]:
     """Priors on difficult objects, or inside crowds."""
-    on_difficult = (overlaps >= match_iou) & targets.difficult[..., None]
-    shared = box_ops.intersection(targets.boxes, corners.expand(len(targets.boxes), -1, 4))
-    inside = (shared >= match_iou * box_ops.area(corners)) & targets.crowd[..., None]
-    return (on_difficult | inside).any(dim=1)
+    on_difficult = (overlaps >= match_iou) & targets.difficult[:, None]
+    shared = box_ops.intersection(targets.boxes, corners)
+    inside = (shared >= match_iou * box_ops.area(corners)) & targets.crowd[:, None]
+    return _per_image((on_difficult | inside).long(), targets) > 0

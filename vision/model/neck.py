@@ -1,4 +1,4 @@
-"""The feature pyramid between backbone and heads."""
+"""Between backbone and heads: extra layers, and the feature pyramid."""
 
 # N batch, C channels, h w map height and width
 
@@ -9,6 +9,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vision.model.layers import BlockStyle, ConvNormAct
+
+
+def extra_layers(
+    inputs: int, channels: Sequence[tuple[int, int]], style: BlockStyle, *, linear: bool = False
+) -> nn.ModuleList:
+    """Layers that halve the map: 1x1, depthwise 3x3 of stride 2, 1x1.
+
+    Args:
+        inputs: Channels of the map before the first layer.
+        channels: Channels in the middle and of the output of each layer.
+        style: Norm, activation and padding.
+        linear: Whether the last convolution of a layer has no activation.
+    """
+    extras = nn.ModuleList()
+    for hidden, outputs in channels:
+        reduce = ConvNormAct(inputs, hidden, style, kernel=1)
+        depthwise = ConvNormAct(hidden, hidden, style, stride=2, groups=hidden)
+        project: nn.Module = ConvNormAct(hidden, outputs, style, kernel=1)
+        if linear:
+            project = nn.Sequential(*style.conv_norm(hidden, outputs, kernel=1))
+        extras.append(nn.Sequential(reduce, depthwise, project))
+        inputs = outputs
+    return extras
 
 
 class FeaturePyramid(nn.Module):

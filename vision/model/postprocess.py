@@ -1,4 +1,4 @@
-"""From predictions to detections: `Decode`, the same for every image, then `PostProcess`."""
+"""From predictions to detections: boxes and scores of every prior, then suppression."""
 
 # N batch, P priors, C classes, K selected pairs of an image, M boxes that all images keep
 
@@ -8,36 +8,29 @@ from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 import vision.boxes as box_ops
-from vision.model.head import Scores
+from vision.model.layers import Scores
 from vision.structures import Decoded, Detections, Predictions
 
 Suppression = Literal["nms", "soft_nms"]
 
 
-class Decode(nn.Module):
-    """Scores from logits, boxes from offsets.
+def decode_predictions(
+    predictions: Predictions, priors: Float[Tensor, "P 4"], scores: Scores = "softmax"
+) -> Decoded:
+    """Boxes from offsets, scores from logits, in float32 whatever the predictions are in.
 
     Args:
+        predictions: Of a network with these priors.
         priors: Relative, in centre form.
         scores: From logits: by ``softmax`` over classes and background, or ``sigmoid`` of each.
     """
-
-    priors: Tensor
-
-    def __init__(self, priors: Float[Tensor, "P 4"], scores: Scores = "softmax") -> None:
-        super().__init__()
-        self.register_buffer("priors", priors, persistent=False)
-        self.scores = scores
-
-    def forward(self, predictions: Predictions) -> Decoded:
-        """Boxes and scores in float32, whatever the predictions are in."""
-        logits = predictions.logits.float()
-        scores = logits.sigmoid() if self.scores == "sigmoid" else logits.softmax(dim=-1)
-        boxes = box_ops.to_corners(box_ops.decode(predictions.offsets.float(), self.priors))
-        return Decoded(boxes, scores[..., :-1])
+    logits = predictions.logits.float()
+    by_class = logits.sigmoid() if scores == "sigmoid" else logits.softmax(dim=-1)
+    boxes = box_ops.to_corners(box_ops.decode(predictions.offsets.float(), priors))
+    return Decoded(boxes, by_class[..., :-1])
 
 
 class PreNmsBoxes(NamedTuple):
@@ -71,15 +64,15 @@ class PostProcess:
         clip_before_nms: Whether boxes are clipped to the image before suppression, or after it.
     """
 
-    score_threshold: float = 0.01
-    nms_iou: float = 0.5
-    max_candidates: int = 1000
-    max_detections: int = 100
-    max_per_class: int | None = None
-    suppression: Suppression = "nms"
-    class_agnostic: bool = False
-    soft_nms_sigma: float = 0.5
-    clip_before_nms: bool = True
+    score_threshold: float
+    nms_iou: float
+    max_candidates: int
+    max_detections: int
+    max_per_class: int | None
+    suppression: Suppression
+    class_agnostic: bool
+    soft_nms_sigma: float
+    clip_before_nms: bool
 
     @torch.no_grad()
     def __call__(

@@ -1,6 +1,6 @@
-"""The SSDLite detector: a backbone, extra layers, an optional neck and heads."""
+"""The SSDLite detector: a backbone, extra layers, an optional neck, and heads."""
 
-# N batch, P priors, C classes, H W image height and width
+# N batch, P priors, V values of a prior, C classes, H W image height and width
 
 import copy
 from collections.abc import Sequence
@@ -13,14 +13,57 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vision.model.backbones.base import Backbone
-from vision.model.head import Heads, Scores
-from vision.model.layers import BlockStyle, ConvNormAct, initialise
+from vision.model.layers import BlockStyle, Scores, depthwise_separable, initialise
 from vision.model.neck import FeaturePyramid
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.structures import Predictions
 
 Network = TypeVar("Network", bound=nn.Module)
 PixelRange = tuple[tuple[float, float, float], tuple[float, float, float]]
+
+SIZE_KEEPING = (_BatchNorm, nn.ReLU6, nn.ReLU, nn.Hardswish)
+
+
+class Heads(nn.ModuleList):
+    """A prediction layer for each level.
+
+    Args:
+        channels: Channels of each level's map.
+        priors_per_cell: Priors of a cell of each level.
+        num_values: Numbers that are predicted for each prior.
+        style: Norm and activation.
+        biased_depthwise: Whether the depthwise convolutions have biases before their norm.
+        last_head_1x1: Whether the last level has one 1x1 convolution alone.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        priors_per_cell: Sequence[int],
+        num_values: int,
+        style: BlockStyle,
+        *,
+        biased_depthwise: bool = False,
+        last_head_1x1: bool = False,
+    ) -> None:
+        counts = [num_values * count for count in priors_per_cell]
+        layers: list[nn.Module] = [
+            depthwise_separable(inputs, count, style, bias=biased_depthwise)
+            for inputs, count in zip(channels, counts, strict=True)
+        ]
+        if last_head_1x1:
+            layers[-1] = nn.Conv2d(channels[-1], counts[-1], 1)
+        super().__init__(layers)
+        self.num_values = num_values
+
+    def forward(self, maps: Sequence[Float[Tensor, "N _ _ _"]]) -> Float[Tensor, "N P V"]:
+        """The predictions for each prior, in the order of the priors."""
+        outputs = [head(level) for head, level in zip(self, maps, strict=True)]
+        rows = [
+            output.permute(0, 2, 3, 1).reshape(output.shape[0], -1, self.num_values)
+            for output in outputs
+        ]
+        return torch.cat(rows, dim=1)
 
 
 class SSDLite(nn.Module):
@@ -32,7 +75,7 @@ class SSDLite(nn.Module):
 
     Args:
         backbone: It gives the maps of stride 8, 16 and 32.
-        extras: Layers of `extra_layers`, each of which halves the map before it.
+        extras: Layers of `vision.model.neck.extra_layers`, each of which halves the map before it.
         neck: A feature pyramid before the heads; None for none.
         class_heads: They give a logit for each class and background.
         box_heads: They give four offsets.
@@ -84,8 +127,15 @@ class SSDLite(nn.Module):
         self.register_buffer("priors", prior_boxes(self.map_sizes, layout), persistent=False)
 
     def _measure_maps(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
-        """(height, width) of each level, from a pass without arithmetic."""
+        """(height, width) of each level, from a pass without arithmetic.
+
+        Norms and activations keep the size and are left out: on the meta device they take most of
+        the time.
+        """
         twin = copy.deepcopy(self).to("meta").eval()
+        for part in twin.modules():
+            if isinstance(part, SIZE_KEEPING):
+                part.forward = nn.Identity().forward
         maps = twin.levels(torch.empty(1, 3, *image_size, device="meta"))
         return [(level.shape[2], level.shape[3]) for level in maps]
 
@@ -117,37 +167,29 @@ class SSDLite(nn.Module):
         maps = self.levels(images)
         return Predictions(self.class_heads(maps), self.box_heads(maps))
 
+    def head_keys(self) -> set[str]:
+        """State-dict keys of all class and box heads."""
+        return {
+            *self.class_heads.state_dict(prefix="class_heads."),
+            *self.box_heads.state_dict(prefix="box_heads."),
+        }
 
-def extra_layers(
-    inputs: int, channels: Sequence[tuple[int, int]], style: BlockStyle, *, linear: bool = False
-) -> nn.ModuleList:
-    """Layers that halve the map: 1x1, depthwise 3x3 of stride 2, 1x1.
-
-    Args:
-        inputs: Channels of the map before the first layer.
-        channels: Channels in the middle and of the output of each layer.
-        style: Norm, activation and padding.
-        linear: Whether the last convolution of a layer has no activation.
-    """
-    extras = nn.ModuleList()
-    for hidden, outputs in channels:
-        reduce = ConvNormAct(inputs, hidden, style, kernel=1)
-        depthwise = ConvNormAct(hidden, hidden, style, stride=2, groups=hidden)
-        project: nn.Module = ConvNormAct(hidden, outputs, style, kernel=1)
-        if linear:
-            project = nn.Sequential(*style.conv_norm(hidden, outputs, kernel=1))
-        extras.append(nn.Sequential(reduce, depthwise, project))
-        inputs = outputs
-    return extras
+    def cast_layers(self, dtype: torch.dtype) -> "SSDLite":
+        """Cast the convolutions in place; normalisation and priors stay in float32."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(dtype)
+        self.layer_dtype = dtype
+        return self
 
 
 def fuse(network: Network) -> Network:
     """A copy for inference with each BatchNorm folded into the convolution before it.
 
-    The copy is in evaluation mode and has the layers and state-dict keys of the same network
-    built with ``norm="none"``.
+    The copy is in evaluation mode and channels-last memory, and has the layers and state-dict keys
+    of the same network built with ``norm="none"``.
     """
-    fused = copy.deepcopy(network).eval()
+    fused = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
     for block in fused.modules():
         if not isinstance(block, nn.Sequential):
             continue

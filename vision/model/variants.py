@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vision.model.head import Scores
-from vision.model.layers import Padding
+from vision.model.layers import Padding, Scores
 from vision.model.priors import PriorLayout
 from vision.model.ssdlite import PixelRange
 

@@ -1,6 +1,6 @@
 """What the charts of a report show, as the template needs it."""
 
-# n rows of a confusion matrix: the classes and one more
+# side = number of classes + 1
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -61,7 +61,7 @@ class Matrix(NamedTuple):
         return sorted(confused, key=lambda cell: -cell.number)[:count]
 
 
-def confusion_matrix(confusion: Int64[ndarray, "n n"], names: Sequence[str]) -> Matrix:
+def confusion_matrix(confusion: Int64[ndarray, "side side"], names: Sequence[str]) -> Matrix:
     """The matrix as it is shown.
 
     Args:

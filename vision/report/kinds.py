@@ -1,6 +1,24 @@
-"""The kinds of errors and of label suspects, in words for people."""
+"""Words for people: a sentence, and the kinds of errors and of label suspects."""
 
 from typing import NamedTuple
+
+
+class Sentence(NamedTuple):
+    """A sentence of the summary.
+
+    Attributes:
+        title: The question that it answers.
+        text: The answer.
+        command: What to paste into a terminal, if there is anything.
+        kind: The kind of the pictures to look at, if there are any.
+        name: Their class, if it is one.
+    """
+
+    title: str
+    text: str
+    command: str | None = None
+    kind: str | None = None
+    name: str | None = None
 
 
 class Kind(NamedTuple):

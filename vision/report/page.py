@@ -1,5 +1,6 @@
 """The report as one HTML page, which needs no other file and no network."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from vision.report.summary import summarise
 
 NUM_CONFUSED = 8
 """Pairs of confused classes that are listed."""
+NUM_OFTEN = 3
+"""Classes that are named of each kind of suspects."""
 NUM_MAIN = 8
 """Metrics that are shown at once."""
 TOTALS = {
@@ -51,8 +54,8 @@ def render_report(
         commands: What the advice names.
     """
     names = analysis.metrics.names
-    mistakes = draw_gallery(choose(analysis.mistakes), photos or (), names)
-    suspects = draw_gallery(choose(analysis.suspects), photos or (), names)
+    mistakes = draw_gallery(choose(analysis.mistakes), photos, names) if photos else []
+    suspects = draw_gallery(choose(analysis.suspects), photos, names) if photos else []
     return render(
         Path(__file__).with_name("page.html"),
         title=title,
@@ -73,6 +76,7 @@ def render_report(
         confused=matrix.worst(NUM_CONFUSED),
         errors=ERRORS,
         suspect_kinds=SUSPECTS,
+        suspect_rows=_suspect_rows(analysis),
         mistakes=mistakes,
         suspects=suspects,
         has_photos=bool(photos),
@@ -104,6 +108,23 @@ def _error_rows(analysis: Analysis) -> list[tuple[str, str, float]]:
     kinds = [(kind.title, kind.meaning, costs.get(key, 0.0)) for key, kind in ERRORS.items()]
     totals = [(title, meaning, costs.get(title, 0.0)) for title, meaning in TOTALS.items()]
     return [*sorted(kinds, key=lambda row: -row[2]), *totals]
+
+
+def _suspect_rows(analysis: Analysis) -> list[tuple[str, int, list[str], str]]:
+    """Title, number, the most frequent classes and meaning of each kind of suspects."""
+    names, rows = analysis.metrics.names, []
+    for key, kind in SUSPECTS.items():
+        pairs = Counter(
+            (suspect.label, suspect.true_label if key == "other class" else None)
+            for suspect in analysis.suspects
+            if suspect.kind == key
+        )
+        often = [
+            names[label] + ("" if true is None else f" labelled {names[true]}") + f" {number}"
+            for (label, true), number in pairs.most_common(NUM_OFTEN)
+        ]
+        rows.append((kind.title, pairs.total(), often, kind.meaning))
+    return [row for row in rows if row[1]]
 
 
 def _class_rows(analysis: Analysis) -> list[dict[str, Any]]:

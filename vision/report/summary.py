@@ -1,21 +1,24 @@
 """The three sentences that a report begins with: how good, what costs most, what to do next."""
 
+from collections import Counter
+
 import numpy as np
 
 from vision.metrics.analysis import Analysis
-from vision.report.advice import Sentence, advise, most_confused
+from vision.report.advice import advise, most_confused
 from vision.report.commands import Commands
-from vision.report.kinds import ERRORS
+from vision.report.kinds import ERRORS, Sentence
 
+TITLES = ("How good is it?", "What costs most?", "What to do next?")
 MIN_COST = 0.005
 """AP50 below which an error costs nothing worth naming."""
 
 
 def summarise(analysis: Analysis, commands: Commands = Commands()) -> list[Sentence]:  # noqa: B008
-    """How good the detector is, what costs most, and what to do next."""
-    answers = (_how_good(analysis), _what_costs(analysis), advise(analysis, commands))
-    titles = ("How good is it?", "What costs most?", "What to do next?")
-    return [answer._replace(title=title) for title, answer in zip(titles, answers, strict=True)]
+    """How good the detector is, what costs most, what to do next; then what to do after that."""
+    answers = [_how_good(analysis), _what_costs(analysis), *advise(analysis, commands)]
+    titles = [*TITLES, *["After that"] * (len(answers) - len(TITLES))]
+    return [answer._replace(title=title) for answer, title in zip(answers, titles, strict=True)]
 
 
 def _how_good(analysis: Analysis) -> Sentence:
@@ -72,4 +75,7 @@ def _most_affected(analysis: Analysis, kind: str) -> tuple[str, str | None]:
         if pair:
             true, found = (names[label] for label in pair)
             return f": {true} found as {found} most often, {confusion[pair]} times", found
+    labels = Counter(mistake.label for mistake in analysis.mistakes if mistake.kind == kind)
+    for label, count in labels.most_common(1):
+        return f": {names[label]} most often, {count} times", names[label]
     return "", None

@@ -9,8 +9,7 @@ from vision.data import DetectionDataset
 from vision.errors import DataError
 from vision.formats.coco import load_instances
 from vision.formats.paths import Files
-from vision.image_file import IMAGE_SUFFIXES
-from vision.images import read_image
+from vision.images import IMAGE_SUFFIXES, read_image
 from vision.metrics.analysis import Analysis
 from vision.report.commands import Commands, commands_for
 from vision.report.gallery import Photo

@@ -2,9 +2,15 @@
 
 from vision.choices import FORMS, Form, Precision
 from vision.runtime.backend import Backend, GraphBackend, Runner, RuntimeOptions, Session
-from vision.runtime.load import build_session, open_session
+from vision.runtime.load import (
+    BACKENDS,
+    build_session,
+    get_backend,
+    get_graph_backend,
+    graph_backends,
+    open_session,
+)
 from vision.runtime.metadata import Metadata
-from vision.runtime.registry import BACKENDS, get_backend, get_graph_backend, graph_backends
 from vision.runtime.scores import USUAL_SCORE, Score, score_thresholds
 
 __all__ = [

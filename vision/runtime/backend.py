@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vision.choices import Precision
 from vision.errors import ConfigError
-from vision.model import DecodingNetwork
+from vision.model import SSDLite
 from vision.runtime.metadata import Metadata
 from vision.structures import Decoded
 
@@ -108,14 +108,11 @@ class Backend(Protocol):
     precisions: ClassVar[tuple[Precision, ...]]
     benchmarked: ClassVar[Precisions]
 
-    def build(
-        self, network: DecodingNetwork, metadata: Metadata, options: RuntimeOptions
-    ) -> Session:
+    def build(self, network: SSDLite, options: RuntimeOptions) -> Session:
         """Make a network ready to run.
 
         Args:
-            network: It may be changed in place.
-            metadata: The detector's, of the form ``decoded``.
+            network: Of `vision.model.fuse`; it may be changed in place.
             options: Their precision is None or one of ``precisions``.
 
         Raises:
@@ -136,14 +133,12 @@ class GraphBackend(Backend, Protocol):
     suffix: ClassVar[str]
     file_precisions: ClassVar[Precisions]
 
-    def write(
-        self, path: Path, network: DecodingNetwork, metadata: Metadata, calibration: Images
-    ) -> None:
+    def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write a file that holds a network and its metadata.
 
         Args:
             path: The file; others that belong to it lie beside it.
-            network: For fp16, with weights that float16 can represent.
+            network: Of `vision.model.fuse`; for fp16, with weights that float16 can represent.
             metadata: They name the form and the precision.
             calibration: Images to quantise with for int8; else empty.
 

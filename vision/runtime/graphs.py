@@ -9,16 +9,16 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from vision.choices import Form
-from vision.model import DecodingNetwork, PostProcess
-from vision.structures import Predictions
+from vision.model import PostProcess, SSDLite, decode_predictions
+from vision.structures import Decoded, Predictions
 
 
 class Graph(nn.Module):
     """A network in one of the forms; it takes uint8 RGB pixels as a decoder gives them.
 
     Args:
-        network: What to export.
-        post_process: Chooses the boxes that suppression works on, for the form ``nms``.
+        network: What to export, of `vision.model.fuse`.
+        post_process: Chooses the boxes that suppression works on, for the form ``nms`` alone.
 
     Attributes:
         input_name: Name of the input in the file.
@@ -28,11 +28,15 @@ class Graph(nn.Module):
     input_name = "images"
     output_names: tuple[str, ...] = ()
 
-    def __init__(self, network: DecodingNetwork, post_process: PostProcess) -> None:
+    def __init__(self, network: SSDLite, post_process: PostProcess | None) -> None:
         super().__init__()
         self.network = network
         self.post_process = post_process
         self.eval()
+
+    def decoded(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Decoded:
+        """Boxes and scores of each prior, from RGB of 0 to 255."""
+        return decode_predictions(self.network(images), self.network.priors, self.network.scores)
 
     def example(self) -> Tensor:
         """An input of two images."""
@@ -43,7 +47,7 @@ class _Raw(Graph):
     output_names = ("logits", "offsets")
 
     def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
-        predictions: Predictions = self.network.network(images.permute(0, 3, 1, 2))
+        predictions: Predictions = self.network(images.permute(0, 3, 1, 2))
         return predictions.logits.float(), predictions.offsets.float()
 
 
@@ -51,7 +55,7 @@ class _Decoded(Graph):
     output_names = ("boxes", "scores")
 
     def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
-        return tuple(self.network(images.permute(0, 3, 1, 2)))
+        return tuple(self.decoded(images.permute(0, 3, 1, 2)))
 
 
 class _PreNms(Graph):
@@ -60,7 +64,8 @@ class _PreNms(Graph):
     output_names = ("candidate_boxes", "candidate_scores", "candidate_labels")
 
     def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
-        return tuple(self.post_process.select(self.network(images.permute(0, 3, 1, 2))))
+        assert self.post_process is not None
+        return tuple(self.post_process.select(self.decoded(images.permute(0, 3, 1, 2))))
 
 
 class _Jetson(Graph):
@@ -70,7 +75,7 @@ class _Jetson(Graph):
     output_names = ("scores", "boxes")
 
     def forward(self, images: Float[Tensor, "N 3 H W"]) -> tuple[Tensor, ...]:
-        boxes, scores = self.network(images * 127.5 + 127.5)
+        boxes, scores = self.decoded(images * 127.5 + 127.5)
         # Background comes first: what the classes leave of 1, exact for a softmax, at least 0 for
         # sigmoids.
         background = (1 - scores.sum(dim=-1, keepdim=True)).clamp(min=0)

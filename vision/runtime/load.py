@@ -1,14 +1,56 @@
-"""Make a weights file, an exported graph or a network ready to run."""
+"""The backends by name, and what makes weights, an exported graph or a network ready to run.
+
+``docs/architecture.md`` says how to add a backend.
+"""
 
 from pathlib import Path
 
-from vision.choices import FORMS
-from vision.errors import ConfigError, WeightsError
-from vision.model import SSDLite, build_decoding
-from vision.runtime.backend import GraphBackend, GraphSession, RuntimeOptions, Session
+from vision.choices import BACKENDS as CLASSES
+from vision.choices import FORMS, import_choice
+from vision.errors import ConfigError, WeightsError, did_you_mean
+from vision.model import SSDLite, fuse
+from vision.runtime.backend import Backend, GraphBackend, GraphSession, RuntimeOptions, Session
 from vision.runtime.metadata import Metadata
-from vision.runtime.registry import get_backend, graph_backend_of
 from vision.weights import find_weights, load_weights
+
+BACKENDS: dict[str, Backend] = {name: import_choice(place)() for name, place in CLASSES.items()}
+
+
+def get_backend(name: str) -> Backend:
+    """The backend of this name.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    if name not in BACKENDS:
+        raise ConfigError(f"there is no backend {name}{did_you_mean(name, BACKENDS)}")
+    return BACKENDS[name]
+
+
+def get_graph_backend(name: str) -> GraphBackend:
+    """The backend of this name, which must write files.
+
+    Raises:
+        ConfigError: If there is none, or it writes no files.
+    """
+    backend = get_backend(name)
+    if not isinstance(backend, GraphBackend):
+        known = ", ".join(graph_backends())
+        raise ConfigError(f"backend {name} writes no files; expected one of {known}")
+    return backend
+
+
+def graph_backends() -> dict[str, GraphBackend]:
+    """The backends that write files."""
+    return {
+        name: backend for name, backend in BACKENDS.items() if isinstance(backend, GraphBackend)
+    }
+
+
+def graph_backend_of(path: Path) -> tuple[str, GraphBackend] | None:
+    """Name and backend of an exported file by its suffix; None for any other file."""
+    suffix = path.suffix.lower()
+    return next((item for item in graph_backends().items() if item[1].suffix == suffix), None)
 
 
 def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session, Metadata]:
@@ -28,7 +70,7 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
     if written_by is None:
         saved = load_weights(path)
         metadata = Metadata("decoded", "fp32", saved.config, saved.names, saved.training)
-        return build_session(saved.model, metadata, options), metadata
+        return build_session(saved.model, options), metadata
     name, backend = written_by
     if options.backend is not None and get_backend(options.backend) is not backend:
         raise ConfigError(f"{path} runs in the backend {name}, not in {options.backend}")
@@ -48,12 +90,11 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
     return GraphSession(runner, metadata.config.model.image_size), metadata
 
 
-def build_session(model: SSDLite, metadata: Metadata, options: RuntimeOptions) -> Session:
+def build_session(model: SSDLite, options: RuntimeOptions) -> Session:
     """Make a network ready to run, exported in memory where the backend is not PyTorch.
 
     Args:
         model: The network; it is copied.
-        metadata: The detector's, of the form ``decoded``.
         options: What to run it on.
 
     Raises:
@@ -62,7 +103,7 @@ def build_session(model: SSDLite, metadata: Metadata, options: RuntimeOptions) -
     name = options.backend or "torch"
     backend, precision = get_backend(name), options.precision or "fp32"
     if precision in backend.precisions:
-        return backend.build(build_decoding(model), metadata, options)
+        return backend.build(fuse(model), options)
     if isinstance(backend, GraphBackend) and precision in backend.file_precisions:
         raise ConfigError(
             f"precision {precision} of backend {name} takes a file; write one with"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from vision.choices import FORMS, Form, Precision
-from vision.config import Config, config_from_dict, rename_keys
+from vision.config import Config
 from vision.errors import WeightsError
-from vision.formats.paths import nfc
+from vision.weights.migration import parse_metadata
 
 FORMAT = "ssdlite-export-1"
 
@@ -57,13 +57,9 @@ class Metadata:
         """
         if strings.get("format") != FORMAT:
             raise WeightsError(f"{where} was not written by ssdlite export")
-        try:
-            form, precision = strings["form"], strings["precision"]
-            if form not in FORMS or precision not in get_args(Precision):
-                raise ValueError(f"form {form}, precision {precision}")  # noqa: TRY301
-            config = config_from_dict(rename_keys(json.loads(strings["config"])), where=where)
-            names = [nfc(name) for name in json.loads(strings["names"])]
-            training = json.loads(strings["training"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise WeightsError(f"{where}: the metadata are damaged: {error}") from error
-        return cls(form, precision, config, names, training)  # type: ignore[arg-type]
+        form, precision = strings.get("form"), strings.get("precision")
+        if form not in FORMS or precision not in get_args(Precision):
+            raise WeightsError(
+                f"{where}: the metadata are damaged: form {form}, precision {precision}"
+            )
+        return cls(form, precision, *parse_metadata(strings, where))  # type: ignore[arg-type]

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from vision.choices import Precision
-from vision.model import DecodingNetwork
+from vision.model import SSDLite
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
 from vision.runtime.metadata import Metadata
 from vision.runtime.onnx_graph import OnnxRunner, to_onnx
-from vision.runtime.quantise import quantise_onnx
+from vision.runtime.quantise import quantise_onnx, sensitive_nodes
 
 
 class OnnxBackend:
@@ -24,21 +24,17 @@ class OnnxBackend:
     }
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
 
-    def build(
-        self, network: DecodingNetwork, metadata: Metadata, options: RuntimeOptions
-    ) -> GraphSession:
+    def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a graph that is kept in memory."""
-        data = to_onnx(network, metadata).SerializeToString()
+        data = to_onnx(network).SerializeToString()
         runner = OnnxRunner(data, options.graph_device, options.threads)
         return GraphSession(runner, network.image_size)
 
-    def write(
-        self, path: Path, network: DecodingNetwork, metadata: Metadata, calibration: Images
-    ) -> None:
+    def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write one .onnx file."""
         model = to_onnx(network, metadata)
         if calibration:
-            model = quantise_onnx(model, calibration)
+            model = quantise_onnx(model, calibration, sensitive_nodes(model, network))
         path.write_bytes(model.SerializeToString())
 
     def read_metadata(self, path: Path) -> Metadata:

@@ -18,7 +18,7 @@ from torch import nn
 
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
-from vision.model import DecodingNetwork, build_post_process
+from vision.model import SSDLite, build_post_process
 from vision.runtime.graphs import GRAPHS
 from vision.runtime.metadata import Metadata
 from vision.runtime.suppression import append_suppression
@@ -26,12 +26,12 @@ from vision.runtime.suppression import append_suppression
 OPSET = 18
 
 
-def to_onnx(network: DecodingNetwork, metadata: Metadata) -> Any:  # noqa: ANN401
+def to_onnx(network: SSDLite, metadata: Metadata | None = None) -> Any:  # noqa: ANN401
     """A network in one of the forms, with its metadata, for batches of any size.
 
     Args:
-        network: What to export; for fp16, with weights that float16 can represent.
-        metadata: They name the form and the precision.
+        network: Of `vision.model.fuse`; for fp16, with weights that float16 can represent.
+        metadata: They name the form and the precision; None for ``decoded`` in fp32.
 
     Returns:
         An `onnx.ModelProto`.
@@ -41,8 +41,8 @@ def to_onnx(network: DecodingNetwork, metadata: Metadata) -> Any:  # noqa: ANN40
     """
     onnx = require_package("onnx")
     require_package("onnxscript")
-    post_process = build_post_process(metadata.config.model)
-    graph = GRAPHS[metadata.form](network, post_process)
+    post_process = None if metadata is None else build_post_process(metadata.config.model)
+    graph = GRAPHS["decoded" if metadata is None else metadata.form](network, post_process)
     with silenced(), _unchecked():
         program = torch.onnx.export(
             _out_of_place(graph),
@@ -57,6 +57,8 @@ def to_onnx(network: DecodingNetwork, metadata: Metadata) -> Any:  # noqa: ANN40
     assert program is not None
     model = program.model_proto
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param, "the batch is fixed"
+    if metadata is None or post_process is None:
+        return model
     if metadata.precision == "fp16":
         _halve(model)
     if metadata.form == "nms":

@@ -14,7 +14,7 @@ from numpy import ndarray
 from vision.choices import Precision
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
-from vision.model import DecodingNetwork
+from vision.model import SSDLite
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
 from vision.runtime.metadata import Metadata
 from vision.runtime.onnx_graph import temporary_file, to_onnx
@@ -55,21 +55,17 @@ class OpenVinoBackend:
     }
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32", "bf16"), "int8": ("int8",)}
 
-    def build(
-        self, network: DecodingNetwork, metadata: Metadata, options: RuntimeOptions
-    ) -> GraphSession:
+    def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a graph that is kept in memory."""
-        model = _convert(to_onnx(network, metadata))
+        model = _convert(to_onnx(network))
         return GraphSession(OpenVinoRunner(model, options), network.image_size)
 
-    def write(
-        self, path: Path, network: DecodingNetwork, metadata: Metadata, calibration: Images
-    ) -> None:
+    def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .xml file of the graph and the .bin file of its weights."""
         graph = to_onnx(network, metadata)
         model = _convert(graph)
         if calibration:
-            model = _quantise(model, calibration, sensitive_nodes(graph))
+            model = _quantise(model, calibration, sensitive_nodes(graph, network))
         try:
             is_half = metadata.precision == "fp16"
             require_package("openvino").save_model(model, path, compress_to_fp16=is_half)

@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from numpy import ndarray
 
 from vision.extras import require_package, silenced
+from vision.model import SSDLite
 from vision.runtime.backend import Images
 from vision.runtime.onnx_graph import OnnxRunner, temporary_file
 
@@ -20,7 +21,7 @@ NUM_CORRECTED = 50
 """Images that biases are corrected on: each convolution is a pass over them."""
 
 
-def sensitive_nodes(model: Any) -> list[str]:  # noqa: ANN401
+def sensitive_nodes(model: Any, network: SSDLite) -> list[str]:  # noqa: ANN401
     """Names of the convolutions that stay in float: the first few, and all of the heads.
 
     Measured on a 20-class detector (voc.mAP50 .4055): all in int8 .3992, without these .4036, for
@@ -28,13 +29,15 @@ def sensitive_nodes(model: Any) -> list[str]:  # noqa: ANN401
 
     Args:
         model: An `onnx.ModelProto` of `vision.runtime.onnx_graph.to_onnx`.
+        network: What it was made of.
     """
+    weights = {f"network.{key}" for key in network.head_keys()}  # a `Graph` holds the network
     nodes = [node for node in model.graph.node if node.op_type == "Conv"]
-    heads = [node for node in nodes if "_heads." in node.input[1]]
+    heads = [node for node in nodes if node.input[1] in weights]
     return [node.name for node in (*nodes[:NUM_FLOAT], *heads)]
 
 
-def quantise_onnx(model: Any, calibration: Images) -> Any:  # noqa: ANN401
+def quantise_onnx(model: Any, calibration: Images, in_float: Sequence[str]) -> Any:  # noqa: ANN401
     """ONNX Runtime's static quantisation: convolutions and sums between quantise-dequantise pairs.
 
     Weights are int8 by channel, of half its range; activations uint8; pixels and boxes are not
@@ -46,6 +49,7 @@ def quantise_onnx(model: Any, calibration: Images) -> Any:  # noqa: ANN401
     Args:
         model: An `onnx.ModelProto`.
         calibration: Images as the graph takes them.
+        in_float: Names of the convolutions that are left out, such as `sensitive_nodes`.
 
     Returns:
         An `onnx.ModelProto` with the same metadata.
@@ -70,7 +74,7 @@ def quantise_onnx(model: Any, calibration: Images) -> Any:  # noqa: ANN401
                 Reader(),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=["Conv", "Add"],
-                nodes_to_exclude=sensitive_nodes(model),
+                nodes_to_exclude=list(in_float),
                 per_channel=True,
                 weight_type=quantization.QuantType.QInt8,
                 activation_type=quantization.QuantType.QUInt8,

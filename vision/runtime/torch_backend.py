@@ -11,9 +11,8 @@ from torch import Tensor
 from vision.choices import Precision
 from vision.device import choose_device
 from vision.errors import ConfigError
-from vision.model import DecodingNetwork
+from vision.model import SSDLite, decode_predictions
 from vision.runtime.backend import Precisions, RuntimeOptions
-from vision.runtime.metadata import Metadata
 from vision.structures import Decoded
 
 _DTYPES: dict[Precision, torch.dtype] = {
@@ -27,7 +26,7 @@ class TorchSession:
     """Runs a network in PyTorch, channels last; outputs are on the session's device.
 
     Args:
-        network: It is moved and changed in place.
+        network: Of `vision.model.fuse`; it is moved and changed in place.
         device: Where to run it.
         precision: Of the layers: ``fp32``, ``bf16`` or ``fp16``.
 
@@ -37,7 +36,7 @@ class TorchSession:
 
     def __init__(
         self,
-        network: DecodingNetwork,
+        network: SSDLite,
         device: torch.device | str = "cpu",
         precision: Precision = "fp32",
     ) -> None:
@@ -50,8 +49,8 @@ class TorchSession:
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         """See `vision.runtime.backend.Session`."""
         with torch.inference_mode():
-            decoded: Decoded = self._network(images.to(self.device, non_blocking=True))
-        return decoded
+            predictions = self._network(images.to(self.device, non_blocking=True))
+            return decode_predictions(predictions, self._network.priors, self._network.scores)
 
 
 class TorchBackend:
@@ -61,7 +60,7 @@ class TorchBackend:
     precisions: ClassVar[tuple[Precision, ...]] = tuple(_DTYPES)
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32", "bf16")}
 
-    def build(self, network: DecodingNetwork, _: Metadata, options: RuntimeOptions) -> TorchSession:
+    def build(self, network: SSDLite, options: RuntimeOptions) -> TorchSession:
         """A session; the number of threads is that of the process."""
         if options.threads is not None:
             torch.set_num_threads(options.threads)

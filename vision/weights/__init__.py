@@ -10,7 +10,7 @@ from vision.weights.file import (
     save_weights,
 )
 from vision.weights.initialisation import silence_classes, start_from
-from vision.weights.labels import knows
+from vision.weights.labels import known_classes
 from vision.weights.locate import SHIPPED, find_weights
 from vision.weights.migration import migrate_state
 from vision.weights.network import match_network
@@ -23,7 +23,7 @@ __all__ = [
     "average",
     "find_weights",
     "interpolate",
-    "knows",
+    "known_classes",
     "load_any",
     "load_weights",
     "match_network",

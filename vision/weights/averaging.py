@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from vision.errors import WeightsError
-from vision.model.head import by_class, class_keys, select_classes
 from vision.model.ssdlite import SSDLite
+from vision.weights.class_rows import by_class, class_keys, select_classes
 from vision.weights.file import SavedDetector, load_weights
 from vision.weights.labels import canonical
 

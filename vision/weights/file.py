@@ -11,9 +11,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from vision.atomic import replacing
-from vision.config import Config, ModelConfig, config_from_dict, rename_keys
-from vision.errors import ConfigError, WeightsError
-from vision.formats.paths import nfc
+from vision.config import Config, ModelConfig
+from vision.errors import WeightsError
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
 from vision.weights.locate import find_weights
@@ -21,7 +20,7 @@ from vision.weights.migration import (
     BACKBONE_FORMATS,
     DETECTOR_FORMATS,
     migrate_keys,
-    migrate_training,
+    parse_metadata,
 )
 
 
@@ -146,17 +145,10 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
             f"weights {path}: expected metadata format {DETECTOR_FORMATS[-1]}, found {kind}; this"
             " file was not written by ssdlite"
         )
-    try:
-        # Keys that were renamed since need no warning.
-        config = config_from_dict(rename_keys(_decode(metadata, "config")), where=f"weights {path}")
-        training = migrate_training(_decode(metadata, "training"))
-        if kind in BACKBONE_FORMATS:
-            return SavedBackbone(tensors, config.model, training)
-        names = [nfc(name) for name in _decode(metadata, "names")]
-    except ConfigError as error:
-        raise WeightsError("; ".join(map(str.strip, str(error).splitlines()))) from error
-    except (KeyError, ValueError) as error:
-        raise WeightsError(f"weights {path}: the metadata are damaged: {error}") from error
+    if kind in BACKBONE_FORMATS:
+        config, _, training = parse_metadata({"names": "[]", **metadata}, f"weights {path}")
+        return SavedBackbone(tensors, config.model, training)
+    config, names, training = parse_metadata(metadata, f"weights {path}")
     model = build_model(config.model, len(names))
     _fill(model, tensors, path)
     is_folded = bool(training.pop("norms_folded", False))
@@ -173,15 +165,6 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             f"weights {path} cannot be read as safetensors ({error}); pass a file that training"
             " wrote, such as best.safetensors"
         ) from error
-
-
-def _decode(metadata: Mapping[str, str], key: str) -> Any:  # noqa: ANN401
-    """One entry of the metadata: ``names`` is a list of text, the others are mappings."""
-    value: Any = json.loads(metadata[key])
-    is_valid = isinstance(value, list if key == "names" else dict)
-    if not is_valid or (key == "names" and not all(isinstance(name, str) for name in value)):
-        raise ValueError(f"{key} is {value!r}")
-    return value
 
 
 def _fill(model: SSDLite, tensors: Mapping[str, Tensor], path: Path) -> None:

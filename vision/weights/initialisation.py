@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from vision.model.head import by_class, class_keys, head_keys
 from vision.model.ssdlite import SSDLite
+from vision.weights.class_rows import by_class, class_keys
 from vision.weights.file import SavedBackbone, SavedDetector
 from vision.weights.labels import canonical
 
@@ -70,18 +70,12 @@ def start_from(
         f"start from {init}: {len(loaded)} of {len(weights)} tensors outside the class heads"
         f" loaded; initialised at random: {_listed(random)}; not used: {_listed(unused)}"
     )
-    lines = [
-        summary,
-        *_describe_classes(known, unlike, names, their_names),
-        *([FOLDED_NORMS] if _is_folded(saved) else []),
-    ]
+    lines = [summary, *_describe_classes(known, unlike, names, their_names)]
+    if isinstance(saved, SavedDetector) and saved.norms_folded:
+        lines.append(FOLDED_NORMS)
     facts = {key: saved.training.get(key) for key in ("start", "source", "file", "licence")}
     described = "; ".join(f"{key} {value}" for key, value in facts.items() if value)
     return Start(lines, f"{init} ({described})" if described else init, known)
-
-
-def _is_folded(saved: SavedBackbone | SavedDetector) -> bool:
-    return isinstance(saved, SavedDetector) and saved.norms_folded
 
 
 def _comparable(
@@ -100,7 +94,7 @@ def _comparable(
         return {}, []
     if (theirs.neck is None) == (model.neck is None):
         return tensors, saved.names
-    heads = head_keys(theirs)
+    heads = theirs.head_keys()
     return {key: value for key, value in tensors.items() if key not in heads}, []
 
 
@@ -152,11 +146,8 @@ def _describe_classes(
     )
     if not unlike:
         return [described]
-    heads = sorted({".".join(key.split(".")[:2]) for key in unlike})
-    return [
-        described,
-        f"random for all classes, of other priors or channels: {', '.join(heads)}",
-    ]
+    heads = ", ".join(sorted({".".join(key.split(".")[:2]) for key in unlike}))
+    return [described, f"random for all classes, of other priors or channels: {heads}"]
 
 
 def silence_classes(model: SSDLite, labels: Sequence[int]) -> None:

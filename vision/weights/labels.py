@@ -62,7 +62,7 @@ def canonical(name: str) -> str:
     return _ALIASES.get(folded, folded)
 
 
-def knows(known: Iterable[str], names: Iterable[str]) -> list[str]:
+def known_classes(known: Iterable[str], names: Iterable[str]) -> list[str]:
     """Those of ``names`` that are among the ``known``, by their own or VOC's or COCO's name."""
     meanings = {canonical(name) for name in known}
     return [name for name in names if canonical(name) in meanings]

@@ -1,10 +1,14 @@
-"""Weights and training states as older versions wrote them, brought to today's names."""
+"""Metadata, weights and training states, as older versions wrote them too, by today's names."""
 
 import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from vision.config import rename_keys
+from pydantic import BaseModel, Json, ValidationError
+
+from vision.config import Config, config_from_dict, rename_keys
+from vision.errors import ConfigError, WeightsError
+from vision.formats.paths import nfc
 
 Value = TypeVar("Value")
 
@@ -39,3 +43,32 @@ def migrate_state(state: Mapping[str, Any]) -> dict[str, Any]:
         "ema": average if average is None else migrate_keys(average),
         "config": rename_keys(state["config"]),
     }
+
+
+class _Metadata(BaseModel):
+    """What the metadata of weights and of exported graphs have in common; each is JSON."""
+
+    config: Json[dict[str, Any]]
+    names: Json[list[str]]
+    training: Json[dict[str, Any]]
+
+
+def parse_metadata(
+    strings: Mapping[str, str], where: str
+) -> tuple[Config, list[str], dict[str, Any]]:
+    """Configuration, class names and training from the texts of a file's metadata, by key.
+
+    Raises:
+        WeightsError: If one is missing or damaged; ``where`` names the file.
+    """
+    try:
+        found = _Metadata.model_validate(strings)
+        # Keys that were renamed since need no warning.
+        config = config_from_dict(rename_keys(found.config), where=where)
+    except ValidationError as error:
+        first = error.errors()[0]
+        damage = f"{first['loc'][0]}: {first['msg']}"
+        raise WeightsError(f"{where}: the metadata are damaged: {damage}") from error
+    except ConfigError as error:
+        raise WeightsError("; ".join(map(str.strip, str(error).splitlines()))) from error
+    return config, [nfc(name) for name in found.names], migrate_training(found.training)

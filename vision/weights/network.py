@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vision.config import PRIOR_SIDES, ModelConfig, config_from_dict
+from vision.config import PRESETS, ModelConfig, config_from_dict
 from vision.weights.file import SavedBackbone, SavedDetector
 
 BACKBONE_KEYS: tuple[str, ...] = ("backbone", "preset", "width_mult", "activation")
@@ -45,8 +45,8 @@ def match_network(
         keys = compared = BACKBONE_KEYS
     elif has_other_neck:
         # Presets with priors of their own have none for another neck.
-        has_priors = theirs.preset in {*PRIOR_SIDES, "tensorflow"}
-        keys = tuple(key for key in BACKBONE_KEYS if key != "preset" or not has_priors)
+        takes_fpn = PRESETS[theirs.preset].takes_fpn
+        keys = tuple(key for key in BACKBONE_KEYS if key != "preset" or takes_fpn)
         compared = (*BACKBONE_KEYS, "neck")
     else:
         keys, compared = DETECTOR_KEYS, tuple(CONSEQUENCES)

@@ -1,6 +1,6 @@
 """New running statistics for BatchNorm that leave the network's outputs unchanged."""
 
-# C channels, H W height and width of an image
+# H W height and width of an image
 
 from collections.abc import Iterable
 
@@ -9,26 +9,6 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from vision.model.ssdlite import SSDLite
-
-
-class _Moments:
-    """Mean and variance of each channel over all batches."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.sums: tuple[Tensor, Tensor] | None = None
-
-    def add(self, features: Tensor) -> None:
-        values = features.double()
-        new = values.sum((0, 2, 3)), values.square().sum((0, 2, 3))
-        old = self.sums or (torch.zeros_like(new[0]), torch.zeros_like(new[1]))
-        self.sums = old[0] + new[0], old[1] + new[1]
-        self.count += features.numel() // features.shape[1]
-
-    def mean_and_variance(self) -> tuple[Tensor, Tensor]:
-        assert self.sums is not None
-        mean = self.sums[0] / self.count
-        return mean, (self.sums[1] / self.count - mean.square()).clamp(min=0)
 
 
 @torch.no_grad()
@@ -46,11 +26,17 @@ def refit_norms(model: SSDLite, batches: Iterable[Shaped[Tensor, "_ 3 H W"]]) ->
     Raises:
         ValueError: If there is no image.
     """
-    norms = {norm: _Moments() for norm in model.modules() if isinstance(norm, nn.BatchNorm2d)}
-    hooks = [
-        norm.register_forward_pre_hook(lambda norm, inputs: norms[norm].add(inputs[0]))
-        for norm in norms
-    ]
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    # By channel: the number of values, their sum and the sum of their squares.
+    sums: dict[nn.Module, Tensor] = {
+        norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms
+    }
+
+    def add(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        values = inputs[0].double().transpose(0, 1).flatten(1)
+        sums[norm] += torch.stack([torch.ones_like(values), values, values.square()]).sum(dim=2)
+
+    hooks = [norm.register_forward_pre_hook(add) for norm in norms]
     model.eval()
     try:
         for images in batches:
@@ -58,10 +44,12 @@ def refit_norms(model: SSDLite, batches: Iterable[Shaped[Tensor, "_ 3 H W"]]) ->
     finally:
         for hook in hooks:
             hook.remove()
-    for norm, moments in norms.items():
-        if not moments.count:
+    for norm in norms:
+        count, total, squares = sums[norm]
+        if not count.all():
             raise ValueError("norms cannot be refitted without an image")
-        _restate(norm, *moments.mean_and_variance())
+        mean = total / count
+        _restate(norm, mean, (squares / count - mean.square()).clamp(min=0))
 
 
 def _restate(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:

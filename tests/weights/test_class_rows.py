@@ -6,7 +6,7 @@ import torch
 from tests.reference_model import randomise
 from vision.config import ModelConfig
 from vision.model import BACKBONES, SSDLite, build_model
-from vision.model.head import by_class, class_keys, select_classes
+from vision.weights.class_rows import by_class, class_keys, select_classes
 
 
 def detector(backbone: str, neck: str = "none", preset: str = "ssdlite") -> SSDLite:
@@ -45,12 +45,12 @@ def test_a_last_head_of_one_convolution_has_class_rows_too() -> None:
     [("mobilenet_v2", [2, 0, 1]), ("mobilenet_v2", [1]), ("mobilenet_v3_large", [2, 0])],
 )
 def test_selected_classes_answer_as_they_did(backbone: str, labels: list[int]) -> None:
-    whole = detector(backbone)
+    full = detector(backbone)
     values = {"backbone": backbone, "width_mult": 0.25, "image_size": 128}
     other = build_model(ModelConfig.model_validate(values), len(labels)).eval()
-    other.load_state_dict(select_classes(whole, labels))
+    other.load_state_dict(select_classes(full, labels))
     images = torch.randint(0, 256, (1, 3, 128, 128), dtype=torch.uint8)
-    expected, found = whole(images), other(images)
+    expected, found = full(images), other(images)
     assert torch.equal(found.offsets, expected.offsets)
     torch.testing.assert_close(found.logits, expected.logits[..., [*labels, 3]])
 

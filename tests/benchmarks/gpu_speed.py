@@ -1,0 +1,174 @@
+"""Sections of `tests.benchmarks.gpu` that time."""
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tests.benchmarks import training
+from tests.benchmarks.gpu_runs import Machine, Row, device_work, first_batch, timed, wait
+from vision.batch import Batch
+from vision.data import DetectionDataset, EpochSampler, augment_batch, build_augment, make_loader
+from vision.engine.forward import CompiledForward, forward
+from vision.engine.run import Run
+from vision.engine.step import train_step
+from vision.formats import read_coco
+
+
+def _rows(machine: Machine, label: str, step: Callable[[], object], size: int) -> Iterator[Row]:
+    yield label, timed(step, machine.num_timed, size)
+    yield "", device_work(step)
+
+
+def plain_steps(machine: Machine, sizes: tuple[int, ...]) -> Iterator[Row]:
+    """Steps as they are, at several batch sizes, with and without average, and the bare network."""
+    for size in sizes:
+        run = machine.run(size, precision="bf16")
+        batch = first_batch(run)
+        on_device = batch.to(machine.device)
+        yield from _rows(machine, f"batch {size}, bf16", lambda: train_step(run, batch), size)  # noqa: B023
+        yield from _rows(machine, "  bare network", lambda: bare_step(run, on_device), size)  # noqa: B023
+        averaged = machine.run(size, precision="bf16", ema_decay=0.999)
+        averaged.train_mode()
+        step = lambda: train_step(averaged, batch)  # noqa: B023, E731
+        yield from _rows(machine, "  train.ema_decay=0.999", step, size)
+    for precision in ("fp32", "fp16"):
+        run = machine.run(sizes[0], precision=precision)
+        batch = first_batch(run)
+        step = lambda: train_step(run, batch)  # noqa: B023, E731
+        yield f"batch {sizes[0]}, {precision}", timed(step, machine.num_timed, sizes[0])
+
+
+def bare_step(run: Run, batch: Batch, network: Callable[..., Any] | None = None) -> None:
+    """What no training can do without: no copies, matching, loss, clipping or schedule."""
+    dtype = run.settings.autocast_dtype
+    with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
+        logits, offsets = (network or run.state.model)(batch.images)
+    run.state.optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(logits.float().sum() + offsets.float().sum())
+    run.state.optimizer.step()
+
+
+def _compiled(machine: Machine, size: int, mode: str | None) -> Iterator[Row]:
+    torch.compiler.reset()
+    run = machine.run(size, precision="bf16", ema_decay=0.999)
+    region = CompiledForward(size, is_required=True, mode=mode)
+    run = replace(run, forward=region)
+    batch = first_batch(run)
+
+    def step() -> object:
+        torch.compiler.cudagraph_mark_step_begin()
+        return train_step(run, batch)
+
+    start = time.perf_counter()
+    step()
+    wait()
+    yield "first step, with compiling", f"{time.perf_counter() - start:8.1f} s"
+    yield from _rows(machine, f"batch {size}, bf16, average", step, size)
+    loss = [float(train_step(one, batch).total) for one in (run, replace(run, forward=forward))]
+    yield "loss of one batch, compiled and not (one step apart)", "{:.4f} {:.4f}".format(*loss)
+
+
+def compiled_steps(machine: Machine, size: int) -> Iterator[Row]:
+    """Steps whose forward, loss and backward are compiled."""
+    yield from _compiled(machine, size, None)
+
+
+def graphed_steps(machine: Machine, size: int) -> Iterator[Row]:
+    """The same, launched as CUDA graphs."""
+    if machine.is_small:
+        yield "CUDA graphs", "not on a CPU"
+        return
+    yield from _compiled(machine, size, "reduce-overhead")
+
+
+def compiled_bare(machine: Machine, size: int) -> Iterator[Row]:
+    """The bare network compiled, beside the compiled step that an earlier section timed."""
+    torch.compiler.reset()
+    run = machine.run(size, precision="bf16")
+    batch = first_batch(run).to(machine.device)
+    network = torch.compile(run.state.model, dynamic=False)
+    yield from _rows(machine, f"batch {size}, bf16", lambda: bare_step(run, batch, network), size)
+
+
+def profile(machine: Machine, size: int) -> Iterator[Row]:
+    """Where the time of a step goes: its parts, and the largest kernels."""
+    run = machine.run(size, precision="bf16")
+    batch = first_batch(run)
+    for name, seconds in training._shares(run, batch, 5).items():
+        yield f"waited for: {name}", f"{1000 * seconds:8.2f} ms"
+    train_step(run, batch)
+    wait()
+    with torch.profiler.profile() as found:
+        train_step(run, batch)
+        wait()
+    kind = "self_cpu_time_total" if machine.is_small else "self_device_time_total"
+    top = sorted(found.key_averages(), key=lambda row: getattr(row, kind), reverse=True)[:15]
+    for row in top:
+        yield row.key[:58], f"{getattr(row, kind) / 1000:8.2f} ms, {row.count} calls"
+
+
+def torchvision_step(machine: Machine, size: int) -> Iterator[Row]:
+    """Torchvision's detector, as its reference trains it and tuned."""
+    run = machine.run(size)
+    batch = first_batch(run)
+    side = run.state.model.image_size[0]
+    options = argparse.Namespace(device=str(machine.device), image_size=side)
+    for tuned in (False, True):
+        step = training._torchvision_step(batch, options, tuned=tuned)
+        label = "bf16 and channels_last" if tuned else "its defaults"
+        yield label, timed(step, min(5, machine.num_timed), size)
+
+
+def augment_on_device(machine: Machine, size: int) -> Iterator[Row]:
+    """The augmentation of a batch alone, and with a step."""
+    run = machine.run(size, precision="bf16")
+    batch = first_batch(run)
+    moved = batch.to(machine.device)
+    yield "augmentation", timed(lambda: augment_batch(moved, "ssd", 1), machine.num_timed, size)
+
+    def step() -> object:
+        return train_step(run, augment_batch(batch.to(machine.device), "ssd", 1))
+
+    yield "step with it", timed(step, machine.num_timed, size)
+
+
+def from_files(machine: Machine, size: int) -> Iterator[Row]:
+    """Steps from JPEG files of VOC's size through workers, and the workers alone."""
+    workers = 1 if machine.is_small else os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as name:
+        training._write_photos(Path(name), 8)
+        annotations = read_coco(name, "train")
+        run = machine.run(size, precision="bf16")
+        side = run.state.model.image_size
+        records = annotations.records * max(1, size * (2 if machine.is_small else 24) // 8)
+        dataset = DetectionDataset(records, annotations.names, side, build_augment("ssdlite"))
+        sampler = EpochSampler(len(dataset), size, seed=0)
+        loader = make_loader(dataset, sampler, workers, pin_memory=not machine.is_small)
+        run = replace(run, train_loader=loader)
+        run.train_mode()
+        for label, act in (
+            ("loader alone", lambda batch: batch),
+            ("with steps", lambda batch: train_step(run, batch)),
+        ):
+            rate = _rate(loader, act)
+            yield f"{label}, {workers} workers", f"{rate:8.0f} images/s"
+
+
+def _rate(loader: Any, act: Callable[[Batch], object]) -> float:  # noqa: ANN401
+    """Images a second after the first batch, with which workers start."""
+    batches = iter(loader)
+    act(next(batches))
+    wait()
+    start, count = time.perf_counter(), 0
+    for batch in batches:
+        act(batch)
+        count += len(batch.images)
+    wait()
+    return count / (time.perf_counter() - start)

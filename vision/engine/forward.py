@@ -1,0 +1,124 @@
+"""Forward pass and loss as training calls them: as they are, or compiled as one region."""
+
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils._triton import has_triton
+
+from vision.errors import TrainingError
+from vision.model import Assignment, Losses, MultiBoxLoss
+
+logger = logging.getLogger(__name__)
+
+Forward = Callable[
+    [nn.Module, MultiBoxLoss, Tensor, Assignment, Tensor | None, torch.dtype], Losses
+]
+Compile = Literal["off", "on", "auto"]
+MIN_STEPS = 2000
+"""Steps of a run from which ``auto`` compiles: with fewer, compiling takes longer than it saves."""
+
+
+def forward(
+    network: nn.Module,
+    criterion: MultiBoxLoss,
+    images: Tensor,
+    assignment: Assignment,
+    normaliser: Tensor | None,
+    dtype: torch.dtype,
+) -> Losses:
+    """The losses of some images, with the network in ``dtype`` autocast, unless it is float32."""
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        predictions = network(images)
+    losses: Losses = criterion(predictions, assignment, normaliser)
+    return losses
+
+
+def choose_forward(choice: Compile, device: torch.device, num_images: int, steps: int) -> Forward:
+    """`forward`, compiled or not.
+
+    Args:
+        choice: ``train.compile``.
+        device: The device of the network.
+        num_images: Images that go through the network at once.
+        steps: Steps of the run.
+    """
+    is_worth_it = device.type == "cuda" and steps >= MIN_STEPS and _can_compile()
+    if choice == "off" or (choice == "auto" and not is_worth_it):
+        return forward
+    return CompiledForward(num_images, is_required=choice == "on")
+
+
+def _can_compile() -> bool:
+    """Whether there is what `torch.compile` needs for a GPU: Triton and a C compiler."""
+    compilers = (os.environ.get("CC", "cc"), "gcc", "clang")
+    return has_triton() and any(map(shutil.which, compilers))
+
+
+class CompiledForward:
+    """`forward` and its backward as one compiled region of static shapes.
+
+    A batch of another size, as the last one of an epoch may be, is not worth compiling for and
+    goes through `forward` as it is.
+
+    Args:
+        num_images: Images of a batch, or of a part of it, to compile for.
+        is_required: Whether it is an error if compiling fails; else it is logged, and training
+            goes on without.
+        mode: ``mode`` of `torch.compile`.
+    """
+
+    def __init__(self, num_images: int, *, is_required: bool, mode: str | None = None) -> None:
+        self.num_images = num_images
+        self.is_required = is_required
+        self._compiled: Forward | None = torch.compile(forward, dynamic=False, mode=mode)
+        self._sizes = set[tuple[int, ...]]()
+
+    def __call__(
+        self,
+        network: nn.Module,
+        criterion: MultiBoxLoss,
+        images: Tensor,
+        assignment: Assignment,
+        normaliser: Tensor | None,
+        dtype: torch.dtype,
+    ) -> Losses:
+        """As `forward`.
+
+        Raises:
+            TrainingError: If compiling fails and is required.
+        """
+        given = (network, criterion, images, assignment, normaliser, dtype)
+        if self._compiled is None or len(images) != self.num_images:
+            return forward(*given)
+        size = tuple(images.shape[2:])
+        if size in self._sizes:
+            return self._compiled(*given)
+        self._sizes.add(size)
+        logger.info(
+            "compiling the training step for %d x %d pixels: this takes one to three minutes, less"
+            " where it was compiled before; train.compile=off does without",
+            *size,
+        )
+        start = time.perf_counter()
+        try:
+            losses = self._compiled(*given)
+        except Exception as error:  # noqa: BLE001  several compilers take part
+            return self._without(error, *given)
+        logger.info("compiled in %.0f s", time.perf_counter() - start)
+        return losses
+
+    def _without(self, error: Exception, *given: object) -> Losses:
+        reason = f"{type(error).__name__}: {(str(error) or '-').splitlines()[0]}"
+        if self.is_required:
+            raise TrainingError(
+                f"the training step cannot be compiled ({reason}); set train.compile=off"
+            ) from error
+        logger.warning("training without torch.compile, which failed (%s)", reason)
+        self._compiled = None
+        return forward(*given)  # type: ignore[arg-type]

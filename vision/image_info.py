@@ -1,0 +1,51 @@
+"""What an image file says without being decoded: size, frames, and whether its end is missing."""
+
+import os
+from pathlib import Path
+
+from vision.errors import DataError
+from vision.images import JPEG_END, JPEG_START, header_of, is_truncated, read_image
+
+_EXIF_ORIENTATION = 0x0112
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+_ROTATED_BY_DECODER = frozenset({"TIFF"})  # regardless of flags, by Pillow and OpenCV
+
+
+def image_size(path: str | Path, annotated_size: tuple[int, int] | None = None) -> tuple[int, int]:
+    """(height, width) of the image that `read_image` gives, from the header where possible.
+
+    Raises:
+        DataError: If the file cannot be opened or is not an image.
+    """
+    try:
+        with header_of(path, path) as image:
+            stored = (image.height, image.width)
+            is_sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
+            is_header_enough = image.format not in _ROTATED_BY_DECODER
+    except DataError:
+        is_header_enough = False  # `read_image` decides, and reports what is wrong.
+    if not is_header_enough:
+        height, width = read_image(path, annotated_size).shape[:2]
+        return height, width
+    upright = stored[::-1] if is_sideways else stored
+    return stored if annotated_size == stored else upright
+
+
+def num_frames(path: str | Path) -> int:
+    """Number of frames in a file: above 1 for an animation, whose first `read_image` reads."""
+    try:
+        with header_of(path, path) as image:
+            return int(getattr(image, "n_frames", 1))
+    except DataError:
+        return 1
+
+
+def lacks_end(path: str | Path) -> bool:
+    """Whether a file is a JPEG whose end is missing. `read_image` may read it all the same."""
+    with Path(path).open("rb") as file:
+        start = file.read(len(JPEG_START))
+        file.seek(max(0, os.fstat(file.fileno()).st_size - len(JPEG_END)))
+        if start != JPEG_START or file.read() == JPEG_END:
+            return False
+        file.seek(0)
+        return is_truncated(file.read())
