@@ -21,7 +21,7 @@ from vision.extras import require_package, silenced
 from vision.model import DecodingNetwork, build_post_process
 from vision.runtime.graphs import GRAPHS
 from vision.runtime.metadata import Metadata
-from vision.runtime.suppression import append_suppression
+from vision.runtime.suppression import append_suppression, check_suppression
 
 OPSET = 18
 
@@ -42,6 +42,8 @@ def to_onnx(network: DecodingNetwork, metadata: Metadata) -> Any:  # noqa: ANN40
     onnx = require_package("onnx")
     require_package("onnxscript")
     post_process = build_post_process(metadata.config.model)
+    if metadata.form == "nms":
+        check_suppression(post_process)
     graph = GRAPHS[metadata.form](network, post_process)
     with silenced(), _unchecked():
         program = torch.onnx.export(
