@@ -1,5 +1,6 @@
 """The page stands by itself, says what the analysis says, and works in a browser."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ import pytest
 from defusedxml.ElementTree import fromstring
 
 from tests.report.samples import CAT, CONFUSION, COW, DOG, analysis, metrics, mistake, suspects
+from tests.shared import SHARED, needs_shared
+from vision.cli.main import main
 from vision.errors import DataError
 from vision.metrics.analysis import Analysis
 from vision.report import Photo, commands_for, render_report
@@ -52,6 +55,30 @@ note("back", getComputedStyle(document.body).backgroundColor);
 note("wide", document.documentElement.scrollWidth);
 note("broken", [...document.images].filter((image) => !image.naturalWidth).length);
 """
+
+
+def opened(page: str, width: int, folder: Path, place: str = "", *options: str) -> dict[str, str]:
+    """What a script in a page notes as data of the root element; no error is on the console."""
+    assert CHROMIUM is not None
+    (folder / "page.html").write_text(page, encoding="utf-8")
+    run = subprocess.run(  # noqa: S603
+        [
+            CHROMIUM,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
+            *options,
+            f"--user-data-dir={folder / 'profile'}",
+            f"--window-size={width},900",
+            "--virtual-time-budget=5000",
+            "--dump-dom",
+            (folder / "page.html").as_uri() + place,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in run.stderr
+    return dict(re.findall(r'data-(\w+)="([^"]*)"', run.stdout.partition("<head>")[0]))
 
 
 def photos() -> list[Photo]:
@@ -201,28 +228,8 @@ def test_a_browser_shows_filters_and_sorts(
     text: str, width: int, options: list[str], back: str, tmp_path: Path
 ) -> None:
     """Nothing is wider than the window, and no error is on the console."""
-    assert CHROMIUM is not None
-    page = tmp_path / "page.html"
     probed = text.replace("</body>", f"<script>{PROBE}</script></body>")
-    page.write_text(probed, encoding="utf-8")
-    run = subprocess.run(  # noqa: S603
-        [
-            CHROMIUM,
-            *("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
-            *options,
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={width},900",
-            "--virtual-time-budget=5000",
-            "--dump-dom",
-            f"{page.as_uri()}#mistakes-kind=missed&mistakes-class=cow",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert "CONSOLE" not in run.stderr
-    found = dict(re.findall(r'data-(\w+)="([^"]*)"', run.stdout.partition("<head>")[0]))
+    found = opened(probed, width, tmp_path, "#mistakes-kind=missed&mistakes-class=cow", *options)
     dogs = "classification cat 0.75, labelled dog; background dog 0.75, nothing labelled"
     cats, cows = "background cat 0.75, nothing labelled", "missed cow is not found"
     forgotten = "missing box? cat 0.90, no box: was it forgotten?"
@@ -243,3 +250,42 @@ def test_a_browser_shows_filters_and_sorts(
         "place": "#curve-class=cow&amp;mistakes-class=dog",
         "broken": "0",
     }
+
+
+@pytest.mark.slow
+@needs_shared
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed, which opens the page")
+def test_the_report_of_the_detector_in_the_package(tmp_path: Path) -> None:
+    """Eighty photographs: pictures that can be shown, of each kind and class that are offered."""
+    root = SHARED / "data" / "voc07"
+    names = (root / "ImageSets" / "Main" / "val.txt").read_text(encoding="utf-8").split()
+    (tmp_path / "some.txt").write_text("\n".join(names[:80]), encoding="utf-8")
+    val = f"data.val={{format: voc, root: '{root}', split: '{tmp_path / 'some.txt'}'}}"
+    out = tmp_path / "out"
+    assert main(["eval", "--weights", "voc", val, "--report", "--out", str(out)]) == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert f"voc.mAP50 is {metrics['voc']['mAP50']:.3f}" in page
+    script = """
+    const empty = [];
+    for (const select of document.querySelectorAll("select[id^=mistakes], select[id^=suspects]")) {
+      for (const option of select.options) {
+        select.value = option.value;
+        select.dispatchEvent(new Event("change"));
+        const pictures = document.getElementById(select.id.split("-")[0] + "-pictures");
+        if (![...pictures.children].some((figure) => !figure.hidden)) empty.push(option.value);
+      }
+      select.value = "";
+      select.dispatchEvent(new Event("change"));
+    }
+    const root = document.documentElement;
+    root.dataset.empty = empty.join();
+    root.dataset.broken = [...document.images].filter((image) => !image.naturalWidth).length;
+    root.dataset.pictures = document.images.length > 30;
+    root.dataset.fits = root.scrollWidth <= innerWidth;
+    """
+    for width in (500, 1200):
+        found = opened(
+            page.replace("</body>", f"<script>{script}</script></body>"), width, tmp_path
+        )
+        assert found == {"empty": "", "broken": "0", "pictures": "true", "fits": "true"}

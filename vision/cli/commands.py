@@ -61,7 +61,7 @@ def _eval(parser: Parser) -> None:
     text = "with --detections and --report: the folder of the images (default: no pictures)"
     parser.add_argument("--images", type=Path, metavar="FOLDER", help=text)
     text = (
-        "folder for metrics.json and report.html (default: print only; of --report, the run folder)"
+        "folder for metrics.json and report.html (default: none; the report: run folder or report)"
     )
     common.add_out(parser, None, text)
     text = "what computes COCO's metrics: faster gives the numbers of pycocotools, the reference"
