@@ -35,11 +35,10 @@ class ClassRow(NamedTuple):
 
 def describe_images(comparison: Comparison) -> str:
     """How much is compared."""
-    num_boxes = comparison.metrics[0].voc.num_boxes
-    classes = sum(count > 0 for count in num_boxes)
-    return (
-        f"{comparison.metrics[0].num_images:,} images, {sum(num_boxes):,} boxes of {classes} classes"
-    )
+    metrics = comparison.metrics[0]
+    boxes = metrics.voc.num_boxes
+    classes = sum(count > 0 for count in boxes)
+    return f"{metrics.num_images:,} images, {sum(boxes):,} boxes of {classes} classes"
 
 
 def class_rows(comparison: Comparison) -> list[ClassRow]:
