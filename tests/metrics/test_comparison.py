@@ -21,9 +21,7 @@ LEFT, MIDDLE, RIGHT = (
 
 def flawed(truth: Sequence[Target], every: int) -> list[Detections]:
     """The truth as detections; in every so many images nothing is found."""
-    return [
-        detections() if index % every == 0 else perfect(one) for index, one in enumerate(truth)
-    ]
+    return [detections() if index % every == 0 else perfect(one) for index, one in enumerate(truth)]
 
 
 def test_a_detector_does_not_differ_from_itself() -> None:
