@@ -93,6 +93,20 @@ def _random_image(
     ), truth
 
 
+def without_ties(found: list[Detections], seed: int) -> list[Detections]:
+    """The same detections with scores of which no two are equal.
+
+    The order of equal scores is that of the images, which in a list of drawn images is another.
+    """
+    count = sum(map(len, found))
+    scores = torch.from_numpy(np.random.default_rng(seed).permutation(count) / max(count, 1))
+    parts = torch.split(scores.float(), [len(one) for one in found])
+    return [
+        Detections(one.boxes, part.sort(descending=True).values, one.labels)
+        for one, part in zip(found, parts, strict=True)
+    ]
+
+
 def grid_data(seed: int, num_classes: int) -> tuple[list[Detections], list[Target]]:
     """Boxes on a coarse grid: equal boxes, overlaps and scores, boxes without area, ignored."""
     rng = np.random.default_rng(seed)

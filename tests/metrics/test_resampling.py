@@ -2,31 +2,16 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.metrics.samples import detections, perfect, random_data, target
+from tests.metrics.samples import detections, perfect, random_data, target, without_ties
 from vision.metrics import bootstrap, coco_ap, interval, voc_ap
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 SEEDS = st.integers(0, 2**32 - 1)
 BOX = target([(0, 0, 50, 50)], [0])
 IGNORED = target([(0, 0, 50, 50)], [0], [True])
-
-
-def without_ties(found: list[Detections], seed: int) -> list[Detections]:
-    """The same detections with scores of which no two are equal.
-
-    The order of equal scores is that of the images, which in a list of drawn images is another.
-    """
-    count = sum(map(len, found))
-    scores = torch.from_numpy(np.random.default_rng(seed).permutation(count) / max(count, 1))
-    parts = torch.split(scores.float(), [len(one) for one in found])
-    return [
-        Detections(one.boxes, part.sort(descending=True).values, one.labels)
-        for one, part in zip(found, parts, strict=True)
-    ]
 
 
 @settings(max_examples=8)

@@ -13,7 +13,7 @@ from vision.errors import DataError
 
 Kind = TypeVar("Kind")
 
-PART_BYTES = 2**23
+PART_BYTES = 2**21
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*,\s*\{")
 
 
