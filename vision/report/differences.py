@@ -35,11 +35,9 @@ class ClassRow(NamedTuple):
 
 def describe_images(comparison: Comparison) -> str:
     """How much is compared."""
-    num_boxes = comparison.metrics[0].voc.num_boxes
-    classes = sum(count > 0 for count in num_boxes)
-    return (
-        f"{comparison.metrics[0].num_images:,} images, {sum(num_boxes):,} boxes of {classes} classes"
-    )
+    metrics = comparison.metrics[0]
+    counts = [count for count in metrics.voc.num_boxes if count]
+    return f"{metrics.num_images:,} images, {sum(counts):,} boxes of {len(counts)} classes"
 
 
 def class_rows(comparison: Comparison) -> list[ClassRow]:
