@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 import vision.cli.compare
 from tests.cli.test_eval import FOUND, TRUTH, voc_of
 from tests.cli.test_train import error_line
-from tests.formats.builders import picture, write_image
+from tests.formats.builders import picture
 from tests.runs import run_config, scenes
 from vision.cli.main import main
 from vision.engine import train
+from vision.media import write_image
 from vision.metrics.comparison import compare_detections
 
 
@@ -31,7 +32,7 @@ def compare(capsys: pytest.CaptureFixture[str], out: Path, *words: object) -> li
     assert main(["compare", *map(str, words), "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == f"the page is {out / 'compare.html'}"
-    assert (out / "compare.html").read_text(encoding="utf-8").endswith("</html>\n")
+    assert (out / "compare.html").read_text(encoding="utf-8").endswith("</html>")
     return lines
 
 
@@ -102,6 +103,7 @@ def test_a_trained_detector_is_told_from_a_half_trained_one(
 
 def test_files_of_detections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truth, first, second = write_files(tmp_path)
+    (tmp_path / "images").mkdir()
     write_image(tmp_path / "images" / "a.jpg", picture(100, 100))
     truth.write_text(
         json.dumps({**TRUTH, "images": [{**TRUTH["images"][0], "file_name": "a.jpg"}]}),

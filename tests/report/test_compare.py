@@ -64,26 +64,34 @@ FEW = " 4 boxes are few: intervals of so few are too narrow."
         (
             Difference(0.5, 0.6, 0.05, 0.15),
             Difference(0.3, 0.321, 0.008, 0.035),
-            "B is better by 0.100 voc.mAP50 (95% interval 0.050 to 0.150) and 0.021 coco.AP (95%"
-            " interval 0.008 to 0.035).",
+            (
+                "B is better by 0.100 voc.mAP50 (95% interval 0.050 to 0.150) and 0.021 coco.AP (95%"
+                " interval 0.008 to 0.035)."
+            ),
         ),
         (
             Difference(0.6, 0.5, -0.15, -0.05),
             Difference(0.3, 0.31, -0.01, 0.03),
-            "A is better by 0.100 voc.mAP50 (95% interval 0.050 to 0.150); no difference can be"
-            " told from these 4 images in coco.AP (95% interval -0.010 to 0.030).",
+            (
+                "A is better by 0.100 voc.mAP50 (95% interval 0.050 to 0.150); no difference can be"
+                " told from these 4 images in coco.AP (95% interval -0.010 to 0.030)."
+            ),
         ),
         (
             Difference(0.6, 0.5, -0.15, 0.0),
             Difference(0.3, 0.3, 0.0, 0.0),
-            "No difference can be told from these 4 images in voc.mAP50 (95% interval -0.150 to"
-            " 0.000) and coco.AP (95% interval 0.000 to 0.000).",
+            (
+                "No difference can be told from these 4 images in voc.mAP50 (95% interval -0.150 to"
+                " 0.000) and coco.AP (95% interval 0.000 to 0.000)."
+            ),
         ),
         (
             Difference(0.6, 0.5, -0.15, -0.05),
             Difference(0.3, 0.4, 0.05, 0.15),
-            "B is better by 0.100 coco.AP (95% interval 0.050 to 0.150); A is better by 0.100"
-            " voc.mAP50 (95% interval 0.050 to 0.150).",
+            (
+                "B is better by 0.100 coco.AP (95% interval 0.050 to 0.150); A is better by 0.100"
+                " voc.mAP50 (95% interval 0.050 to 0.150)."
+            ),
         ),
     ],
 )
