@@ -98,7 +98,7 @@ class Outcomes:
             Item(int(truth.labels[k]), as_box(truth.boxes[k]), None)
             for k in np.flatnonzero(self.missed() & (truth.images == image))
         ]
-        return Outcome(*detected, missed)
+        return Outcome(detected[0], detected[1], missed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,8 @@ class Comparison:
         first, second = self.count_mistakes()
         change = np.abs(second - first)
         order = np.argsort(-change, kind="stable")
-        return order[: np.count_nonzero(change)].tolist()
+        changed: list[int] = order[: np.count_nonzero(change)].tolist()
+        return changed
 
 
 def compare_detections(
