@@ -65,8 +65,8 @@ FEW = " 4 boxes are few: intervals of so few are too narrow."
             Difference(0.5, 0.6, 0.05, 0.15),
             Difference(0.3, 0.321, 0.008, 0.035),
             (
-                "B is better by 0.100 voc.mAP50 (95% interval 0.050 to 0.150) and 0.021 coco.AP (95%"
-                " interval 0.008 to 0.035)."
+                "B is better by 0.100 voc.mAP50 (95% interval 0.050 to 0.150) and 0.021 coco.AP"
+                " (95% interval 0.008 to 0.035)."
             ),
         ),
         (

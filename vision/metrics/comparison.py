@@ -71,11 +71,11 @@ class Outcomes:
 
     def wrong(self) -> Bool[ndarray, "K"]:
         """Which detections are wrong."""
-        return self.kept & self.matching.assignment.is_wrong
+        return np.logical_and(self.kept, self.matching.assignment.is_wrong)
 
     def missed(self) -> Bool[ndarray, "n"]:
         """Which boxes that count are not found."""
-        return ~(self.matching.is_found(self.kept) | self.matching.truth.ignored)
+        return ~np.logical_or(self.matching.is_found(self.kept), self.matching.truth.ignored)
 
     def count_mistakes(self, num_images: int) -> Int64[ndarray, "I"]:
         """Wrong detections and missed boxes of each image."""
