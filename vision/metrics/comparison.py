@@ -71,11 +71,14 @@ class Outcomes:
 
     def wrong(self) -> Bool[ndarray, "K"]:
         """Which detections are wrong."""
-        return np.logical_and(self.kept, self.matching.assignment.is_wrong)
+        wrong: Bool[ndarray, "K"] = self.kept & self.matching.assignment.is_wrong
+        return wrong
 
     def missed(self) -> Bool[ndarray, "n"]:
         """Which boxes that count are not found."""
-        return ~np.logical_or(self.matching.is_found(self.kept), self.matching.truth.ignored)
+        found = self.matching.is_found(self.kept)
+        missed: Bool[ndarray, "n"] = ~(found | self.matching.truth.ignored)
+        return missed
 
     def count_mistakes(self, num_images: int) -> Int64[ndarray, "I"]:
         """Wrong detections and missed boxes of each image."""
