@@ -71,11 +71,14 @@ class Outcomes:
 
     def wrong(self) -> Bool[ndarray, "K"]:
         """Which detections are wrong."""
-        return self.kept & self.matching.assignment.is_wrong
+        wrong: Bool[ndarray, "K"] = self.kept & self.matching.assignment.is_wrong
+        return wrong
 
     def missed(self) -> Bool[ndarray, "n"]:
         """Which boxes that count are not found."""
-        return ~(self.matching.is_found(self.kept) | self.matching.ignored)
+        found = self.matching.is_found(self.kept)
+        missed: Bool[ndarray, "n"] = ~(found | self.matching.ignored)
+        return missed
 
     def count_mistakes(self, num_images: int) -> Int64[ndarray, "I"]:
         """Wrong detections and missed boxes of each image."""
@@ -98,7 +101,7 @@ class Outcomes:
             Item(int(truth.labels[k]), as_box(truth.boxes[k]), None)
             for k in np.flatnonzero(self.missed() & (truth.images == image))
         ]
-        return Outcome(*detected, missed)
+        return Outcome(detected[0], detected[1], missed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,8 @@ class Comparison:
         first, second = self.count_mistakes()
         change = np.abs(second - first)
         order = np.argsort(-change, kind="stable")
-        return order[: np.count_nonzero(change)].tolist()
+        changed: list[int] = order[: np.count_nonzero(change)].tolist()
+        return changed
 
 
 def compare_detections(

@@ -36,9 +36,8 @@ class ClassRow(NamedTuple):
 def describe_images(comparison: Comparison) -> str:
     """How much is compared."""
     metrics = comparison.metrics[0]
-    boxes = metrics.voc.num_boxes
-    classes = sum(count > 0 for count in boxes)
-    return f"{metrics.num_images:,} images, {sum(boxes):,} boxes of {classes} classes"
+    counts = [count for count in metrics.voc.num_boxes if count]
+    return f"{metrics.num_images:,} images, {sum(counts):,} boxes of {len(counts)} classes"
 
 
 def class_rows(comparison: Comparison) -> list[ClassRow]:
