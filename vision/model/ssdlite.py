@@ -135,7 +135,7 @@ class SSDLite(nn.Module):
         twin = copy.deepcopy(self).to("meta").eval()
         for part in twin.modules():
             if isinstance(part, SIZE_KEEPING):
-                part.forward = nn.Identity().forward
+                part.forward = nn.Identity().forward  # type: ignore[method-assign]
         maps = twin.levels(torch.empty(1, 3, *image_size, device="meta"))
         return [(level.shape[2], level.shape[3]) for level in maps]
 
