@@ -1,5 +1,7 @@
 """`Detector`: from files and from networks, one image or a batch, and its thresholds."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from jaxtyping import UInt8
@@ -7,11 +9,12 @@ from numpy import ndarray
 
 from tests.detectors import detector_of
 from vision.detector import Detector
-from vision.errors import ConfigError
+from vision.errors import ConfigError, WeightsError
 from vision.export import default_images
 from vision.images import resize
+from vision.runtime import Score
 from vision.structures import Detections
-from vision.weights import SHIPPED, SavedDetector, load_weights
+from vision.weights import SHIPPED, SavedDetector, load_weights, save_weights
 
 Images = list[UInt8[ndarray, "h w 3"]]
 
@@ -80,6 +83,34 @@ def test_scores_by_class(saved: SavedDetector, photos: Images) -> None:
     assert person not in detect({"": 0.001, "person": 1.0}).labels.tolist()
     with pytest.raises(ConfigError, match=r"no class persn; did you mean person\?"):
         detect({"persn": 0.3})
+
+
+def test_best_scores_are_those_that_training_recorded(
+    saved: SavedDetector, photos: Images, tmp_path: Path
+) -> None:
+    """Class by class, where the word is given for one alone, and beside numbers."""
+    best = {"person": 0.75, "horse": 0.1, "sofa": 0.3}
+    path = tmp_path / "w.safetensors"
+    save_weights(path, saved.model, saved.config, saved.names, {"thresholds": best})
+    every = Detector.load(path, None)(photos[0])
+    usual = dict.fromkeys(saved.names, 0.4)
+    low = dict.fromkeys(saved.names, 0.15)
+    cases: list[tuple[Score | dict[str, Score], dict[str, float]]] = [
+        ("best", usual | best),
+        ({"person": "best"}, {"person": 0.75}),
+        ({"": "best", "person": 0.2}, usual | best | {"person": 0.2}),
+        ({"": 0.15, "person": "best", "cat": "best"}, low | {"person": 0.75, "cat": 0.4}),
+    ]
+    for score, expected in cases:
+        limits = torch.tensor([expected.get(name, 1.0) for name in saved.names])
+        found = Detector.load(path, score)(photos[0])
+        assert same(found, every[every.scores > limits[every.labels]])
+        assert len(found) > 0
+
+
+def test_best_scores_that_were_never_recorded(saved: SavedDetector) -> None:
+    with pytest.raises(WeightsError, match="no best thresholds, which training records; the page"):
+        detector_of(saved, score="best")
 
 
 def test_no_image_gives_no_detections(saved: SavedDetector) -> None:

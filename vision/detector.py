@@ -9,15 +9,23 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
 from vision.config import change_post_process
-from vision.errors import ConfigError, did_you_mean
 from vision.images import resize
 from vision.model import PostProcess, SSDLite, build_post_process
-from vision.runtime import Precision, RuntimeOptions, Session, build_session, open_session
+from vision.runtime import (
+    USUAL_SCORE,
+    Precision,
+    RuntimeOptions,
+    Score,
+    Session,
+    build_session,
+    open_session,
+    score_thresholds,
+)
 from vision.structures import Detections
 
 Image = UInt8[ndarray, "_ _ 3"]
@@ -48,20 +56,22 @@ class Detector:
         names: Sequence[str],
         training: Mapping[str, Any] = MappingProxyType({}),
         *,
-        score: float | Mapping[str, float] | None = None,
+        score: Score | Mapping[str, Score] | None = None,
     ) -> None:
         self.session = session
         self.names = list(names)
         self.training = training
         self.image_size = session.image_size
         self.post_process = post_process
-        self._threshold = None if score is None else _thresholds(score, self.names)
+        self._threshold = None
+        if score is not None:
+            self._threshold = score_thresholds(score, self.names, training.get("thresholds"))
 
     @classmethod
     def load(
         cls,
         weights: str | Path = "coco",
-        score: float | Mapping[str, float] | None = 0.4,
+        score: Score | Mapping[str, Score] | None = USUAL_SCORE,
         device: str | torch.device | None = None,
         *,
         backend: str | None = None,
@@ -76,8 +86,10 @@ class Detector:
             weights: A file that training or ``ssdlite export`` wrote (.safetensors, .onnx, .xml), a
                 run folder, or a detector in the package: ``coco`` (80 classes), ``voc`` (20).
             score: Detections below are left out; in [0, 1]. By class name, classes that are not
-                named are left out altogether, unless ``""`` names a score for them. None for
-                ``model.postprocess.score_threshold``, which is low for average precision.
+                named are left out altogether, unless ``""`` names a score for them. ``best`` for
+                the score of each class that had the highest F1 on the validation data; classes
+                without one there have 0.4. None for ``model.postprocess.score_threshold``, which
+                is low for average precision.
             device: ``cpu``, ``cuda``, ...; None picks CUDA where PyTorch has it.
             backend: ``torch``, or ``onnx`` or ``openvino``, which export a weights file first in
                 some seconds; None for the one that the file was written for.
@@ -88,7 +100,8 @@ class Detector:
             postprocess: Keys of ``model.postprocess`` to change: ``{"suppression": "soft_nms"}``.
 
         Raises:
-            WeightsError: If the file is missing, damaged or not written by ssdlite.
+            WeightsError: If the file is missing, damaged, not written by ssdlite, or has no best
+                scores.
             ConfigError: If the score is out of range, or this machine cannot meet the options.
         """
         device = None if device is None else str(device)
@@ -107,7 +120,7 @@ class Detector:
         post_process: PostProcess,
         names: Sequence[str],
         *,
-        score: float | Mapping[str, float] | None = None,
+        score: Score | Mapping[str, Score] | None = None,
         options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 - frozen
     ) -> "Detector":
         """A detector of a copy of a network in memory.
@@ -165,24 +178,6 @@ class Detector:
         sizes = [self.image_size] * len(batch) if sizes is None else sizes
         detections = self.post_process(self.session(batch), sizes, self._threshold)
         return [one.to("cpu") for one in detections]
-
-
-def _thresholds(
-    score: float | Mapping[str, float], names: Sequence[str]
-) -> float | Float32[Tensor, "C"]:
-    """The score that a detection must exceed, for all classes or for each by label."""
-    by_name = score if isinstance(score, Mapping) else {"": score}
-    for name, value in by_name.items():
-        if not 0 <= value <= 1:
-            of_name = f" of {name}" if name else ""
-            raise ConfigError(f"score{of_name}: expected a number from 0 to 1, got {value}")
-    if not isinstance(score, Mapping):
-        return score
-    unknown = [name for name in score if name and name not in names]
-    if unknown:
-        hint = did_you_mean(unknown[0], names)
-        raise ConfigError(f"the detector has no class {unknown[0]}{hint}")
-    return torch.tensor([score.get(name, score.get("", 1.0)) for name in names])
 
 
 def _check_image(image: object) -> None:

@@ -26,7 +26,7 @@ from vision.detector import Detector
 from vision.images import MAX_PIXELS
 from vision.media import VideoReader, VideoWriter, write_image
 from vision.model import build_model
-from vision.weights import save_weights
+from vision.weights import load_weights, save_weights
 
 NAMES = ["cat", "traffic light"]
 
@@ -493,6 +493,8 @@ def test_without_a_display_nothing_is_shown(
         (["--score=high"], "--score high: expected a number"),
         (["--classes=cat", "--score", "traffic light=0.3"], "--classes leaves traffic light out"),
         (["--score=2"], "expected a number from 0 to 1, got 2"),
+        (["--score=best"], "score best: the weights have no best thresholds"),
+        (["--score=cat=best"], "score best: the weights have no best thresholds"),
     ],
 )
 def test_options_that_make_no_sense(
@@ -505,6 +507,26 @@ def test_options_that_make_no_sense(
 ) -> None:
     assert detect(weights, tmp_path / "out", photos, *words) == 2
     assert message in capsys.readouterr().err
+
+
+def test_the_best_scores_are_those_of_the_weights(
+    weights: Path, photos: Path, tmp_path: Path
+) -> None:
+    """Weights that learnt nothing are sure of nothing: a third of the scores is above a third."""
+    saved = load_weights(weights)
+    path = tmp_path / "best.safetensors"
+    best = {"thresholds": {"cat": 0.0, "traffic light": 1.0}}
+    save_weights(path, saved.model, saved.config, saved.names, best)
+    for number, (words, names) in enumerate(
+        [
+            (["--score=best"], {"cat"}),
+            (["--score=best", "--score", "traffic light=0"], set(NAMES)),
+            (["--score=0", "--score=cat=best", "--classes=cat"], {"cat"}),
+        ]
+    ):
+        out = tmp_path / f"out{number}"
+        assert detect(path, out, photos, *words, "--save=json") == 0
+        assert {d["label"] for e in entries_in(out) for d in e["detections"]} == names
 
 
 @pytest.mark.slow

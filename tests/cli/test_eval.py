@@ -1,16 +1,19 @@
 """``ssdlite eval``: the numbers of weights or of detections, on which data, and its refusals."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.cli.test_train import error_line
 from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.runs import scenes, write_run_config
 from vision.cli.main import main
+from vision.media import write_image
 
 TRUTH = {
     "images": [{"id": 1, "width": 100, "height": 100}],
@@ -34,7 +37,7 @@ def weights(learnt: Path) -> str:
 def as_trained(learnt: Path) -> dict[str, Any]:
     """The evaluation that training made of its best weights."""
     metrics = read(learnt)
-    return {key: metrics[key] for key in ("coco", "voc", "num_images")}
+    return {key: metrics[key] for key in ("coco", "voc", "num_images", "num_classes_with_boxes")}
 
 
 def read(folder: Path) -> dict[str, Any]:
@@ -174,6 +177,89 @@ def test_a_file_of_another_form_is_refused(
     (tmp_path / "found.json").write_text("{}", encoding="utf-8")
     assert main(["eval", *options]) == 2
     assert "found.json" in error_line(capsys)
+
+
+@pytest.fixture
+def run_folder(learnt: Path, tmp_path: Path) -> Path:
+    """A copy of what evaluation needs of a run folder."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("best.safetensors", "config.yaml", "environment.json"):
+        shutil.copy(learnt / name, folder)
+    return folder
+
+
+def test_the_report_of_a_run_is_written_into_its_folder(
+    run_folder: Path, learnt: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["eval", "--weights", str(run_folder), "--report"]
+    assert main(words) == 0
+    page = run_folder / "report.html"
+    assert capsys.readouterr().out.splitlines()[-1] == f"the report is {page}"
+    assert not (run_folder / "metrics.json").exists()
+    text = page.read_text(encoding="utf-8")
+    assert f"voc.mAP50 is {as_trained(learnt)['voc']['mAP50']:.3f}" in text
+    assert f"ssdlite detect photos/ --weights {run_folder} --score best" in text
+    assert f"{run_folder} on synthetic images" in text
+    assert main(words) == 2
+    assert error_line(capsys).endswith("exists; name another --out, or pass --overwrite")
+    assert main([*words, "--overwrite"]) == 0
+
+
+def test_a_report_adds_thresholds_and_intervals_to_the_metrics(
+    weights: str, learnt: Path, tmp_path: Path
+) -> None:
+    found = evaluate(tmp_path, "--weights", weights, "--report")
+    trained = read(learnt)
+    assert found.pop("thresholds") == trained["thresholds"]
+    assert found.pop("interval95") == trained["interval95"]
+    assert found == as_trained(learnt)
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_the_report_of_a_files_detections_has_pictures_if_the_images_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    truth = TRUTH | {"images": [{"id": 1, "width": 100, "height": 100, "file_name": "x/a.png"}]}
+    options = write_files(tmp_path)
+    (tmp_path / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+    assert main(["eval", *options, "--report"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2:] == [
+        "the report has no pictures; name the folder of the images with --images",
+        f"the report is {Path('report') / 'report.html'}",
+    ]
+    assert "<img" not in Path("report/report.html").read_text(encoding="utf-8")
+    write_image(tmp_path / "images" / "a.png", np.full((100, 100, 3), 90, np.uint8))
+    words = ["--report", "--images", "images", "--out", "out"]
+    assert main(["eval", *options, *words]) == 0
+    text = Path("out/report.html").read_text(encoding="utf-8")
+    assert text.count("<img") == text.count("<figure") > 0
+    assert "dog 0.80, nothing labelled" in text
+    assert read(tmp_path / "out")["thresholds"] == {"cat": pytest.approx(0.9, abs=1e-3)}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--images", "nowhere", "--report"], "--images nowhere is not a folder; name the one"),
+        (["--images", ".", "--report"], "image 1 has no file_name; leave --images out"),
+        (["--images", "."], "--images goes with --report"),
+    ],
+)
+def test_images_of_a_report_that_cannot_be_had(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["eval", *write_files(tmp_path), *words]) == 2
+    assert message in error_line(capsys)
+
+
+def test_data_name_their_images_themselves(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "--weights", weights, "--report", "--images", str(tmp_path)]) == 2
+    assert "--images goes with --detections" in error_line(capsys)
 
 
 ALL: Mapping[str, str] = {

@@ -39,6 +39,10 @@ def test_trains_says_what_it_did_and_does_not_do_it_twice(
     for part in ("COCO", "VOC", "circle", f"weights, log and pictures are in {out}"):
         assert part in said
     assert len(read_log(out)) == 1
+    assert said.splitlines()[-1] == f"the report is {out / 'report.html'}"
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f"{out} on val" in page
+    assert f"ssdlite detect photos/ --weights {out} --score best" in page
 
     before = contents(out)
     assert main(command) == 2
@@ -126,7 +130,7 @@ def test_a_loss_that_is_not_finite_is_a_users_error(
 def test_ctrl_c_has_an_exit_code_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(config: Config, out: Path, *, resume: bool) -> None:
+    def interrupted(config: Config, out: Path, **_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(vision.cli.train, "train", interrupted)
@@ -135,7 +139,7 @@ def test_ctrl_c_has_an_exit_code_of_its_own(
 
 
 def test_a_bug_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(config: Config, out: Path, *, resume: bool) -> None:
+    def broken(config: Config, out: Path, **_: object) -> None:
         raise ValueError("a bug")
 
     monkeypatch.setattr(vision.cli.train, "train", broken)

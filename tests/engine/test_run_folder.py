@@ -90,11 +90,12 @@ def test_holds_all_that_a_run_is_worth(learnt: Path) -> None:
     assert saved.names == NAMES
     assert load_config(learnt / "config.yaml") == saved.config
     assert saved.config.data.val is not None
+    assert saved.training["thresholds"] == read_metrics(learnt)["thresholds"]
 
 
 def test_the_best_weights_as_written_have_the_metrics_that_are_written(learnt: Path) -> None:
     detector = Detector.load(learnt, score=None)
-    metrics = evaluate_detector(detector, load_config(learnt / "config.yaml"))
+    metrics = evaluate_detector(detector, load_config(learnt / "config.yaml")).metrics
     written = read_metrics(learnt)
     assert metrics.voc.mean == pytest.approx(written["voc"]["mAP50"], abs=1e-6)
     assert pytest.approx(written["coco"]["AP"], abs=1e-6) == metrics.coco.AP
@@ -118,7 +119,9 @@ def test_pictures_show_validation_data_with_truth_and_detections(
 
 def test_metrics_hold_both_families_for_each_class(learnt: Path) -> None:
     metrics = read_metrics(learnt)
-    assert metrics.keys() == {"coco", "voc", "num_images", "epoch", "start", "interval95"}
+    assert metrics.keys() == {
+        *("coco", "voc", "num_images", "epoch", "start", "interval95", "thresholds")
+    }
     assert metrics["start"] is None
     for name, value in (("voc.mAP50", metrics["voc"]["mAP50"]), ("coco.AP", metrics["coco"]["AP"])):
         low, high = metrics["interval95"][name]

@@ -91,3 +91,23 @@ def _random_image(
         torch.from_numpy(scores).float(),
         torch.from_numpy(found_labels[order]),
     ), truth
+
+
+def grid_data(seed: int, num_classes: int) -> tuple[list[Detections], list[Target]]:
+    """Boxes on a coarse grid: equal boxes, overlaps and scores, boxes without area, ignored."""
+    rng = np.random.default_rng(seed)
+    images = [_grid_image(rng, num_classes) for _ in range(int(rng.integers(1, 5)))]
+    return [found for found, _ in images], [truth for _, truth in images]
+
+
+def _grid_image(rng: np.random.Generator, num_classes: int) -> tuple[Detections, Target]:
+    num_found, num_boxes = rng.integers(0, (13, 9))
+    corners = 10.0 * rng.integers(0, 3, (num_found + num_boxes, 4))
+    corners[:, 2:] += corners[:, :2]
+    boxes, labels = corners.tolist(), rng.integers(0, num_classes, len(corners)).tolist()
+    scores = np.sort(rng.integers(1, 4, num_found) / 4)[::-1].tolist()
+    ignored = (rng.random(num_boxes) < 0.3).tolist()
+    return (
+        detections(boxes[:num_found], scores, labels[:num_found]),
+        target(boxes[num_found:], labels[num_found:], ignored),
+    )

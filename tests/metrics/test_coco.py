@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from tests.metrics.samples import detections, perfect, random_data, target
+from tests.metrics.samples import detections, grid_data, perfect, random_data, target
 from vision.metrics import CocoResult, coco_ap
+from vision.metrics.reference import pycocotools_ap
 from vision.structures import Detections, Target
 
 SEEDS = st.integers(0, 2**32 - 1)
-NUM_CLASSES = 3
+NUM_CLASSES = 4
 
 
 def numbers(result: CocoResult) -> list[float | None]:
@@ -85,8 +86,22 @@ def test_equals_pycocotools(seed: int) -> None:
     assume(results)  # pycocotools cannot read an empty list
     result = coco_ap(found, truth, NUM_CLASSES)
     expected, expected_per_class = with_pycocotools(instances, results)
-    assert numbers(result) == pytest.approx(expected, abs=1e-6)
-    assert result.per_class == pytest.approx(expected_per_class, abs=1e-6)
+    assert numbers(result) == pytest.approx(expected, abs=1e-9)
+    assert result.per_class == pytest.approx(expected_per_class, abs=1e-9)
+
+
+@settings(max_examples=60)
+@given(SEEDS)
+def test_ties_equal_pycocotools(seed: int) -> None:
+    found, truth = grid_data(seed, NUM_CLASSES)
+    instances, results = as_coco(found, truth)
+    assume(results)
+    result = coco_ap(found, truth, NUM_CLASSES)
+    expected, expected_per_class = with_pycocotools(instances, results)
+    assert numbers(result) == pytest.approx(expected, abs=1e-9)
+    assert result.per_class == pytest.approx(expected_per_class, abs=1e-9)
+    reference = pycocotools_ap(found, truth, NUM_CLASSES)
+    assert numbers(reference) == expected
 
 
 def test_more_than_a_hundred_detections_of_one_image_equal_pycocotools() -> None:
@@ -96,7 +111,7 @@ def test_more_than_a_hundred_detections_of_one_image_equal_pycocotools() -> None
     scores = np.linspace(1, 0.1, 150).tolist()
     found, truth = [detections(boxes, scores, [0] * 150)], [target(boxes[::3], [0] * 50)]
     expected, _ = with_pycocotools(*as_coco(found, truth))
-    assert numbers(coco_ap(found, truth, NUM_CLASSES)) == pytest.approx(expected, abs=1e-6)
+    assert numbers(coco_ap(found, truth, NUM_CLASSES)) == pytest.approx(expected, abs=1e-9)
 
 
 @settings(max_examples=20, deadline=None)

@@ -87,12 +87,12 @@ def test_of_thresholds_with_the_same_f1_the_highest_is_the_best() -> None:
     # 1 of 1 and 3 boxes: 2/4. 2 of 5 and 3 boxes: 4/8.
     boxes, scores = [A, FAR, FAR, FAR, B], [0.875, 0.75, 0.5, 0.375, 0.25]
     (curve,) = make_curves(match([detections(boxes, scores, [0] * 5)], truth, 1))
-    assert best_threshold(curve) == (0.875, 1, pytest.approx(1 / 3), 0.5)
+    assert best_threshold(curve) == pytest.approx((0.875, 1, 1 / 3, 0.5))
 
 
 def test_a_threshold_keeps_all_detections_of_its_score() -> None:
     (curve,) = make_curves(match([detections([A, FAR], [0.5, 0.5], [0, 0])], [target([A], [0])], 1))
-    assert best_threshold(curve) == (0.5, 0.5, 1, pytest.approx(2 / 3))
+    assert best_threshold(curve) == pytest.approx((0.5, 0.5, 1, 2 / 3))
 
 
 @pytest.mark.parametrize("found", [detections(), detections([FAR], [0.9], [0])])
@@ -117,16 +117,16 @@ def test_calibration() -> None:
 
 
 def roots(boxes: np.ndarray, areas: np.ndarray) -> np.ndarray:
-    return np.sqrt(areas)
+    return np.asarray(np.sqrt(areas))
 
 
 def aspects(boxes: np.ndarray, areas: np.ndarray) -> np.ndarray:
-    return (boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1])
+    return np.asarray((boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1]))
 
 
 def coco_index(images: list[dict[str, Any]], values: Values) -> COCO:
     """Boxes of all images as pycocotools takes them, with a value of each as its "area"."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for image, columns in enumerate(images, start=1):
         corners = columns["boxes"].double().numpy()
         sizes = corners[:, 2:] - corners[:, :2]

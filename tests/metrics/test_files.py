@@ -1,4 +1,4 @@
-"""Files in COCO's formats: what is read, the published numbers, and each refusal."""
+"""Files in COCO's formats: what is read, and each refusal."""
 
 import copy
 import json
@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.metrics.samples import perfect
-from tests.metrics.test_coco import numbers, with_pycocotools
-from tests.shared import SHARED, needs_shared
 from vision.errors import DataError
-from vision.metrics import coco_ap, evaluate_detections, read_coco_results
+from vision.formats import json_file
+from vision.metrics import evaluate_detections, read_coco_results
 
 TRUTH: dict[str, Any] = {
     "images": [{"id": 7, "width": 640, "height": 480}, {"id": 3}, {"id": 9}],
@@ -29,6 +27,12 @@ FOUND: list[dict[str, Any]] = [
     {"image_id": 7, "category_id": 90, "bbox": [5, 5, 10, 10], "score": 0.125},
     {"image_id": 9, "category_id": 90, "bbox": [2, 2, 3, 4], "score": 0.5},
 ]
+
+
+@pytest.fixture(autouse=True, params=[1, 2**23])
+def part_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Detections are read one by one, and all at once."""
+    monkeypatch.setattr(json_file, "PART_BYTES", request.param)
 
 
 def write(folder: Path, truth: object, found: object) -> tuple[Path, Path]:
@@ -67,6 +71,32 @@ def test_scores_that_differ_too_little_for_float32_keep_their_order(tmp_path: Pa
     rows = [{**FOUND[0], "bbox": [index, 0, 1, 1], "score": s} for index, s in enumerate(scores)]
     found, _, _ = read_coco_results(*write(tmp_path, TRUTH, rows))
     assert found[2].boxes[:, 0].tolist() == [2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        pytest.param('a "quoted}, {text" \\\\', id="a text that looks like the end of an object"),
+        pytest.param([{"a": 1}, {"b": [{}, {}]}], id="objects inside an object"),
+        pytest.param("\u20ac\ud83d", id="half a surrogate pair"),
+        pytest.param(None, id="null"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_reads_any_json(tmp_path: Path, extra: object, encoding: str, indent: int | None) -> None:
+    rows = [{**row, "extra": extra} for row in FOUND]
+    truth, found = write(tmp_path, TRUTH, [])
+    found.write_text(json.dumps(rows, indent=indent, ensure_ascii=True), encoding=encoding)
+    tables, _, _ = read_coco_results(truth, found)
+    assert [one.scores.tolist() for one in tables] == [[], [0.125], [0.5, 0.5, 0.25]]
+
+
+@pytest.mark.parametrize("broken", ["[{}, {}", "[{},]", "[{}, {}]]", "[{}} , {{}]", "[,]"])
+def test_refuses_broken_lists(tmp_path: Path, broken: str) -> None:
+    text = broken.replace("{}", json.dumps(FOUND[0]))
+    with pytest.raises(DataError, match=r"found\.json: expected a list of .* found invalid JSON"):
+        read_coco_results(*write(tmp_path, TRUTH, text))
 
 
 @pytest.mark.parametrize("empty", ["images", "annotations", "found"])
@@ -172,38 +202,3 @@ def test_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     found.write_bytes(b"[\xff]")
     with pytest.raises(DataError, match="found a file that is not text"):
         read_coco_results(truth, found)
-
-
-@needs_shared
-def test_published_numbers() -> None:
-    folder = SHARED / "data" / "cocoapi_eval"
-    paths = (
-        folder / "instances_val2014_100.json",
-        folder / "instances_val2014_fakebbox100_results.json",
-    )
-    found, truth, names = read_coco_results(*paths)
-    result = coco_ap(found, truth, len(names))
-    published = [0.505, 0.697, 0.573, 0.586, 0.519, 0.501, 0.387, 0.594, 0.595, 0.640, 0.566, 0.564]
-    assert [round(value, 3) for value in numbers(result) if value is not None] == published
-    # In float32 here, in float64 there; and many scores are equal, so that the order counts.
-    instances, results = (json.loads(path.read_text(encoding="utf-8")) for path in paths)
-    expected, expected_per_class = with_pycocotools(instances, results)
-    assert numbers(result) == pytest.approx(expected, abs=1e-6)
-    assert result.per_class == pytest.approx(expected_per_class, abs=1e-6)
-
-
-@needs_shared
-def test_real_truth_as_detections_is_perfect() -> None:
-    folder = SHARED / "data" / "cocoapi_eval"
-    paths = (
-        folder / "instances_val2014_100.json",
-        folder / "instances_val2014_fakebbox100_results.json",
-    )
-    _, truth, names = read_coco_results(*paths)
-    found = [perfect(one)[~one.crowd] for one in truth]
-    metrics = evaluate_detections(found, truth, names)
-    assert (metrics.voc.mean, metrics.voc.mean_11pt) == (1.0, 1.0)
-    coco = metrics.coco
-    assert {coco.AP, coco.AP50, coco.AP75, coco.APs, coco.APm, coco.APl} == {1.0}
-    assert {coco.AR100, coco.ARs, coco.ARm, coco.ARl} == {1.0}
-    assert set(coco.per_class) == {1.0, None}

@@ -16,8 +16,8 @@ TRUTH = [target([(0, 0, 50, 50), (60, 60, 90, 90)], [0, 1]), target([(0, 0, 9, 9
 def test_to_dict() -> None:
     metrics = evaluate_detections([perfect(TRUTH[0]), detections()], TRUTH, NAMES)
     result = json.loads(json.dumps(metrics.to_dict(), allow_nan=False))
-    assert list(result) == ["coco", "voc", "num_images"]
-    assert result["num_images"] == 2
+    assert list(result) == ["coco", "voc", "num_images", "num_classes_with_boxes"]
+    assert (result["num_images"], result["num_classes_with_boxes"]) == (2, 2)
     assert result["voc"] == {
         "mAP50": 0.75,
         "mAP50_11pt": pytest.approx((1 + 6 / 11) / 2),
@@ -37,25 +37,33 @@ def test_to_dict() -> None:
 TABLE = """\
 2 images, 3 boxes
 
-COCO
+COCO, mean over 2 classes
      AP   AP50   AP75    APs    APm  APl
   0.752  0.752  0.752  0.500  1.000    -
     AR1   AR10  AR100    ARs    ARm  ARl
   0.750  0.750  0.750  0.500  1.000    -
 
-VOC
+VOC, mean over 2 classes
   mAP50 (area)  mAP50 (11-pt)
          0.750          0.773
 
 class                                boxes  VOC AP50 (area)  VOC AP50 (11-pt)  COCO AP
 cat                                      2            0.500             0.545    0.505
 a remarkably long-winded class name      1            1.000             1.000    1.000
-dog                                      0                -                 -        -"""
+1 class without a box: dog"""
 
 
 def test_table() -> None:
     metrics = evaluate_detections([perfect(TRUTH[0]), detections()], TRUTH, NAMES)
     assert metrics.table() == TABLE
+
+
+def test_many_classes_without_a_box_take_one_line() -> None:
+    names = [f"class {label}" for label in range(80)]
+    last = evaluate_detections([perfect(TRUTH[0])], [TRUTH[0]], names).table().splitlines()[-1]
+    assert last == f"78 classes without a box: {', '.join(names[2:12])}, ..."
+    every = evaluate_detections([perfect(TRUTH[0])], [TRUTH[0]], names[:2]).table()
+    assert "without a box" not in every
 
 
 @pytest.mark.parametrize("names", [[], ["only"]])

@@ -1,15 +1,18 @@
 """VOC's average precision: against the kit's arithmetic, against paper, and at the edges."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.metrics.samples import Box, detections, perfect, random_data, target
+from tests.metrics.samples import Box, detections, grid_data, perfect, random_data, target
 from tests.reference_voc import Found, Truth, average_precision
 from vision.metrics import voc_ap
 from vision.structures import Detections, Target
 
+MakeData = Callable[..., tuple[list[Detections], list[Target]]]
 SEEDS = st.integers(0, 2**32 - 1)
 
 A: Box = (0, 0, 10, 10)
@@ -43,9 +46,9 @@ def devkit(
 
 
 @settings(max_examples=60, deadline=None)
-@given(SEEDS, st.sampled_from([0.3, 0.5, 0.75]))
-def test_equals_the_development_kit(seed: int, threshold: float) -> None:
-    found, truth = random_data(seed)
+@given(SEEDS, st.sampled_from([0.3, 0.5, 0.75]), st.sampled_from([random_data, grid_data]))
+def test_equals_the_development_kit(seed: int, threshold: float, make: MakeData) -> None:
+    found, truth = make(seed, num_classes=3)
     result = voc_ap(found, truth, 3, threshold)
     for label in range(3):
         expected = devkit(found, truth, label, threshold)

@@ -5,13 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from vision.check.kinds import LEVELS
 from vision.check.report import CheckReport, Finding, Place
-from vision.check.thumbnails import thumbnail
 from vision.device import num_cores
 from vision.formats import Annotations, Record
+from vision.pages import render, thumbnail
 
 MAX_SHOWN = 12
 """Places of a kind that are shown as pictures."""
@@ -42,14 +40,8 @@ def render_page(report: CheckReport, splits: Mapping[str, Annotations], title: s
     }
     with ThreadPoolExecutor(num_cores()) as pool:
         sections = [(finding, *_pictures(finding, records, pool)) for finding in report.findings]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html").render(
+    return render(
+        Path(__file__).with_name("page.html"),
         title=title,
         report=report,
         levels=LEVELS,

@@ -108,7 +108,7 @@ def _measure(
         name, detector = candidate.name, loaded[candidate.name].detector
         values: tuple[float | None, float | None] = (None, None)
         if detector is not None and config.data.val is not None and not options.no_map:
-            metrics = evaluate_detector(detector, config)
+            metrics = evaluate_detector(detector, config).metrics
             values = (metrics.voc.mean, metrics.coco.AP)
         rate = throughput(candidate, photos, num_cores())
         rows.append(row_of(name, times[name], times[EAGER], rate, peak, values))

@@ -11,11 +11,11 @@ from vision.choices import (
     FORMS,
     GRAPH_BACKENDS,
     RESULTS,
-    SOURCES,
     CocoEngine,
 )
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
+from vision.cli.weights_commands import WEIGHTS_COMMANDS
 
 
 def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -56,9 +56,29 @@ def _eval(parser: Parser) -> None:
     parser.add_argument("--detections", type=Path, metavar="FILE", help=text)
     text = "with --detections: COCO's instances file (default: none)"
     parser.add_argument("--annotations", type=Path, metavar="FILE", help=text)
-    common.add_out(parser, None, "folder for metrics.json (default: print only)")
+    text = "write report.html: how good, what costs most, what to do next, and all figures"
+    parser.add_argument("--report", action="store_true", help=text)
+    text = "with --detections and --report: the folder of the images (default: no pictures)"
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help=text)
+    text = (
+        "folder for metrics.json and report.html (default: print only; of --report, the run folder)"
+    )
+    common.add_out(parser, None, text)
     text = "what computes COCO's metrics: faster gives the numbers of pycocotools, the reference"
     parser.add_argument("--engine", choices=get_args(CocoEngine), default="faster", help=text)
+    common.add_runtime(parser)
+
+
+def _compare(parser: Parser) -> None:
+    text = f"an exported graph, {common.WEIGHTS}; or detections in COCO's result format (.json)"
+    parser.add_argument("first", type=Path, metavar="A", help=text)
+    parser.add_argument("second", type=Path, metavar="B", help="the same")
+    common.add_data(parser)
+    text = "with detections: COCO's instances file (default: none)"
+    parser.add_argument("--annotations", type=Path, metavar="FILE", help=text)
+    text = "with detections: the folder of the images (default: no pictures)"
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help=text)
+    common.add_out(parser, "compare", "folder for compare.html")
     common.add_runtime(parser)
 
 
@@ -81,8 +101,8 @@ def _detect(parser: Parser) -> None:
 
 def _add_results(parser: Parser) -> None:
     group = parser.add_argument_group("detections and results")
-    text = "lowest score of all classes, or of one; may be repeated (default: 0.4)"
-    group.add_argument("--score", action="append", metavar="S|CLASS=S", help=text)
+    text = "lowest score of all classes or of one, or best of each; may be repeated (default: 0.4)"
+    group.add_argument("--score", action="append", metavar="S|CLASS=S|best", help=text)
     group.add_argument("--classes", metavar="A,B", help="keep only these classes (default: all)")
     text = "most detections of an image (default: as trained)"
     group.add_argument("--max", type=common.positive, metavar="N", help=text)
@@ -126,39 +146,6 @@ def _benchmark(parser: Parser) -> None:
     common.add_device(parser)
 
 
-def _convert(parser: Parser) -> None:
-    text = "the project that trained the checkpoint"
-    parser.add_argument("source", choices=SOURCES, help=text)
-    text = (
-        "tensorflow: a frozen graph (.pb), a TensorFlow.js graph model (model.json) or a checkpoint"
-        " prefix; torchvision: a .pth, IMAGENET1K_V1 or IMAGENET1K_V2; others: a .pth"
-    )
-    parser.add_argument("file", metavar="FILE", help=text)
-    text = "class names: a list, or a label map in .pbtxt (default: the project's own)"
-    parser.add_argument("--labels", type=Path, metavar="FILE", help=text)
-    text = (
-        "images, folders, globs or lists from which BatchNorm's statistics are estimated if a graph"
-        " has them folded, so that training can start from the result (default: none)"
-    )
-    parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
-    common.add_weights_out(parser)
-
-
-def _average(parser: Parser) -> None:
-    text = f"{common.WEIGHTS}; the first decides the classes"
-    parser.add_argument("weights", nargs="+", type=Path, metavar="FILE", help=text)
-    text = "fraction of each file in the mean; their sum is 1 (default: equal)"
-    parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help=text)
-    hidden = argparse.SUPPRESS  # the name in version 0.1
-    parser.add_argument("--shares", nargs="+", type=float, help=hidden)
-    common.add_weights_out(parser)
-
-
-def _info(parser: Parser) -> None:
-    common.add_weights(parser)
-    parser.add_argument("overrides", nargs="*", help=argparse.SUPPRESS)
-
-
 COMMANDS = {
     "train": Command(
         "train a detector on your own photographs, or on synthetic images",
@@ -169,6 +156,11 @@ COMMANDS = {
         "measure the average precision of a detector, or of any detections",
         "eval --weights runs/finetune data.val.split=test",
         _eval,
+    ),
+    "compare": Command(
+        "tell which of two detectors is better on the same images, and where",
+        "compare runs/finetune runs/finetune_2 --data MINE",
+        _compare,
     ),
     "detect": Command(
         "find objects in images, videos and streams",
@@ -185,16 +177,6 @@ COMMANDS = {
         "benchmark --weights runs/finetune --no-map",
         _benchmark,
     ),
-    "convert": Command(
-        "convert another project's checkpoint to a weights file",
-        "convert tensorflow frozen_inference_graph.pb --labels map.pbtxt --out W.safetensors",
-        _convert,
-    ),
-    "average": Command(
-        "average several weights files of one network",
-        "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
-        _average,
-    ),
-    "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
+    **WEIGHTS_COMMANDS,
     **DATA_COMMANDS,
 }

@@ -26,6 +26,7 @@ from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
 from vision.media import MediaInput, Window, find_inputs
+from vision.runtime import USUAL_SCORE, Score
 from vision.weights import find_weights
 
 SOME_FAILED = 1
@@ -144,19 +145,20 @@ def _post_process(options: argparse.Namespace) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _scores(options: argparse.Namespace) -> float | Mapping[str, float]:
+def _scores(options: argparse.Namespace) -> Score | Mapping[str, Score]:
     """Score thresholds from ``--score`` and ``--classes``."""
-    default, by_name = 0.4, {}
+    default: Score = USUAL_SCORE
+    by_name: dict[str, Score] = {}
     for text in options.score or []:
         name, _, value = text.rpartition("=")
         try:
-            number = float(value)
+            score: Score = "best" if value == "best" else float(value)
         except ValueError:
-            raise ConfigError(f"--score {text}: expected a number, or CLASS=number") from None
+            raise ConfigError(f"--score {text}: expected a number, best, or CLASS=number") from None
         if name:
-            by_name[name] = number
+            by_name[name] = score
         else:
-            default = number
+            default = score
     if options.classes is not None:
         names = _split(options.classes)
         if not names:

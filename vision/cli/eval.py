@@ -1,38 +1,93 @@
 """``ssdlite eval``."""
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from vision.choices import SHIPPED_WEIGHTS
-from vision.cli.options import check_output_path, data_of, runtime_options_of
+from vision.cli.options import (
+    check_output_path,
+    describe_data,
+    open_detector,
+    runtime_options_of,
+)
 from vision.detector import Detector
-from vision.engine import evaluate_detector, write_json
+from vision.engine import best_thresholds, evaluate_detector, write_json
 from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
-from vision.model import build_post_process
-from vision.runtime import RuntimeOptions, open_session
+from vision.metrics.analysis import analyse
+from vision.report import (
+    REPORT,
+    Commands,
+    Photo,
+    commands_for,
+    photos_in,
+    photos_of,
+    write_report,
+)
+from vision.runtime import RuntimeOptions
+from vision.structures import Detections, Target
+
+METRICS = "metrics.json"
+
+
+class Evaluated(NamedTuple):
+    """An evaluation, and what its report needs: the detector is None for detections of a file."""
+
+    metrics: Metrics
+    detections: Sequence[Detections]
+    targets: Sequence[Target]
+    photos: list[Photo] | None
+    title: str
+    detector: Detector | None
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluate, print the table and write ``metrics.json`` if ``--out`` is given."""
-    file = options.out and options.out / "metrics.json"
-    if file:
+    """Evaluate, print the table, and write ``metrics.json`` and ``report.html`` if asked to."""
+    is_of_file = bool(options.detections or options.annotations)
+    options.weights = options.weights or (None if is_of_file else Path(SHIPPED_WEIGHTS[0]))
+    folder = _report_folder(options) if options.report else None
+    for file in _outputs(options.out, folder):
         check_output_path(file, overwrite=options.overwrite)
-    if options.detections or options.annotations:
-        metrics = _evaluate_detections(options)
-    else:
-        options.weights = options.weights or SHIPPED_WEIGHTS[0]
-        session, metadata = open_session(options.weights, runtime_options_of(options))
-        config = data_of(options, metadata.config)
-        detector = Detector(session, build_post_process(config.model), metadata.names)
-        metrics = evaluate_detector(detector, config, engine=options.engine)
+    evaluated = _evaluate_file(options) if is_of_file else _evaluate_weights(options)
+    metrics = evaluated.metrics
     print(metrics.table())
-    if file:
-        write_json(file, metrics.to_dict())
-        print(f"metrics are in {file}")
+    content = metrics.to_dict()
+    if folder:
+        content |= _write_report(folder / REPORT, evaluated, options)
+    if options.out:
+        write_json(options.out / METRICS, content)
+        print(f"metrics are in {options.out / METRICS}")
+    if folder:
+        print(f"the report is {folder / REPORT}")
     return 0
 
 
-def _evaluate_detections(options: argparse.Namespace) -> Metrics:
+def _report_folder(options: argparse.Namespace) -> Path:
+    """``--out``, else the run folder that ``--weights`` names, else ``report``."""
+    if options.out:
+        return Path(options.out)
+    is_run = options.weights is not None and options.weights.is_dir()
+    return options.weights if is_run else Path("report")
+
+
+def _outputs(out: Path | None, folder: Path | None) -> list[Path]:
+    """The files to write."""
+    return [*([out / METRICS] if out else []), *([folder / REPORT] if folder else [])]
+
+
+def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
+    if options.images:
+        raise ConfigError("--images goes with --detections: data name their images themselves")
+    detector, config = open_detector(options)
+    results = evaluate_detector(detector, config, engine=options.engine)
+    metrics, detections, dataset = results
+    title = f"{options.weights} on {describe_data(config)}"
+    return Evaluated(metrics, detections, dataset.targets, photos_of(dataset), title, detector)
+
+
+def _evaluate_file(options: argparse.Namespace) -> Evaluated:
     if options.weights or not (options.detections and options.annotations):
         raise ConfigError("give either --weights, or both --detections and --annotations")
     given = options.config or options.data or options.overrides
@@ -41,5 +96,37 @@ def _evaluate_detections(options: argparse.Namespace) -> Metrics:
             "--config, --data, key=value and the options of the runtime go with --weights, not with"
             " --detections"
         )
-    found, targets, names = read_coco_results(options.annotations, options.detections)
-    return evaluate_detections(found, targets, names, engine=options.engine)
+    detections, targets, names = read_coco_results(options.annotations, options.detections)
+    photos = None
+    if options.report and options.images:
+        photos = photos_in(options.images, options.annotations, targets)
+    metrics = evaluate_detections(detections, targets, names, engine=options.engine)
+    title = f"{options.detections} on {options.annotations}"
+    return Evaluated(metrics, detections, targets, photos, title, None)
+
+
+def _write_report(path: Path, evaluated: Evaluated, options: argparse.Namespace) -> dict[str, Any]:
+    """Write the page; return what the metrics have in addition."""
+    metrics, detections, targets, photos, title, detector = evaluated
+    analysis = analyse(detections, targets, metrics.names, metrics)
+    thresholds = best_thresholds(analysis)
+    if photos is None:
+        print("the report has no pictures; name the folder of the images with --images")
+    write_report(path, analysis, title, photos, _commands(options, detector, thresholds))
+    return {"interval95": analysis.intervals, "thresholds": thresholds}
+
+
+def _commands(
+    options: argparse.Namespace, detector: Detector | None, thresholds: dict[str, float]
+) -> Commands:
+    """The commands that fit the detector; few fit a file of detections."""
+    if detector is None:
+        return Commands(check="ssdlite check --data MINE --out check")
+    pairs = (("--data", options.data), ("--config", options.config))
+    data = [word for name, value in pairs if value for word in (name, str(value))]
+    run = options.weights if options.weights.is_dir() else None
+    scores = ["best"]
+    if not detector.training.get("thresholds"):
+        scores = [f"{name}={score:g}" for name, score in thresholds.items()]
+    data += options.overrides
+    return commands_for(str(options.weights), data, run, detector.image_size, scores)

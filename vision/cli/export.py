@@ -95,7 +95,7 @@ def _evaluate_int8(saved: SavedDetector, spec: ExportSpec, path: Path, config: C
     original = Detector.from_model(saved.model, post_process, saved.names)
     values = []
     for name, detector in (("fp32", original), ("int8", Detector.load(path))):
-        metrics = evaluate_detector(detector, config)
+        metrics = evaluate_detector(detector, config).metrics
         values.append(metrics.voc.mean or 0.0)
         print(f"{name}: voc.mAP50 {values[-1]:.4f}, coco.AP {metrics.coco.AP or 0.0:.4f}")
     loss = values[0] - values[1]

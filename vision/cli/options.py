@@ -14,10 +14,12 @@ from numpy import ndarray
 
 from vision.config import AutoSource, Config, DataConfig, config_from_dict, load_config
 from vision.config.overrides import is_within, key_of
+from vision.detector import Detector
 from vision.errors import ConfigError, DataError, WeightsError
 from vision.images import read_image, resize
 from vision.media import find_images
-from vision.runtime import RuntimeOptions
+from vision.model import build_post_process
+from vision.runtime import RuntimeOptions, open_session
 from vision.weights import SavedDetector, find_weights, save_weights, to_half
 
 PATHS = {"root", "annotations", "images"}
@@ -150,3 +152,22 @@ def read_images(
 def runtime_options_of(options: argparse.Namespace) -> RuntimeOptions:
     """What ``--backend``, ``--device``, ``--precision`` and ``--threads`` say."""
     return RuntimeOptions(options.backend, options.device, options.precision, options.threads)
+
+
+def open_detector(options: argparse.Namespace) -> tuple[Detector, Config]:
+    """The detector of ``--weights`` with its configuration's score threshold, and `data_of`."""
+    session, metadata = open_session(options.weights, runtime_options_of(options))
+    config = data_of(options, metadata.config)
+    post_process = build_post_process(config.model)
+    return Detector(session, post_process, metadata.names, metadata.training), config
+
+
+def describe_data(config: Config) -> str:
+    """The sources of ``data.val`` in words."""
+    sources = config.data.val if isinstance(config.data.val, list) else [config.data.val]
+    words = []
+    for source in sources:
+        keys = source.model_dump() if source else {}
+        place = keys.get("root") or keys.get("annotations") or f"{keys.get('format')} images"
+        words.append(" ".join(str(word) for word in (place, keys.get("split")) if word))
+    return " and ".join(words)

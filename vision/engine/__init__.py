@@ -1,12 +1,19 @@
 """Training and evaluation."""
 
+from vision.engine.comparison import SharedResults, detect_with_both
 from vision.engine.distributed import is_first_process
-from vision.engine.evaluation import evaluate, evaluate_detector
+from vision.engine.evaluation import Results, best_thresholds, evaluate, evaluate_detector
 from vision.engine.recorder import write_json
+from vision.engine.summary import WriteReport
 from vision.engine.trainer import Trainer, train
 
 __all__ = [
+    "Results",
+    "SharedResults",
     "Trainer",
+    "WriteReport",
+    "best_thresholds",
+    "detect_with_both",
     "evaluate",
     "evaluate_detector",
     "is_first_process",

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch.utils.data import DataLoader
@@ -17,6 +17,7 @@ from vision.data import DetectionDataset, Sample, check_known, describe, make_lo
 from vision.detector import Detector
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
+from vision.metrics.analysis import Analysis
 from vision.model import PostProcess, SSDLite, build_post_process
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections
@@ -27,6 +28,16 @@ HEADLINE = ("voc.mAP50", "coco.AP")
 """The two metrics that stand in the log, in TensorBoard and in messages."""
 Evaluation: TypeAlias = tuple[Metrics, list[Detections]]
 """Metrics of a detector, and its detections of each image."""
+SCORE_STEP = 1e-4
+"""The step that best thresholds are rounded down to, since a detection must exceed its own."""
+
+
+class Results(NamedTuple):
+    """An evaluation with the data that it was made on."""
+
+    metrics: Metrics
+    detections: list[Detections]
+    dataset: DetectionDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ def detect_all(detector: Detector, loader: DataLoader[Sample]) -> list[Detection
 
 def evaluate_detector(
     detector: Detector, config: Config, *, engine: CocoEngine = "faster"
-) -> Metrics:
+) -> Results:
     """Evaluate a detector on ``config.data.val``.
 
     Args:
@@ -126,7 +137,14 @@ def evaluate_detector(
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
     post_process = build_post_process(config.model)
     detector = Detector(detector.session, post_process, names)
-    return evaluate(detector, loader, classes, engine=engine)[0]
+    return Results(*evaluate(detector, loader, classes, engine=engine), dataset)
+
+
+def best_thresholds(analysis: Analysis) -> dict[str, float]:
+    """The score threshold of the highest F1, by the name of each class that has one."""
+    pairs = zip(analysis.metrics.names, analysis.thresholds, strict=True)
+    steps = {name: math.ceil(best.score / SCORE_STEP) - 1 for name, best in pairs if best}
+    return {name: round(max(0, step) * SCORE_STEP, 4) for name, step in steps.items()}
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, float | None]:

@@ -1,12 +1,16 @@
 """The end of a run: means with its start, curves, pictures, and how good its best weights are."""
 
 import logging
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
 
+from vision.data import DetectionDataset
 from vision.engine.evaluation import (
     HEADLINE,
     Evaluation,
     Evaluator,
+    best_thresholds,
     describe_number,
     describe_values,
     headline,
@@ -15,26 +19,28 @@ from vision.engine.evaluation import (
 from vision.engine.pictures import draw_curves, draw_pictures
 from vision.engine.recorder import Recorder
 from vision.engine.run import Run
-from vision.metrics import Metrics, bootstrap, interval
-from vision.weights import interpolate, load_weights
+from vision.metrics import Metrics
+from vision.metrics.analysis import Analysis, analyse
+from vision.weights import SavedDetector, interpolate, load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
-NUM_DRAWS = 200
-"""Draws of the bootstrap."""
-MAX_IMAGES = 500
-"""Validation images up to which intervals are computed; of more they are narrow, and slow."""
+WriteReport: TypeAlias = Callable[[Analysis, DetectionDataset, Path], None]
+"""Writes the report of the best weights into the run folder."""
 MIN_BOXES = 50
 """Validation boxes below which an average precision says little."""
 
 
-def summarise(run: Run, recorder: Recorder, best: Evaluation | None) -> Metrics | None:
+def summarise(
+    run: Run, recorder: Recorder, best: Evaluation | None, write_report: WriteReport | None = None
+) -> Metrics | None:
     """Write and log the results of a run.
 
     Args:
         run: The run, after its last step.
         recorder: Writes its files.
         best: The evaluation of the best weights, where this process has seen it.
+        write_report: Called with the analysis of that evaluation, in the first process.
 
     Returns:
         The evaluation of the best weights; None without ``data.val``.
@@ -60,15 +66,22 @@ def summarise(run: Run, recorder: Recorder, best: Evaluation | None) -> Metrics 
         draw_pictures(saved, dataset, run.device, folder.pictures)
     metrics, detections = best or run.evaluator(saved.model)
     if is_first:
-        if len(dataset) <= MAX_IMAGES and metrics.voc.mean is not None:
-            draws = bootstrap(detections, dataset.targets, len(state.names), NUM_DRAWS)
-            facts["interval95"] = {
-                name: interval(draws[1:, column]) for column, name in enumerate(HEADLINE)
-            }
+        analysis = analyse(detections, dataset.targets, state.names, metrics)
+        facts |= {"interval95": analysis.intervals, "thresholds": best_thresholds(analysis)}
         values = saved.training["metrics"] or metrics.to_dict()
         recorder.write_metrics({**values, **facts}, state)
+        _add_thresholds(folder.best, saved, facts["thresholds"])
+        if write_report is not None:
+            write_report(analysis, dataset, folder.path)
         _log_conclusion(metrics, facts, state.start)
     return metrics
+
+
+def _add_thresholds(path: Path, saved: SavedDetector, thresholds: dict[str, float]) -> None:
+    """Write the best score threshold of each class into the weights file that was read."""
+    training = saved.training | {"thresholds": thresholds}
+    is_folded = saved.norms_folded
+    save_weights(path, saved.model, saved.config, saved.names, training, norms_folded=is_folded)
 
 
 def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation | None:

@@ -23,7 +23,7 @@ from vision.engine.recorder import Recorder, RunFolder
 from vision.engine.run import Run
 from vision.engine.sheet import draw_sheet
 from vision.engine.step import keep_freed_memory
-from vision.engine.summary import summarise
+from vision.engine.summary import WriteReport, summarise
 from vision.metrics import Metrics
 from vision.weights import save_weights
 
@@ -32,7 +32,9 @@ logger = logging.getLogger(__name__)
 AGREE_EVERY = 10  # steps after which several processes ask each other whether to stop
 
 
-def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
+def train(
+    config: Config, out: Path, *, resume: bool = False, write_report: WriteReport | None = None
+) -> Metrics | None:
     """Train, evaluate every few epochs and after the last, and keep the best.
 
     Under ``torchrun`` all processes call this alike; the first one writes.
@@ -41,6 +43,7 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
         config: The run.
         out: The run folder; it must not hold a run yet, unless this one resumes it.
         resume: Continue after the last step that the run folder has a checkpoint of, if any.
+        write_report: Called at the end, where there is ``data.val``.
 
     Returns:
         The evaluation of the best weights; None without ``data.val``.
@@ -53,7 +56,8 @@ def train(config: Config, out: Path, *, resume: bool = False) -> Metrics | None:
         if not processes.is_first:
             for name in ("vision.data", "vision.engine"):
                 logging.getLogger(name).setLevel(logging.WARNING)
-        return Trainer.setup(config, out, processes, interrupts, resume=resume).fit()
+        trainer = Trainer.setup(config, out, processes, interrupts, resume=resume)
+        return trainer.fit(write_report)
 
 
 @dataclass(slots=True)
@@ -99,7 +103,7 @@ class Trainer:
                 draw_sheet(run, folder.sheet)
         return cls(run, recorder, checkpoints, signals)
 
-    def fit(self) -> Metrics | None:
+    def fit(self, write_report: WriteReport | None = None) -> Metrics | None:
         """Take all steps that are left, and return the evaluation of the best weights, if any."""
         run, board = self.run, self.recorder.board
         with closing(board):
@@ -117,7 +121,7 @@ class Trainer:
                     self._finish_epoch(evaluation)
                     run.processes.barrier()
                     self._stop_if_asked()
-        return summarise(run, self.recorder, self._best)
+        return summarise(run, self.recorder, self._best, write_report)
 
     def _evaluate_start(self) -> float:
         """Evaluate and keep the weights before the first step; return the seconds it took."""

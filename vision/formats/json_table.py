@@ -120,7 +120,7 @@ def xywh_boxes(
 
     With ``allow_degenerate``, they may be infinite, NaN, of negative size, or numbers as texts.
     """
-    values = [row.get("bbox") for row in rows]
+    values: list[Any] = [row.get("bbox") for row in rows]
     if set(map(type, values)) <= {list} and set(map(len, values)) <= {4}:
         sides = _number_column(list(chain.from_iterable(values)))
         if sides is not None and (sides.reshape(-1, 4)[:, 2:] >= 0).all():

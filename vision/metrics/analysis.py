@@ -1,6 +1,6 @@
 """All numbers of an evaluation's report: `analyse`."""
 
-# C classes
+# side = number of classes + 1
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Analysis:
     intervals: dict[str, tuple[float, float]]
     curves: list[Curve | None]
     thresholds: list[OperatingPoint | None]
-    confusion: Int64[ndarray, "C+1 C+1"]
+    confusion: Int64[ndarray, "side side"]
     sizes: list[Group]
     aspects: list[Group]
     error_costs: dict[str, float]

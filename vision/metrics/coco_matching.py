@@ -44,7 +44,7 @@ def match_by_coco(
     found_areas = found.boxes[rows, 2] * found.boxes[rows, 3]
     is_crowd = truth.ignore | truth.crowd
     pairs = find_pairs(found, rows, truth, is_crowd, IOU_THRESHOLDS[0])
-    for low, high in map(AREAS.get, areas):
+    for low, high in (AREAS[name] for name in areas):
         is_ignored = is_crowd | (truth.areas < low) | (truth.areas > high)
         # A detection takes a box that counts if it can; of equal overlaps the last box.
         preference = (-pairs.truth, -pairs.overlap, is_ignored[pairs.truth])
@@ -52,10 +52,11 @@ def match_by_coco(
         is_inside = (found_areas >= low) & (found_areas <= high)
         is_counted = np.tile(is_inside, (len(IOU_THRESHOLDS), 1))
         is_true_positive = np.zeros_like(is_counted)
-        for threshold, *flags in zip(IOU_THRESHOLDS, is_true_positive, is_counted, strict=True):
-            assigned = _assign(ordered, threshold, is_crowd)
-            for row in flags:
-                row[assigned.found] = ~is_ignored[assigned.truth]
+        for number, threshold in enumerate(IOU_THRESHOLDS):
+            assigned = _assign(ordered.select(ordered.overlap >= threshold), is_crowd)
+            is_right = ~is_ignored[assigned.truth]
+            is_true_positive[number, assigned.found] = is_right
+            is_counted[number, assigned.found] = is_right
         matches = Matches(
             found.images[rows],
             found.labels[rows],
@@ -81,12 +82,11 @@ def _rank(
     return rows[by_class], ranks[by_class]
 
 
-def _assign(pairs: Pairs, threshold: float, is_crowd: Bool[ndarray, "n"]) -> Pairs:
+def _assign(pairs: Pairs, is_crowd: Bool[ndarray, "n"]) -> Pairs:
     """The detections that get a box: each the first of its pairs whose box is free.
 
     A crowd is always free.
     """
-    pairs = pairs.select(pairs.overlap >= min(threshold, 1 - 1e-10))  # COCO's own tolerance
     is_taken, is_alone = [False] * len(is_crowd), (~is_crowd).tolist()
     assigned, last = [], -1
     columns = zip(pairs.found.tolist(), pairs.truth.tolist(), strict=True)

@@ -1,6 +1,6 @@
 """The confusion matrix of a detector, with background."""
 
-# K detections, C classes
+# K detections, side = number of classes + 1
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -9,7 +9,7 @@ from numpy import ndarray
 from vision.metrics.matching import Matching, assign
 
 
-def confusion_matrix(matching: Matching, kept: Bool[ndarray, "K"]) -> Int64[ndarray, "C+1 C+1"]:
+def confusion_matrix(matching: Matching, kept: Bool[ndarray, "K"]) -> Int64[ndarray, "side side"]:
     """How often a box of each class is detected as each class.
 
     A wrong detection is given, by descending score, the box of another class that it overlaps

@@ -48,10 +48,18 @@ def read_coco_results(
 def _targets(where: str, truth: Instances, images: Ids) -> TargetTable:
     indices = tables.lookup(where, truth.annotations, "image_id", images)
     areas = np.where(np.isnan(truth.areas), truth.boxes[:, 2:].prod(axis=1), truth.areas)
-    columns = (indices, truth.labels, truth.boxes, truth.ignore, truth.crowd, areas)
     order = np.argsort(indices, kind="stable")
     image_ids = [image["id"] for image in truth.images]
-    return TargetTable(*(column[order] for column in columns), image_ids, truth.sizes)
+    return TargetTable(
+        indices[order],
+        truth.labels[order],
+        truth.boxes[order],
+        truth.ignore[order],
+        truth.crowd[order],
+        areas[order],
+        image_ids,
+        truth.sizes,
+    )
 
 
 def _detections(
@@ -65,8 +73,7 @@ def _detections(
     indices, labels, boxes, scores = map(np.concatenate, zip(*parts, strict=True))
     order = np.lexsort((-scores, indices))
     known_sizes = [None if 0 in size else size for size in sizes]
-    columns = (indices, labels, boxes, scores)
-    return DetectionTable(*(column[order] for column in columns), known_sizes)
+    return DetectionTable(indices[order], labels[order], boxes[order], scores[order], known_sizes)
 
 
 def _columns(where: str, rows: list[Any], images: Ids, categories: Ids) -> tuple[ndarray, ...]:

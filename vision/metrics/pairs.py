@@ -84,4 +84,6 @@ def _overlaps(
     common = sides[:, 0] * sides[:, 1]
     own = boxes[:, 2] * boxes[:, 3]
     union = np.where(is_crowd, own, own + others[:, 2] * others[:, 3] - common)
-    return np.divide(common, union, out=np.zeros(len(common)), where=common > 0)
+    overlaps = np.zeros(len(common))
+    np.divide(common, union, out=overlaps, where=common > 0)
+    return overlaps

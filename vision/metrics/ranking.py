@@ -39,7 +39,7 @@ class Matches:
         """Number of boxes of each class that count."""
         weights = None if times is None else times[self.box_images]
         counts = np.bincount(self.box_labels, weights, minlength=self.num_classes)
-        return counts.astype(np.int64).tolist()
+        return [int(count) for count in counts]
 
     def envelopes(
         self, threshold: int, times: Int64[ndarray, "I"] | None = None

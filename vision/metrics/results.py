@@ -12,16 +12,26 @@ from vision.metrics.voc import VocResult, voc_ap
 from vision.structures import Detections, Target
 
 CLASS_HEADER = ["class", "boxes", "VOC AP50 (area)", "VOC AP50 (11-pt)", "COCO AP"]
+NUM_NAMED = 10
+"""Number of classes without a box that the table names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """COCO's and VOC's metrics of the detections in ``num_images`` images."""
+    """COCO's and VOC's metrics of the detections in ``num_images`` images.
+
+    Their means are over the classes that have a box.
+    """
 
     coco: CocoResult
     voc: VocResult
     names: tuple[str, ...]
     num_images: int
+
+    @property
+    def num_classes_with_boxes(self) -> int:
+        """Number of classes that the means are over: those with a box that counts."""
+        return sum(boxes > 0 for boxes in self.voc.num_boxes)
 
     def to_dict(self) -> dict[str, Any]:
         """Both metrics as a JSON object, with null for undefined values."""
@@ -34,10 +44,11 @@ class Metrics:
                 "per_class": self._by_name(self.voc.ap),
             },
             "num_images": self.num_images,
+            "num_classes_with_boxes": self.num_classes_with_boxes,
         }
 
     def table(self) -> str:
-        """Both metrics as text: the summary numbers, then a line for each class."""
+        """Both metrics as text: the summary numbers, then a line for each class with a box."""
         numbers = self._coco_numbers()
         names, values = list(numbers), [_number(value) for value in numbers.values()]
         coco = _align([names[:6], values[:6], names[6:], values[6:]])
@@ -45,7 +56,13 @@ class Metrics:
         voc = _align([["mAP50 (area)", "mAP50 (11-pt)"], voc_values])
         classes = _align([CLASS_HEADER, *self._class_rows()], left=1)
         counted = f"{self.num_images} images, {sum(self.voc.num_boxes)} boxes"
-        blocks = [[counted], ["COCO", *_indent(coco)], ["VOC", *_indent(voc)], classes]
+        mean = f"mean over {_classes(self.num_classes_with_boxes)}"
+        blocks = [
+            [counted],
+            [f"COCO, {mean}", *_indent(coco)],
+            [f"VOC, {mean}", *_indent(voc)],
+            [*classes, *self._absent_classes()],
+        ]
         return "\n\n".join("\n".join(lines) for lines in blocks)
 
     def _coco_numbers(self) -> dict[str, Any]:
@@ -59,7 +76,14 @@ class Metrics:
         return [
             [name, str(boxes), *(_number(value) for value in values)]
             for name, boxes, *values in columns
+            if boxes
         ]
+
+    def _absent_classes(self) -> list[str]:
+        """A line that names the classes without a box, if there are any."""
+        absent = [n for n, boxes in zip(self.names, self.voc.num_boxes, strict=True) if not boxes]
+        named = ", ".join(absent[:NUM_NAMED]) + (", ..." if len(absent) > NUM_NAMED else "")
+        return [f"{_classes(len(absent))} without a box: {named}"] if absent else []
 
     def _by_name(self, values: Sequence[float | None]) -> dict[str, float | None]:
         return dict(zip(self.names, values, strict=True))
@@ -91,6 +115,10 @@ def evaluate_detections(
     measure = coco_ap if engine == "faster" else pycocotools_ap
     coco = measure(detections, targets, len(names))
     return Metrics(coco, voc, tuple(names), len(targets))
+
+
+def _classes(count: int) -> str:
+    return f"{count} class{'es' if count != 1 else ''}"
 
 
 def _number(value: float | None) -> str:

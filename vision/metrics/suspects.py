@@ -12,7 +12,7 @@ from vision.metrics.errors import CLASSIFICATION, Errors
 from vision.metrics.groups import SIZE_EDGES, size_groups
 from vision.metrics.matching import NONE, Matching
 from vision.metrics.mistakes import Box, as_box
-from vision.metrics.overlaps import FlatTargets
+from vision.metrics.overlaps import FlatDetections, FlatTargets
 
 MIN_SUSPICION = 0.5
 """Labels are suspect from here on; for a detection that contradicts them this is its score."""
@@ -55,27 +55,28 @@ def find_suspects(matching: Matching, errors: Errors, kept: Bool[ndarray, "K"]) 
     Args:
         matching: Detections and boxes.
         errors: Of the detections.
-        kept: The detections at or above their thresholds.
+        kept: The detections at or above their thresholds. A box of which one of these finds the
+            class is not suspect.
 
     Returns:
         The most suspicious first.
     """
     found, truth, pairs = matching.found, matching.truth, matching.pairs
-    is_confident = kept & matching.assignment.is_wrong & (found.scores >= MIN_SUSPICION)
+    is_confident = matching.assignment.is_wrong & (found.scores >= MIN_SUSPICION)
     is_empty = _highest(pairs.found, pairs.overlap, len(found)) < EMPTY_IOU
     is_open = np.append(~matching.is_found(kept), False)[errors.boxes]
     is_swapped = is_confident & (errors.kinds == CLASSIFICATION) & is_open
     unfound = _unfound_suspicion(matching)
     unfound[errors.boxes[is_swapped]] = 0.0
 
-    scores, boxes = found.scores, errors.boxes
+    scores, true_labels = found.scores, np.append(truth.labels, NONE)[errors.boxes]
     rated = [
         *(
-            (scores[row], _contradicted("missing box", matching, row, NONE))
+            (scores[row], _contradicted("missing box", found, row, None))
             for row in np.flatnonzero(is_confident & is_empty).tolist()
         ),
         *(
-            (scores[row], _contradicted("other class", matching, row, boxes[row]))
+            (scores[row], _contradicted("other class", found, row, int(true_labels[row])))
             for row in np.flatnonzero(is_swapped).tolist()
         ),
         *(
@@ -86,17 +87,10 @@ def find_suspects(matching: Matching, errors: Errors, kept: Bool[ndarray, "K"]) 
     return [suspect for _, suspect in sorted(rated, key=lambda pair: -pair[0])]
 
 
-def _contradicted(kind: str, matching: Matching, row: int, box: int) -> Suspect:
-    """The detection of a row contradicts a box, or its absence."""
-    found = matching.found
-    return Suspect(
-        kind,
-        int(found.images[row]),
-        as_box(found.boxes[row]),
-        int(found.labels[row]),
-        float(found.scores[row]),
-        None if box == NONE else int(matching.truth.labels[box]),
-    )
+def _contradicted(kind: str, found: FlatDetections, row: int, true_label: int | None) -> Suspect:
+    """What a detection contradicts."""
+    image, label, score = int(found.images[row]), int(found.labels[row]), float(found.scores[row])
+    return Suspect(kind, image, as_box(found.boxes[row]), label, score, true_label)
 
 
 def _unfound_box(truth: FlatTargets, row: int) -> Suspect:

@@ -11,10 +11,12 @@ from vision.runtime.load import (
     open_session,
 )
 from vision.runtime.metadata import Metadata
+from vision.runtime.scores import USUAL_SCORE, Score, score_thresholds
 
 __all__ = [
     "BACKENDS",
     "FORMS",
+    "USUAL_SCORE",
     "Backend",
     "Form",
     "GraphBackend",
@@ -22,10 +24,12 @@ __all__ = [
     "Precision",
     "Runner",
     "RuntimeOptions",
+    "Score",
     "Session",
     "build_session",
     "get_backend",
     "get_graph_backend",
     "graph_backends",
     "open_session",
+    "score_thresholds",
 ]

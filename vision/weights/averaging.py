@@ -14,6 +14,8 @@ from vision.weights.file import SavedDetector, load_weights
 from vision.weights.labels import canonical
 
 SAME = ("backbone", "neck", "preset", "width_mult", "activation", "priors")
+MEASURED = ("metrics", "thresholds")
+"""What was measured of the first weights, and does not hold for the mean."""
 ROUNDING = 1e-6
 """How far the sum of fractions may be from 1."""
 
@@ -30,7 +32,7 @@ def average(paths: Sequence[Path], fractions: Sequence[float] | None = None) -> 
         fractions: The weight of each file, with the sum 1; equal if left out.
 
     Returns:
-        The detector, without the metrics of the first.
+        The detector, without what was measured of the first.
 
     Raises:
         WeightsError: If the networks differ, a class is missing, or the fractions do not fit.
@@ -49,7 +51,7 @@ def average(paths: Sequence[Path], fractions: Sequence[float] | None = None) -> 
             mean[key] += theirs[key] * fraction
         licences.append(other.training.get("licence"))
     first.model.load_state_dict(state | mean)
-    facts = {key: value for key, value in first.training.items() if key != "metrics"}
+    facts = {key: value for key, value in first.training.items() if key not in MEASURED}
     parts = (f"{fraction:g} of {path}" for path, fraction in zip(paths, fractions, strict=True))
     facts["mean"] = ", ".join(parts)
     if any(licences):

@@ -1,32 +1,53 @@
-"""Small pictures of what a check found, as text for a page."""
+"""Small pictures of images with boxes, as text for a page."""
 
 # h and w the height and width of an image
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import ceil, floor
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.check.report import Corners
 from vision.errors import DataError
 from vision.formats import Record
 from vision.images import resize
 
 SIDE = 220
-"""Longest side of a thumbnail in pixels."""
+"""Longest side of a thumbnail in pixels, unless another is asked for."""
 MAX_MARGIN = 0.5
 """How much of what lies beyond a border is shown, as a fraction of the image's side."""
 QUALITY = 75
+MAX_PIXEL = 1000
+"""Farther coordinates are drawn there, on either side: those of a file may have any size."""
 VISIBLE = 6
 """Sides in pixels below which a box is circled."""
-WRONG, OTHER, BEYOND = (230, 30, 60), (255, 255, 255), (128, 128, 128)
+BEYOND = (128, 128, 128)
+
+Frame: TypeAlias = tuple[float, float, float, float]
+"""A rectangle in pixels of an image, which may reach beyond it: left, top, right, bottom."""
 
 
-def thumbnail(record: Record | None, boxes: Sequence[Corners]) -> str | None:
-    """A small JPEG as a ``data:`` address, None if the image cannot be read.
+class Pen(NamedTuple):
+    """The colour (RGB) and the width, in pixels, that boxes are drawn with."""
+
+    colour: tuple[int, int, int]
+    width: int
+
+
+WRONG, RIGHT, MISSED, OTHER = (
+    Pen((230, 30, 60), 2),
+    Pen((40, 160, 255), 2),
+    Pen((255, 190, 0), 2),
+    Pen((255, 255, 255), 1),
+)
+
+
+def thumbnail(record: Record | None, boxes: Sequence[Frame]) -> str | None:
+    """A whole image as a small JPEG, None if it cannot be read.
 
     Args:
         record: The image, whose own boxes are drawn in thin white lines.
@@ -39,26 +60,49 @@ def thumbnail(record: Record | None, boxes: Sequence[Corners]) -> str | None:
     except DataError:
         return None
     finite = [box for box in boxes if np.isfinite(box).all()]
-    left, top, right, bottom = _frame(record.size, finite)
-    scale = min(1.0, SIDE / max(right - left, bottom - top))
+    layers = [(OTHER, record.boxes.tolist()), (WRONG, finite)]
+    return draw_part(image, _frame(record.size, finite), layers)
+
+
+def draw_part(
+    image: UInt8[ndarray, "h w 3"],
+    frame: Frame,
+    layers: Iterable[tuple[Pen, Iterable[Sequence[float]]]],
+    max_scale: float = 1.0,
+    side: int = SIDE,
+) -> str:
+    """A part of an image as a small JPEG, in the form of a ``data:`` address.
+
+    Args:
+        image: The image, RGB.
+        frame: The part.
+        layers: Boxes (xyxy) and what to draw them with, the lowest first.
+        max_scale: How much the part may be enlarged.
+        side: Longest side of the result in pixels, at most.
+    """
+    left, top, right, bottom = frame
+    scale = min(max_scale, side / max(right - left, bottom - top))
     canvas = np.full(
         (_pixels((bottom - top) * scale), _pixels((right - left) * scale), 3), BEYOND, np.uint8
     )
-    height, width = (_pixels(side * scale) for side in record.size)
-    x, y = round(-left * scale), round(-top * scale)
-    part = canvas[y : y + height, x : x + width]
-    part[:] = resize(image, (height, width))[: part.shape[0], : part.shape[1]]
-    for colours, group in (((OTHER, 1), record.boxes.tolist()), ((WRONG, 2), finite)):
-        for box in group:
+    x0, y0 = max(0, floor(left)), max(0, floor(top))
+    part = image[y0 : max(ceil(bottom), 0), x0 : max(ceil(right), 0)]
+    if part.size:
+        height, width = (_pixels(length * scale) for length in part.shape[:2])
+        x, y = max(0, round((x0 - left) * scale)), max(0, round((y0 - top) * scale))
+        place = canvas[y : y + height, x : x + width]
+        place[:] = resize(part, (height, width))[: place.shape[0], : place.shape[1]]
+    for pen, boxes in layers:
+        for box in boxes:
             first, last = (_point(box[k : k + 2], (left, top), scale) for k in (0, 2))
-            _outline(canvas, first, last, *colours)
+            _outline(canvas, first, last, pen)
     return _as_address(canvas)
 
 
 def _point(point: Sequence[float], start: tuple[float, float], scale: float) -> tuple[int, int]:
     """The pixel (x, y) of a point in a frame that starts at ``start``; not far outside."""
     x, y = (
-        int(np.clip((value - zero) * scale, -SIDE, 2 * SIDE))
+        int(np.clip((value - zero) * scale, -MAX_PIXEL, MAX_PIXEL))
         for value, zero in zip(point, start, strict=True)
     )
     return x, y
@@ -68,10 +112,10 @@ def _outline(
     canvas: UInt8[ndarray, "h w 3"],
     first: tuple[int, int],
     last: tuple[int, int],
-    colour: tuple[int, int, int],
-    width: int,
+    pen: Pen,
 ) -> None:
     """Draw a box, with a circle around one that would hardly be seen."""
+    colour, width = pen
     cv2.rectangle(canvas, first, last, colour, width)
     sides = abs(last[0] - first[0]), abs(last[1] - first[1])
     if width > 1 and min(sides) < VISIBLE:
@@ -79,7 +123,7 @@ def _outline(
         cv2.circle(canvas, middle, max(VISIBLE, max(sides) // 2 + VISIBLE), colour, 2, cv2.LINE_AA)
 
 
-def _frame(size: tuple[int, int], boxes: Sequence[Corners]) -> tuple[float, float, float, float]:
+def _frame(size: tuple[int, int], boxes: Sequence[Frame]) -> Frame:
     """The rectangle to show: the image and boxes that leave it, up to `MAX_MARGIN`."""
     height, width = size
     x, y = width * MAX_MARGIN, height * MAX_MARGIN

@@ -1,0 +1,94 @@
+"""Pictures of faults: which ones, of which part of the image, with which words."""
+
+import base64
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from tests.report.samples import CAT, COW, DOG, MISTAKES, NAMES, mistake, suspects
+from vision.errors import DataError
+from vision.metrics.analysis import Mistake
+from vision.report import Photo
+from vision.report.gallery import choose, draw_gallery
+
+BLUE, GREEN = (20, 40, 200), (30, 160, 60)
+
+
+def photo(name: str = "a.jpg") -> Photo:
+    """A green image with a blue rectangle, which is the labelled box."""
+    image = np.full((100, 200, 3), GREEN, np.uint8)
+    image[40:60, 120:180] = BLUE
+    return Photo(name, lambda: image, [(120.0, 40.0, 180.0, 60.0)])
+
+
+def broken() -> UInt8[ndarray, "h w 3"]:
+    raise DataError("image b.jpg does not exist")
+
+
+def pixels(address: str) -> UInt8[ndarray, "h w 3"]:
+    head, _, text = address.partition(",")
+    assert head == "data:image/jpeg;base64"
+    decoded = cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_COLOR_RGB)
+    return np.asarray(decoded, np.uint8)
+
+
+def test_each_class_comes_before_any_comes_twice() -> None:
+    faults = [
+        *[mistake("missed", CAT, image) for image in range(5)],
+        mistake("missed", DOG, 5),
+        mistake("background", CAT, 6),
+        mistake("missed", COW, 7),
+        mistake("missed", DOG, 8),
+    ]
+    chosen = [(fault.kind, fault.image) for fault in choose(faults, 4)]
+    assert chosen == [("missed", 0), ("missed", 5), ("missed", 7), ("missed", 1), ("background", 6)]
+    assert choose(faults, 9)[:6] == [faults[k] for k in (0, 5, 7, 1, 8, 2)]
+
+
+def test_captions_say_what_is_wrong() -> None:
+    photos = [photo("a.jpg"), photo("b.jpg"), photo("c.jpg")]
+    others = [mistake("localisation", CAT, true=CAT), mistake("both", CAT, true=DOG)]
+    shown = draw_gallery([*MISTAKES, *others, mistake("duplicate", COW, true=COW)], photos, NAMES)
+    assert [(picture.kind, picture.caption, picture.name) for picture in shown] == [
+        ("classification", "cat 0.75, labelled dog", "a.jpg"),
+        ("background", "dog 0.75, nothing labelled", "a.jpg"),
+        ("background", "cat 0.75, nothing labelled", "b.jpg"),
+        ("missed", "cow is not found", "b.jpg"),
+        ("missed", "cow is not found", "c.jpg"),
+        ("localisation", "cat 0.75, IoU 0.60", "a.jpg"),
+        ("both", "cat 0.75 near dog, IoU 0.60", "a.jpg"),
+        ("duplicate", "cow 0.75, a second time", "a.jpg"),
+    ]
+    doubts = [
+        *suspects("missing box", CAT, 1),
+        *suspects("other class", CAT, 1, true=DOG),
+        *suspects("unfound box", COW, 1),
+    ]
+    assert [picture.caption for picture in draw_gallery(doubts, photos, NAMES)] == [
+        "cat 0.90, no box: was it forgotten?",
+        "labelled dog, found as cat 0.90",
+        "labelled cow: is it one?",
+    ]
+
+
+def test_a_picture_is_the_part_around_the_box_enlarged() -> None:
+    box = (120.0, 40.0, 180.0, 60.0)
+    fault = Mistake("missed", 0, box, CAT, None, CAT, box, 0.0)
+    (picture,) = draw_gallery([fault], [photo()], NAMES)
+    image = pixels(picture.image)
+    assert image.shape[1] == 220  # the longest side of 104 x 68 pixels
+    assert image.shape[0] == round(220 * 68 / 104)
+    np.testing.assert_allclose(image[image.shape[0] // 2, 110], BLUE, atol=12)
+    np.testing.assert_allclose(image[8, 8], GREEN, atol=12)
+    scale = 220 / 104
+    edge = image[image.shape[0] // 2, round(24 * scale)]  # red, left of the middle
+    assert edge[0] > 180
+    assert edge[1] < 120
+
+
+def test_images_that_cannot_be_read_are_left_out() -> None:
+    photos = [photo(), Photo("b.jpg", broken, []), photo("c.jpg")]
+    shown = draw_gallery(MISTAKES, photos, NAMES)
+    assert [picture.name for picture in shown] == ["a.jpg", "a.jpg", "c.jpg"]

@@ -1,0 +1,241 @@
+"""The page stands by itself, says what the analysis says, and works in a browser."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from defusedxml.ElementTree import fromstring
+
+from tests.report.samples import CAT, CONFUSION, COW, DOG, analysis, metrics, mistake, suspects
+from vision.errors import DataError
+from vision.metrics.analysis import Analysis
+from vision.report import Photo, commands_for, render_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+PROBE = """
+const set = (id, value) => {
+  const select = document.getElementById(id);
+  select.value = value;
+  select.dispatchEvent(new Event("change"));
+};
+const shown = (id) => [...document.getElementById(id + "-pictures").children]
+  .filter((figure) => figure.offsetParent)
+  .map((figure) => figure.querySelector("figcaption").innerText.split("\\n")[0]).join("; ");
+const note = (key, value) => { document.documentElement.dataset[key] = value; };
+const column = (number) => [...document.querySelectorAll("#class-table tbody tr")]
+  .map((row) => row.cells[number].textContent).join(" ");
+note("hash", shown("mistakes"));
+set("mistakes-class", ""); set("mistakes-kind", "");
+note("all", shown("mistakes"));
+set("mistakes-class", "dog");
+note("dog", shown("mistakes"));
+note("count", document.getElementById("mistakes-count").textContent);
+note("suspects", shown("suspects"));
+set("curve-class", "cow");
+note("curve", document.getElementById("curve-text").textContent);
+note("on", document.querySelectorAll("#curves g.on").length);
+const heads = [...document.querySelectorAll("#class-table button")];
+heads.find((button) => button.textContent === "AP50").click();
+note("falling", column(2));
+heads.find((button) => button.textContent === "AP50").click();
+note("rising", column(2));
+heads.find((button) => button.textContent === "class").click();
+note("names", column(0));
+document.querySelector("#matrix g[data-text] rect").dispatchEvent(
+  new PointerEvent("pointerover", { bubbles: true }));
+note("cell", document.getElementById("matrix-text").textContent);
+note("place", location.hash);
+note("back", getComputedStyle(document.body).backgroundColor);
+note("wide", document.documentElement.scrollWidth);
+note("broken", [...document.images].filter((image) => !image.naturalWidth).length);
+"""
+
+
+def photos() -> list[Photo]:
+    def missing() -> np.ndarray:
+        raise DataError("image c.jpg does not exist")
+
+    grey = np.full((60, 80, 3), 120, np.uint8)
+    return [
+        Photo("<a>.jpg", lambda: grey, [(12.0, 12.0, 32.0, 28.0)]),
+        Photo("b.jpg", lambda: grey, []),
+        Photo("c.jpg", missing, []),
+    ]
+
+
+def made_up() -> Analysis:
+    return analysis(suspects=suspects("missing box", CAT, 2) + suspects("other class", COW, 1, DOG))
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    commands = commands_for("W", ["--data", "<script>alert(1)</script>"], None, (320, 320))
+    return render_report(made_up(), "<script>alert(2)</script>", photos(), commands)
+
+
+def table(text: str, heading: str) -> dict[str, list[str]]:
+    """The rows of the first table after a heading, by their first cell."""
+    start = text.index(f'id="{heading}"')
+    (body,) = re.findall(r"<table.*?</table>", text[start:], re.DOTALL)[:1]
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in rows]
+    return {
+        row[0]: [re.sub(r"<.*?>", "", cell).strip() for cell in row[1:]] for row in cells if row
+    }
+
+
+def test_the_page_needs_no_network_and_escapes_names(text: str) -> None:
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert {address.partition(":")[0] for address in addresses if ":" in address} == {"data"}
+    assert "url(" not in text
+    assert "http" not in text
+    assert text.count("<script") == 1
+    assert "&lt;script&gt;alert(2)" in text
+    assert "&lt;a&gt;.jpg" in text
+    assert "<owl>" not in text
+
+
+def test_numbers_are_those_of_the_analysis(text: str) -> None:
+    numbers = table(text, "numbers")
+    assert numbers["voc.mAP50"][:2] == ["0.767", "0.701 to 0.823"]
+    assert numbers["coco.AP"][:2] == ["0.456", "0.400 to 0.500"]
+    assert numbers["coco.APl"][:2] == ["0.500", ""]
+    costs = {title: row[0] for title, row in table(text, "errors").items()}
+    assert list(costs)[:2] == ["missed", "background"]
+    assert costs == {
+        "missed": "12.3",
+        "background": "4.0",
+        "classification": "3.0",
+        "localisation": "2.0",
+        "class and place": "1.0",
+        "duplicate": "0.0",
+        "false positives": "8.0",
+        "false negatives": "14.0",
+    }
+    classes = table(text, "classes")
+    assert classes["dog"] == ["40", "0.800", "", "0.800", "0.41", "0.90", "0.80", "0.85"]
+    assert list(classes) == ["cat", "dog", "cow"]
+    assert "1 class without a box here: &lt;owl&gt;." in text
+    assert table(text, "sizes")["small, up to 32 px"] == ["20", "0.500", "0.60", ""]
+    assert table(text, "suspects")["missing box?"][:2] == ["2", "cat 2"]
+    assert table(text, "suspects")["other class?"][:2] == ["1", "cow labelled dog 1"]
+
+
+def test_charts_are_drawn_to_scale(text: str) -> None:
+    charts = {
+        label: fromstring(chart)
+        for chart, label in re.findall(r'(<svg[^>]*aria-label="([^"]*)".*?</svg>)', text, re.DOTALL)
+    }
+    curve = charts["precision by recall of each class"].find(".//g[@data-class='cow']/path")
+    steps = [(0.07 * step, 0.7) for step in range(1, 11)]
+    points = [(float(x), float(y)) for x, y in re.findall(r"([\d.]+) ([\d.]+)", curve.get("d"))]
+    np.testing.assert_allclose(points, [(45 + 340 * x, 290 - 280 * y) for x, y in steps], atol=0.06)
+    bars = charts["precision by score"].findall("rect")
+    assert [float(bar.get("height")) for bar in bars] == [28, 252]
+    cells = charts["confusion matrix"].findall("g")
+    assert len(cells) == np.count_nonzero(CONFUSION)
+    shown = {cell.find("title").text: cell.find("rect").get("fill-opacity") for cell in cells}
+    assert shown["50 of 60 cat objects (83%) are found"] == "0.833"
+    assert shown["4 of 60 cat objects (7%) are found as dog"] == "0.067"
+
+
+def test_without_images_there_are_no_pictures_and_no_links_to_them() -> None:
+    text = render_report(made_up(), "detections")
+    assert "<img" not in text
+    assert "see them" not in text
+    assert text.count("There are no pictures, since the images were not named.") == 2
+
+
+def test_nothing_at_all_has_a_page() -> None:
+    nothing = analysis(
+        metrics=metrics(boxes=[0, 0, 0, 0]),
+        intervals={},
+        curves=[None] * 4,
+        thresholds=[None] * 4,
+        confusion=np.zeros((5, 5), np.int64),
+        error_costs={},
+        calibration=[],
+        calibration_error=None,
+        mistakes=[],
+        suspects=[],
+    )
+    text = render_report(nothing, "nothing", photos())
+    assert "Nothing can be measured: no box in 30 images." in text
+    assert "No label is suspect." in text
+
+
+def test_a_hundred_and_fifty_pictures_take_less_than_three_megabytes() -> None:
+    """Noise is the worst for JPEG, four times as large as photographs; a fifth of it is that."""
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 255, (60, 80, 3), np.uint8).repeat(4, axis=0).repeat(4, axis=1)
+    faults = [mistake(kind, CAT) for kind in KINDS for _ in range(20)]
+    doubts = [one for kind in DOUBTS for one in suspects(kind, CAT, 20, true=DOG)]
+    made = analysis(mistakes=faults, suspects=doubts)
+    text = render_report(made, "noise", [Photo("a.jpg", lambda: noise, [])])
+    assert text.count("<img") == 16 * (len(KINDS) + len(DOUBTS))
+    assert len(text) < 3e6
+
+
+KINDS = ("missed", "background", "classification", "localisation", "both", "duplicate")
+DOUBTS = ("missing box", "other class", "unfound box")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed, which opens the page")
+@pytest.mark.parametrize(
+    ("width", "options", "back"),
+    [
+        (1200, [], "rgb(255, 255, 255)"),
+        (500, [], "rgb(255, 255, 255)"),
+        (1200, ["--force-dark-mode"], "rgb(20, 23, 26)"),
+    ],
+)
+def test_a_browser_shows_filters_and_sorts(
+    text: str, width: int, options: list[str], back: str, tmp_path: Path
+) -> None:
+    """Nothing is wider than the window, and no error is on the console."""
+    assert CHROMIUM is not None
+    page = tmp_path / "page.html"
+    probed = text.replace("</body>", f"<script>{PROBE}</script></body>")
+    page.write_text(probed, encoding="utf-8")
+    run = subprocess.run(  # noqa: S603
+        [
+            CHROMIUM,
+            *("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
+            *options,
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={width},900",
+            "--virtual-time-budget=5000",
+            "--dump-dom",
+            f"{page.as_uri()}#mistakes-kind=missed&mistakes-class=cow",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in run.stderr
+    found = dict(re.findall(r'data-(\w+)="([^"]*)"', run.stdout.partition("<head>")[0]))
+    dogs = "classification cat 0.75, labelled dog; background dog 0.75, nothing labelled"
+    cats, cows = "background cat 0.75, nothing labelled", "missed cow is not found"
+    forgotten = "missing box? cat 0.90, no box: was it forgotten?"
+    assert found.pop("back") == back
+    assert int(found.pop("wide")) <= width
+    assert found == {
+        "hash": cows,
+        "all": f"{dogs}; {cats}; {cows}",
+        "dog": dogs,
+        "count": "2 of 4 pictures",
+        "suspects": f"{forgotten}; {forgotten}; other class? labelled dog, found as cow 0.90",
+        "curve": "cow: 20 boxes, AP50 0.600; at score 0.51 precision is 0.90 and recall 0.80",
+        "on": "1",
+        "falling": "0.900 0.800 0.600",
+        "rising": "0.600 0.800 0.900",
+        "names": "cat cow dog",
+        "cell": "50 of 60 cat objects (83%) are found",
+        "place": "#curve-class=cow&amp;mistakes-class=dog",
+        "broken": "0",
+    }

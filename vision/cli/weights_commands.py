@@ -1,0 +1,56 @@
+"""The commands about weights files, for `vision.cli.commands`."""
+
+import argparse
+from pathlib import Path
+
+import vision.cli.arguments as common
+from vision.choices import SOURCES
+from vision.cli.parser import Command, Parser
+
+
+def _convert(parser: Parser) -> None:
+    text = "the project that trained the checkpoint"
+    parser.add_argument("source", choices=SOURCES, help=text)
+    text = (
+        "tensorflow: a frozen graph (.pb), a TensorFlow.js graph model (model.json) or a checkpoint"
+        " prefix; torchvision: a .pth, IMAGENET1K_V1 or IMAGENET1K_V2; others: a .pth"
+    )
+    parser.add_argument("file", metavar="FILE", help=text)
+    text = "class names: a list, or a label map in .pbtxt (default: the project's own)"
+    parser.add_argument("--labels", type=Path, metavar="FILE", help=text)
+    text = (
+        "images, folders, globs or lists from which BatchNorm's statistics are estimated if a graph"
+        " has them folded, so that training can start from the result (default: none)"
+    )
+    parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
+    common.add_weights_out(parser)
+
+
+def _average(parser: Parser) -> None:
+    text = f"{common.WEIGHTS}; the first decides the classes"
+    parser.add_argument("weights", nargs="+", type=Path, metavar="FILE", help=text)
+    text = "fraction of each file in the mean; their sum is 1 (default: equal)"
+    parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help=text)
+    hidden = argparse.SUPPRESS  # the name in version 0.1
+    parser.add_argument("--shares", nargs="+", type=float, help=hidden)
+    common.add_weights_out(parser)
+
+
+def _info(parser: Parser) -> None:
+    common.add_weights(parser)
+    parser.add_argument("overrides", nargs="*", help=argparse.SUPPRESS)
+
+
+WEIGHTS_COMMANDS = {
+    "convert": Command(
+        "convert another project's checkpoint to a weights file",
+        "convert tensorflow frozen_inference_graph.pb --labels map.pbtxt --out W.safetensors",
+        _convert,
+    ),
+    "average": Command(
+        "average several weights files of one network",
+        "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
+        _average,
+    ),
+    "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
+}

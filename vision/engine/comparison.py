@@ -1,0 +1,96 @@
+"""Two detectors over the same data set, in the classes that both know."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from vision.config import Config
+from vision.data import DetectionDataset, make_loader, read_sources
+from vision.detector import Detector
+from vision.engine.evaluation import detect_all
+from vision.errors import DataError
+from vision.formats.paths import nfc
+from vision.structures import Detections
+from vision.weights.labels import canonical
+
+
+class SharedResults(NamedTuple):
+    """Detections of two detectors, and the data that they were made on.
+
+    Attributes:
+        detections: Of each detector and image, with labels that refer to ``names``.
+        dataset: The data, with the boxes of the shared classes.
+        names: The shared classes, in the order of the first detector, as the data spell them.
+        left_out: Classes that are left out: those that the first detector alone knows, those that
+            the second alone knows, and those of the data that are not shared.
+    """
+
+    detections: tuple[list[Detections], list[Detections]]
+    dataset: DetectionDataset
+    names: list[str]
+    left_out: tuple[list[str], list[str], list[str]]
+
+
+def detect_with_both(detectors: tuple[Detector, Detector], config: Config) -> SharedResults:
+    """Run two detectors on ``config.data.val`` and keep the detections of shared classes.
+
+    Names that VOC and COCO spell differently are one class (`vision.weights.labels.canonical`).
+
+    Args:
+        detectors: Each has its own image size and ``model.postprocess``.
+        config: Where the data are, which of their classes count (all by default), and in what
+            batches to run.
+
+    Raises:
+        ConfigError: If there are no data.
+        DataError: If the data cannot be read, or the detectors share no class.
+    """
+    annotations = read_sources(config.data.val, "data.val")
+    counts = annotations.count()
+    in_data = [name for name in annotations.names if counts[name]]
+    key = _choose_key(detectors[0].names, detectors[1].names, in_data)
+    first, second, data, kept = (
+        {key(name): name for name in names}
+        for names in (
+            *(detector.names for detector in detectors),
+            in_data,
+            config.data.classes or (),
+        )
+    )
+    shared = [name for name in first if name in second and (not kept or name in kept)]
+    if not shared:
+        raise DataError(
+            "the detectors share no class"
+            + (" of data.classes" if kept else "")
+            + f": one knows {', '.join(first.values())}; the other {', '.join(second.values())}"
+        )
+    names = [data.get(name, first[name]) for name in shared]
+    labels = {name: label for label, name in enumerate(shared)}
+    detections, datasets = [], []
+    for detector in detectors:
+        datasets.append(DetectionDataset(annotations.records, names, detector.image_size))
+        loader = make_loader(datasets[-1], config.train.batch_size, config.train.workers)
+        new_labels = [labels.get(key(name), -1) for name in detector.names]
+        detections.append([_relabel(found, new_labels) for found in detect_all(detector, loader)])
+    left_out = (
+        [name for own, name in first.items() if own not in second],
+        [name for own, name in second.items() if own not in first],
+        [name for own, name in data.items() if own not in labels],
+    )
+    return SharedResults((detections[0], detections[1]), datasets[0], names, left_out)
+
+
+def _choose_key(*groups: Sequence[str]) -> Callable[[str], str]:
+    """What is equal for names of one class; spelling counts where a group has both spellings."""
+    for names in groups:
+        if len({canonical(nfc(name)) for name in names}) < len(names):
+            return nfc
+    return lambda name: canonical(nfc(name))
+
+
+def _relabel(detections: Detections, new_labels: Sequence[int]) -> Detections:
+    """The detections with the new label of each label; those with a negative one are dropped."""
+    labels = torch.tensor(new_labels)[detections.labels]
+    return replace(detections, labels=labels)[labels >= 0]

@@ -1,0 +1,179 @@
+"""Two detectors on the same images: their differences, and whether the images can tell them."""
+
+# I images, K detections, n ground-truth boxes
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Int64
+from numpy import ndarray
+
+from vision.errors import DataError
+from vision.metrics.curves import best_threshold, make_curves, threshold_scores
+from vision.metrics.matching import Matching, match
+from vision.metrics.mistakes import Box, as_box
+from vision.metrics.resampling import bootstrap, interval
+from vision.metrics.results import Metrics, evaluate_detections
+from vision.structures import Detections, Target
+
+DRAWS = 500
+"""Resamples of the bootstrap."""
+
+
+class Difference(NamedTuple):
+    """A metric of both detectors, and the 95% interval of the second's minus the first's."""
+
+    first: float
+    second: float
+    low: float
+    high: float
+
+    @property
+    def change(self) -> float:
+        """The second's minus the first's."""
+        return self.second - self.first
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval does not cover zero."""
+        return self.low > 0 or self.high < 0
+
+
+class Item(NamedTuple):
+    """A detection, or an object without one, whose score is None."""
+
+    label: int
+    box: Box
+    score: float | None
+
+
+class Outcome(NamedTuple):
+    """What a detector makes of one image; detections by descending score."""
+
+    right: list[Item]
+    wrong: list[Item]
+    missed: list[Item]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Which detections are right and which objects are missed, at the best thresholds.
+
+    Attributes:
+        matching: Detections and boxes.
+        kept: The detections at or above the best threshold of their class by F1.
+    """
+
+    matching: Matching
+    kept: Bool[ndarray, "K"]
+
+    def wrong(self) -> Bool[ndarray, "K"]:
+        """Which detections are wrong."""
+        return self.kept & self.matching.assignment.is_wrong
+
+    def missed(self) -> Bool[ndarray, "n"]:
+        """Which boxes that count are not found."""
+        return ~(self.matching.is_found(self.kept) | self.matching.truth.ignored)
+
+    def count_mistakes(self, num_images: int) -> Int64[ndarray, "I"]:
+        """Wrong detections and missed boxes of each image."""
+        found, truth = self.matching.found, self.matching.truth
+        images = np.concatenate([found.images[self.wrong()], truth.images[self.missed()]])
+        return np.bincount(images, minlength=num_images)
+
+    def of_image(self, image: int) -> Outcome:
+        """Those of one image."""
+        found, truth = self.matching.found, self.matching.truth
+        right = self.kept & self.matching.assignment.is_right
+        detected = [
+            [
+                Item(int(found.labels[k]), as_box(found.boxes[k]), float(found.scores[k]))
+                for k in np.flatnonzero(mask & (found.images == image))
+            ]
+            for mask in (right, self.wrong())
+        ]
+        missed = [
+            Item(int(truth.labels[k]), as_box(truth.boxes[k]), None)
+            for k in np.flatnonzero(self.missed() & (truth.images == image))
+        ]
+        return Outcome(*detected, missed)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two detectors on the same images.
+
+    Attributes:
+        metrics: Of each detector.
+        differences: In "voc.mAP50" and "coco.AP".
+        outcomes: Of each detector.
+    """
+
+    metrics: tuple[Metrics, Metrics]
+    differences: dict[str, Difference]
+    outcomes: tuple[Outcomes, Outcomes]
+
+    def count_mistakes(self) -> Int64[ndarray, "2 I"]:
+        """Of each detector and image; see `Outcomes.count_mistakes`."""
+        num_images = self.metrics[0].num_images
+        return np.stack([outcomes.count_mistakes(num_images) for outcomes in self.outcomes])
+
+    def changed_images(self) -> list[int]:
+        """Images whose number of mistakes differs, by descending absolute difference."""
+        first, second = self.count_mistakes()
+        change = np.abs(second - first)
+        order = np.argsort(-change, kind="stable")
+        return order[: np.count_nonzero(change)].tolist()
+
+
+def compare_detections(
+    first: Sequence[Detections],
+    second: Sequence[Detections],
+    targets: Sequence[Target],
+    names: Sequence[str],
+    draws: int = DRAWS,
+) -> Comparison:
+    """Compare two detectors by their detections in the same images.
+
+    The intervals are those of the paired bootstrap (`vision.metrics.bootstrap`).
+
+    Args:
+        first: Detections of each image, in pixels of the image that its target refers to.
+        second: The other detector's.
+        targets: The ground truth of the same images.
+        names: Distinct class names, in label order.
+        draws: Number of resamples.
+
+    Raises:
+        DataError: If no box counts.
+        ValueError: If detections and targets do not fit (`vision.metrics.inputs.check_inputs`).
+    """
+    metrics = tuple(evaluate_detections(found, targets, names) for found in (first, second))
+    if not sum(metrics[0].voc.num_boxes):
+        raise DataError(
+            "the images have no box to compare on, difficult ones and crowds apart; name images"
+            f" with boxes of {', '.join(names)}"
+        )
+    values = [bootstrap(found, targets, len(names), draws) for found in (first, second)]
+    changes = values[1] - values[0]
+    differences = {
+        name: Difference(
+            float(values[0][0, column]),
+            float(values[1][0, column]),
+            *interval(changes[1:, column]),
+        )
+        for column, name in enumerate(("voc.mAP50", "coco.AP"))
+    }
+    outcomes = tuple(_outcomes(found, targets, len(names)) for found in (first, second))
+    return Comparison((metrics[0], metrics[1]), differences, (outcomes[0], outcomes[1]))
+
+
+def _outcomes(
+    detections: Sequence[Detections], targets: Sequence[Target], num_classes: int
+) -> Outcomes:
+    matching = match(detections, targets, num_classes)
+    points = [best_threshold(curve) for curve in make_curves(matching)]
+    kept = matching.found.scores >= threshold_scores(points)[matching.found.labels]
+    return Outcomes(matching, kept)

@@ -1,0 +1,33 @@
+"""HTML pages: how good a detector is, why not better, what to do; which of two is better."""
+
+from vision.report.commands import Commands, commands_for
+from vision.report.compare import render_comparison
+from vision.report.differences import text_lines, verdict
+from vision.report.gallery import Photo
+from vision.report.page import render_report
+from vision.report.summary import summarise
+from vision.report.write import (
+    REPORT,
+    photos_in,
+    photos_of,
+    write_page,
+    write_report,
+    write_run_report,
+)
+
+__all__ = [
+    "REPORT",
+    "Commands",
+    "Photo",
+    "commands_for",
+    "photos_in",
+    "photos_of",
+    "render_comparison",
+    "render_report",
+    "summarise",
+    "text_lines",
+    "verdict",
+    "write_page",
+    "write_report",
+    "write_run_report",
+]

@@ -1,0 +1,69 @@
+"""Command lines that fit what is evaluated, for people to paste into a terminal."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+LARGER, MULTIPLE = 1.5, 32
+"""How many times as large the images to try are, and what their sides are multiples of."""
+MINE = ("--data", "MINE")
+"""Stands for data that are not known here."""
+
+
+class Commands(NamedTuple):
+    """Commands that fit what is evaluated; None where there is none.
+
+    Attributes:
+        evaluate: The evaluation itself.
+        train: A training on its data.
+        train_larger: The same with larger images.
+        priors: The priors that fit its data.
+        check: A check of its data.
+        detect: The detector with the best thresholds, on photographs.
+    """
+
+    evaluate: str | None = None
+    train: str | None = None
+    train_larger: str | None = None
+    priors: str | None = None
+    check: str | None = None
+    detect: str | None = None
+
+
+def commands_for(
+    weights: str,
+    data: Sequence[str],
+    run: Path | None,
+    image_size: tuple[int, int],
+    scores: Sequence[str] = ("best",),
+) -> Commands:
+    """The commands for a detector.
+
+    Args:
+        weights: What follows ``--weights``.
+        data: The words of the command line that name the data, such as ``--data MINE``.
+        run: The run folder that the weights lie in; its configuration names data, too.
+        image_size: (height, width) that the detector sees.
+        scores: What follows each ``--score`` of a detection.
+    """
+    configured = () if run is None else ("--config", str(run / "config.yaml"))
+    out = () if run is None else ("--out", f"{run}_2")
+    train = ("train", *(configured or (*MINE, f"model.init={weights}")), *out)
+    sides = ", ".join(str(round(side * LARGER / MULTIPLE) * MULTIPLE) for side in image_size)
+    is_named = any(word in {"--data", "--config"} for word in data)
+    checked = tuple(data) if is_named else configured or MINE
+    words = (word for score in scores for word in ("--score", score))
+    detect = ("detect", "photos/", "--weights", weights, *words)
+    return Commands(
+        _line("eval", "--weights", weights, *data),
+        _line(*train),
+        _line(*train, f"model.image_size=[{sides}]"),
+        _line("priors", *(configured or MINE)),
+        _line("check", *checked, "--out", "check"),
+        _line(*detect),
+    )
+
+
+def _line(*words: str) -> str:
+    return shlex.join(("ssdlite", *words))

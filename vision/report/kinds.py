@@ -1,0 +1,78 @@
+"""Words for people: a sentence, and the kinds of errors and of label suspects."""
+
+from typing import NamedTuple
+
+
+class Sentence(NamedTuple):
+    """A sentence of the summary.
+
+    Attributes:
+        title: The question that it answers.
+        text: The answer.
+        command: What to paste into a terminal, if there is anything.
+        kind: The kind of the pictures to look at, if there are any.
+        name: Their class, if it is one.
+    """
+
+    title: str
+    text: str
+    command: str | None = None
+    kind: str | None = None
+    name: str | None = None
+
+
+class Kind(NamedTuple):
+    """A kind of error or suspect.
+
+    Attributes:
+        title: A heading.
+        meaning: What is wrong with a detection or a box of this kind.
+        caption: The line below a picture: ``label``, ``score``, ``true`` and ``iou`` are filled in.
+    """
+
+    title: str
+    meaning: str
+    caption: str
+
+
+ERRORS = {
+    "missed": Kind("missed", "an object that no detection finds", "{label} is not found"),
+    "background": Kind(
+        "background", "a detection where no object is labelled", "{label} {score}, nothing labelled"
+    ),
+    "classification": Kind(
+        "classification", "the right place, but the wrong class", "{label} {score}, labelled {true}"
+    ),
+    "localisation": Kind(
+        "localisation",
+        "the right class, but a box that fits badly (IoU below 0.5)",
+        "{label} {score}, IoU {iou}",
+    ),
+    "both": Kind(
+        "class and place",
+        "the wrong class, and a box that fits badly",
+        "{label} {score} near {true}, IoU {iou}",
+    ),
+    "duplicate": Kind(
+        "duplicate", "a second detection of an object", "{label} {score}, a second time"
+    ),
+}
+"""TIDE's six kinds of errors (arXiv 2008.08115), by their names in `Mistake`."""
+SUSPECTS = {
+    "missing box": Kind(
+        "missing box?",
+        "a confident detection where no box is labelled",
+        "{label} {score}, no box: was it forgotten?",
+    ),
+    "other class": Kind(
+        "other class?",
+        "a confident detection of another class than the label's",
+        "labelled {true}, found as {label} {score}",
+    ),
+    "unfound box": Kind(
+        "unfound box?",
+        "a labelled box that no detection of any score finds",
+        "labelled {label}: is it one?",
+    ),
+}
+"""Probable faults of the labels, by their names in `Suspect`."""

@@ -1,0 +1,153 @@
+"""The report as one HTML page, which needs no other file and no network."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vision.metrics.analysis import Analysis
+from vision.pages import render
+from vision.report.charts import confusion_matrix, curve_points
+from vision.report.commands import Commands
+from vision.report.gallery import Photo, choose, draw_gallery
+from vision.report.kinds import ERRORS, SUSPECTS
+from vision.report.summary import summarise
+
+NUM_CONFUSED = 8
+"""Pairs of confused classes that are listed."""
+NUM_OFTEN = 3
+"""Classes that are named of each kind of suspects."""
+NUM_MAIN = 8
+"""Metrics that are shown at once."""
+TOTALS = {
+    "false positives": "all detections that are wrong",
+    "false negatives": "all objects that are not found",
+}
+COCO_MEANINGS = {
+    "AP": "mean over IoU 0.5 to 0.95",
+    "AP50": "at IoU 0.5",
+    "AP75": "at IoU 0.75: boxes that fit well",
+    "APs": "small objects, up to 32 x 32 pixels",
+    "APm": "medium objects, up to 96 x 96 pixels",
+    "APl": "large objects",
+    "AR1": "recall of the best detection of each class and image",
+    "AR10": "recall of the best ten",
+    "AR100": "recall of the best hundred",
+    "ARs": "AR100 of small objects",
+    "ARm": "AR100 of medium objects",
+    "ARl": "AR100 of large objects",
+}
+
+
+def render_report(
+    analysis: Analysis,
+    title: str,
+    photos: Sequence[Photo] | None = None,
+    commands: Commands = Commands(),  # noqa: B008 - immutable
+) -> str:
+    """The page.
+
+    Args:
+        analysis: The numbers.
+        title: Names what is evaluated, and on which data.
+        photos: The images of the evaluation; None leaves the pictures out.
+        commands: What the advice names.
+    """
+    names = analysis.metrics.names
+    mistakes = draw_gallery(choose(analysis.mistakes), photos, names) if photos else []
+    suspects = draw_gallery(choose(analysis.suspects), photos, names) if photos else []
+    return render(
+        Path(__file__).with_name("page.html"),
+        title=title,
+        metrics=analysis.metrics,
+        analysis=analysis,
+        sentences=summarise(analysis, commands),
+        commands=commands,
+        rows=_metric_rows(analysis),
+        num_main=NUM_MAIN,
+        error_rows=_error_rows(analysis),
+        classes=_class_rows(analysis),
+        absent=[
+            name
+            for name, count in zip(names, analysis.metrics.voc.num_boxes, strict=True)
+            if not count
+        ],
+        matrix=(matrix := confusion_matrix(analysis.confusion, names)),
+        confused=matrix.worst(NUM_CONFUSED),
+        errors=ERRORS,
+        suspect_kinds=SUSPECTS,
+        suspect_rows=_suspect_rows(analysis),
+        mistakes=mistakes,
+        suspects=suspects,
+        has_photos=bool(photos),
+    )
+
+
+def _metric_rows(analysis: Analysis) -> list[dict[str, Any]]:
+    """The summary numbers: name, value, interval, meaning."""
+    voc, coco = analysis.metrics.voc, analysis.metrics.coco
+    values = [
+        ("voc.mAP50", voc.mean, "VOC: area under the curve at IoU 0.5, mean over the classes"),
+        ("voc.mAP50_11pt", voc.mean_11pt, "VOC 2007: the same from 11 points"),
+        *((f"coco.{key}", getattr(coco, key), text) for key, text in COCO_MEANINGS.items()),
+    ]
+    return [
+        {
+            "name": name,
+            "value": value,
+            "interval": analysis.intervals.get(name),
+            "meaning": meaning,
+        }
+        for name, value, meaning in values
+    ]
+
+
+def _error_rows(analysis: Analysis) -> list[tuple[str, str, float]]:
+    """Title, meaning and cost of each kind of error, the costliest first; then those of all."""
+    costs = analysis.error_costs
+    kinds = [(kind.title, kind.meaning, costs.get(key, 0.0)) for key, kind in ERRORS.items()]
+    totals = [(title, meaning, costs.get(title, 0.0)) for title, meaning in TOTALS.items()]
+    return [*sorted(kinds, key=lambda row: -row[2]), *totals]
+
+
+def _suspect_rows(analysis: Analysis) -> list[tuple[str, int, list[str], str]]:
+    """Title, number, the most frequent classes and meaning of each kind of suspects."""
+    names, rows = analysis.metrics.names, []
+    for key, kind in SUSPECTS.items():
+        pairs = Counter(
+            (suspect.label, suspect.true_label if key == "other class" else None)
+            for suspect in analysis.suspects
+            if suspect.kind == key
+        )
+        often = [
+            names[label] + ("" if true is None else f" labelled {names[true]}") + f" {number}"
+            for (label, true), number in pairs.most_common(NUM_OFTEN)
+        ]
+        rows.append((kind.title, pairs.total(), often, kind.meaning))
+    return [row for row in rows if row[1]]
+
+
+def _class_rows(analysis: Analysis) -> list[dict[str, Any]]:
+    """The classes that have boxes, with their numbers and curves."""
+    voc, coco = analysis.metrics.voc, analysis.metrics.coco
+    columns = zip(
+        analysis.metrics.names,
+        voc.num_boxes,
+        voc.ap,
+        coco.per_class,
+        analysis.thresholds,
+        analysis.curves,
+        strict=True,
+    )
+    return [
+        {
+            "name": name,
+            "boxes": boxes,
+            "ap50": ap50,
+            "ap": ap,
+            "best": best,
+            "points": [] if curve is None else curve_points(curve),
+        }
+        for name, boxes, ap50, ap, best, curve in columns
+        if boxes
+    ]

@@ -1,0 +1,91 @@
+"""Writing a report, of data with images or of detections from a file."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from vision.atomic import replacing
+from vision.data import DetectionDataset
+from vision.errors import DataError
+from vision.formats.coco import load_instances
+from vision.formats.paths import Files
+from vision.images import IMAGE_SUFFIXES, read_image
+from vision.metrics.analysis import Analysis
+from vision.report.commands import Commands, commands_for
+from vision.report.gallery import Photo
+from vision.report.page import render_report
+from vision.structures import Target
+
+REPORT = "report.html"
+"""The name of the page."""
+
+
+def write_report(
+    path: Path,
+    analysis: Analysis,
+    title: str,
+    photos: Sequence[Photo] | None,
+    commands: Commands,
+) -> None:
+    """Write the page; the arguments are those of `vision.report.page.render_report`.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    write_page(path, render_report(analysis, title, photos, commands))
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    try:
+        with replacing(path) as partial_path:
+            partial_path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_run_report(analysis: Analysis, dataset: DetectionDataset, folder: Path) -> None:
+    """Write the page of a run's best weights into its folder."""
+    size = dataset.image_size
+    assert isinstance(size, tuple)
+    commands = commands_for(str(folder), (), folder, size)
+    write_report(folder / REPORT, analysis, f"{folder} on val", photos_of(dataset), commands)
+
+
+def photos_of(dataset: DetectionDataset) -> list[Photo]:
+    """The images of a data set, with the boxes of the classes that are evaluated."""
+    return [
+        Photo(Path(record.image_id).name, record.load, target.boxes.tolist())
+        for record, target in zip(dataset.records, dataset.targets, strict=True)
+    ]
+
+
+def photos_in(folder: Path, annotations: Path, targets: Sequence[Target]) -> list[Photo]:
+    """The images that an instances file of COCO names, in the order of its targets.
+
+    Args:
+        folder: Where the images lie.
+        annotations: The instances file.
+        targets: What `vision.metrics.files.read_coco_results` read from it.
+
+    Raises:
+        DataError: If there is no such folder, or the file does not name the images.
+    """
+    if not folder.is_dir():
+        raise DataError(f"--images {folder} is not a folder; name the one that holds the images")
+    files = Files(folder, IMAGE_SUFFIXES)
+    photos = []
+    for image, target in zip(load_instances(annotations).images, targets, strict=True):
+        name = image.get("file_name")
+        if not isinstance(name, str):
+            raise DataError(
+                f"{annotations}: image {image['id']} has no file_name; leave --images out"
+            )
+        size = target.size if min(target.size) > 0 else None
+        read = partial(read_image, files.find(name) or folder / name, size)
+        photos.append(Photo(Path(name).name, read, target.boxes.tolist()))
+    return photos

@@ -1,0 +1,62 @@
+"""Score thresholds of a detector, from what users say."""
+
+# C classes
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from vision.errors import ConfigError, WeightsError, did_you_mean
+
+Score: TypeAlias = float | Literal["best"]
+"""A score threshold; ``best`` is the one that training found best for each class."""
+USUAL_SCORE = 0.4
+"""The threshold where no other is named or known."""
+
+
+def score_thresholds(
+    score: Score | Mapping[str, Score],
+    names: Sequence[str],
+    best: Mapping[str, float] | None = None,
+) -> float | Float32[Tensor, "C"]:
+    """The score that a detection must exceed, for all classes or for each by label.
+
+    Args:
+        score: As for `vision.detector.Detector.load`.
+        names: Class names in label order.
+        best: The best threshold of each class, as far as they are known.
+
+    Raises:
+        ConfigError: If a score is out of range, or of a class that is not among the names.
+        WeightsError: If ``best`` is asked for and not known.
+    """
+    by_name = _resolve(score if isinstance(score, Mapping) else {"": score}, best)
+    for name, value in by_name.items():
+        if not 0 <= value <= 1:
+            of_name = f" of {name}" if name else ""
+            raise ConfigError(f"score{of_name}: expected a number from 0 to 1, got {value}")
+    unknown = [name for name in by_name if name and name not in names]
+    if unknown:
+        hint = did_you_mean(unknown[0], names)
+        raise ConfigError(f"the detector has no class {unknown[0]}{hint}")
+    if by_name.keys() == {""}:
+        return by_name[""]
+    return torch.tensor([by_name.get(name, by_name.get("", 1.0)) for name in names])
+
+
+def _resolve(by_name: Mapping[str, Score], best: Mapping[str, float] | None) -> dict[str, float]:
+    """The scores by name with the best thresholds in place of ``best``."""
+    given = {name: score for name, score in by_name.items() if not isinstance(score, str)}
+    asked = [name for name in by_name if name not in given]
+    if not asked:
+        return given
+    if not best:
+        raise WeightsError(
+            "score best: the weights have no best thresholds, which training records; the page of"
+            " ssdlite eval --report has those of any weights, with the options to paste"
+        )
+    known = {name: best.get(name, USUAL_SCORE) for name in asked}
+    return {**(best if "" in asked else {}), **known, **given}
