@@ -96,6 +96,8 @@ def _evaluate_file(options: argparse.Namespace) -> Evaluated:
             "--config, --data, key=value and the options of the runtime go with --weights, not with"
             " --detections"
         )
+    if options.images and not options.report:
+        raise ConfigError("--images goes with --report: metrics need no images")
     detections, targets, names = read_coco_results(options.annotations, options.detections)
     photos = None
     if options.report and options.images:
