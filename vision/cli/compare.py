@@ -5,12 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vision.cli.options import (
-    check_output_path,
-    describe_data,
-    open_detector,
-    runtime_options_of,
-)
+from vision.cli.options import check_output_path, describe_data, open_detector, runtime_options_of
 from vision.config import Config
 from vision.engine import detect_with_both
 from vision.errors import ConfigError

@@ -6,26 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vision.choices import SHIPPED_WEIGHTS
-from vision.cli.options import (
-    check_output_path,
-    describe_data,
-    open_detector,
-    runtime_options_of,
-)
+from vision.cli.options import check_output_path, describe_data, open_detector, runtime_options_of
 from vision.detector import Detector
 from vision.engine import best_thresholds, evaluate_detector, write_json
 from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
 from vision.metrics.analysis import analyse
-from vision.report import (
-    REPORT,
-    Commands,
-    Photo,
-    commands_for,
-    photos_in,
-    photos_of,
-    write_report,
-)
+from vision.report import REPORT, Commands, Photo, commands_for, photos_in, photos_of, write_report
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 

@@ -64,12 +64,7 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
         training[key] = value
     model = to_half(saved.model) if options.half else saved.model
     save_weights(
-        options.out,
-        model,
-        saved.config,
-        saved.names,
-        training,
-        norms_folded=saved.norms_folded,
+        options.out, model, saved.config, saved.names, training, norms_folded=saved.norms_folded
     )
 
 
