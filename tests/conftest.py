@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
+from tests.exported import shared_folder, traced_once
 from tests.runs import run_config, scenes
 from vision.engine import train
+
+__all__ = ["learnt", "one_thread", "shared_folder", "traced_once"]
 
 settings.register_profile("tests", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("tests")
@@ -24,12 +28,11 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def learnt(shared_folder: Path) -> Path:
     """The folder of a run that learnt eight drawn scenes by heart; to be left as it is.
 
     The scenes count ten times in an epoch: what takes time besides a step are epochs.
     """
-    folder = tmp_path_factory.mktemp("runs") / "learnt"
     config = run_config(
         "train.epochs=10",
         "train.precision=fp32",
@@ -38,5 +41,8 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "augment.preset=none",
         f"data.train={[scenes()] * 10}",
     )
-    train(config, folder)
+    folder = shared_folder / "learnt"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "metrics.json").exists():  # The last file of a run.
+            train(config, folder)
     return folder

@@ -1,6 +1,7 @@
 """Fixtures of exported graphs, for the tests of what runs them and of what writes them."""
 
-import copy
+import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,22 +13,29 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import nn
 
+from vision.atomic import replacing
 from vision.config import SyntheticSource
 from vision.data import sample_images
 from vision.export import ExportSpec, export_detector
+from vision.extras import require_package
 from vision.weights import SavedDetector, load_weights
 
-__all__ = ["BACKENDS", "Images", "exported", "images", "saved", "traced_once"]
+__all__ = ["BACKENDS", "Images", "exported", "images", "saved", "shared_folder", "traced_once"]
 
 Images = list[UInt8[ndarray, "h w 3"]]
 BACKENDS = ["onnx", "openvino"]
 SCENES = SyntheticSource(format="synthetic", num_images=8, seed=0, image_size=(128, 128))
 
-_TRACED: dict[str, Any] = {}
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what takes long to make, which all workers of one call of pytest share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture(autouse=True, scope="session")
-def traced_once() -> Iterator[None]:
+def traced_once(shared_folder: Path) -> Iterator[None]:
     """Tracing takes most of an export: a form of the same weights is traced once.
 
     What this project adds to a traced graph is added each time: metadata, suppression, int8.
@@ -40,11 +48,13 @@ def traced_once() -> Iterator[None]:
         sums = [value.double().sum().item() for value in tensors]
         settings = getattr(module, "post_process", None)
         key = f"{type(module).__name__} {settings} {example[0].shape} {sums}"
-        if key not in _TRACED:
+        path = shared_folder / f"{hashlib.sha256(key.encode()).hexdigest()}.onnx"
+        if not path.exists():
             program = trace(module, example, **options)
             assert program is not None
-            _TRACED[key] = program.model_proto
-        return SimpleNamespace(model_proto=copy.deepcopy(_TRACED[key]))
+            with replacing(path, sync=False) as partial:
+                partial.write_bytes(program.model_proto.SerializeToString())
+        return SimpleNamespace(model_proto=require_package("onnx").load(path))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.onnx, "export", once)

@@ -1,6 +1,8 @@
 """Short training runs on drawn scenes, and what they leave behind."""
 
 import csv
+import multiprocessing
+import multiprocessing.context
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,16 @@ def write_run_config(path: Path, *overrides: str) -> str:
     """The same as a YAML file, for a command line."""
     path.write_text(dump_config(run_config(*overrides)), encoding="utf-8")
     return str(path)
+
+
+def forking() -> multiprocessing.context.ForkServerContext:
+    """A server that has imported the package forks processes, so that none takes seconds to start.
+
+    There is one server for the process that calls.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.runs", "vision.benchmark"])
+    return context
 
 
 def resume_on_one_thread(config: Config, folder: Path) -> None:

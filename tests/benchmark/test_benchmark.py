@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.runs import forking
 from vision.benchmark import EAGER, Times, draw_chart, measure_times, row_of, table
 from vision.benchmark.candidates import LoadedCandidate
 from vision.benchmark.measure import TURN, WARM_UPS
@@ -132,10 +133,12 @@ def test_the_command_from_weights_to_table(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    context = forking()
     monkeypatch.setattr(OpenVinoBackend, "benchmarked", {})
     monkeypatch.setattr(OnnxBackend, "benchmarked", {"fp32": ("fp32",)})
     # Tests run side by side: two threads for each would wait for each other.
     monkeypatch.setattr("vision.benchmark.candidates.num_cores", lambda: 1)
+    monkeypatch.setattr("vision.benchmark.measure.multiprocessing.get_context", lambda _: context)
     words = [str(learnt / "best.safetensors"), "--out", str(tmp_path), "--rounds=1"]
     assert main(["benchmark", *words, "--device=cpu"]) == 0
     said = capsys.readouterr().out

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import torch
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vision.batch import Batch
@@ -98,11 +98,11 @@ def timed(step: Callable[[], object], count: int, size: int) -> str:
     )
 
 
-class CountedOperations(TorchDispatchMode):
+class CountedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the operations that are dispatched inside it, unless it is paused."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.counts = Counter[str]()
         self.is_paused = False
 
@@ -133,6 +133,7 @@ def device_work(step: Callable[[], object], steps: int = 3) -> str:
             step()
         wait()
     events = [event for event in profile.events() if event.device_type == DeviceType.CUDA]
+    events = [event for event in events if not event.name.startswith(("Optimizer.", "Memset"))]
     copies = [event for event in events if event.name.startswith("Memcpy")]
     busy = sum(event.device_time_total for event in events) / steps / 1000
     return (

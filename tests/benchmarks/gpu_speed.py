@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from tests.benchmarks import training
+from tests.benchmarks.gpu_checks import distance, gradients_of
 from tests.benchmarks.gpu_runs import Machine, Row, device_work, first_batch, timed, wait
 from vision.batch import Batch
 from vision.data import DetectionDataset, EpochSampler, augment_batch, build_augment, make_loader
@@ -63,7 +64,7 @@ def _compiled(machine: Machine, size: int, mode: str | None) -> Iterator[Row]:
     batch = first_batch(run)
 
     def step() -> object:
-        torch.compiler.cudagraph_mark_step_begin()
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         return train_step(run, batch)
 
     start = time.perf_counter()
@@ -71,8 +72,14 @@ def _compiled(machine: Machine, size: int, mode: str | None) -> Iterator[Row]:
     wait()
     yield "first step, with compiling", f"{time.perf_counter() - start:8.1f} s"
     yield from _rows(machine, f"batch {size}, bf16, average", step, size)
-    loss = [float(train_step(one, batch).total) for one in (run, replace(run, forward=forward))]
-    yield "loss of one batch, compiled and not (one step apart)", "{:.4f} {:.4f}".format(*loss)
+    plain = replace(run, forward=forward)
+    exact = replace(plain, settings=replace(run.settings, autocast_dtype=torch.float32))
+    (loss, ours), (other, theirs), (_, reference) = (
+        gradients_of(one, batch) for one in (run, plain, exact)
+    )
+    yield "loss of one batch, compiled and not", f"{loss:.5f} and {other:.5f}"
+    distances = [f"{distance(found, reference):.1e}" for found in (ours, theirs)]
+    yield "differences of their gradients from fp32's", " and ".join(distances)
 
 
 def compiled_steps(machine: Machine, size: int) -> Iterator[Row]:

@@ -120,7 +120,8 @@ def test_pictures_show_validation_data_with_truth_and_detections(
 def test_metrics_hold_both_families_for_each_class(learnt: Path) -> None:
     metrics = read_metrics(learnt)
     assert metrics.keys() == {
-        *("coco", "voc", "num_images", "epoch", "start", "interval95", "thresholds")
+        *("coco", "voc", "num_images", "num_classes_with_boxes"),
+        *("epoch", "start", "interval95", "thresholds"),
     }
     assert metrics["start"] is None
     for name, value in (("voc.mAP50", metrics["voc"]["mAP50"]), ("coco.AP", metrics["coco"]["AP"])):

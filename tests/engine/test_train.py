@@ -21,6 +21,7 @@ from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.reference_model import randomise
 from tests.runs import (
     contents,
+    forking,
     read_log,
     resume_on_one_thread,
     run_config,
@@ -215,11 +216,8 @@ def test_killed_at_any_moment_it_continues_to_the_same_weights(tmp_path: Path) -
     config = run_config("train.epochs=6", "train.save_minutes=0.0001", *NOT_EVALUATED)
     train(config, tmp_path / "unbroken")
     broken, kills, generator = tmp_path / "broken", 0, random.Random(0)  # noqa: S311
-    # A server that has imported the package forks them, so that none takes seconds to start.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.runs"])
     for _ in range(30):
-        process = context.Process(target=resume_on_one_thread, args=(config, broken))
+        process = forking().Process(target=resume_on_one_thread, args=(config, broken))
         process.start()
         before = Checkpoints(broken / "states").paths()
         while process.is_alive() and Checkpoints(broken / "states").paths() == before:

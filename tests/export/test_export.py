@@ -81,7 +81,7 @@ def test_exports_agree_on_real_images(
     saved = load_weights(SHIPPED["voc"])
     source = VocSource(format="voc", root=str(SHARED / "data/voc07"), split="val")
     # The forms share all but their last nodes.
-    num_images = 56 if form == "decoded" else 16
+    num_images = 32 if form == "decoded" else 16
     images = sample_images(source, "val", num_images, saved.model.image_size)
     spec = ExportSpec(to, form, precision)
     agreement = export_detector(saved, spec, spec.file(tmp_path, "w"), images).agreement
@@ -113,7 +113,7 @@ def test_int8_by_average_precision(
     saved: SavedDetector, tmp_path: Path, capsys: pytest.CaptureFixture[str], learnt: Path, to: str
 ) -> None:
     words = [str(learnt / "best.safetensors"), "--to", to, "--precision=int8"]
-    words += ["--out", str(tmp_path), "train.device=cpu", f"data.train={scenes(16)}"]
+    words += ["--out", str(tmp_path), "train.device=cpu", f"data.train={scenes(8)}"]
     assert main(["export", *words]) == 0
     said = capsys.readouterr().out
     values = [line for line in said.splitlines() if line.startswith(("fp32: ", "int8: "))]

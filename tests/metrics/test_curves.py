@@ -200,7 +200,7 @@ def test_groups_are_those_of_pycocotools(
     for group, (_, ap50) in zip(groups, expected, strict=True):
         assert group.ap50 == pytest.approx(ap50, abs=1e-9)
     totals = sum(group.num_boxes * (group.recall or 0) for group in groups)
-    assert totals == pytest.approx((is_found & ~matching.truth.ignored).sum())
+    assert totals == pytest.approx((is_found & ~matching.ignored).sum())
 
 
 def test_a_group_without_boxes_has_no_numbers() -> None:

@@ -129,15 +129,19 @@ def test_charts_are_drawn_to_scale(text: str) -> None:
         label: fromstring(chart)
         for chart, label in re.findall(r'(<svg[^>]*aria-label="([^"]*)".*?</svg>)', text, re.DOTALL)
     }
-    curve = charts["precision by recall of each class"].find(".//g[@data-class='cow']/path")
+    (curve,) = charts["precision by recall of each class"].findall(".//g[@data-class='cow']/path")
     steps = [(0.07 * step, 0.7) for step in range(1, 11)]
-    points = [(float(x), float(y)) for x, y in re.findall(r"([\d.]+) ([\d.]+)", curve.get("d"))]
+    points = [(float(x), float(y)) for x, y in re.findall(r"([\d.]+) ([\d.]+)", curve.attrib["d"])]
     np.testing.assert_allclose(points, [(45 + 340 * x, 290 - 280 * y) for x, y in steps], atol=0.06)
     bars = charts["precision by score"].findall("rect")
-    assert [float(bar.get("height")) for bar in bars] == [28, 252]
+    assert [float(bar.attrib["height"]) for bar in bars] == [28, 252]
     cells = charts["confusion matrix"].findall("g")
     assert len(cells) == np.count_nonzero(CONFUSION)
-    shown = {cell.find("title").text: cell.find("rect").get("fill-opacity") for cell in cells}
+    shown = {
+        cell.findtext("title"): rect.attrib["fill-opacity"]
+        for cell in cells
+        for rect in cell.findall("rect")
+    }
     assert shown["50 of 60 cat objects (83%) are found"] == "0.833"
     assert shown["4 of 60 cat objects (7%) are found as dog"] == "0.067"
 

@@ -137,6 +137,12 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
             id="nothing right",
         ),
         pytest.param(
+            {"metrics": metrics((0.01, 0.0, 0.1))},
+            "It has learnt little: train longer (train.epochs), and check the labels.",
+            "train",
+            id="hardly trained",
+        ),
+        pytest.param(
             {"suspects": suspects("other class", DOG, 5, true=CAT)},
             "Look at the labels first: 5 boxes are found as another class with a score of 0.7 and"
             " more, most often cat as dog. Where the labels are right, add pictures of both.",

@@ -23,7 +23,7 @@ def test_biases_make_up_for_rounding(
 ) -> None:
     """Each convolution gives on average what it gave in float; without correction it does not."""
     model = onnx.load(exported["onnx"])
-    batches, in_float = [image[None] for image in images], sensitive_nodes(model, saved.model)
+    batches, in_float = [image[None] for image in images[:4]], sensitive_nodes(model, saved.model)
     corrected = quantise_onnx(model, batches, in_float)
     monkeypatch.setattr(quantise, "_correct_biases", lambda *_: None)
     rounded = quantise_onnx(model, batches, in_float)

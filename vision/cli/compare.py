@@ -80,7 +80,7 @@ def _read_results(options: argparse.Namespace) -> Evaluated:
     first, targets, names = read_coco_results(options.annotations, options.first)
     second, _, _ = read_coco_results(options.annotations, options.second)
     photos = options.images and photos_in(options.images, options.annotations, targets)
-    notes = [f"on {options.annotations}: {len(targets):,} images"]
+    notes = [f"on {options.annotations}"]
     return Evaluated((first, second), targets, names, notes, photos)
 
 
@@ -97,7 +97,7 @@ def _run_detectors(options: argparse.Namespace) -> Evaluated:
     config = _choose_data(configs, (options.first, options.second))
     found = detect_with_both((detectors[0], detectors[1]), config)
     targets = found.dataset.targets
-    notes = [f"on {describe_data(config)}: {len(targets):,} images"]
+    notes = [f"on {describe_data(config)}"]
     for who, names in zip(LEFT_OUT, found.left_out, strict=True):
         if names:
             more = [f"{len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []

@@ -31,6 +31,10 @@ from vision.weights import SavedDetector, silence_classes, start_from
 
 logger = logging.getLogger(__name__)
 
+INITIAL_SCALE = 1024.0
+"""Scale of the loss that fp16 starts from. With PyTorch's 65,536 the first five steps or more are
+skipped: gradients of a new network's first layers are as large as 10, and fp16 ends at 65,504."""
+
 
 def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PROCESS) -> Run:
     """The parts of a run, with random weights that its seed decides.
@@ -57,7 +61,7 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         MovingAverage(model, config.train.ema_decay) if config.train.ema_decay else None,
         optimizer,
         build_schedule(config.optim, optimizer, epochs, len(sampler)),
-        torch.amp.GradScaler(device.type, enabled=dtype == torch.float16),
+        torch.amp.GradScaler(device.type, INITIAL_SCALE, enabled=dtype == torch.float16),
     )
     losses = {
         size: build_loss(config.loss, model, size, plan.unlabelled_classes)

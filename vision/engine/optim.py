@@ -98,7 +98,7 @@ def clip_gradients(model: nn.Module, ratio: float) -> None:
     # The lengths of all filters side by side: a GPU is slow in starting many small kernels.
     max_lengths = _filter_lengths(filters).clamp_(min=MIN_LENGTH).mul_(ratio)
     factors = (max_lengths / _filter_lengths(gradients).clamp_(min=1e-12)).clamp_(max=1)
-    parts = factors.split([len(weight) for weight in filters])
+    parts = torch.split(factors, [len(weight) for weight in filters])
     shaped = [part.view(-1, *[1] * (w.ndim - 1)) for part, w in zip(parts, filters, strict=True)]
     torch._foreach_mul_(gradients, shaped)
 

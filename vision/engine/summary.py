@@ -78,7 +78,12 @@ def summarise(
 
 
 def _add_thresholds(path: Path, saved: SavedDetector, thresholds: dict[str, float]) -> None:
-    """Write the best score threshold of each class into the weights file that was read."""
+    """Write the best score threshold of each class into the weights file that was read.
+
+    A file that has them already stays as it is: the order of metadata in a new one is random.
+    """
+    if saved.training.get("thresholds") == thresholds:
+        return
     training = saved.training | {"thresholds": thresholds}
     is_folded = saved.norms_folded
     save_weights(path, saved.model, saved.config, saved.names, training, norms_folded=is_folded)

@@ -53,7 +53,7 @@ def match_by_coco(
         is_counted = np.tile(is_inside, (len(IOU_THRESHOLDS), 1))
         is_true_positive = np.zeros_like(is_counted)
         for number, threshold in enumerate(IOU_THRESHOLDS):
-            assigned = _assign(ordered.select(ordered.overlap >= threshold), is_crowd)
+            assigned = assign(ordered.select(ordered.overlap >= threshold), is_crowd)
             is_right = ~is_ignored[assigned.truth]
             is_true_positive[number, assigned.found] = is_right
             is_counted[number, assigned.found] = is_right
@@ -82,10 +82,10 @@ def _rank(
     return rows[by_class], ranks[by_class]
 
 
-def _assign(pairs: Pairs, is_crowd: Bool[ndarray, "n"]) -> Pairs:
+def assign(pairs: Pairs, is_crowd: Bool[ndarray, "n"]) -> Pairs:
     """The detections that get a box: each the first of its pairs whose box is free.
 
-    A crowd is always free.
+    The pairs are ordered by detection, then by preference. A crowd is always free.
     """
     is_taken, is_alone = [False] * len(is_crowd), (~is_crowd).tolist()
     assigned, last = [], -1

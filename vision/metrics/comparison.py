@@ -75,7 +75,7 @@ class Outcomes:
 
     def missed(self) -> Bool[ndarray, "n"]:
         """Which boxes that count are not found."""
-        return ~(self.matching.is_found(self.kept) | self.matching.truth.ignored)
+        return ~(self.matching.is_found(self.kept) | self.matching.ignored)
 
     def count_mistakes(self, num_images: int) -> Int64[ndarray, "I"]:
         """Wrong detections and missed boxes of each image."""

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy import ndarray
 
-from vision.metrics.matching import Matching, assign
+from vision.metrics.matching import Matching
 
 
 def confusion_matrix(matching: Matching, kept: Bool[ndarray, "K"]) -> Int64[ndarray, "side side"]:
@@ -26,10 +26,10 @@ def confusion_matrix(matching: Matching, kept: Bool[ndarray, "K"]) -> Int64[ndar
     """
     found, truth, pairs = matching.found, matching.truth, matching.pairs
     assignment = matching.assignment
-    is_open = ~truth.ignored & ~matching.is_found(kept)
+    is_open = ~matching.ignored & ~matching.is_found(kept)
     is_wrong = kept & assignment.is_wrong
     candidates = is_open[pairs.truth] & is_wrong[pairs.found] & ~matching.is_same_class()
-    swapped = assign(pairs.where(candidates), truth, truth.ignored, len(found))
+    swapped = matching.assign(candidates, matching.ignored)
     is_missed = is_open.copy()
     is_missed[swapped.boxes[swapped.is_right]] = False
 

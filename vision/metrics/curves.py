@@ -41,7 +41,7 @@ class OperatingPoint(NamedTuple):
 def make_curves(matching: Matching) -> list[Curve | None]:
     """The curve of each class; None where it has no box that counts."""
     found, assignment = matching.found, matching.assignment
-    num_boxes = matching.count_boxes(~matching.truth.ignored).tolist()
+    num_boxes = matching.count_boxes(~matching.ignored).tolist()
     kept = np.flatnonzero(~assignment.is_left_out)
     classes = by_class(found.labels[kept], matching.num_classes)
     return [

@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from vision.metrics.curves import mean_precision
 from vision.metrics.matching import FOREGROUND_IOU, NONE, Matching
-from vision.metrics.overlaps import Pairs
+from vision.metrics.pairs import Pairs
 
 CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND = range(5)
 KIND_NAMES = ("classification", "localisation", "both", "duplicate", "background")
@@ -53,10 +53,10 @@ class Errors:
 
 def classify_errors(matching: Matching) -> Errors:
     """The kind of error of each detection that is not right (section 2.2 of the paper)."""
-    pairs, truth, count = matching.pairs, matching.truth, len(matching.found)
-    counts, is_same = ~truth.ignored[pairs.truth], matching.is_same_class()
-    same, same_box = _closest(pairs.where(counts & is_same), count)
-    other, other_box = _closest(pairs.where(counts & ~is_same), count)
+    pairs, count = matching.pairs, len(matching.found)
+    counts, is_same = ~matching.ignored[pairs.truth], matching.is_same_class()
+    same, same_box = _closest(pairs.select(counts & is_same), count)
+    other, other_box = _closest(pairs.select(counts & ~is_same), count)
     kinds = np.select(
         [
             matching.assignment.is_right,
@@ -94,7 +94,7 @@ def missed_boxes(
         kept: The detections to regard; all by default.
     """
     is_repairable = errors.is_repairable() if kept is None else errors.is_repairable() & kept
-    is_missed = np.asarray(~(matching.truth.ignored | matching.is_found(kept)))
+    is_missed = np.asarray(~(matching.ignored | matching.is_found(kept)))
     is_missed[errors.boxes[is_repairable]] = False
     return is_missed
 
@@ -113,8 +113,8 @@ def error_costs(matching: Matching, errors: Errors) -> dict[str, float]:
     """
     found, truth, right = matching.found, matching.truth, matching.assignment.is_right
     counts = ~matching.assignment.is_left_out
-    num_boxes = matching.count_boxes(~truth.ignored)
-    not_missed = matching.count_boxes(~truth.ignored & ~missed_boxes(matching, errors))
+    num_boxes = matching.count_boxes(~matching.ignored)
+    not_missed = matching.count_boxes(~matching.ignored & ~missed_boxes(matching, errors))
     is_repaired, box_labels = _repaired(matching, errors), np.append(truth.labels, NONE)
 
     def precision(kept: Bool[ndarray, "K"], boxes: Int64[ndarray, "C"], kind: int = NONE) -> float:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
 from vision.metrics.curves import mean_precision
-from vision.metrics.matching import Matching, assign
+from vision.metrics.matching import Matching
 
 SIZE_EDGES = {
     "small, up to 16 px": 16.0,
@@ -50,7 +50,7 @@ class Group(NamedTuple):
 
 def by_size(matching: Matching, is_found: Bool[ndarray, "n"]) -> list[Group]:
     """Groups by the square root of the area; see `make_groups`."""
-    sizes = np.sqrt(matching.found.areas), np.sqrt(matching.truth.areas)
+    sizes = np.sqrt(matching.found.boxes[:, 2:].prod(axis=1)), np.sqrt(matching.truth.areas)
     return make_groups(matching, SIZE_EDGES, sizes, is_found)
 
 
@@ -77,13 +77,12 @@ def make_groups(
         values: By which the detections and the boxes are divided.
         is_found: Whether each box is found at the best threshold of its class.
     """
-    found, truth = matching.found, matching.truth
-    pairs = matching.pairs.where(matching.is_same_class())
+    found, is_same = matching.found, matching.is_same_class()
     found_groups, truth_groups = (_ranges(edges, part) for part in values)
     groups = []
     for index, name in enumerate(edges):
-        is_inside = (truth_groups == index) & ~truth.ignored
-        result = assign(pairs, truth, ~is_inside, len(found))
+        is_inside = (truth_groups == index) & ~matching.ignored
+        result = matching.assign(is_same, ~is_inside)
         counts = result.is_right | (result.is_wrong & (found_groups == index))
         num_boxes = matching.count_boxes(is_inside)
         ap50 = mean_precision(
@@ -106,5 +105,5 @@ def _ranges(edges: dict[str, float], values: Float64[ndarray, "k"]) -> Int64[nda
 
 def _aspects(boxes: Float64[ndarray, "k 4"]) -> Float64[ndarray, "k"]:
     """Width / height; of a box without height that of a box very wide."""
-    width, height = (boxes[:, 2:] - boxes[:, :2]).T
-    return np.asarray(np.maximum(width, 0) / np.maximum(height, np.finfo(np.float32).tiny))
+    width, height = boxes[:, 2:].T
+    return np.asarray(width / np.maximum(height, np.finfo(np.float32).tiny))

@@ -3,26 +3,44 @@
 # K detections, n ground-truth boxes, C classes, p overlapping pairs
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
-from vision.metrics.overlaps import (
-    FlatDetections,
-    FlatTargets,
-    Pairs,
-    find_pairs,
-    flatten_detections,
-    flatten_targets,
-)
+from vision.metrics.coco_matching import assign
+from vision.metrics.inputs import check_inputs
+from vision.metrics.pairs import Pairs, find_pairs
+from vision.metrics.tables import TargetTable
 from vision.structures import Detections, Target
 
 FOREGROUND_IOU = 0.5
 """The IoU from which a detection of a box's class finds the box."""
 NONE = -1
 """Index of no box or detection."""
+
+
+@dataclass(frozen=True)
+class RankedDetections:
+    """Detections of all images by descending score.
+
+    Equal scores are in the order of the images, and in an image as given.
+
+    Attributes:
+        images: Index of each one's image.
+        labels: Class indices.
+        scores: Confidences.
+        boxes: ``xywh`` in pixels.
+    """
+
+    images: Int64[ndarray, "K"]
+    labels: Int64[ndarray, "K"]
+    scores: Float64[ndarray, "K"]
+    boxes: Float64[ndarray, "K 4"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -52,13 +70,17 @@ class Matching:
     Attributes:
         found: All detections.
         truth: All boxes.
-        pairs: All pairs of the two that overlap.
+        ignored: The boxes that do not count. All of them are crowds here, as for
+            `vision.metrics.coco_ap`: any number of detections of its class is left out by an
+            ignored box, by the fraction of their own area inside it.
+        pairs: All pairs of a detection and a box, of one class or not, that overlap.
         assignment: The box of each detection.
         num_classes: Labels are 0 to ``num_classes - 1``.
     """
 
-    found: FlatDetections
-    truth: FlatTargets
+    found: RankedDetections
+    truth: TargetTable
+    ignored: Bool[ndarray, "n"]
     pairs: Pairs
     assignment: Assignment
     num_classes: int
@@ -70,7 +92,7 @@ class Matching:
     def is_found(self, kept: Bool[ndarray, "K"] | None = None) -> Bool[ndarray, "n"]:
         """Whether a detection finds each box; one of those to keep, if they are given."""
         is_right = self.assignment.is_right if kept is None else self.assignment.is_right & kept
-        is_found = np.zeros(len(self.truth), np.bool_)
+        is_found = np.zeros(len(self.ignored), np.bool_)
         is_found[self.assignment.boxes[is_right]] = True
         return is_found
 
@@ -78,42 +100,59 @@ class Matching:
         """Number of boxes of each class that a mask selects."""
         return np.bincount(self.truth.labels[mask], minlength=self.num_classes)
 
+    def assign(self, candidates: Bool[ndarray, "p"], ignored: Bool[ndarray, "n"]) -> Assignment:
+        """Assign the pairs that a mask selects, with other boxes ignored; see `assign_pairs`."""
+        pairs = self.pairs.select(candidates)
+        return assign_pairs(pairs, self.ignored, ignored, len(self.found))
+
 
 def match(
     detections: Sequence[Detections], targets: Sequence[Target], num_classes: int
 ) -> Matching:
-    """Match the detections of all images with their boxes; see `assign`."""
-    found, truth = flatten_detections(detections), flatten_targets(targets)
-    pairs = find_pairs(found, truth)
-    own = pairs.where(_is_same_class(pairs, found, truth))
-    assignment = assign(own, truth, truth.ignored, len(found))
-    return Matching(found, truth, pairs, assignment, num_classes)
+    """Match the detections of all images with their boxes; see `assign_pairs`.
+
+    Raises:
+        ValueError: If detections and targets do not fit (`check_inputs`).
+    """
+    table, truth = check_inputs(detections, targets, num_classes)
+    order = np.argsort(-table.scores, kind="stable")
+    columns = (table.images, table.labels, table.scores, table.boxes)
+    found = RankedDetections(*(column[order] for column in columns))
+    ignored = truth.ignore | truth.crowd
+    pairs = find_pairs(
+        replace(table, labels=np.zeros_like(table.labels)),  # one class, so that all are paired
+        order,
+        replace(truth, labels=np.zeros_like(truth.labels)),
+        ignored,
+        np.finfo(np.float64).tiny,
+    )
+    own = pairs.select(_is_same_class(pairs, found, truth))
+    assignment = assign_pairs(own, ignored, ignored, len(found))
+    return Matching(found, truth, ignored, pairs, assignment, num_classes)
 
 
-def assign(pairs: Pairs, truth: FlatTargets, ignored: Bool[ndarray, "n"], count: int) -> Assignment:
+def assign_pairs(
+    pairs: Pairs, crowds: Bool[ndarray, "n"], ignored: Bool[ndarray, "n"], count: int
+) -> Assignment:
     """Give each detection, by descending score, the box that it overlaps most and that is free.
 
     This is the rule of COCO's evaluation: a detection takes a box that counts if it can, else an
-    ignored one, by which it is left out. Only crowds (``truth.ignored``) are taken by several.
+    ignored one, by which it is left out. Only crowds are taken by several.
 
     Args:
         pairs: Those that may be assigned; overlaps below `FOREGROUND_IOU` are not.
-        truth: The boxes of the pairs.
+        crowds: Which boxes are crowds.
         ignored: Which boxes do not count, crowds among them.
         count: Number of detections.
     """
-    pairs = pairs.where(pairs.overlap >= FOREGROUND_IOU)
+    pairs = pairs.select(pairs.overlap >= FOREGROUND_IOU)
     order = np.lexsort((-pairs.overlap, ignored[pairs.truth], pairs.found))
-    boxes = [NONE] * count
-    is_taken, is_crowd = [False] * len(truth), truth.ignored.tolist()
-    for found, box in zip(pairs.found[order].tolist(), pairs.truth[order].tolist(), strict=True):
-        if boxes[found] == NONE and not is_taken[box]:
-            boxes[found] = box
-            is_taken[box] = not is_crowd[box]
-    assigned = np.array(boxes, np.int64)
-    is_left_out = np.append(ignored, False)[assigned]
-    return Assignment(assigned, (assigned != NONE) & ~is_left_out, is_left_out)
+    assigned = assign(pairs.select(order), crowds)
+    boxes = np.full(count, NONE)
+    boxes[assigned.found] = assigned.truth
+    is_left_out = np.append(ignored, False)[boxes]
+    return Assignment(boxes, (boxes != NONE) & ~is_left_out, is_left_out)
 
 
-def _is_same_class(pairs: Pairs, found: FlatDetections, truth: FlatTargets) -> Bool[ndarray, "p"]:
+def _is_same_class(pairs: Pairs, found: RankedDetections, truth: TargetTable) -> Bool[ndarray, "p"]:
     return np.asarray(found.labels[pairs.found] == truth.labels[pairs.truth])

@@ -91,6 +91,6 @@ def _missed_box(matching: Matching, row: int) -> Mistake:
 
 
 def as_box(row: Float64[ndarray, "4"]) -> Box:
-    """A row of an array of boxes as a tuple."""
-    x0, y0, x1, y1 = row.tolist()
-    return x0, y0, x1, y1
+    """A row of an array of boxes ``xywh`` as a tuple ``xyxy``."""
+    x, y, width, height = row.tolist()
+    return x, y, x + width, y + height

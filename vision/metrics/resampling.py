@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
+from tqdm import tqdm
 
 from vision.metrics.coco import average_precisions, nan_mean
 from vision.metrics.coco_matching import match_by_coco
@@ -43,7 +44,7 @@ def bootstrap(
     count, random = len(targets), np.random.default_rng(0)
     choices = [np.arange(count), *(random.integers(0, count, count) for _ in range(draws))]
     values = []
-    for chosen in choices:
+    for chosen in tqdm(choices, desc="bootstrap", leave=False, dynamic_ncols=True, disable=None):
         times = np.bincount(chosen, minlength=count)
         values.append([_voc_mean(voc, times), nan_mean(average_precisions(coco, times))])
     return np.array(values, dtype=np.float64)

@@ -10,9 +10,9 @@ from numpy import ndarray
 
 from vision.metrics.errors import CLASSIFICATION, Errors
 from vision.metrics.groups import SIZE_EDGES, size_groups
-from vision.metrics.matching import NONE, Matching
+from vision.metrics.matching import NONE, Matching, RankedDetections
 from vision.metrics.mistakes import Box, as_box
-from vision.metrics.overlaps import FlatDetections, FlatTargets
+from vision.metrics.tables import TargetTable
 
 MIN_SUSPICION = 0.5
 """Labels are suspect from here on; for a detection that contradicts them this is its score."""
@@ -87,13 +87,13 @@ def find_suspects(matching: Matching, errors: Errors, kept: Bool[ndarray, "K"]) 
     return [suspect for _, suspect in sorted(rated, key=lambda pair: -pair[0])]
 
 
-def _contradicted(kind: str, found: FlatDetections, row: int, true_label: int | None) -> Suspect:
+def _contradicted(kind: str, found: RankedDetections, row: int, true_label: int | None) -> Suspect:
     """What a detection contradicts."""
     image, label, score = int(found.images[row]), int(found.labels[row]), float(found.scores[row])
     return Suspect(kind, image, as_box(found.boxes[row]), label, score, true_label)
 
 
-def _unfound_box(truth: FlatTargets, row: int) -> Suspect:
+def _unfound_box(truth: TargetTable, row: int) -> Suspect:
     image, label = int(truth.images[row]), int(truth.labels[row])
     return Suspect("unfound box", image, as_box(truth.boxes[row]), label, None, label)
 
@@ -101,12 +101,12 @@ def _unfound_box(truth: FlatTargets, row: int) -> Suspect:
 def _unfound_suspicion(matching: Matching) -> Float64[ndarray, "n"]:
     """How surprising it is that each box is not found; 0 for boxes that are found or ignored."""
     truth, pairs, is_found = matching.truth, matching.pairs, matching.is_found()
-    counts, sizes = ~truth.ignored, size_groups(truth.areas)
+    counts, sizes = ~matching.ignored, size_groups(truth.areas)
     in_size, found_in_size = (
         np.bincount(sizes[rows], minlength=len(SIZE_EDGES)) for rows in (counts, is_found)
     )
     recall = found_in_size / np.maximum(in_size, 1)
-    closest = _highest(pairs.truth, pairs.overlap, len(truth))
+    closest = _highest(pairs.truth, pairs.overlap, len(matching.ignored))
     return np.where(counts & ~is_found, recall[sizes] * (1 - closest), 0.0)
 
 

@@ -14,6 +14,8 @@ from vision.metrics.analysis import Analysis, Group
 from vision.report.commands import Commands
 from vision.report.kinds import ERRORS, Sentence
 
+MIN_MEAN = 0.05
+"""voc.mAP50 below which there is no point in telling kinds of errors apart."""
 MIN_BOXES = 50
 """Boxes below which an average precision says little."""
 CONFIDENT = 0.7
@@ -46,6 +48,9 @@ def advise(analysis: Analysis, commands: Commands) -> list[Sentence]:
         return [Sentence("", "Name images with labelled boxes to evaluate on.", commands.check)]
     if not any(analysis.thresholds):
         text = "No detection is right: train it on these classes, or check the labels."
+        return [Sentence("", text, commands.train)]
+    if analysis.metrics.voc.mean < MIN_MEAN:
+        text = "It has learnt little: train longer (train.epochs), and check the labels."
         return [Sentence("", text, commands.train)]
     return [
         *_labels(analysis, commands),

@@ -9,7 +9,7 @@ from vision.device import num_cores
 from vision.errors import DataError
 from vision.metrics.comparison import Comparison, Item
 from vision.pages import MISSED, OTHER, RIGHT, WRONG, draw_part, render
-from vision.report.differences import MISTAKES, class_rows, verdict
+from vision.report.differences import MISTAKES, class_rows, describe_images, verdict
 from vision.report.gallery import Photo
 
 NUM_SHOWN = 12
@@ -69,7 +69,7 @@ def render_comparison(
     return render(
         Path(__file__).with_name("compare.html"),
         names=names,
-        notes=notes,
+        notes=[*notes, describe_images(comparison)],
         verdict=verdict(comparison),
         comparison=comparison,
         rows=rows,

@@ -33,6 +33,14 @@ class ClassRow(NamedTuple):
         return self.ap[1] - self.ap[0]
 
 
+def describe_images(comparison: Comparison) -> str:
+    """How much is compared."""
+    metrics = comparison.metrics[0]
+    boxes = metrics.voc.num_boxes
+    classes = sum(count > 0 for count in boxes)
+    return f"{metrics.num_images:,} images, {sum(boxes):,} boxes of {classes} classes"
+
+
 def class_rows(comparison: Comparison) -> list[ClassRow]:
     """The classes that have boxes, B's largest gain in AP first."""
     first, second = comparison.metrics
@@ -98,6 +106,7 @@ def text_lines(comparison: Comparison, images: Sequence[str]) -> Iterator[str]:
         comparison: The numbers.
         images: Name of each image.
     """
+    yield from (describe_images(comparison), "")
     yield f"{'':10}  {'A':>6}  {'B':>6}  {'B - A':>6}  95% interval"
     for metric, (first, second, low, high) in comparison.differences.items():
         values = f"{first:6.3f}  {second:6.3f}  {second - first:+6.3f}"

@@ -21,7 +21,7 @@ from vision.extras import require_package, silenced
 from vision.model import SSDLite, build_post_process
 from vision.runtime.graphs import GRAPHS
 from vision.runtime.metadata import Metadata
-from vision.runtime.suppression import append_suppression
+from vision.runtime.suppression import append_suppression, check_suppression
 
 OPSET = 18
 
@@ -42,7 +42,10 @@ def to_onnx(network: SSDLite, metadata: Metadata | None = None) -> Any:  # noqa:
     onnx = require_package("onnx")
     require_package("onnxscript")
     post_process = None if metadata is None else build_post_process(metadata.config.model)
-    graph = GRAPHS["decoded" if metadata is None else metadata.form](network, post_process)
+    form = "decoded" if metadata is None else metadata.form
+    if post_process is not None and form == "nms":
+        check_suppression(post_process)
+    graph = GRAPHS[form](network, post_process)
     with silenced(), _unchecked():
         program = torch.onnx.export(
             _out_of_place(graph),

@@ -48,6 +48,19 @@ suppression (float[N, K, 4] candidate_boxes, float[N, K] candidate_scores,
 """In ONNX's text format; a class-agnostic suppression leaves the scores by class unused."""
 
 
+def check_suppression(post_process: PostProcess) -> None:
+    """Make sure that `append_suppression` has an operator, before a long export.
+
+    Raises:
+        ConfigError: If ONNX has no operator for the suppression.
+    """
+    if post_process.suppression != "nms":
+        raise ConfigError(
+            "form nms: soft_nms has no operator in ONNX; export form decoded, or set"
+            " model.postprocess.suppression=nms"
+        )
+
+
 def append_suppression(model: Any, post_process: PostProcess, num_classes: int) -> None:  # noqa: ANN401
     """Add suppression to a graph that outputs the boxes before it.
 
@@ -60,15 +73,7 @@ def append_suppression(model: Any, post_process: PostProcess, num_classes: int) 
         model: An `onnx.ModelProto` of the form ``nms``, before suppression.
         post_process: Its settings.
         num_classes: Number of classes.
-
-    Raises:
-        ConfigError: If ONNX has no operator for the suppression.
     """
-    if post_process.suppression != "nms":
-        raise ConfigError(
-            "form nms: soft_nms has no operator in ONNX; export form decoded, or set"
-            " model.postprocess.suppression=nms"
-        )
     onnx = require_package("onnx")
     graph = model.graph
     num_candidates = graph.output[1].type.tensor_type.shape.dim[1].dim_value
