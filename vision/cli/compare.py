@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vision.cli.options import check_output_path, data_of, describe_data, runtime_options_of
+from vision.cli.options import check_output_path, describe_data, open_detector, runtime_options_of
 from vision.config import Config
-from vision.detector import Detector
 from vision.engine import detect_with_both
 from vision.errors import ConfigError
 from vision.metrics import read_coco_results
 from vision.metrics.comparison import compare_detections
-from vision.model import build_post_process
 from vision.report import (
     Photo,
     photos_in,
@@ -22,7 +20,7 @@ from vision.report import (
     verdict,
     write_page,
 )
-from vision.runtime import RuntimeOptions, open_session
+from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 
 PAGE = "compare.html"
@@ -93,11 +91,9 @@ def _run_detectors(options: argparse.Namespace) -> Evaluated:
         )
     detectors, configs = [], []
     for path in (options.first, options.second):
-        session, metadata = open_session(path, runtime_options_of(options))
-        of_one = argparse.Namespace(**{**vars(options), "weights": path})
-        configs.append(data_of(of_one, metadata.config))
-        post_process = build_post_process(configs[-1].model)
-        detectors.append(Detector(session, post_process, metadata.names))
+        detector, config = open_detector(argparse.Namespace(**{**vars(options), "weights": path}))
+        detectors.append(detector)
+        configs.append(config)
     config = _choose_data(configs, (options.first, options.second))
     found = detect_with_both((detectors[0], detectors[1]), config)
     targets = found.dataset.targets

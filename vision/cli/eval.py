@@ -6,23 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vision.choices import SHIPPED_WEIGHTS
-from vision.cli.options import check_output_path, data_of, describe_data, runtime_options_of
+from vision.cli.options import check_output_path, describe_data, open_detector, runtime_options_of
 from vision.detector import Detector
 from vision.engine import best_thresholds, evaluate_detector, write_json
 from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
 from vision.metrics.analysis import analyse
-from vision.model import build_post_process
-from vision.report import (
-    REPORT,
-    Commands,
-    Photo,
-    commands_for,
-    photos_in,
-    photos_of,
-    write_report,
-)
-from vision.runtime import RuntimeOptions, open_session
+from vision.report import REPORT, Commands, Photo, commands_for, photos_in, photos_of, write_report
+from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 
 METRICS = "metrics.json"
@@ -76,10 +67,7 @@ def _outputs(out: Path | None, folder: Path | None) -> list[Path]:
 def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
     if options.images:
         raise ConfigError("--images goes with --detections: data name their images themselves")
-    session, metadata = open_session(options.weights, runtime_options_of(options))
-    config = data_of(options, metadata.config)
-    post_process = build_post_process(config.model)
-    detector = Detector(session, post_process, metadata.names, metadata.training)
+    detector, config = open_detector(options)
     results = evaluate_detector(detector, config, engine=options.engine)
     metrics, detections, dataset = results
     title = f"{options.weights} on {describe_data(config)}"

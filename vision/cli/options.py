@@ -14,10 +14,12 @@ from numpy import ndarray
 
 from vision.config import AutoSource, Config, DataConfig, config_from_dict, load_config
 from vision.config.overrides import is_within, key_of
+from vision.detector import Detector
 from vision.errors import ConfigError, DataError, WeightsError
 from vision.images import read_image, resize
 from vision.media import find_images
-from vision.runtime import RuntimeOptions
+from vision.model import build_post_process
+from vision.runtime import RuntimeOptions, open_session
 from vision.weights import SavedDetector, find_weights, save_weights, to_half
 
 PATHS = {"root", "annotations", "images"}
@@ -62,12 +64,7 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
         training[key] = value
     model = to_half(saved.model) if options.half else saved.model
     save_weights(
-        options.out,
-        model,
-        saved.config,
-        saved.names,
-        training,
-        norms_folded=saved.norms_folded,
+        options.out, model, saved.config, saved.names, training, norms_folded=saved.norms_folded
     )
 
 
@@ -150,6 +147,14 @@ def read_images(
 def runtime_options_of(options: argparse.Namespace) -> RuntimeOptions:
     """What ``--backend``, ``--device``, ``--precision`` and ``--threads`` say."""
     return RuntimeOptions(options.backend, options.device, options.precision, options.threads)
+
+
+def open_detector(options: argparse.Namespace) -> tuple[Detector, Config]:
+    """The detector of ``--weights`` with its configuration's score threshold, and `data_of`."""
+    session, metadata = open_session(options.weights, runtime_options_of(options))
+    config = data_of(options, metadata.config)
+    post_process = build_post_process(config.model)
+    return Detector(session, post_process, metadata.names, metadata.training), config
 
 
 def describe_data(config: Config) -> str:

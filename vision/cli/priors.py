@@ -67,8 +67,8 @@ def _advise(fit: PriorFit, *, is_detector: bool) -> str:
     scales = ", ".join(f"{key}: {value:g}" for key, value in fit.priors.model_dump().items())
     if is_detector:
         advice = (
-            "Leave it out of a training from these weights: with other priors their heads begin"
-            " anew,\nwhich costs more than the boxes bring. It is for a start from nothing."
+            "Leave it out of a training from these weights: with other priors their heads start at"
+            " random,\nwhich costs more than the boxes bring. It is for a start from nothing."
         )
     elif fit.pays():
         advice = "Worth it in a training from nothing; model.priors=auto does the same."

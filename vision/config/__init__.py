@@ -24,13 +24,7 @@ from vision.config.files import (
     merge,
     shipped_configs,
 )
-from vision.config.model import (
-    PRESETS,
-    WIDTH_MULTS,
-    ModelConfig,
-    PostProcessConfig,
-    PriorsConfig,
-)
+from vision.config.model import PRESETS, WIDTH_MULTS, ModelConfig, PostProcessConfig, PriorsConfig
 from vision.config.renamed import rename_keys
 from vision.config.run import Config
 from vision.config.training import AugmentConfig, LossConfig, OptimConfig

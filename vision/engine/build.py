@@ -63,11 +63,10 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         build_schedule(config.optim, optimizer, epochs, len(sampler)),
         torch.amp.GradScaler(device.type, INITIAL_SCALE, enabled=dtype == torch.float16),
     )
-    size = config.model.image_size
-    losses = {size: build_loss(config.loss, model, None, plan.unlabelled_classes)}
-    first_size = config.image_size_of(0)
-    if first_size != size:
-        losses[first_size] = build_loss(config.loss, model, first_size, plan.unlabelled_classes)
+    losses = {
+        size: build_loss(config.loss, model, size, plan.unlabelled_classes)
+        for size in {config.model.image_size, config.image_size_of(0)}
+    }
     workers, pin_memory = config.train.workers, device.type == "cuda"
     return Run(
         _loop_settings(plan, dtype),

@@ -74,7 +74,7 @@ def choose_priors(
     ``keeps`` tells whether training goes on with the heads of a detector, which know its priors.
     """
     if keeps:
-        kept = "those of the weights are kept, since with others their heads would begin anew"
+        kept = "those of the weights are kept, since with others their heads would start at random"
         return config, f"model.priors=auto: {kept}"
     fit = fit_priors(config, annotations, names)
     before, after = fit.recalls()

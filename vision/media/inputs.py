@@ -49,9 +49,7 @@ class MediaInput:
 
 
 def find_inputs(
-    inputs: Sequence[str],
-    report: Callable[[str], None] | None = None,
-    without: Path | None = None,
+    inputs: Sequence[str], report: Callable[[str], None] | None = None, without: Path | None = None
 ) -> list[MediaInput]:
     """The images and videos that the inputs name, in their order, each file once.
 

@@ -1,12 +1,7 @@
 """The detector: network, priors, matching, loss and post-processing."""
 
 from vision.model.backbones import BACKBONES, Backbone, MobileNetV2, MobileNetV3Large
-from vision.model.build import (
-    build_loss,
-    build_model,
-    build_post_process,
-    prior_layout,
-)
+from vision.model.build import build_loss, build_model, build_post_process, prior_layout
 from vision.model.count import count_macs, count_parameters
 from vision.model.loss import Assignment, Losses, MultiBoxLoss
 from vision.model.matching import match

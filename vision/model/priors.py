@@ -48,8 +48,7 @@ def priors_per_cell(num_levels: int, layout: PriorLayout = PriorLayout()) -> lis
 
 
 def prior_boxes(
-    map_sizes: Sequence[tuple[int, int]],
-    layout: PriorLayout = PriorLayout(),
+    map_sizes: Sequence[tuple[int, int]], layout: PriorLayout = PriorLayout()
 ) -> Float[Tensor, "P 4"]:
     """Prior boxes of all levels in centre form, relative to the image's width and height.
 

@@ -20,7 +20,6 @@ from vision.structures import Predictions
 
 Network = TypeVar("Network", bound=nn.Module)
 PixelRange = tuple[tuple[float, float, float], tuple[float, float, float]]
-
 SIZE_KEEPING = (_BatchNorm, nn.ReLU6, nn.ReLU, nn.Hardswish)
 
 
@@ -129,8 +128,7 @@ class SSDLite(nn.Module):
     def _measure_maps(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
         """(height, width) of each level, from a pass without arithmetic.
 
-        Norms and activations keep the size and are left out: on the meta device they take most of
-        the time.
+        Norms and activations, which take most of the time there, keep the size and are left out.
         """
         twin = copy.deepcopy(self).to("meta").eval()
         for part in twin.modules():

@@ -35,10 +35,7 @@ class TorchSession:
     """
 
     def __init__(
-        self,
-        network: SSDLite,
-        device: torch.device | str = "cpu",
-        precision: Precision = "fp32",
+        self, network: SSDLite, device: torch.device | str = "cpu", precision: Precision = "fp32"
     ) -> None:
         self.device = torch.device(device)
         if precision == "fp16" and self.device.type == "cpu":
