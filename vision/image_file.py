@@ -2,6 +2,7 @@
 
 # h and w the height and width of an image
 
+import errno
 import io
 import os
 import re
@@ -9,7 +10,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,6 +37,7 @@ OTHER_IMAGE_SUFFIXES = frozenset(f".{name}" for name in _OTHER_FORMATS.split())
 MAX_MISSING = 1 / 16
 """Largest part of a JPEG's rows that may be missing at its end."""
 
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 _32_BITS = "image {} has 32-bit samples; convert it to 8 bits"
 _DECODED_BY_PILLOW = frozenset({"AVIF", "ICO"})  # not by every OpenCV
 _HEADER_LOCK = threading.Lock()
@@ -51,14 +53,12 @@ def read_bytes(path: Path) -> bytes:
         DataError: If it is not, or cannot be opened.
     """
     try:
-        with open(path, "rb", opener=_open_nonblocking) as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise DataError(f"image {path} is not a regular file; remove it from the data")
-            if about.st_size > MAX_BYTES:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
                 raise DataError(
-                    f"image {path} is a file of {about.st_size:,} bytes, more than the"
-                    f" {MAX_BYTES:,} that are read; remove it from the data"
+                    f"image {path} is a file of {size:,} bytes, more than the {MAX_BYTES:,} that"
+                    " are read; remove it from the data"
                 )
             _check_pixels(file, path)
             file.seek(0)
@@ -67,9 +67,13 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
 
 
-def _open_nonblocking(path: str, flags: int) -> int:
-    """Open without waiting for a writer, which a named pipe does."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a file to read; all but a regular one is an OSError: a named pipe waits for a writer."""
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NONBLOCK))  # noqa: SIM115
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return file
 
 
 def _check_pixels(file: BinaryIO, path: Path) -> None:
@@ -105,13 +109,14 @@ def _not_decoded(path: str | Path, header: Image.Image | None = None) -> DataErr
 
 
 @contextmanager
-def header_of(file: str | Path | BinaryIO | io.BytesIO) -> Iterator[Image.Image]:
+def header_of(source: str | Path | BinaryIO | io.BytesIO) -> Iterator[Image.Image]:
     """Pillow's image, not decoded, without its warning for large images."""
-    with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        image = Image.open(file)
-    with image:
-        yield image
+    with open_regular(source) if isinstance(source, str | Path) else nullcontext(source) as file:
+        with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(file)
+        with image:
+            yield image
 
 
 def decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"]:
@@ -169,7 +174,7 @@ def _complete(data: bytes, path: str | Path) -> bytes:
 
 def lacks_end(path: str | Path) -> bool:
     """Whether a file is a JPEG whose end is missing. `vision.images.read_image` may read it."""
-    with Path(path).open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(len(_JPEG_START))
         file.seek(max(0, os.fstat(file.fileno()).st_size - len(_JPEG_END)))
         if start != _JPEG_START or file.read() == _JPEG_END:

@@ -67,7 +67,7 @@ def test_boxes_are_cut_at_the_border_and_counted(
     found = read_one(tmp_path, voc_object("dog", box))
     assert found.records[0].boxes.tolist() == [expected]
     (line,) = found.tally.lines()
-    assert line.startswith("1 boxes clipped to the image (first: ")
+    assert line.startswith("boxes clipped to the image: 1 (")
     assert line.endswith("a.jpg)")
 
 
@@ -92,7 +92,7 @@ def test_degenerate_boxes_are_dropped_and_counted(
     found = read_one(tmp_path, voc_object("cat", box), DOG, voc_object("cat", box))
     assert found.records[0].names == ("dog",)
     assert found.records[0].boxes.tolist() == [[10, 5, 30, 20]]
-    assert found.tally.lines() == [f"2 {kind} (first: {tmp_path / 'voc/JPEGImages/a.jpg'})"]
+    assert found.tally.lines() == [f"{kind}: 2 (first: {tmp_path / 'voc/JPEGImages/a.jpg'})"]
     assert found.names == ["dog"]
 
 

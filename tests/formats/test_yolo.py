@@ -215,7 +215,7 @@ def test_images_in_a_format_that_is_not_read_are_counted(tmp_path: Path) -> None
         ({"data.yaml": "- a"}, "train", "data.yaml: expected keys such as train"),
         ({"data.yaml": "a: [", "a.jpg": ""}, "train", "data.yaml is not YAML"),
         ({"data.yaml": "[" * 9999, "a.jpg": ""}, "train", "data.yaml is not YAML"),
-        ({"train/readme.txt": "x"}, "train", "no image in split train"),
+        ({"train/readme.txt": "x"}, "train", "no image in its split train"),
         ({"data.yaml": "train: .\nnames: {0: a, 2: b}", "a.jpg": ""}, "train", "found no 1"),
         ({"notes.json": "{}", "a.jpg": ""}, None, "notes.json: expected a list, found None"),
     ],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vision.check.kinds import KINDS, LEFT_OUT, LEVELS, Kind, Level
+from vision.formats import counted
 
 Corners = tuple[float, float, float, float]
 NUM_SHOWN = 3
@@ -44,7 +45,7 @@ class Place(NamedTuple):
         if self.other and self.other != (self.split, self.file):
             split = f"{self.other[0]}: " * (self.other[0] != self.split)
             file += f" and {split}{_below(root, self.other[1])}"
-        text = ", ".join(word for word in (file, detail) if word)
+        text = (" " if detail.startswith("line") else ", ").join(filter(None, (file, detail)))
         return ": ".join(word for word in (self.split, text) if word)
 
 
@@ -129,7 +130,7 @@ class CheckReport:
         """A summary for a terminal."""
         lines = [f"images in {self.root}"] if self.root else []
         lines += [
-            f"{split}: {row['images']:,} images, {row['boxes']:,} boxes"
+            f"{split}: {counted(row['images'], 'image')}, {counted(row['boxes'], 'box')}"
             for split, row in self.splits.items()
         ]
         for finding in self.findings:
@@ -137,5 +138,5 @@ class CheckReport:
             if finding.advice:
                 lines.append(f"  {finding.advice}")
         levels = self.counts()
-        total = ", ".join(f"{level}s {levels[level]}" for level in LEVELS)
-        return [*lines, f"kinds of findings: {total}" if self.findings else "nothing was found"]
+        total = ", ".join(counted(levels[level], level) for level in LEVELS)
+        return [*lines, f"kinds of faults: {total}" if self.findings else "nothing was found"]

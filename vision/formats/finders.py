@@ -23,13 +23,12 @@ from vision.formats.folders import (
     split_of,
 )
 from vision.formats.paths import Files
-from vision.formats.yolo import yolo_splits
+from vision.formats.yolo_files import has_rows, yolo_splits
 from vision.image_file import IMAGE_SUFFIXES
 
 MAX_PROBED = 100
 """Files of a kind that are looked into."""
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
-_YOLO_ROW = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+-?[\d.]+(?:[eE]-?\d+)?){4,}\s*(?:\n|$)")
 _ANNOTATION = re.compile(rb"<(?:\w+:)?annotation[\s>]")
 
 
@@ -131,7 +130,7 @@ def find_yolo(root: Path) -> Layout | None:
         re.search(rb"^names\s*[:=]", head_of(file), re.MULTILINE)
         for file in files_in(root, {".yaml", ".yml", ".data"})
     )
-    has_labels = is_described or any(_YOLO_ROW.match(head_of(file)) for file in texts)
+    has_labels = is_described or any(map(has_rows, texts))
     return yolo_layout(root) if has_labels else None
 
 

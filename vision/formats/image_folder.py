@@ -6,7 +6,7 @@ from typing import Any
 
 import vision.formats.json_table as tables
 from vision.errors import DataError
-from vision.formats.paths import Files, full, nfc
+from vision.formats.paths import Files, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
 from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
@@ -55,12 +55,8 @@ def read_image_folder(root: str, split: str | None = None) -> Annotations:
 
 def _rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
     """The lines, each with its place for messages."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read as UTF-8 text: {error}") from error
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
         if not line.strip():
             continue
         where = f"{file}:{number}"

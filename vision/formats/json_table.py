@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float64, Int64
 
 import vision.boxes as box_ops
 from vision.errors import DataError
+from vision.formats.paths import read_bytes
 
 Kind = TypeVar("Kind")
 
@@ -34,7 +35,7 @@ def load_json(path: Path, kind: type[Kind], expected: str) -> Kind:
         DataError: If the file cannot be read, is not JSON or holds a value of another type.
     """
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_bytes(path))
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected {expected}, found a file that is not text") from error
     except OSError as error:

@@ -22,7 +22,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 import vision.boxes as box_ops
 from vision.choices import CONFIGS
 from vision.errors import DataError
-from vision.formats.paths import Files, find_below, full, nfc, path_tails
+from vision.formats.paths import Files, find_below, full, nfc, path_tails, read_bytes, read_lines
 from vision.formats.records import SWAPPED, AnnotatedObject, Annotations, Record, Tally
 from vision.formats.written import copy_images, objects_to_write
 from vision.image_file import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
@@ -87,14 +87,6 @@ def _split_file(root: str, split: str) -> Path:
     )
 
 
-def _lines(split_file: Path) -> list[str]:
-    try:
-        text = split_file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"split {split_file} cannot be read as UTF-8 text: {error}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
 def _folder(root: str | None, name: str) -> Path:
     folder = find_below(root, name)
     if folder is None or not folder.is_dir():
@@ -106,7 +98,7 @@ def _folder(root: str | None, name: str) -> Path:
 def _xml_files(files: Files, split_file: Path | None) -> list[Path]:
     """The annotation files that a split names; without a split, all of the folder."""
     if split_file is not None:
-        found = [_xml_file(files, line, split_file) for line in _lines(split_file)]
+        found = [_xml_file(files, line, split_file) for line in read_lines(split_file)]
     else:
         found = list(files.by_name.values())
     if not found:
@@ -135,7 +127,7 @@ def _xml_file(files: Files, line: str, split_file: Path) -> Path:
 def _parse(path: Path) -> Element:
     """The root of an XML file in any encoding that Python knows; namespaces are left out."""
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         try:
             root = _element(data)
         except (ValueError, LookupError):  # Expat has no encoding of several bytes but UTF.
