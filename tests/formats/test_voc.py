@@ -159,7 +159,7 @@ def test_a_wrong_size_is_counted_and_the_image_believed(tmp_path: Path) -> None:
     found = read_one(tmp_path, voc_object("dog", (50, 1, 80, 20)), size=(100, 100))
     assert found.records[0].size == (40, 60)
     assert found.records[0].boxes.tolist() == [[49, 0, 60, 20]]
-    assert "1 images of another size than their annotation states" in found.tally.lines()[0]
+    assert "images of another size than their annotation states: 1" in found.tally.lines()[0]
 
 
 # Forms of boxes, encodings and names of tools
