@@ -11,6 +11,8 @@ from vision.check.kinds import KINDS, LEFT_OUT, LEVELS, Kind, Level
 from vision.formats import counted
 
 Corners = tuple[float, float, float, float]
+NUM_CLASSES = 10
+"""Classes whose boxes the summary counts."""
 NUM_SHOWN = 3
 """Places that a line of the summary names."""
 
@@ -126,11 +128,18 @@ class CheckReport:
             ],
         }
 
+    def _class_counts(self, split: str) -> str:
+        """The most frequent classes of a split."""
+        words = [f"{name} {row[split]:,}" for name, row in self.classes.items()]
+        more = [f"{len(words) - NUM_CLASSES} more"] if len(words) > NUM_CLASSES else []
+        return f" ({', '.join([*words[:NUM_CLASSES], *more])})" if words else ""
+
     def lines(self) -> list[str]:
         """A summary for a terminal."""
         lines = [f"images in {self.root}"] if self.root else []
         lines += [
             f"{split}: {counted(row['images'], 'image')}, {counted(row['boxes'], 'box')}"
+            f"{self._class_counts(split)}"
             for split, row in self.splits.items()
         ]
         for finding in self.findings:

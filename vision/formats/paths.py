@@ -22,7 +22,7 @@ def nfc(text: str) -> str:
 
 def full(path: str | Path) -> Path:
     """The absolute path, for messages; ``~`` is the home folder."""
-    return Path(path).expanduser().absolute()
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - without ".."
 
 
 def find_below(root: str | None, name: str) -> Path | None:
