@@ -168,11 +168,11 @@ def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
-@pytest.mark.parametrize("name", ["a.xml", "a.jpg"])
+@pytest.mark.parametrize("name", ["img0.xml", "img0.jpg"])
 def test_a_named_pipe_among_the_data_is_not_waited_for(tmp_path: Path, name: str) -> None:
-    labelimg_voc(tmp_path, {"all": ["a", "b"]})
+    labelimg_voc(tmp_path, {"all": ["img0", "img1"]})
     (tmp_path / name).unlink()
     os.mkfifo(tmp_path / name)
     layout = find_layout(tmp_path)
     records = read_data(layout.format, **layout.splits["all"]).records
-    assert [Path(record.image_id).name for record in records] == ["b.jpg"]
+    assert [Path(record.image_id).name for record in records] == ["img1.jpg"]

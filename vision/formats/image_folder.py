@@ -21,9 +21,10 @@ CATEGORY_KEYS = ("categories", "category", "labels", "label")
 def read_image_folder(root: str, split: str | None = None) -> Annotations:
     """Read one split of ``root``, or the folder itself.
 
-    A line of ``metadata.jsonl``, or a row of ``metadata.csv`` with the same columns, is ``{"file_name": ..., "objects": {"bbox": [[x, y, width,
-    height], ...], "categories": [...]}}``, in pixels. Categories are names, or numbers that stay
-    numbers: the format has no place for their names. Images without a line are left out.
+    A line of ``metadata.jsonl``, or a row of ``metadata.csv`` with the same columns, is
+    ``{"file_name": ..., "objects": {"bbox": [[x, y, width, height], ...], "categories": [...]}}``,
+    in pixels. Categories are names, or numbers that stay numbers: the format has no place for
+    their names. Images without a line are left out.
 
     Args:
         root: Folder that holds a folder for each split, or the file itself.
