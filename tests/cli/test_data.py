@@ -87,7 +87,7 @@ def test_a_folder_that_is_not_there_is_one_line(
     ("write", "splits", "said"),
     [
         (layouts.roboflow_voc, SPLIT, "val: split val of VOC's XML files in mine"),
-        (layouts.labelimg_voc, FLAT, "val: 3 of 10 images of VOC's XML files in mine, split by seed 0"),
+        (layouts.labelimg_voc, FLAT, "val: 3 of 10 images of VOC's XML files in mine, split by"),
         (layouts.yolo, SPLIT, "train: split train of YOLO's text files in mine"),
     ],
 )
