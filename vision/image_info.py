@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from vision.errors import DataError
+from vision.files import open_regular
 from vision.images import JPEG_END, JPEG_START, header_of, is_truncated, read_image
 
 _EXIF_ORIENTATION = 0x0112
@@ -42,7 +43,7 @@ def num_frames(path: str | Path) -> int:
 
 def lacks_end(path: str | Path) -> bool:
     """Whether a file is a JPEG whose end is missing. `read_image` may read it all the same."""
-    with Path(path).open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(len(JPEG_START))
         file.seek(max(0, os.fstat(file.fileno()).st_size - len(JPEG_END)))
         if start != JPEG_START or file.read() == JPEG_END:

@@ -5,11 +5,10 @@
 import io
 import os
 import re
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +19,7 @@ from numpy import ndarray
 from PIL import Image
 
 from vision.errors import DataError
+from vision.files import open_regular
 
 MAX_PIXELS = 150_000_000
 """Largest image that is read: 450 MB of memory."""
@@ -91,13 +91,9 @@ def resize(image: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarr
 
 def _read_bytes(path: Path) -> bytes:
     """The content of a regular file whose header states no huge image."""
-    flag = getattr(os, "O_NONBLOCK", 0)  # else opening a named pipe waits for a writer
     try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | flag)) as file:
-            about = os.fstat(file.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise DataError(f"image {path} is not a regular file; remove it from the data")
-            _check(about.st_size, MAX_BYTES, "bytes", path)
+        with open_regular(path) as file:
+            _check(os.fstat(file.fileno()).st_size, MAX_BYTES, "bytes", path)
             with header_of(file, path) as image:
                 _check(image.width * image.height, MAX_PIXELS, "pixels", path)
                 if image.mode == "F":
@@ -118,14 +114,18 @@ def _check(count: int, limit: int, unit: str, path: str | Path) -> None:
 
 
 @contextmanager
-def header_of(file: str | Path | BinaryIO | io.BytesIO, path: str | Path) -> Iterator[Image.Image]:
+def header_of(
+    source: str | Path | BinaryIO | io.BytesIO, path: str | Path
+) -> Iterator[Image.Image]:
     """Pillow's image, not decoded; whatever goes wrong with it is a DataError about ``path``."""
+    is_path = isinstance(source, str | Path)
     try:
-        with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file)
-        with image:
-            yield image
+        with open_regular(source) if is_path else nullcontext(source) as file:
+            with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+                image = Image.open(file)
+            with image:
+                yield image
     except DataError:
         raise
     except Exception as error:  # whatever Pillow's many readers raise at broken files

@@ -55,3 +55,10 @@ def test_training_logs_the_warnings(tmp_path: Path, capsys: pytest.CaptureFixtur
     said = capsys.readouterr()
     assert "warning: similar class names: 1 (train, val: 'Cat' (1 box) and 'cat' (48)" in said.out
     assert "does not know: horse" in said.err
+
+
+def test_a_file_in_train_and_val_is_warned_of(tmp_path: Path) -> None:
+    """As of data.yaml with one folder for both."""
+    train = read(corpus.clean(tmp_path).write())["train"]
+    (line,) = quick_warnings({"train": train, "val": train})
+    assert line.startswith("warning: same image in two splits: 12 (val: ")

@@ -8,6 +8,7 @@ import pytest
 
 from tests.check import corpus
 from tests.cli.test_train import error_line
+from tests.formats.layouts import labelimg_voc
 from tests.runs import contents, write_run_config
 from vision.cli.main import main
 
@@ -26,8 +27,8 @@ def test_a_clean_folder_passes(clean: str, capsys: pytest.CaptureFixture[str]) -
     before = contents(Path(clean))
     assert main(["check", "--data", clean]) == 0
     said = capsys.readouterr().out
-    assert "train: 12 images, 48 boxes\nval: 12 images, 48 boxes\n" in said
-    assert "error" not in said.replace("errors 0", "")
+    assert "train: 12 images, 48 boxes (cat 24, dog 24)\nval: 12 images, 48 boxes (cat 24," in said
+    assert "error" not in said.replace("0 errors", "")
     assert contents(Path(clean)) == before
 
 
@@ -108,3 +109,16 @@ def test_a_folder_or_a_configuration_is_needed(capsys: pytest.CaptureFixture[str
     assert "name your data with --data FOLDER" in capsys.readouterr().err
     assert main(["check", "--data", "nowhere"]) == 2
     assert "nowhere does not exist" in error_line(capsys)
+
+
+def test_a_file_of_a_folder_that_is_split_is_faulty_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelimg_voc(tmp_path / "data", {"all": [f"img{row}" for row in range(8)]})
+    (tmp_path / "data" / "img3.jpg").write_bytes(b"no image")
+    sides = (
+        f"{{format: auto, root: {tmp_path / 'data'}, split: {key}}}" for key in ("train", "val")
+    )
+    data = [f"data.{key}={value}" for key, value in zip(("train", "val"), sides, strict=True)]
+    assert main(["check", "--config", write_run_config(tmp_path / "run.yaml", *data)]) == 1
+    assert "error: unreadable image: 1 (train: img3.jpg, cannot" in capsys.readouterr().out

@@ -50,8 +50,8 @@ def test_all_splits_are_written_and_what_is_lost_is_said(
         assert train.names == val.names == ["cat", "dog"]
     said = capsys.readouterr().out
     assert "train: 2 images, 2 boxes\n" in said
-    assert "val: 1 images, 1 boxes\n" in said
-    assert ("1 ignored boxes (difficult or crowds) left out" in said) == (name == "yolo")
+    assert "val: 1 image, 1 box\n" in said
+    assert ("ignored boxes (difficult or crowds) left out: 1" in said) == (name == "yolo")
     assert f"ssdlite train --data {out}\n" in said
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 

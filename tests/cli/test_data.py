@@ -86,9 +86,9 @@ def test_a_folder_that_is_not_there_is_one_line(
 @pytest.mark.parametrize(
     ("write", "splits", "said"),
     [
-        (layouts.roboflow_voc, SPLIT, "val: from VOC's XML files in mine, its val"),
-        (layouts.labelimg_voc, FLAT, "val: 3 of 10 images from VOC's XML files in mine, which has"),
-        (layouts.yolo, SPLIT, "train: from YOLO's text files in mine, its train"),
+        (layouts.roboflow_voc, SPLIT, "val: split val of VOC's XML files in mine"),
+        (layouts.labelimg_voc, FLAT, "val: 3 of 10 images of VOC's XML files in mine, split by"),
+        (layouts.yolo, SPLIT, "train: split train of YOLO's text files in mine"),
     ],
 )
 def test_a_user_reaches_a_detector_with_one_command_and_no_other_word(

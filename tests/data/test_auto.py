@@ -75,7 +75,7 @@ def test_splits_that_are_there_are_taken_and_said(
     for split, names in SPLIT.items():
         assert stems(read_auto(str(tmp_path), split)) == set(names)
     assert caplog.messages == [
-        f"{split}: from VOC's XML files in {tmp_path}, its {split}" for split in SPLIT
+        f"{split}: split {split} of VOC's XML files in {tmp_path}" for split in SPLIT
     ]
     assert settled(tmp_path).val == AutoSource(format="auto", root=str(tmp_path), split="val")
 
@@ -88,8 +88,8 @@ def test_a_fifth_of_a_folder_becomes_val_and_at_least_a_few(
     train, val = sides(flat(tmp_path, numbered(count)))
     assert (len(train), len(val)) == (count - expected, expected)
     assert caplog.messages[0] == (
-        f"train: {count - expected} of {count} images from VOC's XML files in {tmp_path}, which has"
-        " no val: split by seed 0, near duplicates together"
+        f"train: {count - expected} of {count} images of VOC's XML files in {tmp_path}, split by"
+        " seed 0 as there is no val, near duplicates together"
     )
 
 

@@ -91,7 +91,7 @@ def test_what_was_dropped_is_counted_over_all_sources(tmp_path: Path) -> None:
     ]
     first = tmp_path / "x" / "JPEGImages" / "a.jpg"
     tally = read_sources(sources, "data.train").tally
-    assert tally.lines() == [f"2 boxes without area dropped (first: {first})"]
+    assert tally.lines() == [f"boxes without area dropped: 2 (first: {first})"]
 
 
 # Classes to train
@@ -245,7 +245,7 @@ def test_says_what_the_configured_classes_leave_out(tmp_path: Path) -> None:
     found = found_with(tmp_path, "dog", "cat", "cat", "zebra")
     text = "\n".join(describe(found, ["zebra", "ant"], "train"))
     assert "2 images, 1 of them without objects" in text
-    assert "1 boxes, 0 of them difficult or crowds" in text
+    assert "1 box, 0 of them difficult or crowds" in text
     assert "zebra 1, ant 0" in text
     assert "3 boxes of other classes left out: cat 2, dog 1" in text
     text = "\n".join(describe(found, ["ant"], "train"))
@@ -258,4 +258,4 @@ def test_says_what_was_dropped(tmp_path: Path) -> None:
     found = read_sources(VocSource(format="voc", root=root, split="train"), "data.train")
     image = tmp_path / "JPEGImages" / "a.jpg"
     lines = describe(found, found.names, "train")
-    assert lines[-1] == f"  1 boxes without area dropped (first: {image})"
+    assert lines[-1] == f"  boxes without area dropped: 1 ({image})"

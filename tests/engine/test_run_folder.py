@@ -232,6 +232,11 @@ def test_refuses_to_resume_another_network_or_other_classes(finished: Path, over
     assert contents(finished) == before
 
 
+def test_other_training_images_are_named_with_what_helps(finished: Path) -> None:
+    with pytest.raises(TrainingError, match=r"images are others .*images 8 -> 7.*model\.init="):
+        train(run_config(*ONE_EPOCH, "data.train.num_images=7"), finished, resume=True)
+
+
 @pytest.mark.parametrize("length", [0, 1000])
 def test_damaged_states_alone_are_refused(finished: Path, tmp_path: Path, length: int) -> None:
     (tmp_path / "states").mkdir()

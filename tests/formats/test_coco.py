@@ -146,7 +146,7 @@ def test_degenerate_boxes_are_dropped_and_counted(
 ) -> None:
     found = read(tmp_path, annotations=annotated(bbox=bbox))
     assert found.records[0].boxes.tolist() == [[1, 2, 4, 6]]
-    assert found.tally.lines() == [f"1 {kind} (first: {tmp_path / 'coco/train/a.png'})"]
+    assert found.tally.lines() == [f"{kind}: 1 ({tmp_path / 'coco/train/a.png'})"]
 
 
 def test_boxes_are_cut_at_the_border_and_counted(tmp_path: Path) -> None:
@@ -158,9 +158,7 @@ def test_boxes_are_cut_at_the_border_and_counted(tmp_path: Path) -> None:
 def test_annotations_of_images_that_are_not_listed_are_counted(tmp_path: Path) -> None:
     found = read(tmp_path, annotations=annotated(image_id=999))
     file = tmp_path / "coco/annotations/instances_train.json"
-    assert found.tally.lines() == [
-        f"1 annotations of images that are not listed dropped (first: {file})"
-    ]
+    assert found.tally.lines() == [f"annotations of images that are not listed dropped: 1 ({file})"]
     assert sum(found.count().values()) == 4
 
 
@@ -251,7 +249,7 @@ def test_parents_of_classes_are_left_out_that_no_box_has(
     parent = (
         "things" if {"id": 0, "name": "things", "supercategory": "none"} in categories else "dog"
     )
-    line = f"1 parent categories without a box left out (first: {parent} in {file})"
+    line = f"parent categories without a box left out: 1 ({parent} in {file})"
     assert found.tally.lines() == [line] * left_out
 
 

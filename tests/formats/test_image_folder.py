@@ -1,6 +1,8 @@
 """Hugging Face's imagefolder."""
 
+import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from tests.formats.builders import write_image
 from vision.errors import DataError
 from vision.formats.image_folder import read_image_folder
+from vision.formats.layout import find_layout
 
 ROWS: list[object] = [
     {"file_name": "a.png", "objects": {"bbox": [[10, 5, 20, 15]], "categories": ["cat"]}},
@@ -68,5 +71,28 @@ def test_refusals(tmp_path: Path, rows: list[object] | str, said: str) -> None:
 
 
 def test_refuses_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"^image folder {tmp_path} has no validation/metadata.js"):
+    with pytest.raises(
+        DataError, match=f"^image folder {tmp_path} has none of validation/metadata.js"
+    ):
         read_image_folder(str(tmp_path), "val")
+
+
+@pytest.mark.parametrize("write_objects", [json.dumps, repr], ids=["JSON", "Python"])
+def test_metadata_may_be_csv(tmp_path: Path, write_objects: Callable[[object], str]) -> None:
+    write(tmp_path)
+    (tmp_path / "metadata.jsonl").unlink()
+    with (tmp_path / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file_name", "objects"])
+        rows.writerow(["a.png", write_objects({"bbox": [[10, 5, 20, 15]], "categories": ["cat"]})])
+        rows.writerow(["c.png", ""])
+    assert find_layout(tmp_path).format == "image_folder"
+    found = read_image_folder(str(tmp_path)).check()
+    assert [record.boxes.tolist() for record in found.records] == [[[10, 5, 30, 20]], []]
+    assert found.names == ["cat"]
+
+
+def test_metadata_in_parquet_is_refused_with_what_helps(tmp_path: Path) -> None:
+    (tmp_path / "metadata.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DataError, match=r"metadata.jsonl, with pandas"):
+        find_layout(tmp_path)

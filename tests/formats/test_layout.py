@@ -1,6 +1,7 @@
 """Each layout is recognised by its files, and read with the right names and boxes."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.formats import layouts
-from tests.formats.layouts import FLAT, LAYOUTS, SPLIT, found, shot
+from tests.formats.layouts import FLAT, LAYOUTS, SPLIT, found, labelimg_voc, shot
 from vision.errors import DataError
 from vision.formats import read_data
 from vision.formats.layout import find_layout
@@ -164,3 +165,14 @@ def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("HOME", str(tmp_path))
     layouts.labelimg_voc(tmp_path / "mine", FLAT)
     assert find_layout("~/mine").format == "voc"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("name", ["img0.xml", "img0.jpg"])
+def test_a_named_pipe_among_the_data_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    labelimg_voc(tmp_path, {"all": ["img0", "img1"]})
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    layout = find_layout(tmp_path)
+    records = read_data(layout.format, **layout.splits["all"]).records
+    assert [Path(record.image_id).name for record in records] == ["img1.jpg"]

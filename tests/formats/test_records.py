@@ -169,9 +169,9 @@ def test_an_account_counts_and_keeps_the_first_place() -> None:
     other.note("cats", "d.xml")
     tally.add(other)
     assert tally.lines() == [
-        "2 boxes dropped (first: a.xml)",
-        "1 images turned (first: b.jpg)",
-        "1 cats (first: d.xml)",
+        "boxes dropped: 2 (first: a.xml)",
+        "images turned: 1 (b.jpg)",
+        "cats: 1 (d.xml)",
     ]
     assert tally.places["boxes dropped"] == ["a.xml", "c.xml"]
 

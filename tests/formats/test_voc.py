@@ -67,7 +67,7 @@ def test_boxes_are_cut_at_the_border_and_counted(
     found = read_one(tmp_path, voc_object("dog", box))
     assert found.records[0].boxes.tolist() == [expected]
     (line,) = found.tally.lines()
-    assert line.startswith("1 boxes clipped to the image (first: ")
+    assert line.startswith("boxes clipped to the image: 1 (")
     assert line.endswith("a.jpg)")
 
 
@@ -92,7 +92,7 @@ def test_degenerate_boxes_are_dropped_and_counted(
     found = read_one(tmp_path, voc_object("cat", box), DOG, voc_object("cat", box))
     assert found.records[0].names == ("dog",)
     assert found.records[0].boxes.tolist() == [[10, 5, 30, 20]]
-    assert found.tally.lines() == [f"2 {kind} (first: {tmp_path / 'voc/JPEGImages/a.jpg'})"]
+    assert found.tally.lines() == [f"{kind}: 2 (first: {tmp_path / 'voc/JPEGImages/a.jpg'})"]
     assert found.names == ["dog"]
 
 
@@ -159,7 +159,7 @@ def test_a_wrong_size_is_counted_and_the_image_believed(tmp_path: Path) -> None:
     found = read_one(tmp_path, voc_object("dog", (50, 1, 80, 20)), size=(100, 100))
     assert found.records[0].size == (40, 60)
     assert found.records[0].boxes.tolist() == [[49, 0, 60, 20]]
-    assert "1 images of another size than their annotation states" in found.tally.lines()[0]
+    assert "images of another size than their annotation states: 1" in found.tally.lines()[0]
 
 
 # Forms of boxes, encodings and names of tools
@@ -320,14 +320,23 @@ def test_folders_inside_of_folders(tmp_path: Path, lines: str | None) -> None:
 
 
 def test_labelimgs_folder(tmp_path: Path) -> None:
-    """XML beside the images, with paths of another machine; an image without XML is left out."""
+    """XML beside the images, with paths of another machine; an image without XML is counted."""
     for name in ("a", "b"):
         write_image(tmp_path / f"{name}.jpg")
     tags = "<folder>x</folder><path>C:\\me\\x\\a.jpg</path>"
     xml = voc_xml(DOG).replace("<annotation>", f"<annotation>{tags}")
     (tmp_path / "a.xml").write_text(xml)
-    (found,) = read_voc(annotations=str(tmp_path), images=str(tmp_path)).check().records
-    assert found.image_id == str(tmp_path / "a.jpg")
+    found = read_voc(annotations=str(tmp_path), images=str(tmp_path)).check()
+    assert [record.image_id for record in found.records] == [str(tmp_path / "a.jpg")]
+    assert found.tally.places == {"images without an XML file left out": [str(tmp_path / "b.jpg")]}
+
+
+def test_decimal_commas_are_a_fault_that_a_repaired_copy_lacks(tmp_path: Path) -> None:
+    box = voc_object("dog", (11, 6, 30, 20)).replace("<xmin>11<", "<xmin>11,5<")
+    found = read_one(tmp_path, box)
+    with pytest.raises(DataError, match=r"a.xml has decimal commas"):
+        found.check()
+    assert found.records[0].boxes.tolist() == [[10.5, 5, 30, 20]]
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ def test_images_in_a_format_that_is_not_read_are_counted(tmp_path: Path) -> None
         ({"data.yaml": "- a"}, "train", "data.yaml: expected keys such as train"),
         ({"data.yaml": "a: [", "a.jpg": ""}, "train", "data.yaml is not YAML"),
         ({"data.yaml": "[" * 9999, "a.jpg": ""}, "train", "data.yaml is not YAML"),
-        ({"train/readme.txt": "x"}, "train", "no image in split train"),
+        ({"train/readme.txt": "x"}, "train", "no image in its split train"),
         ({"data.yaml": "train: .\nnames: {0: a, 2: b}", "a.jpg": ""}, "train", "found no 1"),
         ({"notes.json": "{}", "a.jpg": ""}, None, "notes.json: expected a list, found None"),
     ],
@@ -231,3 +231,25 @@ def test_refusals(tmp_path: Path, files: dict[str, str], split: str | None, said
 def test_refuses_a_folder_that_does_not_exist() -> None:
     with pytest.raises(DataError, match=f"^YOLO data: {Path.home()}/nowhere/at does not exist$"):
         read_yolo("~/nowhere/at", "train")
+
+
+def test_text_files_without_an_image_are_counted(tmp_path: Path) -> None:
+    """Those of another split's images, and texts that are no annotations, are not."""
+    files = dict.fromkeys(("images/a.jpg", "images/b.jpg"), "")
+    texts = dict.fromkeys(("a", "b", "lost", "gone"), ROW) | {"notes": "made in 2020"}
+    files |= {f"labels/{name}.txt": text for name, text in texts.items()}
+    root = write(tmp_path, files | {"train.txt": "images/a.jpg\n", "val.txt": "images/b.jpg\n"})
+    lost = [str(root / "labels" / f"{name}.txt") for name in ("gone", "lost")]
+    for split in ("train", "val"):
+        places = read_yolo(str(root), split).tally.places
+        assert places["text files without an image left out"] == lost
+
+
+@pytest.mark.parametrize(
+    "place", ["Images/Train/{}.jpg Labels/Train", "Train/Images/{}.jpg Train/Labels"]
+)
+def test_folders_may_be_in_upper_case(tmp_path: Path, place: str) -> None:
+    image, labels = place.split()
+    files = {image.format("a"): "", f"{labels}/a.txt": ROW, "classes.txt": "cat\nno\n"}
+    (record,) = read_yolo(str(write(tmp_path, files)), "train").check().records
+    assert len(record.boxes) == 1

@@ -1,6 +1,7 @@
 """The whole check of a data set."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from vision.check.images import Item, check_images
 from vision.check.kinds import LEVELS, TOLD_BY_RECORDS
 from vision.check.report import CheckReport, Finding, Place, find
 from vision.formats import Annotations, Record
+from vision.formats.folders import files_in
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 
@@ -52,7 +54,11 @@ def _listed(splits: Mapping[str, Annotations]) -> tuple[list[Finding], list[Find
     notes: dict[str, list[Place]] = {}
     for split, annotations in splits.items():
         for fault in annotations.faults:
-            message = fault.message.removeprefix(f"image {fault.where} ")
+            message = re.sub(
+                rf"^(?:image |annotation )?{re.escape(fault.where)}[: ]*(\d+:)?",
+                lambda match: f"line {match[1]}" if match[1] else "",
+                fault.message,
+            ).strip()
             faults.setdefault(fault.kind, []).append(Place(split, fault.where, message))
         for what, where in annotations.tally.places.items():
             if what not in TOLD_BY_RECORDS:
@@ -71,17 +77,13 @@ def _unlisted(splits: Mapping[str, Annotations]) -> Iterator[Place]:
     named |= {
         place for one in splits.values() for where in one.tally.places.values() for place in where
     }
+    stems = {Path(place).stem for place in named}  # an XML file that is invalid has an image
     for folder in sorted({Path(file).parent for file in files if Path(file).is_file()}):
-        for path in sorted(folder.iterdir()):
-            suffix, file = path.suffix.lower(), str(path)
-            if (
-                file in files
-                or file in named
-                or suffix not in IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
-            ):
-                continue
-            is_read = suffix in IMAGE_SUFFIXES
-            yield Place("", file, "" if is_read else f"{suffix} files are not read")
+        for path in files_in(folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES):
+            if str(path) not in files and path.stem not in stems:
+                suffix = path.suffix.lower()
+                is_read = suffix in IMAGE_SUFFIXES
+                yield Place("", str(path), "" if is_read else f"{suffix} files are not read")
 
 
 def _joined(findings: Sequence[Finding]) -> list[Finding]:

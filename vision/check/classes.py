@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from vision.check.report import Finding, Place, find
-from vision.formats import Annotations
+from vision.formats import Annotations, counted
 from vision.weights.labels import canonical
 
 FEW_BOXES = 20
@@ -65,13 +65,13 @@ def check_ignored(splits: Mapping[str, Annotations]) -> list[Finding]:
         boxes = annotations.count()
         ignored = [name for name, count in total.items() if count == boxes[name]]
         if ignored and len(ignored) == len(+boxes):
-            whole.append(
-                Place(split, detail=f"{num_boxes(sum(boxes.values()))}{_flags(boxes, crowds)}")
-            )
+            number = counted(sum(boxes.values()), "box")
+            whole.append(Place(split, detail=f"{number}{_flags(boxes, crowds)}"))
         else:
             classes += [
                 Place(
-                    split, detail=f"{name}, {num_boxes(boxes[name])}{_flags(boxes, crowds, name)}"
+                    split,
+                    detail=f"{name}, {counted(boxes[name], 'box')}{_flags(boxes, crowds, name)}",
                 )
                 for name in ignored
             ]
@@ -79,11 +79,6 @@ def check_ignored(splits: Mapping[str, Annotations]) -> list[Finding]:
         *find("split whose boxes are all ignored", whole),
         *find("class whose boxes are all ignored", classes),
     ]
-
-
-def num_boxes(count: int) -> str:
-    """A number of boxes in words."""
-    return f"{count} box{'es' * (count != 1)}"
 
 
 def _flags(boxes: Counter[str], crowds: Counter[str], *names: str) -> str:
@@ -100,16 +95,18 @@ def check_names(splits: Mapping[str, Annotations], names: Sequence[str] = ()) ->
         total += annotations.count()
     letters = {name: _letters(name) for name in sorted({*total, *names})}
     places = []
-    for (one, first), (other, second) in combinations(letters.items(), 2):
+    for one, other in combinations(letters, 2):
         rare, frequent = sorted((total[one], total[other]))
-        reason = _alike(first, second, is_rare=rare <= RARE * frequent)
+        reason = _alike(letters[one], letters[other], is_rare=rare <= RARE * frequent)
         if reason:
             where = [
                 split
                 for split, annotations in splits.items()
                 if annotations.count()[one] or annotations.count()[other]
             ]
-            detail = f"{one!r} ({num_boxes(total[one])}) and {other!r} ({total[other]}): {reason}"
+            detail = (
+                f"{one!r} ({counted(total[one], 'box')}) and {other!r} ({total[other]}): {reason}"
+            )
             places.append(Place(", ".join(where), detail=detail))
     return places
 
@@ -141,7 +138,7 @@ def _unknown(counts: Mapping[str, Counter[str]], names: Sequence[str] | None) ->
     if names is not None or "train" not in counts:
         return []
     return [
-        Place(split, detail=f"{name}, {num_boxes(count)}")
+        Place(split, detail=f"{name}, {counted(count, 'box')}")
         for split, others in counts.items()
         for name, count in others.items()
         if name not in counts["train"]
@@ -150,7 +147,7 @@ def _unknown(counts: Mapping[str, Counter[str]], names: Sequence[str] | None) ->
 
 def _left_out(counts: Mapping[str, Counter[str]], names: Sequence[str] | None) -> list[Place]:
     return [
-        Place(split, detail=f"{name}, {num_boxes(count)}")
+        Place(split, detail=f"{name}, {counted(count, 'box')}")
         for split, others in counts.items()
         for name, count in others.items()
         if names is not None and name not in names
@@ -180,4 +177,4 @@ def _imbalance(train: Counter[str]) -> list[Place]:
     (most, many), (least, few) = train.most_common()[0], train.most_common()[-1]
     if many < MAX_RATIO * few:
         return []
-    return [Place("train", detail=f"{most} has {num_boxes(many)}, {least} {few}")]
+    return [Place("train", detail=f"{most} has {counted(many, 'box')}, {least} {few}")]

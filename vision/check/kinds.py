@@ -25,6 +25,7 @@ KINDS = {
     "missing image": Kind("error", "Training refuses the data.", LEFT_OUT),
     "unreadable image": Kind("error", "Restore the file, or take it out.", LEFT_OUT),
     "invalid annotation": Kind("error", "Training refuses the data.", LEFT_OUT),
+    "decimal comma": Kind("error", "Training refuses the data: write points.", "written as points"),
     "box without area": Kind("error", "Training leaves it out: draw it again.", LEFT_OUT),
     "box outside its image": Kind(
         "error", "Training leaves it out: it may belong to another image or size.", LEFT_OUT
@@ -35,7 +36,7 @@ KINDS = {
         "joined",
     ),
     "same image in two splits": Kind(
-        "error", "What was trained on measures nothing.", "cut out of train"
+        "error", "Accuracy on images that were trained on says nothing.", "cut out of train"
     ),
     "no box to train": Kind("error", "Training would learn nothing."),
     "split whose boxes are all ignored": Kind(
@@ -60,9 +61,9 @@ KINDS = {
     "same image twice": Kind(
         "warning", "If each copy has other boxes, it teaches the others' as background.", "joined"
     ),
-    "near-identical images": Kind("warning", "They count as several, and teach little more."),
+    "near-identical images": Kind("warning", "They add little to training."),
     "near-identical images in two splits": Kind(
-        "warning", "The measure is too good: move them into one split.", "cut out of train"
+        "warning", "Accuracy looks better than it is: move them into one split.", "cut out of train"
     ),
     "similar class names": Kind("warning", "If they mean one class, give it one name."),
     "class whose boxes are all ignored": Kind(
@@ -76,8 +77,10 @@ KINDS = {
     "rotated boxes turned into their upright ones": Kind("note", "Only upright boxes are trained."),
     "parent categories without a box left out": Kind("note", "They are no classes."),
     "data without names of classes, which are called by number": Kind(
-        "note", "Name them in YOLO's data.yaml."
+        "note", "Name them in classes.txt, one a line, or in data.yaml."
     ),
+    "text files without an image left out": Kind("warning", "Add the images, or remove the files."),
+    "images without an XML file left out": Kind("note", "Annotate them, if they show objects."),
     "image that no split lists": Kind(
         "note", "It is not used: annotate it, list it, or convert it to JPEG or PNG."
     ),

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vision.check.kinds import KINDS, LEFT_OUT, LEVELS, Kind, Level
+from vision.formats import counted
 
 Corners = tuple[float, float, float, float]
+NUM_CLASSES = 10
+"""Classes whose boxes the summary counts."""
 NUM_SHOWN = 3
 """Places that a line of the summary names."""
 
@@ -44,7 +47,7 @@ class Place(NamedTuple):
         if self.other and self.other != (self.split, self.file):
             split = f"{self.other[0]}: " * (self.other[0] != self.split)
             file += f" and {split}{_below(root, self.other[1])}"
-        text = ", ".join(word for word in (file, detail) if word)
+        text = (" " if detail.startswith("line") else ", ").join(filter(None, (file, detail)))
         return ": ".join(word for word in (self.split, text) if word)
 
 
@@ -125,11 +128,18 @@ class CheckReport:
             ],
         }
 
+    def _class_counts(self, split: str) -> str:
+        """The most frequent classes of a split."""
+        words = [f"{name} {row[split]:,}" for name, row in self.classes.items()]
+        more = [f"{len(words) - NUM_CLASSES} more"] if len(words) > NUM_CLASSES else []
+        return f" ({', '.join([*words[:NUM_CLASSES], *more])})" if words else ""
+
     def lines(self) -> list[str]:
         """A summary for a terminal."""
         lines = [f"images in {self.root}"] if self.root else []
         lines += [
-            f"{split}: {row['images']:,} images, {row['boxes']:,} boxes"
+            f"{split}: {counted(row['images'], 'image')}, {counted(row['boxes'], 'box')}"
+            f"{self._class_counts(split)}"
             for split, row in self.splits.items()
         ]
         for finding in self.findings:
@@ -137,5 +147,5 @@ class CheckReport:
             if finding.advice:
                 lines.append(f"  {finding.advice}")
         levels = self.counts()
-        total = ", ".join(f"{level}s {levels[level]}" for level in LEVELS)
-        return [*lines, f"kinds of findings: {total}" if self.findings else "nothing was found"]
+        total = ", ".join(counted(levels[level], level) for level in LEVELS)
+        return [*lines, f"kinds of faults: {total}" if self.findings else "nothing was found"]

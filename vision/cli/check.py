@@ -36,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     report = check_data(splits, items, config.data.classes, _priors(config))
     for line in report.lines():
         print(line)
+    if report.findings and not (options.out or options.fix):
+        print("--out FOLDER shows them in pictures, --fix FOLDER writes a repaired copy")
     if options.out:
         _write(options.out, report, splits, title=options.data or options.config)
     if options.fix:
@@ -47,6 +49,8 @@ def _read_folder(root: str) -> dict[str, Annotations]:
     """All splits of a folder; images that are yet to be split count as ``train``."""
     layout = find_layout(root)
     print(f"{layout.reason}: {', '.join(layout.splits)}")
+    if "val" not in layout.splits:
+        print("there is no val: ssdlite train keeps a fifth of the images for it")
     return {
         "train" if split == "all" else split: read_data(layout.format, **keys)
         for split, keys in layout.splits.items()
@@ -55,11 +59,15 @@ def _read_folder(root: str) -> dict[str, Annotations]:
 
 def _read_configured(config: Config) -> dict[str, Annotations]:
     sources = {"train": config.data.train, "val": config.data.val}
-    return {
+    splits = {
         split: read_sources(source, f"data.{split}", strict=False)
         for split, source in sources.items()
         if source or split == "train"
     }
+    if "val" in splits:  # both sides of a folder that is split have the faults of all of it
+        known = splits["train"].faults
+        splits["val"].faults = [fault for fault in splits["val"].faults if fault not in known]
+    return splits
 
 
 def _priors(config: Config) -> Priors:

@@ -56,7 +56,7 @@ def read_auto(root: str, split: str, seed: int = 0, val_below: float | None = No
     result = Annotations()
     for name in names:
         result.add(read_data(layout.format, **layout.splits[name]))
-    logger.info("%s: from %s, its %s", split, layout.reason, " and ".join(names))
+    logger.info("%s: split %s of %s", split, " and ".join(names), layout.reason)
     return result
 
 
@@ -117,7 +117,7 @@ def _read_part(
     if not records:
         raise DataError(f"{layout.reason} has {len(whole.records)} images, too few to be split")
     logger.info(
-        "%s: %d of %d images from %s, which has no val: split by seed %d, near duplicates together",
+        "%s: %d of %d images of %s, split by seed %d as there is no val, near duplicates together",
         split,
         len(records),
         len(whole.records),

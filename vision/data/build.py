@@ -10,7 +10,7 @@ from numpy import ndarray
 
 from vision.config import DataConfig, DataSource
 from vision.errors import ConfigError, DataError
-from vision.formats import Annotations, read_data
+from vision.formats import Annotations, counted, read_data
 from vision.formats.paths import nfc
 from vision.images import resize
 
@@ -149,8 +149,8 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
         name in names for record in annotations.records for name in record.unignored_names()
     )
     lines = [
-        f"{key}: {len(annotations.records)} images, {empty} of them without objects",
-        f"  {total} boxes, {ignored} of them difficult or crowds",
+        f"{key}: {counted(len(annotations.records), 'image')}, {empty:,} of them without objects",
+        f"  {counted(total, 'box')}, {ignored:,} of them difficult or crowds",
         "  " + ", ".join(f"{name} {counts[name]}" for name in names),
     ]
     absent = [name for name in names if not counts[name]]
@@ -164,5 +164,7 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
     others = {name: count for name, count in counts.items() if name not in names and count}
     if others:
         left_out = ", ".join(f"{name} {count}" for name, count in others.items())
-        lines.append(f"  {sum(others.values())} boxes of other classes left out: {left_out}")
+        lines.append(
+            f"  {counted(sum(others.values()), 'box')} of other classes left out: {left_out}"
+        )
     return lines + [f"  {line}" for line in annotations.tally.lines()]

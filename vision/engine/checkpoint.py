@@ -153,6 +153,12 @@ def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[st
     refused = [line for key, line in lines.items() if FIXED.match(key)]
     if saved["names"] != state.names:
         refused.append(f"classes {', '.join(saved['names'])} -> {', '.join(state.names)}")
+    if refused and {*changed} <= {"images", "steps of an epoch"} and saved["names"] == state.names:
+        raise TrainingError(
+            f"the training images are others than when {folder.parent} began ({refused[0]});"
+            " put them back to resume, or train on what is there now with another --out,"
+            f" from the weights so far: model.init={folder.parent / 'best.safetensors'}"
+        )
     if refused:
         raise TrainingError(
             f"the checkpoints in {folder} are of another run ({'; '.join(refused)}); resume with"

@@ -7,7 +7,15 @@ from typing import Any
 
 from vision.choices import DATA_FORMATS
 from vision.formats.coco import read_coco
-from vision.formats.records import AnnotatedObject, Annotations, Fault, Record, Tally, make_record
+from vision.formats.records import (
+    AnnotatedObject,
+    Annotations,
+    Fault,
+    Record,
+    Tally,
+    counted,
+    make_record,
+)
 from vision.formats.voc import read_voc
 
 __all__ = [
@@ -16,6 +24,7 @@ __all__ = [
     "Fault",
     "Record",
     "Tally",
+    "counted",
     "make_record",
     "read_coco",
     "read_data",

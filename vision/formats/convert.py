@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from vision.errors import DataError
-from vision.formats import Annotations, read_data, write_data
+from vision.formats import Annotations, counted, read_data, write_data
 from vision.formats.layout import find_layout
 
 
@@ -35,8 +35,8 @@ def convert_data(source: Path, name: str, out: Path) -> list[str]:
         for split, data in splits.items():
             data.names = names
             lost = write_data(name, data, partial, split)
-            boxes = sum(data.count().values())
-            lines.append(f"{split}: {len(data.records)} images, {boxes} boxes")
+            images, boxes = len(data.records), sum(data.count().values())
+            lines.append(f"{split}: {counted(images, 'image')}, {counted(boxes, 'box')}")
             lines += [f"  {layout.format}: {line}" for line in data.tally.lines()]
             lines += [f"  {name}: {line}" for line in lost.lines()]
         if out.is_dir():

@@ -22,14 +22,14 @@ from vision.formats.folders import (
     sets_in,
     split_of,
 )
+from vision.formats.image_folder import METADATA
 from vision.formats.paths import Files
-from vision.formats.yolo import yolo_splits
+from vision.formats.yolo_files import has_rows, yolo_splits
 from vision.images import IMAGE_SUFFIXES
 
 MAX_PROBED = 100
 """Files of a kind that are looked into."""
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
-_YOLO_ROW = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+-?[\d.]+(?:[eE]-?\d+)?){4,}\s*(?:\n|$)")
 _ANNOTATION = re.compile(rb"<(?:\w+:)?annotation[\s>]")
 
 
@@ -131,7 +131,7 @@ def find_yolo(root: Path) -> Layout | None:
         re.search(rb"^names\s*[:=]", head_of(file), re.MULTILINE)
         for file in files_in(root, {".yaml", ".yml", ".data"})
     )
-    has_labels = is_described or any(_YOLO_ROW.match(head_of(file)) for file in texts)
+    has_labels = is_described or any(map(has_rows, texts))
     return yolo_layout(root) if has_labels else None
 
 
@@ -161,11 +161,20 @@ def find_open_images(root: Path) -> Layout | None:
 
 
 def find_image_folder(root: Path) -> Layout | None:
-    """Hugging Face's imagefolder, by the objects in ``metadata.jsonl``; None without them."""
+    """Hugging Face's imagefolder, by the objects in its metadata; None without them.
+
+    Raises:
+        DataError: If they are in a Parquet file.
+    """
 
     def find(folders: list[Path]) -> Keys | None:
-        files = [folder / "metadata.jsonl" for folder in folders]
-        found = [file.parent for file in files if file.is_file() and b'"objects"' in head_of(file)]
+        for file in (folder / "metadata.parquet" for folder in folders):
+            if file.is_file():
+                raise DataError(f"{file} is not read: write it as metadata.jsonl, with pandas")
+        files = [folder / name for folder in folders for name in METADATA]
+        found = [file.parent for file in files if file.is_file() and b"objects" in head_of(file)]
         return {"root": str(found[0])} if found else None
 
-    return make_layout("image_folder", root, f"metadata.jsonl in {root}", find_sets(root, find))
+    return make_layout(
+        "image_folder", root, f"Hugging Face's metadata in {root}", find_sets(root, find)
+    )

@@ -1,40 +1,45 @@
-"""Hugging Face's ``imagefolder``: images and a ``metadata.jsonl`` with their boxes."""
+"""Hugging Face's ``imagefolder``: images and a ``metadata.jsonl`` or ``.csv`` with their boxes."""
 
+import ast
+import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import vision.formats.json_table as tables
 from vision.errors import DataError
-from vision.formats.paths import Files, full, nfc
+from vision.formats.paths import Files, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 SPLIT_NAMES = {"val": ("validation", "val", "valid"), "train": ("train",), "test": ("test",)}
+METADATA = ("metadata.jsonl", "metadata.csv")
 CATEGORY_KEYS = ("categories", "category", "labels", "label")
 
 
 def read_image_folder(root: str, split: str | None = None) -> Annotations:
     """Read one split of ``root``, or the folder itself.
 
-    A line of ``metadata.jsonl`` is ``{"file_name": ..., "objects": {"bbox": [[x, y, width,
-    height], ...], "categories": [...]}}``, in pixels. Categories are names, or numbers that stay
-    numbers: the format has no place for their names. Images without a line are left out.
+    A line of ``metadata.jsonl``, or a row of ``metadata.csv`` with the same columns, is
+    ``{"file_name": ..., "objects": {"bbox": [[x, y, width, height], ...], "categories": [...]}}``,
+    in pixels. Categories are names, or numbers that stay numbers: the format has no place for
+    their names. Images without a line are left out.
 
     Args:
-        root: Folder that holds a folder for each split, or ``metadata.jsonl`` itself.
-        split: ``train``, ``val`` or ``test``; None reads the ``metadata.jsonl`` in ``root``.
+        root: Folder that holds a folder for each split, or the file itself.
+        split: ``train``, ``val`` or ``test``; None reads the file in ``root``.
 
     Raises:
         DataError: If a file or folder is missing or invalid.
     """
     folder = Path(root).expanduser()
     names = [""] if split is None else [*SPLIT_NAMES.get(split, (split,))]
-    files = [folder / name / "metadata.jsonl" for name in names]
+    files = [folder / name / metadata for name in names for metadata in METADATA]
     file = next((file for file in files if file.is_file()), None)
     if file is None:
-        places = ", ".join(f"{name}/metadata.jsonl".lstrip("/") for name in names)
-        raise DataError(f"image folder {full(folder)} has no {places}")
+        places = ", ".join(file.relative_to(folder).as_posix() for file in files)
+        raise DataError(f"image folder {full(folder)} has none of {places}")
     images = Files(file.parent, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
     result = Annotations()
     seen = set()
@@ -45,7 +50,7 @@ def read_image_folder(root: str, split: str | None = None) -> Annotations:
         seen.add(path)
     for path in images.by_name.values():
         if path not in seen:
-            result.tally.note("images without a line in metadata.jsonl left out", path)
+            result.tally.note(f"images without a line in {file.name} left out", path)
     found = {name for record in result.records for name in record.names}
     result.names = sorted(
         found, key=lambda name: (len(name), name) if name.isdecimal() else (0, name)
@@ -55,12 +60,10 @@ def read_image_folder(root: str, split: str | None = None) -> Annotations:
 
 def _rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
     """The lines, each with its place for messages."""
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read as UTF-8 text: {error}") from error
+    if file.suffix == ".csv":
+        return _csv_rows(file)
     rows = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(file).splitlines(), start=1):
         if not line.strip():
             continue
         where = f"{file}:{number}"
@@ -70,6 +73,20 @@ def _rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
             raise DataError(f"{where}: expected a JSON object, found {error}") from error
         rows += [(where, row) for row in tables.check_rows(where, [row], ("file_name",))]
         tables.texts(where, [row], "file_name")
+    return rows
+
+
+def _csv_rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of a CSV file, whose ``objects`` are JSON or as Python writes them."""
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for number, row in enumerate(csv.DictReader(io.StringIO(read_text(file))), start=2):
+        where, text = f"{file}:{number}", row.get("objects")
+        try:
+            objects = ast.literal_eval(text) if text else None
+        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+            raise DataError(f"{where}: expected objects as JSON, found {text}") from error
+        tables.texts(where, [row], "file_name")
+        rows.append((where, {"file_name": row["file_name"], "objects": objects}))
     return rows
 
 

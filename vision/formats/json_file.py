@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic_core import from_json
 
 from vision.errors import DataError
+from vision.files import read_bytes
 
 Kind = TypeVar("Kind")
 
@@ -26,7 +27,7 @@ def load_json(path: Path, kind: type[Kind], expected: str) -> Kind:
         DataError: If the file cannot be read, is not JSON or holds a value of another type.
     """
     try:
-        value = _parse(path.read_bytes())
+        value = _parse(read_bytes(path))
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: expected {expected}, found a file that is not text") from error
     except OSError as error:
@@ -51,7 +52,7 @@ def load_parts(path: Path) -> Iterator[list[Any]]:
         ValueError: If a part is no list in UTF-8: `load_json` may still read the file.
         OSError: If the file cannot be read.
     """
-    text = path.read_bytes().strip()
+    text = read_bytes(path).strip()
     if text[:1] != b"[" or text[-1:] != b"]":
         raise ValueError(f"{path}: expected a list")
     begin = 1

@@ -16,6 +16,7 @@ from vision.formats.finders import (
     yolo_layout,
 )
 from vision.formats.folders import Layout, folders_in, head_of
+from vision.formats.paths import full
 
 
 def find_layout(root: str | Path) -> Layout:
@@ -28,7 +29,7 @@ def find_layout(root: str | Path) -> Layout:
     try:
         return _find(path)
     except OSError as error:
-        raise DataError(f"data {path.absolute()} cannot be read: {error.strerror}") from error
+        raise DataError(f"data {full(path)} cannot be read: {error.strerror}") from error
 
 
 def _find(path: Path) -> Layout:
@@ -36,7 +37,7 @@ def _find(path: Path) -> Layout:
         return _of_file(path)
     if not path.is_dir():
         raise DataError(
-            f"data {path.absolute()} does not exist; pass the folder that holds your images and"
+            f"data {full(path)} does not exist; pass the folder that holds your images and"
             " their annotations"
         )
     found, folders = _layouts(path), folders_in(path)
@@ -56,8 +57,9 @@ def _find(path: Path) -> Layout:
     if inner:
         raise DataError(f"{path} holds several data sets; pass one of them: {', '.join(inner)}")
     raise DataError(
-        f"{path.absolute()} has no annotations of a known layout (VOC, COCO, YOLO, Open Images or"
-        f" Hugging Face's imagefolder); found {_contents(path)}"
+        f"{full(path)} has no annotations of a known layout (VOC, COCO, YOLO, Open Images or"
+        f" Hugging Face's imagefolder); found {_contents(path)}. docs/data.md shows the layouts,"
+        " and how panlabel converts others"
     )
 
 

@@ -1,11 +1,12 @@
 """Open Images' format: one CSV file for each split, with corners in fractions of the sides."""
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from vision.errors import DataError
-from vision.formats.paths import Files, full, nfc
+from vision.formats.paths import Files, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
@@ -92,9 +93,8 @@ def _descriptions(folder: Path, file: Path) -> dict[str, str]:
 
 def _read(file: Path) -> list[list[str]]:
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            return list(csv.reader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return list(csv.reader(io.StringIO(read_text(file), newline="")))
+    except csv.Error as error:
         raise DataError(f"{file} cannot be read as CSV: {error}") from error
 
 

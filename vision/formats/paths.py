@@ -8,6 +8,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
+from vision.errors import DataError
+from vision.files import read_bytes
+
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=[^/]+$)")
 """What Label Studio puts before the name of an uploaded file."""
 
@@ -19,7 +22,7 @@ def nfc(text: str) -> str:
 
 def full(path: str | Path) -> Path:
     """The absolute path, for messages; ``~`` is the home folder."""
-    return Path(path).expanduser().absolute()
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - without ".."
 
 
 def find_below(root: str | None, name: str) -> Path | None:
@@ -30,8 +33,38 @@ def find_below(root: str | None, name: str) -> Path | None:
     return None
 
 
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        DataError: If it cannot be read, or is not such a text.
+    """
+    try:
+        return read_bytes(path).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be read as UTF-8 text: {reason}") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of `read_text` that are not empty, without space around them."""
+    lines = map(str.strip, read_text(path).splitlines())
+    return [line for line in lines if line]
+
+
+def any_case(folder: Path, name: str) -> Path:
+    """``folder / name``, or what the disk has in another case, such as ``Images``."""
+    if (folder / name).exists():
+        return folder / name
+    for part in Path(name).parts:
+        inner = sorted(folder.iterdir()) if folder.is_dir() else []
+        same = (path for path in inner if path.name.lower() == part.lower())
+        folder = next(same, folder / part)
+    return folder
+
+
 class Files:
-    """The files with one of some suffixes in a folder and in those below it, except hidden ones.
+    """The regular files with one of some suffixes below a folder, except hidden ones.
 
     Args:
         folder: The folder.
@@ -46,12 +79,11 @@ class Files:
     def by_name(self) -> dict[str, Path]:
         """Each file by its path below the folder, with slashes and in NFC, sorted."""
         found = {}
-        for parent, folders, names in os.walk(self.folder):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in names:
-                path = Path(parent, name)
-                if path.suffix.lower() in self._suffixes and not name.startswith("."):
-                    found[nfc(path.relative_to(self.folder).as_posix())] = path
+        suffixes = tuple(self._suffixes)
+        for path in _visible_files(self.folder):
+            if path.lower().endswith(suffixes):
+                file = Path(path)
+                found[nfc(file.relative_to(self.folder).as_posix())] = file
         return dict(sorted(found.items()))
 
     @cached_property
@@ -73,6 +105,19 @@ class Files:
             return path
         tails = (tail for form in _forms(name) for tail in path_tails(form))
         return next((self.by_name[tail] for tail in tails if tail in self.by_name), None)
+
+
+def _visible_files(folder: str | Path) -> Iterator[str]:
+    """The paths of regular files below a folder; as `os.walk`, it follows no links to folders."""
+    try:
+        entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+    except OSError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _visible_files(entry.path)
+        elif entry.is_file():
+            yield entry.path
 
 
 def path_tails(name: str) -> Iterator[str]:

@@ -29,6 +29,12 @@ SWAPPED = "boxes whose corners were swapped"
 """What a `Tally` says of a box from its right to its left, or from its bottom to its top."""
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: ``1 box``, ``2 boxes``, ``1,000 images``."""
+    plural = f"{noun}{'es' if noun.endswith(('x', 's')) else 's'}"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
 class Fault(NamedTuple):
     """What makes an image or its annotation unusable.
 
@@ -59,13 +65,14 @@ class Tally:
         return Counter({what: len(places) for what, places in self.places.items()})
 
     def note(self, what: str, where: object) -> None:
-        """Count an irregularity; ``what`` follows a number: ``boxes without area dropped``."""
+        """Count an irregularity of a kind, such as ``boxes without area dropped``."""
         self.places.setdefault(what, []).append(str(where))
 
     def lines(self) -> list[str]:
-        """A line for each kind, such as ``2 boxes without area dropped (first: a.xml)``."""
+        """A line for each kind, such as ``boxes without area dropped: 2 (first: a.xml)``."""
         return [
-            f"{len(places)} {what} (first: {places[0]})" for what, places in self.places.items()
+            f"{what}: {len(places):,} ({'first: ' * (len(places) > 1)}{places[0]})"
+            for what, places in self.places.items()
         ]
 
     def add(self, other: "Tally") -> None:

@@ -1,33 +1,18 @@
 """PASCAL VOC's format: one XML file for each image, and a list of image names for each split."""
 
-import json
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from xml.etree.ElementTree import (
-    Element,
-    ParseError,
-    SubElement,
-    TreeBuilder,
-    indent,
-    tostring,
-)
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-import numpy as np
-import torch
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser
-
-import vision.boxes as box_ops
 from vision.choices import CONFIGS
 from vision.errors import DataError
-from vision.formats.paths import Files, find_below, full, nfc, path_tails
-from vision.formats.records import SWAPPED, AnnotatedObject, Annotations, Record, Tally
+from vision.formats.paths import Files, find_below, full, nfc, path_tails, read_lines
+from vision.formats.records import AnnotatedObject, Annotations, Fault, Record, Tally
+from vision.formats.voc_xml import parse_xml, read_object, replace_commas, stated_size
 from vision.formats.written import copy_images, objects_to_write
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
-_DECLARED_ENCODING = re.compile(rb"^\s*<\?xml[^>]*encoding=[\"']([\w.:-]+)")
 _LABELLED_LINE = re.compile(r"^(.*\S)\s+(?:-1|0|1)$")
 
 
@@ -59,13 +44,24 @@ def read_voc(
     image_folder = _folder(root, images or "JPEGImages")
     image_files = Files(image_folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
     result = Annotations()
+    used = set[Path]()
     for xml_file in _xml_files(xml_files, split_file):
         with result.collecting("invalid annotation", xml_file):
-            element = _parse(xml_file)
+            element = parse_xml(xml_file)
+            if replace_commas(element):
+                message = f"annotation {xml_file} has decimal commas; write points"
+                result.faults.append(Fault("decimal comma", str(xml_file), message))
             name = xml_file.relative_to(xml_files.folder).with_suffix("").as_posix()
             image_file = _image_file(image_files, name, xml_file, element)
-            objects = [_object(item, xml_file, result.tally) for item in element.findall("object")]
-            result.add_image(image_file, _size(element), objects)
+            used.add(image_file)
+            objects = [
+                read_object(item, xml_file, result.tally) for item in element.findall("object")
+            ]
+            result.add_image(image_file, stated_size(element), objects)
+    is_theirs = image_folder in {xml_files.folder, xml_files.folder.with_name(image_folder.name)}
+    for path in image_files.by_name.values() if split is None and is_theirs else ():
+        if path not in used:
+            result.tally.note("images without an XML file left out", path)
     result.names = sorted({name for record in result.records for name in record.names})
     return result
 
@@ -87,14 +83,6 @@ def _split_file(root: str, split: str) -> Path:
     )
 
 
-def _lines(split_file: Path) -> list[str]:
-    try:
-        text = split_file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"split {split_file} cannot be read as UTF-8 text: {error}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
 def _folder(root: str | None, name: str) -> Path:
     folder = find_below(root, name)
     if folder is None or not folder.is_dir():
@@ -106,7 +94,7 @@ def _folder(root: str | None, name: str) -> Path:
 def _xml_files(files: Files, split_file: Path | None) -> list[Path]:
     """The annotation files that a split names; without a split, all of the folder."""
     if split_file is not None:
-        found = [_xml_file(files, line, split_file) for line in _lines(split_file)]
+        found = [_xml_file(files, line, split_file) for line in read_lines(split_file)]
     else:
         found = list(files.by_name.values())
     if not found:
@@ -132,32 +120,6 @@ def _xml_file(files: Files, line: str, split_file: Path) -> Path:
     raise DataError(f"{split_file} names {line}, but {files.folder / line}.xml does not exist")
 
 
-def _parse(path: Path) -> Element:
-    """The root of an XML file in any encoding that Python knows; namespaces are left out."""
-    try:
-        data = path.read_bytes()
-        try:
-            root = _element(data)
-        except (ValueError, LookupError):  # Expat has no encoding of several bytes but UTF.
-            declared = _DECLARED_ENCODING.match(data)
-            encoding = declared.group(1).decode() if declared else json.detect_encoding(data)
-            if encoding.lower() in {"gb2312", "gbk"}:
-                encoding = "gb18030"  # which has both, and what is often written as them
-            root = _element(data.decode(encoding).encode(), "utf-8")
-    except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:
-        raise DataError(f"annotation {path} cannot be read as XML: {error}") from error
-    for element in root.iter():
-        element.tag = element.tag.rpartition("}")[2]
-    return root
-
-
-def _element(data: bytes, encoding: str | None = None) -> Element:
-    parser = DefusedXMLParser(target=TreeBuilder(), encoding=encoding)
-    parser.feed(data)
-    root: Element = parser.close()
-    return root
-
-
 def _image_file(images: Files, name: str, xml_file: Path, root: Element) -> Path:
     """The image with the annotation's stem, else the one that ``filename`` or ``path`` names.
 
@@ -181,76 +143,6 @@ def _image_file(images: Files, name: str, xml_file: Path, root: Element) -> Path
             f" {full(images.folder)}; add it, or leave the annotation out"
         )
     return found
-
-
-def _size(root: Element) -> tuple[int, int] | None:
-    """(height, width) that the annotation states, None if it does not."""
-    try:
-        height = int(float(root.findtext("size/height") or 0))
-        width = int(float(root.findtext("size/width") or 0))
-    except (ValueError, OverflowError):
-        return None
-    return (height, width) if height > 0 and width > 0 else None
-
-
-def _object(element: Element, path: Path, tally: Tally) -> AnnotatedObject:
-    name = (element.findtext("name") or "").strip()
-    if not name:
-        raise DataError(f"annotation {path} has an object without a name")
-    difficult = (element.findtext("difficult") or "0").strip().lower() in {"1", "true"}
-    if element.find("bndbox") is None and element.find("robndbox") is not None:
-        tally.note("rotated boxes turned into their upright ones", path)
-        return AnnotatedObject(name, _upright(element, name, path), ignore=difficult)
-    texts = [element.findtext(f"bndbox/{tag}") for tag in ("xmin", "ymin", "xmax", "ymax")]
-    polygon = element.find("polygon")
-    if element.find("bndbox") is None and polygon is not None:
-        tally.note("polygons turned into their boxes", path)
-        corners = _polygon(polygon, name, path)
-    else:
-        expected = "a bndbox of the numbers xmin, ymin, xmax, ymax"
-        corners = _numbers(texts, name, expected, path)
-    x_min, y_min, x_max, y_max = corners
-    if x_min > x_max or y_min > y_max:
-        tally.note(SWAPPED, path)
-        x_min, x_max, y_min, y_max = *sorted((x_min, x_max)), *sorted((y_min, y_max))
-    # A box that begins and ends on one pixel is an accidental click. By the rule of inclusive
-    # coordinates it would be one pixel wide; it keeps no area, so that it is dropped.
-    first = 1 if x_min < x_max and y_min < y_max else 0
-    return AnnotatedObject(name, (x_min - first, y_min - first, x_max, y_max), ignore=difficult)
-
-
-def _numbers(texts: list[str | None], name: str, expected: str, path: Path) -> list[float]:
-    try:
-        return [float(text or "") for text in texts]
-    except ValueError as error:
-        raise DataError(
-            f"annotation {path}: object {name} needs {expected}, found {texts}"
-        ) from error
-
-
-def _polygon(polygon: Element, name: str, path: Path) -> list[float]:
-    """The corners around a polygon, whose points are ``x1``, ``y1``, ``x2``, ... or ``pt/x``."""
-    elements = [element for element in polygon.iter() if re.fullmatch(r"[xy]\d*", element.tag)]
-    columns = []
-    for letter in "xy":
-        texts = [element.text for element in elements if element.tag[0] == letter]
-        expected = f"a polygon of numbers, each with its {letter}"
-        columns.append(_numbers(texts or [None], name, expected, path))
-    return [function(column) for function in (min, max) for column in columns]
-
-
-def _upright(element: Element, name: str, path: Path) -> tuple[float, float, float, float]:
-    """The upright box around a rotated one, as roLabelImg writes it: 0-based, in radians."""
-    texts = [element.findtext(f"robndbox/{tag}") for tag in ("cx", "cy", "w", "h", "angle")]
-    expected = "a robndbox of the numbers cx, cy, w, h, angle"
-    x, y, width, height, angle = _numbers(texts, name, expected, path)
-    if not math.isfinite(angle):
-        raise DataError(f"annotation {path}: object {name} needs {expected}, found {texts}")
-    turn = np.abs([[math.cos(angle), math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    sides = turn @ [width, height]
-    boxes_cxcywh = torch.tensor([x, y, *sides], dtype=torch.float64)
-    x0, y0, x1, y1 = box_ops.to_corners(boxes_cxcywh).tolist()
-    return x0, y0, x1, y1
 
 
 def write_voc(annotations: Annotations, root: Path, split: str) -> Tally:

@@ -1,26 +1,23 @@
 """YOLO's format: one text file for each image, with ``class x y width height`` in a line."""
 
-import contextlib
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 
 import vision.boxes as box_ops
-import vision.formats.json_table as tables
 from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import DataError
-from vision.formats.json_file import load_json
-from vision.formats.paths import Files, full, nfc, path_tails
+from vision.formats.paths import full, read_text
 from vision.formats.records import AnnotatedObject, Annotations, Record, Tally
 from vision.formats.written import copy_images, new_folder, objects_to_write
-from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
-
-SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-"""What tools call a split."""
+from vision.formats.yolo_files import (
+    class_names,
+    describe,
+    label_folders,
+    rows_without_image,
+    split_images,
+)
 
 _MAX_FRACTION = 2.0
 """Larger numbers are pixels; a box that only reaches beyond its image is clipped."""
@@ -45,17 +42,22 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
     Raises:
         DataError: If a file or folder is missing or invalid.
     """
-    folder, description = _describe(Path(root).expanduser())
+    folder, description = describe(Path(root).expanduser())
     result = Annotations()
-    images = _images(folder, description, split, result.tally)
+    images = split_images(folder, description, split, result.tally)
     if not images:
-        raise DataError(f"YOLO data {full(folder)}: no image in split {split or 'of any name'}")
-    names = _names(folder, description)
+        part = f" in its split {split}" if split else ""
+        raise DataError(f"YOLO data {full(folder)} has no image{part}; add the photographs")
+    names = class_names(folder, description)
+    folders = {place: label_folders(place, folder) for place in {path.parent for path in images}}
+    used: set[Path] = set()
     num_names = 0
     for image in images:
-        label_file = _label_file(image, folder)
+        files = (place / f"{image.stem}.txt" for place in folders[image.parent])
+        label_file = next((file for file in files if file.is_file()), None)
         with result.collecting("invalid annotation", label_file or image):
             rows = [] if label_file is None else _rows(label_file)
+            used |= set() if label_file is None else {label_file}
             has_keypoints = "kpt_shape" in description
             objects = [
                 _object(row[:5] if has_keypoints else row, names, where, result.tally)
@@ -63,172 +65,18 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
             ]
             num_names = max([num_names, *(int(float(row[0])) + 1 for _, row in rows)])
             result.add_image(image, None, objects, relative=True)
+    inner = dict.fromkeys(place for places in folders.values() for place in places)
+    for file in rows_without_image(inner, used, [folder, *folders]):
+        result.tally.note("text files without an image left out", file)
     if names is None:
         result.tally.note("data without names of classes, which are called by number", full(folder))
     result.names = names or [str(number) for number in range(num_names)]
     return result
 
 
-def yolo_splits(root: str | Path) -> list[str]:
-    """The splits of which `read_yolo` finds images."""
-    folder, description = _describe(Path(root).expanduser())
-    found = []
-    for split in SPLIT_NAMES:
-        with contextlib.suppress(DataError):  # data.yaml often names what was not exported
-            if _images(folder, description, split, Tally()):
-                found.append(split)
-    return found
-
-
-def _describe(root: Path) -> tuple[Path, dict[str, Any]]:
-    """The folder of the data and the content of its ``data.yaml`` or ``obj.data``, if any."""
-    files = [root] if root.is_file() else [root / "data.yaml", root / "data.yml"]
-    if root.is_dir() and not any(file.is_file() for file in files):
-        files = [file for file in sorted(root.glob("*.y*ml")) if _is_description(file)]
-    for file in files:
-        if file.is_file():
-            content = _parse_yaml(file)
-            if not isinstance(content, dict):
-                raise DataError(f"{file}: expected keys such as train, val and names")
-            return file.parent, content
-    if not root.is_dir():
-        raise DataError(f"YOLO data: {full(root)} does not exist")
-    darknet = root / "obj.data"
-    if darknet.is_file():
-        pairs = [line.partition("=") for line in _text(darknet).splitlines() if "=" in line]
-        return root, {key.strip(): value.strip() for key, _, value in pairs}
-    return root, {}
-
-
-def _is_description(file: Path) -> bool:
-    try:
-        content = _parse_yaml(file)
-    except DataError:
-        return False
-    return isinstance(content, dict) and "names" in content
-
-
-def _parse_yaml(file: Path) -> Any:  # noqa: ANN401
-    try:
-        return parse_yaml(_text(file))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read as UTF-8 text: {error}") from error
-
-
-def _names(folder: Path, description: dict[str, Any]) -> list[str] | None:
-    """Class names by number, None if no file has them."""
-    given = description.get("names")
-    if isinstance(given, dict):
-        return _numbered(given.items(), f"names of {full(folder)}")
-    if isinstance(given, list):
-        return [nfc(str(name)) for name in given]
-    files = [folder / tail for tail in path_tails(given)] if isinstance(given, str) else []
-    files += [folder / name for name in ("obj.names", "classes.txt")]
-    files += [folder / inner / "classes.txt" for inner in ("labels", "images")]
-    for file in files:
-        if file.is_file():
-            return [nfc(line.strip()) for line in _text(file).splitlines() if line.strip()]
-    notes = folder / "notes.json"
-    if not notes.is_file():
-        return None
-    content = load_json(notes, dict, "an object with categories")
-    rows = tables.check_rows(str(notes), content.get("categories"), ("id", "name"))
-    return _numbered(((row["id"], row["name"]) for row in rows), str(notes))
-
-
-def _numbered(pairs: Iterable[tuple[object, object]], where: str) -> list[str]:
-    """The names by their numbers, which must be 0, 1, ..."""
-    names = {str(number): nfc(str(name)) for number, name in pairs}
-    missing = [str(number) for number in range(len(names)) if str(number) not in names]
-    if missing:
-        raise DataError(
-            f"{where}: expected the numbers 0 to {len(names) - 1}, found no {missing[0]}"
-        )
-    return [names[str(number)] for number in range(len(names))]
-
-
-def _images(
-    folder: Path, description: dict[str, Any], split: str | None, tally: Tally
-) -> list[Path]:
-    """The images of a split, in the order of a list, else sorted."""
-    if split is None:
-        return _listed(folder, folder, tally)
-    names = SPLIT_NAMES.get(split, (split,))
-    given = next((description[name] for name in names if description.get(name)), None)
-    if given is not None:
-        places = given if isinstance(given, list) else [given]
-        return list(
-            itertools.chain.from_iterable(
-                _listed(_place(folder, description, str(place)), folder, tally) for place in places
-            )
-        )
-    forms = ("{}/images", "images/{}", "{}", "{}.txt")
-    for form, name in itertools.product(forms, names):
-        place = folder / form.format(name)
-        if place.exists():
-            return _listed(place, folder, tally)
-    places_tried = ", ".join(form.format(split) for form in forms)
-    raise DataError(f"YOLO data {full(folder)} has no split {split}: none of {places_tried}")
-
-
-def _place(folder: Path, description: dict[str, Any], text: str) -> Path:
-    """The folder or list that ``data.yaml`` names for a split.
-
-    What is written is often true only on the machine of its author; of the folders that it begins
-    with, as few as possible are left out, but never all.
-    """
-    base = folder / str(description.get("path") or "")
-    slashed = text.replace("\\", "/")
-    tails = [tail.lstrip("/") for tail in path_tails(slashed) if not tail.startswith("..")]
-    is_short = len(tails) <= 2 or Path(slashed).suffix == ".txt"
-    candidates = [base / text, folder / text]
-    candidates += [folder / tail for tail in (tails if is_short else tails[:-1])]
-    for path in candidates:
-        if path.exists():
-            return path
-    raise DataError(f"YOLO data {full(folder)} names {text}, which does not exist")
-
-
-def _listed(place: Path, folder: Path, tally: Tally) -> list[Path]:
-    """The images in a folder, or of a list."""
-    if place.is_dir():
-        files = Files(place, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
-        found = []
-        for path in files.by_name.values():
-            if path.suffix.lower() in OTHER_IMAGE_SUFFIXES:
-                what = f"images left out, as {path.suffix.lower()} files are not read"
-                tally.note(what, path)
-            else:
-                found.append(path)
-        return found
-    files = Files(folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
-    lines = [line.strip() for line in _text(place).splitlines() if line.strip()]
-    return [files.find(line) or folder / line for line in lines]
-
-
-def _label_file(image: Path, root: Path) -> Path | None:
-    """The text file of an image: beside it, or in ``labels`` where the image is in ``images``."""
-    candidates = [image.with_suffix(".txt")]
-    below = image.relative_to(root).parts if image.is_relative_to(root) else image.parts
-    start = root if image.is_relative_to(root) else Path()
-    for index in reversed([index for index, part in enumerate(below) if part == "images"]):
-        changed = [*below[:index], "labels", *below[index + 1 :]]
-        candidates.append(start.joinpath(*changed).with_suffix(".txt"))
-    candidates.append(root.joinpath("labels", *below).with_suffix(".txt"))
-    candidates.append(image.parent.parent / "labels" / f"{image.stem}.txt")
-    return next((path for path in candidates if path.is_file()), None)
-
-
 def _rows(file: Path) -> list[tuple[str, list[str]]]:
     """The rows of a text file that are not empty, each with its place for messages."""
-    lines = enumerate(_text(file).splitlines(), start=1)
+    lines = enumerate(read_text(file).splitlines(), start=1)
     return [(f"{file}:{number}", line.split()) for number, line in lines if line.strip()]
 
 
