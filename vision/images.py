@@ -118,9 +118,10 @@ def header_of(
     source: str | Path | BinaryIO | io.BytesIO, path: str | Path
 ) -> Iterator[Image.Image]:
     """Pillow's image, not decoded; whatever goes wrong with it is a DataError about ``path``."""
-    is_path = isinstance(source, str | Path)
     try:
-        with open_regular(source) if is_path else nullcontext(source) as file:
+        with (
+            open_regular(source) if isinstance(source, str | Path) else nullcontext(source) as file
+        ):
             with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 image = Image.open(file)

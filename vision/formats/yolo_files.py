@@ -13,6 +13,7 @@ import vision.formats.json_table as tables
 from vision.config.yaml12 import parse_yaml
 from vision.errors import DataError
 from vision.formats.folders import files_in, head_of
+from vision.formats.json_file import load_json
 from vision.formats.paths import Files, any_case, full, nfc, path_tails, read_lines, read_text
 from vision.formats.records import Tally
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
@@ -74,7 +75,7 @@ def class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
     notes = folder / "notes.json"
     if not notes.is_file():
         return None
-    content = tables.load_json(notes, dict, "an object with categories")
+    content = load_json(notes, dict, "an object with categories")
     rows = tables.check_rows(str(notes), content.get("categories"), ("id", "name"))
     return _numbered(((row["id"], row["name"]) for row in rows), str(notes))
 
