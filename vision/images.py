@@ -119,9 +119,8 @@ def header_of(
 ) -> Iterator[Image.Image]:
     """Pillow's image, not decoded; whatever goes wrong with it is a DataError about ``path``."""
     try:
-        with (
-            open_regular(source) if isinstance(source, str | Path) else nullcontext(source) as file
-        ):
+        opened = open_regular(source) if isinstance(source, str | Path) else nullcontext(source)
+        with opened as file:
             with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
                 image = Image.open(file)

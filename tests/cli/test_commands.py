@@ -120,7 +120,7 @@ def test_the_old_name_of_the_fractions_is_hidden() -> None:
     ("words", "said"),
     [
         (["trian"], "ssdlite: error: there is no command trian; did you mean train?"),
-        (["zzz"], "there is no command zzz; there are train, eval, detect, export"),
+        (["zzz"], "there is no command zzz; there are train, eval, compare, detect"),
         ([], "ssdlite: error: a command is missing"),
         (
             ["eval", "--wieghts", "coco"],

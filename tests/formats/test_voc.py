@@ -227,8 +227,8 @@ def test_rotated_boxes_become_upright(tmp_path: Path, angle: str, box: list[floa
             "a robndbox of the numbers",
         ),
         (
-            "<bndbox><xmin>1,5</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>",
-            "a bndbox of the numbers xmin, ymin, xmax, ymax, found ['1,5', '1', '9', '9']",
+            "<bndbox><xmin>1;5</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>",
+            "a bndbox of the numbers xmin, ymin, xmax, ymax, found ['1;5', '1', '9', '9']",
         ),
     ],
 )
@@ -607,7 +607,7 @@ def test_refuses_an_annotation_in_a_wrong_encoding(tmp_path: Path) -> None:
         (voc_object("  ", BOX), "has an object without a name"),
         (voc_object("dog", ("x", 6, 30, 20)), "object dog needs a bndbox of the numbers"),
         (voc_object("dog", ("", 6, 30, 20)), "object dog needs a bndbox of the numbers"),
-        (voc_object("dog", ("1,5", 6, 30, 20)), "object dog needs a bndbox of the numbers"),
+        (voc_object("dog", ("1;5", 6, 30, 20)), "object dog needs a bndbox of the numbers"),
         ("<object><name>dog</name></object>", "object dog needs a bndbox of the numbers"),
         (
             "<object><name>dog</name><bndbox><xmin>1</xmin></bndbox></object>",
