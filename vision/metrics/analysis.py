@@ -13,7 +13,7 @@ from vision.metrics.confusion import confusion_matrix
 from vision.metrics.curves import (
     Curve,
     OperatingPoint,
-    best_threshold,
+    best_thresholds,
     make_curves,
     threshold_scores,
 )
@@ -99,7 +99,7 @@ def analyse(
     matching = match(detections, targets, len(names))
     found, assignment = matching.found, matching.assignment
     curves = make_curves(matching)
-    points = [best_threshold(curve) for curve in curves]
+    points = best_thresholds(matching, curves)
     kept = found.scores >= threshold_scores(points)[found.labels]
     errors = classify_errors(matching)
     counts = ~assignment.is_left_out

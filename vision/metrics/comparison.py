@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int64
 from numpy import ndarray
 
 from vision.errors import DataError
-from vision.metrics.curves import best_threshold, make_curves, threshold_scores
+from vision.metrics.curves import best_thresholds, make_curves, threshold_scores
 from vision.metrics.matching import Matching, match
 from vision.metrics.mistakes import Box, as_box
 from vision.metrics.resampling import bootstrap, interval
@@ -178,6 +178,6 @@ def _outcomes(
     detections: Sequence[Detections], targets: Sequence[Target], num_classes: int
 ) -> Outcomes:
     matching = match(detections, targets, num_classes)
-    points = [best_threshold(curve) for curve in make_curves(matching)]
+    points = best_thresholds(matching, make_curves(matching))
     kept = matching.found.scores >= threshold_scores(points)[matching.found.labels]
     return Outcomes(matching, kept)

@@ -2,6 +2,7 @@
 
 # K detections of one class, C classes
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from vision.metrics.voc import mean_defined
 
 DEFAULT_THRESHOLD = 0.5
 """Score threshold of a class that has no best one."""
+SHARED_BOXES = 100
+"""Boxes of the average class that count beside a class's own when its threshold is chosen."""
 
 
 class Curve(NamedTuple):
@@ -55,18 +58,60 @@ def _curve(scores: Float64[ndarray, "K"], is_right: Bool[ndarray, "K"], num_boxe
     return Curve(scores, hits / np.arange(1, len(hits) + 1), hits / num_boxes)
 
 
-def best_threshold(curve: Curve | None) -> OperatingPoint | None:
-    """The threshold of the highest F1, ``2 * precision * recall / (precision + recall)``.
+def best_thresholds(
+    matching: Matching, curves: Sequence[Curve | None], shared_boxes: int = SHARED_BOXES
+) -> list[OperatingPoint | None]:
+    """The threshold of each class with the highest F1; None where no detection is right.
 
-    A detection is kept if its score is at least the threshold. Of thresholds with the same F1 the
-    highest is taken. The result is None where no detection is right.
+    The best score on a class's few boxes is chance. Therefore F1 is that of the class's boxes and
+    of ``shared_boxes`` boxes more, of which as many are found, and with as many wrong detections,
+    as on average over all classes. Of thresholds with the same F1 the highest is taken.
+
+    Args:
+        matching: Which detection finds which box.
+        curves: Of each class, from `make_curves`.
+        shared_boxes: 0 for the class's own F1 alone.
+    """
+    found, assignment = matching.found, matching.assignment
+    num_boxes = matching.count_boxes(~matching.ignored)
+    rows = np.flatnonzero(~assignment.is_left_out & (num_boxes[found.labels] > 0))
+    rows = rows[np.argsort(-found.scores[rows], kind="stable")]
+    hits = np.append(0, np.cumsum(assignment.is_right[rows]))
+    share = shared_boxes / max(1, num_boxes.sum())
+    points: list[OperatingPoint | None] = []
+    for curve, boxes in zip(curves, num_boxes.tolist(), strict=True):
+        if curve is None:
+            points.append(None)
+            continue
+        count = np.searchsorted(-found.scores[rows], -curve.scores, side="right")
+        right = curve.recall * boxes + share * hits[count]
+        total = np.arange(1, len(right) + 1) + boxes + share * count + shared_boxes
+        points.append(best_threshold(curve, 2 * right / total))
+    return points
+
+
+def best_threshold(
+    curve: Curve | None, value: Float64[ndarray, "K"] | None = None
+) -> OperatingPoint | None:
+    """The threshold of the highest value.
+
+    A detection is kept if its score is at least the threshold. Of thresholds with the same value
+    the highest is taken. The result is None where no detection is right.
+
+    Args:
+        curve: Of one class.
+        value: Of each detection's score as the threshold; None for F1,
+            ``2 * precision * recall / (precision + recall)``.
     """
     if curve is None or not curve.recall.any():
         return None
     scores, precision, recall = curve
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
-    f1[:-1][scores[:-1] == scores[1:]] = -1  # a threshold keeps all detections of a score or none
-    best = int(f1.round(12).argmax())
+    value = f1.copy() if value is None else value
+    # A threshold keeps all detections of a score or none, and at least one right one.
+    value[:-1][scores[:-1] == scores[1:]] = -1
+    value[recall == 0] = -1
+    best = int(value.round(12).argmax())
     return OperatingPoint(*(float(values[best]) for values in (scores, precision, recall, f1)))
 
 
