@@ -121,7 +121,8 @@ class _Run:
             if settings.pictures:
                 logger.info("%s: audio, if there is any, is left out", source.name)
                 path = settings.out / source.relative
-                remove_partial(path.parent)
+                if path.parent.is_dir():
+                    remove_partial(path.parent)
                 with VideoWriter(path, video.fps / settings.stride) as writer:
                     self._frames(source, video, writer)
             else:
