@@ -61,7 +61,7 @@ def remove_partial(folder: Path) -> None:
 
     No other process may be writing in the folder.
     """
-    for left in folder.iterdir():
+    for left in folder.glob(f".*{SUFFIX}*"):  # none if there is no such folder
         if not _PARTIAL.fullmatch(left.name):
             continue
         if left.is_dir() and not left.is_symlink():

@@ -108,27 +108,28 @@ class _Run:
     def video(self, source: MediaInput) -> None:
         self.journal.start(source.name)
         try:
-            self._video(source)
+            complete = self._video(source)
         except DataError as error:
             self.report.fail(str(error))
         else:
-            self.journal.finish(source.name, str(source.relative))
+            self.journal.finish(source.name, str(source.relative), complete=complete)
 
-    def _video(self, source: MediaInput) -> None:
+    def _video(self, source: MediaInput) -> bool:
+        """Detect in a video; False if it broke off."""
         settings = self.settings
         address = source.path if source.address is None else source.address
         with VideoReader(address, settings.stride) as video:
             if settings.pictures:
                 logger.info("%s: audio, if there is any, is left out", source.name)
                 path = settings.out / source.relative
-                if path.parent.is_dir():
-                    remove_partial(path.parent)
+                remove_partial(path.parent)
                 with VideoWriter(path, video.fps / settings.stride) as writer:
                     self._frames(source, video, writer)
             else:
                 self._frames(source, video, None)
             if problem := video.shortfall():
                 self.report.fail(f"video {source.name}: {problem}; what was read is kept")
+            return not problem
 
     def _frames(
         self, source: MediaInput, video: Iterable[Image], writer: VideoWriter | None

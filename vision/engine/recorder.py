@@ -59,7 +59,8 @@ class RunFolder:
         except OSError as error:
             raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
         is_run = not held.isdisjoint({self.states.name, self.environment.name})
-        if resume and not is_run and held - {self.tensorboard.name}:
+        others = {name for name in held - {self.tensorboard.name} if not name.startswith(".")}
+        if resume and not is_run and others:
             raise TrainingError(
                 f"folder {self.path} holds other files and no run that --resume could continue;"
                 " name another with --out"
