@@ -36,7 +36,7 @@ def _explain_other(error: Exception) -> tuple[str, int] | None:
         return "", CLOSED_PIPE
     if isinstance(error, OSError):
         place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-        return f"{place[:300]}{error.strerror or error or kind}", USER_ERROR
+        return f"{place[:300]}{error.strerror or str(error) or kind}", USER_ERROR
     if isinstance(error, UnicodeError):
         return f"a file or a name is not UTF-8 text: {str(error)[:300]}", USER_ERROR
     if isinstance(error, RecursionError):
