@@ -6,9 +6,9 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+import matplotlib as mpl
 import pytest
 
-from vision.choices import CONFIGS
 from vision.cli.main import main
 
 DEEP = "[" * 100_000
@@ -112,7 +112,7 @@ def test_a_full_output_is_one_line() -> None:
 
 @pytest.mark.slow
 def test_a_missing_standard_error_is_no_error(tmp_path: Path) -> None:
-    picture = next(Path(str(CONFIGS)).parents[1].glob("docs/images/*.jpg"))
+    picture = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     done = subprocess.run(  # noqa: S603
         [
             "/bin/sh",
