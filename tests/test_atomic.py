@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vision.atomic import remove_partial, replacing
+from vision.atomic import remove_partial, replacing, temporary_folder
 
 
 def listed(folder: Path) -> list[str]:
@@ -46,9 +46,25 @@ def test_the_longest_name_that_a_folder_takes(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    kept = tmp_path / "notes.partial"
-    kept.write_text("a user's own")
-    left = tmp_path / f".{'0' * 32}.partial"
-    left.write_text("half")
+    own = ["notes.partial", ".notes.partial.txt", ".movie.partial", f".{'0' * 31}.partial"]
+    for name in [*own, f".{'0' * 32}.partial", f".{'a' * 32}.partial.mp4"]:
+        (tmp_path / name).write_text("text")
+    (tmp_path / ".abcd1234.partial").mkdir()
+    (tmp_path / f".{'b' * 32}.partial").mkdir()
+    (tmp_path / f".{'b' * 32}.partial" / "graph.onnx").write_text("half")
+    (tmp_path / f".{'c' * 32}.partial").symlink_to(tmp_path / ".abcd1234.partial")
     remove_partial(tmp_path)
-    assert listed(tmp_path) == ["notes.partial"]
+    assert listed(tmp_path) == sorted([*own, ".abcd1234.partial"])
+
+
+def test_names_of_temporary_files_are_those_that_are_removed(tmp_path: Path) -> None:
+    with replacing(tmp_path / "a.tar.gz") as partial:
+        partial.write_text("text")
+        name = partial.name
+    with temporary_folder(tmp_path) as folder:
+        names = [name, folder.name]
+    assert listed(tmp_path) == ["a.tar.gz"]
+    (tmp_path / names[0]).write_text("half")
+    (tmp_path / names[1]).mkdir()
+    remove_partial(tmp_path)
+    assert listed(tmp_path) == ["a.tar.gz"]

@@ -1,12 +1,16 @@
 """Files that are complete when they appear."""
 
 import os
+import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SUFFIX = ".partial"
+_PARTIAL = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(SUFFIX)}(\.[^.]+)?")
+"""Names of the temporary files and folders of this module, of no one else."""
 
 
 @contextmanager
@@ -41,10 +45,29 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         _sync(path.parent, os.O_RDONLY)
 
 
+@contextmanager
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """A folder for files that are moved to ``parent`` once complete; it is removed at the end."""
+    folder = parent / f".{uuid.uuid4().hex}{SUFFIX}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_partial(folder: Path) -> None:
-    """Remove temporary files of killed processes; no other process may be writing in the folder."""
-    for left in folder.glob(f".*{SUFFIX}*"):
-        left.unlink()
+    """Remove temporary files and folders of killed processes, and nothing else.
+
+    No other process may be writing in the folder.
+    """
+    for left in folder.glob(f".*{SUFFIX}*"):  # none if there is no such folder
+        if not _PARTIAL.fullmatch(left.name):
+            continue
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _sync(path: Path, flags: int) -> None:

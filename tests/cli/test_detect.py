@@ -424,6 +424,20 @@ def test_resuming_takes_the_same_inputs(
     assert len(entries_in(out)) == 2
 
 
+def test_resuming_a_complete_run_looks_at_the_inputs(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, words in enumerate([["--save=json"], ["--save=pictures,csv"]]):
+        out = tmp_path / f"out{number}"
+        assert detect(weights, out, photos / "a.png", *words) == 0
+        assert detect(weights, out, photos / "a.png", "--resume", *words) == 0
+        assert "nothing is left to do" in capsys.readouterr().out
+        assert detect(weights, out, photos / "b.png", "--resume", *words) == 2
+        assert f"has no results of {photos / 'b.png'}; name another" in capsys.readouterr().err
+        assert detect(weights, out, "/nowhere/none.jpg", "--resume", *words) == 2
+        assert "none.jpg does not exist" in capsys.readouterr().err
+
+
 def test_results_below_the_inputs_are_no_inputs(weights: Path, photos: Path) -> None:
     (photos / "bad.png").touch()
     for words in ([], ["--resume"]):
@@ -444,7 +458,18 @@ def test_a_cut_video_keeps_what_was_read_and_says_so(
     out = tmp_path / "out"
     assert detect(weights, out, path, "--score=1") == 1
     assert "of its 60 frames could be read; what was read" in (capsys.readouterr().out)
-    assert 2 < len(entries_in(out)) < 40
+    kept = entries_in(out)
+    assert 2 < len(kept) < 40
+    assert detect(weights, out, path, "--score=1", "--resume") == 1
+    assert "of its 60 frames could be read; what was read" in (capsys.readouterr().out)
+    assert entries_in(out) == kept
+    Path(path).unlink()
+    Path(path).touch()
+    assert detect(weights, out, path, "--score=1", "--resume") == 1
+    assert entries_in(out) == kept  # which is not lost where the next try finds less
+    Path(path).write_bytes(data)
+    assert detect(weights, out, path, "--score=1", "--resume") == 0
+    assert len(entries_in(out)) == 60
 
 
 def test_equal_coco_ids_are_refused_before_the_work(

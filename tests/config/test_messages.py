@@ -239,3 +239,21 @@ def test_an_error_of_the_file_alone_does_not_name_the_overrides() -> None:
     said = message({"train": {"epochs": 0}}, "optim.lr=1", "train.seed=1")
     assert said.startswith("run.yaml: train.epochs: ")
     assert said.endswith(", found 0")
+
+
+def test_a_value_that_aliases_make_endless_is_shortened() -> None:
+    """Nine levels of ten references are a billion items."""
+    value: Any = "x"
+    for _ in range(9):
+        value = [value] * 10
+    for values in ({"model": {"init": value}}, {"train": value}, {"train": {"epochs": value}}):
+        assert len(message(values)) < 1000
+    assert len(message({"model": {"init": ["x" * 10**6]}})) < 1000
+
+
+def test_many_errors_are_the_first_and_a_count() -> None:
+    said = message({"k" * 1000 + str(number): 1 for number in range(300)})
+    assert "has 21 errors" not in said
+    assert said.startswith("run.yaml has 300 errors:")
+    assert said.endswith("and 280 more errors")
+    assert len(said) < 20_000

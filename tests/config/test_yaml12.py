@@ -172,3 +172,16 @@ def test_does_not_change_what_other_users_of_yaml_read() -> None:
         "1e-3",
         dt.date(2024, 5, 17),
     ]
+
+
+@pytest.mark.parametrize(
+    "text", ["!!bool abc", "a: !!float x", "!!int 1x", "!!timestamp 9-9", "[" * 3000]
+)
+def test_a_tag_that_does_not_fit_and_a_depth_without_end_are_refused(text: str) -> None:
+    with pytest.raises(yaml.YAMLError):
+        parse_yaml(text)
+
+
+def test_many_keys_are_compared_once_each() -> None:
+    keys = {f"k{number}": number for number in range(20_000)}
+    assert parse_yaml("\n".join(f"{key}: {value}" for key, value in keys.items())) == keys

@@ -7,6 +7,7 @@ import pytest
 from vision.detection import Journal
 from vision.errors import ConfigError, DataError
 
+FOUND = {"label": "cat", "score": 0.5, "box": [0, 0, 1, 1]}
 SETTINGS = {"weights": ["w", 1], "score": None}
 
 
@@ -38,9 +39,9 @@ def test_what_is_done_outlasts_a_kill_and_what_is_begun_does_not(tmp_path: Path)
     with Journal(tmp_path, SETTINGS, resume=True) as again:
         assert "film" not in again
         again.start("film")
-        again.add({"image": "film", "frame": 0, "detections": [1]})
+        again.add({"image": "film", "frame": 0, "detections": [FOUND]})
         again.finish("film", "film.mp4")
-        assert [e["detections"] for e in again.entries(["film"])] == [[1]]
+        assert [e["detections"] for e in again.entries(["film"])] == [[FOUND]]
         assert images(again, "a", "b") == ["a", "b"]
 
 
@@ -81,3 +82,52 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     (tmp_path / Journal.NAME).symlink_to("/dev/full")
     with pytest.raises(DataError, match=r"No space left on device.*--resume"):
         Journal(tmp_path, SETTINGS, resume=False)
+
+
+def test_what_broke_off_is_tried_again_and_kept_until_then(tmp_path: Path) -> None:
+    with Journal(tmp_path, SETTINGS, resume=False) as journal:
+        journal.start("film")
+        journal.add({"image": "film", "frame": 0, "detections": []})
+        journal.finish("film", "film.mp4", complete=False)
+    with Journal(tmp_path, SETTINGS, resume=True) as again:
+        assert "film" not in again
+        again.start("film")  # and it cannot be opened this time
+        assert images(again, "film") == ["film"]
+        fill(again, "film")
+        assert "film" in again
+        assert images(again, "film") == ["film"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"done": "a", "place"',
+        b'{"done": "a"}',
+        b'{"done": 5, "place": "a.jpg"}',
+        b'{"done": ' + b"[" * 100_000,
+        b"\0" * 50,
+        b"5",
+        b'{"image": "a"}',
+        b'{"image": "a", "detections": [{}]}',
+        b'{"image": "a", "detections": 1',
+        b"\xff\xfe",
+    ],
+    ids=lambda line: repr(line[:24]),
+)
+def test_a_damaged_line_is_one_line(tmp_path: Path, line: bytes) -> None:
+    with Journal(tmp_path, SETTINGS, resume=False) as journal:
+        fill(journal, "a")
+        path = journal.path
+    head, start, entry, end = path.read_bytes().splitlines()
+    damaged = [head, start, line, end]
+    path.write_bytes(b"\n".join(damaged) + b"\n")
+
+    def read() -> None:
+        with Journal(tmp_path, SETTINGS, resume=True) as journal:
+            images(journal, "a")
+
+    with pytest.raises(DataError, match=r"is damaged at the line .*; start again with --over") as e:
+        read()
+    assert len(str(e.value)) < 300 + len(str(path))
+    path.write_bytes(b"\n".join([head, start, entry, end]) + b"\n")
+    read()

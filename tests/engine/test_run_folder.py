@@ -201,11 +201,20 @@ def test_a_file_is_no_run_folder(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"run": b"notes"}
 
 
+def test_resuming_in_a_folder_of_other_files_leaves_them(tmp_path: Path) -> None:
+    for name in ("config.yaml", "metrics.json", ".a.partial"):
+        (tmp_path / name).write_text("a user's own", encoding="utf-8")
+    before = contents(tmp_path)
+    with pytest.raises(TrainingError, match=r"holds other files and no run .* another with --out"):
+        train(run_config(*ONE_EPOCH), tmp_path, resume=True)
+    assert contents(tmp_path) == before
+
+
 def test_resuming_nothing_starts_from_the_beginning_and_says_so(
     finished: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As after a crash in the first epoch."""
-    (tmp_path / "config.yaml").write_text("", encoding="utf-8")
+    (tmp_path / "environment.json").write_text("", encoding="utf-8")
     with caplog.at_level("INFO"):
         train(run_config(*ONE_EPOCH), tmp_path, resume=True)
     assert f"no checkpoint in {tmp_path}: starting from the beginning" in caplog.messages

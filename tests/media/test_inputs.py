@@ -1,5 +1,6 @@
 """Finding inputs: which files, in which order, and where their results go."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.media.samples import make_files
 from vision.errors import DataError
 from vision.images import read_image
 from vision.media import find_inputs
+from vision.media.addresses import mask_url
 
 
 def _found(folder: Path, *inputs: str) -> list[tuple[str, str]]:
@@ -149,3 +151,109 @@ def test_places_never_collide(
     sources = find_inputs([str(folder / where) for where in order])
     places = {str(source.relative).lower() for source in sources}
     assert len(places) == len(sources) == len(list(folder.rglob("?*.*")))
+
+
+PARTS = st.sampled_from(["..", "s", "t", "s*", "?", "**", ".", "a.jpg", "A.jpg", "[st]", "link"])
+
+
+@given(st.lists(PARTS, min_size=1, max_size=6), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_no_result_leaves_the_output_folder(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[str], is_absolute: bool
+) -> None:
+    """Whatever a pattern names, directly or in a list: with .., absolute, through links."""
+    root = tmp_path_factory.getbasetemp() / "leave"
+    if not root.exists():
+        make_files(root, "in/s/a.jpg", "in/s/t/a.jpg", "in/t/A.jpg", "in/a.jpg", "a.jpg", "s/é.jpg")
+        (root / "in/link").symlink_to(root)
+    text = "/".join([str(root / "in"), *parts] if is_absolute else parts)
+    (root / "in/list.txt").write_text(text + "\n")
+    out = root / "out"
+    sources = find_inputs([str(root / "in/list.txt")], print)
+    for source in sources:
+        assert Path(os.path.normpath(out / source.relative)).is_relative_to(out)
+        assert ".." not in source.relative.parts
+    assert len({str(source.relative).lower() for source in sources}) == len(sources)
+
+
+def test_a_pattern_that_climbs_keeps_its_results_inside(tmp_path: Path) -> None:
+    make_files(tmp_path, "in/s/x.jpg", "docs.jpg", "other/s/y.jpg")
+    texts = ["s*/../../docs.jpg", "s*/../../other/*/y.jpg"]
+    sources = find_inputs([str(tmp_path / "in" / text) for text in texts])
+    assert [source.relative.as_posix() for source in sources] == ["docs.jpg", "other/s/y.jpg"]
+
+
+def test_names_that_unicode_composes_differently_get_places_of_their_own(tmp_path: Path) -> None:
+    make_files(tmp_path, "x/\u00e9.jpg", "y/e\u0301.jpg")
+    places = [place for _, place in _found(tmp_path, "x", "y")]
+    assert places == ["\u00e9.jpg", "e\u0301_2.jpg"]
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    make_files(tmp_path, "d/a.jpg", "d/e/b.jpg", "d/.h/c.jpg")
+    for name in ("p", "q", "r"):
+        (tmp_path / "d" / name).symlink_to(tmp_path / "d")
+    assert [place for _, place in _found(tmp_path, "d/**/*.jpg")] == ["a.jpg", "e/b.jpg"]
+    assert [place for _, place in _found(tmp_path, "**/e/**/**/b.*")] == ["d/e/b.jpg"]
+    assert [place for _, place in _found(tmp_path, "d/**")] == ["a.jpg", "e/b.jpg"]
+
+
+def test_a_list_that_names_itself_is_refused(tmp_path: Path) -> None:
+    make_files(tmp_path, "a.jpg")
+    (tmp_path / "1.txt").write_text("2.txt\na.jpg\n", encoding="utf-8-sig")
+    (tmp_path / "2.txt").write_text("1.txt\n")
+    with pytest.raises(DataError, match=r"1\.txt names itself, or a list that names it"):
+        find_inputs([str(tmp_path / "1.txt")])
+    problems: list[str] = []
+    sources = find_inputs([str(tmp_path / "1.txt")], problems.append)
+    assert ([source.path.name for source in sources], len(problems)) == (["a.jpg"], 1)
+
+
+def test_lists_of_lists_are_read_once(tmp_path: Path) -> None:
+    make_files(tmp_path, "a.jpg")
+    for number in range(60):
+        (tmp_path / f"{number}.txt").write_text(f"{number + 1}.txt\n" * 2)
+    (tmp_path / "60.txt").write_text("a.jpg\n")
+    assert len(find_inputs([str(tmp_path / "0.txt")])) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rtsp://[bad/x", r"address rtsp://\[bad/x is not a URL: Invalid IPv6 URL"),
+        ("http://me:s3cret@[::1", r"address http://\*\*\*@\[::1 is not a URL"),
+        ("99999999999999999999", "camera 99999999999999999999: its number has more than 3 digits"),
+        ("9" * 5000, "camera 9{20}: its number has"),
+        ("", "an input is empty"),
+    ],
+)
+def test_addresses_that_are_refused(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as raised:
+        find_inputs([text])
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("rtsp://cam:554/live", "rtsp://cam:554/live"),
+        ("rtsp://me:s3cret@cam:554/live", "rtsp://***@cam:554/live"),
+        ("rtsp://me:s3/cr?e#t@cam/live", "rtsp://***@cam/live"),
+        ("http://cam/v?token=s3cret&x=1", "http://cam/v?***"),
+        ("http://cam/v#s3cret", "http://cam/v#***"),
+        ("rtsp://cam/user=me&password=s3cret&channel=1.sdp", None),
+    ],
+)
+def test_secrets_of_a_url_are_masked(url: str, masked: str | None) -> None:
+    expected = masked or "rtsp://cam/user=***&password=***&channel=***"
+    assert mask_url(url) == expected
+    assert mask_url(str(Path(url))) == str(Path(expected))
+    (source,) = find_inputs([url])
+    assert source.address == url
+    assert source.name == expected
+    assert "s3cret" not in f"{source!r} {source.path} {source.relative}"
+
+
+def test_streams_that_differ_in_secrets_alone_have_names_of_their_own() -> None:
+    urls = ["http://c/v?ch=1", "http://c/v?ch=2", "http://c/v?ch=1"]
+    assert [source.name for source in find_inputs(urls)] == ["http://c/v?***", "http://c/v?*** (2)"]

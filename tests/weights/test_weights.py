@@ -326,3 +326,19 @@ def test_names_of_another_number_than_the_heads_classes(saved: Path, tmp_path: P
     path = tmp_path / "other.safetensors"
     save_file(load_file(saved), path, metadata_of(saved) | {"names": '["a", "b"]'})
     assert "class_heads.0.1.weight has the shape" in message_of(path)
+
+
+def test_a_count_of_names_is_compared_before_it_takes_memory(saved: Path, tmp_path: Path) -> None:
+    """A million classes would be heads of many gigabytes."""
+    path = tmp_path / "other.safetensors"
+    names = json.dumps([f"{number}" for number in range(1_000_000)])
+    save_file(load_file(saved), path, metadata_of(saved) | {"names": names})
+    assert "class_heads.0.1.weight has the shape" in message_of(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(saved: Path, tmp_path: Path, value: float) -> None:
+    path = tmp_path / "other.safetensors"
+    stem = "backbone.features.0.0.weight"
+    change_tensors(saved, path, {stem: torch.full((8, 3, 3, 3), value)})
+    assert f"no numbers or infinite, in 1 tensors (first: {stem})" in message_of(path)

@@ -18,6 +18,7 @@ from vision.detection import (
     Journal,
     Report,
     Settings,
+    check_complete,
     check_inputs_stay,
     check_results_stay,
     detect_sources,
@@ -41,13 +42,14 @@ def run(options: argparse.Namespace) -> int:
     options.weights = find_weights(options.weights)
     unfinished = (options.out / Journal.NAME).exists()
     finished = any((options.out / name).exists() for name in RESULTS.values())
-    if options.resume and finished and not unfinished:
-        print(f"nothing is left to do: the run in {options.out} is complete")
-        return 0
     report = Report()
     sources = find_inputs(options.inputs, report.fail, options.out)
     if not sources:
         raise DataError("no image, video or stream is among the inputs")
+    if options.resume and finished and not unfinished:
+        check_complete(sources, options.out)
+        print(f"nothing is left to do: the run in {options.out} is complete")
+        return SOME_FAILED if report.failures else 0
     check_inputs_stay(sources, options.out)
     saved = _saved(options.save)
     workers = options.workers or _num_workers(sources, options.device)

@@ -4,15 +4,23 @@ import argparse
 import io
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import import_module
 
 import vision
 from vision.cli.commands import COMMANDS, parse
+from vision.cli.failures import (
+    BUG,
+    CLOSED_PIPE,
+    explain_failure,
+    flush_streams,
+    open_missing_streams,
+)
 from vision.cli.parser import Parser
-from vision.errors import Interrupted, VisionError, did_you_mean
+from vision.errors import Interrupted, did_you_mean
 
-USER_ERROR = 2
 INTERRUPTED = 130
 SIGNALLED = 128
 
@@ -46,25 +54,25 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
     PyTorch and other packages are imported after the options are parsed.
 
     Returns:
-        The command's own; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM.
+        The command's own; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM; 70 for a bug; 141
+        if the reader of the output has closed the pipe.
     """
+    open_missing_streams()
+    logging.raiseExceptions = False  # a line that nobody reads ends no training
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names that are not UTF-8
     options = parse(command, argv)
     try:
-        return _run(command, options)
-    except VisionError as error:
-        return _fail(command, f"error: {error}", USER_ERROR)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] == "vision":
-            raise
-        message = f"error: the package {error.name} is not installed; in ssdlite's folder, run"
-        return _fail(command, f"{message} pip install -e .", USER_ERROR)
+        code = _run(command, options)
+        flush_streams()
+        return code  # noqa: TRY300 - an error of flushing counts
     except Interrupted as signal:
         return _fail(command, "interrupted, all is saved", SIGNALLED + signal.number)
     except KeyboardInterrupt:
         return _fail(command, "interrupted", INTERRUPTED)
+    except Exception as error:  # noqa: BLE001
+        return _fail_by(command, error)
 
 
 def _run(command: str, options: argparse.Namespace) -> int:
@@ -79,5 +87,22 @@ def _run(command: str, options: argparse.Namespace) -> int:
 
 
 def _fail(command: str, message: str, code: int) -> int:
-    print(f"ssdlite {command}: {message}", file=sys.stderr)
+    with suppress(OSError):
+        print(f"ssdlite {command}: {message}", file=sys.stderr)
+    with suppress(OSError):
+        flush_streams()
     return code
+
+
+def _fail_by(command: str, error: Exception) -> int:
+    explained = explain_failure(error)
+    if explained is None:
+        traceback.print_exception(error)
+        text = "this is a bug of ssdlite, or of a package that it uses: please report the above"
+        return _fail(command, text, BUG)
+    message, code = explained
+    if code == CLOSED_PIPE:
+        with suppress(OSError):
+            flush_streams()
+        return code
+    return _fail(command, f"error: {message}", code)

@@ -1,5 +1,6 @@
 """What is wrong with a configuration, in words: each error with its origin, key and a remedy."""
 
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args
 
@@ -10,6 +11,21 @@ from vision.choices import DATA_FORMATS
 from vision.config.overrides import is_within, key_of, name_overrides
 from vision.config.run import Config
 from vision.errors import did_you_mean
+
+MAX_LISTED = 20
+"""Errors of one configuration that are listed."""
+_MAX_LENGTH = 100
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = _MAX_LENGTH
+
+
+def _short(found: object) -> str:
+    """A value in a message: its start alone, since YAML's aliases make values of any size."""
+    return _shorten(_REPR.repr(found), 2 * _MAX_LENGTH)
+
+
+def _shorten(text: str, length: int = _MAX_LENGTH) -> str:
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def explain(
@@ -38,13 +54,16 @@ def explain(
         if len(causes) == 1:
             text = text.removeprefix(f"{key_of(causes[0])}: ")
         found.append((name_overrides(causes) or where, text))
+    count = len(found)
+    if count > MAX_LISTED:
+        found = [*found[:MAX_LISTED], (where, f"and {count - MAX_LISTED} more errors")]
     if len(found) == 1:
         return ": ".join(found[0])
     of_values = [origin == where for origin, _ in found]
     if all(of_values):
-        return f"{where} has {len(found)} errors:" + "".join(f"\n  {text}" for _, text in found)
+        return f"{where} has {count} errors:" + "".join(f"\n  {text}" for _, text in found)
     head = f"{where} with its overrides has" if any(of_values) else "the overrides have"
-    return f"{head} {len(found)} errors:" + "".join(f"\n  {': '.join(pair)}" for pair in found)
+    return f"{head} {count} errors:" + "".join(f"\n  {': '.join(pair)}" for pair in found)
 
 
 def _errors_of(values: Mapping[str, Any] | None) -> set[tuple[object, str]]:
@@ -74,7 +93,7 @@ def _causes(
 
 
 def _describe(detail: ErrorDetails, location: Sequence[int | str]) -> str:
-    key = ".".join(map(str, location)) or "the configuration"
+    key = _shorten(".".join(map(str, location))) or "the configuration"
     found = detail["input"]
     match detail["type"]:
         case "extra_forbidden":
@@ -85,16 +104,16 @@ def _describe(detail: ErrorDetails, location: Sequence[int | str]) -> str:
             text = f".format is missing; it is one of {', '.join(DATA_FORMATS)}"
         case "union_tag_invalid":
             expected = detail.get("ctx", {}).get("expected_tags", "")
-            text = f".format: expected {expected}, found {found.get('format')!r}"
+            text = f".format: expected {expected}, found {_short(found.get('format'))}"
         case "model_type" | "model_attributes_type":
-            text = f": expected keys and values, found {found!r}"
+            text = f": expected keys and values, found {_short(found)}"
         case "string_type" if isinstance(found, int | float):
-            text = f": expected text, found {found!r}; put it in quotes"
+            text = f": expected text, found {_short(found)}; put it in quotes"
         case _:
             message = detail["msg"].removeprefix("Value error, ")
             text = f": {message[:1].lower() + message[1:]}"
             # A section's own validator names the values at fault.
-            text += "" if isinstance(found, Mapping) else f", found {found!r}"
+            text += "" if isinstance(found, Mapping) else f", found {_short(found)}"
     return key + text
 
 

@@ -5,6 +5,7 @@ twice is an error, where PyYAML would keep the last.
 """
 
 import re
+from collections.abc import Hashable
 from typing import Any
 
 import yaml
@@ -34,11 +35,15 @@ class _Loader(yaml.SafeLoader):
         deep: bool = False,  # noqa: FBT001, FBT002
     ) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        seen = set[Hashable]()
         for index, key in enumerate(keys):
-            if key in keys[:index]:
+            if not isinstance(key, Hashable):
+                continue  # for the base class to refuse
+            if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} is given twice", node.value[index][0].start_mark
                 )
+            seen.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -67,9 +72,15 @@ def parse_yaml(text: str) -> Any:  # noqa: ANN401
     """The value that a YAML text stands for.
 
     Raises:
-        yaml.YAMLError: If the text is not YAML, or gives a key twice.
+        yaml.YAMLError: If the text is not YAML, gives a key twice, or has a tag that its value
+            does not fit.
     """
-    return yaml.load(text, Loader=_Loader)  # noqa: S506
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise yaml.YAMLError(f"a value does not fit its tag ({str(error)[:100]})") from error
+    except RecursionError as error:
+        raise yaml.YAMLError("it is nested too deeply") from error
 
 
 def dump_yaml(value: object) -> str:

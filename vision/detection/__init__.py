@@ -5,7 +5,13 @@ from vision.detection.journal import Journal
 from vision.detection.pipeline import ordered_map
 from vision.detection.results import CocoIds
 from vision.detection.runner import detect_sources
-from vision.detection.settings import Report, Settings, check_inputs_stay, check_results_stay
+from vision.detection.settings import (
+    Report,
+    Settings,
+    check_complete,
+    check_inputs_stay,
+    check_results_stay,
+)
 
 __all__ = [
     "RESULTS",
@@ -13,6 +19,7 @@ __all__ = [
     "Journal",
     "Report",
     "Settings",
+    "check_complete",
     "check_inputs_stay",
     "check_results_stay",
     "detect_sources",

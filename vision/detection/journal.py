@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
+from vision.detection.journal_lines import make_line, parse_line
 from vision.errors import ConfigError, DataError
 
 FORMAT = "ssdlite-detections-1"
@@ -17,11 +18,14 @@ class Done(NamedTuple):
         place: Path of its result, relative to the output folder.
         start: Offset of its first line in the file, in bytes.
         end: Offset of the end of its last line.
+        complete: Whether it was read to its end; otherwise a resumed run tries it again, and
+            keeps these entries until then.
     """
 
     place: str
     start: int
     end: int
+    complete: bool = True
 
 
 @final
@@ -49,7 +53,7 @@ class Journal:
     def __init__(self, folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
         self.path = folder / self.NAME
         self.done: dict[str, Done] = {}
-        head = _line({"format": FORMAT, "settings": dict(settings)})
+        head = make_line({"format": FORMAT, "settings": dict(settings)})
         self._started = self._end = 0
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -83,8 +87,9 @@ class Journal:
                     start = end
                 end += len(line)
                 if line.startswith(b'{"done"'):
-                    done = json.loads(line)
-                    self.done[done["done"]] = Done(done["place"], start, end)
+                    done = parse_line(line, self.path)
+                    complete = done.get("complete", True)
+                    self.done[done["done"]] = Done(done["place"], start, end, complete)
         return end
 
     def _difference(self, existing: bytes, expected: bytes) -> str:
@@ -116,29 +121,33 @@ class Journal:
                 )
 
     def __contains__(self, name: str) -> bool:
-        return name in self.done
+        return name in self.done and self.done[name].complete
 
     def start(self, name: str) -> None:
         """Start an input."""
         self._started = self._end
-        self._write(_line({"start": name}))
+        self._write(make_line({"start": name}))
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Add an entry of the started input."""
-        self._write(_line(entry))
+        self._write(make_line(entry))
 
-    def finish(self, name: str, place: str) -> None:
-        """Complete the started input, whose result is at ``place``."""
-        self._write(_line({"done": name, "place": place}))
-        self.done[name] = Done(place, self._started, self._end)
+    def finish(self, name: str, place: str, *, complete: bool = True) -> None:
+        """End the started input, whose result is at ``place``; ``complete`` is as in `Done`."""
+        self._write(make_line({"done": name, "place": place, "complete": complete}))
+        self.done[name] = Done(place, self._started, self._end, complete)
 
     def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """All entries of completed inputs, in the order of ``names``."""
+        """All entries of completed inputs, in the order of ``names``.
+
+        Raises:
+            DataError: If the file is damaged.
+        """
         with self.path.open("rb") as file:
             for done in (self.done[name] for name in names if name in self.done):
                 file.seek(done.start)
                 while file.tell() < done.end:
-                    line = json.loads(file.readline())
+                    line = parse_line(file.readline(), self.path)
                     if "start" not in line and "done" not in line:
                         yield line
 
@@ -169,7 +178,3 @@ class Journal:
                 f"{self.path} cannot be written ({error.strerror or error}); what is done is kept:"
                 " make room and continue with --resume"
             ) from error
-
-
-def _line(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value).encode() + b"\n"

@@ -108,13 +108,14 @@ class _Run:
     def video(self, source: MediaInput) -> None:
         self.journal.start(source.name)
         try:
-            self._video(source)
+            complete = self._video(source)
         except DataError as error:
             self.report.fail(str(error))
         else:
-            self.journal.finish(source.name, str(source.relative))
+            self.journal.finish(source.name, str(source.relative), complete=complete)
 
-    def _video(self, source: MediaInput) -> None:
+    def _video(self, source: MediaInput) -> bool:
+        """Detect in a video; False if it broke off."""
         settings = self.settings
         address = source.path if source.address is None else source.address
         with VideoReader(address, settings.stride) as video:
@@ -128,6 +129,7 @@ class _Run:
                 self._frames(source, video, None)
             if problem := video.shortfall():
                 self.report.fail(f"video {source.name}: {problem}; what was read is kept")
+            return not problem
 
     def _frames(
         self, source: MediaInput, video: Iterable[Image], writer: VideoWriter | None

@@ -2,6 +2,7 @@
 
 # h and w the height and width of an image
 
+import json
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from numpy import ndarray
 
 from vision.choices import RESULTS
 from vision.errors import DataError
+from vision.files import open_regular
 from vision.media import MediaInput
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,35 @@ def check_inputs_stay(sources: Sequence[MediaInput], out: Path) -> None:
     for source in sources:
         if os.path.realpath(out / source.relative) in inputs:
             raise DataError(f"{out / source.relative} would be overwritten; name another --out")
+
+
+def check_complete(sources: Sequence[MediaInput], out: Path) -> None:
+    """Make sure that the results of a complete run are those of all sources.
+
+    Raises:
+        DataError: If one has neither an entry in ``detections.json`` nor an annotated picture.
+    """
+    named = _named_in(out / RESULTS["json"])
+    for source in sources:
+        if source.name not in named and not (out / source.relative).exists():
+            raise DataError(
+                f"the run in {out} is complete, and has no results of {source.name}; name another"
+                " --out for it, or start again with --overwrite"
+            )
+
+
+def _named_in(path: Path) -> set[str]:
+    """The images of a result file, which has an entry a line; none if it is not there."""
+    if not path.is_file():
+        return set()
+    try:
+        with open_regular(path) as file:
+            lines = (line.strip().rstrip(b",") for line in file)
+            return {json.loads(line)["image"] for line in lines if line not in {b"[", b"]", b"[]"}}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"{path} cannot be read as results ({error}); start again with --overwrite"
+        ) from error
 
 
 def check_results_stay(

@@ -52,13 +52,20 @@ class RunFolder:
         """Make sure that a run may be written here, without creating anything.
 
         Raises:
-            TrainingError: If it holds a run and this one does not resume it.
+            TrainingError: If it holds a run and this one does not resume it, or other files.
         """
         try:
-            is_taken = self.path.exists() and any(self.path.iterdir())
+            held = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
         except OSError as error:
             raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
-        if is_taken and not resume:
+        is_run = not held.isdisjoint({self.states.name, self.environment.name})
+        others = {name for name in held - {self.tensorboard.name} if not name.startswith(".")}
+        if resume and not is_run and others:
+            raise TrainingError(
+                f"folder {self.path} holds other files and no run that --resume could continue;"
+                " name another with --out"
+            )
+        if held and not resume:
             raise TrainingError(
                 f"run folder {self.path} exists; continue it with --resume, or name another"
                 " with --out"
@@ -95,7 +102,6 @@ class Recorder:
 
     def write_setup(self, config: str, device: torch.device, boxes: Mapping[str, int]) -> None:
         """Write ``config.yaml`` and ``environment.json``, with the boxes of each class."""
-        _replace(self.folder.config, config)
         environment = {
             "command": sys.argv,
             "folder": str(Path.cwd()),
@@ -107,7 +113,9 @@ class Recorder:
             "threads": torch.get_num_threads(),
             "boxes": dict(boxes),
         }
+        # The first file of a run, by which `RunFolder.check` knows one that was killed early.
         write_json(self.folder.environment, environment)
+        _replace(self.folder.config, config)
 
     def write_epoch(
         self,

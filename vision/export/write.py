@@ -1,6 +1,5 @@
 """Write a graph, and compare the file on the disk with PyTorch."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.atomic import temporary_folder
 from vision.data import read_synthetic
 from vision.errors import ConfigError, WeightsError
 from vision.export.compare import MAX_HALF_SCORE_ERROR, MAX_SCORE_ERROR, Agreement, compare, require
@@ -124,8 +124,8 @@ def export_detector(
     inputs = [graph_input(spec.form, image[None]) for image in calibration] if is_int8 else []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", suffix=".partial", dir=path.parent) as folder:
-            draft = Path(folder) / path.name
+        with temporary_folder(path.parent) as folder:
+            draft = folder / path.name
             backend.write(draft, network, metadata, inputs)
             backend.read_metadata(draft)  # an error if it could not be loaded again
             runner = backend.open(draft, RuntimeOptions())
@@ -135,7 +135,7 @@ def export_detector(
             )
             if not is_int8:
                 require(agreement, path.name, tolerance)
-            for part in sorted(Path(folder).iterdir()):
+            for part in sorted(folder.iterdir()):
                 part.replace(path.parent / part.name)
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from error

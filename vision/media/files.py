@@ -3,9 +3,10 @@
 # h and w the height and width of an image
 
 import glob
-import re
+import os
+import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import cv2
 from jaxtyping import UInt8
@@ -47,11 +48,69 @@ def write_image(path: str | Path, image: UInt8[ndarray, "h w 3"]) -> None:
         raise DataError(f"image {path} cannot be written: {error.strerror or error}") from error
 
 
-def url_file_name(url: str) -> str:
-    """A file name for a URL, without any user name or password."""
-    parts = urlsplit(url)
-    name = re.sub(r"[^A-Za-z0-9]+", "_", f"{parts.hostname or ''}{parts.path}")
-    return name.strip("_") or "stream"
+def comparable(path: Path) -> str:
+    """What file systems compare that know neither case nor how Unicode composes a letter."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
+
+
+def result_path(below: Path) -> Path:
+    """The part of a relative path after its last ``..``, which cannot leave the output folder."""
+    parts = [part for part in below.parts if part != below.anchor]
+    while ".." in parts:
+        parts = parts[parts.index("..") + 1 :]
+    return Path(*parts)
+
+
+def files_below(folder: Path, without: str | None, report: Callable[[str], None]) -> Iterator[Path]:
+    """Relative paths of all files below a folder, without hidden ones and links to folders.
+
+    Args:
+        folder: The folder.
+        without: Real path of a folder in it that is left out.
+        report: Called with what is wrong with a folder that cannot be opened.
+    """
+
+    def fail(error: OSError) -> None:
+        report(f"folder {error.filename} cannot be opened: {error.strerror}")
+
+    for parent, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and os.path.realpath(Path(parent, name)) != without
+        ]
+        below = Path(parent).relative_to(folder)
+        yield from (below / name for name in files if not name.startswith("."))
+
+
+def match_below(folder: Path, pattern: Path) -> set[Path]:
+    """The paths below a folder that match a glob pattern, without hidden ones, as in a shell.
+
+    Links to folders are followed where a part of the pattern names them, but not by ``**``: they
+    may lead in a circle.
+    """
+    parts = list(pattern.parts)
+    if "**" not in parts:
+        return set(map(Path, glob.iglob(str(pattern), root_dir=folder)))  # noqa: PTH207
+    at = parts.index("**")
+    heads = match_below(folder, Path(*parts[:at])) if at else {Path()}
+    rest = parts[at + 1 :]
+    while rest[:1] == ["**"]:
+        del rest[0]
+    tail = Path(*rest) if rest else Path("*")
+    return {
+        below / found
+        for head in heads
+        for below in _folders_below(folder, head)
+        for found in match_below(folder / below, tail)
+    }
+
+
+def _folders_below(folder: Path, head: Path) -> Iterator[Path]:
+    """``head`` and all folders in it, relative to ``folder``, without hidden ones and links."""
+    for parent, folders, _ in os.walk(folder / head):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield Path(parent).relative_to(folder)
 
 
 def fixed_part(pattern: Path) -> Path:

@@ -3,15 +3,24 @@
 import glob
 import logging
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from vision.errors import DataError
+from vision.files import read_bytes
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
-from vision.media.files import WRITTEN_IMAGE_SUFFIXES, fixed_part, url_file_name
+from vision.media.addresses import read_address
+from vision.media.files import (
+    WRITTEN_IMAGE_SUFFIXES,
+    comparable,
+    files_below,
+    fixed_part,
+    match_below,
+    result_path,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +31,6 @@ Kind = Literal["image", "video", "stream"]
 _READ = IMAGE_SUFFIXES | VIDEO_SUFFIXES
 _SUFFIXES = _READ | OTHER_IMAGE_SUFFIXES  # of which each is named as an image that is not read
 _ACCEPTED = f"accepted are {' '.join(sorted(_READ))}"
-_STREAM = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +38,25 @@ class MediaInput:
     """An image or a video to read.
 
     Attributes:
-        path: The file; for a stream or camera, the argument that named it.
+        path: The file; for a stream or camera, its label.
         kind: Image or video by its suffix; a ``stream`` has no known end.
         relative: Path of its result below an output folder, with a suffix that `write_image`
             or `VideoWriter` accepts; different for all sources of one `find_inputs`.
-        address: URL of a stream, or number of a camera.
+        address: URL of a stream, with its secrets, or number of a camera.
+        label: Name of a stream or camera in messages and results, without secrets; different for
+            all sources of one `find_inputs`.
     """
 
     path: Path
     kind: Kind
     relative: Path
-    address: str | int | None = None
+    address: str | int | None = field(default=None, repr=False)
+    label: str | None = None
 
     @property
     def name(self) -> str:
         """The source's name in messages and results."""
-        return str(self.path) if self.address is None else str(self.address)
+        return self.label or str(self.path)
 
 
 def find_inputs(
@@ -85,41 +96,57 @@ class _Search:
         self.sources: dict[Path | str | int, MediaInput] = {}
         self._report = report
         self._used: set[str] = set()
+        self._labels = Counter[str]()
+        self._lists: dict[Path, bool] = {}  # each that was met: whether its end was reached
 
     def add(self, text: str, folder: Path = Path()) -> None:
         """Add the files that an input names, relative to a folder."""
-        is_number = text.isdecimal() and text.isascii() and not (folder / text).exists()
-        if is_number or _STREAM.match(text):
-            address = int(text) if is_number else text
-            below = Path(f"camera_{text}" if is_number else url_file_name(text)).with_suffix(".mp4")
-            source = MediaInput(Path(text), "stream", self._unused(below), address)
-            self.sources.setdefault(address, source)
+        if not text:
+            raise DataError("an input is empty; pass a file, a folder or a glob pattern")
+        if stream := read_address(text, folder):
+            self._add_stream(*stream)
             return
         path = folder / text
-        if path.suffix.lower() == ".txt" and path.is_file():
-            self._add_list(path)
-            return
         try:
+            if path.suffix.lower() == ".txt" and path.is_file():
+                self._add_list(path)
+                return
             for file, below in self._expand(path):
                 resolved = Path(os.path.realpath(file))  # which accepts circular links
                 if resolved not in self.sources:
-                    self.sources[resolved] = self._source(file, below)
+                    self.sources[resolved] = self._source(file, result_path(below))
         except OSError as error:
             raise DataError(f"input {error.filename} cannot be opened: {error.strerror}") from error
 
+    def _add_stream(self, address: str | int, label: str, below: Path) -> None:
+        """Add a stream; the labels of two that differ in their secrets are numbered."""
+        if address not in self.sources:
+            twins = self._labels[label]
+            self._labels[label] += 1
+            name = f"{label} ({twins + 1})" if twins else label
+            source = MediaInput(Path(name), "stream", self._unused(below), address, name)
+            self.sources[address] = source
+
     def _add_list(self, path: Path) -> None:
+        resolved = Path(os.path.realpath(path))
+        if self._lists.get(resolved, False):
+            return  # which keeps lists of lists of lists from taking time
+        if resolved in self._lists:
+            raise DataError(f"list {path} names itself, or a list that names it; remove that line")
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            lines = read_bytes(path).decode("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"list {path} cannot be read as UTF-8 text: {error}") from error
         named = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not named:
             raise DataError(f"list {path} names no input; write one per line")
+        self._lists[resolved] = False
         for line in named:
             try:
                 self.add(line, path.parent)
             except DataError as error:  # noqa: PERF203 - the others are added
                 self._report_or_raise(f"{path}: {error}")
+        self._lists[resolved] = True
 
     def _expand(self, path: Path) -> list[tuple[Path, Path]]:
         """The files that a path or pattern names, each with its path below the named folder."""
@@ -127,13 +154,12 @@ class _Search:
             if path.suffix.lower() not in _SUFFIXES:
                 raise DataError(f"{path} is neither an image nor a video; {_ACCEPTED}")
             return [(path, Path(path.name))]
+        paths: Iterable[Path]
         if path.is_dir():
-            folder, paths = path, self._walk(path)
+            folder, paths = path, files_below(path, self._without, self._report_or_raise)
         elif glob.has_magic(str(path)):
             folder = fixed_part(path)
-            pattern = str(path.relative_to(folder))
-            # Unlike Path.glob, and like a shell, this skips hidden files.
-            paths = map(Path, glob.iglob(pattern, root_dir=folder, recursive=True))  # noqa: PTH207
+            paths = match_below(folder, path.relative_to(folder))
         else:
             raise DataError(f"input {path} does not exist; pass a file, a folder or a glob pattern")
         found = [below for below in sorted(paths) if not (folder / below).is_dir()]
@@ -146,22 +172,6 @@ class _Search:
             what = "holds" if path.is_dir() else "matches"
             raise DataError(f"input {path} {what} no image or video; {_ACCEPTED}")
         return files
-
-    def _walk(self, folder: Path) -> Iterator[Path]:
-        """Relative paths of all files below a folder, except hidden ones."""
-
-        def report(error: OSError) -> None:
-            self._report_or_raise(f"folder {error.filename} cannot be opened: {error.strerror}")
-
-        for parent, folders, files in os.walk(folder, onerror=report):
-            folders[:] = [
-                name
-                for name in folders
-                if not name.startswith(".")
-                and os.path.realpath(Path(parent, name)) != self._without
-            ]
-            below = Path(parent).relative_to(folder)
-            yield from (below / name for name in files if not name.startswith("."))
 
     def _report_or_raise(self, problem: str) -> None:
         if self._report is None:
@@ -179,11 +189,11 @@ class _Search:
     def _unused(self, below: Path) -> Path:
         """The path, numbered if a result has it already.
 
-        Paths that differ only in case are the same, as they are on some file systems.
+        Paths that differ only in case, or in how Unicode composes a letter, are the same.
         """
         unused, number = below, 1
-        while str(unused).casefold() in self._used:
+        while comparable(unused) in self._used:
             number += 1
             unused = below.with_stem(f"{below.stem}_{number}")
-        self._used.add(str(unused).casefold())
+        self._used.add(comparable(unused))
         return unused

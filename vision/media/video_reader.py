@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.errors import DataError
+from vision.media.addresses import mask_url
 
 _DEFAULT_RATE = 25.0
 _MAX_RATE = 1000.0
@@ -64,8 +65,9 @@ class VideoReader:
         self._next_frame = self._decode()
         if self._next_frame is None:
             self.close()
+            name = mask_url(source) if isinstance(source, str) and "://" in source else source
             raise DataError(
-                f"video {source} cannot be read: it is missing, empty, damaged or in a codec that"
+                f"video {name} cannot be read: it is missing, empty, damaged or in a codec that"
                 " OpenCV does not support; converting it to H.264 in .mp4 may help"
             )
         height, width = self._next_frame.shape[:2]

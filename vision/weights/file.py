@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
+import torch
 from safetensors.torch import save
 from torch import Tensor
 
@@ -149,8 +150,10 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
         config, _, training = parse_metadata({"names": "[]", **metadata}, f"weights {path}")
         return SavedBackbone(tensors, config.model, training)
     config, names, training = parse_metadata(metadata, f"weights {path}")
+    with torch.device("meta"):  # the shapes alone, before the names' count takes memory
+        _check_fit(build_model(config.model, len(names)), tensors, path)
     model = build_model(config.model, len(names))
-    _fill(model, tensors, path)
+    model.load_state_dict(tensors)
     is_folded = bool(training.pop("norms_folded", False))
     return SavedDetector(model.eval(), config, names, training, is_folded)
 
@@ -167,8 +170,8 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         ) from error
 
 
-def _fill(model: SSDLite, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Load the tensors, all of them and of equal shapes."""
+def _check_fit(model: SSDLite, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Make sure that the tensors are all of a network's, of equal shapes, and numbers."""
     expected = model.state_dict()
     problems = [f"missing {key}" for key in expected if key not in tensors]
     problems += [f"unknown {key}" for key in tensors if key not in expected]
@@ -179,4 +182,9 @@ def _fill(model: SSDLite, tensors: Mapping[str, Tensor], path: Path) -> None:
     ]
     if problems:
         raise WeightsError(f"weights {path} do not fit their configuration: {'; '.join(problems)}")
-    model.load_state_dict(dict(tensors))
+    bad = [key for key, value in tensors.items() if not value.isfinite().all()]
+    if bad:
+        raise WeightsError(
+            f"weights {path} hold values that are no numbers or infinite, in {len(bad)} tensors"
+            f" (first: {bad[0]}); take those of an earlier epoch or another training"
+        )

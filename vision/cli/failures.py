@@ -1,0 +1,77 @@
+"""What a command's error is to its user: one line, or a bug; and streams that are closed."""
+
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+from vision.errors import VisionError
+
+USER_ERROR = 2
+BUG = 70
+"""Exit code of a bug, EX_SOFTWARE of sysexits.h: another than that of a failed input."""
+CLOSED_PIPE = 141
+"""Exit code of a command whose reader has closed the pipe: that of SIGPIPE."""
+_NO_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")
+
+
+def explain_failure(error: Exception) -> tuple[str, int] | None:
+    """The line that explains an error to the user, and the exit code; None for a bug."""
+    if isinstance(error, VisionError):
+        return str(error), USER_ERROR
+    if isinstance(error, ModuleNotFoundError) and not _is_own(error):
+        text = f"the package {error.name} is not installed; in ssdlite's folder, run"
+        return f"{text} pip install -e .", USER_ERROR
+    return _explain_other(error)
+
+
+def _is_own(error: ModuleNotFoundError) -> bool:
+    return error.name is None or error.name.partition(".")[0] == "vision"
+
+
+def _explain_other(error: Exception) -> tuple[str, int] | None:
+    """What may come from outside, but was not expected where it came up."""
+    kind = type(error).__name__
+    if isinstance(error, BrokenPipeError):
+        return "", CLOSED_PIPE
+    if isinstance(error, OSError):
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        return f"{place[:300]}{error.strerror or str(error) or kind}", USER_ERROR
+    if isinstance(error, UnicodeError):
+        return f"a file or a name is not UTF-8 text: {str(error)[:300]}", USER_ERROR
+    if isinstance(error, RecursionError):
+        return "a file or a value is nested too deeply", USER_ERROR
+    if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
+        first = (str(error) or kind).splitlines()[0][:300]
+        return (
+            f"memory does not suffice ({first}); close other programs, or take less",
+            USER_ERROR,
+        )
+    return None
+
+
+def open_missing_streams() -> None:
+    """Let standard output and error lead nowhere where the caller has closed them."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+
+
+def flush_streams() -> None:
+    """Write out what standard output holds back.
+
+    Raises:
+        OSError: If that fails; it is forgotten, so that the end of the process does not try again.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget(sys.stdout)
+        raise
+
+
+def _forget(stream: TextIO) -> None:
+    with suppress(OSError):  # a stream of a test has no descriptor
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
