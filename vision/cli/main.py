@@ -10,7 +10,8 @@ from importlib import import_module
 import vision
 from vision.cli.commands import COMMANDS, parse
 from vision.cli.parser import Parser
-from vision.errors import Interrupted, VisionError, did_you_mean
+from vision.cli.signals import raised_signals
+from vision.errors import Interrupted, Signalled, VisionError, did_you_mean
 
 USER_ERROR = 2
 INTERRUPTED = 130
@@ -46,7 +47,8 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
     PyTorch and other packages are imported after the options are parsed.
 
     Returns:
-        The command's own; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM.
+        The command's own; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM; 129
+        for SIGHUP.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -61,10 +63,12 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
             raise
         message = f"error: the package {error.name} is not installed; in ssdlite's folder, run"
         return _fail(command, f"{message} pip install -e .", USER_ERROR)
-    except Interrupted as signal:
-        return _fail(command, "interrupted, all is saved", SIGNALLED + signal.number)
-    except KeyboardInterrupt:
-        return _fail(command, "interrupted", INTERRUPTED)
+    except KeyboardInterrupt as interruption:
+        saved = ", all is saved" if isinstance(interruption, Interrupted) else ""
+        code = INTERRUPTED
+        if isinstance(interruption, Signalled):
+            code = SIGNALLED + interruption.number
+        return _fail(command, f"interrupted{saved}", code)
 
 
 def _run(command: str, options: argparse.Namespace) -> int:
@@ -74,7 +78,7 @@ def _run(command: str, options: argparse.Namespace) -> int:
     from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415
 
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
-    with logging_redirect_tqdm():
+    with logging_redirect_tqdm(), raised_signals():
         return run(options)
 
 

@@ -160,6 +160,9 @@ class Journal:
     def _write(self, line: bytes) -> None:
         data = memoryview(line)
         try:
+            if self._file.tell() != self._end:  # An interruption came between write and count.
+                self._file.truncate(self._end)
+                self._file.seek(self._end)
             while data:
                 written = self._file.write(data)
                 self._end += written

@@ -46,6 +46,7 @@ class VideoReader:
         fps: Frames per second; 25 where the file does not state it.
         size: (height, width) of the first frame.
         num_frames: Number of frames in the file's header; None where it does not state it.
+        num_read: Number of frames read so far, with those that ``stride`` leaves out.
 
     Raises:
         DataError: If the video does not exist or OpenCV cannot read a frame of it.
@@ -53,7 +54,7 @@ class VideoReader:
 
     def __init__(self, source: str | Path | int, stride: int = 1) -> None:
         self._stride = stride
-        self._num_read = 0
+        self.num_read = 0
         self._capture = cv2.VideoCapture()
         if isinstance(source, int):
             self._capture.open(source)
@@ -86,9 +87,9 @@ class VideoReader:
         percent is ignored.
         """
         expected = self.num_frames or 0
-        if expected - self._num_read <= max(2, expected // 100):
+        if expected - self.num_read <= max(2, expected // 100):
             return ""
-        return f"only {self._num_read} of its {expected} frames could be read"
+        return f"only {self.num_read} of its {expected} frames could be read"
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -103,10 +104,10 @@ class VideoReader:
 
     def _skip(self) -> bool:
         grabbed = self._capture.grab()
-        self._num_read += int(grabbed)
+        self.num_read += int(grabbed)
         return grabbed
 
     def _decode(self) -> UInt8[ndarray, "h w 3"] | None:
         decoded, frame = self._capture.read()
-        self._num_read += int(decoded)
+        self.num_read += int(decoded)
         return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8) if decoded else None
