@@ -199,7 +199,7 @@ def test_what_nohup_ignores_stays_ignored() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_export_leaves_nothing(weights: Path, tmp_path: Path, number: int, code: int) -> None:
     out = tmp_path / "graphs"
-    words = ["export", str(weights), "--out", str(out)]
+    words = ["export", "--weights", str(weights), "--to=onnx", "--out", str(out)]
     process = subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", f"from vision.cli.main import main; exit(main({words}))"]
     )
