@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.errors import DataError
+from vision.images import MAX_PIXELS
 
 _DEFAULT_RATE = 25.0
 _MAX_RATE = 1000.0
@@ -49,7 +50,8 @@ class VideoReader:
         num_read: Number of frames read so far, with those that ``stride`` leaves out.
 
     Raises:
-        DataError: If the video does not exist or OpenCV cannot read a frame of it.
+        DataError: If the video does not exist, its frames have too many pixels, or OpenCV cannot
+            read a frame of it.
     """
 
     def __init__(self, source: str | Path | int, stride: int = 1) -> None:
@@ -60,6 +62,14 @@ class VideoReader:
             self._capture.open(source)
         elif "://" in str(source) or Path(source).is_file():
             self._capture.open(check_utf8(source))
+        width = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+        height = self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        if width * height > MAX_PIXELS:
+            self._capture.release()
+            raise DataError(
+                f"video {source} has frames of {width:.0f} x {height:.0f} pixels, more than the"
+                f" {MAX_PIXELS:,} that are read; make it smaller"
+            )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._next_frame = self._decode()

@@ -70,7 +70,7 @@ def _match_each(targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou:
     objects = priors.new_full((targets.num_images, len(priors)), -1, dtype=torch.int64)
     ignored = torch.zeros_like(objects, dtype=torch.bool)
     start = 0
-    for index, rows in enumerate(targets.rows.split(counts)):
+    for index, rows in enumerate(torch.split(targets.rows, counts)):
         if len(rows):
             rows = rows.clone()  # noqa: PLW2901
             rows[:, 7] = 0
