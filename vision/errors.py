@@ -24,12 +24,16 @@ class TrainingError(VisionError):
     """A training run that cannot continue."""
 
 
-class Interrupted(KeyboardInterrupt):
-    """A signal whose effect was delayed until everything was saved; ``number`` is the signal's."""
+class Signalled(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, which end a command as Ctrl-C does; ``number`` is the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+class Interrupted(Signalled):
+    """A signal whose effect was delayed until everything was saved."""
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, cutoff: float = 0.6) -> str:

@@ -36,7 +36,7 @@ def test_no_more_is_taken_than_may_wait() -> None:
     time.sleep(0.3)
     # The one that came, four that wait, and one that has no room yet.
     assert taken <= 6
-    results.close()  # type: ignore[attr-defined]
+    results.close()
     assert taken <= 7
 
 

@@ -9,7 +9,7 @@ from vision.engine.interrupts import caught_interrupts
 from vision.errors import Interrupted
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_outside_the_steps_a_signal_ends_at_once(number: signal.Signals) -> None:
     with caught_interrupts() as interrupts:
         with interrupts.held():
@@ -48,3 +48,13 @@ def test_the_handlers_of_before_come_back() -> None:
     with caught_interrupts():
         assert signal.getsignal(signal.SIGTERM) != before[1]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with caught_interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert interrupts.number is None
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -104,7 +104,12 @@ def test_headers_that_say_nothing_of_use(
             return bool(path)
 
         def get(self, key: int) -> float:
-            return {cv2.CAP_PROP_FPS: rate, cv2.CAP_PROP_FRAME_COUNT: count}[key]
+            return {
+                cv2.CAP_PROP_FPS: rate,
+                cv2.CAP_PROP_FRAME_COUNT: count,
+                cv2.CAP_PROP_FRAME_WIDTH: 64,
+                cv2.CAP_PROP_FRAME_HEIGHT: 48,
+            }[key]
 
         def read(self) -> tuple[bool, UInt8[ndarray, "h w 3"] | None]:
             return (True, self.frames.pop(0)) if self.frames else (False, None)
@@ -194,3 +199,16 @@ def test_a_camera_or_stream_that_is_not_there_is_one_line() -> None:
     for source in (987, "rtsp://127.0.0.1:1/none"):
         with pytest.raises(DataError, match="cannot be read"):
             VideoReader(source)
+
+
+def test_frames_of_too_many_pixels_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with VideoWriter(tmp_path / "film.mp4", 10.0) as writer:
+        writer.write(np.full((48, 64, 3), 90, np.uint8))
+    monkeypatch.setattr("vision.media.video_reader.MAX_PIXELS", 48 * 64 - 1)
+    with pytest.raises(DataError, match="frames of 64 x 48 pixels, more than the 3,071"):
+        VideoReader(tmp_path / "film.mp4")
+    monkeypatch.setattr("vision.media.video_reader.MAX_PIXELS", 48 * 64)
+    with VideoReader(tmp_path / "film.mp4") as video:
+        assert video.size == (48, 64)

@@ -166,6 +166,19 @@ def test_images_of_a_batch_are_matched_alone(seed: int, counts: list[int]) -> No
         assert together.ignored[row].tolist() == ignored_by(target, priors)
 
 
+def test_a_large_batch_is_matched_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Image by image; one of them is crowded, one empty."""
+    generator = seeded(0)
+    targets = [reference.random_target(generator, n, flags=True) for n in (5, 0, 90, 3)]
+    packed = pack_targets(targets)
+    expected = match(packed, PRIORS)
+    monkeypatch.setattr("vision.model.matching.MAX_PAIRS", 1)
+    found = match(packed, PRIORS)
+    assert torch.equal(found.objects, expected.objects)
+    assert torch.equal(found.ignored, expected.ignored)
+    assert (found.objects >= 0).any(dim=1).tolist() == [True, False, True, True]
+
+
 def test_no_images_no_matches() -> None:
     found = match(pack_targets([]), PRIORS)
     assert found.objects.shape == found.ignored.shape == (0, len(PRIORS))

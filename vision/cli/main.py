@@ -19,7 +19,8 @@ from vision.cli.failures import (
     open_missing_streams,
 )
 from vision.cli.parser import Parser
-from vision.errors import Interrupted, did_you_mean
+from vision.cli.signals import raised_signals
+from vision.errors import Interrupted, Signalled, did_you_mean
 
 INTERRUPTED = 130
 SIGNALLED = 128
@@ -54,8 +55,8 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
     PyTorch and other packages are imported after the options are parsed.
 
     Returns:
-        The command's own; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM; 70 for a bug; 141
-        if the reader of the output has closed the pipe.
+        The command's own; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM; 129 for SIGHUP; 70
+        for a bug; 141 if the reader of the output has closed the pipe.
     """
     open_missing_streams()
     logging.raiseExceptions = False  # a line that nobody reads ends no training
@@ -67,10 +68,12 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
         code = _run(command, options)
         flush_streams()
         return code  # noqa: TRY300 - an error of flushing counts
-    except Interrupted as signal:
-        return _fail(command, "interrupted, all is saved", SIGNALLED + signal.number)
-    except KeyboardInterrupt:
-        return _fail(command, "interrupted", INTERRUPTED)
+    except KeyboardInterrupt as interruption:
+        saved = ", all is saved" if isinstance(interruption, Interrupted) else ""
+        code = INTERRUPTED
+        if isinstance(interruption, Signalled):
+            code = SIGNALLED + interruption.number
+        return _fail(command, f"interrupted{saved}", code)
     except Exception as error:  # noqa: BLE001
         return _fail_by(command, error)
 
@@ -82,7 +85,7 @@ def _run(command: str, options: argparse.Namespace) -> int:
     from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415
 
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
-    with logging_redirect_tqdm():
+    with logging_redirect_tqdm(), raised_signals():
         return run(options)
 
 

@@ -145,10 +145,13 @@ def make_loader(
 def _start_worker(_: int) -> None:
     """Limit a worker to one thread, and leave reacting to signals to the main process.
 
-    Ctrl-C and a cluster's SIGTERM reach workers too, but a worker ends only when the main process
-    closes its loader or sends SIGTERM itself, as Python does at its exit.
+    Ctrl-C, a closed terminal's SIGHUP and a cluster's SIGTERM reach workers too, but a worker ends
+    only when the main process closes its loader or sends SIGTERM itself, as Python does at its
+    exit.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "SIGHUP"):  # Windows has none.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):  # macOS cannot tell who sent a signal.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         Thread(target=_exit_on_sigterm_of, args=(os.getppid(),), daemon=True).start()

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
 from vision.detection.journal_lines import make_line, parse_line
 from vision.errors import ConfigError, DataError
+from vision.locks import locked
 
 FORMAT = "ssdlite-detections-1"
 
@@ -44,7 +46,8 @@ class Journal:
         done: The completed inputs, by name.
 
     Raises:
-        ConfigError: If the existing file has other settings.
+        ConfigError: If the existing file has other settings, or another process works in the
+            folder.
         DataError: If the file cannot be read or written.
     """
 
@@ -55,15 +58,20 @@ class Journal:
         self.done: dict[str, Done] = {}
         head = make_line({"format": FORMAT, "settings": dict(settings)})
         self._started = self._end = 0
+        self._lock = ExitStack()
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._lock.enter_context(locked(folder))
             is_resumed = resume and self.path.exists()
             if is_resumed:
                 self._end = self._read_done(head)
             # Unbuffered, so that a line is in the file once `add` returns, and a kill loses none.
             self._file = self.path.open("r+b" if is_resumed else "wb", buffering=0)
-        except OSError as error:
-            raise DataError(f"{self.path} cannot be used: {error.strerror or error}") from error
+        except BaseException as error:
+            self._lock.close()
+            if isinstance(error, OSError):
+                raise DataError(f"{self.path} cannot be used: {error.strerror or error}") from error
+            raise
         try:
             if is_resumed:
                 self._file.truncate(self._end)
@@ -152,13 +160,15 @@ class Journal:
                         yield line
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and leave the folder to other processes."""
         self._file.close()
+        self._lock.close()
 
     def remove(self) -> None:
         """Close and remove the file, once all results are written."""
-        self.close()
+        self._file.close()
         self.path.unlink()
+        self.close()
 
     def __enter__(self) -> "Journal":
         return self
@@ -169,6 +179,9 @@ class Journal:
     def _write(self, line: bytes) -> None:
         data = memoryview(line)
         try:
+            if self._file.tell() != self._end:  # An interruption came between write and count.
+                self._file.truncate(self._end)
+                self._file.seek(self._end)
             while data:
                 written = self._file.write(data)
                 self._end += written

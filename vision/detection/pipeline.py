@@ -3,7 +3,7 @@
 import itertools
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -17,7 +17,7 @@ _POLL_SECONDS = 0.1
 
 def map_batches(
     work: Callable[[list[Item]], Iterable[Result]], items: Iterable[Item], size: int, workers: int
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """The results of all items in order, from work on batches of ``size``; see `ordered_map`."""
     remaining = iter(items)
     batches = iter(lambda: list(itertools.islice(remaining, size)), [])  # until one is empty
@@ -27,7 +27,7 @@ def map_batches(
 
 def ordered_map(
     work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """The result of each item, in the items' order, while later items are already processed.
 
     A separate thread iterates over the items, so that decoding a video overlaps with the work, and
@@ -72,7 +72,7 @@ class _Queue(Generic[Result]):
             return True
         return False
 
-    def __iter__(self) -> Iterator[Result]:
+    def __iter__(self) -> Generator[Result]:
         while (future := self._waiting.get()) is not None:
             yield future.result()
 

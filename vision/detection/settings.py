@@ -123,6 +123,7 @@ class Report:
         failures: One line for each input that failed.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
+        interruption: Ctrl-C or the signal after which the remaining inputs were left out.
     """
 
     num_images: int = 0
@@ -130,6 +131,7 @@ class Report:
     failures: list[str] = field(default_factory=list)
     num_resumed: int = 0
     num_new: int = 0
+    interruption: KeyboardInterrupt | None = None
 
     def fail(self, problem: str) -> None:
         """Record a failure and log it."""

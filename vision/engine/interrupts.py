@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: finish the step, save, leave; outside the steps, leave at once."""
+"""SIGTERM, SIGHUP and Ctrl-C: finish the step, save, leave; outside the steps, leave at once."""
 
 import logging
 import signal
@@ -11,7 +11,7 @@ from vision.errors import Interrupted
 
 logger = logging.getLogger(__name__)
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP.
 
 
 class Interrupts:
@@ -63,12 +63,19 @@ class Interrupts:
 
 @contextmanager
 def caught_interrupts() -> Iterator[Interrupts]:
-    """Handle SIGTERM and Ctrl-C within; outside the main thread no signal arrives."""
+    """Handle SIGTERM, SIGHUP and Ctrl-C within; outside the main thread no signal arrives.
+
+    A signal that the process was started to ignore, as by ``nohup``, stays ignored.
+    """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
         return
-    before = {number: signal.signal(number, interrupts.note) for number in SIGNALS}
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, interrupts.note)
     try:
         yield interrupts
     finally:

@@ -16,7 +16,7 @@ from vision.engine.checkpoint import Checkpoints
 from vision.engine.distributed import Processes
 from vision.engine.priors import choose_priors
 from vision.engine.recipe import Facts, apply_recipe
-from vision.engine.recorder import RunFolder
+from vision.engine.run_folder import RunFolder
 from vision.errors import ConfigError
 from vision.formats import Annotations
 from vision.model import BACKBONES

@@ -1,4 +1,4 @@
-"""The run folder: the paths of its files, and their content."""
+"""The content of a run folder's files."""
 
 import csv
 import io
@@ -14,74 +14,17 @@ from typing import Any
 import torch
 import torchvision
 
-from vision.atomic import remove_partial, replacing
+from vision.atomic import replacing
 from vision.engine.evaluation import HEADLINE
 from vision.engine.pictures import TensorBoardWriter
 from vision.engine.run import RunState
+from vision.engine.run_folder import RunFolder
 from vision.errors import TrainingError
 from vision.metrics import Metrics
 from vision.model import SSDLite
 
 COLUMNS = ("epoch", "lr", "loss", "classification", "localisation", "images_per_second", *HEADLINE)
 PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "ssdlite", "torch", "torchvision")
-
-
-class RunFolder:
-    """The paths of a run's files.
-
-    Args:
-        path: The folder.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.config = path / "config.yaml"  # as resolved
-        self.environment = path / "environment.json"
-        self.log = path / "log.csv"
-        self.metrics = path / "metrics.json"  # of the best weights
-        self.best = path / "best.safetensors"  # by the evaluations so far
-        self.last = path / "last.safetensors"
-        self.start = path / "start.safetensors"  # of a run that starts from other weights
-        self.states = path / "states"  # what --resume continues from
-        self.tensorboard = path / "tensorboard"
-        self.pictures = path / "pictures"
-        self.curves = path / "curves.png"
-        self.sheet = path / "augmentation.png"
-
-    def check(self, *, resume: bool) -> None:
-        """Make sure that a run may be written here, without creating anything.
-
-        Raises:
-            TrainingError: If it holds a run and this one does not resume it, or other files.
-        """
-        try:
-            held = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
-        except OSError as error:
-            raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
-        is_run = not held.isdisjoint({self.states.name, self.environment.name})
-        others = {name for name in held - {self.tensorboard.name} if not name.startswith(".")}
-        if resume and not is_run and others:
-            raise TrainingError(
-                f"folder {self.path} holds other files and no run that --resume could continue;"
-                " name another with --out"
-            )
-        if held and not resume:
-            raise TrainingError(
-                f"run folder {self.path} exists; continue it with --resume, or name another"
-                " with --out"
-            )
-
-    def make(self) -> None:
-        """Create the folder, and remove unfinished files of a killed run.
-
-        Raises:
-            TrainingError: If it cannot be written.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            remove_partial(self.path)
-        except OSError as error:
-            raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
 
 
 class Recorder:

@@ -19,8 +19,9 @@ from vision.engine.forecast import log_coverage, log_duration
 from vision.engine.interrupts import Interrupts, caught_interrupts
 from vision.engine.pictures import TensorBoardWriter
 from vision.engine.plan import make_plan
-from vision.engine.recorder import Recorder, RunFolder
+from vision.engine.recorder import Recorder
 from vision.engine.run import Run
+from vision.engine.run_folder import RunFolder
 from vision.engine.sheet import draw_sheet
 from vision.engine.step import keep_freed_memory
 from vision.engine.summary import WriteReport, summarise
@@ -50,14 +51,14 @@ def train(
 
     Raises:
         VisionError: One of its children, for what a user can mend.
-        Interrupted: After SIGTERM or Ctrl-C, when a checkpoint is written.
+        Interrupted: After SIGTERM, SIGHUP or Ctrl-C, when a checkpoint is written.
     """
     with started_processes(config.train.device) as processes, caught_interrupts() as interrupts:
         if not processes.is_first:
             for name in ("vision.data", "vision.engine"):
                 logging.getLogger(name).setLevel(logging.WARNING)
-        trainer = Trainer.setup(config, out, processes, interrupts, resume=resume)
-        return trainer.fit(write_report)
+        with closing(RunFolder(out, resume=resume)) as folder:
+            return Trainer.setup(config, folder, processes, interrupts).fit(write_report)
 
 
 @dataclass(slots=True)
@@ -73,22 +74,21 @@ class Trainer:
 
     @classmethod
     def setup(
-        cls, config: Config, out: Path, processes: Processes, signals: Interrupts, *, resume: bool
+        cls, config: Config, folder: RunFolder, processes: Processes, signals: Interrupts
     ) -> "Trainer":
         """A trainer that is ready for the first step, or for the first after an interruption."""
-        folder = RunFolder(out)
         if processes.is_first:
-            folder.check(resume=resume)
+            folder.check()
         device = choose_device(processes.device(config.train.device))
         if device.type == "cpu":
             keep_freed_memory()
-        plan = make_plan(config, folder, device, processes, resume=resume)
+        plan = make_plan(config, folder, device, processes, resume=folder.resume)
         run, config = build_run(plan, device, processes), plan.config
         log_coverage(run)
         if processes.is_first:
             folder.make()
         checkpoints = Checkpoints(folder.states, config.train.keep_states)
-        is_resumed = resume and checkpoints.restore(run.state, processes)
+        is_resumed = folder.resume and checkpoints.restore(run.state, processes)
         if not is_resumed:
             start_run(run, plan)
         is_written = processes.is_first and not run.is_over

@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.errors import DataError
+from vision.images import MAX_PIXELS
 from vision.media.addresses import mask_url
 
 _DEFAULT_RATE = 25.0
@@ -47,19 +48,29 @@ class VideoReader:
         fps: Frames per second; 25 where the file does not state it.
         size: (height, width) of the first frame.
         num_frames: Number of frames in the file's header; None where it does not state it.
+        num_read: Number of frames read so far, with those that ``stride`` leaves out.
 
     Raises:
-        DataError: If the video does not exist or OpenCV cannot read a frame of it.
+        DataError: If the video does not exist, its frames have too many pixels, or OpenCV cannot
+            read a frame of it.
     """
 
     def __init__(self, source: str | Path | int, stride: int = 1) -> None:
         self._stride = stride
-        self._num_read = 0
+        self.num_read = 0
         self._capture = cv2.VideoCapture()
         if isinstance(source, int):
             self._capture.open(source)
         elif "://" in str(source) or Path(source).is_file():
             self._capture.open(check_utf8(source))
+        width = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)
+        height = self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        if width * height > MAX_PIXELS:
+            self._capture.release()
+            raise DataError(
+                f"video {source} has frames of {width:.0f} x {height:.0f} pixels, more than the"
+                f" {MAX_PIXELS:,} that are read; make it smaller"
+            )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
         self._next_frame = self._decode()
@@ -88,9 +99,9 @@ class VideoReader:
         percent is ignored.
         """
         expected = self.num_frames or 0
-        if expected - self._num_read <= max(2, expected // 100):
+        if expected - self.num_read <= max(2, expected // 100):
             return ""
-        return f"only {self._num_read} of its {expected} frames could be read"
+        return f"only {self.num_read} of its {expected} frames could be read"
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -105,10 +116,10 @@ class VideoReader:
 
     def _skip(self) -> bool:
         grabbed = self._capture.grab()
-        self._num_read += int(grabbed)
+        self.num_read += int(grabbed)
         return grabbed
 
     def _decode(self) -> UInt8[ndarray, "h w 3"] | None:
         decoded, frame = self._capture.read()
-        self._num_read += int(decoded)
+        self.num_read += int(decoded)
         return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8) if decoded else None

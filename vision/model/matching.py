@@ -11,6 +11,9 @@ from torch import Tensor
 import vision.boxes as box_ops
 from vision.batch import PackedTargets
 
+MAX_PAIRS = 1_000_000
+"""Objects times priors that are matched at once on the CPU, except those of one image."""
+
 
 class Matches(NamedTuple):
     """What each prior learns.
@@ -34,13 +37,17 @@ def match(targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float
     difficult object by ``match_iou``, or if that fraction of its own area lies in a crowd.
 
     All images are matched at once, by their objects alone, so that neither the size of the batch
-    nor one crowded image among others adds work.
+    nor one crowded image among others adds work. On the CPU, large batches are matched image by
+    image, so that memory holds the pairs of one image.
 
     Args:
         targets: What the images show.
         priors: Relative, in centre form.
         match_iou: IoU from which a prior counts as matched.
     """
+    is_large = len(targets.rows) * len(priors) > MAX_PAIRS
+    if is_large and priors.device.type == "cpu" and targets.num_images > 1:
+        return _match_each(targets, priors, match_iou)
     corners = box_ops.to_corners(priors)
     overlaps = box_ops.iou(targets.boxes, corners).float()
     keys = _keys(overlaps, targets.positive)
@@ -54,6 +61,24 @@ def match(targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float
     ignored = torch.zeros_like(is_match)
     if targets.has_ignored:
         ignored = (objects < 0) & _ignored(targets, overlaps, corners, match_iou)
+    return Matches(objects, ignored)
+
+
+def _match_each(targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float) -> Matches:
+    """`match`, image by image."""
+    counts = targets.images.bincount(minlength=targets.num_images).tolist()
+    objects = priors.new_full((targets.num_images, len(priors)), -1, dtype=torch.int64)
+    ignored = torch.zeros_like(objects, dtype=torch.bool)
+    start = 0
+    for index, rows in enumerate(torch.split(targets.rows, counts)):
+        if len(rows):
+            rows = rows.clone()  # noqa: PLW2901
+            rows[:, 7] = 0
+            one = targets._replace(rows=rows, num_images=1)
+            found = match(one, priors, match_iou)
+            objects[index] = torch.where(found.objects[0] >= 0, found.objects[0] + start, -1)
+            ignored[index] = found.ignored[0]
+        start += len(rows)
     return Matches(objects, ignored)
 
 
@@ -85,6 +110,8 @@ def _force_best(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Ten
     that as many rounds as an image has objects are enough. An object needs at most that many of
     its best priors, since the others can take no more.
     """
+    if keys.device.type == "cpu":
+        return _force_best_on_cpu(keys, targets)
     num_priors = keys.shape[1]
     num_rounds = min(targets.max_objects, num_priors)
     values, priors = keys.topk(num_rounds, dim=1)
@@ -94,10 +121,28 @@ def _force_best(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Ten
         bids, picks = values.masked_fill(values < held[slots], -1).max(dim=1)
         bid_slots = slots.gather(1, picks[:, None])[:, 0]
         held.scatter_reduce_(0, bid_slots, bids, "amax")
-        # Elsewhere one would have to wait for the device to know.
-        if held.device.type == "cpu" and bool((held[bid_slots] == bids)[bids >= 0].all()):
-            break
     return held.view(-1, num_priors)[: targets.num_images]
+
+
+def _force_best_on_cpu(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Tensor, "N P"]:
+    """The same, where waiting for the losers of a round costs nothing: they alone bid again."""
+    images, num_priors = targets.images, keys.shape[1]
+    held = keys.new_full((max(1, targets.num_images), num_priors), -1)
+    bids, picks = keys.max(dim=1)
+    bidders = bids.new_tensor(range(len(keys)))[bids >= 0]
+    bids, picks = bids[bidders], picks[bidders]
+    choice = picks.new_full((len(keys),), -1)
+    while len(bidders):
+        choice[bidders] = picks
+        held.view(-1).scatter_reduce_(0, images[bidders] * num_priors + picks, bids, "amax")
+        waiting = (choice >= 0).nonzero()[:, 0]
+        own = keys[waiting, choice[waiting]]
+        losers = waiting[own < held[images[waiting], choice[waiting]]]
+        rows = keys[losers]
+        bids, picks = rows.masked_fill(rows < held[images[losers]], -1).max(dim=1)
+        choice[losers] = -1
+        bidders, picks, bids = losers[bids >= 0], picks[bids >= 0], bids[bids >= 0]
+    return held[: targets.num_images]
 
 
 def _ignored(

@@ -1,0 +1,77 @@
+"""The run folder: the paths of its files, and its lock."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from vision.atomic import remove_partial
+from vision.errors import TrainingError
+from vision.locks import NAME as LOCK
+from vision.locks import locked
+
+
+class RunFolder:
+    """The paths of a run's files.
+
+    Args:
+        path: The folder.
+        resume: Whether the folder may hold a run, which is continued.
+    """
+
+    def __init__(self, path: Path, *, resume: bool) -> None:
+        self.path = path
+        self.resume = resume
+        self._lock = ExitStack()
+        self.config = path / "config.yaml"  # as resolved
+        self.environment = path / "environment.json"
+        self.log = path / "log.csv"
+        self.metrics = path / "metrics.json"  # of the best weights
+        self.best = path / "best.safetensors"  # by the evaluations so far
+        self.last = path / "last.safetensors"
+        self.start = path / "start.safetensors"  # of a run that starts from other weights
+        self.states = path / "states"  # what --resume continues from
+        self.tensorboard = path / "tensorboard"
+        self.pictures = path / "pictures"
+        self.curves = path / "curves.png"
+        self.sheet = path / "augmentation.png"
+
+    def check(self) -> None:
+        """Make sure that a run may be written here, without creating anything.
+
+        Raises:
+            TrainingError: If it holds a run and this one does not resume it, or other files.
+        """
+        try:
+            held = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
+        except OSError as error:
+            raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
+        is_run = not held.isdisjoint({self.states.name, self.environment.name})
+        others = {name for name in held - {self.tensorboard.name} if not name.startswith(".")}
+        if self.resume and not is_run and others:
+            raise TrainingError(
+                f"folder {self.path} holds other files and no run that --resume could continue;"
+                " name another with --out"
+            )
+        if held - {LOCK} and not self.resume:
+            raise TrainingError(
+                f"run folder {self.path} exists; continue it with --resume, or name another"
+                " with --out"
+            )
+
+    def make(self) -> None:
+        """Create the folder, lock it, and remove unfinished files of a killed run.
+
+        Raises:
+            ConfigError: If another process works in it.
+            TrainingError: If it cannot be written, or holds a run by now.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock.enter_context(locked(self.path))
+            self.check()
+            remove_partial(self.path)
+        except OSError as error:
+            raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
+
+    def close(self) -> None:
+        """Leave the folder to other processes."""
+        self._lock.close()

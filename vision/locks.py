@@ -1,0 +1,68 @@
+"""One writer for a folder: a lock that ends with its process."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from vision.errors import ConfigError
+
+NAME = ".ssdlite.lock"
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, which must exist.
+
+    The lock is one of the operating system on a file in the folder, so that it ends with its
+    process, even if that is killed; forked processes do not hold it. Windows, and file systems
+    without locks, have none: there nothing is checked.
+
+    Raises:
+        ConfigError: If another process holds it.
+        OSError: If the folder cannot be written.
+    """
+    path = folder / NAME
+    file = path.open("a+")
+    try:
+        _take(file, folder)
+        while not _is_current(file, path):
+            file.close()  # Its last holder has just removed it.
+            file = path.open("a+")
+            _take(file, folder)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)  # Only its holder removes it.
+    finally:
+        file.close()
+
+
+def _take(file: IO[str], folder: Path) -> None:
+    if sys.platform == "win32":
+        return
+    import fcntl  # noqa: PLC0415 - Windows has none
+
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        file.seek(0)
+        raise ConfigError(
+            f"folder {folder} is in use by process {file.read() or 'unknown'}; wait for its end,"
+            " or name another folder"
+        ) from error
+    except OSError:  # The file system has no locks.
+        return
+
+
+def _is_current(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
