@@ -151,6 +151,15 @@ def test_numbers_are_those_of_the_analysis(text: str) -> None:
     assert table(text, "suspects")["other class?"][:2] == ["1", "cow labelled dog 1"]
 
 
+def test_classes_of_few_boxes_are_marked() -> None:
+    """Nine are few, ten are not."""
+    made = analysis(metrics=metrics(boxes=[60, 10, 9, 0]))
+    text = render_report(made, "few")
+    assert [row[0] for row in table(text, "classes").values()] == ["60", "10", "9 few"]
+    assert "few: fewer than 10 boxes" in re.sub("<[^>]*>", "", text)
+    assert "fewer than 10 boxes" not in render_report(made_up(), "many")
+
+
 def test_charts_are_drawn_to_scale(text: str) -> None:
     charts = {
         label: fromstring(chart)

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
-from vision.metrics.analysis import Analysis, Group
+from vision.metrics.analysis import Analysis, Group, Suspect
 from vision.report.commands import Commands
 from vision.report.kinds import ERRORS, Sentence
 
@@ -24,6 +24,12 @@ MIN_SUSPECTS = 5
 MAX_DOUBT = {"missing box": 0.03, "other class": 0.03, "unfound box": 0.05}
 """Suspects from which the labels come first, as a fraction of the confident detections; of the
 boxes for those that are not found. The detectors in the package have a half of it on VOC 2007."""
+MIN_SWAPPED = 3
+"""The same of the two classes that are confused most: so many are a reason to look at labels."""
+MIN_CLASS_BOXES = 10
+"""Boxes of a class below which its average precision says nothing."""
+NUM_NAMED = 5
+"""Classes of few boxes that are named."""
 RARE_FRACTION, MIN_MEDIAN = 0.25, 20
 """Boxes of a rare class as a fraction of the median class's, where that has so many at least."""
 LOW = 0.7
@@ -52,11 +58,13 @@ def advise(analysis: Analysis, commands: Commands) -> list[Sentence]:
     if analysis.metrics.voc.mean < MIN_MEAN:
         text = "It has learnt little: train longer (train.epochs), and check the labels."
         return [Sentence("", text, commands.train)]
+    labels, by_cost = list(_labels(analysis, commands)), _by_cost(analysis, commands)
+    is_said = any(sentence.kind == by_cost.kind == "other class" for sentence in labels)
     return [
-        *_labels(analysis, commands),
+        *labels,
         *_too_few_boxes(analysis, commands),
         *_rare_class(analysis, commands),
-        _by_cost(analysis, commands),
+        *([] if is_said else [by_cost]),
     ]
 
 
@@ -64,7 +72,7 @@ def _labels(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
     """Kinds of suspects that are many, by what follows where the labels are right."""
     names, num_boxes = analysis.metrics.names, sum(analysis.metrics.voc.num_boxes)
     num_confident = sum(bin_.count for bin_ in analysis.calibration if bin_.low >= CONFIDENT)
-    strong = [one for one in analysis.suspects if (one.score or 1.0) >= CONFIDENT]
+    strong = _strong(analysis)
     counts = Counter(suspect.kind for suspect in strong)
     for kind, count in counts.most_common():
         total = num_boxes if kind == "unfound box" else num_confident
@@ -82,17 +90,45 @@ def _labels(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
             "unfound box": f"{count} boxes are found at no score, most often {name}. Where they"
             " are right, add pictures of the kind.",
         }[kind]
-        yield Sentence("", f"Look at the labels first: {text}", commands.check, kind)
+        text = f"Look at the labels first: {text}"
+        yield Sentence("", text, commands.check, kind, other or name)
+
+
+def _strong(analysis: Analysis) -> list[Suspect]:
+    """The suspects that are a reason to look at the labels."""
+    return [one for one in analysis.suspects if (one.score or 1.0) >= CONFIDENT]
 
 
 def _too_few_boxes(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
-    num_boxes = sum(analysis.metrics.voc.num_boxes)
+    """Of all classes, or of some: what is measured on them says little."""
+    counts, names = analysis.metrics.voc.num_boxes, analysis.metrics.names
+    num_boxes = sum(counts)
+    few = sorted((count, name) for name, count in zip(names, counts, strict=True) if is_few(count))
     if num_boxes < MIN_BOXES:
         text = (
             f"Label more images to evaluate on: {num_boxes} boxes are too few to tell how good a"
             f" detector is; {MIN_BOXES} are the least."
         )
         yield Sentence("", text, commands.evaluate)
+    elif len(few) == 1:
+        count, name = few[0]
+        boxes = "1 box" if count == 1 else f"{count} boxes"
+        yield Sentence(
+            "", f"{name} has only {boxes}: its AP says nothing; add pictures of it to val."
+        )
+    elif few:
+        named = ", ".join(f"{name} {count}" for count, name in few[:NUM_NAMED])
+        more = f" and {len(few) - NUM_NAMED} more" if len(few) > NUM_NAMED else ""
+        yield Sentence(
+            "",
+            f"{len(few)} classes have fewer than {MIN_CLASS_BOXES} boxes ({named}{more}): their AP"
+            " says nothing; add pictures of them to val.",
+        )
+
+
+def is_few(num_boxes: int) -> bool:
+    """Whether a class has boxes, but too few for its average precision to say anything."""
+    return 0 < num_boxes < MIN_CLASS_BOXES
 
 
 def _rare_class(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
@@ -102,7 +138,9 @@ def _rare_class(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
     rare = [
         (ap, label)
         for label, (ap, count) in enumerate(zip(voc.ap, voc.num_boxes, strict=True))
-        if ap is not None and count < RARE_FRACTION * median and ap < LOW * (voc.mean or 0)
+        if ap is not None
+        and MIN_CLASS_BOXES <= count < RARE_FRACTION * median
+        and ap < LOW * (voc.mean or 0)
     ]
     if rare and median >= MIN_MEDIAN:
         ap, label = min(rare)
@@ -126,6 +164,14 @@ def _by_cost(analysis: Analysis, commands: Commands) -> Sentence:
     if kind in {"missed", "localisation"} or pair is None:
         return _sizes(analysis, commands, kind) or _fallback(analysis, commands, kind)
     true, found = (analysis.metrics.names[label] for label in pair)
+    swapped = sum({one.label, one.true_label} == set(pair) for one in _strong(analysis))
+    if swapped >= MIN_SWAPPED:
+        text = (
+            f"Look at the labels of {true} and {found}: {swapped} boxes of one are found as the"
+            f" other with a score of {CONFIDENT} and more. Where the labels are right, add pictures"
+            " of both that tell them apart."
+        )
+        return Sentence("", text, commands.check, "other class", true)
     text = (
         f"More pictures of {true} and {found} that tell them apart, labelled by one rule:"
         f" {true} is found as {found} {analysis.confusion[pair]} times."

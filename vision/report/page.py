@@ -7,6 +7,7 @@ from typing import Any
 
 from vision.metrics.analysis import Analysis
 from vision.pages import render
+from vision.report.advice import MIN_CLASS_BOXES, is_few
 from vision.report.charts import confusion_matrix, curve_points
 from vision.report.commands import Commands
 from vision.report.gallery import Photo, choose, draw_gallery
@@ -67,6 +68,7 @@ def render_report(
         num_main=NUM_MAIN,
         error_rows=_error_rows(analysis),
         classes=_class_rows(analysis),
+        min_class_boxes=MIN_CLASS_BOXES,
         absent=[
             name
             for name, count in zip(names, analysis.metrics.voc.num_boxes, strict=True)
@@ -143,6 +145,7 @@ def _class_rows(analysis: Analysis) -> list[dict[str, Any]]:
         {
             "name": name,
             "boxes": boxes,
+            "is_few": is_few(boxes),
             "ap50": ap50,
             "ap": ap,
             "best": best,
