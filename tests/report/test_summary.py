@@ -11,6 +11,7 @@ from tests.report.samples import CAT, COSTS, COW, DOG, analysis, metrics, mistak
 from vision.cli.commands import parse
 from vision.metrics.analysis import CalibrationBin, Group, Suspect
 from vision.report import Commands, commands_for, summarise
+from vision.report.summary import MEANING
 
 COMMANDS = Commands(*(f"ssdlite {name}" for name in Commands._fields))
 SMALL = [
@@ -36,6 +37,7 @@ def test_how_good_says_what_is_found_what_is_right_and_how_sure_that_is() -> Non
     assert text == (
         "At the best thresholds it finds 79% of the objects, and 86% of its detections are right:"
         " voc.mAP50 is 0.767 (95% interval 0.701 to 0.823), measured on 30 images with 120 boxes."
+        f" {MEANING}"
     )
 
 
@@ -47,6 +49,7 @@ def test_how_good_says_what_is_found_what_is_right_and_how_sure_that_is() -> Non
             (
                 "At the best thresholds it finds 79% of the objects, and 86% of its detections are"
                 " right: voc.mAP50 is 0.767, measured on 30 images with 120 boxes."
+                f" {MEANING}"
             ),
         ),
         (
@@ -59,6 +62,7 @@ def test_how_good_says_what_is_found_what_is_right_and_how_sure_that_is() -> Non
             (
                 "It finds none of the objects: voc.mAP50 is 0.000 (95% interval 0.000 to 0.000),"
                 " measured on 30 images with 120 boxes."
+                f" {MEANING}"
             ),
         ),
         (
@@ -362,9 +366,31 @@ def test_commands_are_those_that_the_command_line_takes(tmp_path: Path) -> None:
     assert made.check == "ssdlite check --data MINE --out check"
     loose = commands_for("w.safetensors", ["data.val.root=X"], None, (300, 300), ["cat=0.5"])
     assert loose.evaluate == "ssdlite eval --weights w.safetensors data.val.root=X"
-    assert loose.train == "ssdlite train --data MINE model.init=w.safetensors"
+    assert loose.train == "ssdlite train --data X model.init=w.safetensors"
+    assert (loose.priors, loose.check) == (
+        "ssdlite priors --data X",
+        "ssdlite check --data X --out check",
+    )
     assert loose.train_larger == f"{loose.train} 'model.image_size=[448, 448]'"
     assert loose.detect == "ssdlite detect photos/ --weights w.safetensors --score cat=0.5"
+
+
+@pytest.mark.parametrize(
+    ("words", "data"),
+    [
+        (["--data", "my pets"], "'my pets'"),
+        (["data.val.format=voc", "data.val.root='my pets'", "data.val.split=val"], "'my pets'"),
+        (["data.val.annotations=a.json"], "MINE"),
+        ([], "MINE"),
+    ],
+)
+def test_commands_name_the_folder_of_the_data_where_it_is_known(
+    words: list[str], data: str
+) -> None:
+    made = commands_for("w.safetensors", words, None, (300, 300))
+    assert made.train == f"ssdlite train --data {data} model.init=w.safetensors"
+    assert made.priors == f"ssdlite priors --data {data}"
+    assert made.check == f"ssdlite check --data {data} --out check"
 
 
 def parsed(line: str | None) -> tuple[str, str | None, str | None]:
