@@ -38,6 +38,10 @@ set("mistakes-class", "dog");
 note("dog", shown("mistakes"));
 note("count", document.getElementById("mistakes-count").textContent);
 note("suspects", shown("suspects"));
+set("suspects-class", "cow");
+note("lines", [...document.querySelectorAll("#suspects-lines li:not([hidden])")]
+  .map((line) => line.textContent).join("; "));
+set("suspects-class", "");
 set("curve-class", "cow");
 note("curve", document.getElementById("curve-text").textContent);
 note("on", document.querySelectorAll("#curves g.on").length);
@@ -252,6 +256,9 @@ def test_a_browser_shows_filters_and_sorts(
         "dog": dogs,
         "count": "2 of 4 pictures",
         "suspects": f"{forgotten}; {forgotten}; other class? labelled dog, found as cow 0.90",
+        "lines": "<a>.jpg: other class, cow labelled dog (0.90)".replace("<", "&lt;").replace(
+            ">", "&gt;"
+        ),
         "curve": "cow: 20 boxes, AP50 0.600; at score 0.51 precision is 0.90 and recall 0.80",
         "on": "1",
         "falling": "0.900 0.800 0.600",

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from vision.metrics.analysis import Analysis
+from vision.metrics.suspects import MIN_SUSPICION
 from vision.pages import render
 from vision.report.charts import confusion_matrix, curve_points
 from vision.report.commands import Commands
-from vision.report.data_advice import MIN_CLASS_BOXES, is_few
+from vision.report.data_advice import CONFIDENT, MIN_CLASS_BOXES, is_few
 from vision.report.gallery import Photo, draw_gallery, list_suspects
 from vision.report.kinds import ERRORS, SUSPECTS
 from vision.report.selection import choose, choose_suspects
@@ -73,6 +74,8 @@ def render_report(
         error_rows=_error_rows(analysis),
         classes=_class_rows(analysis),
         min_class_boxes=MIN_CLASS_BOXES,
+        min_suspicion=MIN_SUSPICION,
+        confident=CONFIDENT,
         absent=[
             name
             for name, count in zip(names, analysis.metrics.voc.num_boxes, strict=True)
