@@ -1,6 +1,7 @@
 """Pictures of faults: which ones, of which part of the image, with which words."""
 
 import base64
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -9,9 +10,10 @@ from numpy import ndarray
 
 from tests.report.samples import CAT, COW, DOG, MISTAKES, NAMES, mistake, suspects
 from vision.errors import DataError
-from vision.metrics.analysis import Mistake
+from vision.metrics.analysis import Mistake, Suspect
 from vision.report import Photo
-from vision.report.gallery import choose, draw_gallery
+from vision.report.gallery import draw_gallery, list_suspects
+from vision.report.selection import choose, choose_suspects
 
 BLUE, GREEN = (20, 40, 200), (30, 160, 60)
 
@@ -45,6 +47,41 @@ def test_each_class_comes_before_any_comes_twice() -> None:
     chosen = [(fault.kind, fault.image) for fault in choose(faults, 4)]
     assert chosen == [("missed", 0), ("missed", 5), ("missed", 7), ("missed", 1), ("background", 6)]
     assert choose(faults, 9)[:6] == [faults[k] for k in (0, 5, 7, 1, 8, 2)]
+
+
+def test_suspects_are_those_of_the_classes_that_have_most() -> None:
+    """Sixteen at most of each kind and class; cats and dogs that are swapped count together."""
+    doubts = [
+        *suspects("missing box", DOG, 4),
+        *suspects("missing box", COW, 30),
+        *suspects("other class", CAT, 5, true=DOG),
+        *suspects("other class", DOG, 4, true=CAT),
+        *suspects("unfound box", CAT, 1, true=CAT),
+    ]
+    counts = Counter((one.kind, one.label) for one in choose_suspects(doubts))
+    assert list(counts.items()) == [
+        (("missing box", COW), 16),
+        (("other class", CAT), 5),
+        (("other class", DOG), 4),
+        (("missing box", DOG), 4),
+        (("unfound box", CAT), 1),
+    ]
+    few = Counter((one.kind, one.label) for one in choose_suspects(doubts, 27))
+    assert few == counts - Counter({("missing box", DOG): 3})
+
+
+def test_suspects_as_text_name_files() -> None:
+    doubts = [
+        Suspect("other class", 1, (0.0, 0.0, 9.0, 9.0), CAT, 0.876, DOG),
+        Suspect("unfound box", 1, (0.0, 0.0, 9.0, 9.0), COW, None, COW),
+        Suspect("missing box", 0, (0.0, 0.0, 9.0, 9.0), DOG, 0.5, None),
+    ]
+    lines = list_suspects(doubts, [photo("a.jpg"), photo("b.jpg")], NAMES)
+    assert [(line.kind, line.label, line.true, line.text) for line in lines] == [
+        ("missing box", "dog", "", "a.jpg: missing box, dog (0.50)"),
+        ("other class", "cat", "dog", "b.jpg: other class, cat labelled dog (0.88)"),
+        ("unfound box", "cow", "cow", "b.jpg: unfound box, cow"),
+    ]
 
 
 def test_captions_say_what_is_wrong() -> None:

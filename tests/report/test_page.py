@@ -16,6 +16,7 @@ from vision.cli.main import main
 from vision.errors import DataError
 from vision.metrics.analysis import Analysis
 from vision.report import Photo, commands_for, render_report
+from vision.report.selection import NUM_SUSPECTS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PROBE = """
@@ -37,6 +38,10 @@ set("mistakes-class", "dog");
 note("dog", shown("mistakes"));
 note("count", document.getElementById("mistakes-count").textContent);
 note("suspects", shown("suspects"));
+set("suspects-class", "cow");
+note("lines", [...document.querySelectorAll("#suspects-lines li:not([hidden])")]
+  .map((line) => line.textContent).join("; "));
+set("suspects-class", "");
 set("curve-class", "cow");
 note("curve", document.getElementById("curve-text").textContent);
 note("on", document.querySelectorAll("#curves g.on").length);
@@ -151,6 +156,15 @@ def test_numbers_are_those_of_the_analysis(text: str) -> None:
     assert table(text, "suspects")["other class?"][:2] == ["1", "cow labelled dog 1"]
 
 
+def test_classes_of_few_boxes_are_marked() -> None:
+    """Nine are few, ten are not."""
+    made = analysis(metrics=metrics(boxes=[60, 10, 9, 0]))
+    text = render_report(made, "few")
+    assert [row[0] for row in table(text, "classes").values()] == ["60", "10", "9 few"]
+    assert "few: fewer than 10 boxes" in re.sub("<[^>]*>", "", text)
+    assert "fewer than 10 boxes" not in render_report(made_up(), "many")
+
+
 def test_charts_are_drawn_to_scale(text: str) -> None:
     charts = {
         label: fromstring(chart)
@@ -198,15 +212,16 @@ def test_nothing_at_all_has_a_page() -> None:
     assert "No label is suspect." in text
 
 
-def test_a_hundred_and_fifty_pictures_take_less_than_three_megabytes() -> None:
+def test_two_hundred_pictures_and_all_suspects_take_less_than_three_megabytes() -> None:
     """Noise is the worst for JPEG, four times as large as photographs; a fifth of it is that."""
     random = np.random.default_rng(0)
     noise = random.integers(0, 255, (60, 80, 3), np.uint8).repeat(4, axis=0).repeat(4, axis=1)
     faults = [mistake(kind, CAT) for kind in KINDS for _ in range(20)]
-    doubts = [one for kind in DOUBTS for one in suspects(kind, CAT, 20, true=DOG)]
+    doubts = [one for kind in DOUBTS for k in range(3) for one in suspects(kind, k, 30, k)]
     made = analysis(mistakes=faults, suspects=doubts)
     text = render_report(made, "noise", [Photo("a.jpg", lambda: noise, [])])
-    assert text.count("<img") == 16 * (len(KINDS) + len(DOUBTS))
+    assert text.count("<img") == 16 * len(KINDS) + NUM_SUSPECTS
+    assert text.count("<li data-kind") == len(doubts)
     assert len(text) < 3e6
 
 
@@ -241,6 +256,9 @@ def test_a_browser_shows_filters_and_sorts(
         "dog": dogs,
         "count": "2 of 4 pictures",
         "suspects": f"{forgotten}; {forgotten}; other class? labelled dog, found as cow 0.90",
+        "lines": "<a>.jpg: other class, cow labelled dog (0.90)".replace("<", "&lt;").replace(
+            ">", "&gt;"
+        ),
         "curve": "cow: 20 boxes, AP50 0.600; at score 0.51 precision is 0.90 and recall 0.80",
         "on": "1",
         "falling": "0.900 0.800 0.600",

@@ -11,6 +11,7 @@ from tests.report.samples import CAT, COSTS, COW, DOG, analysis, metrics, mistak
 from vision.cli.commands import parse
 from vision.metrics.analysis import CalibrationBin, Group, Suspect
 from vision.report import Commands, commands_for, summarise
+from vision.report.summary import MEANING
 
 COMMANDS = Commands(*(f"ssdlite {name}" for name in Commands._fields))
 SMALL = [
@@ -36,6 +37,7 @@ def test_how_good_says_what_is_found_what_is_right_and_how_sure_that_is() -> Non
     assert text == (
         "At the best thresholds it finds 79% of the objects, and 86% of its detections are right:"
         " voc.mAP50 is 0.767 (95% interval 0.701 to 0.823), measured on 30 images with 120 boxes."
+        f" {MEANING}"
     )
 
 
@@ -47,6 +49,7 @@ def test_how_good_says_what_is_found_what_is_right_and_how_sure_that_is() -> Non
             (
                 "At the best thresholds it finds 79% of the objects, and 86% of its detections are"
                 " right: voc.mAP50 is 0.767, measured on 30 images with 120 boxes."
+                f" {MEANING}"
             ),
         ),
         (
@@ -59,6 +62,7 @@ def test_how_good_says_what_is_found_what_is_right_and_how_sure_that_is() -> Non
             (
                 "It finds none of the objects: voc.mAP50 is 0.000 (95% interval 0.000 to 0.000),"
                 " measured on 30 images with 120 boxes."
+                f" {MEANING}"
             ),
         ),
         (
@@ -175,11 +179,24 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
             id="too few boxes",
         ),
         pytest.param(
-            {"metrics": metrics((0.9, 0.8, 0.2), [60, 40, 9, 0])},
-            "More pictures of cow: it has 9 boxes here where the median class has 40, and AP50"
+            {"metrics": metrics((0.9, 0.8, 0.2), [90, 60, 14, 0])},
+            "More pictures of cow: it has 14 boxes here where the median class has 60, and AP50"
             " 0.20 where the mean is 0.63.",
             "train",
             id="a rare class",
+        ),
+        pytest.param(
+            {"metrics": metrics((0.9, 0.8, 0.2), [60, 40, 9, 0])},
+            "cow has only 9 boxes: its AP says nothing; add pictures of it to val.",
+            None,
+            id="a class of few boxes",
+        ),
+        pytest.param(
+            {"metrics": metrics((0.9, 0.8, 0.2), [60, 1, 9, 0])},
+            "2 classes have fewer than 10 boxes (dog 1, cow 9): their AP says nothing; add pictures"
+            " of them to val.",
+            None,
+            id="classes of few boxes",
         ),
         pytest.param(
             {"sizes": SMALL},
@@ -218,9 +235,56 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
         ),
     ],
 )
-def test_what_to_do_next(changes: dict[str, Any], text: str, command: str) -> None:
+def test_what_to_do_next(changes: dict[str, Any], text: str, command: str | None) -> None:
     sentence = summarise(analysis(**changes), COMMANDS)[2]
-    assert (sentence.text, sentence.command) == (text, f"ssdlite {command}")
+    assert (sentence.text, sentence.command) == (text, command and f"ssdlite {command}")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_labels_of_confused_classes_come_before_more_pictures_of_them(count: int) -> None:
+    """One box of dog is found as cat, the others the other way; a weak suspect does not count."""
+    doubts = [
+        *suspects("other class", DOG, count - 1, true=CAT),
+        *suspects("other class", CAT, 1, true=DOG),
+        *suspects("other class", CAT, 4, true=DOG, score=0.6),
+        *suspects("other class", COW, 1, true=CAT),
+    ]
+    made = analysis(suspects=doubts, error_costs=costs("classification"))
+    sentence = summarise(made, COMMANDS)[-1]
+    if count == 2:
+        assert sentence.text.startswith("More pictures of cat and dog that tell them apart")
+        return
+    assert sentence.text == (
+        "Look at the labels of cat and dog: 3 boxes of one are found as the other with a score of"
+        " 0.7 and more. Where the labels are right, add pictures of both that tell them apart."
+    )
+    assert (sentence.command, sentence.kind, sentence.name) == (
+        "ssdlite check",
+        "other class",
+        "cat",
+    )
+
+
+def test_labels_of_confused_classes_are_named_once() -> None:
+    doubts = suspects("other class", DOG, 9, true=CAT)
+    made = analysis(suspects=doubts, error_costs=costs("classification"))
+    (advice,) = summarise(made)[2:]
+    assert advice.text.startswith("Look at the labels first: 9 boxes are found as another class")
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "true", "name"),
+    [
+        ("missing box", COW, None, "cow"),
+        ("other class", DOG, CAT, "cat"),
+        ("unfound box", CAT, CAT, "cat"),
+    ],
+)
+def test_advice_on_labels_opens_the_class_that_it_names(
+    kind: str, label: int, true: int | None, name: str
+) -> None:
+    sentence = summarise(analysis(suspects=suspects(kind, label, 6, true)))[2]
+    assert (sentence.kind, sentence.name) == (kind, name)
 
 
 def test_duplicates_are_suppressed_in_the_evaluation_first() -> None:
@@ -253,7 +317,7 @@ def test_suspects_are_few_where_confident_detections_are_many() -> None:
 def test_all_that_applies_is_said_in_turn() -> None:
     spoilt = analysis(
         suspects=suspects("missing box", COW, 7) + suspects("other class", CAT, 5, true=DOG),
-        metrics=metrics((0.9, 0.8, 0.2), [60, 40, 9, 0]),
+        metrics=metrics((0.9, 0.8, 0.2), [90, 60, 14, 0]),
         error_costs=costs("duplicate"),
     )
     sentences = summarise(spoilt)
@@ -302,9 +366,31 @@ def test_commands_are_those_that_the_command_line_takes(tmp_path: Path) -> None:
     assert made.check == "ssdlite check --data MINE --out check"
     loose = commands_for("w.safetensors", ["data.val.root=X"], None, (300, 300), ["cat=0.5"])
     assert loose.evaluate == "ssdlite eval --weights w.safetensors data.val.root=X"
-    assert loose.train == "ssdlite train --data MINE model.init=w.safetensors"
+    assert loose.train == "ssdlite train --data X model.init=w.safetensors"
+    assert (loose.priors, loose.check) == (
+        "ssdlite priors --data X",
+        "ssdlite check --data X --out check",
+    )
     assert loose.train_larger == f"{loose.train} 'model.image_size=[448, 448]'"
     assert loose.detect == "ssdlite detect photos/ --weights w.safetensors --score cat=0.5"
+
+
+@pytest.mark.parametrize(
+    ("words", "data"),
+    [
+        (["--data", "my pets"], "'my pets'"),
+        (["data.val.format=voc", "data.val.root='my pets'", "data.val.split=val"], "'my pets'"),
+        (["data.val.annotations=a.json"], "MINE"),
+        ([], "MINE"),
+    ],
+)
+def test_commands_name_the_folder_of_the_data_where_it_is_known(
+    words: list[str], data: str
+) -> None:
+    made = commands_for("w.safetensors", words, None, (300, 300))
+    assert made.train == f"ssdlite train --data {data} model.init=w.safetensors"
+    assert made.priors == f"ssdlite priors --data {data}"
+    assert made.check == f"ssdlite check --data {data} --out check"
 
 
 def parsed(line: str | None) -> tuple[str, str | None, str | None]:

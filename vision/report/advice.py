@@ -2,9 +2,7 @@
 
 # side = number of classes + 1
 
-import statistics
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Int64
@@ -12,22 +10,19 @@ from numpy import ndarray
 
 from vision.metrics.analysis import Analysis, Group
 from vision.report.commands import Commands
+from vision.report.data_advice import (
+    CONFIDENT,
+    LOW,
+    MIN_SWAPPED,
+    num_swapped,
+    on_few_boxes,
+    on_labels,
+    on_rare_class,
+)
 from vision.report.kinds import ERRORS, Sentence
 
 MIN_MEAN = 0.05
 """voc.mAP50 below which there is no point in telling kinds of errors apart."""
-MIN_BOXES = 50
-"""Boxes below which an average precision says little."""
-CONFIDENT = 0.7
-"""Score from which a detection that contradicts the labels is a reason to look at them."""
-MIN_SUSPECTS = 5
-MAX_DOUBT = {"missing box": 0.03, "other class": 0.03, "unfound box": 0.05}
-"""Suspects from which the labels come first, as a fraction of the confident detections; of the
-boxes for those that are not found. The detectors in the package have a half of it on VOC 2007."""
-RARE_FRACTION, MIN_MEDIAN = 0.25, 20
-"""Boxes of a rare class as a fraction of the median class's, where that has so many at least."""
-LOW = 0.7
-"""What is low: an AP, or a recall, below this fraction of the mean."""
 MIN_GROUP = 0.1
 """Boxes of a group of sizes or aspects that an advice can rest on, as a fraction of all."""
 
@@ -52,65 +47,14 @@ def advise(analysis: Analysis, commands: Commands) -> list[Sentence]:
     if analysis.metrics.voc.mean < MIN_MEAN:
         text = "It has learnt little: train longer (train.epochs), and check the labels."
         return [Sentence("", text, commands.train)]
+    labels, by_cost = list(on_labels(analysis, commands)), _by_cost(analysis, commands)
+    is_said = any(sentence.kind == by_cost.kind == "other class" for sentence in labels)
     return [
-        *_labels(analysis, commands),
-        *_too_few_boxes(analysis, commands),
-        *_rare_class(analysis, commands),
-        _by_cost(analysis, commands),
+        *labels,
+        *on_few_boxes(analysis, commands),
+        *on_rare_class(analysis, commands),
+        *([] if is_said else [by_cost]),
     ]
-
-
-def _labels(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
-    """Kinds of suspects that are many, by what follows where the labels are right."""
-    names, num_boxes = analysis.metrics.names, sum(analysis.metrics.voc.num_boxes)
-    num_confident = sum(bin_.count for bin_ in analysis.calibration if bin_.low >= CONFIDENT)
-    strong = [one for one in analysis.suspects if (one.score or 1.0) >= CONFIDENT]
-    counts = Counter(suspect.kind for suspect in strong)
-    for kind, count in counts.most_common():
-        total = num_boxes if kind == "unfound box" else num_confident
-        if count < MIN_SUSPECTS or count < MAX_DOUBT[kind] * total:
-            continue
-        pairs = Counter((one.label, one.true_label) for one in strong if one.kind == kind)
-        label, true = pairs.most_common(1)[0][0]
-        name, other = names[label], "" if true is None else names[true]
-        text = {
-            "missing box": f"{count} detections of score {CONFIDENT} and more lie on no box, most"
-            f" often {name}. Where no box is missing, train on pictures without objects, too.",
-            "other class": f"{count} boxes are found as another class with a score of"
-            f" {CONFIDENT} and more, most often {other} as {name}. Where the labels are right, add"
-            " pictures of both.",
-            "unfound box": f"{count} boxes are found at no score, most often {name}. Where they"
-            " are right, add pictures of the kind.",
-        }[kind]
-        yield Sentence("", f"Look at the labels first: {text}", commands.check, kind)
-
-
-def _too_few_boxes(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
-    num_boxes = sum(analysis.metrics.voc.num_boxes)
-    if num_boxes < MIN_BOXES:
-        text = (
-            f"Label more images to evaluate on: {num_boxes} boxes are too few to tell how good a"
-            f" detector is; {MIN_BOXES} are the least."
-        )
-        yield Sentence("", text, commands.evaluate)
-
-
-def _rare_class(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
-    """The class of lowest AP among those of few boxes, if it is low."""
-    voc, names = analysis.metrics.voc, analysis.metrics.names
-    median = statistics.median(count for count in voc.num_boxes if count)
-    rare = [
-        (ap, label)
-        for label, (ap, count) in enumerate(zip(voc.ap, voc.num_boxes, strict=True))
-        if ap is not None and count < RARE_FRACTION * median and ap < LOW * (voc.mean or 0)
-    ]
-    if rare and median >= MIN_MEDIAN:
-        ap, label = min(rare)
-        text = (
-            f"More pictures of {names[label]}: it has {voc.num_boxes[label]} boxes here where the"
-            f" median class has {median:g}, and AP50 {ap:.2f} where the mean is {voc.mean:.2f}."
-        )
-        yield Sentence("", text, commands.train, "missed", names[label])
 
 
 def _by_cost(analysis: Analysis, commands: Commands) -> Sentence:
@@ -126,6 +70,13 @@ def _by_cost(analysis: Analysis, commands: Commands) -> Sentence:
     if kind in {"missed", "localisation"} or pair is None:
         return _sizes(analysis, commands, kind) or _fallback(analysis, commands, kind)
     true, found = (analysis.metrics.names[label] for label in pair)
+    if (swapped := num_swapped(analysis, pair)) >= MIN_SWAPPED:
+        text = (
+            f"Look at the labels of {true} and {found}: {swapped} boxes of one are found as the"
+            f" other with a score of {CONFIDENT} and more. Where the labels are right, add pictures"
+            " of both that tell them apart."
+        )
+        return Sentence("", text, commands.check, "other class", true)
     text = (
         f"More pictures of {true} and {found} that tell them apart, labelled by one rule:"
         f" {true} is found as {found} {analysis.confusion[pair]} times."

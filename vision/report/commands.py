@@ -2,13 +2,17 @@
 
 import shlex
 from collections.abc import Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 LARGER, MULTIPLE = 1.5, 32
 """How many times as large the images to try are, and what their sides are multiples of."""
-MINE = ("--data", "MINE")
+MINE = "MINE"
 """Stands for data that are not known here."""
+ROOT = "data.val.root="
 
 
 class Commands(NamedTuple):
@@ -49,20 +53,28 @@ def commands_for(
     """
     configured = () if run is None else ("--config", str(run / "config.yaml"))
     out = () if run is None else ("--out", f"{run}_2")
-    train = ("train", *(configured or (*MINE, f"model.init={weights}")), *out)
+    mine = ("--data", _folder(data))
+    train = ("train", *(configured or (*mine, f"model.init={weights}")), *out)
     sides = ", ".join(str(round(side * LARGER / MULTIPLE) * MULTIPLE) for side in image_size)
     is_named = any(word in {"--data", "--config"} for word in data)
-    checked = tuple(data) if is_named else configured or MINE
+    checked = tuple(data) if is_named else configured or mine
     words = (word for score in scores for word in ("--score", score))
     detect = ("detect", "photos/", "--weights", weights, *words)
     return Commands(
         _line("eval", "--weights", weights, *data),
         _line(*train),
         _line(*train, f"model.image_size=[{sides}]"),
-        _line("priors", *(configured or MINE)),
+        _line("priors", *(configured or mine)),
         _line("check", *checked, "--out", "check"),
         _line(*detect),
     )
+
+
+def _folder(data: Sequence[str]) -> str:
+    """The folder of the data that words of the command line name."""
+    after_option = (value for name, value in pairwise(data) if name == "--data")
+    roots = (yaml.safe_load(word.removeprefix(ROOT)) for word in data if word.startswith(ROOT))
+    return str(next(chain(after_option, roots), MINE))
 
 
 def _line(*words: str) -> str:

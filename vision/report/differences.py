@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from vision.metrics.comparison import Comparison, Difference
-from vision.report.advice import MIN_BOXES
+from vision.report.data_advice import MIN_BOXES
 
 NUM_LISTED = 10
 """Images that are listed in the terminal."""

@@ -2,10 +2,10 @@
 
 # h and w the height and width of an image
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -17,16 +17,12 @@ from vision.metrics.mistakes import Box
 from vision.pages import OTHER, WRONG, Frame, draw_part
 from vision.report.kinds import ERRORS, SUSPECTS
 
-NUM_SHOWN = 16
-"""Pictures of each kind."""
 MARGIN = 0.4
 """What is shown around the boxes, as a fraction of their longer side."""
 MIN_MARGIN = 16
 """The same in pixels, at least."""
 MAX_SCALE = 4.0
 """How much a part of an image is enlarged, at most."""
-
-Fault = TypeVar("Fault", Mistake, Suspect)
 
 
 class Photo(NamedTuple):
@@ -63,25 +59,20 @@ class Picture(NamedTuple):
     image: str
 
 
-def choose(faults: Sequence[Fault], limit: int = NUM_SHOWN) -> list[Fault]:
-    """The first faults of each kind, as many of each class as possible.
+class Line(NamedTuple):
+    """A label suspect in words.
 
-    Of each kind, the first fault of each class comes before the second of any class.
-
-    Args:
-        faults: The worst first.
-        limit: Number of each kind.
+    Attributes:
+        kind: A key of `SUSPECTS`.
+        label: Class of the detection or of the box.
+        true: Class that is labelled there; empty if none is.
+        text: Its file, kind, class and score.
     """
-    rank: Counter[tuple[str, int]] = Counter()
-    by_kind: dict[str, list[tuple[int, Fault]]] = defaultdict(list)
-    for fault in faults:
-        by_kind[fault.kind].append((rank[fault.kind, fault.label], fault))
-        rank[fault.kind, fault.label] += 1
-    return [
-        fault
-        for ranked in by_kind.values()
-        for _, fault in sorted(ranked, key=lambda pair: pair[0])[:limit]
-    ]
+
+    kind: str
+    label: str
+    true: str
+    text: str
 
 
 def draw_gallery(
@@ -113,11 +104,35 @@ def draw_gallery(
     return [drawn[index] for index in sorted(drawn)]
 
 
+def list_suspects(
+    suspects: Sequence[Suspect], photos: Sequence[Photo], names: Sequence[str]
+) -> list[Line]:
+    """The suspects in words, for people who mend the labels, by file.
+
+    Args:
+        suspects: The most suspicious first.
+        photos: The images of the evaluation.
+        names: Class names in label order.
+    """
+    lines = []
+    for suspect in suspects:
+        label, true = _classes(suspect, names)
+        found = label if suspect.kind != "other class" else f"{label} labelled {true}"
+        score = "" if suspect.score is None else f" ({suspect.score:.2f})"
+        text = f"{photos[suspect.image].name}: {suspect.kind}, {found}{score}"
+        lines.append(Line(suspect.kind, label, true, text))
+    return sorted(lines, key=lambda line: line.text)
+
+
+def _classes(fault: Mistake | Suspect, names: Sequence[str]) -> tuple[str, str]:
+    """The class of a fault and the one that is labelled there, if any is."""
+    return names[fault.label], "" if fault.true_label is None else names[fault.true_label]
+
+
 def _draw(
     fault: Mistake | Suspect, photo: Photo, image: UInt8[ndarray, "h w 3"], names: Sequence[str]
 ) -> Picture:
-    label = names[fault.label]
-    true = "" if fault.true_label is None else names[fault.true_label]
+    label, true = _classes(fault, names)
     shown, iou = [fault.box], ""
     if isinstance(fault, Mistake):
         iou = f"{fault.iou:.2f}"

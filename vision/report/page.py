@@ -6,17 +6,22 @@ from pathlib import Path
 from typing import Any
 
 from vision.metrics.analysis import Analysis
+from vision.metrics.suspects import MIN_SUSPICION
 from vision.pages import render
 from vision.report.charts import confusion_matrix, curve_points
 from vision.report.commands import Commands
-from vision.report.gallery import Photo, choose, draw_gallery
+from vision.report.data_advice import CONFIDENT, MIN_CLASS_BOXES, is_few
+from vision.report.gallery import Photo, draw_gallery, list_suspects
 from vision.report.kinds import ERRORS, SUSPECTS
+from vision.report.selection import choose, choose_suspects
 from vision.report.summary import summarise
 
 NUM_CONFUSED = 8
 """Pairs of confused classes that are listed."""
 NUM_OFTEN = 3
 """Classes that are named of each kind of suspects."""
+MAX_LISTED = 5000
+"""Suspects that are listed, the most suspicious; more would make the page slow."""
 NUM_MAIN = 8
 """Metrics that are shown at once."""
 TOTALS = {
@@ -55,7 +60,8 @@ def render_report(
     """
     names = analysis.metrics.names
     mistakes = draw_gallery(choose(analysis.mistakes), photos, names) if photos else []
-    suspects = draw_gallery(choose(analysis.suspects), photos, names) if photos else []
+    listed = analysis.suspects[:MAX_LISTED]
+    suspects = draw_gallery(choose_suspects(listed), photos, names) if photos else []
     return render(
         Path(__file__).with_name("page.html"),
         title=title,
@@ -67,6 +73,9 @@ def render_report(
         num_main=NUM_MAIN,
         error_rows=_error_rows(analysis),
         classes=_class_rows(analysis),
+        min_class_boxes=MIN_CLASS_BOXES,
+        min_suspicion=MIN_SUSPICION,
+        confident=CONFIDENT,
         absent=[
             name
             for name, count in zip(names, analysis.metrics.voc.num_boxes, strict=True)
@@ -79,6 +88,7 @@ def render_report(
         suspect_rows=_suspect_rows(analysis),
         mistakes=mistakes,
         suspects=suspects,
+        suspect_lines=list_suspects(listed, photos, names) if photos else [],
         has_photos=bool(photos),
     )
 
@@ -143,6 +153,7 @@ def _class_rows(analysis: Analysis) -> list[dict[str, Any]]:
         {
             "name": name,
             "boxes": boxes,
+            "is_few": is_few(boxes),
             "ap50": ap50,
             "ap": ap,
             "best": best,

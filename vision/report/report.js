@@ -2,18 +2,23 @@
 const byId = (id) => document.getElementById(id);
 const selects = [...document.querySelectorAll("select[id]")];
 
+function filterItems(items, kind, name) {
+  for (const item of items) {
+    const { kind: itsKind, label, true: itsTrue } = item.dataset;
+    item.hidden = (kind && kind !== itsKind) || (name && name !== label && name !== itsTrue);
+  }
+  return items.filter((item) => !item.hidden).length;
+}
+
 function filterPictures(id) {
   const grid = byId(`${id}-pictures`);
   if (!grid) return;
   const kind = byId(`${id}-kind`).value, name = byId(`${id}-class`).value;
-  const figures = [...grid.children];
-  for (const figure of figures) {
-    const { kind: itsKind, label, true: itsTrue } = figure.dataset;
-    figure.hidden = (kind && kind !== itsKind) || (name && name !== label && name !== itsTrue);
-  }
-  const shown = figures.filter((figure) => !figure.hidden).length;
+  const shown = filterItems([...grid.children], kind, name);
+  const lines = byId(`${id}-lines`);
+  const total = lines ? filterItems([...lines.children], kind, name) : grid.children.length;
   byId(`${id}-count`).textContent =
-    shown === figures.length ? `${shown} pictures` : `${shown} of ${figures.length} pictures`;
+    shown === total ? `${shown} pictures` : `${shown} of ${total} pictures`;
 }
 
 function showCurve() {

@@ -10,6 +10,10 @@ from vision.report.commands import Commands
 from vision.report.kinds import ERRORS, Sentence
 
 TITLES = ("How good is it?", "What costs most?", "What to do next?")
+MEANING = (
+    "(voc.mAP50 tells how well it finds objects without false detections, over all thresholds, as"
+    " the mean over the classes: 1 is perfect. A box is right from an overlap, or IoU, of 0.5 on.)"
+)
 MIN_COST = 0.005
 """AP50 below which an error costs nothing worth naming."""
 
@@ -39,7 +43,7 @@ def _how_good(analysis: Analysis) -> Sentence:
             f"At the best thresholds it finds {right / objects:.0%} of the objects, and"
             f" {right / detected:.0%} of its detections are right"
         )
-    return Sentence("", f"{found}: voc.mAP50 is {precision}, measured on {measured}.")
+    return Sentence("", f"{found}: voc.mAP50 is {precision}, measured on {measured}. {MEANING}")
 
 
 def _what_costs(analysis: Analysis) -> Sentence:
