@@ -28,7 +28,7 @@ DEEP = "[" * 100_000
         (KeyError("of ours"), 70, "this is a bug"),
         (ModuleNotFoundError("No module named x", name="vision.x"), 70, "this is a bug"),
     ],
-    ids=repr,
+    ids=list("0123456789"),
 )
 def test_each_kind_has_its_line_and_code(
     error: object,
