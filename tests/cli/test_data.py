@@ -128,4 +128,4 @@ def test_a_run_is_resumed_and_evaluated_on_its_own_split(
         assert main(["eval", *words]) == 0
         first = next(line for line in capsys.readouterr().out.splitlines() if "mine" in line)
         assert first.startswith("val: ")
-        assert " of 30 images from YOLO's text files in mine, which has no val" in first
+        assert " of 30 images of YOLO's text files in mine, split by seed 0" in first

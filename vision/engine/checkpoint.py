@@ -150,10 +150,11 @@ def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[st
     now, before = state.config, saved["config"]
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     lines = {key: f"changed since: {key} {before.get(key)} -> {now.get(key)}" for key in changed}
-    refused = [line for key, line in lines.items() if FIXED.match(key)]
+    fixed = [key for key in changed if FIXED.match(key)]
+    refused = [lines[key] for key in fixed]
     if saved["names"] != state.names:
         refused.append(f"classes {', '.join(saved['names'])} -> {', '.join(state.names)}")
-    if refused and {*changed} <= {"images", "steps of an epoch"} and saved["names"] == state.names:
+    if refused and {*fixed} <= {"images", "steps of an epoch"} and saved["names"] == state.names:
         raise TrainingError(
             f"the training images are others than when {folder.parent} began ({refused[0]});"
             " put them back to resume, or train on what is there now with another --out,"
