@@ -23,7 +23,7 @@ from vision.config import Config, config_from_dict, load_config
 from vision.engine import train
 from vision.engine.run import Run
 from vision.engine.step import train_step
-from vision.model import Assignment, Losses, MultiBoxLoss
+from vision.model import Losses
 
 
 def equality(machine: Machine) -> Iterator[Row]:
@@ -161,16 +161,8 @@ class _Overflowing:
     def __init__(self, run: Run) -> None:
         self.forward = run.forward
 
-    def __call__(
-        self,
-        network: nn.Module,
-        criterion: MultiBoxLoss,
-        images: Tensor,
-        assignment: Assignment,
-        normaliser: Tensor | None,
-        dtype: torch.dtype,
-    ) -> Losses:
-        losses = self.forward(network, criterion, images, assignment, normaliser, dtype)
+    def __call__(self, *given: Any) -> Losses:  # noqa: ANN401
+        losses = self.forward(*given)
         return Losses(*(value * 1e30 for value in losses))
 
 

@@ -99,7 +99,7 @@ def timed(step: Callable[[], object], count: int, size: int) -> str:
 
 
 class CountedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the operations that are dispatched inside it, unless it is paused."""
+    """Counts the operations that are dispatched inside it, except in what `paused` wraps."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -117,6 +117,18 @@ class CountedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not self.is_paused:
             self.counts[str(func)] += 1
         return func(*args, **(kwargs or {}))
+
+    def paused(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, whose operations do not count."""
+
+        def call(*given: Any) -> Any:  # noqa: ANN401
+            self.is_paused = True
+            try:
+                return function(*given)
+            finally:
+                self.is_paused = False
+
+        return call
 
 
 def device_work(step: Callable[[], object], steps: int = 3) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tests.runs import run_config
 from vision.batch import Batch
@@ -21,7 +21,7 @@ from vision.engine.optim import build_optimizer
 from vision.engine.plan import Plan
 from vision.engine.run import Run
 from vision.engine.step import train_step
-from vision.model import Assignment, Losses, MultiBoxLoss, build_model
+from vision.model import Losses, build_model
 
 
 def make_run(*overrides: str) -> Run:
@@ -45,15 +45,8 @@ def overflowing(run: Run) -> Run:
     """The same run, in whose steps the gradients of the last part of a batch overflow."""
     calls = itertools.count(1)
 
-    def forward(
-        network: nn.Module,
-        criterion: MultiBoxLoss,
-        images: Tensor,
-        assignment: Assignment,
-        normaliser: Tensor | None,
-        dtype: torch.dtype,
-    ) -> Losses:
-        losses = run.forward(network, criterion, images, assignment, normaliser, dtype)
+    def forward(*given: Any) -> Losses:  # noqa: ANN401
+        losses = run.forward(*given)
         if next(calls) % run.settings.accumulate:
             return losses
         return Losses(*(value * 1e37 for value in losses))  # finite, but not times the scale

@@ -1,7 +1,5 @@
 """How many operations a training step dispatches besides forward and backward."""
 
-from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.benchmarks.gpu_runs import CountedOperations
 from tests.runs import run_config
 from vision.batch import Batch
 from vision.data import read_sources
@@ -25,38 +23,6 @@ MAX_OPERATIONS = 500
 """Of which 270 give the lengths of the weights and gradients of 88 convolutions. The step took
 2,255 when it clipped and averaged each weight by itself and padded each target by itself."""
 SYNCHRONISING = {"aten._local_scalar_dense.default", "aten.nonzero.default", "aten.item.default"}
-
-
-class Counted(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts operations, except in what `paused` wraps."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.counts = Counter[str]()
-        self.is_paused = False
-
-    def __torch_dispatch__(
-        self,
-        func: Any,  # noqa: ANN401
-        types: Any,  # noqa: ANN401
-        args: Any = (),  # noqa: ANN401
-        kwargs: Any = None,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
-        if not self.is_paused:
-            self.counts[str(func)] += 1
-        return func(*args, **(kwargs or {}))
-
-    def paused(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, whose operations do not count."""
-
-        def call(*given: Any) -> Any:  # noqa: ANN401
-            self.is_paused = True
-            try:
-                return function(*given)
-            finally:
-                self.is_paused = False
-
-        return call
 
 
 def make_run(device: str, *overrides: str) -> tuple[Run, Batch]:
@@ -76,7 +42,7 @@ def test_a_step_dispatches_few_operations_besides_forward_and_backward(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run, batch = make_run("cpu", "train.precision=fp32")
-    mode = Counted()
+    mode = CountedOperations()
     run = replace(run, forward=mode.paused(run.forward))
     monkeypatch.setattr(torch.autograd, "backward", mode.paused(torch.autograd.backward))
     # The check that a CPU's loss is finite, which a GPU's step leaves out

@@ -17,7 +17,7 @@ from tests import reference_tide as reference
 from tests.metrics.samples import Box, as_boxes, detections, perfect, random_data, target
 from tests.metrics.tide_cases import as_plain
 from vision.metrics.calibration import calibration_bins, calibration_error
-from vision.metrics.curves import best_threshold, make_curves
+from vision.metrics.curves import best_threshold, best_thresholds, make_curves
 from vision.metrics.groups import (
     ASPECT_EDGES,
     SIZE_EDGES,
@@ -68,6 +68,30 @@ def test_best_threshold_is_the_best_of_all_scores(seed: int) -> None:
         right, count, num_boxes = kept_by(found, truth, label, expected[1])
         values = (expected[1], right / count, right / num_boxes, float(expected[0]))
         assert point == pytest.approx(values, abs=1e-12)
+
+
+@pytest.mark.parametrize("shared", [0, 3, 100])
+@pytest.mark.parametrize("seed", range(4))
+def test_boxes_of_the_average_class_count_beside_its_own(seed: int, shared: int) -> None:
+    """Against counting all classes at each score; without shared boxes it is the class's own F1."""
+    found, truth = random_data(seed)
+    matching = match(found, truth, 3)
+    curves = make_curves(matching)
+    points = best_thresholds(matching, curves, shared)
+    if not shared:
+        assert points == [best_threshold(curve) for curve in curves]
+    total = sum(kept_by(found, truth, label, 0)[2] for label in range(3))
+    for label, (point, curve) in enumerate(zip(points, curves, strict=True)):
+        best = (Fraction(0), 0.0)
+        for score in [] if curve is None else curve.scores.tolist():
+            rows = [kept_by(found, truth, each, score) for each in range(3)]
+            share = Fraction(shared, total)
+            counts = [sum(row[column] for row in rows if row[2]) for column in range(2)]
+            right, count, num_boxes = rows[label]
+            f1 = 2 * (right + share * counts[0]) / (count + share * counts[1] + num_boxes + shared)
+            if right:
+                best = max(best, (f1, score))
+        assert (point.score if point else 0.0) == best[1]
 
 
 def test_curve_of_a_class() -> None:
