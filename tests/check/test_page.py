@@ -1,19 +1,16 @@
 """The page stands by itself, shows what was found, and a browser has nothing to complain of."""
 
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from defusedxml.ElementTree import fromstring
 
+from tests.browser import needs_browser, opened
 from tests.check import corpus
 from tests.check.test_check import read
 from vision.check import Priors, check_data, render_page, scan_data
 from vision.model import prior_boxes
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -52,35 +49,16 @@ def test_each_finding_is_shown_with_its_pictures(page: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed, which opens the page")
+@needs_browser
 @pytest.mark.parametrize("width", [1200, 360])
 def test_a_browser_shows_the_page_without_errors(page: Path, width: int, tmp_path: Path) -> None:
     """Nothing is wider than the window: a bitmap as wide as it shows all."""
-    assert CHROMIUM is not None
-    probe = tmp_path / "probe.html"
     script = (
         "<script>document.documentElement.dataset.wide = document.documentElement.scrollWidth;"
         "document.documentElement.dataset.broken ="
         " [...document.images].filter(image => !image.naturalWidth).length</script></body>"
     )
-    probe.write_text(page.read_text(encoding="utf-8").replace("</body>", script), encoding="utf-8")
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr")
-    run = subprocess.run(  # noqa: S603
-        [
-            CHROMIUM,
-            *options,
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={width},900",
-            "--virtual-time-budget=5000",
-            "--dump-dom",
-            probe.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert "CONSOLE" not in run.stderr
-    assert 'data-broken="0"' in run.stdout
-    (wide,) = re.findall(r'data-wide="(\d+)"', run.stdout)
-    assert int(wide) <= max(width, 500)  # Chromium's windows are not narrower than 500.
+    probed = page.read_text(encoding="utf-8").replace("</body>", script)
+    found = opened(probed, width, tmp_path)
+    assert found["broken"] == "0"
+    assert int(found["wide"]) <= max(width, 500)  # Chromium's windows are not narrower than 500.

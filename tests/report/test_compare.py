@@ -1,8 +1,6 @@
 """The comparison of two detectors: its verdict, its tables, and the page in a browser."""
 
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.browser import needs_browser, opened
 from tests.metrics.samples import detections, perfect, random_data, target
 from vision.errors import DataError
 from vision.metrics import evaluate_detections
@@ -17,7 +16,6 @@ from vision.metrics.comparison import Comparison, Difference, compare_detections
 from vision.report import Photo, render_comparison, text_lines, verdict
 from vision.report.differences import class_rows
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 NAMES = ("cat", "<dog>", "cow", "owl")
 BOX, OTHER = (10.0, 10.0, 60.0, 60.0), (100.0, 20.0, 160.0, 70.0)
 PROBE = """
@@ -156,7 +154,7 @@ def test_pictures_show_what_each_detector_does(comparison: Comparison) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed, which opens the page")
+@needs_browser
 @pytest.mark.parametrize(
     ("width", "options", "back"),
     [
@@ -169,27 +167,7 @@ def test_a_browser_shows_the_page_without_errors(
     comparison: Comparison, width: int, options: list[str], back: str, tmp_path: Path
 ) -> None:
     """Nothing is wider than the window, and no error is on the console."""
-    assert CHROMIUM is not None
-    file = tmp_path / "page.html"
     text = page_of(comparison, photos()).replace("</body>", f"<script>{PROBE}</script></body>")
-    file.write_text(text, encoding="utf-8")
-    run = subprocess.run(  # noqa: S603
-        [
-            CHROMIUM,
-            *("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
-            *options,
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={width},900",
-            "--virtual-time-budget=5000",
-            "--dump-dom",
-            file.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert "CONSOLE" not in run.stderr
-    found = dict(re.findall(r'data-(\w+)="([^"]*)"', run.stdout.partition("<head>")[0]))
+    found = opened(text, width, tmp_path, "", *options)
     assert int(found.pop("wide")) <= width
     assert found == {"back": back, "broken": "0"}

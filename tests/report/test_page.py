@@ -2,14 +2,13 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from defusedxml.ElementTree import fromstring
 
+from tests.browser import needs_browser, opened
 from tests.report.samples import CAT, CONFUSION, COW, DOG, analysis, metrics, mistake, suspects
 from tests.shared import SHARED, needs_shared
 from vision.cli.main import main
@@ -18,7 +17,6 @@ from vision.metrics.analysis import Analysis
 from vision.report import Photo, commands_for, render_report
 from vision.report.selection import NUM_SUSPECTS
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PROBE = """
 const set = (id, value) => {
   const select = document.getElementById(id);
@@ -60,30 +58,6 @@ note("back", getComputedStyle(document.body).backgroundColor);
 note("wide", document.documentElement.scrollWidth);
 note("broken", [...document.images].filter((image) => !image.naturalWidth).length);
 """
-
-
-def opened(page: str, width: int, folder: Path, place: str = "", *options: str) -> dict[str, str]:
-    """What a script in a page notes as data of the root element; no error is on the console."""
-    assert CHROMIUM is not None
-    (folder / "page.html").write_text(page, encoding="utf-8")
-    run = subprocess.run(  # noqa: S603
-        [
-            CHROMIUM,
-            *("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr"),
-            *options,
-            f"--user-data-dir={folder / 'profile'}",
-            f"--window-size={width},900",
-            "--virtual-time-budget=5000",
-            "--dump-dom",
-            (folder / "page.html").as_uri() + place,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert "CONSOLE" not in run.stderr
-    return dict(re.findall(r'data-(\w+)="([^"]*)"', run.stdout.partition("<head>")[0]))
 
 
 def photos() -> list[Photo]:
@@ -230,7 +204,7 @@ DOUBTS = ("missing box", "other class", "unfound box")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed, which opens the page")
+@needs_browser
 @pytest.mark.parametrize(
     ("width", "options", "back"),
     [
@@ -272,7 +246,7 @@ def test_a_browser_shows_filters_and_sorts(
 
 @pytest.mark.slow
 @needs_shared
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed, which opens the page")
+@needs_browser
 def test_the_report_of_the_detector_in_the_package(tmp_path: Path) -> None:
     """Eighty photographs: pictures that can be shown, of each kind and class that are offered."""
     root = SHARED / "data" / "voc07"
