@@ -138,7 +138,9 @@ class SSDLite(nn.Module):
         return [(level.shape[2], level.shape[3]) for level in maps]
 
     def priors_at(self, image_size: tuple[int, int]) -> Float[Tensor, "P 4"]:
-        """The priors of images of another (height, width), on the device of ``priors``."""
+        """The priors of images of any (height, width), on the device of ``priors``."""
+        if image_size == self.image_size:
+            return self.priors
         return prior_boxes(self._measure_maps(image_size), self._layout).to(self.priors.device)
 
     def levels(self, images: Tensor) -> list[Tensor]:
