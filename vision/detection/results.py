@@ -13,6 +13,7 @@ import torch
 import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.errors import DataError
+from vision.formats.json_file import load_json
 from vision.structures import Detections
 
 Entry = Mapping[str, Any]
@@ -39,12 +40,14 @@ class CocoIds:
         if annotations is None:
             return
         try:
-            instances = json.loads(annotations.read_bytes())
+            instances = load_json(annotations, dict, "COCO instances")
             self._images = defaultdict(list)
             for row in instances["images"]:
                 self._images[Path(row["file_name"]).name].append(row["id"])
             known = {row["name"]: row["id"] for row in instances["categories"]}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except DataError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{annotations} cannot be used as COCO instances: {error}") from error
         missing = [name for name in names if name not in known]
         if missing:
