@@ -9,6 +9,7 @@ from vision.runtime.load import (
     get_graph_backend,
     graph_backends,
     open_session,
+    read_names,
 )
 from vision.runtime.metadata import Metadata
 from vision.runtime.scores import USUAL_SCORE, Score, score_thresholds
@@ -31,5 +32,6 @@ __all__ = [
     "get_graph_backend",
     "graph_backends",
     "open_session",
+    "read_names",
     "score_thresholds",
 ]
