@@ -4,18 +4,16 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import vision.boxes as box_ops
 from vision.atomic import replacing
+from vision.detection.schema import FORMAT, Category, CocoResult, Entry
 from vision.errors import DataError
 from vision.structures import Detections
-
-Entry = Mapping[str, Any]
 
 COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
 
@@ -36,6 +34,7 @@ class CocoIds:
     def __init__(self, names: Sequence[str], annotations: Path | None = None) -> None:
         self._images: defaultdict[str, list[int | str]] | None = None
         self._categories = {name: number for number, name in enumerate(names, 1)}
+        self._names = list(names)
         if annotations is None:
             return
         try:
@@ -59,7 +58,7 @@ class CocoIds:
         """
         seen: dict[int | str, str] = {}
         for name in images:
-            number = self.image({"image": name})
+            number = self.image(name)
             if number in seen:
                 raise DataError(
                     f"images {seen[number]} and {name} have the same COCO id {number}; rename"
@@ -67,13 +66,13 @@ class CocoIds:
                 )
             seen[number] = name
 
-    def image(self, entry: Entry) -> int | str:
-        """The id of an entry's image.
+    def image(self, name: str, frame: int | None = None) -> int | str:
+        """The id of an image, or of a frame of a video.
 
         Raises:
             DataError: If the annotations do not list it, or list several of its name.
         """
-        path = Path(entry["image"])
+        path = Path(name)
         if self._images is not None:
             ids = self._images.get(path.name, [])
             if not ids:
@@ -84,18 +83,22 @@ class CocoIds:
                     f" {', '.join(map(str, ids))}; leave coco out of --save, or rename them"
                 )
             return ids[0]
-        if "frame" in entry:
-            return f"{path.stem}:{entry['frame']}"
+        if frame is not None:
+            return f"{path.stem}:{frame}"
         return int(path.stem) if path.stem.isascii() and path.stem.isdecimal() else path.stem
 
     def category(self, label: str) -> int:
         """The id of a class."""
         return self._categories[label]
 
+    def categories(self) -> list[Category]:
+        """The classes of the detector with their ids, in label order."""
+        return [{"id": self._categories[name], "name": name} for name in self._names]
+
 
 def make_entry(
     name: str, detections: Detections, names: Sequence[str], frame: int | None = None
-) -> dict[str, Any]:
+) -> Entry:
     """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels."""
     rows = zip(
         detections.labels.tolist(),
@@ -103,15 +106,17 @@ def make_entry(
         detections.boxes.tolist(),
         strict=True,
     )
-    return {
+    entry: Entry = {
         "image": name,
-        **({} if frame is None else {"frame": frame}),
         "size": list(detections.size or ()),
         "detections": [
             {"label": names[label], "score": round(score, 6), "box": [round(x, 3) for x in box]}
             for label, score, box in rows
         ],
     }
+    if frame is not None:
+        entry["frame"] = frame
+    return entry
 
 
 def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds) -> None:
@@ -134,20 +139,29 @@ def _json_list(values: Iterable[object]) -> Iterator[str]:
     for value in values:
         yield separator + json.dumps(value)
         separator = ",\n"
-    yield "[]\n" if separator == "[\n" else "\n]\n"
+    yield "[]" if separator == "[\n" else "\n]"
+
+
+def _json_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
+    categories = json.dumps(ids.categories())
+    yield f'{{"format": "{FORMAT}",\n"categories": {categories},\n"images": '
+    yield from _json_list(entries)
+    yield "}\n"
 
 
 def _coco_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
-    return _json_list(
-        {
-            "image_id": ids.image(entry),
+    yield from _json_list(result for entry in entries for result in _coco_results(entry, ids))
+    yield "\n"
+
+
+def _coco_results(entry: Entry, ids: CocoIds) -> Iterator[CocoResult]:
+    for item, box in zip(entry["detections"], _xywh(entry), strict=True):
+        yield {
+            "image_id": ids.image(entry["image"], entry.get("frame")),
             "category_id": ids.category(item["label"]),
             "bbox": [round(value, 3) for value in box],
             "score": item["score"],
         }
-        for entry in entries
-        for item, box in zip(entry["detections"], _xywh(entry), strict=True)
-    )
 
 
 def _xywh(entry: Entry) -> list[list[float]]:
@@ -172,7 +186,7 @@ def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
 
 
 _ROWS: dict[str, Callable[[Iterable[Entry], CocoIds], Iterator[str]]] = {
-    "json": lambda entries, _: _json_list(entries),
+    "json": _json_rows,
     "coco": _coco_rows,
     "csv": _csv_rows,
 }
