@@ -56,14 +56,13 @@ def test_a_batch_is_detected_as_its_images(saved: SavedDetector, photos: Images)
     tensors = [torch.from_numpy(image.copy()) for image in resized]
     sizes = [(photo.shape[0], photo.shape[1]) for photo in photos]
     expected = detector(photos)
-    for images in (torch.stack(tensors), tensors):
-        for found, one in zip(detector.detect_batch(images, sizes), expected, strict=True):
-            assert found.size == one.size
-            assert torch.equal(found.labels, one.labels)
-            torch.testing.assert_close(found.boxes, one.boxes, rtol=1e-4, atol=1e-2)
-    assert [one.size for one in detector.detect_batch(tensors)] == [detector.image_size] * 2
+    batch = torch.stack(tensors)
+    for found, one in zip(detector.detect_batch(batch, sizes), expected, strict=True):
+        assert found.size == one.size
+        assert torch.equal(found.labels, one.labels)
+        torch.testing.assert_close(found.boxes, one.boxes, rtol=1e-4, atol=1e-2)
     with pytest.raises(ValueError, match="expected 2 sizes, got 1"):
-        detector.detect_batch(tensors, sizes[:1])
+        detector.detect_batch(batch, sizes[:1])
 
 
 def test_the_score_is_that_of_training_unless_one_is_given(
@@ -76,7 +75,8 @@ def test_the_score_is_that_of_training_unless_one_is_given(
 
 def test_scores_by_class(saved: SavedDetector, photos: Images) -> None:
     def detect(score: dict[str, float]) -> Detections:
-        return detector_of(saved, score=score)(photos[0])
+        found: Detections = detector_of(saved, score=score)(photos[0])
+        return found
 
     person = saved.names.index("person")
     assert set(detect({"person": 0.3}).labels.tolist()) == {person}

@@ -11,7 +11,7 @@ from vision.runtime.load import (
     open_session,
 )
 from vision.runtime.metadata import Metadata
-from vision.runtime.scores import USUAL_SCORE, Score, score_thresholds
+from vision.runtime.scores import USUAL_SCORE, Score, Scores, only_classes, score_thresholds
 
 __all__ = [
     "BACKENDS",
@@ -25,11 +25,13 @@ __all__ = [
     "Runner",
     "RuntimeOptions",
     "Score",
+    "Scores",
     "Session",
     "build_session",
     "get_backend",
     "get_graph_backend",
     "graph_backends",
+    "only_classes",
     "open_session",
     "score_thresholds",
 ]
