@@ -218,7 +218,7 @@ class Detector:
         return self
 
     @overload
-    def __call__(  # type: ignore[overload-overlap] - a text is a sequence of texts
+    def __call__(  # type: ignore[overload-overlap]  # a text is a sequence of texts
         self, images: OneImage, *, score: Scores | None = None, classes: Names = None
     ) -> Detections: ...
     @overload

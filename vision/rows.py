@@ -29,18 +29,18 @@ class Detection(NamedTuple):
     box: tuple[float, float, float, float]
 
 
-def describe_counts(counts: Mapping[str, int]) -> str:
-    """Counted names as ``2 persons, 1 dog``, the most frequent first; ``nothing`` for none."""
+def describe_counts(counts: Mapping[str, int], none: str = "nothing") -> str:
+    """Counted names as ``2 persons, 1 dog``, the most frequent first; ``none`` without any."""
     ranked = Counter(counts).most_common()
     texts = [f"{count} {name if count == 1 else _plural(name)}" for name, count in ranked if count]
     if len(texts) > _COUNTED:
         rest = sum(count for _, count in ranked[_COUNTED:])
         texts = [*texts[:_COUNTED], f"{rest} of {len(texts) - _COUNTED} other classes"]
-    return ", ".join(texts) or "nothing"
+    return ", ".join(texts) or none
 
 
 def _plural(name: str) -> str:
-    """An English plural: ``buses``, ``benches``, ``people`` stays to those who name a class so."""
+    """The English plural of a class name; a name that ends in ``s`` counts as one already."""
     if name in _PLURALS:
         return _PLURALS[name]
     if name.endswith(("ss", "us", "x", "ch", "sh")):
