@@ -11,7 +11,7 @@ import torch
 import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.detection.coco_ids import CocoIds
-from vision.detection.schema import FORMAT, Category, CocoResult, Entry
+from vision.detection.schema import FORMAT, CocoResult, Entry
 from vision.errors import DataError
 from vision.structures import Detections
 
