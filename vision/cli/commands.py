@@ -97,7 +97,8 @@ def _add_results(parser: Parser) -> None:
     group = parser.add_argument_group("detections and results")
     text = "lowest score of all classes or of one, or best of each; may be repeated (default: 0.4)"
     group.add_argument("--score", action="append", metavar="S|CLASS=S|best", help=text)
-    group.add_argument("--classes", metavar="A,B", help="keep only these classes (default: all)")
+    text = "keep only these classes; may be repeated (default: all)"
+    group.add_argument("--classes", action="append", metavar="A,B", help=text)
     text = "most detections of an image (default: as trained)"
     group.add_argument("--max", type=common.positive, metavar="N", help=text)
     text = "how overlapping boxes are suppressed (default: as trained)"
