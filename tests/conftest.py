@@ -49,6 +49,7 @@ def learnt(shared_folder: Path) -> Path:
         "optim.lr=0.1",
         "augment.preset=none",
         f"data.train={[scenes()] * 10}",
+        f"data.cache={shared_folder / 'scenes'}",
     )
     folder = shared_folder / "learnt"
     with FileLock(f"{folder}.lock"):

@@ -46,7 +46,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "first"
     values = {
         "model": {"preset": "tensorflow", "image_size": 128, "width_mult": 0.25},
-        "data": {"train": scenes(32), "val": scenes(8, 1)},
+        "data": {"train": scenes(32), "val": scenes(8, 1), "cache": str(folder.parent / "scenes")},
         "train": {"epochs": 10, "eval_every": 10, "batch_size": 8, "workers": 0},
         "optim": {"lr": 0.1},
     }
