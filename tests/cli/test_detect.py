@@ -53,7 +53,8 @@ def detect(weights: Path, out: Path, *words: object) -> int:
 
 
 def entries_in(out: Path) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = json.loads((out / "detections.json").read_text("utf-8"))
+    file = json.loads((out / "detections.json").read_text("utf-8"))
+    entries: list[dict[str, Any]] = file["images"]
     return entries
 
 

@@ -28,6 +28,7 @@ from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
 from vision.media import MediaInput, Window, find_inputs
+from vision.rows import describe_counts
 from vision.runtime import USUAL_SCORE, Score, read_names
 from vision.weights import find_weights
 
@@ -94,8 +95,8 @@ def _conclude(report: Report, out: Path, rate: float) -> int:
     """Print the outcome; the exit code."""
     resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
     print(
-        f"{report.num_objects} objects in {report.num_images} images or frames; {rate:.1f}"
-        f" images/s{resumed}; results are in {out}"
+        f"{describe_counts(report.objects)} in {describe_counts(report.inputs, 'no image')};"
+        f" {rate:.1f} images/s{resumed}; results are in {out}"
     )
     if report.failures:
         print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")

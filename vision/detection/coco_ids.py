@@ -1,11 +1,12 @@
 """Image and category ids of COCO results: chosen, or those of an instances file."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import vision.formats.json_table as tables
+from vision.detection.schema import Category
 from vision.errors import DataError
 from vision.formats.json_file import load_json
 from vision.formats.json_values import whole
@@ -43,7 +44,7 @@ class CocoIds:
         annotations: Path | None = None,
         found: Collection[str] | None = None,
     ) -> None:
-        self._file = annotations
+        self._file, self._names = annotations, list(names)
         self._images: defaultdict[str, list[_Listed]] = defaultdict(list)
         self._categories: dict[str, Id] = {name: number for number, name in enumerate(names, 1)}
         if annotations is None:
@@ -67,7 +68,7 @@ class CocoIds:
         """
         seen: dict[Id, str] = {}
         for name in images:
-            number = self.image({"image": name})
+            number = self.image(name)
             if number in seen:
                 raise DataError(
                     f"images {seen[number]} and {name} have the same COCO id {number}; rename"
@@ -75,17 +76,17 @@ class CocoIds:
                 )
             seen[number] = name
 
-    def image(self, entry: Mapping[str, Any]) -> Id:
-        """The id of an entry's image.
+    def image(self, name: str, frame: int | None = None) -> Id:
+        """The id of an image, or of a frame of a video.
 
         Raises:
             DataError: If the annotations do not list it, or list several that it may be.
         """
-        path = Path(entry["image"])
+        path = Path(name)
         if self._file is not None:
             return self._annotated(path)
-        if "frame" in entry:
-            return f"{path.stem}:{entry['frame']}"
+        if frame is not None:
+            return f"{path.stem}:{frame}"
         return int(path.stem) if path.stem.isascii() and path.stem.isdecimal() else path.stem
 
     def _annotated(self, path: Path) -> Id:
@@ -107,6 +108,14 @@ class CocoIds:
     def category(self, label: str) -> Id:
         """The id of a class."""
         return self._categories[label]
+
+    def categories(self) -> list[Category]:
+        """The classes of the detector that have an id, in label order."""
+        return [
+            {"id": self._categories[name], "name": name}
+            for name in self._names
+            if name in self._categories
+        ]
 
 
 def _read_ids(file: Path) -> tuple[list[_Listed], dict[str, Id]]:

@@ -3,26 +3,24 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.detection.coco_ids import CocoIds
+from vision.detection.schema import FORMAT, CocoResult, Entry
 from vision.errors import DataError
 from vision.structures import Detections
-
-Entry = Mapping[str, Any]
 
 COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
 
 
 def make_entry(
     name: str, detections: Detections, names: Sequence[str], frame: int | None = None
-) -> dict[str, Any]:
+) -> Entry:
     """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels."""
     rows = zip(
         detections.labels.tolist(),
@@ -30,15 +28,17 @@ def make_entry(
         detections.boxes.tolist(),
         strict=True,
     )
-    return {
+    entry: Entry = {
         "image": name,
-        **({} if frame is None else {"frame": frame}),
         "size": list(detections.size or ()),
         "detections": [
             {"label": names[label], "score": round(score, 6), "box": [round(x, 3) for x in box]}
             for label, score, box in rows
         ],
     }
+    if frame is not None:
+        entry["frame"] = frame
+    return entry
 
 
 def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds) -> None:
@@ -61,20 +61,29 @@ def _json_list(values: Iterable[object]) -> Iterator[str]:
     for value in values:
         yield separator + json.dumps(value)
         separator = ",\n"
-    yield "[]\n" if separator == "[\n" else "\n]\n"
+    yield "[]" if separator == "[\n" else "\n]"
+
+
+def _json_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
+    categories = json.dumps(ids.categories())
+    yield f'{{"format": "{FORMAT}",\n"categories": {categories},\n"images": '
+    yield from _json_list(entries)
+    yield "}\n"
 
 
 def _coco_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
-    return _json_list(
-        {
-            "image_id": ids.image(entry),
+    yield from _json_list(result for entry in entries for result in _coco_results(entry, ids))
+    yield "\n"
+
+
+def _coco_results(entry: Entry, ids: CocoIds) -> Iterator[CocoResult]:
+    for item, box in zip(entry["detections"], _xywh(entry), strict=True):
+        yield {
+            "image_id": ids.image(entry["image"], entry.get("frame")),
             "category_id": ids.category(item["label"]),
             "bbox": [round(value, 3) for value in box],
             "score": item["score"],
         }
-        for entry in entries
-        for item, box in zip(entry["detections"], _xywh(entry), strict=True)
-    )
 
 
 def _xywh(entry: Entry) -> list[list[float]]:
@@ -99,7 +108,7 @@ def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
 
 
 _ROWS: dict[str, Callable[[Iterable[Entry], CocoIds], Iterator[str]]] = {
-    "json": lambda entries, _: _json_list(entries),
+    "json": _json_rows,
     "coco": _coco_rows,
     "csv": _csv_rows,
 }

@@ -64,8 +64,8 @@ def detect_sources(
     for kind in settings.results:
         write_results(settings.out / RESULTS[kind], kind, journal.entries(names), ids)
     for entry in journal.entries(names):
-        report.num_images += 1
-        report.num_objects += len(entry["detections"])
+        report.inputs["frame" if "frame" in entry else "image"] += 1
+        report.objects.update(item["label"] for item in entry["detections"])
     if report.interruption is not None:
         raise report.interruption
 

@@ -87,7 +87,8 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
             f" {', '.join(precisions)}; leave the precision out, or export again"
         )
     runner = backend.open(path, options)
-    return GraphSession(runner, metadata.config.model.image_size), metadata
+    runs_in = options.resolved(name, precisions[0])
+    return GraphSession(runner, metadata.config.model.image_size, runs_in), metadata
 
 
 def read_names(weights: str | Path) -> list[str]:
