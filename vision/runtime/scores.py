@@ -83,5 +83,7 @@ def _resolve(by_name: Mapping[str, Score], best: Mapping[str, float] | None) -> 
             "score best: the weights have no best thresholds, which training records; the page of"
             " ssdlite eval --report has those of any weights, with the options to paste"
         )
+    if not (isinstance(best, Mapping) and all(isinstance(x, int | float) for x in best.values())):
+        raise WeightsError("score best: the weights' best thresholds are not numbers by class")
     known = {name: best.get(name, USUAL_SCORE) for name in asked}
     return {**(best if "" in asked else {}), **known, **given}
