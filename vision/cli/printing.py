@@ -2,7 +2,7 @@
 
 import logging
 import re
-from typing import TextIO
+from typing import Any
 
 from vision.errors import escape_controls
 
@@ -12,14 +12,15 @@ _NEW_LINE = re.compile(r"\r?\n(?!  )")
 class HarmlessStream:
     """A text stream whose control characters are escaped, except tabs and line breaks."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - a TextIO, or what tests put there
         self._stream = stream
 
     def write(self, text: str) -> int:
         """Write a text."""
-        return self._stream.write(escape_controls(text, keep="\t\n"))
+        number: int = self._stream.write(escape_controls(text, keep="\t\n"))
+        return number
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self._stream, name)
 
 
