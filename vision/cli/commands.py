@@ -87,7 +87,7 @@ def _detect(parser: Parser) -> None:
     text = "detect in every N-th frame of videos"
     group.add_argument("--stride", type=common.positive, default=1, metavar="N", help=text)
     text = "images processed at once (default: one for each core)"
-    group.add_argument("--workers", type=common.positive, metavar="N", help=text)
+    group.add_argument("--workers", type=common.num_threads, metavar="N", help=text)
     text = "images in each call of the network; more than 1 for GPUs"
     group.add_argument("--batch", type=common.positive, default=1, metavar="N", help=text)
     common.add_runtime(parser)
