@@ -125,7 +125,7 @@ def _ignored(
         rows = rows[targets.difficult | targets.crowd]
     areas = match_iou * box_ops.area(corners)
     result = torch.zeros(targets.num_images, len(corners), device=corners.device).bool()
-    for chunk in rows.split(max(1, CHUNK_PAIRS // len(corners))):
+    for chunk in torch.split(rows, max(1, CHUNK_PAIRS // len(corners))):
         some = targets._replace(rows=chunk)
         on_difficult = (box_ops.iou(some.boxes, corners) >= match_iou) & some.difficult[:, None]
         inside = (box_ops.intersection(some.boxes, corners) >= areas) & some.crowd[:, None]

@@ -100,7 +100,10 @@ class _Layout(NamedTuple):
 
     def overlaps(self, keys: Int64[ndarray, "*E"]) -> Float32[ndarray, "*E"]:
         """The overlaps of some keys."""
-        return (keys >> self.pair_bits).astype(np.int32).view(np.float32)
+        overlaps: Float32[ndarray, "*E"] = (
+            (keys >> self.pair_bits).astype(np.int32).view(np.float32)
+        )
+        return overlaps
 
     def objects(self, keys: Int64[ndarray, "*E"]) -> Int64[ndarray, "*E"]:
         """The objects of some keys."""
@@ -113,7 +116,8 @@ class _Layout(NamedTuple):
 
     def slots(self, keys: Int64[ndarray, "E"], images: Int64[ndarray, "M"]) -> Int64[ndarray, "E"]:
         """The places of some keys' priors in an array of N images with P priors."""
-        return images[self.objects(keys)] * self.num_priors + self.priors(keys)
+        slots: Int64[ndarray, "E"] = images[self.objects(keys)] * self.num_priors
+        return slots + self.priors(keys)
 
 
 def _overlapping(
