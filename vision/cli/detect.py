@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
         workers,
         options.batch,
         Window("ssdlite").show if options.show else None,
+        options.reconnect or 0.0,
     )
     start = time.perf_counter()
     if not (options.overwrite or (options.resume and unfinished)):
