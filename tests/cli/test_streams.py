@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +17,7 @@ import pytest
 
 from tests.cli.test_signals import detect, entries_in, weights
 from vision.detection import Journal
+from vision.detection.schema import Entry
 
 __all__ = ["weights"]
 
@@ -140,7 +140,7 @@ def test_a_stream_that_is_away_can_be_left(
     """The pauses, which last for minutes here, end at once."""
     add = Journal.add
 
-    def add_and_signal(journal: Journal, entry: dict[str, Any]) -> None:
+    def add_and_signal(journal: Journal, entry: Entry) -> None:
         add(journal, entry)
         if entry["frame"] == 0:
             threading.Timer(1, os.kill, (os.getpid(), number)).start()

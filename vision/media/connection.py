@@ -69,6 +69,7 @@ class Connection:
         self.is_silent = False
         self.num_reconnections = 0
         self._capture = cv2.VideoCapture()
+        self._waited = 0.0
         self._delay = _DELAYS[0]
         self._last_frame = time.monotonic()
         self._last_said = -math.inf
@@ -77,7 +78,7 @@ class Connection:
 
     def get(self, what: int) -> float:
         """A property of the video, 0 where it is unknown."""
-        return self._capture.get(what)
+        return float(self._capture.get(what))
 
     def grab(self) -> bool:
         """Take the next frame; False at the end."""
@@ -100,9 +101,11 @@ class Connection:
         self._capture.release()
 
     def _grab(self) -> bool:
-        start = time.monotonic()
+        start, waited_before = time.monotonic(), self._waited
         grabbed = self._capture.grab()
-        self.is_silent = not grabbed and time.monotonic() - start >= TIMEOUT
+        # A wait in vain may still give a frame that was cut off, and the end only after it.
+        self._waited = time.monotonic() - start
+        self.is_silent = not grabbed and max(waited_before, self._waited) >= TIMEOUT
         return grabbed
 
     def _open(self) -> bool:

@@ -95,15 +95,14 @@ class _Layout(NamedTuple):
         priors: Int64[ndarray, "E"],
     ) -> Int64[ndarray, "E"]:
         """The keys of some pairs."""
-        upper = overlaps.view(np.int32).astype(np.int64) << self.pair_bits
-        return upper | (self.num_objects - objects) << self.prior_bits | (self.num_priors - priors)
+        keys: Int64[ndarray, "E"] = overlaps.view(np.int32).astype(np.int64) << self.pair_bits
+        keys |= (self.num_objects - objects) << self.prior_bits | (self.num_priors - priors)
+        return keys
 
     def overlaps(self, keys: Int64[ndarray, "*E"]) -> Float32[ndarray, "*E"]:
         """The overlaps of some keys."""
-        overlaps: Float32[ndarray, "*E"] = (
-            (keys >> self.pair_bits).astype(np.int32).view(np.float32)
-        )
-        return overlaps
+        upper: Int64[ndarray, "*E"] = keys >> self.pair_bits
+        return upper.astype(np.int32).view(np.float32)
 
     def objects(self, keys: Int64[ndarray, "*E"]) -> Int64[ndarray, "*E"]:
         """The objects of some keys."""
@@ -116,8 +115,9 @@ class _Layout(NamedTuple):
 
     def slots(self, keys: Int64[ndarray, "E"], images: Int64[ndarray, "M"]) -> Int64[ndarray, "E"]:
         """The places of some keys' priors in an array of N images with P priors."""
-        slots: Int64[ndarray, "E"] = images[self.objects(keys)] * self.num_priors
-        return slots + self.priors(keys)
+        slots: Int64[ndarray, "E"] = self.num_priors * images[self.objects(keys)]
+        slots += self.priors(keys)
+        return slots
 
 
 def _overlapping(
