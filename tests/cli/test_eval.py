@@ -300,7 +300,7 @@ def test_a_configuration_does_nothing_for_detections_so_it_is_refused(
     [
         (["data.val.sede=1"], "data.val.sede is not a key; did you mean data.val.seed?"),
         (["data.val=null"], "data.val is missing"),
-        (["--device=gpu"], "device gpu cannot be used"),
+        (["--device=cuda:99"], "device cuda:99 cannot be used"),
         (["--config", "nowhere.yaml"], "configuration nowhere.yaml does not exist"),
         (["--weights", "nowhere.safetensors"], "weights nowhere.safetensors do not exist"),
     ],

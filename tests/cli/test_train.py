@@ -77,7 +77,7 @@ def test_the_run_is_called_as_its_configuration_and_goes_on(
         (["train.epochs=many"], "override train.epochs=many: input should be a valid integer"),
         (["train.epochs"], "expected key=value"),
         (["model.image_size=100"], "100 is neither a multiple of 32"),
-        (["train.device=gpu"], "device gpu cannot be used"),
+        (["train.device=cuda:99"], "device cuda:99 cannot be used"),
         (["train.device=meta"], "device meta cannot be used"),
         (["train.device=hpu"], "device hpu cannot be used"),
         (

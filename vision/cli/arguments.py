@@ -90,5 +90,5 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
 
 def add_device(group: argparse._ActionsContainer) -> None:
     """The device, to a parser or a group of it."""
-    text = "cpu, cuda, cuda:1, mps (default: CUDA if PyTorch has it, else cpu)"
+    text = "cpu, cuda (or gpu), cuda:1 (or 1), mps (default: CUDA if PyTorch has it, else cpu)"
     group.add_argument("--device", help=text)

@@ -11,6 +11,7 @@ from importlib import import_module
 
 import vision
 from vision.cli.commands import COMMANDS, parse
+from vision.cli.elsewhere import COMMANDS as ELSEWHERE
 from vision.cli.failures import (
     BUG,
     CLOSED_PIPE,
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.error("a command is missing, such as detect")
     if options.command not in COMMANDS:
-        suggestion = did_you_mean(options.command, COMMANDS)
+        suggestion = did_you_mean(ELSEWHERE.get(options.command, options.command), COMMANDS)
         parser.error(f"there is no command {options.command}{suggestion}")
     return run_command(options.command, words[1:])
 

@@ -15,6 +15,7 @@ from vision.config.renamed import rename_keys
 from vision.config.run import Config
 from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import ConfigError
+from vision.files import similar_file
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -40,10 +41,9 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
     for name in (str(name_or_path), str(name_or_path).removesuffix(".yaml")):
         if name in shipped:
             return shipped[name]
-    raise ConfigError(
-        f"configuration {name_or_path} does not exist; give a YAML file, or one of the shipped:"
-        f" {', '.join(shipped)}"
-    )
+    hint = similar_file(name_or_path, shipped)
+    hint = hint or f"; give a YAML file, or one of the shipped: {', '.join(shipped)}"
+    raise ConfigError(f"configuration {name_or_path} does not exist{hint}")
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Config:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vision.choices import SHIPPED_WEIGHTS
 from vision.errors import WeightsError
+from vision.files import similar_file
 
 SHIPPED = {
     name: Path(__file__).parents[1] / "pretrained" / f"{name}.safetensors"
@@ -24,7 +25,8 @@ def find_weights(weights: str | Path) -> Path:
         path /= BEST
     if path.is_file():
         return path
-    raise WeightsError(
-        f"weights {path} do not exist; name a weights file, a run folder that has {BEST}, or the"
-        f" weights in the package: {', '.join(SHIPPED)}"
+    hint = similar_file(weights, SHIPPED) or (
+        f"; name a weights file, a run folder that has {BEST}, or the weights in the package:"
+        f" {', '.join(SHIPPED)}"
     )
+    raise WeightsError(f"weights {path} do not exist{hint}")
