@@ -25,6 +25,7 @@ from vision.benchmark import (
     throughput,
 )
 from vision.cli.options import check_output_path, data_of
+from vision.cli.terminal import CommandResult, paint_table, step
 from vision.config import Config
 from vision.data import sample_images
 from vision.device import choose_device, num_cores
@@ -41,7 +42,7 @@ PHOTO_SIZE = (480, 640)
 """(height, width) of the decoded images that detection is timed on."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Measure every backend and precision, and print the table."""
     choose_device(options.device or "auto")
     file = options.out / "benchmark.json"
@@ -67,12 +68,13 @@ def run(options: argparse.Namespace) -> int:
         print(line)
     machine = {"platform": platform.platform(), "cores": num_cores(), "torch": torch.__version__}
     print("{platform}, {cores} cores, torch {torch}".format_map(machine))
-    print(table(rows))
+    print(paint_table(table(rows)))
     content = {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out}
     write_json(file, content)
     draw_chart(rows, options.out / "benchmark.png")
     print(f"table and chart are in {options.out}")
-    return 0
+    words = ("export", "--weights", options.weights, "--to", "onnx")
+    return CommandResult(0, content, [step(*words, why="Write it for a faster runtime:")])
 
 
 def _photos(config: Config) -> Images:

@@ -41,6 +41,7 @@ DATA_COMMANDS = {
         "find faults in a data set, show them, and repair them in a copy",
         "check --data MINE --out report --fix MINE-repaired",
         _check,
+        has_json=True,
     ),
     "convert-data": Command(
         "write a folder of labelled images in another format",

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from vision.cli.options import check_output_path, data_of, read_images
+from vision.cli.terminal import CommandResult, step
 from vision.config import Config, DataSources
 from vision.data import sample_images
 from vision.detector import Detector
@@ -30,7 +31,7 @@ LARGE_LOSS = 0.005
 """int8 is warned of from this loss of voc.mAP50 on."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Export, compare with PyTorch on images, and print the agreement."""
     spec = ExportSpec(options.to, options.form, options.precision)
     options.weights = find_weights(options.weights)
@@ -59,7 +60,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"compared on {len(compared)} images only; {MIN_ADVISED} or more are advised")
     if spec.precision == "int8":
         _evaluate_int8(saved, spec, written.path, config)
-    return 0
+    if spec.form == "decoded":
+        use = step("detect", "photos/", "--weights", written.path, why="See what it finds:")
+    else:
+        use = step("benchmark", "--weights", options.weights, why="See how fast it is:")
+    return CommandResult(steps=[use])
 
 
 def _images(

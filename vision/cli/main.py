@@ -21,6 +21,7 @@ from vision.cli.failures import (
 )
 from vision.cli.parser import Parser
 from vision.cli.signals import raised_signals
+from vision.cli.terminal import CommandResult, output_of, paint, show_result
 from vision.errors import Interrupted, Signalled, did_you_mean
 
 INTERRUPTED = 130
@@ -80,18 +81,22 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, options: argparse.Namespace) -> int:
-    run: Callable[[argparse.Namespace], int] = import_module(
+    run: Callable[[argparse.Namespace], CommandResult] = import_module(
         f"vision.cli.{command.replace('-', '_')}"
     ).run
     from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415
 
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
-    with logging_redirect_tqdm(), raised_signals():
-        return run(options)
+    with output_of(options), logging_redirect_tqdm(), raised_signals():
+        result = run(options)
+    show_result(result, options)
+    return result.code
 
 
 def _fail(command: str, message: str, code: int) -> int:
     with suppress(OSError):
+        if message.startswith("error: "):
+            painted = paint("error:", "error", to_stderr=True)
+            message = painted + message.removeprefix("error:")
         print(f"ssdlite {command}: {message}", file=sys.stderr)
     with suppress(OSError):
         flush_streams()

@@ -12,6 +12,7 @@ from typing import Any
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.cli.arguments import DEFAULT_CONFIG
 from vision.config import AutoSource, Config, DataConfig, config_from_dict, load_config
 from vision.config.overrides import is_within, key_of
 from vision.detector import Detector
@@ -87,6 +88,14 @@ def name_data(folder: str | None, recorded: DataConfig | None = None) -> list[st
         f"data.{key}={json.dumps(values | {'split': key}, ensure_ascii=False)}"
         for key in ("train", "val")
     ]
+
+
+def data_words(options: argparse.Namespace) -> list[str]:
+    """The words of the command line that name the data."""
+    is_default = options.data and options.config == DEFAULT_CONFIG
+    pairs = (("--data", options.data), ("--config", None if is_default else options.config))
+    named = [word for name, value in pairs if value for word in (name, str(value))]
+    return [*named, *options.overrides]
 
 
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:

@@ -93,8 +93,20 @@ class Command:
         summary: What it does, without a capital and a full stop.
         example: Words that follow ``ssdlite``.
         add_arguments: Adds its arguments to a parser.
+        has_json: Whether it has a result that ``--json`` prints.
     """
 
     summary: str
     example: str
     add_arguments: Callable[[Parser], None]
+    has_json: bool = False
+
+    def add_all_arguments(self, parser: Parser) -> None:
+        """Add its arguments, and those that all commands have."""
+        self.add_arguments(parser)
+        group = parser.add_argument_group("output")
+        text = "print the result, warnings and errors only"
+        group.add_argument("-q", "--quiet", action="store_true", help=text)
+        if self.has_json:
+            text = "print the result as one JSON object; all else goes to standard error"
+            group.add_argument("--json", action="store_true", help=text)

@@ -64,7 +64,7 @@ def detect_sources(
         write_results(settings.out / RESULTS[kind], kind, journal.entries(names), ids)
     for entry in journal.entries(names):
         report.num_images += 1
-        report.num_objects += len(entry["detections"])
+        report.counts.update(found["label"] for found in entry["detections"])
     if report.interruption is not None:
         raise report.interruption
 

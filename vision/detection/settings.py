@@ -5,6 +5,7 @@
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +120,7 @@ class Report:
 
     Attributes:
         num_images: Images and frames with results, including those of a resumed run.
-        num_objects: Detections in them.
+        counts: Detections in them by class.
         failures: One line for each input that failed.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
@@ -127,7 +128,7 @@ class Report:
     """
 
     num_images: int = 0
-    num_objects: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     num_resumed: int = 0
     num_new: int = 0

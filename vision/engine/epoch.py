@@ -16,6 +16,7 @@ from vision.engine.pictures import TensorBoardWriter
 from vision.engine.run import Run, RunState
 from vision.engine.step import check_finite, check_weights, train_step
 from vision.model import Losses
+from vision.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +44,14 @@ def train_epoch(
     dtype = torch.float32 if run.device.type == "mps" else torch.float64
     sums = torch.tensor(state.sums, dtype=dtype, device=run.device)
     start = time.perf_counter() - state.seconds
-    with tqdm(
-        desc=f"epoch {state.epoch + 1}/{run.settings.epochs}",
-        leave=False,
-        dynamic_ncols=True,
-        disable=None if run.processes.is_first else True,
+    others = {} if run.processes.is_first else {"disable": True}
+    with progress(
+        None,
+        f"epoch {state.epoch + 1}/{run.settings.epochs}",
+        sum(sizes),
         initial=sum(sizes[: state.step]),
-        total=sum(sizes),
         unit=" images",
+        **others,
     ) as bar:
         for batch in run.train_loader:
             assert isinstance(batch, Batch)
