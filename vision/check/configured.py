@@ -25,6 +25,12 @@ def read_configured(data: DataConfig) -> dict[str, Annotations]:
     return splits
 
 
+def check_configured(data: DataConfig) -> CheckReport:
+    """Check the data of ``train`` and ``val``."""
+    splits = read_configured(data)
+    return check_data(splits, scan_data(splits), data.classes)
+
+
 def check_before_training(data: DataConfig, folder: str) -> list[str]:
     """Check the data of a training.
 
@@ -38,10 +44,9 @@ def check_before_training(data: DataConfig, folder: str) -> list[str]:
     Raises:
         DataError: If there are errors; names them, and what repairs them.
     """
-    splits = read_configured(data)
-    report = check_data(splits, scan_data(splits), data.classes)
+    report = check_configured(data)
     command = f"ssdlite check --data {shlex.quote(folder)}"
-    errors = _named(report, "error")
+    errors = named_findings(report, "error")
     if errors:
         first = next(finding for finding in report.findings if finding.level == "error")
         raise DataError(
@@ -49,13 +54,13 @@ def check_before_training(data: DataConfig, folder: str) -> list[str]:
             f" show all with {command} --out check, repair a copy with {command} --fix"
             f" {shlex.quote(folder.rstrip('/') + '-repaired')}"
         )
-    warnings = _named(report, "warning")
+    warnings = named_findings(report, "warning")
     if not warnings:
         return ["check: no errors and no warnings"]
     return [f"check: {warnings}; {command} shows where"]
 
 
-def _named(report: CheckReport, level: str) -> str:
+def named_findings(report: CheckReport, level: str) -> str:
     """The findings of a level, with their numbers."""
     found = [finding for finding in report.findings if finding.level == level]
     return ", ".join(f"{finding.kind} {finding.count:,}" for finding in found)

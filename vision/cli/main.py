@@ -3,6 +3,7 @@
 import argparse
 import io
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from importlib import import_module
 
 import vision
 from vision.cli.commands import COMMANDS, parse
+from vision.cli.completion import complete
 from vision.cli.elsewhere import COMMANDS as ELSEWHERE
 from vision.cli.failures import (
     BUG,
@@ -24,12 +26,16 @@ from vision.cli.signals import raised_signals
 from vision.cli.terminal import CommandResult, output_of, paint, show_result
 from vision.errors import Interrupted, Signalled, did_you_mean
 
+ASKED = "_ARGCOMPLETE"
+"""The environment variable by which a shell asks for completions."""
 INTERRUPTED = 130
 SIGNALLED = 128
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``ssdlite COMMAND ...`` and give its exit code."""
+    if ASKED in os.environ:
+        complete()
     words = list(sys.argv[1:] if argv is None else argv)
     commands = "".join(f"\n  {name:12} {command.summary}" for name, command in COMMANDS.items())
     parser = Parser(
