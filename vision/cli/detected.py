@@ -1,12 +1,12 @@
 """What ``ssdlite detect`` says and returns at its end."""
 
 import argparse
-from collections import Counter
 from collections.abc import Sequence
 
 from vision.choices import SHIPPED_WEIGHTS
 from vision.cli.terminal import CommandResult, Step, paint, step
 from vision.detection import RESULTS, Report
+from vision.rows import describe_counts
 
 SOME_FAILED = 1
 """The exit code where an input failed."""
@@ -19,18 +19,19 @@ def conclude(
 ) -> CommandResult:
     """Print the outcome."""
     out, code = options.out, SOME_FAILED if report.failures else 0
-    images = "1 image" if report.num_images == 1 else f"{report.num_images} images or frames"
     resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
-    found = paint(describe_counts(report.counts), "heading")
-    print(f"{found} in {images}; {rate:.1f} images/s{resumed}; results are in {out}")
+    found, inputs = describe_counts(report.objects), describe_counts(report.inputs, "no image")
+    print(
+        f"{paint(found, 'heading')} in {inputs}; {rate:.1f} images/s{resumed}; results are in {out}"
+    )
     if report.failures:
         print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
     values = {
         "out": out,
         "files": [out / RESULTS[kind] for kind in RESULTS if kind in saved],
-        "images": report.num_images,
-        "objects": report.counts.total(),
-        "classes": report.counts,
+        "images": report.inputs.total(),
+        "objects": report.objects.total(),
+        "classes": report.objects,
         "images_per_second": rate,
         "failures": report.failures,
         "resumed": report.num_resumed,
@@ -41,7 +42,7 @@ def conclude(
 def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
     """Try again, lower the threshold, train on other classes, or measure."""
     weights = options.given_weights
-    if report.failures or not report.counts:
+    if report.failures or not report.objects:
         inputs = [text for text in options.inputs if "://" not in text]  # may have passwords
         words = ["detect", *(inputs or ["INPUT"]), "--weights", weights, "--out", options.out]
         if report.failures:
@@ -52,8 +53,3 @@ def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
         return [step("train", "--data", "MINE", why="Teach it classes of your own photographs:")]
     words = ["eval", "--weights", weights, "--report"]
     return [step(*words, why="Measure how good it is, and see what costs most:")]
-
-
-def describe_counts(counts: Counter[str]) -> str:
-    """Counted names, the most frequent first."""
-    return ", ".join(f"{count} {name}" for name, count in counts.most_common()) or "nothing"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from vision.atomic import replacing
 from vision.check import CheckReport, check_configured, named_findings
-from vision.cli.options import check_output_path, name_data
+from vision.cli.options import check_output_path
 from vision.cli.terminal import CommandResult, step
-from vision.config import load_config
+from vision.config import load_config, name_data
 
 CONFIG = "train.yaml"
 _TEXT = """\

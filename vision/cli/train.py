@@ -5,9 +5,8 @@ import logging
 from pathlib import Path
 
 from vision.check import check_before_training
-from vision.cli.options import name_data
 from vision.cli.terminal import MAX_STEPS, CommandResult, Step, paint_table, step
-from vision.config import Config, load_config
+from vision.config import Config, load_config, name_data
 from vision.data import DetectionDataset
 from vision.engine import is_first_process, train
 from vision.metrics import Metrics
