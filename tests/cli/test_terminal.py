@@ -84,7 +84,7 @@ def test_a_result_is_one_json_object(
     assert values["eval"] == json.loads((tmp_path / "eval" / "metrics.json").read_text("utf-8"))
     assert values["check"] == json.loads((tmp_path / "check" / "check.json").read_text("utf-8"))
     found = values["detect"]
-    assert (found["images"], found["failures"], found["resumed"]) == (1, [], 0)
+    assert (found["inputs"], found["failures"], found["resumed"]) == ({"image": 1}, [], 0)
     assert found["files"] == [str(out / "detections.json")]
     assert found["objects"] == sum(found["classes"].values())
 

@@ -29,7 +29,7 @@ def conclude(
     values = {
         "out": out,
         "files": [out / RESULTS[kind] for kind in RESULTS if kind in saved],
-        "images": report.inputs.total(),
+        "inputs": report.inputs,
         "objects": report.objects.total(),
         "classes": report.objects,
         "images_per_second": rate,
