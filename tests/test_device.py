@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-import vision.device
 from vision.config import config_from_dict
 from vision.device import choose_device
 from vision.errors import ConfigError
@@ -21,7 +20,12 @@ def test_a_gpu_by_another_name_is_cuda(
 ) -> None:
     used = []
     one = torch.ones(1)
-    monkeypatch.setattr(vision.device.torch, "zeros", lambda _, device: used.append(device) or one)
+
+    def zeros(_: int, device: torch.device) -> torch.Tensor:
+        used.append(device)
+        return one
+
+    monkeypatch.setattr(torch, "zeros", zeros)
     assert choose_device(name) == torch.device(device)
     assert used == [torch.device(device)]
     assert config_from_dict({}, [f"train.device={name}"]).train.device == device

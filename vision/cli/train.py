@@ -8,7 +8,7 @@ from vision.check import check_before_training
 from vision.cli.terminal import MAX_STEPS, CommandResult, Step, paint_table, step
 from vision.config import Config, load_config, name_data
 from vision.data import DetectionDataset
-from vision.engine import is_first_process, train
+from vision.engine import RunFolder, is_first_process, train
 from vision.metrics import Metrics
 from vision.metrics.analysis import Analysis
 from vision.report import REPORT, Sentence, next_steps, write_run_report
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> CommandResult:
         advice.extend(next_steps(analysis, commands))
 
     if options.data and not options.resume:
-        _check(config, options.data)
+        _check(config, options.data, out)
     metrics = train(config, out, resume=options.resume, write_report=write_report)
     if not is_first_process():
         return CommandResult()
@@ -44,11 +44,20 @@ def run(options: argparse.Namespace) -> CommandResult:
     return CommandResult(values=_values(out, metrics), steps=steps[:MAX_STEPS])
 
 
-def _check(config: Config, folder: str) -> None:
-    """Check the data in the first process; others stop with it."""
-    if is_first_process():
-        for line in check_before_training(config.data, folder):
-            logger.info(line)
+def _check(config: Config, folder: str, out: Path) -> None:
+    """Check the run folder, then the data, in the first process; others stop with it."""
+    if not is_first_process():
+        return
+    RunFolder(out, resume=False).check()
+    readers = logging.getLogger("vision.data")  # The training logs what they do.
+    level = readers.level
+    readers.setLevel(logging.WARNING)
+    try:
+        lines = check_before_training(config.data, folder)
+    finally:
+        readers.setLevel(level)
+    for line in lines:
+        logger.info(line)
 
 
 def _values(out: Path, metrics: Metrics | None) -> dict[str, object]:

@@ -127,8 +127,7 @@ def _quantise(model: Any, calibration: Images, in_float: Sequence[str]) -> Any: 
     # OpenVINO makes two operations of a convolution with a bias.
     names = [op.get_friendly_name() for op in model.get_ordered_ops()]
     ignored = [name for name in names if name.removesuffix("/WithoutBiases") in in_float]
-    # Each image is run once for the ranges of activations and once for the biases.
-    bar = progress(None, "calibrate", 2 * len(calibration), unit=" images")
+    bar = progress(None, "calibrate", len(calibration), unit=" images")
 
     def count(image: ndarray) -> ndarray:
         bar.update()
