@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from vision.batch import Batch
 from vision.choices import CocoEngine
@@ -19,6 +18,7 @@ from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
 from vision.metrics.analysis import Analysis
 from vision.model import PostProcess, SSDLite
+from vision.progress import progress
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections
 
@@ -106,7 +106,7 @@ def evaluate(
 def detect_all(detector: Detector, loader: DataLoader[Sample]) -> list[Detections]:
     """Detections of each image of a loader, in its own pixels, on the CPU."""
     detections: list[Detections] = []
-    for batch in tqdm(loader, desc="evaluate", leave=False, dynamic_ncols=True, disable=None):
+    for batch in progress(loader, "evaluate"):
         assert isinstance(batch, Batch)
         detections += detector.detect_batch(batch.images, [target.size for target in batch.targets])
     return detections

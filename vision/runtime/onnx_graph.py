@@ -16,6 +16,7 @@ from jaxtyping import Shaped
 from numpy import ndarray
 from torch import nn
 
+from vision.choices import device_name
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite, build_post_process
@@ -146,7 +147,8 @@ class OnnxRunner:
         optimised: bool = True,
     ) -> None:
         runtime = require_package("onnxruntime")
-        provider = f"{device.split(':', maxsplit=1)[0].upper()}ExecutionProvider"
+        kind = device_name(device).partition(":")[0]
+        provider = f"{kind.upper()}ExecutionProvider"
         if provider not in runtime.get_available_providers():
             raise ConfigError(f"device {device} cannot be used by ONNX Runtime here; try cpu")
         if isinstance(model, Path) and not model.is_file():

@@ -15,6 +15,7 @@ from vision.choices import Precision
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite
+from vision.progress import progress
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
 from vision.runtime.metadata import Metadata
 from vision.runtime.onnx_graph import temporary_file, to_onnx
@@ -126,10 +127,16 @@ def _quantise(model: Any, calibration: Images, in_float: Sequence[str]) -> Any: 
     # OpenVINO makes two operations of a convolution with a bias.
     names = [op.get_friendly_name() for op in model.get_ordered_ops()]
     ignored = [name for name in names if name.removesuffix("/WithoutBiases") in in_float]
-    with silenced():
+    bar = progress(None, "calibrate", len(calibration), unit=" images")
+
+    def count(image: ndarray) -> ndarray:
+        bar.update()
+        return image
+
+    with bar, silenced():
         return nncf.quantize(
             model,
-            nncf.Dataset(list(calibration)),
+            nncf.Dataset(list(calibration), count),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(calibration),
             fast_bias_correction=False,
