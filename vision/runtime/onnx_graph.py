@@ -19,6 +19,7 @@ from torch import nn
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite, build_post_process
+from vision.runtime.fork import IN_MEMORY, OwnProcess
 from vision.runtime.graphs import GRAPHS
 from vision.runtime.metadata import Metadata
 from vision.runtime.suppression import append_suppression, check_suppression
@@ -145,6 +146,9 @@ class OnnxRunner:
         *,
         optimised: bool = True,
     ) -> None:
+        self._path = model.resolve() if isinstance(model, Path) else None
+        self._device, self._threads = device, threads
+        self._process = OwnProcess("ONNX Runtime", threads)
         runtime = require_package("onnxruntime")
         provider = f"{device.split(':', maxsplit=1)[0].upper()}ExecutionProvider"
         if provider not in runtime.get_available_providers():
@@ -167,5 +171,12 @@ class OnnxRunner:
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
         """The graph's outputs."""
+        self._process.check()
         outputs: list[ndarray] = self._session.run(None, {self._input: images})
         return outputs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path: the file is opened again where it is unpickled."""
+        if self._path is None:
+            raise ConfigError(IN_MEMORY)
+        return OnnxRunner, (self._path, self._device, self._threads)
