@@ -28,6 +28,7 @@ class Evaluated(NamedTuple):
     photos: list[Photo] | None
     title: str
     detector: Detector | None
+    irregularities: dict[str, int] | None = None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
         metrics = evaluated.metrics
         print(metrics.table())
         content = metrics.to_dict()
+        if evaluated.irregularities is not None:
+            content["irregularities"] = evaluated.irregularities
         if folder:
             content |= _write_report(folder / REPORT, evaluated, options)
         if options.out:
@@ -68,9 +71,11 @@ def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
         raise ConfigError("--images goes with --detections: data name their images themselves")
     detector, config = open_detector(options)
     results = evaluate_detector(detector, config, engine=options.engine)
-    metrics, detections, dataset = results
+    metrics, detections, dataset, irregularities = results
     title = f"{options.weights} on {describe_data(config)}"
-    return Evaluated(metrics, detections, dataset.targets, photos_of(dataset), title, detector)
+    return Evaluated(
+        metrics, detections, dataset.targets, photos_of(dataset), title, detector, irregularities
+    )
 
 
 def _evaluate_file(options: argparse.Namespace) -> Evaluated:
@@ -95,7 +100,7 @@ def _evaluate_file(options: argparse.Namespace) -> Evaluated:
 
 def _write_report(path: Path, evaluated: Evaluated, options: argparse.Namespace) -> dict[str, Any]:
     """Write the page; return what the metrics have in addition."""
-    metrics, detections, targets, photos, title, detector = evaluated
+    metrics, detections, targets, photos, title, detector, _ = evaluated
     analysis = analyse(detections, targets, metrics.names, metrics)
     thresholds = best_thresholds(analysis)
     if photos is None:
