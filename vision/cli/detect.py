@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> int:
         workers,
         options.batch,
         Window("ssdlite").show if options.show else None,
+        float(options.reconnect or 0),
     )
     start = time.perf_counter()
     if not (options.overwrite or (options.resume and unfinished)):
@@ -98,6 +99,11 @@ def _conclude(report: Report, out: Path, rate: float) -> int:
         f"{describe_counts(report.objects)} in {describe_counts(report.inputs, 'no image')};"
         f" {rate:.1f} images/s{resumed}; results are in {out}"
     )
+    if report.num_capped:
+        print(
+            f"{report.num_capped} of them have as many detections as one may have, so that others"
+            " may be left out: raise --max or --score"
+        )
     if report.failures:
         print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
     return SOME_FAILED if report.failures else 0
@@ -180,10 +186,9 @@ def _classes(options: argparse.Namespace) -> list[str] | None:
         return None
     known = read_names(options.weights) if "," in "".join(options.classes) else []
     given = [[text] if text in known else _split(text) for text in options.classes]
-    names = list(dict.fromkeys(itertools.chain.from_iterable(given)))
-    if not names:
-        raise ConfigError("--classes: expected names, found nothing")
-    return names
+    if names := list(dict.fromkeys(itertools.chain.from_iterable(given))):
+        return names
+    raise ConfigError("--classes: expected names, found nothing")
 
 
 def _identity(options: argparse.Namespace) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Settings:
         workers: Number of batches processed at the same time.
         batch: Images in a batch.
         show: Called with each annotated image.
+        reconnect: Seconds for which a stream that has ended is opened again.
     """
 
     out: Path
@@ -45,6 +46,7 @@ class Settings:
     workers: int = 1
     batch: int = 1
     show: Callable[[UInt8[ndarray, "h w 3"]], None] | None = None
+    reconnect: float = 0.0
 
 
 def check_inputs_stay(sources: Sequence[MediaInput], out: Path) -> None:
@@ -129,6 +131,7 @@ class Report:
         inputs: Number of images and of frames with results, those of a resumed run included.
         objects: Number of detections in them by class name.
         failures: One line for each input that failed.
+        num_capped: Images and frames with the most detections that one may have.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
         interruption: Ctrl-C or the signal after which the remaining inputs were left out.
@@ -137,6 +140,7 @@ class Report:
     inputs: Counter[str] = field(default_factory=Counter)
     objects: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    num_capped: int = 0
     num_resumed: int = 0
     num_new: int = 0
     interruption: KeyboardInterrupt | None = None
