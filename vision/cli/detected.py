@@ -24,6 +24,11 @@ def conclude(
     print(
         f"{paint(found, 'heading')} in {inputs}; {rate:.1f} images/s{resumed}; results are in {out}"
     )
+    if report.num_capped:
+        print(
+            f"{report.num_capped} of them have as many detections as one may have, so that others"
+            " may be left out: raise --max or --score"
+        )
     if report.failures:
         print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
     values = {
@@ -34,6 +39,7 @@ def conclude(
         "classes": report.objects,
         "images_per_second": rate,
         "failures": report.failures,
+        "capped": report.num_capped,
         "resumed": report.num_resumed,
     }
     return CommandResult(code, values, _steps(options, report))

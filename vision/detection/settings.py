@@ -131,6 +131,7 @@ class Report:
         inputs: Number of images and of frames with results, those of a resumed run included.
         objects: Number of detections in them by class name.
         failures: One line for each input that failed.
+        num_capped: Images and frames with the most detections that one may have.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
         interruption: Ctrl-C or the signal after which the remaining inputs were left out.
@@ -139,6 +140,7 @@ class Report:
     inputs: Counter[str] = field(default_factory=Counter)
     objects: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    num_capped: int = 0
     num_resumed: int = 0
     num_new: int = 0
     interruption: KeyboardInterrupt | None = None
