@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from vision.data.synthetic import render_scene
 from vision.detection import Journal
 from vision.detector import Detector
 from vision.images import MAX_PIXELS
-from vision.media import VideoReader, VideoWriter, write_image
+from vision.media import Frame, VideoReader, VideoWriter, write_image
 from vision.model import build_model
 from vision.weights import load_weights, save_weights
 
@@ -316,6 +317,9 @@ def test_frames_that_change_their_size_are_written_in_the_first_ones(
         def __enter__(self) -> list[np.ndarray]:
             class Frames(list[np.ndarray]):
                 fps = 10.0
+
+                def frames(self) -> Iterator[Frame]:
+                    return (Frame(image, number / 10) for number, image in enumerate(self))
 
                 def shortfall(self) -> str:
                     return ""

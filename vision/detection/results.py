@@ -17,7 +17,7 @@ from vision.structures import Detections
 
 Entry = Mapping[str, Any]
 
-COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
+COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1", "seconds")
 
 
 class CocoIds:
@@ -94,9 +94,16 @@ class CocoIds:
 
 
 def make_entry(
-    name: str, detections: Detections, names: Sequence[str], frame: int | None = None
+    name: str,
+    detections: Detections,
+    names: Sequence[str],
+    frame: int | None = None,
+    seconds: float = 0.0,
 ) -> dict[str, Any]:
-    """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels."""
+    """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels.
+
+    Frames of videos have their number, from 0, and their time.
+    """
     rows = zip(
         detections.labels.tolist(),
         detections.scores.tolist(),
@@ -105,7 +112,7 @@ def make_entry(
     )
     return {
         "image": name,
-        **({} if frame is None else {"frame": frame}),
+        **({} if frame is None else {"frame": frame, "seconds": round(seconds, 6)}),
         "size": list(detections.size or ()),
         "detections": [
             {"label": names[label], "score": round(score, 6), "box": [round(x, 3) for x in box]}
@@ -164,7 +171,8 @@ def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
         name = entry["image"].encode(errors="backslashreplace").decode()
         for item in entry["detections"]:
             place = (name, entry.get("frame", ""))
-            writer.writerow((*place, item["label"], item["score"], *item["box"]))
+            found = (item["label"], item["score"], *item["box"])
+            writer.writerow((*place, *found, entry.get("seconds", "")))
         yield line.getvalue()
         line.seek(0)
         line.truncate()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from vision.atomic import remove_partial
+from vision.atomic import remove_partial, remove_unfinished
 from vision.choices import RESULTS
 from vision.detection.journal import Journal
 from vision.detection.outcomes import Image, Outcome, draw_and_write, read_first
@@ -16,7 +16,7 @@ from vision.detection.settings import Report, Settings
 from vision.detector import Detector
 from vision.draw import draw_detections
 from vision.errors import DataError, Signalled
-from vision.media import MediaInput, VideoReader, VideoWriter
+from vision.media import Frame, MediaInput, VideoReader, VideoWriter, has_h264
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,11 @@ class _Run:
     advance: Callable[[], object]
 
     def sources(self, sources: Sequence[MediaInput]) -> None:
+        if self.settings.pictures and not has_h264() and {s.kind for s in sources} - {"image"}:
+            logger.info(
+                "videos are written as MPEG-4 without sound; for H.264, which browsers play, with"
+                ' sound, run pip install ".[video]" in ssdlite\'s folder'
+            )
         for is_image, group in itertools.groupby(sources, lambda source: source.kind == "image"):
             if is_image:
                 self.images(list(group))
@@ -115,13 +120,15 @@ class _Run:
         address = source.path if source.address is None else source.address
         with VideoReader(address, settings.stride) as video:
             if settings.pictures:
-                logger.info("%s: audio, if there is any, is left out", source.name)
                 path = settings.out / source.relative
                 remove_partial(path.parent)
-                with VideoWriter(path, video.fps / settings.stride) as writer:
-                    is_ended = self._frames(source, video, writer)
+                sound_of = source.path if source.kind == "video" else None
+                with VideoWriter(path, video.fps / settings.stride, sound_of) as writer:
+                    is_ended = self._frames(source, video.frames(), writer)
+                if source.kind == "video":
+                    remove_unfinished(path)
             else:
-                is_ended = self._frames(source, video, None)
+                is_ended = self._frames(source, video.frames(), None)
             if problem := video.shortfall():
                 self.report.fail(f"video {source.name}: {problem}; what was read is kept")
                 return False
@@ -134,7 +141,7 @@ class _Run:
             return True
 
     def _frames(
-        self, source: MediaInput, video: Iterable[Image], writer: VideoWriter | None
+        self, source: MediaInput, frames: Iterable[Frame], writer: VideoWriter | None
     ) -> bool:
         """Detect in the frames of a video; whether all that it gives were read.
 
@@ -143,21 +150,23 @@ class _Run:
         settings, names = self.settings, self.detector.names
         draws = writer is not None or settings.show is not None
 
-        def work(numbered: Sequence[tuple[int, Image]]) -> list[Outcome]:
-            frames = [frame for _, frame in numbered]
+        def work(numbered: Sequence[tuple[int, Frame]]) -> list[Outcome]:
+            found = self.detector([frame.image for _, frame in numbered])
             return [
                 Outcome(
-                    make_entry(source.name, detections, names, number * settings.stride),
-                    draw_detections(frame, detections, names) if draws else None,
+                    make_entry(
+                        source.name, detections, names, number * settings.stride, frame.seconds
+                    ),
+                    draw_detections(frame.image, detections, names) if draws else None,
                 )
-                for (number, frame), detections in zip(numbered, self.detector(frames), strict=True)
+                for (number, frame), detections in zip(numbered, found, strict=True)
             ]
 
         try:
-            for outcome in map_batches(work, enumerate(video), settings.batch, settings.workers):
+            for outcome in map_batches(work, enumerate(frames), settings.batch, settings.workers):
                 assert outcome.entry is not None
                 if writer is not None and outcome.picture is not None:
-                    writer.write(outcome.picture)
+                    writer.write(outcome.picture, outcome.entry["seconds"])
                 self.journal.add(outcome.entry)
                 self._count(outcome)
         except KeyboardInterrupt as interruption:

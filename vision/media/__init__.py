@@ -4,18 +4,21 @@ OpenCV's BGR and (width, height) do not leave this package.
 """
 
 from vision.media.files import write_image
+from vision.media.h264 import has_h264
 from vision.media.inputs import VIDEO_SUFFIXES, MediaInput, find_images, find_inputs
-from vision.media.video_reader import VideoReader
+from vision.media.video_reader import Frame, VideoReader
 from vision.media.video_writer import VideoWriter
 from vision.media.window import Window
 
 __all__ = [
     "VIDEO_SUFFIXES",
+    "Frame",
     "MediaInput",
     "VideoReader",
     "VideoWriter",
     "Window",
     "find_images",
     "find_inputs",
+    "has_h264",
     "write_image",
 ]

@@ -5,7 +5,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import final
+from typing import NamedTuple, final
 
 import cv2
 import numpy as np
@@ -31,6 +31,20 @@ def check_utf8(path: str | Path) -> str:
     except UnicodeEncodeError as error:
         raise DataError(f"video {path} has a name that is not UTF-8; rename it") from error
     return str(path)
+
+
+class Frame(NamedTuple):
+    """A frame of a video.
+
+    Attributes:
+        image: RGB.
+        seconds: Its time as the file states it, in a stream after its first frame. Where it states
+            none, or one that is not later than that of the frame before, one frame's duration
+            later.
+    """
+
+    image: UInt8[ndarray, "h w 3"]
+    seconds: float
 
 
 @final
@@ -59,9 +73,11 @@ class VideoReader:
         self._stride = stride
         self.num_read = 0
         self._capture = cv2.VideoCapture()
+        self._is_stream = isinstance(source, int) or "://" in str(source)
+        self._start = 0.0
         if isinstance(source, int):
             self._capture.open(source)
-        elif "://" in str(source) or Path(source).is_file():
+        elif self._is_stream or Path(source).is_file():
             self._capture.open(check_utf8(source))
         width = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)
         height = self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
@@ -73,7 +89,8 @@ class VideoReader:
             )
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self._next_frame = self._decode()
+        self.fps: float = rate if 0 < rate <= _MAX_RATE else _DEFAULT_RATE
+        self._next_frame = self._decode(None)
         if self._next_frame is None:
             self.close()
             name = mask_url(source) if isinstance(source, str) and "://" in source else source
@@ -81,15 +98,18 @@ class VideoReader:
                 f"video {name} cannot be read: it is missing, empty, damaged or in a codec that"
                 " OpenCV does not support; converting it to H.264 in .mp4 may help"
             )
-        height, width = self._next_frame.shape[:2]
+        height, width = self._next_frame.image.shape[:2]
         self.size: tuple[int, int] = (height, width)
-        self.fps: float = rate if 0 < rate <= _MAX_RATE else _DEFAULT_RATE
         self.num_frames: int | None = int(count) if math.isfinite(count) and count >= 1 else None
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "h w 3"]]:
+        return (frame.image for frame in self.frames())
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames with their times; otherwise as iterating over the reader itself."""
         while (frame := self._next_frame) is not None:
             is_open = all(self._skip() for _ in range(self._stride - 1))
-            self._next_frame = self._decode() if is_open else None
+            self._next_frame = self._decode(frame) if is_open else None
             yield frame
 
     def shortfall(self) -> str:
@@ -119,7 +139,17 @@ class VideoReader:
         self.num_read += int(grabbed)
         return grabbed
 
-    def _decode(self) -> UInt8[ndarray, "h w 3"] | None:
+    def _decode(self, before: Frame | None) -> Frame | None:
         decoded, frame = self._capture.read()
-        self.num_read += int(decoded)
-        return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8) if decoded else None
+        if not decoded:
+            return None
+        self.num_read += 1
+        image = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+        seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000 - self._start
+        if before is None:
+            if self._is_stream and math.isfinite(seconds):
+                self._start, seconds = seconds, 0.0
+            return Frame(image, seconds if 0 <= seconds < math.inf else 0.0)
+        if not before.seconds < seconds < math.inf:
+            seconds = before.seconds + self._stride / self.fps
+        return Frame(image, seconds)
