@@ -57,12 +57,15 @@ class _Style:
 
 
 def draw_detections(
-    image: UInt8[ndarray, "h w 3"], detections: Detections, names: Sequence[str]
+    image: UInt8[ndarray, "h w 3"],
+    detections: Detections,
+    names: Sequence[str],
+    tracks: Sequence[int | None] | None = None,
 ) -> UInt8[ndarray, "h w 3"]:
     """A copy of the image with boxes in a colour for each class, and tags like ``dog 0.87``.
 
     The detection with the highest score is on top. Boxes are clipped to the image; a box outside
-    the image is not drawn.
+    the image is not drawn. Where a detection has a track, the tag is like ``#3 dog 0.87``.
 
     Raises:
         ValueError: If a label has no name.
@@ -70,6 +73,9 @@ def draw_detections(
     image = image.copy()
     style = _Style.for_image(image)
     tags = _names(detections.labels, names)
+    if tracks is not None:
+        numbered = zip(tags, tracks, strict=True)
+        tags = [name if track is None else f"#{track} {name}" for name, track in numbered]
     for index, corners in reversed(list(_visible(detections.boxes, image))):
         colour = _colour(int(detections.labels[index]))
         cv2.rectangle(image, corners[:2], corners[2:], colour, style.line)

@@ -11,27 +11,33 @@ import cv2
 import torch
 from tqdm import tqdm
 
+from vision.cli.detect_settings import (
+    LABELS,
+    check_is_new,
+    make_settings,
+    saved_identity,
+    saved_kinds,
+    split_words,
+)
 from vision.cli.options import check_output_path
 from vision.detection import (
     RESULTS,
     CocoIds,
     Journal,
     Report,
-    Settings,
     check_complete,
     check_inputs_stay,
-    check_results_stay,
+    describe,
     detect_sources,
 )
 from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
-from vision.media import MediaInput, Window, find_inputs
+from vision.media import MediaInput, find_inputs
 from vision.runtime import USUAL_SCORE, Score
 from vision.weights import find_weights
 
 SOME_FAILED = 1
-SAVED = ("pictures", *RESULTS)
 WORKERS_FOR_GPU = 4
 """Batches being read or written while one is in the network."""
 
@@ -41,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     check_output_path(options.out / Journal.NAME, overwrite=True)
     options.weights = find_weights(options.weights)
     unfinished = (options.out / Journal.NAME).exists()
-    finished = any((options.out / name).exists() for name in RESULTS.values())
+    finished = any((options.out / name).exists() for name in (*RESULTS.values(), *LABELS))
     report = Report()
     sources = find_inputs(options.inputs, report.fail, options.out)
     if not sources:
@@ -51,24 +57,15 @@ def run(options: argparse.Namespace) -> int:
         print(f"nothing is left to do: the run in {options.out} is complete")
         return SOME_FAILED if report.failures else 0
     check_inputs_stay(sources, options.out)
-    saved = _saved(options.save)
+    saved = saved_kinds(options.save)
     workers = options.workers or _num_workers(sources, options.device)
     detector = _load(options, workers)
     ids = CocoIds(detector.names, options.annotations)
     if "coco" in saved:
         ids.check([source.name for source in sources if source.kind == "image"])
-    settings = Settings(
-        options.out,
-        "pictures" in saved,
-        [kind for kind in RESULTS if kind in saved],
-        options.stride,
-        workers,
-        options.batch,
-        Window("ssdlite").show if options.show else None,
-    )
+    settings = make_settings(options, sources, workers)
     start = time.perf_counter()
-    if not (options.overwrite or (options.resume and unfinished)):
-        check_results_stay(sources, settings, is_unfinished=unfinished)
+    check_is_new(options, sources, settings, is_unfinished=unfinished)
     with Journal(options.out, _identity(options), resume=options.resume) as journal:
         with _progress(sources, journal) as bar:
             detect_sources(sources, detector, settings, journal, ids, report, bar.update)
@@ -94,22 +91,12 @@ def _conclude(report: Report, out: Path, rate: float) -> int:
         f"{report.num_objects} objects in {report.num_images} images or frames; {rate:.1f}"
         f" images/s{resumed}; results are in {out}"
     )
+    for video, counts in report.counts.items():
+        for region, found in counts.items():
+            print(f"{video}, {region}: {describe(found)}")
     if report.failures:
         print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
     return SOME_FAILED if report.failures else 0
-
-
-def _saved(text: str) -> list[str]:
-    saved = _split(text)
-    unknown = [word for word in saved if word not in SAVED]
-    if unknown or not saved:
-        found = unknown[0] if unknown else "nothing"
-        raise ConfigError(f"--save: expected some of {', '.join(SAVED)}, found {found}")
-    return saved
-
-
-def _split(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def _num_workers(sources: Sequence[MediaInput], device: str | None) -> int:
@@ -162,7 +149,7 @@ def _scores(options: argparse.Namespace) -> Score | Mapping[str, Score]:
         else:
             default = score
     if options.classes is not None:
-        names = _split(options.classes)
+        names = split_words(options.classes)
         if not names:
             raise ConfigError("--classes: expected names, found nothing")
         unused = [name for name in by_name if name not in names]
@@ -180,6 +167,6 @@ def _identity(options: argparse.Namespace) -> dict[str, Any]:
         "backend": [options.backend, options.precision],
         "score and classes": _scores(options),
         "suppression": _post_process(options),
-        "pictures": "pictures" in options.save,
         "stride": options.stride,
+        **saved_identity(options),
     }

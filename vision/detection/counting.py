@@ -2,7 +2,7 @@
 
 # n points of a line or zone, h and w the height and width of a frame
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
@@ -19,6 +19,7 @@ Point = tuple[float, float]
 Counts = dict[str, dict[str, int]]
 
 _FORM = "expected line:x0,y0,x1,y1 or zone:x0,y0,x1,y1,x2,y2,..."
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 
 
@@ -125,14 +126,21 @@ class RegionCounter:
         cv2.polylines(picture, [points], not self._is_line, _WHITE, width)
         text = describe({kind: dict(counter) for kind, counter in self._counts.items()})
         scale = max(0.4, sum(picture.shape[:2]) * 0.0004)
-        (text_width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, width)
+        (text_width, height), _ = cv2.getTextSize(text, _FONT, scale, width)
         x, y = points.mean(axis=0).astype(int).tolist()
         x = max(0, min(x, picture.shape[1] - text_width))
         y = max(height, min(y - 3 * width, picture.shape[0] - 1))
         for colour, thickness in ((_BLACK, width + 2), (_WHITE, width)):
             place = (x, y)
             cv2.putText(
-                picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA
+                picture,
+                text,
+                place,
+                cv2.FONT_HERSHEY_SIMPLEX,
+                scale,
+                colour,
+                thickness,
+                cv2.LINE_AA,
             )
 
     def _cross(self, track: int, now: Point, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What is written for each image and frame beside its picture: crops, YOLO's and LabelMe's files."""
+"""What is written for each image and frame beside its picture: crops, label files."""
 
 # h and w the height and width of an image
 
@@ -15,6 +15,7 @@ from numpy import ndarray
 
 import vision.boxes as box_ops
 from vision.atomic import replacing
+from vision.choices import FOLDERS
 from vision.config.yaml12 import dump_yaml
 from vision.errors import DataError
 from vision.media import MediaInput, comparable, write_image
@@ -23,8 +24,8 @@ _LABELME_VERSION = "5.5.0"
 """Whose form the files have."""
 
 
-def check_label_files(sources: Sequence[MediaInput]) -> None:
-    """Make sure that the label files of the images have different names.
+def check_file_names(sources: Sequence[MediaInput]) -> None:
+    """Make sure that the files of the images have different names.
 
     Raises:
         DataError: If two images differ only in their suffix.
@@ -34,8 +35,8 @@ def check_label_files(sources: Sequence[MediaInput]) -> None:
         other = seen.setdefault(comparable(source.relative.with_suffix("")), source.name)
         if other != source.name:
             raise DataError(
-                f"{other} and {source.name} would have one label file; rename one, or leave yolo"
-                " and labelme out of --save"
+                f"{other} and {source.name} would have the same files; rename one, or leave"
+                f" {', '.join(FOLDERS)} out of --save"
             )
 
 
@@ -79,14 +80,17 @@ def write_image_files(
     Raises:
         DataError: If a file cannot be written.
     """
-    place = source.relative
+    place, items = source.relative, entry["detections"]
     if "frame" in entry:
         place /= f"{entry['frame']:06}.jpg"
     if "crops" in folders:
         _write_crops(out / "crops", place, image, entry)
     if "yolo" in folders:
         _write_image(out / "yolo/images" / place, source, image)
-        lines = (f"{names.index(item['label'])} {_fractions(item, image)}\n" for item in _items(entry))
+        lines = (
+            f"{names.index(item['label'])} {_fractions(item, image)}\n"
+            for item in entry["detections"]
+        )
         _write_text(out / "yolo/labels" / place.with_suffix(".txt"), "".join(lines))
     if "labelme" in folders:
         file = out / "labelme" / place.with_suffix(".json")
@@ -97,18 +101,13 @@ def write_image_files(
         _write_text(file, json.dumps(_labelme(shown, image, entry), indent=2) + "\n")
 
 
-def _items(entry: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    items: Sequence[Mapping[str, Any]] = entry["detections"]
-    return items
-
-
 def _write_crops(
     folder: Path, place: Path, image: UInt8[ndarray, "h w 3"], entry: Mapping[str, Any]
 ) -> None:
     """Write what each box has of the image to the folder of its class; at least one pixel."""
     height, width = image.shape[:2]
-    stem = place.with_suffix("") if "frame" in entry else place
-    for number, item in enumerate(_items(entry)):
+    stem = place.with_suffix("")
+    for number, item in enumerate(entry["detections"]):
         x0, y0, x1, y1 = (round(value) for value in item["box"])
         left, top = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
         crop = image[top : max(y1, top + 1), left : max(x1, left + 1)]
@@ -149,9 +148,7 @@ def _fractions(item: Mapping[str, Any], image: UInt8[ndarray, "h w 3"]) -> str:
     return " ".join(f"{value:.6g}" for value in values)
 
 
-def _labelme(
-    path: str, image: UInt8[ndarray, "h w 3"], entry: Mapping[str, Any]
-) -> dict[str, Any]:
+def _labelme(path: str, image: UInt8[ndarray, "h w 3"], entry: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "version": _LABELME_VERSION,
         "flags": {},
@@ -165,7 +162,7 @@ def _labelme(
                 "flags": {},
                 "mask": None,
             }
-            for item in _items(entry)
+            for item in entry["detections"]
         ],
         "imagePath": path,
         "imageData": None,

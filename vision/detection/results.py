@@ -12,12 +12,13 @@ import torch
 
 import vision.boxes as box_ops
 from vision.atomic import replacing
+from vision.detection.parquet import write_parquet
 from vision.errors import DataError
 from vision.structures import Detections
 
 Entry = Mapping[str, Any]
 
-COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1", "seconds")
+COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1", "seconds", "track")
 
 
 class CocoIds:
@@ -99,10 +100,12 @@ def make_entry(
     names: Sequence[str],
     frame: int | None = None,
     seconds: float = 0.0,
+    tracks: Sequence[int | None] | None = None,
 ) -> dict[str, Any]:
     """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels.
 
-    Frames of videos have their number, from 0, and their time.
+    Frames of videos have their number, from 0, and their time; detections in tracked videos have
+    the number of their track, or None.
     """
     rows = zip(
         detections.labels.tolist(),
@@ -115,8 +118,13 @@ def make_entry(
         **({} if frame is None else {"frame": frame, "seconds": round(seconds, 6)}),
         "size": list(detections.size or ()),
         "detections": [
-            {"label": names[label], "score": round(score, 6), "box": [round(x, 3) for x in box]}
-            for label, score, box in rows
+            {
+                "label": names[label],
+                "score": round(score, 6),
+                "box": [round(x, 3) for x in box],
+                **({} if tracks is None else {"track": tracks[index]}),
+            }
+            for index, (label, score, box) in enumerate(rows)
         ],
     }
 
@@ -126,7 +134,11 @@ def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds)
 
     Raises:
         DataError: If the file cannot be written, or an entry has no COCO id.
+        ConfigError: If the format needs a package that is not installed.
     """
+    if kind == "parquet":
+        write_parquet(path, entries)
+        return
     rows = _ROWS[kind](entries, ids)
     try:
         with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
@@ -172,7 +184,7 @@ def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
         for item in entry["detections"]:
             place = (name, entry.get("frame", ""))
             found = (item["label"], item["score"], *item["box"])
-            writer.writerow((*place, *found, entry.get("seconds", "")))
+            writer.writerow((*place, *found, entry.get("seconds", ""), item.get("track", "")))
         yield line.getvalue()
         line.seek(0)
         line.truncate()

@@ -2,21 +2,22 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 from vision.atomic import remove_partial, remove_unfinished
 from vision.choices import RESULTS
+from vision.detection.frames import FrameDetector
+from vision.detection.image_files import write_data_yaml
 from vision.detection.journal import Journal
-from vision.detection.outcomes import Image, Outcome, draw_and_write, read_first
+from vision.detection.outcomes import Image, Outcome, read_first, write_and_draw
 from vision.detection.pipeline import map_batches
-from vision.detection.results import CocoIds, make_entry, write_results
+from vision.detection.results import CocoIds, write_results
 from vision.detection.settings import Report, Settings
 from vision.detector import Detector
-from vision.draw import draw_detections
 from vision.errors import DataError, Signalled
-from vision.media import Frame, MediaInput, VideoReader, VideoWriter, has_h264
+from vision.media import MediaInput, VideoReader, VideoWriter, has_h264
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ def detect_sources(
     run = _Run(detector, settings, journal, report, advance)
     remaining = [source for source in sources if source.name not in journal]
     report.num_resumed = len(sources) - len(remaining)
+    if "yolo" in settings.folders:
+        write_data_yaml(settings.out, detector.names)
     try:
         run.sources(remaining)
     except KeyboardInterrupt as interruption:
@@ -65,6 +68,8 @@ def detect_sources(
     for entry in journal.entries(names):
         report.num_images += 1
         report.num_objects += len(entry["detections"])
+        if "counts" in entry:
+            report.counts[entry["image"]] = entry["counts"]
     if report.interruption is not None:
         raise report.interruption
 
@@ -124,11 +129,11 @@ class _Run:
                 remove_partial(path.parent)
                 sound_of = source.path if source.kind == "video" else None
                 with VideoWriter(path, video.fps / settings.stride, sound_of) as writer:
-                    is_ended = self._frames(source, video.frames(), writer)
+                    is_ended = self._frames(source, video, writer)
                 if source.kind == "video":
                     remove_unfinished(path)
             else:
-                is_ended = self._frames(source, video.frames(), None)
+                is_ended = self._frames(source, video, None)
             if problem := video.shortfall():
                 self.report.fail(f"video {source.name}: {problem}; what was read is kept")
                 return False
@@ -140,30 +145,14 @@ class _Run:
                 return False
             return True
 
-    def _frames(
-        self, source: MediaInput, frames: Iterable[Frame], writer: VideoWriter | None
-    ) -> bool:
+    def _frames(self, source: MediaInput, video: VideoReader, writer: VideoWriter | None) -> bool:
         """Detect in the frames of a video; whether all that it gives were read.
 
         Ctrl-C ends a stream regularly; a signal does so too, and the run after it.
         """
-        settings, names = self.settings, self.detector.names
-        draws = writer is not None or settings.show is not None
-
-        def work(numbered: Sequence[tuple[int, Frame]]) -> list[Outcome]:
-            found = self.detector([frame.image for _, frame in numbered])
-            return [
-                Outcome(
-                    make_entry(
-                        source.name, detections, names, number * settings.stride, frame.seconds
-                    ),
-                    draw_detections(frame.image, detections, names) if draws else None,
-                )
-                for (number, frame), detections in zip(numbered, found, strict=True)
-            ]
-
+        detector = FrameDetector(source, video, self.detector, self.settings)
         try:
-            for outcome in map_batches(work, enumerate(frames), settings.batch, settings.workers):
+            for outcome in detector.outcomes(video.frames()):
                 assert outcome.entry is not None
                 if writer is not None and outcome.picture is not None:
                     writer.write(outcome.picture, outcome.entry["seconds"])
@@ -188,7 +177,7 @@ class _Run:
                 outcomes[index] = Outcome(failure=error)
         results = self.detector(list(images.values()))
         for (index, image), detections in zip(images.items(), results, strict=True):
-            outcomes[index] = draw_and_write(
+            outcomes[index] = write_and_draw(
                 self.settings, self.detector.names, sources[index], image, detections
             )
         return [outcomes[index] for index in range(len(sources))]

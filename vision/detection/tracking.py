@@ -21,15 +21,15 @@ LOW_SCORE = 0.1
 class Tracker:
     """ByteTrack over the frames of one video, by the package ``trackers``.
 
-    Detections at or above their class's threshold begin tracks and continue them; those below
-    continue them only. A track is confirmed by a second frame, and lives for a second without a
+    Detections above their class's threshold begin tracks and continue them; those below continue
+    them only. A track is confirmed by a second frame, and lives for a second without a
     detection. Boxes are compared across classes.
 
     Source: Zhang et al., ByteTrack: Multi-Object Tracking by Associating Every Detection Box, 2022.
 
     Args:
         fps: Frames per second of those that are given.
-        thresholds: The score of each class from which on a detection counts by itself.
+        thresholds: The score of each class above which a detection counts by itself.
 
     Raises:
         ConfigError: If ``trackers`` is not installed.
@@ -43,9 +43,7 @@ class Tracker:
             frame_rate=fps, track_activation_threshold=0.5, high_conf_det_threshold=0.5
         )
 
-    def update(
-        self, detections: Detections, seconds: float
-    ) -> tuple[Detections, list[int | None]]:
+    def update(self, detections: Detections, seconds: float) -> tuple[Detections, list[int | None]]:
         """The detections of the next frame that count, and the track of each.
 
         Args:
@@ -56,7 +54,7 @@ class Tracker:
             The detections that are in a track or above their threshold, and their tracks, numbered
             from 1; None for an object in its first frame.
         """
-        is_sure = detections.scores >= self._thresholds[detections.labels]
+        is_sure = detections.scores > self._thresholds[detections.labels]
         given = to_supervision(detections)
         given.confidence = is_sure.float().numpy()
         given.data["index"] = np.arange(len(detections))

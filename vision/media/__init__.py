@@ -3,7 +3,7 @@
 OpenCV's BGR and (width, height) do not leave this package.
 """
 
-from vision.media.files import write_image
+from vision.media.files import comparable, write_image
 from vision.media.h264 import has_h264
 from vision.media.inputs import VIDEO_SUFFIXES, MediaInput, find_images, find_inputs
 from vision.media.video_reader import Frame, VideoReader
@@ -17,6 +17,7 @@ __all__ = [
     "VideoReader",
     "VideoWriter",
     "Window",
+    "comparable",
     "find_images",
     "find_inputs",
     "has_h264",
