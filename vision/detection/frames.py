@@ -66,7 +66,8 @@ class FrameDetector:
                 yield self._track(result) if isinstance(result, FoundFrame) else result
 
     def _detect(self, numbered: Sequence[tuple[int, Frame]]) -> list[FoundFrame]:
-        found = self._detector([frame.image for _, frame in numbered])
+        images = [frame.image for _, frame in numbered]
+        found = self._detector(images, score=self._scores)
         return [
             FoundFrame(frame.image, number * self._settings.stride, frame.seconds, detections)
             for (number, frame), detections in zip(numbered, found, strict=True)

@@ -5,7 +5,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.choices import FOLDERS
 from vision.config.yaml12 import dump_yaml
+from vision.detection.schema import Entry, Object
 from vision.errors import DataError
 from vision.media import MediaInput, comparable, write_image
+from vision.structures import Detections
 
 _LABELME_VERSION = "5.5.0"
 """Whose form the files have."""
@@ -64,7 +66,8 @@ def write_image_files(
     out: Path,
     source: MediaInput,
     image: UInt8[ndarray, "h w 3"],
-    entry: Mapping[str, Any],
+    detections: Detections,
+    entry: Entry,
     names: Sequence[str],
 ) -> None:
     """Write the files of an image or frame.
@@ -74,7 +77,8 @@ def write_image_files(
         out: The output folder.
         source: The image, or the video of the frame.
         image: Its pixels, RGB.
-        entry: What was detected, as `vision.detection.results.make_entry` gives it.
+        detections: What was detected.
+        entry: The same, as `vision.detection.results.make_entry` gives it.
         names: Class names in label order.
 
     Raises:
@@ -84,14 +88,14 @@ def write_image_files(
     if "frame" in entry:
         place /= f"{entry['frame']:06}.jpg"
     if "crops" in folders:
-        _write_crops(out / "crops", place, image, entry)
+        for number, (item, crop) in enumerate(zip(items, detections.crops(image), strict=True)):
+            name = f"{place.with_suffix('')}_{number}.jpg"
+            write_image(out / "crops" / _file_name(item["label"]) / name, crop)
     if "yolo" in folders:
         _write_image(out / "yolo/images" / place, source, image)
-        lines = (
-            f"{names.index(item['label'])} {_fractions(item, image)}\n"
-            for item in entry["detections"]
-        )
-        _write_text(out / "yolo/labels" / place.with_suffix(".txt"), "".join(lines))
+        rows = [f"{names.index(item['label'])} {_fractions(item, image)}
+" for item in items]
+        _write_text(out / "yolo/labels" / place.with_suffix(".txt"), "".join(rows))
     if "labelme" in folders:
         file = out / "labelme" / place.with_suffix(".json")
         shown = os.path.relpath(source.path, file.parent)
@@ -99,19 +103,6 @@ def write_image_files(
             write_image(file.with_suffix(".jpg"), image)
             shown = f"{file.stem}.jpg"
         _write_text(file, json.dumps(_labelme(shown, image, entry), indent=2) + "\n")
-
-
-def _write_crops(
-    folder: Path, place: Path, image: UInt8[ndarray, "h w 3"], entry: Mapping[str, Any]
-) -> None:
-    """Write what each box has of the image to the folder of its class; at least one pixel."""
-    height, width = image.shape[:2]
-    stem = place.with_suffix("")
-    for number, item in enumerate(entry["detections"]):
-        x0, y0, x1, y1 = (round(value) for value in item["box"])
-        left, top = min(max(x0, 0), width - 1), min(max(y0, 0), height - 1)
-        crop = image[top : max(y1, top + 1), left : max(x1, left + 1)]
-        write_image(folder / _file_name(item["label"]) / f"{stem}_{number}.jpg", crop)
 
 
 def _file_name(label: str) -> str:
@@ -140,7 +131,7 @@ def _write_text(path: Path, text: str) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _fractions(item: Mapping[str, Any], image: UInt8[ndarray, "h w 3"]) -> str:
+def _fractions(item: Object, image: UInt8[ndarray, "h w 3"]) -> str:
     """Centre, width and height of a box in fractions of the image's sides, as YOLO has them."""
     size = (image.shape[0], image.shape[1])
     box = torch.tensor(item["box"], dtype=torch.float64)
@@ -148,7 +139,7 @@ def _fractions(item: Mapping[str, Any], image: UInt8[ndarray, "h w 3"]) -> str:
     return " ".join(f"{value:.6g}" for value in values)
 
 
-def _labelme(path: str, image: UInt8[ndarray, "h w 3"], entry: Mapping[str, Any]) -> dict[str, Any]:
+def _labelme(path: str, image: UInt8[ndarray, "h w 3"], entry: Entry) -> dict[str, Any]:
     return {
         "version": _LABELME_VERSION,
         "flags": {},

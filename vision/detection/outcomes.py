@@ -1,10 +1,9 @@
 """What becomes of one image or frame: its entry, its files and annotated picture, or an error."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -12,6 +11,7 @@ from numpy import ndarray
 from vision.detection.counting import RegionCounter
 from vision.detection.image_files import write_image_files
 from vision.detection.results import make_entry
+from vision.detection.schema import Entry
 from vision.detection.settings import Settings
 from vision.draw import draw_detections
 from vision.errors import DataError
@@ -31,7 +31,7 @@ ANIMATED_SUFFIXES = frozenset({".gif", ".png", ".tif", ".tiff", ".webp"})
 class Outcome:
     """The result of one image, or its error."""
 
-    entry: Mapping[str, Any] | None = None
+    entry: Entry | None = None
     picture: Image | None = None
     failure: DataError | None = None
 
@@ -79,7 +79,7 @@ def write_and_draw(
     draws = settings.pictures or settings.show is not None
     picture = draw_detections(image, detections, names) if draws else None
     try:
-        write_image_files(settings.folders, settings.out, source, image, entry, names)
+        write_image_files(settings.folders, settings.out, source, image, detections, entry, names)
         if settings.pictures and picture is not None:
             write_image(settings.out / source.relative, picture)
     except DataError as error:
@@ -113,10 +113,11 @@ def write_and_draw_frame(
             counter.region.text: counter.update(detections, tracks or (), names)
             for counter in counters
         }
-    write_image_files(settings.folders, settings.out, source, found.image, entry, names)
+    image, out = found.image, settings.out
+    write_image_files(settings.folders, out, source, image, detections, entry, names)
     if not settings.pictures and settings.show is None:
         return Outcome(entry)
-    picture = draw_detections(found.image, detections, names, tracks)
+    picture = draw_detections(image, detections, names, tracks)
     for counter in counters:
         counter.draw(picture)
     return Outcome(entry, picture)

@@ -1,11 +1,12 @@
 """Detections as a Parquet file, with a row for each."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from vision.atomic import replacing
+from vision.detection.schema import Entry
 from vision.errors import DataError
 from vision.extras import require_package
 
@@ -14,7 +15,7 @@ _ROWS = 20_000
 _TYPES = {
     "image": "string",
     "frame": "int64",
-    "seconds": "float64",
+    "time": "float64",
     "track": "int64",
     "label": "string",
     "score": "float32",
@@ -22,7 +23,7 @@ _TYPES = {
 }
 
 
-def write_parquet(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+def write_parquet(path: Path, entries: Iterable[Entry]) -> None:
     """Write entries of detections, in constant memory.
 
     Raises:
@@ -41,10 +42,10 @@ def write_parquet(path: Path, entries: Iterable[Mapping[str, Any]]) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _rows(entries: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def _rows(entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
     for entry in entries:
         image = entry["image"].encode(errors="backslashreplace").decode()
-        common = {"image": image, "frame": entry.get("frame"), "seconds": entry.get("seconds")}
+        common = {"image": image, "frame": entry.get("frame"), "time": entry.get("time")}
         for item in entry["detections"]:
             box = dict(zip(("x0", "y0", "x1", "y1"), item["box"], strict=True))
             found = {"label": item["label"], "score": item["score"], "track": item.get("track")}

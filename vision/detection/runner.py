@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from vision.atomic import remove_partial, remove_unfinished
 from vision.choices import RESULTS
+from vision.detection.coco_ids import CocoIds
 from vision.detection.frames import FrameDetector
 from vision.detection.image_files import write_data_yaml
 from vision.detection.journal import Journal
 from vision.detection.outcomes import Image, Outcome, read_first, write_and_draw
 from vision.detection.pipeline import map_batches
-from vision.detection.results import CocoIds, write_results
+from vision.detection.results import write_results
 from vision.detection.settings import Report, Settings
 from vision.detector import Detector
 from vision.errors import DataError, Signalled
@@ -66,8 +67,8 @@ def detect_sources(
     for kind in settings.results:
         write_results(settings.out / RESULTS[kind], kind, journal.entries(names), ids)
     for entry in journal.entries(names):
-        report.num_images += 1
-        report.num_objects += len(entry["detections"])
+        report.inputs["frame" if "frame" in entry else "image"] += 1
+        report.objects.update(item["label"] for item in entry["detections"])
         if "counts" in entry:
             report.counts[entry["image"]] = entry["counts"]
     if report.interruption is not None:
@@ -155,7 +156,7 @@ class _Run:
             for outcome in detector.outcomes(video.frames()):
                 assert outcome.entry is not None
                 if writer is not None and outcome.picture is not None:
-                    writer.write(outcome.picture, outcome.entry["seconds"])
+                    writer.write(outcome.picture, outcome.entry["time"])
                 self.journal.add(outcome.entry)
                 self._count(outcome)
         except KeyboardInterrupt as interruption:
