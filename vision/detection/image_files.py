@@ -93,8 +93,7 @@ def write_image_files(
             write_image(out / "crops" / _file_name(item["label"]) / name, crop)
     if "yolo" in folders:
         _write_image(out / "yolo/images" / place, source, image)
-        rows = [f"{names.index(item['label'])} {_fractions(item, image)}
-" for item in items]
+        rows = [f"{names.index(item['label'])} {_fractions(item, image)}\n" for item in items]
         _write_text(out / "yolo/labels" / place.with_suffix(".txt"), "".join(rows))
     if "labelme" in folders:
         file = out / "labelme" / place.with_suffix(".json")

@@ -19,8 +19,8 @@ Time = Annotated[float, Field(ge=0, description="Seconds from the film's beginni
 Counts = Annotated[
     dict[str, dict[str, dict[str, Annotated[int, Field(ge=0)]]]],
     Field(
-        description="By line or zone of --count, and by in, out, inside or entered: how many of each"
-        " class up to this frame."
+        description="By line or zone of --count, and by in, out, inside or entered: how many"
+        " objects of each class up to this frame."
     ),
 ]
 Box = Annotated[
