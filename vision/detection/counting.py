@@ -165,7 +165,7 @@ def describe(counts: Counts) -> str:
     return ", ".join(f"{kind} {sum(by_name.values())}" for kind, by_name in counts.items())
 
 
-def _is_left(start: Sequence[float], end: Sequence[float], point: Point) -> bool:
+def _is_left(start: Sequence[float], end: Sequence[float], point: Sequence[float]) -> bool:
     """Whether a point is left of a line, seen from its start to its end; y points down."""
     along = (end[0] - start[0], end[1] - start[1])
     return along[0] * (point[1] - start[1]) - along[1] * (point[0] - start[0]) < 0
