@@ -38,6 +38,7 @@ def png_header(width: int, height: int) -> bytes:
 def film_with_sound(path: Path, codec: str | None, size: tuple[int, int] = (48, 64)) -> Path:
     """A second of ten grey frames, and a tone of 440 Hz in an audio codec, or silence."""
     rate = 44_100
+    path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as film:
         video = film.add_stream("mpeg4", rate=10)
         height, width = (side + side % 2 for side in size)

@@ -97,7 +97,7 @@ def _conclude(report: Report, out: Path, rate: float) -> int:
     )
     for video, counts in report.counts.items():
         for region, found in counts.items():
-            print(f"{video}, {region}: {describe(found)}")
+            print(f"{video}, {region}: {describe(found, classes=True)}")
     if report.failures:
         print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
     return SOME_FAILED if report.failures else 0

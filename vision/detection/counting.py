@@ -13,6 +13,7 @@ from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
 from vision.errors import ConfigError, DataError
+from vision.rows import describe_counts
 from vision.structures import Detections
 
 Point = tuple[float, float]
@@ -160,9 +161,13 @@ class RegionCounter:
             self._counts["entered"][name] += 1
 
 
-def describe(counts: Counts) -> str:
-    """Counts in words: ``in 3, out 1``."""
-    return ", ".join(f"{kind} {sum(by_name.values())}" for kind, by_name in counts.items())
+def describe(counts: Counts, *, classes: bool = False) -> str:
+    """Counts in words: ``in 3, out 1``, with classes ``in 3 (2 dogs, 1 cat), out 1 (1 dog)``."""
+    texts = []
+    for kind, by_name in counts.items():
+        what = f" ({describe_counts(by_name)})" if classes and by_name else ""
+        texts.append(f"{kind} {sum(by_name.values())}{what}")
+    return ", ".join(texts)
 
 
 def _is_left(start: Sequence[float], end: Sequence[float], point: Sequence[float]) -> bool:
