@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -25,9 +26,9 @@ def copied(source: Path, path: Path) -> Path:
     return path
 
 
-def packets(path: Path, kind: str) -> list[tuple[float, bytes]]:
+def packets(path: Path, kind: Literal["audio", "video"]) -> list[tuple[float, bytes]]:
     with av.open(str(path)) as film:
-        stream = film.streams.best(kind)  # type: ignore[call-overload]
+        stream = film.streams.best(kind)
         assert stream is not None
         return [
             (float((p.pts or 0) * (p.time_base or 0)), bytes(p))

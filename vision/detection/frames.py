@@ -1,7 +1,6 @@
 """Detection, and tracking, in the frames of one video."""
 
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from typing import final
 
@@ -57,13 +56,12 @@ class FrameDetector:
         Raises:
             DataError: If a file cannot be written.
         """
-        settings = self._settings
-        work = self._finish_all if self._tracker is None else self._detect
-        numbered = enumerate(frames)
-        results = map_batches(work, numbered, settings.batch, settings.workers)
-        with closing(results):
-            for result in results:
-                yield self._track(result) if isinstance(result, FoundFrame) else result
+        size, workers = self._settings.batch, self._settings.workers
+        if self._tracker is None:
+            yield from map_batches(self._finish_all, enumerate(frames), size, workers)
+            return
+        for found in map_batches(self._detect, enumerate(frames), size, workers):
+            yield self._track(found)
 
     def _detect(self, numbered: Sequence[tuple[int, Frame]]) -> list[FoundFrame]:
         images = [frame.image for _, frame in numbered]
