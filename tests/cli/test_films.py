@@ -1,6 +1,7 @@
 """``ssdlite detect`` on films: sound and times, tracks and counts, and files of each frame."""
 
 import csv
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -15,14 +16,16 @@ import pytest
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
+from PIL import Image
 
 from tests.media.samples import film_with_sound
 from vision.cli.main import main
 from vision.config import Config, ModelConfig
+from vision.detection import Journal
 from vision.detector import Detector
 from vision.formats.yolo import read_yolo
 from vision.images import read_image
-from vision.media import VideoReader, VideoWriter
+from vision.media import VideoReader, VideoWriter, write_image
 from vision.model import build_model
 from vision.structures import Detections
 from vision.weights import save_weights
@@ -222,3 +225,72 @@ def test_a_missing_package_is_one_line_before_the_work(
     assert f"the package {package} is not installed" in error
     assert "\n" not in error
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("finds_squares")
+def test_an_interrupted_run_continues_with_all_kinds_of_files(
+    weights: Path, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        write_image(tmp_path / f"in/{name}.png", next(iter(VideoReader(film))))
+    film.rename(tmp_path / "in/film.mp4")
+    words = ["--save=pictures,json,crops,yolo,labelme,parquet", "--count=line:0.5,0,0.5,1"]
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    assert detect(weights, whole, tmp_path / "in", *words) == 0
+    add, added = Journal.add, itertools.count(1)
+
+    def add_and_interrupt(journal: Journal, entry: Any) -> None:  # noqa: ANN401
+        add(journal, entry)
+        if next(added) == 12:  # in the film
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", add_and_interrupt)
+        assert detect(weights, out, tmp_path / "in", *words) == 130
+    assert not (out / "film.mp4").exists()
+    assert detect(weights, out, tmp_path / "in", "--resume", "--save=json", words[1]) == 2
+    assert detect(weights, out, tmp_path / "in", "--resume", *words) == 0
+    names = [path.relative_to(whole) for path in sorted(whole.rglob("*")) if path.is_file()]
+    assert names == [path.relative_to(out) for path in sorted(out.rglob("*")) if path.is_file()]
+    assert len(names) == 2 * (2 + NUM_FRAMES) * 3 + 2 + 1 + 3
+    for name in names:
+        if name.suffix not in {".parquet", ".mp4"}:
+            text = (whole / name).read_bytes().replace(bytes(whole), bytes(out))
+            assert (out / name).read_bytes() == text
+    assert entries_in(out)[-1]["counts"] == {words[1][8:]: {"in": {"dog": 1}, "out": {"cat": 1}}}
+
+
+def test_files_of_one_name_are_refused_before_the_work(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a.png", "a.jpg"):
+        write_image(tmp_path / "in" / name, np.zeros((9, 9, 3), np.uint8))
+    for kind in ("crops", "yolo", "labelme"):
+        assert detect(weights, tmp_path / "out", tmp_path / "in", f"--save={kind}") == 2
+        assert "a.png would have the same files; rename one" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_yolo_and_labelme_lead_to_the_original_images(weights: Path, tmp_path: Path) -> None:
+    """An image is copied byte by byte; one in a format that is not written becomes a PNG."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (40, 60, 3), np.uint8)
+    write_image(tmp_path / "in/sub/a.jpg", pixels)
+    Image.fromarray(pixels).save(tmp_path / "in/b.gif")
+    out = tmp_path / "out"
+    words = ("--save=yolo,labelme,json", "--score=0.2", "--max=3")
+    assert detect(weights, out, tmp_path / "in", *words) == 0
+    original = (tmp_path / "in/sub/a.jpg").read_bytes()
+    assert (out / "yolo/images/sub/a.jpg").read_bytes() == original
+    read = read_yolo(str(out / "yolo"), "train").check()
+    found = {Path(entry["image"]).stem: entry["detections"] for entry in entries_in(out)}
+    for record in read.records:
+        truth = found[Path(record.image_id).stem]
+        assert record.names == tuple(item["label"] for item in truth)
+        np.testing.assert_allclose(record.boxes, [item["box"] for item in truth], atol=1e-2)
+    for name, place in (("sub/a.jpg", "sub/a.json"), ("b.gif", "b.json")):
+        file = out / "labelme" / place
+        content = json.loads(file.read_text())
+        assert (file.parent / content["imagePath"]).samefile(tmp_path / "in" / name)
+        assert (content["imageHeight"], content["imageWidth"]) == (40, 60)
