@@ -230,7 +230,11 @@ def test_a_missing_package_is_one_line_before_the_work(
 @pytest.mark.slow
 @pytest.mark.usefixtures("finds_squares")
 def test_an_interrupted_run_continues_with_all_kinds_of_files(
-    weights: Path, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path,
+    film: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ("a", "b"):
         write_image(tmp_path / f"in/{name}.png", next(iter(VideoReader(film))))
@@ -249,11 +253,17 @@ def test_an_interrupted_run_continues_with_all_kinds_of_files(
         patch.setattr(Journal, "add", add_and_interrupt)
         assert detect(weights, out, tmp_path / "in", *words) == 130
     assert not (out / "film.mp4").exists()
-    assert detect(weights, out, tmp_path / "in", "--resume", "--save=json", words[1]) == 2
+    fewer = ["--save=pictures,json"]
+    assert detect(weights, out, tmp_path / "in", "--resume", *fewer) == 2
+    assert "other settings (files, track, count); resume" in capsys.readouterr().err
     assert detect(weights, out, tmp_path / "in", "--resume", *words) == 0
     names = [path.relative_to(whole) for path in sorted(whole.rglob("*")) if path.is_file()]
     assert names == [path.relative_to(out) for path in sorted(out.rglob("*")) if path.is_file()]
-    assert len(names) == 2 * (2 + NUM_FRAMES) * 3 + 2 + 1 + 3
+    num_images = 2 + NUM_FRAMES
+    num_crops, num_in_yolo, num_in_labelme = 2 * num_images, 2 * num_images, num_images + NUM_FRAMES
+    assert len(names) == num_crops + num_in_yolo + num_in_labelme + len(
+        ["a.png", "b.png", "film.mp4", "detections.json", "detections.parquet", "yolo/data.yaml"]
+    )
     for name in names:
         if name.suffix not in {".parquet", ".mp4"}:
             text = (whole / name).read_bytes().replace(bytes(whole), bytes(out))
