@@ -44,6 +44,7 @@ def make_settings(
         workers,
         options.batch,
         Window("ssdlite").show if options.show else None,
+        float(options.reconnect or 0),
         [kind for kind in FOLDERS if kind in saved],
         is_tracked(options),
         [parse_region(text) for text in options.count or []],

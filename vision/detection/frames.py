@@ -1,6 +1,6 @@
 """Detection, and tracking, in the frames of one video."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import final
 
@@ -35,6 +35,7 @@ class FrameDetector:
         self, source: MediaInput, video: VideoReader, detector: Detector, settings: Settings
     ) -> None:
         self._source = source
+        self._video = video
         self._detector = detector
         self._settings = settings
         self._tracker: Tracker | None = None
@@ -50,17 +51,18 @@ class FrameDetector:
                 for name, score in zip(names, thresholds.tolist(), strict=True)
             }
 
-    def outcomes(self, frames: Iterable[Frame]) -> Generator[Outcome]:
+    def outcomes(self) -> Generator[Outcome]:
         """The outcome of each frame, in order.
 
         Raises:
             DataError: If a file cannot be written.
         """
-        size, workers = self._settings.batch, self._settings.workers
+        frames, settings = enumerate(self._video.frames()), self._settings
+        how = (frames, settings.batch, settings.workers, self._video.stopped)
         if self._tracker is None:
-            yield from map_batches(self._finish_all, enumerate(frames), size, workers)
+            yield from map_batches(self._finish_all, *how)
             return
-        for found in map_batches(self._detect, enumerate(frames), size, workers):
+        for found in map_batches(self._detect, *how):
             yield self._track(found)
 
     def _detect(self, numbered: Sequence[tuple[int, Frame]]) -> list[FoundFrame]:

@@ -124,7 +124,7 @@ class _Run:
         """Detect in a video; False if it broke off."""
         settings = self.settings
         address = source.path if source.address is None else source.address
-        with VideoReader(address, settings.stride) as video:
+        with VideoReader(address, settings.stride, settings.reconnect) as video:
             if settings.pictures:
                 path = settings.out / source.relative
                 remove_partial(path.parent)
@@ -140,8 +140,7 @@ class _Run:
                 return False
             if is_ended and source.kind == "stream" and video.num_frames is None:
                 self.report.fail(
-                    f"stream {source.name} ended, or sent nothing more, after {video.num_read}"
-                    " frames; what was read is kept"
+                    f"stream {source.name} {video.how_it_ended()}; what was read is kept"
                 )
                 return False
             return True
@@ -153,12 +152,13 @@ class _Run:
         """
         detector = FrameDetector(source, video, self.detector, self.settings)
         try:
-            for outcome in detector.outcomes(video.frames()):
-                assert outcome.entry is not None
-                if writer is not None and outcome.picture is not None:
-                    writer.write(outcome.picture, outcome.entry["time"])
-                self.journal.add(outcome.entry)
-                self._count(outcome)
+            with closing(detector.outcomes()) as outcomes:
+                for outcome in outcomes:
+                    assert outcome.entry is not None
+                    if writer is not None and outcome.picture is not None:
+                        writer.write(outcome.picture, outcome.entry["time"])
+                    self.journal.add(outcome.entry)
+                    self._count(outcome)
         except KeyboardInterrupt as interruption:
             if source.kind != "stream":
                 raise

@@ -38,6 +38,7 @@ class Settings:
         workers: Number of batches processed at the same time.
         batch: Images in a batch.
         show: Called with each annotated image.
+        reconnect: Seconds for which a stream that has ended is opened again.
         folders: Kinds of files of each image, of `vision.choices.FOLDERS`.
         track: Whether objects have numbers that they keep over the frames of a video.
         regions: Lines and zones in which tracked objects are counted.
@@ -50,6 +51,7 @@ class Settings:
     workers: int = 1
     batch: int = 1
     show: Callable[[UInt8[ndarray, "h w 3"]], None] | None = None
+    reconnect: float = 0.0
     folders: Sequence[str] = ()
     track: bool = False
     regions: Sequence[Region] = ()

@@ -16,8 +16,8 @@ from numpy import ndarray
 from vision.atomic import replacing
 from vision.errors import DataError
 from vision.images import resize
+from vision.media.connection import check_utf8
 from vision.media.h264 import H264Encoder, has_h264
-from vision.media.video_reader import check_utf8
 
 
 class _OpenCvEncoder:
