@@ -225,9 +225,9 @@ def test_frames_of_too_many_pixels_are_refused(
 ) -> None:
     with VideoWriter(tmp_path / "film.mp4", 10.0) as writer:
         writer.write(np.full((48, 64, 3), 90, np.uint8))
-    monkeypatch.setattr("vision.media.video_reader.MAX_PIXELS", 48 * 64 - 1)
+    monkeypatch.setattr("vision.media.connection.MAX_PIXELS", 48 * 64 - 1)
     with pytest.raises(DataError, match="frames of 64 x 48 pixels, more than the 3,071"):
         VideoReader(tmp_path / "film.mp4")
-    monkeypatch.setattr("vision.media.video_reader.MAX_PIXELS", 48 * 64)
+    monkeypatch.setattr("vision.media.connection.MAX_PIXELS", 48 * 64)
     with VideoReader(tmp_path / "film.mp4") as video:
         assert video.size == (48, 64)
