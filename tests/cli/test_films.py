@@ -264,10 +264,10 @@ def test_an_interrupted_run_continues_with_all_kinds_of_files(
     assert len(names) == num_crops + num_in_yolo + num_in_labelme + len(
         ["a.png", "b.png", "film.mp4", "detections.json", "detections.parquet", "yolo/data.yaml"]
     )
-    for name in names:
-        if name.suffix not in {".parquet", ".mp4"}:
-            text = (whole / name).read_bytes().replace(bytes(whole), bytes(out))
-            assert (out / name).read_bytes() == text
+    for path in names:
+        if path.suffix not in {".parquet", ".mp4"}:
+            text = (whole / path).read_bytes().replace(bytes(whole), bytes(out))
+            assert (out / path).read_bytes() == text
     assert entries_in(out)[-1]["counts"] == {words[1][8:]: {"in": {"dog": 1}, "out": {"cat": 1}}}
 
 

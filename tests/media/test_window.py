@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,7 +33,12 @@ def test_images_are_shown_with_their_rate(
 ) -> None:
     texts: list[str] = []
     put = cv2.putText
-    monkeypatch.setattr(cv2, "putText", lambda *a: texts.append(a[1]) or put(*a))
+
+    def note(image: ndarray, text: str, *others: Any) -> None:  # noqa: ANN401
+        texts.append(text)
+        put(image, text, *others)
+
+    monkeypatch.setattr(cv2, "putText", note)
     window, image = Window("ssdlite"), plain(90)
     image[..., 0] = 200
     window.show(image)
