@@ -15,13 +15,13 @@ from numpy import ndarray
 from vision.errors import ConfigError, DataError
 from vision.rows import describe_counts
 from vision.structures import Detections
+from vision.tags import Style
 
 Point = tuple[float, float]
 Counts = dict[str, dict[str, int]]
 
 _FORM = "expected line:x0,y0,x1,y1 or zone:x0,y0,x1,y1,x2,y2,..."
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+_WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,28 +121,14 @@ class RegionCounter:
 
     def draw(self, picture: UInt8[ndarray, "h w 3"]) -> None:
         """Draw the line or zone and its counts, in place."""
-        points = np.round(self._points).astype(np.int32)
-        width = max(1, round(sum(picture.shape[:2]) * 0.0015))
-        cv2.polylines(picture, [points], not self._is_line, _BLACK, width + 2)
-        cv2.polylines(picture, [points], not self._is_line, _WHITE, width)
+        points, style = np.round(self._points).astype(np.int32), Style.for_image(picture)
+        for colour, width in style.outlined:
+            cv2.polylines(picture, [points], not self._is_line, colour, width)
         text = describe({kind: dict(counter) for kind, counter in self._counts.items()})
-        scale = max(0.4, sum(picture.shape[:2]) * 0.0004)
-        (text_width, height), _ = cv2.getTextSize(text, _FONT, scale, width)
-        x, y = points.mean(axis=0).astype(int).tolist()
-        x = max(0, min(x, picture.shape[1] - text_width))
-        y = max(height, min(y - 3 * width, picture.shape[0] - 1))
-        for colour, thickness in ((_BLACK, width + 2), (_WHITE, width)):
-            place = (x, y)
-            cv2.putText(
-                picture,
-                text,
-                place,
-                cv2.FONT_HERSHEY_SIMPLEX,
-                scale,
-                colour,
-                thickness,
-                cv2.LINE_AA,
-            )
+        (height, width), (x, y) = style.tag_size(text), points.mean(axis=0).astype(int).tolist()
+        left = max(0, min(x - width // 2, picture.shape[1] - width))
+        top = max(0, min(y - height // 2, picture.shape[0] - height))
+        style.draw_tag(picture, text, (left, top, left + width - 1, top + height - 1), _WHITE)
 
     def _cross(self, track: int, now: Point, name: str) -> None:
         before = self._before.get(track, now)

@@ -14,7 +14,9 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.errors import ConfigError
+from vision.tags import Style
 
+_GREY = (64, 64, 64)
 _QUIT = frozenset({27, ord("q")})  # 27 is Escape
 _WAIT_MS = 1
 _TRY_SECONDS = 30
@@ -48,18 +50,14 @@ class Window:
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if len(self._times) > 1:
             rate = (len(self._times) - 1) / (self._times[-1] - self._times[0])
-            _write(bgr, f"{rate:.1f} frames/s")
+            text, style = f"{rate:.1f} frames/s", Style.for_image(bgr)
+            height, width = style.tag_size(text)
+            style.draw_tag(
+                bgr, text, (0, bgr.shape[0] - height, width - 1, bgr.shape[0] - 1), _GREY
+            )
         cv2.imshow(self._title, bgr)
         if cv2.waitKey(_WAIT_MS) & 0xFF in _QUIT:
             raise KeyboardInterrupt
-
-
-def _write(image: UInt8[ndarray, "h w 3"], text: str) -> None:
-    """Write white text with a black edge at the bottom left, in place."""
-    scale = max(0.4, sum(image.shape[:2]) * 0.0004)
-    place = (4, image.shape[0] - 6)
-    for colour, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, width, cv2.LINE_AA)
 
 
 def _why_not() -> str:
