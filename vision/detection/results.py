@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -11,89 +10,12 @@ import torch
 
 import vision.boxes as box_ops
 from vision.atomic import replacing
-from vision.detection.schema import FORMAT, Category, CocoResult, Entry
+from vision.detection.coco_ids import CocoIds
+from vision.detection.schema import FORMAT, CocoResult, Entry
 from vision.errors import DataError
 from vision.structures import Detections
 
 COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
-
-
-class CocoIds:
-    """Image and category ids of COCO results.
-
-    Args:
-        names: Class names in label order.
-        annotations: A COCO instances file whose ids are used, by file name and class name. Without
-            it, an image's id is its file name without suffix, as a number where it is one, and
-            categories are numbered from 1 in label order.
-
-    Raises:
-        DataError: If the file cannot be used or lacks a class.
-    """
-
-    def __init__(self, names: Sequence[str], annotations: Path | None = None) -> None:
-        self._images: defaultdict[str, list[int | str]] | None = None
-        self._categories = {name: number for number, name in enumerate(names, 1)}
-        self._names = list(names)
-        if annotations is None:
-            return
-        try:
-            instances = json.loads(annotations.read_bytes())
-            self._images = defaultdict(list)
-            for row in instances["images"]:
-                self._images[Path(row["file_name"]).name].append(row["id"])
-            known = {row["name"]: row["id"] for row in instances["categories"]}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{annotations} cannot be used as COCO instances: {error}") from error
-        missing = [name for name in names if name not in known]
-        if missing:
-            raise DataError(f"{annotations} has no category named {', '.join(missing)}")
-        self._categories = known
-
-    def check(self, images: Sequence[str]) -> None:
-        """Check that the images have different ids.
-
-        Raises:
-            DataError: If two have the same.
-        """
-        seen: dict[int | str, str] = {}
-        for name in images:
-            number = self.image(name)
-            if number in seen:
-                raise DataError(
-                    f"images {seen[number]} and {name} have the same COCO id {number}; rename"
-                    " one, or leave coco out of --save"
-                )
-            seen[number] = name
-
-    def image(self, name: str, frame: int | None = None) -> int | str:
-        """The id of an image, or of a frame of a video.
-
-        Raises:
-            DataError: If the annotations do not list it, or list several of its name.
-        """
-        path = Path(name)
-        if self._images is not None:
-            ids = self._images.get(path.name, [])
-            if not ids:
-                raise DataError(f"image {path} is not among the images of the COCO annotations")
-            if ids[1:]:
-                raise DataError(
-                    f"the COCO annotations have {len(ids)} images named {path.name}, with the ids"
-                    f" {', '.join(map(str, ids))}; leave coco out of --save, or rename them"
-                )
-            return ids[0]
-        if frame is not None:
-            return f"{path.stem}:{frame}"
-        return int(path.stem) if path.stem.isascii() and path.stem.isdecimal() else path.stem
-
-    def category(self, label: str) -> int:
-        """The id of a class."""
-        return self._categories[label]
-
-    def categories(self) -> list[Category]:
-        """The classes of the detector with their ids, in label order."""
-        return [{"id": self._categories[name], "name": name} for name in self._names]
 
 
 def make_entry(

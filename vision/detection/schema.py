@@ -30,7 +30,7 @@ Size = Annotated[
     Field(min_length=2, max_length=2, description="Height and width of the image in pixels."),
 ]
 CategoryId = Annotated[
-    int, Field(description="Id of the class: of --annotations, else from 1 in label order.")
+    int | str, Field(description="Id of the class: of --annotations, else from 1 in label order.")
 ]
 
 

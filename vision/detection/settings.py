@@ -5,6 +5,7 @@
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,16 +126,16 @@ class Report:
     """Summary of a detection run.
 
     Attributes:
-        num_images: Images and frames with results, including those of a resumed run.
-        num_objects: Detections in them.
+        inputs: Number of images and of frames with results, those of a resumed run included.
+        objects: Number of detections in them by class name.
         failures: One line for each input that failed.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
         interruption: Ctrl-C or the signal after which the remaining inputs were left out.
     """
 
-    num_images: int = 0
-    num_objects: int = 0
+    inputs: Counter[str] = field(default_factory=Counter)
+    objects: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     num_resumed: int = 0
     num_new: int = 0

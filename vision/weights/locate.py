@@ -1,9 +1,11 @@
 """Where weights files are."""
 
+import os
 from pathlib import Path
 
 from vision.choices import SHIPPED_WEIGHTS
 from vision.errors import WeightsError
+from vision.files import check_regular
 from vision.weights.hub import PREFIX, fetch
 
 SHIPPED = {
@@ -23,18 +25,22 @@ def find_weights(weights: str | Path) -> Path:
 
     Raises:
         WeightsError: If it is a folder without weights, there is no such file, or it cannot be
-            loaded.
+            opened or loaded.
         ConfigError: If a file of the hub is named and huggingface_hub is not installed.
     """
     name = weights.as_posix() if isinstance(weights, Path) else weights
     if name.startswith(PREFIX):
         return fetch(name)
     path = SHIPPED.get(name, Path(weights))
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for names that are too long
         path /= BEST
-    if path.is_file():
-        return path
-    raise WeightsError(
-        f"weights {path} do not exist; name a weights file, a run folder that has {BEST},"
-        f" hf://user/name, or the weights in the package: {', '.join(SHIPPED)}"
-    )
+    try:
+        check_regular(path)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"weights {path} do not exist; name a weights file, a run folder that has {BEST},"
+            f" hf://user/name, or the weights in the package: {', '.join(SHIPPED)}"
+        ) from error
+    except OSError as error:
+        raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
+    return path
