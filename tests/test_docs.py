@@ -78,16 +78,12 @@ def test_headings_become_anchors_as_on_github(tmp_path: Path) -> None:
     assert anchors(page) == {"googles-x_y-twice", "a-b-c"}
 
 
-def pages_in(nav: list[Any]) -> list[str]:
+def pages_in(nav: Any) -> list[str]:  # noqa: ANN401 - YAML
     """The files of a navigation, and of those inside it."""
-    values = [
-        value for entry in nav for value in ([entry] if isinstance(entry, str) else entry.values())
-    ]
-    return [
-        file
-        for value in values
-        for file in ([value] if isinstance(value, str) else pages_in(value))
-    ]
+    if isinstance(nav, str):
+        return [nav]
+    entries = nav.values() if isinstance(nav, dict) else nav
+    return [file for entry in entries for file in pages_in(entry)]
 
 
 def test_the_site_has_each_page_once() -> None:
