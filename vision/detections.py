@@ -61,7 +61,7 @@ class Detections:
             yield Detection(label, self._name(label), score, tuple(box))
 
     @overload
-    def __getitem__(self, index: int | integer[Any]) -> Detection: ...
+    def __getitem__(self, index: int) -> Detection: ...
     @overload
     def __getitem__(
         self, index: Bool[Tensor, "n"] | Int64[Tensor, "kept"] | slice
