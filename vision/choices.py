@@ -16,8 +16,6 @@ BACKENDS: dict[str, str] = {
 """What runs a network, and its class."""
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
 """What the layers of a network compute in."""
-FILE_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
-"""Precisions of exported graphs; a backend may write only some."""
 Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson"]
 
 FORMS: dict[str, str] = {

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from vision.atomic import remove_partial
 from vision.choices import RESULTS
+from vision.detection.coco_ids import CocoIds
 from vision.detection.journal import Journal
 from vision.detection.outcomes import Image, Outcome, draw_and_write, read_first
 from vision.detection.pipeline import map_batches
-from vision.detection.results import CocoIds, make_entry, write_results
+from vision.detection.results import make_entry, write_results
 from vision.detection.settings import Report, Settings
 from vision.detector import Detector
 from vision.draw import draw_detections

@@ -20,6 +20,9 @@ from vision.media import MediaInput
 
 logger = logging.getLogger(__name__)
 
+_NO_ENTRY = (b"[", b"]", b'{"format":', b'"categories":', b'"images":')
+"""How the lines of a result file begin that are no entry."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -73,13 +76,17 @@ def check_complete(sources: Sequence[MediaInput], out: Path) -> None:
 
 
 def _named_in(path: Path) -> set[str]:
-    """The images of a result file, which has an entry a line; none if it is not there."""
+    """The images of a result file, which has an entry a line; none if it is not there.
+
+    The first form of the file, of version 0.1, was the list of entries alone.
+    """
     if not path.is_file():
         return set()
     try:
         with open_regular(path) as file:
-            lines = (line.strip().rstrip(b",") for line in file)
-            return {json.loads(line)["image"] for line in lines if line not in {b"[", b"]", b"[]"}}
+            lines = (line.strip() for line in file)
+            entries = (line.rstrip(b",") for line in lines if not line.startswith(_NO_ENTRY))
+            return {json.loads(line)["image"] for line in entries}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{path} cannot be read as results ({error}); start again with --overwrite"

@@ -9,6 +9,7 @@ from vision.runtime.load import (
     get_graph_backend,
     graph_backends,
     open_session,
+    read_names,
 )
 from vision.runtime.metadata import Metadata
 from vision.runtime.scores import USUAL_SCORE, Score, Scores, only_classes, score_thresholds
@@ -33,5 +34,6 @@ __all__ = [
     "graph_backends",
     "only_classes",
     "open_session",
+    "read_names",
     "score_thresholds",
 ]
