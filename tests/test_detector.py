@@ -153,7 +153,12 @@ def test_many_images_in_each_form(
         assert isinstance(found, list)
         assert all(map(same, found, expected))
     monkeypatch.setattr("vision.detector.MAX_BATCH", 2)
-    mixed: list[Any] = [*pair, Image.fromarray(pair[0]), torch.from_numpy(pair[1]).permute(2, 0, 1), pair[0]]
+    mixed: list[Any] = [
+        *pair,
+        Image.fromarray(pair[0]),
+        torch.from_numpy(pair[1]).permute(2, 0, 1),
+        pair[0],
+    ]
     for one, number in zip(detector(mixed), (0, 1, 0, 1, 0), strict=True):
         assert same(one, expected[number])
 
