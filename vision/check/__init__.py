@@ -5,7 +5,7 @@ from vision.check.check import check_data
 from vision.check.images import Item, scan_data
 from vision.check.page import render_page
 from vision.check.quick import quick_warnings
-from vision.check.repair import repair
+from vision.check.fixes import repair
 from vision.check.report import CheckReport, Finding, Place
 
 __all__ = [
