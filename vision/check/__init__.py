@@ -2,10 +2,10 @@
 
 from vision.check.boxes import Priors
 from vision.check.check import check_data
+from vision.check.fixes import repair
 from vision.check.images import Item, scan_data
 from vision.check.page import render_page
 from vision.check.quick import quick_warnings
-from vision.check.fixes import repair
 from vision.check.report import CheckReport, Finding, Place
 
 __all__ = [
