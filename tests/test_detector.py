@@ -285,6 +285,12 @@ def test_a_stream_of_a_folder_with_a_film(
     assert len(list(detector.stream([film, film, tmp_path / "a.png"], stride=2))) == 2 + 1
 
 
+def test_folders_and_films_are_told_where_to_go(saved: SavedDetector, tmp_path: Path) -> None:
+    for path in (tmp_path, "film.mp4", str(tmp_path)):
+        with pytest.raises(DataError, match=r"is not one image; read it with detector\.stream"):
+            detector_of(saved)(path)
+
+
 def test_streams_that_cannot_be_read(saved: SavedDetector, tmp_path: Path) -> None:
     detector = detector_of(saved)
     with pytest.raises(DataError, match="nowhere does not exist"):

@@ -3,6 +3,17 @@
 import difflib
 from collections.abc import Iterable
 
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "Interrupted",
+    "Signalled",
+    "TrainingError",
+    "VisionError",
+    "WeightsError",
+    "did_you_mean",
+]
+
 
 class VisionError(ValueError):
     """Base class; a message names the place, what was expected and found, and the remedy."""
