@@ -389,11 +389,15 @@ def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_
 
 
 @pytest.mark.slow
-def test_without_weights_the_shipped_detector_knows_the_80_classes_of_coco(tmp_path: Path) -> None:
+def test_without_weights_the_shipped_detector_knows_the_80_classes_of_coco(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A portrait of Grace Hopper in uniform: VOC has no tie."""
     photo = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     out = tmp_path / "out"
     assert main(["detect", str(photo), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert re.fullmatch(r"1 person, 1 tie in 1 image; [.\d]+ images/s; results are in .*\n", said)
     (entry,) = entries_in(out)
     person, tie = entry["detections"]
     assert (person["label"], tie["label"]) == ("person", "tie")

@@ -8,10 +8,10 @@ from vision.check.configured import (
     named_findings,
     read_configured,
 )
+from vision.check.fixes import repair
 from vision.check.images import Item, scan_data
 from vision.check.page import render_page
 from vision.check.quick import quick_warnings
-from vision.check.repair import repair
 from vision.check.report import CheckReport, Finding, Place
 
 __all__ = [

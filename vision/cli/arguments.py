@@ -36,7 +36,7 @@ def add_weights(parser: argparse.ArgumentParser, text: str = WEIGHTS) -> None:
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
-    """A folder of data, for `vision.cli.options.name_data`."""
+    """A folder of data, for `vision.config.name_data`."""
     text = "folder of images and annotations, in any layout that docs/data.md lists"
     parser.add_argument("--data", metavar="FOLDER", help=f"{text} (default: none)")
 
