@@ -5,6 +5,8 @@
 
 from pathlib import Path
 
+import torch
+
 from vision.choices import BACKENDS as CLASSES
 from vision.choices import FORMS, import_choice
 from vision.errors import ConfigError, WeightsError, did_you_mean
@@ -86,8 +88,31 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
             f"weights {path} are {precision} and do not run in {options.precision}, only in"
             f" {', '.join(precisions)}; leave the precision out, or export again"
         )
-    runner = backend.open(path, options)
-    return GraphSession(runner, metadata.config.model.image_size), metadata
+    session = GraphSession(backend.open(path, options), metadata.config.model.image_size)
+    _try_out(session, len(metadata.names), path)
+    return session, metadata
+
+
+def _try_out(session: GraphSession, num_classes: int, path: Path) -> None:
+    """Run a graph once: a file may hold any, whatever it states.
+
+    Raises:
+        WeightsError: If it does not run, or does not give boxes and scores.
+    """
+    try:
+        decoded = session(torch.zeros(1, 3, *session.image_size, dtype=torch.uint8))
+        boxes, scores = decoded.boxes, decoded.scores
+        expected = [(1, scores.shape[1], 4), (1, scores.shape[1], num_classes)]
+        fits = [tuple(boxes.shape), tuple(scores.shape)] == expected
+        is_sound = fits and bool(boxes.isfinite().all() and scores.isfinite().all())
+    except Exception as error:  # each runtime has exceptions of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise WeightsError(f"weights {path} do not run: {reason}; export them again") from error
+    if not is_sound:
+        raise WeightsError(
+            f"weights {path} do not give {num_classes} finite scores for each finite box; export"
+            " them again"
+        )
 
 
 def build_session(model: SSDLite, options: RuntimeOptions) -> Session:
