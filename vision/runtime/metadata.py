@@ -65,7 +65,7 @@ class Metadata:
         form, precision = strings.get("form"), strings.get("precision")
         if form not in FORMS or precision not in get_args(Precision):
             raise WeightsError(
-                f"{where}: the metadata are damaged: form {form}, precision {precision}"
+                f"{where}: the metadata are damaged: form {form!r:.50}, precision {precision!r:.50}"
             )
         return cls(form, precision, *parse_metadata(strings, where))  # type: ignore[arg-type]
 
