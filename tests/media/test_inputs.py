@@ -11,7 +11,7 @@ from tests.media.samples import make_files
 from vision.errors import DataError
 from vision.images import read_image
 from vision.media import find_inputs
-from vision.media.addresses import mask_url
+from vision.urls import mask_url
 
 
 def _found(folder: Path, *inputs: str) -> list[tuple[str, str]]:

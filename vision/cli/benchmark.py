@@ -24,15 +24,16 @@ from vision.benchmark import (
     table,
     throughput,
 )
-from vision.cli.options import check_output_path, data_of
+from vision.cli.options import claimed, data_of
 from vision.config import Config
 from vision.data import sample_images
+from vision.detector import Detector
 from vision.device import choose_device, num_cores
 from vision.engine import evaluate_detector, write_json
 from vision.errors import VisionError
 from vision.export import DEFAULT_IMAGES, NUM_CALIBRATED, NUM_COMPARED, default_images
 from vision.images import resize
-from vision.model import count_macs, count_parameters
+from vision.model import build_post_process, count_macs, count_parameters
 from vision.weights import find_weights, load_weights
 
 Images = list[UInt8[ndarray, "h w 3"]]
@@ -45,7 +46,13 @@ def run(options: argparse.Namespace) -> int:
     """Measure every backend and precision, and print the table."""
     choose_device(options.device or "auto")
     file = options.out / "benchmark.json"
-    check_output_path(file, overwrite=options.overwrite)
+    with claimed([file], overwrite=options.overwrite):
+        _benchmark(options, file)
+    print(f"table and chart are in {options.out}")
+    return 0
+
+
+def _benchmark(options: argparse.Namespace, file: Path) -> None:
     options.weights = find_weights(options.weights)
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
@@ -71,8 +78,6 @@ def run(options: argparse.Namespace) -> int:
     content = {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out}
     write_json(file, content)
     draw_chart(rows, options.out / "benchmark.png")
-    print(f"table and chart are in {options.out}")
-    return 0
 
 
 def _photos(config: Config) -> Images:
@@ -108,6 +113,7 @@ def _measure(
         name, detector = candidate.name, loaded[candidate.name].detector
         values: tuple[float | None, float | None] = (None, None)
         if detector is not None and config.data.val is not None and not options.no_map:
+            detector = Detector(detector.session, build_post_process(config.model), detector.names)
             metrics = evaluate_detector(detector, config).metrics
             values = (metrics.voc.mean, metrics.coco.AP)
         rate = throughput(candidate, photos, num_cores())

@@ -3,20 +3,21 @@
 # h w the height and width of an image
 
 import argparse
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.config import AutoSource, Config, DataConfig, config_from_dict, load_config
+from vision.config import Config, config_from_dict, load_config, name_data
 from vision.config.overrides import is_within, key_of
 from vision.detector import Detector
 from vision.errors import ConfigError, DataError, WeightsError
 from vision.images import read_image, resize
+from vision.locks import reserved
 from vision.media import find_images
 from vision.model import build_post_process
 from vision.runtime import RuntimeOptions, open_session
@@ -48,6 +49,24 @@ def check_output_path(path: Path, *, overwrite: bool) -> None:
         raise DataError(f"{path} exists; name another --out, or pass --overwrite")
 
 
+@contextmanager
+def claimed(files: Sequence[Path], *, overwrite: bool) -> Iterator[None]:
+    """`check_output_path` of all files, whose folders no other process works in meanwhile.
+
+    Raises:
+        DataError: As `check_output_path`.
+        ConfigError: If another process works in a folder.
+    """
+    for file in files:
+        check_output_path(file, overwrite=overwrite)
+    with ExitStack() as stack:
+        for folder in {file.parent.resolve(): file.parent for file in files}.values():
+            stack.enter_context(reserved(folder))
+        for file in files:  # What another process has written meanwhile counts too.
+            check_output_path(file, overwrite=overwrite)
+        yield
+
+
 def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     """Write weights as ``--out``, ``--half`` and ``--note`` say.
 
@@ -66,27 +85,6 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     save_weights(
         options.out, model, saved.config, saved.names, training, norms_folded=saved.norms_folded
     )
-
-
-def name_data(folder: str | None, recorded: DataConfig | None = None) -> list[str]:
-    """The overrides that ``--data FOLDER`` stands for.
-
-    Args:
-        folder: The folder; None for no overrides.
-        recorded: The data of a run; its split of the same folder is kept.
-    """
-    if folder is None:
-        return []
-    sources = [] if recorded is None else [recorded.train, recorded.val]
-    kept: dict[str, object] = {}
-    for source in sources:
-        if isinstance(source, AutoSource) and source.is_at(folder):
-            kept = source.model_dump(include={"seed", "val_below"})
-    values = {"format": "auto", "root": folder, **kept}
-    return [
-        f"data.{key}={json.dumps(values | {'split': key}, ensure_ascii=False)}"
-        for key in ("train", "val")
-    ]
 
 
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:

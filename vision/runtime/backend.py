@@ -3,7 +3,7 @@
 # N images, H W height and width of the network's input
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias, get_args, runtime_checkable
 
@@ -12,7 +12,7 @@ from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from vision.choices import Precision
+from vision.choices import MAX_THREADS, Precision
 from vision.errors import ConfigError
 from vision.model import SSDLite
 from vision.runtime.metadata import Metadata
@@ -51,14 +51,19 @@ class RuntimeOptions:
         """The device that an exported graph runs on."""
         return "cpu" if self.device in {None, "auto"} else str(self.device)
 
+    def resolved(self, backend: str, precision: Precision) -> "RuntimeOptions":
+        """What an exported graph runs in: a backend, its device, and a precision by default."""
+        precision = self.precision or precision
+        return replace(self, backend=backend, device=self.graph_device, precision=precision)
+
     def __post_init__(self) -> None:
         if self.precision is not None and self.precision not in get_args(Precision):
             known = ", ".join(get_args(Precision))
             raise ConfigError(f"precision: expected one of {known}, got {self.precision}")
         for name in ("threads", "streams"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}: expected a number from 1 on, got {value}")
+            if value is not None and not 1 <= value <= MAX_THREADS:
+                raise ConfigError(f"{name}: expected a number from 1 to {MAX_THREADS}, got {value}")
 
 
 @runtime_checkable
@@ -67,9 +72,11 @@ class Session(Protocol):
 
     Attributes:
         image_size: (height, width) of the images that it takes.
+        options: Backend, device and precision that it runs in.
     """
 
     image_size: tuple[int, int]
+    options: RuntimeOptions
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         """Boxes and scores of each prior.
@@ -86,6 +93,7 @@ class GraphSession:
 
     runner: Runner
     image_size: tuple[int, int]
+    options: RuntimeOptions
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         """See `Session.__call__`."""

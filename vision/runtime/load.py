@@ -88,9 +88,20 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
             f"weights {path} are {precision} and do not run in {options.precision}, only in"
             f" {', '.join(precisions)}; leave the precision out, or export again"
         )
-    session = GraphSession(backend.open(path, options), metadata.config.model.image_size)
+    runner = backend.open(path, options)
+    runs_in = options.resolved(name, precisions[0])
+    session = GraphSession(runner, metadata.config.model.image_size, runs_in)
     _try_out(session, len(metadata.names), path)
     return session, metadata
+
+
+def read_names(weights: str | Path) -> list[str]:
+    """Class names of a weights file or an exported graph, in label order; see `open_session`."""
+    path = find_weights(weights)
+    written_by = graph_backend_of(path)
+    if written_by is None:
+        return load_weights(path).names
+    return written_by[1].read_metadata(path).names
 
 
 def _try_out(session: GraphSession, num_classes: int, path: Path) -> None:

@@ -13,21 +13,23 @@ from vision.errors import ConfigError, WeightsError, did_you_mean
 
 Score: TypeAlias = float | Literal["best"]
 """A score threshold; ``best`` is the one that training found best for each class."""
+Scores: TypeAlias = Score | Mapping[str, Score]
+"""A score threshold for all classes, or by class name."""
 USUAL_SCORE = 0.4
 """The threshold where no other is named or known."""
 
 
 def score_thresholds(
-    score: Score | Mapping[str, Score],
+    score: Scores,
     names: Sequence[str],
-    best: Mapping[str, float] | None = None,
+    best: object = None,
 ) -> float | Float32[Tensor, "C"]:
     """The score that a detection must exceed, for all classes or for each by label.
 
     Args:
         score: As for `vision.detector.Detector.load`.
         names: Class names in label order.
-        best: The best threshold of each class, as far as they are known.
+        best: The best threshold of each class, as far as they are known; whatever a file has there.
 
     Raises:
         ConfigError: If a score is out of range, or of a class that is not among the names.
@@ -38,16 +40,39 @@ def score_thresholds(
         if not 0 <= value <= 1:
             of_name = f" of {name}" if name else ""
             raise ConfigError(f"score{of_name}: expected a number from 0 to 1, got {value}")
-    unknown = [name for name in by_name if name and name not in names]
-    if unknown:
-        hint = did_you_mean(unknown[0], names)
-        raise ConfigError(f"the detector has no class {unknown[0]}{hint}")
+    _check_known([name for name in by_name if name], names)
     if by_name.keys() == {""}:
         return by_name[""]
     return torch.tensor([by_name.get(name, by_name.get("", 1.0)) for name in names])
 
 
-def _resolve(by_name: Mapping[str, Score], best: Mapping[str, float] | None) -> dict[str, float]:
+def only_classes(
+    threshold: float | Float32[Tensor, "C"], classes: str | Sequence[str], names: Sequence[str]
+) -> Float32[Tensor, "C"]:
+    """A threshold of `score_thresholds` with the classes left out that are not among some.
+
+    Args:
+        threshold: For all classes, or for each.
+        classes: The names that stay.
+        names: Class names in label order.
+
+    Raises:
+        ConfigError: If a class is not among the names.
+    """
+    kept = [classes] if isinstance(classes, str) else list(classes)
+    _check_known(kept, names)
+    limits = threshold if isinstance(threshold, Tensor) else torch.full((len(names),), threshold)
+    return torch.where(torch.tensor([name in kept for name in names]), limits, 1.0)
+
+
+def _check_known(classes: Sequence[str], names: Sequence[str]) -> None:
+    for name in classes:
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise ConfigError(f"the detector has no class {name}{hint}")
+
+
+def _resolve(by_name: Mapping[str, Score], best: object) -> dict[str, float]:
     """The scores by name with the best thresholds in place of ``best``."""
     given = {name: score for name, score in by_name.items() if not isinstance(score, str)}
     asked = [name for name in by_name if name not in given]
@@ -58,5 +83,7 @@ def _resolve(by_name: Mapping[str, Score], best: Mapping[str, float] | None) -> 
             "score best: the weights have no best thresholds, which training records; the page of"
             " ssdlite eval --report has those of any weights, with the options to paste"
         )
+    if not (isinstance(best, Mapping) and all(isinstance(x, int | float) for x in best.values())):
+        raise WeightsError("score best: the weights' best thresholds are not numbers by class")
     known = {name: best.get(name, USUAL_SCORE) for name in asked}
     return {**(best if "" in asked else {}), **known, **given}
