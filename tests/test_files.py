@@ -10,7 +10,7 @@ import pytest
 
 from vision.config import load_config
 from vision.convert import convert_weights
-from vision.detection.results import CocoIds
+from vision.detection.coco_ids import CocoIds
 from vision.errors import VisionError
 from vision.files import check_regular, read_bytes, read_text
 from vision.formats.folders import head_of
