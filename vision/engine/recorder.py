@@ -106,7 +106,7 @@ def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     Floats have five significant digits; a column that a row lacks or has None in is empty.
     """
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
     writer.writeheader()
     for row in rows:
         rounded = (f"{x:.5g}" if isinstance(x, float) else x for x in row.values())

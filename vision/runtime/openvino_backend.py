@@ -6,21 +6,26 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
+from defusedxml import DefusedXmlException
 from jaxtyping import Shaped
 from numpy import ndarray
 
 from vision.choices import Precision
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
+from vision.files import check_regular
 from vision.model import SSDLite
 from vision.progress import progress
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
 from vision.runtime.fork import IN_MEMORY, OwnProcess
-from vision.runtime.metadata import Metadata
+from vision.runtime.metadata import Metadata, Shapes
 from vision.runtime.onnx_graph import temporary_file, to_onnx
 from vision.runtime.quantise import sensitive_nodes
+from vision.runtime.xml_depth import check_depth
+from vision.weights import find_weights
 
 SECTION = "ssdlite"
 """Section of the file that holds the metadata."""
@@ -84,7 +89,10 @@ class OpenVinoBackend:
             for key in keys
             if model.has_rt_info([SECTION, key])
         }
-        return Metadata.from_strings(strings, f"weights {path}")
+        where = f"weights {path}"
+        metadata = Metadata.from_strings(strings, where)
+        metadata.check_graph(_shapes(model.inputs), _shapes(model.outputs), where)
+        return metadata
 
     def open(self, path: Path, options: RuntimeOptions) -> "OpenVinoRunner":
         """Make an .xml file and the .bin file beside it ready to run."""
@@ -98,14 +106,28 @@ def _open(path: Path, options: RuntimeOptions) -> "OpenVinoRunner":
 def _read(path: Path) -> Any:  # noqa: ANN401
     """An `openvino.Model` of a file."""
     core = _core()
-    for part in (path, path.with_suffix(".bin")):
-        if not part.is_file():
-            raise WeightsError(f"weights {part} do not exist; OpenVINO needs the .xml and the .bin")
+    find_weights(path)
     try:
+        check_regular(path.with_suffix(".bin"))
+    except OSError as error:
+        raise WeightsError(
+            f"weights {path.with_suffix('.bin')} cannot be read: {error.strerror}; OpenVINO needs"
+            " the .xml and the .bin"
+        ) from error
+    try:
+        check_depth(path)
         return core.read_model(path)
-    except RuntimeError as error:
-        reason = _reason(error)
+    except (OSError, ParseError, DefusedXmlException, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or _reason(error)
         raise WeightsError(f"weights {path} cannot be read by OpenVINO: {reason}") from error
+
+
+def _shapes(ports: Any) -> Shapes:  # noqa: ANN401
+    return [
+        [side.get_length() if side.is_static else None for side in shape]
+        for shape in (port.get_partial_shape() for port in ports)
+        if shape.rank.is_static
+    ]
 
 
 def _convert(graph: Any) -> Any:  # noqa: ANN401
@@ -152,7 +174,7 @@ def _quantise(model: Any, calibration: Images, in_float: Sequence[str]) -> Any: 
         )
 
 
-def _reason(error: RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     return str(error).strip().splitlines()[-1]
 
 
