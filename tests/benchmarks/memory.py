@@ -1,7 +1,8 @@
 """Memory of ``ssdlite detect`` over many pictures and over a long film.
 
-``python -m tests.benchmarks.memory`` detects in 10,000 pictures and in a film of 90,000 frames, an hour
-at 25 a second, both of 64 x 48 pixels, and prints the process's memory as time passes. Linux alone.
+``python -m tests.benchmarks.memory pictures`` detects in 10,000 pictures, ``... film`` in a film of
+90,000 frames, an hour at 25 a second, both of 64 x 48 pixels, and prints the process's memory as
+time passes. For Linux.
 """
 
 import argparse
@@ -9,6 +10,8 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +35,16 @@ def measure() -> None:
     count = options.count or {"pictures": 10_000, "film": 90_000}[options.kind]
     with tempfile.TemporaryDirectory(prefix="ssdlite-memory-") as name:
         folder = Path(name)
-        config = Config(model=ModelConfig(image_size=(64, 64), width_mult=0.25))
+        config = Config(model=ModelConfig(image_size=(128, 128), width_mult=0.25))
         weights = folder / "w.safetensors"
         save_weights(weights, build_model(config.model, 2), config, ["cat", "dog"], {})
         make = {"pictures": write_pictures, "film": write_film}[options.kind]
         source, out = make(folder, count), folder / "out"
         words = ["detect", str(source), "--weights", str(weights), "--out", str(out)]
-        with Sampler() as sampler:
+        with sampled() as samples:
             code = main([*words, "--workers=1", "--threads=1"])
     for point in POINTS:
-        sample = sampler.samples[(len(sampler.samples) - 1) * point // 100]
+        sample = samples[(len(samples) - 1) * point // 100]
         sys.stdout.write(f"{point:3}% of the time: {sample:6.1f} MB\n")
     sys.exit(code)
 
@@ -64,26 +67,22 @@ def write_film(folder: Path, count: int) -> Path:
     return folder / "film.mp4"
 
 
-class Sampler:
-    """Takes the memory of this process twice a second, inside a ``with``, in MB."""
+@contextmanager
+def sampled() -> Iterator[list[float]]:
+    """The memory of this process, taken twice a second within, in MB."""
+    samples: list[float] = []
+    is_over = threading.Event()
+    page = os.sysconf("SC_PAGE_SIZE") / 1e6
 
-    def __init__(self) -> None:
-        self.samples: list[float] = []
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+    def sample() -> None:
+        while not is_over.wait(0.5):
+            samples.append(int(Path("/proc/self/statm").read_text().split()[1]) * page)
 
-    def __enter__(self) -> "Sampler":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        page = os.sysconf("SC_PAGE_SIZE") / 1e6
-        while not self._is_over.wait(0.5):
-            self.samples.append(int(Path("/proc/self/statm").read_text().split()[1]) * page)
+    thread = threading.Thread(target=sample)
+    thread.start()
+    yield samples
+    is_over.set()
+    thread.join()
 
 
 if __name__ == "__main__":
