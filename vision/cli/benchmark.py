@@ -24,7 +24,7 @@ from vision.benchmark import (
     table,
     throughput,
 )
-from vision.cli.options import check_output_path, data_of
+from vision.cli.options import claimed, data_of
 from vision.config import Config
 from vision.data import sample_images
 from vision.detector import Detector
@@ -46,7 +46,13 @@ def run(options: argparse.Namespace) -> int:
     """Measure every backend and precision, and print the table."""
     choose_device(options.device or "auto")
     file = options.out / "benchmark.json"
-    check_output_path(file, overwrite=options.overwrite)
+    with claimed([file], overwrite=options.overwrite):
+        _benchmark(options, file)
+    print(f"table and chart are in {options.out}")
+    return 0
+
+
+def _benchmark(options: argparse.Namespace, file: Path) -> None:
     options.weights = find_weights(options.weights)
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
@@ -72,8 +78,6 @@ def run(options: argparse.Namespace) -> int:
     content = {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out}
     write_json(file, content)
     draw_chart(rows, options.out / "benchmark.png")
-    print(f"table and chart are in {options.out}")
-    return 0
 
 
 def _photos(config: Config) -> Images:

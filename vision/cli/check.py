@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from vision.atomic import replacing
 from vision.check import CheckReport, Item, Priors, check_data, render_page, repair, scan_data
-from vision.cli.options import check_output_path
+from vision.cli.options import claimed
 from vision.config import Config, load_config
 from vision.convert import load_initial_weights
 from vision.data import read_sources
@@ -26,9 +26,13 @@ PAGE, DATA = "check.html", "check.json"
 
 def run(options: argparse.Namespace) -> int:
     """Check the data, print a summary, write a report with ``--out`` and a copy with ``--fix``."""
+    files = [options.out / DATA] if options.out else []
+    with claimed(files, overwrite=options.overwrite):
+        return _check(options)
+
+
+def _check(options: argparse.Namespace) -> int:
     config = load_config(options.config, options.overrides)
-    if options.out:
-        check_output_path(options.out / DATA, overwrite=options.overwrite)
     if options.fix and options.fix.exists():
         raise DataError(f"--fix {options.fix} exists; name a new folder for the repaired copy")
     splits = _read_folder(options.data) if options.data else _read_configured(config)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vision.cli.options import check_output_path, describe_data, open_detector, runtime_options_of
+from vision.cli.options import claimed, describe_data, open_detector, runtime_options_of
 from vision.config import Config
 from vision.engine import detect_with_both
 from vision.errors import ConfigError
@@ -42,7 +42,13 @@ class Evaluated(NamedTuple):
 def run(options: argparse.Namespace) -> int:
     """Compare, print the tables and the verdict, and write the page."""
     page = options.out / PAGE
-    check_output_path(page, overwrite=options.overwrite)
+    with claimed([page], overwrite=options.overwrite):
+        _compare(options, page)
+    print(f"the page is {page}")
+    return 0
+
+
+def _compare(options: argparse.Namespace, page: Path) -> None:
     detections, targets, names, notes, photos = _evaluate(options)
     detectors = (str(options.first), str(options.second))
     print(f"A  {detectors[0]}", f"B  {detectors[1]}", *notes, sep="\n", flush=True)
@@ -50,8 +56,6 @@ def run(options: argparse.Namespace) -> int:
     images = [Path(str(target.image_id)).name for target in targets]
     print("", *text_lines(comparison, images), "", verdict(comparison), sep="\n")
     write_page(page, render_comparison(comparison, detectors, notes, photos))
-    print(f"the page is {page}")
-    return 0
 
 
 def _evaluate(options: argparse.Namespace) -> Evaluated:

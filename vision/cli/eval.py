@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vision.choices import SHIPPED_WEIGHTS
-from vision.cli.options import check_output_path, describe_data, open_detector, runtime_options_of
+from vision.cli.options import claimed, describe_data, open_detector, runtime_options_of
 from vision.detector import Detector
 from vision.engine import best_thresholds, evaluate_detector, write_json
 from vision.errors import ConfigError
@@ -35,17 +35,16 @@ def run(options: argparse.Namespace) -> int:
     is_of_file = bool(options.detections or options.annotations)
     options.weights = options.weights or (None if is_of_file else Path(SHIPPED_WEIGHTS[0]))
     folder = _report_folder(options) if options.report else None
-    for file in _outputs(options.out, folder):
-        check_output_path(file, overwrite=options.overwrite)
-    evaluated = _evaluate_file(options) if is_of_file else _evaluate_weights(options)
-    metrics = evaluated.metrics
-    print(metrics.table())
-    content = metrics.to_dict()
-    if folder:
-        content |= _write_report(folder / REPORT, evaluated, options)
-    if options.out:
-        write_json(options.out / METRICS, content)
-        print(f"metrics are in {options.out / METRICS}")
+    with claimed(_outputs(options.out, folder), overwrite=options.overwrite):
+        evaluated = _evaluate_file(options) if is_of_file else _evaluate_weights(options)
+        metrics = evaluated.metrics
+        print(metrics.table())
+        content = metrics.to_dict()
+        if folder:
+            content |= _write_report(folder / REPORT, evaluated, options)
+        if options.out:
+            write_json(options.out / METRICS, content)
+            print(f"metrics are in {options.out / METRICS}")
     if folder:
         print(f"the report is {folder / REPORT}")
     return 0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vision.cli.options import check_output_path, data_of, read_images
+from vision.cli.options import claimed, data_of, read_images
 from vision.config import Config, DataSources
 from vision.data import sample_images
 from vision.detector import Detector
@@ -35,7 +35,12 @@ def run(options: argparse.Namespace) -> int:
     spec = ExportSpec(options.to, options.form, options.precision)
     options.weights = find_weights(options.weights)
     path = spec.file(options.out, options.weights.stem)
-    check_output_path(path, overwrite=options.overwrite)
+    with claimed([path], overwrite=options.overwrite):
+        _export(options, spec, path)
+    return 0
+
+
+def _export(options: argparse.Namespace, spec: ExportSpec, path: Path) -> None:
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
@@ -59,7 +64,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"compared on {len(compared)} images only; {MIN_ADVISED} or more are advised")
     if spec.precision == "int8":
         _evaluate_int8(saved, spec, written.path, config)
-    return 0
 
 
 def _images(

@@ -6,8 +6,9 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from importlib import import_module
+from typing import TextIO, cast
 
 import vision
 from vision.cli.commands import COMMANDS, parse
@@ -19,6 +20,7 @@ from vision.cli.failures import (
     open_missing_streams,
 )
 from vision.cli.parser import Parser
+from vision.cli.printing import HarmlessStream, MessageFormatter, as_message
 from vision.cli.signals import raised_signals
 from vision.errors import Interrupted, Signalled, did_you_mean
 
@@ -84,14 +86,17 @@ def _run(command: str, options: argparse.Namespace) -> int:
     ).run
     from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415
 
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
-    with logging_redirect_tqdm(), raised_signals():
-        return run(options)
+    stdout = cast("TextIO", HarmlessStream(sys.stdout))
+    with redirect_stdout(stdout):
+        logging.basicConfig(level=logging.INFO, stream=stdout, force=True)
+        logging.root.handlers[0].setFormatter(MessageFormatter("%(message)s"))
+        with logging_redirect_tqdm(), raised_signals():
+            return run(options)
 
 
 def _fail(command: str, message: str, code: int) -> int:
     with suppress(OSError):
-        print(f"ssdlite {command}: {message}", file=sys.stderr)
+        print(as_message(f"ssdlite {command}: {message}"), file=sys.stderr)
     with suppress(OSError):
         flush_streams()
     return code

@@ -168,7 +168,9 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     A column may be None or missing in any row; epoch 0, before the first step, has metrics alone.
     """
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    figure = Figure(figsize=(12, 3.6))
+    # A constrained layout would take half of the time, and draws all twice.
+    figure.subplots_adjust(left=0.05, right=0.985, bottom=0.14, top=0.96, wspace=0.25)
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(PANELS), sharex=True)
     for axes, columns in zip(panels, PANELS, strict=True):
