@@ -16,7 +16,7 @@ import torch
 from tests.cli.test_eval import write_files
 from tests.cli.test_signals import CODES, SIGNALS, weights
 from tests.convert import original_layouts as original
-from tests.engine.test_extras import files_end_at
+from tests.disk import files_end_at
 from tests.reference_model import randomise
 from vision.benchmark import EAGER, Candidate
 from vision.benchmark.measure import peak_memory
