@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm import tqdm
 
 import vision.boxes as box_ops
 from vision.engine.run import Run
@@ -45,7 +46,9 @@ def unreached(
     corners = box_ops.to_corners(priors).cpu()
     boxes = relative_boxes(targets)
     labels = torch.cat([target.labels[~target.ignore] for target in targets])
-    chunks = torch.split(boxes, CHUNK)
+    chunks = tqdm(
+        torch.split(boxes, CHUNK), desc="priors", leave=False, dynamic_ncols=True, disable=None
+    )
     best = torch.cat([box_ops.iou(chunk, corners).amax(dim=1) for chunk in chunks])
     missed = labels[best < match_iou]
     return (
