@@ -67,6 +67,11 @@ DOWNLOADS = ("voc2007", "voc2012", "coco2017")
 """Public data sets that ``ssdlite download`` loads."""
 
 
+def device_name(name: str) -> str:
+    """PyTorch's name of a device that other tools call ``gpu`` or by its number."""
+    return f"cuda:{name}" if name.isdecimal() else "cuda" if name.lower() == "gpu" else name
+
+
 def import_choice(place: str) -> Any:  # noqa: ANN401
     """What an entry ``module:name`` of one of these tables stands for."""
     module, _, name = place.partition(":")

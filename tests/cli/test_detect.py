@@ -67,6 +67,15 @@ def test_writes_pictures_and_detections(weights: Path, photos: Path, tmp_path: P
     assert {path.name for path in out.iterdir()} == {"a.png", "b.png", "detections.json"}
 
 
+def test_images_that_the_limit_cuts_are_counted(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert detect(weights, tmp_path / "a", photos, "--score=0.1", "--max=3") == 0
+    assert "2 of them have as many detections as one may have" in capsys.readouterr().out
+    assert detect(weights, tmp_path / "b", photos, "--score=1") == 0
+    assert "as many detections" not in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_all_formats_say_the_same(weights: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

@@ -22,7 +22,7 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
     command = COMMANDS[name]
     summary = f"{command.summary[0].upper()}{command.summary[1:]}."
     parser = Parser(f"ssdlite {name}", summary, f"example:\n  ssdlite {command.example}")
-    command.add_arguments(parser)
+    command.add_all_arguments(parser)
     options = parser.parse(words)
     if name == "info" and options.overrides:
         parser.error(f"{options.overrides[0]}: info takes weights only")
@@ -155,11 +155,13 @@ COMMANDS = {
         "train a detector on your own photographs, or on synthetic images",
         "train --data MINE",
         _train,
+        has_json=True,
     ),
     "eval": Command(
         "measure the average precision of a detector, or of any detections",
         "eval --weights runs/finetune data.val.split=test",
         _eval,
+        has_json=True,
     ),
     "compare": Command(
         "tell which of two detectors is better on the same images, and where",
@@ -170,6 +172,7 @@ COMMANDS = {
         "find objects in images, videos and streams",
         "detect photos/ film.mp4 --weights runs/finetune --score 0.5",
         _detect,
+        has_json=True,
     ),
     "export": Command(
         "write a detector for other runtimes, and compare it with PyTorch",
@@ -180,6 +183,7 @@ COMMANDS = {
         "measure speed, memory and average precision on each backend",
         "benchmark --weights runs/finetune --no-map",
         _benchmark,
+        has_json=True,
     ),
     **WEIGHTS_COMMANDS,
     **DATA_COMMANDS,

@@ -20,7 +20,9 @@ from vision.cli.detect_settings import (
     saved_kinds,
     split_words,
 )
+from vision.cli.detected import SOME_FAILED, conclude
 from vision.cli.options import check_output_path
+from vision.cli.terminal import CommandResult
 from vision.detection import (
     RESULTS,
     CocoIds,
@@ -28,26 +30,24 @@ from vision.detection import (
     Report,
     check_complete,
     check_inputs_stay,
-    describe,
     detect_sources,
 )
 from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
 from vision.media import MediaInput, find_inputs
-from vision.rows import describe_counts
+from vision.progress import progress
 from vision.runtime import USUAL_SCORE, Score, read_names
 from vision.weights import find_weights
 
-SOME_FAILED = 1
 WORKERS_FOR_GPU = 4
 """Batches being read or written while one is in the network."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Detect, write annotated images and videos and the detections, and report failures."""
     check_output_path(options.out / Journal.NAME, overwrite=True)
-    options.weights = find_weights(options.weights)
+    options.given_weights, options.weights = options.weights, find_weights(options.weights)
     unfinished = (options.out / Journal.NAME).exists()
     finished = any((options.out / name).exists() for name in (*RESULTS.values(), *LABELS))
     report = Report()
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     if options.resume and finished and not unfinished:
         check_complete(sources, options.out)
         print(f"nothing is left to do: the run in {options.out} is complete")
-        return SOME_FAILED if report.failures else 0
+        return CommandResult(SOME_FAILED if report.failures else 0)
     check_inputs_stay(sources, options.out)
     saved = saved_kinds(options.save)
     options.classes = _classes(options)
@@ -75,7 +75,8 @@ def run(options: argparse.Namespace) -> int:
             detect_sources(sources, detector, settings, journal, ids, report, bar.update)
         if not report.failures:
             journal.remove()
-    return _conclude(report, options.out, report.num_new / (time.perf_counter() - start))
+    rate = report.num_new / (time.perf_counter() - start)
+    return conclude(report, options, saved, rate)
 
 
 def _progress(sources: Sequence[MediaInput], journal: Journal) -> "tqdm[NoReturn]":
@@ -83,24 +84,7 @@ def _progress(sources: Sequence[MediaInput], journal: Journal) -> "tqdm[NoReturn
     total = None
     if all(source.kind == "image" for source in sources):
         total = sum(source.name not in journal for source in sources)
-    return tqdm(
-        total=total, desc="detect", unit=" images", leave=False, dynamic_ncols=True, disable=None
-    )
-
-
-def _conclude(report: Report, out: Path, rate: float) -> int:
-    """Print the outcome; the exit code."""
-    resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
-    print(
-        f"{describe_counts(report.objects)} in {describe_counts(report.inputs, 'no image')};"
-        f" {rate:.1f} images/s{resumed}; results are in {out}"
-    )
-    for video, counts in report.counts.items():
-        for region, found in counts.items():
-            print(f"{video}, {region}: {describe(found, classes=True)}")
-    if report.failures:
-        print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
-    return SOME_FAILED if report.failures else 0
+    return progress(None, "detect", total, unit=" images")
 
 
 def _num_workers(sources: Sequence[MediaInput], device: str | None) -> int:

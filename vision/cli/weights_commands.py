@@ -52,5 +52,7 @@ WEIGHTS_COMMANDS = {
         "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
         _average,
     ),
-    "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
+    "info": Command(
+        "show what a weights file contains", "info --weights runs/finetune", _info, has_json=True
+    ),
 }

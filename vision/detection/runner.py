@@ -69,6 +69,7 @@ def detect_sources(
     for entry in journal.entries(names):
         report.inputs["frame" if "frame" in entry else "image"] += 1
         report.objects.update(item["label"] for item in entry["detections"])
+        report.num_capped += len(entry["detections"]) >= detector.post_process.max_detections
         if "counts" in entry:
             report.counts[entry["image"]] = entry["counts"]
     if report.interruption is not None:

@@ -154,6 +154,7 @@ class Report:
         inputs: Number of images and of frames with results, those of a resumed run included.
         objects: Number of detections in them by class name.
         failures: One line for each input that failed.
+        num_capped: Images and frames with the most detections that one may have.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
         counts: Of each tracked video, by its name, what was counted in each region at its end.
@@ -163,6 +164,7 @@ class Report:
     inputs: Counter[str] = field(default_factory=Counter)
     objects: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    num_capped: int = 0
     num_resumed: int = 0
     num_new: int = 0
     counts: dict[str, Mapping[str, Counts]] = field(default_factory=dict)

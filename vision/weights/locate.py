@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vision.choices import SHIPPED_WEIGHTS
 from vision.errors import WeightsError
-from vision.files import check_regular
+from vision.files import check_regular, similar_file
 
 SHIPPED = {
     name: Path(__file__).parents[1] / "pretrained" / f"{name}.safetensors"
@@ -28,10 +28,11 @@ def find_weights(weights: str | Path) -> Path:
     try:
         check_regular(path)
     except FileNotFoundError as error:
-        raise WeightsError(
-            f"weights {path} do not exist; name a weights file, a run folder that has {BEST}, or"
-            f" the weights in the package: {', '.join(SHIPPED)}"
-        ) from error
+        hint = similar_file(weights, SHIPPED) or (
+            f"; name a weights file, a run folder that has {BEST}, or the weights in the package:"
+            f" {', '.join(SHIPPED)}"
+        )
+        raise WeightsError(f"weights {path} do not exist{hint}") from error
     except OSError as error:
         raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
     return path
