@@ -117,7 +117,7 @@ def _add_results(parser: Parser) -> None:
     group.add_argument("--track", action="store_true", help=text)
     text = (
         "count tracked objects: line:x0,y0,x1,y1 or zone:x0,y0,x1,y1,x2,y2,... in fractions of the"
-        " frame or in pixels; may be repeated"
+        " frame or in pixels; may be repeated (default: none)"
     )
     group.add_argument("--count", action="append", metavar="PLACE", help=text)
 
