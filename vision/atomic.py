@@ -1,5 +1,6 @@
 """Files that are complete when they appear."""
 
+import errno
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 SUFFIX = ".partial"
 _PARTIAL = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(SUFFIX)}(\.[^.]+)?")
 """Names of the temporary files and folders of this module, of no one else."""
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 
 
 @contextmanager
@@ -43,6 +45,21 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
     if sync and os.name != "nt":  # Windows does not open folders.
         _sync(path.parent, os.O_RDONLY)
+
+
+def open_own(name: str, flags: int) -> int:
+    """Opener, for `open`, of a file that is changed in place, unless it is a link.
+
+    Raises:
+        OSError: As `os.open`; ``strerror`` says what to do about a link.
+    """
+    try:
+        return os.open(name, flags | _NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        reason = "it is a link, which may lead to someone else's file; remove it"
+        raise OSError(errno.ELOOP, reason, name) from error
 
 
 @contextmanager

@@ -16,6 +16,8 @@ BACKENDS: dict[str, str] = {
 """What runs a network, and its class."""
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
 """What the layers of a network compute in."""
+MAX_THREADS = 1024
+"""Upper limit of numbers of threads: with 100,000 OpenMP ends the process."""
 Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson"]
 
 FORMS: dict[str, str] = {

@@ -195,3 +195,18 @@ def test_no_parser_imports_pytorch() -> None:
     )
     done = python("-S", "-c", code)
     assert done.stdout == "['__main__', 'vision']\n", done.stderr
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "9" * 20, "9" * 5000, "1e3", "\u00b2"])
+@pytest.mark.parametrize("option", ["--threads", "--workers", "--batch", "--stride", "--max"])
+def test_numbers_have_both_ends(
+    option: str, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = said_by(["detect", "a.jpg", f"{option}={number}"], capsys)
+    assert f"argument {option}: expected an integer from 1 to " in said
+    assert len(said.splitlines()[-1]) < 150
+
+
+def test_threads_are_no_more_than_openmp_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    said = said_by(["detect", "a.jpg", "--threads=100000"], capsys)
+    assert "expected an integer from 1 to 1,024, got 100000" in said

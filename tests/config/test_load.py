@@ -506,6 +506,36 @@ def test_refuses_values(key: str, value: object) -> None:
     assert "\n" not in str(caught.value)
 
 
+BEYOND = 10**23
+COUNTS = (
+    *("epochs", "batch_size", "accumulate", "workers", "seed", "eval_every", "patience", "freeze"),
+    *("keep_states", "log_every", "save_minutes", "small.epochs"),
+)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *(f"train.{name}" for name in COUNTS),
+        *(f"optim.{name}" for name in ("lr", "backbone_lr", "weight_decay", "warmup_epochs")),
+        *("loss.min_negatives", "loss.negative_ratio", "optim.clip_ratio"),
+        *(f"model.postprocess.max_{name}" for name in ("candidates", "per_class", "detections")),
+        *(f"data.train.{name}" for name in ("seed", "num_images", "image_size")),
+    ],
+)
+def test_numbers_have_an_upper_end(key: str) -> None:
+    source = "data.train={format: synthetic, num_images: 8}"
+    with pytest.raises(ConfigError, match=rf"{key}={BEYOND}"):
+        config_from_dict({}, [source, f"{key}={BEYOND}"])
+
+
+@pytest.mark.parametrize("size", [1, 0, -5, 31, 4097, 100_000])
+def test_scenes_have_sides_that_can_be_drawn(size: int) -> None:
+    source = f"data.train={{format: synthetic, num_images: 8, image_size: {size}}}"
+    with pytest.raises(ConfigError, match="is not a side from 32 to 4096"):
+        config_from_dict({}, [source])
+
+
 @pytest.mark.parametrize("value", [1, 3])
 def test_a_whole_number_will_do_for_any_number(value: int) -> None:
     lr = config_from_dict({"optim": {"lr": value}}).optim.lr

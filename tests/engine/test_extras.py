@@ -1,15 +1,12 @@
 """Files that a run can do without: where one cannot be written, all others are as ever."""
 
 import json
-import resource
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.disk import files_end_at
 from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.runs import run_config, scenes
 from vision.engine import train
@@ -17,19 +14,6 @@ from vision.engine.pictures import TensorBoardWriter
 from vision.report import write_run_report
 
 SMALL = ("train.epochs=1", f"data.train={scenes(2)}", f"data.val={scenes(2)}")
-
-
-@contextmanager
-def files_end_at(num_bytes: int) -> Iterator[None]:
-    """A full disk: no file becomes longer."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
 
 
 def test_events_end_at_a_full_disk_and_the_run_does_not(

@@ -124,7 +124,7 @@ def test_engines_that_cannot_be_had(
 
 
 def test_numbers_of_threads_that_are_none() -> None:
-    with pytest.raises(ConfigError, match="threads: expected a number from 1 on, got 0"):
+    with pytest.raises(ConfigError, match="threads: expected a number from 1 to 1024, got 0"):
         RuntimeOptions(threads=0)
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from vision.choices import BACKENDS, SHIPPED_WEIGHTS, Precision
+from vision.choices import BACKENDS, MAX_THREADS, SHIPPED_WEIGHTS, Precision
 
 WEIGHTS = (
     "a weights file, a run folder (its best weights), or a shipped detector:"
@@ -12,14 +12,21 @@ WEIGHTS = (
 )
 DEFAULT_CONFIG = "finetune"
 """The shipped configuration of a command with ``--data`` alone."""
+MAX_COUNT = 1_000_000
 CONFIG = "a YAML file, or the name of a shipped configuration"
 
 
-def positive(text: str) -> int:
-    """A positive integer, for `argparse`."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text}")
+def positive(text: str, limit: int = MAX_COUNT) -> int:
+    """A positive integer up to a limit, for `argparse`."""
+    is_number = text.isdecimal() and len(text) <= len(str(limit))
+    if not is_number or not 1 <= int(text) <= limit:
+        raise argparse.ArgumentTypeError(f"expected an integer from 1 to {limit:,}, got {text:.40}")
     return int(text)
+
+
+def num_threads(text: str) -> int:
+    """A number of threads, for `argparse`."""
+    return positive(text, MAX_THREADS)
 
 
 def add_weights(parser: argparse.ArgumentParser, text: str = WEIGHTS) -> None:
@@ -86,7 +93,7 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
     text = "arithmetic of the layers (default: that of the file; fp32 for weights)"
     group.add_argument("--precision", choices=get_args(Precision), help=text)
     text = "CPU threads of each call (default: the backend's choice)"
-    group.add_argument("--threads", type=positive, metavar="N", help=text)
+    group.add_argument("--threads", type=num_threads, metavar="N", help=text)
 
 
 def add_device(group: argparse._ActionsContainer) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import UInt8
@@ -24,7 +25,7 @@ from vision.benchmark import (
     table,
     throughput,
 )
-from vision.cli.options import check_output_path, data_of
+from vision.cli.options import claimed, data_of
 from vision.cli.terminal import CommandResult, paint_table, step
 from vision.config import Config
 from vision.data import sample_images
@@ -47,7 +48,14 @@ def run(options: argparse.Namespace) -> CommandResult:
     """Measure every backend and precision, and print the table."""
     choose_device(options.device or "auto")
     file = options.out / "benchmark.json"
-    check_output_path(file, overwrite=options.overwrite)
+    with claimed([file], overwrite=options.overwrite):
+        content = _benchmark(options, file)
+    print(f"table and chart are in {options.out}")
+    words = ("export", "--weights", options.weights, "--to", "onnx")
+    return CommandResult(0, content, [step(*words, why="Write it for a faster runtime:")])
+
+
+def _benchmark(options: argparse.Namespace, file: Path) -> dict[str, Any]:
     options.weights = find_weights(options.weights)
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
@@ -73,9 +81,7 @@ def run(options: argparse.Namespace) -> CommandResult:
     content = {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out}
     write_json(file, content)
     draw_chart(rows, options.out / "benchmark.png")
-    print(f"table and chart are in {options.out}")
-    words = ("export", "--weights", options.weights, "--to", "onnx")
-    return CommandResult(0, content, [step(*words, why="Write it for a faster runtime:")])
+    return content
 
 
 def _photos(config: Config) -> Images:

@@ -16,7 +16,7 @@ from vision.check import (
     repair,
     scan_data,
 )
-from vision.cli.options import check_output_path, data_words
+from vision.cli.options import claimed, data_words
 from vision.cli.terminal import CommandResult, Step, paint_lines, step
 from vision.config import Config, load_config
 from vision.convert import load_initial_weights
@@ -35,9 +35,13 @@ PAGE, DATA = "check.html", "check.json"
 
 def run(options: argparse.Namespace) -> CommandResult:
     """Check the data, print a summary, write a report with ``--out`` and a copy with ``--fix``."""
+    files = [options.out / DATA] if options.out else []
+    with claimed(files, overwrite=options.overwrite):
+        return _check(options)
+
+
+def _check(options: argparse.Namespace) -> CommandResult:
     config = load_config(options.config, options.overrides)
-    if options.out:
-        check_output_path(options.out / DATA, overwrite=options.overwrite)
     if options.fix and options.fix.exists():
         raise DataError(f"--fix {options.fix} exists; name a new folder for the repaired copy")
     splits = _read_folder(options.data) if options.data else read_configured(config.data)

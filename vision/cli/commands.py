@@ -86,8 +86,10 @@ def _detect(parser: Parser) -> None:
     group = parser.add_argument_group("processing")
     text = "detect in every N-th frame of videos"
     group.add_argument("--stride", type=common.positive, default=1, metavar="N", help=text)
+    text = "open a stream or camera that ends or is silent again, for so long (default: it ends)"
+    group.add_argument("--reconnect", type=common.positive, metavar="SECONDS", help=text)
     text = "images processed at once (default: one for each core)"
-    group.add_argument("--workers", type=common.positive, metavar="N", help=text)
+    group.add_argument("--workers", type=common.num_threads, metavar="N", help=text)
     text = "images in each call of the network; more than 1 for GPUs"
     group.add_argument("--batch", type=common.positive, default=1, metavar="N", help=text)
     common.add_runtime(parser)

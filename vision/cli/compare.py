@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vision.cli.options import (
-    check_output_path,
+    claimed,
     data_words,
     describe_data,
     open_detector,
@@ -49,7 +49,13 @@ class Evaluated(NamedTuple):
 def run(options: argparse.Namespace) -> CommandResult:
     """Compare, print the tables and the verdict, and write the page."""
     page = options.out / PAGE
-    check_output_path(page, overwrite=options.overwrite)
+    with claimed([page], overwrite=options.overwrite):
+        _compare(options, page)
+    print(f"the page is {page}")
+    return CommandResult(steps=[_step(options)])
+
+
+def _compare(options: argparse.Namespace, page: Path) -> None:
     detections, targets, names, notes, photos = _evaluate(options)
     detectors = (str(options.first), str(options.second))
     print(f"A  {detectors[0]}", f"B  {detectors[1]}", *notes, sep="\n", flush=True)
@@ -57,8 +63,6 @@ def run(options: argparse.Namespace) -> CommandResult:
     images = [Path(str(target.image_id)).name for target in targets]
     print("", *text_lines(comparison, images), "", verdict(comparison), sep="\n")
     write_page(page, render_comparison(comparison, detectors, notes, photos))
-    print(f"the page is {page}")
-    return CommandResult(steps=[_step(options)])
 
 
 def _step(options: argparse.Namespace) -> Step:

@@ -70,6 +70,7 @@ def run(options: argparse.Namespace) -> CommandResult:
         workers,
         options.batch,
         Window("ssdlite").show if options.show else None,
+        float(options.reconnect or 0),
     )
     start = time.perf_counter()
     if not (options.overwrite or (options.resume and unfinished)):
@@ -168,10 +169,9 @@ def _classes(options: argparse.Namespace) -> list[str] | None:
         return None
     known = read_names(options.weights) if "," in "".join(options.classes) else []
     given = [[text] if text in known else _split(text) for text in options.classes]
-    names = list(dict.fromkeys(itertools.chain.from_iterable(given)))
-    if not names:
-        raise ConfigError("--classes: expected names, found nothing")
-    return names
+    if names := list(dict.fromkeys(itertools.chain.from_iterable(given))):
+        return names
+    raise ConfigError("--classes: expected names, found nothing")
 
 
 def _identity(options: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from vision.choices import SHIPPED_WEIGHTS
 from vision.cli.options import (
-    check_output_path,
+    claimed,
     data_words,
     describe_data,
     open_detector,
@@ -51,18 +51,17 @@ def run(options: argparse.Namespace) -> CommandResult:
     is_of_file = bool(options.detections or options.annotations)
     options.weights = options.weights or (None if is_of_file else Path(SHIPPED_WEIGHTS[0]))
     folder = _report_folder(options) if options.report else None
-    for file in _outputs(options.out, folder):
-        check_output_path(file, overwrite=options.overwrite)
-    evaluated = _evaluate_file(options) if is_of_file else _evaluate_weights(options)
-    metrics = evaluated.metrics
-    print(paint_table(metrics.table()))
-    content, steps = metrics.to_dict(), _steps(options)
-    if folder:
-        more, steps = _write_report(folder / REPORT, evaluated, options)
-        content |= more
-    if options.out:
-        write_json(options.out / METRICS, content)
-        print(f"metrics are in {options.out / METRICS}")
+    with claimed(_outputs(options.out, folder), overwrite=options.overwrite):
+        evaluated = _evaluate_file(options) if is_of_file else _evaluate_weights(options)
+        metrics = evaluated.metrics
+        print(paint_table(metrics.table()))
+        content, steps = metrics.to_dict(), _steps(options)
+        if folder:
+            more, steps = _write_report(folder / REPORT, evaluated, options)
+            content |= more
+        if options.out:
+            write_json(options.out / METRICS, content)
+            print(f"metrics are in {options.out / METRICS}")
     if folder:
         print(f"the report is {folder / REPORT}")
     return CommandResult(values=content, steps=steps)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vision.cli.options import check_output_path, data_of, read_images
+from vision.cli.options import claimed, data_of, read_images
 from vision.cli.terminal import CommandResult, step
 from vision.config import Config, DataSources
 from vision.data import sample_images
@@ -36,7 +36,16 @@ def run(options: argparse.Namespace) -> CommandResult:
     spec = ExportSpec(options.to, options.form, options.precision)
     options.weights = find_weights(options.weights)
     path = spec.file(options.out, options.weights.stem)
-    check_output_path(path, overwrite=options.overwrite)
+    with claimed([path], overwrite=options.overwrite):
+        _export(options, spec, path)
+    if spec.form == "decoded":
+        use = step("detect", "photos/", "--weights", path, why="See what it finds:")
+    else:
+        use = step("benchmark", "--weights", options.weights, why="See how fast it is:")
+    return CommandResult(steps=[use])
+
+
+def _export(options: argparse.Namespace, spec: ExportSpec, path: Path) -> None:
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
@@ -60,11 +69,6 @@ def run(options: argparse.Namespace) -> CommandResult:
         print(f"compared on {len(compared)} images only; {MIN_ADVISED} or more are advised")
     if spec.precision == "int8":
         _evaluate_int8(saved, spec, written.path, config)
-    if spec.form == "decoded":
-        use = step("detect", "photos/", "--weights", written.path, why="See what it finds:")
-    else:
-        use = step("benchmark", "--weights", options.weights, why="See how fast it is:")
-    return CommandResult(steps=[use])
 
 
 def _images(

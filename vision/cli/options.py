@@ -4,7 +4,8 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vision.config.overrides import is_within, key_of
 from vision.detector import Detector
 from vision.errors import ConfigError, DataError, WeightsError
 from vision.images import read_image, resize
+from vision.locks import reserved
 from vision.media import find_images
 from vision.model import build_post_process
 from vision.runtime import RuntimeOptions, open_session
@@ -46,6 +48,24 @@ def check_output_path(path: Path, *, overwrite: bool) -> None:
         raise DataError(f"--out {path} cannot be used: no permission to write in {folder}")
     if exists and not overwrite:
         raise DataError(f"{path} exists; name another --out, or pass --overwrite")
+
+
+@contextmanager
+def claimed(files: Sequence[Path], *, overwrite: bool) -> Iterator[None]:
+    """`check_output_path` of all files, whose folders no other process works in meanwhile.
+
+    Raises:
+        DataError: As `check_output_path`.
+        ConfigError: If another process works in a folder.
+    """
+    for file in files:
+        check_output_path(file, overwrite=overwrite)
+    with ExitStack() as stack:
+        for folder in {file.parent.resolve(): file.parent for file in files}.values():
+            stack.enter_context(reserved(folder))
+        for file in files:  # What another process has written meanwhile counts too.
+            check_output_path(file, overwrite=overwrite)
+        yield
 
 
 def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:

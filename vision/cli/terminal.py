@@ -9,10 +9,9 @@ import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO, cast
 
-STYLES = {"error": "1;31", "warning": "33", "heading": "1", "command": "36"}
-"""ANSI codes of what is set off."""
+from vision.cli.printing import STYLES, HarmlessStream, MessageFormatter
 
 MAX_STEPS = 3
 """Things to do next that are named."""
@@ -52,7 +51,7 @@ def has_colours(*, to_stderr: bool = False) -> bool:
 
 
 def paint(text: str, style: str, *, to_stderr: bool = False) -> str:
-    """Text in one of `STYLES`, where it goes to a terminal with colours."""
+    """Text in a style of `vision.cli.printing.STYLES`, where it goes to a terminal with colours."""
     is_shown = has_colours(to_stderr=to_stderr)
     return f"\033[{STYLES[style]}m{text}\033[0m" if is_shown else text
 
@@ -76,7 +75,7 @@ def paint_table(text: str) -> str:
     )
 
 
-class _Formatter(logging.Formatter):
+class _Formatter(MessageFormatter):
     """Warnings are set off."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -91,13 +90,14 @@ def output_of(options: argparse.Namespace) -> Iterator[None]:
     With ``--quiet`` messages are warnings and errors only, and bars are left out. With ``--json``
     lines go to standard error, with both nowhere, so that standard output has the result alone.
     """
-    stdout, level = sys.stdout, logging.root.manager.disable
-    lines = stdout
-    if getattr(options, "json", False):
-        lines = io.StringIO() if options.quiet else sys.stderr
+    level, is_json = logging.root.manager.disable, getattr(options, "json", False)
+    target = sys.stderr if is_json else sys.stdout
+    if is_json and options.quiet:
+        target = io.StringIO()
+    lines = cast("TextIO", HarmlessStream(target))
     if options.quiet:
         logging.disable(max(level, logging.INFO))
-    handler = logging.StreamHandler(sys.stderr if lines is not stdout else stdout)
+    handler = logging.StreamHandler(sys.stderr if is_json and options.quiet else lines)
     handler.setFormatter(_Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
@@ -107,15 +107,18 @@ def output_of(options: argparse.Namespace) -> Iterator[None]:
         logging.disable(level)
 
 
-def show_result(result: CommandResult, options: argparse.Namespace) -> None:
-    """Print the result as JSON if asked to, else what to do next."""
-    if getattr(options, "json", False):
-        steps = [step._asdict() for step in result.steps]
-        print(json.dumps({**result.values, "next": steps}, indent=2, allow_nan=False, default=str))
+def show_steps(result: CommandResult, options: argparse.Namespace) -> None:
+    """Print what to do next."""
+    if not result.steps or options.quiet or getattr(options, "json", False):
         return
-    if result.steps and not options.quiet:
-        print(paint("next:", "heading"))
-        for step in result.steps:
-            if step.why:
-                print(f"  {step.why}")
-            print(f"    {paint(step.command, 'command')}")
+    print(paint("next:", "heading"))
+    for step in result.steps:
+        if step.why:
+            print(f"  {step.why}")
+        print(f"    {paint(step.command, 'command')}")
+
+
+def print_json(result: CommandResult) -> None:
+    """Print the result as one object."""
+    steps = [step._asdict() for step in result.steps]
+    print(json.dumps({**result.values, "next": steps}, indent=2, allow_nan=False, default=str))

@@ -15,6 +15,8 @@ from vision.detection.schema import FORMAT, CocoResult, Entry
 from vision.errors import DataError
 from vision.structures import Detections
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""What begins a formula in a spreadsheet; CSV has an apostrophe before it."""
 COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
 
 
@@ -97,14 +99,19 @@ def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
     writer = csv.writer(line)
     writer.writerow(COLUMNS)
     for entry in entries:
-        name = entry["image"].encode(errors="backslashreplace").decode()
+        place = (_cell(entry["image"]), entry.get("frame", ""))
         for item in entry["detections"]:
-            place = (name, entry.get("frame", ""))
-            writer.writerow((*place, item["label"], item["score"], *item["box"]))
+            writer.writerow((*place, _cell(item["label"]), item["score"], *item["box"]))
         yield line.getvalue()
         line.seek(0)
         line.truncate()
     yield line.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A text that is no formula to a spreadsheet, as OWASP advises, and can be written as UTF-8."""
+    text = text.encode(errors="backslashreplace").decode()
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 _ROWS: dict[str, Callable[[Iterable[Entry], CocoIds], Iterator[str]]] = {

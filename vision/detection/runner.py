@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -114,7 +114,7 @@ class _Run:
         """Detect in a video; False if it broke off."""
         settings = self.settings
         address = source.path if source.address is None else source.address
-        with VideoReader(address, settings.stride) as video:
+        with VideoReader(address, settings.stride, settings.reconnect) as video:
             if settings.pictures:
                 logger.info("%s: audio, if there is any, is left out", source.name)
                 path = settings.out / source.relative
@@ -128,15 +128,12 @@ class _Run:
                 return False
             if is_ended and source.kind == "stream" and video.num_frames is None:
                 self.report.fail(
-                    f"stream {source.name} ended, or sent nothing more, after {video.num_read}"
-                    " frames; what was read is kept"
+                    f"stream {source.name} {video.how_it_ended()}; what was read is kept"
                 )
                 return False
             return True
 
-    def _frames(
-        self, source: MediaInput, video: Iterable[Image], writer: VideoWriter | None
-    ) -> bool:
+    def _frames(self, source: MediaInput, video: VideoReader, writer: VideoWriter | None) -> bool:
         """Detect in the frames of a video; whether all that it gives were read.
 
         Ctrl-C ends a stream regularly; a signal does so too, and the run after it.
@@ -154,13 +151,15 @@ class _Run:
                 for (number, frame), detections in zip(numbered, self.detector(frames), strict=True)
             ]
 
+        numbered, sizes = enumerate(video), (settings.batch, settings.workers)
         try:
-            for outcome in map_batches(work, enumerate(video), settings.batch, settings.workers):
-                assert outcome.entry is not None
-                if writer is not None and outcome.picture is not None:
-                    writer.write(outcome.picture)
-                self.journal.add(outcome.entry)
-                self._count(outcome)
+            with closing(map_batches(work, numbered, *sizes, video.stopped)) as outcomes:
+                for outcome in outcomes:
+                    assert outcome.entry is not None
+                    if writer is not None and outcome.picture is not None:
+                        writer.write(outcome.picture)
+                    self.journal.add(outcome.entry)
+                    self._count(outcome)
         except KeyboardInterrupt as interruption:
             if source.kind != "stream":
                 raise

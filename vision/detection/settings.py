@@ -36,6 +36,7 @@ class Settings:
         workers: Number of batches processed at the same time.
         batch: Images in a batch.
         show: Called with each annotated image.
+        reconnect: Seconds for which a stream that has ended is opened again.
     """
 
     out: Path
@@ -45,6 +46,7 @@ class Settings:
     workers: int = 1
     batch: int = 1
     show: Callable[[UInt8[ndarray, "h w 3"]], None] | None = None
+    reconnect: float = 0.0
 
 
 def check_inputs_stay(sources: Sequence[MediaInput], out: Path) -> None:

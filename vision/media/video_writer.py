@@ -16,7 +16,7 @@ from numpy import ndarray
 from vision.atomic import replacing
 from vision.errors import DataError
 from vision.images import resize
-from vision.media.video_reader import check_utf8
+from vision.media.connection import check_utf8
 
 
 @final

@@ -168,8 +168,8 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
     _check_finite(tensors, where)
     if is_backbone:
         return SavedBackbone(tensors, config.model, training)
-    model = build_model(config.model, len(names))
-    model.load_state_dict(tensors)
+    model.to_empty(device="cpu").load_state_dict(tensors)
+    model.priors = model.priors_at(model.image_size)
     is_folded = bool(training.pop("norms_folded", False))
     return SavedDetector(model.eval(), config, names, training, is_folded)
 
