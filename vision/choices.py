@@ -27,8 +27,15 @@ FORMS: dict[str, str] = {
     "jetson": "boxes and scores in jetson-inference's names and order",
 }
 """What an exported graph of each form gives."""
-RESULTS = {"json": "detections.json", "coco": "coco_results.json", "csv": "detections.csv"}
+RESULTS = {
+    "json": "detections.json",
+    "coco": "coco_results.json",
+    "csv": "detections.csv",
+    "parquet": "detections.parquet",
+}
 """File names of detections by format."""
+FOLDERS = ("crops", "yolo", "labelme")
+"""What detection can write for each image beside its picture, in a folder of that name."""
 _INSTALLED, _CLONED = (folder / "configs" for folder in Path(__file__).parents[:2])
 CONFIGS: Path = _INSTALLED if _INSTALLED.is_dir() else _CLONED
 """Folder of the configurations in the package, and of their lists of images in ``splits/``."""

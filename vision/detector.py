@@ -149,7 +149,8 @@ class Detector:
 
         Args:
             weights: A file that training or ``ssdlite export`` wrote (.safetensors, .onnx, .xml), a
-                run folder, or a detector in the package: ``coco`` (80 classes), ``voc`` (20).
+                run folder, a file on the Hugging Face Hub (``hf://user/name``), or a detector in
+                the package: ``coco`` (80 classes), ``voc`` (20).
             score: Detections below are left out; in [0, 1]. By class name, classes that are not
                 named are left out altogether, unless ``""`` names a score for them. ``best`` for
                 the score of each class that had the highest F1 on the validation data; classes

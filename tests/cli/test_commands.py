@@ -86,7 +86,15 @@ def test_an_option_of_several_commands_means_the_same_in_all() -> None:
         assert len(found) > 1
         assert len({(a.dest, a.type, a.nargs, type(a)) for a in found}) == 1
     assert all("--weights" in options_of(command) for command in WITH_WEIGHTS)
-    writers = set(COMMANDS) - {"train", "priors", "info", "init", "download", "convert-data"}
+    writers = set(COMMANDS) - {
+        "train",
+        "priors",
+        "info",
+        "init",
+        "push",
+        "download",
+        "convert-data",
+    }
     assert all({"--out", "--overwrite"} <= set(options_of(command)) for command in writers)
 
 

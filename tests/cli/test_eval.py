@@ -126,6 +126,7 @@ def test_names_the_classes_that_the_weights_do_not_know(
     found = evaluate(tmp_path, "--weights", weights, val, "data.classes=[circle]")
     assert found["num_images"] == 1
     assert found["voc"]["per_class"]["circle"] is not None
+    assert found["irregularities"] == {"boxes of other classes left out": 2}
 
 
 def test_detections_of_any_other_detector(

@@ -7,7 +7,7 @@ from typing import get_args
 from vision.choices import BACKENDS, MAX_THREADS, SHIPPED_WEIGHTS, Precision
 
 WEIGHTS = (
-    "a weights file, a run folder (its best weights), or a shipped detector:"
+    "a weights file, a run folder (its best weights), hf://user/name, or a shipped detector:"
     f" {' or '.join(SHIPPED_WEIGHTS)}"
 )
 DEFAULT_CONFIG = "finetune"

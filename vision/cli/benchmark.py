@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import UInt8
@@ -49,13 +48,12 @@ def run(options: argparse.Namespace) -> CommandResult:
     choose_device(options.device or "auto")
     file = options.out / "benchmark.json"
     with claimed([file], overwrite=options.overwrite):
-        content = _benchmark(options, file)
+        result = _benchmark(options, file)
     print(f"table and chart are in {options.out}")
-    words = ("export", "--weights", options.weights, "--to", "onnx")
-    return CommandResult(0, content, [step(*words, why="Write it for a faster runtime:")])
+    return result
 
 
-def _benchmark(options: argparse.Namespace, file: Path) -> dict[str, Any]:
+def _benchmark(options: argparse.Namespace, file: Path) -> CommandResult:
     options.weights = find_weights(options.weights)
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
@@ -81,7 +79,8 @@ def _benchmark(options: argparse.Namespace, file: Path) -> dict[str, Any]:
     content = {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out}
     write_json(file, content)
     draw_chart(rows, options.out / "benchmark.png")
-    return content
+    words = ("export", "--weights", options.weights, "--to", "onnx")
+    return CommandResult(0, content, [step(*words, why="Write it for a faster runtime:")])
 
 
 def _photos(config: Config) -> Images:

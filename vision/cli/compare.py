@@ -50,12 +50,12 @@ def run(options: argparse.Namespace) -> CommandResult:
     """Compare, print the tables and the verdict, and write the page."""
     page = options.out / PAGE
     with claimed([page], overwrite=options.overwrite):
-        _compare(options, page)
+        result = _compare(options, page)
     print(f"the page is {page}")
-    return CommandResult(steps=[_step(options)])
+    return result
 
 
-def _compare(options: argparse.Namespace, page: Path) -> None:
+def _compare(options: argparse.Namespace, page: Path) -> CommandResult:
     detections, targets, names, notes, photos = _evaluate(options)
     detectors = (str(options.first), str(options.second))
     print(f"A  {detectors[0]}", f"B  {detectors[1]}", *notes, sep="\n", flush=True)
@@ -63,6 +63,7 @@ def _compare(options: argparse.Namespace, page: Path) -> None:
     images = [Path(str(target.image_id)).name for target in targets]
     print("", *text_lines(comparison, images), "", verdict(comparison), sep="\n")
     write_page(page, render_comparison(comparison, detectors, notes, photos))
+    return CommandResult(steps=[_step(options)])
 
 
 def _step(options: argparse.Namespace) -> Step:

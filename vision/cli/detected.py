@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from vision.choices import SHIPPED_WEIGHTS
 from vision.cli.terminal import CommandResult, Step, paint, step
 from vision.detection import RESULTS, Report
+from vision.detection.counting import describe
 from vision.rows import describe_counts
 
 SOME_FAILED = 1
@@ -24,6 +25,14 @@ def conclude(
     print(
         f"{paint(found, 'heading')} in {inputs}; {rate:.1f} images/s{resumed}; results are in {out}"
     )
+    for video, counts in report.counts.items():
+        for region, numbers in counts.items():
+            print(f"{video}, {region}: {describe(numbers, classes=True)}")
+    if report.num_capped:
+        print(
+            f"{report.num_capped} of them have as many detections as one may have, so that others"
+            " may be left out: raise --max or --score"
+        )
     if report.failures:
         print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
     values = {
@@ -34,6 +43,8 @@ def conclude(
         "classes": report.objects,
         "images_per_second": rate,
         "failures": report.failures,
+        "counts": report.counts,
+        "capped": report.num_capped,
         "resumed": report.num_resumed,
     }
     return CommandResult(code, values, _steps(options, report))

@@ -44,6 +44,7 @@ class Evaluated(NamedTuple):
     photos: list[Photo] | None
     title: str
     detector: Detector | None
+    irregularities: dict[str, int] | None = None
 
 
 def run(options: argparse.Namespace) -> CommandResult:
@@ -56,6 +57,8 @@ def run(options: argparse.Namespace) -> CommandResult:
         metrics = evaluated.metrics
         print(paint_table(metrics.table()))
         content, steps = metrics.to_dict(), _steps(options)
+        if evaluated.irregularities is not None:
+            content["irregularities"] = evaluated.irregularities
         if folder:
             more, steps = _write_report(folder / REPORT, evaluated, options)
             content |= more
@@ -97,9 +100,11 @@ def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
         raise ConfigError("--images goes with --detections: data name their images themselves")
     detector, config = open_detector(options)
     results = evaluate_detector(detector, config, engine=options.engine)
-    metrics, detections, dataset = results
+    metrics, detections, dataset, irregularities = results
     title = f"{options.weights} on {describe_data(config)}"
-    return Evaluated(metrics, detections, dataset.targets, photos_of(dataset), title, detector)
+    return Evaluated(
+        metrics, detections, dataset.targets, photos_of(dataset), title, detector, irregularities
+    )
 
 
 def _evaluate_file(options: argparse.Namespace) -> Evaluated:
@@ -126,7 +131,7 @@ def _write_report(
     path: Path, evaluated: Evaluated, options: argparse.Namespace
 ) -> tuple[dict[str, Any], list[Step]]:
     """Write the page; return what the metrics have in addition, and what to do next."""
-    metrics, detections, targets, photos, title, detector = evaluated
+    metrics, detections, targets, photos, title, detector, _ = evaluated
     analysis = analyse(detections, targets, metrics.names, metrics)
     thresholds = best_thresholds(analysis)
     if photos is None:

@@ -37,15 +37,10 @@ def run(options: argparse.Namespace) -> CommandResult:
     options.weights = find_weights(options.weights)
     path = spec.file(options.out, options.weights.stem)
     with claimed([path], overwrite=options.overwrite):
-        _export(options, spec, path)
-    if spec.form == "decoded":
-        use = step("detect", "photos/", "--weights", path, why="See what it finds:")
-    else:
-        use = step("benchmark", "--weights", options.weights, why="See how fast it is:")
-    return CommandResult(steps=[use])
+        return _export(options, spec, path)
 
 
-def _export(options: argparse.Namespace, spec: ExportSpec, path: Path) -> None:
+def _export(options: argparse.Namespace, spec: ExportSpec, path: Path) -> CommandResult:
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
@@ -69,6 +64,11 @@ def _export(options: argparse.Namespace, spec: ExportSpec, path: Path) -> None:
         print(f"compared on {len(compared)} images only; {MIN_ADVISED} or more are advised")
     if spec.precision == "int8":
         _evaluate_int8(saved, spec, written.path, config)
+    if spec.form == "decoded":
+        use = step("detect", "photos/", "--weights", written.path, why="See what it finds:")
+    else:
+        use = step("benchmark", "--weights", options.weights, why="See how fast it is:")
+    return CommandResult(steps=[use])
 
 
 def _images(

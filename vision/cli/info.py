@@ -14,8 +14,7 @@ def run(options: argparse.Namespace) -> CommandResult:
     """Show what a weights file contains."""
     saved = load_any(options.weights)
     for key, value in _describe(saved).items():
-        name = paint(f"{escape_controls(key):14}", "heading")
-        print(f"{name} {escape_controls(value)}")
+        print(f"{paint(f'{escape_controls(key):14}', 'heading')} {escape_controls(value)}")
     weights = options.weights
     if not isinstance(saved, SavedDetector):
         words = ("train", "--data", "MINE", f"model.init={weights}")

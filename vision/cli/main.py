@@ -24,7 +24,7 @@ from vision.cli.failures import (
 from vision.cli.parser import Parser
 from vision.cli.printing import as_message
 from vision.cli.signals import raised_signals
-from vision.cli.terminal import CommandResult, output_of, paint, print_json, show_steps
+from vision.cli.terminal import CommandResult, output_of, paint, show_result
 from vision.errors import Interrupted, Signalled, did_you_mean
 
 ASKED = "_ARGCOMPLETE"
@@ -95,17 +95,16 @@ def _run(command: str, options: argparse.Namespace) -> int:
 
     with output_of(options), logging_redirect_tqdm(), raised_signals():
         result = run(options)
-        show_steps(result, options)
-    if getattr(options, "json", False):
-        print_json(result)
+    show_result(result, options)
     return result.code
 
 
 def _fail(command: str, message: str, code: int) -> int:
     with suppress(OSError):
-        kind, text = (message[:6], message[6:]) if message.startswith("error:") else ("", message)
-        painted = paint(kind, "error", to_stderr=True) if kind else ""
-        print(f"ssdlite {command}: {painted}{as_message(text)}", file=sys.stderr)
+        text = as_message(f"ssdlite {command}: {message}")
+        if message.startswith("error: "):
+            text = text.replace("error:", paint("error:", "error", to_stderr=True), 1)
+        print(text, file=sys.stderr)
     with suppress(OSError):
         flush_streams()
     return code

@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, NamedTuple, TextIO, cast
 
-from vision.cli.printing import STYLES, HarmlessStream, MessageFormatter
+from vision.cli.printing import HarmlessStream, as_message
+
+STYLES = {"error": "1;31", "warning": "33", "heading": "1", "command": "36"}
+"""ANSI codes of what is set off."""
 
 MAX_STEPS = 3
 """Things to do next that are named."""
@@ -51,7 +54,7 @@ def has_colours(*, to_stderr: bool = False) -> bool:
 
 
 def paint(text: str, style: str, *, to_stderr: bool = False) -> str:
-    """Text in a style of `vision.cli.printing.STYLES`, where it goes to a terminal with colours."""
+    """Text in one of `STYLES`, where it goes to a terminal with colours."""
     is_shown = has_colours(to_stderr=to_stderr)
     return f"\033[{STYLES[style]}m{text}\033[0m" if is_shown else text
 
@@ -75,11 +78,12 @@ def paint_table(text: str) -> str:
     )
 
 
-class _Formatter(MessageFormatter):
-    """Warnings are set off."""
+class Formatter(logging.Formatter):
+    """Messages as `as_message` has them; warnings are set off."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        """The text of a record."""
+        text = as_message(super().format(record))
         return paint(text, "warning") if record.levelno == logging.WARNING else text
 
 
@@ -90,15 +94,16 @@ def output_of(options: argparse.Namespace) -> Iterator[None]:
     With ``--quiet`` messages are warnings and errors only, and bars are left out. With ``--json``
     lines go to standard error, with both nowhere, so that standard output has the result alone.
     """
-    level, is_json = logging.root.manager.disable, getattr(options, "json", False)
-    target = sys.stderr if is_json else sys.stdout
-    if is_json and options.quiet:
-        target = io.StringIO()
-    lines = cast("TextIO", HarmlessStream(target))
+    stdout, level = cast("TextIO", HarmlessStream(sys.stdout)), logging.root.manager.disable
+    lines = stdout
+    if getattr(options, "json", False):
+        target = io.StringIO() if options.quiet else sys.stderr
+        lines = cast("TextIO", HarmlessStream(target))
     if options.quiet:
         logging.disable(max(level, logging.INFO))
-    handler = logging.StreamHandler(sys.stderr if is_json and options.quiet else lines)
-    handler.setFormatter(_Formatter("%(message)s"))
+    is_silent = options.quiet and lines is not stdout
+    handler = logging.StreamHandler(sys.stderr if is_silent else lines)
+    handler.setFormatter(Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:
         with redirect_stdout(lines):
@@ -107,18 +112,15 @@ def output_of(options: argparse.Namespace) -> Iterator[None]:
         logging.disable(level)
 
 
-def show_steps(result: CommandResult, options: argparse.Namespace) -> None:
-    """Print what to do next."""
-    if not result.steps or options.quiet or getattr(options, "json", False):
+def show_result(result: CommandResult, options: argparse.Namespace) -> None:
+    """Print the result as JSON if asked to, else what to do next."""
+    if getattr(options, "json", False):
+        steps = [step._asdict() for step in result.steps]
+        print(json.dumps({**result.values, "next": steps}, indent=2, allow_nan=False, default=str))
         return
-    print(paint("next:", "heading"))
-    for step in result.steps:
-        if step.why:
-            print(f"  {step.why}")
-        print(f"    {paint(step.command, 'command')}")
-
-
-def print_json(result: CommandResult) -> None:
-    """Print the result as one object."""
-    steps = [step._asdict() for step in result.steps]
-    print(json.dumps({**result.values, "next": steps}, indent=2, allow_nan=False, default=str))
+    if result.steps and not options.quiet:
+        lines = [paint("next:", "heading")]
+        for step in result.steps:
+            lines += [f"  {step.why}"] if step.why else []
+            lines.append(f"    {paint(step.command, 'command')}")
+        print(*lines, sep="\n", file=cast("TextIO", HarmlessStream(sys.stdout)))

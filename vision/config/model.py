@@ -91,8 +91,8 @@ class ModelConfig(Section):
     """Whose variant of the network: for weights that another project has trained."""
     init: str | None = None
     """Weights that training starts from: ``coco`` or ``voc`` (in the package), a weights file, a
-    run folder, or ``imagenet``; ``none`` for random ones. Keys of the network that are not set are
-    those of the weights."""
+    run folder, ``hf://user/name``, or ``imagenet``; ``none`` for random ones. Keys of the network
+    that are not set are those of the weights."""
     image_size: NetworkSize = (320, 320)
     """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
     width_mult: float = 1.0

@@ -101,7 +101,7 @@ class Trainer:
             board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
         recorder = Recorder(folder, board, partial(save_weights, config=config, names=plan.names))
         if is_written:
-            recorder.write_setup(dump_config(config), device, plan.annotations.count())
+            recorder.write_setup(dump_config(config), device, plan.counts())
             if not is_resumed:
                 draw_sheet(run, folder.sheet)
         return cls(run, recorder, checkpoints, signals, is_val_other)
