@@ -22,6 +22,7 @@ from tests.report.samples import analysis
 from tests.runs import write_run_config
 from vision.cli.commands import COMMANDS, parse
 from vision.cli.main import main
+from vision.cli.printing import HarmlessStream
 from vision.cli.terminal import paint, paint_lines, paint_table
 from vision.config import Config, ModelConfig, load_config
 from vision.config.yaml12 import parse_yaml
@@ -325,3 +326,12 @@ def test_a_shell_completes(line: str, expected: list[str], tmp_path: Path) -> No
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)  # noqa: S603
     words = [word.strip() for word in answer.read_text(encoding="utf-8").splitlines()]
     assert sorted(set(words) - {"-h", "--help", "--version"}) == expected
+
+
+def test_a_terminal_shows_our_colours_and_no_other_control_characters() -> None:
+    terminal = Terminal()
+    print("\033[1mcat\033[0m \033[2J\033]0;title\a", file=HarmlessStream(terminal))
+    assert terminal.getvalue() == "\033[1mcat\033[0m \\x1b[2J\\x1b]0;title\\x07\n"
+    file = io.StringIO()
+    print("\033[1mcat", file=HarmlessStream(file))
+    assert file.getvalue() == "\\x1b[1mcat\n"

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from vision.cli.terminal import CommandResult, step
 from vision.weights import SHIPPED, find_weights, load_weights
 from vision.weights.hub import DEFAULT_FILE, parse_name, push
 from vision.weights.model_card import model_card, recorded_licence
@@ -11,7 +12,7 @@ ORIGIN = "TensorFlow Object Detection API"
 """What the licence of weights names that started from those in the package."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Upload a detector with a page that describes it."""
     path = find_weights(options.weights)
     saved = load_weights(path)
@@ -22,4 +23,5 @@ def run(options: argparse.Namespace) -> int:
         files |= {name: folder / name for name in ("LICENSE", "NOTICE")}
     address = push(options.name, files)
     print(f"{', '.join(files)} are on {address}; use them with --weights {options.name}")
-    return 0
+    words = ("detect", "photos/", "--weights", options.name)
+    return CommandResult(steps=[step(*words, why="See what it finds, from any machine:")])

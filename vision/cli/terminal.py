@@ -97,10 +97,12 @@ def output_of(options: argparse.Namespace) -> Iterator[None]:
     stdout, level = cast("TextIO", HarmlessStream(sys.stdout)), logging.root.manager.disable
     lines = stdout
     if getattr(options, "json", False):
-        lines = io.StringIO() if options.quiet else sys.stderr
+        target = io.StringIO() if options.quiet else sys.stderr
+        lines = cast("TextIO", HarmlessStream(target))
     if options.quiet:
         logging.disable(max(level, logging.INFO))
-    handler = logging.StreamHandler(sys.stderr if lines is not stdout else stdout)
+    is_silent = options.quiet and lines is not stdout
+    handler = logging.StreamHandler(sys.stderr if is_silent else lines)
     handler.setFormatter(Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     try:

@@ -19,7 +19,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
-from tqdm import tqdm
 
 from vision.atomic import replacing
 from vision.batch import pack_targets
@@ -29,6 +28,7 @@ from vision.draw import draw_detections, draw_legend, draw_target
 from vision.errors import VisionError
 from vision.media import write_image
 from vision.model import build_post_process, match
+from vision.progress import progress
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 from vision.weights import SavedDetector
@@ -101,7 +101,7 @@ class TensorBoardWriter:
             return
         counts = []
         starts = range(0, min(len(targets), MAX_MATCHED), CHUNK)
-        for start in tqdm(starts, desc="matches", leave=False, dynamic_ncols=True, disable=None):
+        for start in progress(starts, "matches"):
             packed = pack_targets(targets[start : start + CHUNK])
             objects = match(packed.to(priors.device), priors, match_iou).objects.cpu()
             per_object = torch.bincount(objects[objects >= 0], minlength=len(packed.rows))
