@@ -27,8 +27,15 @@ FORMS: dict[str, str] = {
     "jetson": "boxes and scores in jetson-inference's names and order",
 }
 """What an exported graph of each form gives."""
-RESULTS = {"json": "detections.json", "coco": "coco_results.json", "csv": "detections.csv"}
+RESULTS = {
+    "json": "detections.json",
+    "coco": "coco_results.json",
+    "csv": "detections.csv",
+    "parquet": "detections.parquet",
+}
 """File names of detections by format."""
+FOLDERS = ("crops", "yolo", "labelme")
+"""What detection can write for each image beside its picture, in a folder of that name."""
 _INSTALLED, _CLONED = (folder / "configs" for folder in Path(__file__).parents[:2])
 CONFIGS: Path = _INSTALLED if _INSTALLED.is_dir() else _CLONED
 """Folder of the configurations in the package, and of their lists of images in ``splits/``."""
@@ -58,6 +65,11 @@ CocoEngine: TypeAlias = Literal["faster", "pycocotools"]
 """What computes COCO's metrics: vectorised code of this package, or the reference."""
 DOWNLOADS = ("voc2007", "voc2012", "coco2017")
 """Public data sets that ``ssdlite download`` loads."""
+
+
+def device_name(name: str) -> str:
+    """PyTorch's name of a device that other tools call ``gpu`` or by its number."""
+    return f"cuda:{name}" if name.isdecimal() else "cuda" if name.lower() == "gpu" else name
 
 
 def import_choice(place: str) -> Any:  # noqa: ANN401

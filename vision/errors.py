@@ -4,6 +4,18 @@ import difflib
 import re
 from collections.abc import Iterable
 
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "Interrupted",
+    "Signalled",
+    "TrainingError",
+    "VisionError",
+    "WeightsError",
+    "did_you_mean",
+    "escape_controls",
+]
+
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 """Control characters, line breaks, and what reverses the direction of a text."""
 

@@ -24,7 +24,11 @@ DEEP = "[" * 100_000
         (RecursionError("maximum recursion depth"), 2, "nested too deeply"),
         (MemoryError(), 2, "memory or threads do not suffice (MemoryError)"),
         (RuntimeError("can't start new thread"), 2, "do not suffice (can't start new thread)"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 GB"), 2, "memory or threads do not"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 GB"),
+            2,
+            "memory or threads do not",
+        ),
         (BrokenPipeError(32, "Broken pipe"), 141, None),
         (KeyError("of ours"), 70, "this is a bug"),
         (ModuleNotFoundError("No module named x", name="vision.x"), 70, "this is a bug"),

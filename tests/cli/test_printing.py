@@ -11,7 +11,8 @@ import pytest
 
 from tests.formats.builders import write_coco
 from vision.cli.main import main
-from vision.cli.printing import MessageFormatter, as_message
+from vision.cli.printing import as_message
+from vision.cli.terminal import Formatter
 from vision.config import Config, ModelConfig
 from vision.detection import CocoIds
 from vision.detection.results import write_results
@@ -93,7 +94,7 @@ def test_errors_and_the_log_are_harmless(
     assert "\x1b" not in said.err + said.out
     assert said.err.count("\n") == 1
     record = logging.makeLogRecord({"msg": "image %s", "args": (EVIL,)})
-    assert MessageFormatter().format(record) == "image " + ESCAPED.replace(r"\n", "\n  ")
+    assert Formatter().format(record) == "image " + ESCAPED.replace(r"\n", "\n  ")
     assert as_message("2 errors:\n  a\n  b") == "2 errors:\n  a\n  b"
 
 

@@ -66,7 +66,7 @@ def test_a_run_ends_well_without_its_pictures(
 @pytest.mark.slow
 @pytest.mark.parametrize("stem", ["b" * 247, "é" * 123])
 def test_pictures_of_images_with_long_names_are_written(tmp_path: Path, stem: str) -> None:
-    xml = voc_xml(voc_object("cat", (4, 4, 40, 30)))
+    xml = voc_xml(voc_object("cat", (4, 4, 70, 30)))
     root = write_voc(tmp_path / "data", {stem: xml, "other": xml})
     source = {"format": "voc", "root": str(root), "split": "train"}
     config = run_config("train.epochs=1", f"data.train={source}", f"data.val={source}")
@@ -74,3 +74,6 @@ def test_pictures_of_images_with_long_names_are_written(tmp_path: Path, stem: st
     pictures = sorted(path.name for path in (tmp_path / "run" / "pictures").iterdir())
     assert len(pictures) == 2
     assert pictures[0].startswith(f"00000_{stem[:90]}")
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    clipped = {"boxes clipped to the image": 2}  # to a width of 60
+    assert environment["irregularities"] == {"train": clipped, "val": clipped}

@@ -36,7 +36,7 @@ def add_weights(parser: argparse.ArgumentParser, text: str = WEIGHTS) -> None:
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
-    """A folder of data, for `vision.cli.options.name_data`."""
+    """A folder of data, for `vision.config.name_data`."""
     text = "folder of images and annotations, in any layout that docs/data.md lists"
     parser.add_argument("--data", metavar="FOLDER", help=f"{text} (default: none)")
 
@@ -66,20 +66,21 @@ def add_out(parser: argparse.ArgumentParser, default: str | None, text: str) -> 
     """A folder of results."""
     path = None if default is None else Path(default)
     parser.add_argument("--out", type=Path, default=path, metavar="FOLDER", help=text)
-    _add_overwrite(parser)
+    add_overwrite(parser)
 
 
 def add_weights_out(parser: argparse.ArgumentParser) -> None:
     """A weights file to write, for `vision.cli.options.write_detector`."""
     text = "weights file to write"
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=text)
-    _add_overwrite(parser)
+    add_overwrite(parser)
     parser.add_argument("--half", action="store_true", help="store parameters as float16")
     text = "note to store in the file; may be repeated (default: none)"
     parser.add_argument("--note", action="append", default=[], metavar="KEY=VALUE", help=text)
 
 
-def _add_overwrite(parser: argparse.ArgumentParser) -> None:
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Whether results may be replaced."""
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
 
 
@@ -97,5 +98,5 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
 
 def add_device(group: argparse._ActionsContainer) -> None:
     """The device, to a parser or a group of it."""
-    text = "cpu, cuda, cuda:1, mps (default: CUDA if PyTorch has it, else cpu)"
+    text = "cpu, cuda (or gpu), cuda:1 (or 1), mps (default: CUDA if PyTorch has it, else cpu)"
     group.add_argument("--device", help=text)

@@ -12,6 +12,7 @@ from typing import Any
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.cli.arguments import DEFAULT_CONFIG
 from vision.config import Config, config_from_dict, load_config, name_data
 from vision.config.overrides import is_within, key_of
 from vision.detector import Detector
@@ -85,6 +86,14 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     save_weights(
         options.out, model, saved.config, saved.names, training, norms_folded=saved.norms_folded
     )
+
+
+def data_words(options: argparse.Namespace) -> list[str]:
+    """The words of the command line that name the data."""
+    is_default = options.data and options.config == DEFAULT_CONFIG
+    pairs = (("--data", options.data), ("--config", None if is_default else options.config))
+    named = [word for name, value in pairs if value for word in (name, str(value))]
+    return [*named, *options.overrides]
 
 
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:

@@ -65,5 +65,7 @@ WEIGHTS_COMMANDS = {
         "push runs/finetune hf://user/name --licence mit",
         _push,
     ),
-    "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
+    "info": Command(
+        "show what a weights file contains", "info --weights runs/finetune", _info, has_json=True
+    ),
 }

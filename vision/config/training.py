@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from vision.choices import device_name
 from vision.config.section import MAX_COUNT, MAX_SEED, NetworkSize, Section
 
 
@@ -36,7 +37,8 @@ class TrainConfig(Section):
     seed: int = Field(0, ge=0, le=MAX_SEED)
     """Seed of everything random in the run."""
     device: str = "auto"
-    """``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA if there is a GPU, else the CPU."""
+    """``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA if there is a GPU, else the CPU.
+    ``gpu`` and numbers are taken for CUDA devices."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """``auto`` is bf16 autocast where the device has bf16 arithmetic in hardware, else fp32."""
     eval_every: int = Field(5, ge=1, le=MAX_COUNT)
@@ -71,6 +73,12 @@ class TrainConfig(Section):
     """Steps between the lines of the log without a terminal, and between points of TensorBoard."""
     tensorboard: bool = True
     """Losses, learning rate, metrics and pictures are written for TensorBoard."""
+
+    @field_validator("device", mode="before")
+    @classmethod
+    def _device_name(cls, value: object) -> object:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return device_name(str(value)) if is_number or isinstance(value, str) else value
 
     @field_validator("compile", mode="before")
     @classmethod

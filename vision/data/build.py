@@ -168,3 +168,16 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
             f"  {counted(sum(others.values()), 'box')} of other classes left out: {left_out}"
         )
     return lines + [f"  {line}" for line in annotations.tally.lines()]
+
+
+def irregularities(annotations: Annotations, names: Sequence[str]) -> dict[str, int]:
+    """Number of boxes and images that were dropped, clipped or put right, by kind.
+
+    Args:
+        annotations: The data.
+        names: The classes in use; boxes of others are left out.
+    """
+    counts = annotations.count()
+    others = sum(count for name, count in counts.items() if name not in names)
+    found = dict(annotations.tally.counts)
+    return found | ({"boxes of other classes left out": others} if others else {})

@@ -111,7 +111,8 @@ class Journal:
         except (ValueError, KeyError, TypeError):
             return f"{self.path} is damaged; remove it and start again"
         now = json.loads(expected)["settings"]
-        changed = ", ".join(key for key in now if before.get(key) != now[key]) or "format"
+        keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+        changed = ", ".join(keys) or "format"
         return (
             f"{self.path} was started with other settings ({changed}); resume with the same, or"
             " start again with --overwrite"

@@ -81,7 +81,7 @@ def log_duration(run: Run, evaluation_seconds: float | None) -> None:
         epochs,
         num_steps,
         each,
-        _describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0)),
+        f"about {describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0))}",
         ", without evaluations" if evaluation_seconds is None else "",
     )
 
@@ -128,10 +128,10 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _describe_duration(seconds: float) -> str:
-    """About how long, for a person: ``about 3 min 20 s``."""
+def describe_duration(seconds: float) -> str:
+    """How long, for a person: ``3 min 20 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
-        return f"about {hours} h {minutes:02} min"
-    return f"about {minutes} min {rest:02} s" if minutes else f"about {rest} s"
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import final
 
@@ -82,7 +83,27 @@ class Connection:
 
     def grab(self) -> bool:
         """Take the next frame; False at the end."""
-        while not self._grab():
+        return self._take(self._capture.grab)
+
+    def read(self) -> tuple[bool, UInt8[ndarray, "h w 3"] | None]:
+        """Take and decode the next frame, BGR."""
+        frame: UInt8[ndarray, "h w 3"] | None = None
+
+        def read() -> bool:
+            nonlocal frame
+            decoded, found = self._capture.read()
+            frame = np.asarray(found, np.uint8) if decoded else None
+            return decoded
+
+        return self._take(read), frame
+
+    def release(self) -> None:
+        """Close the video."""
+        self._capture.release()
+
+    def _take(self, read: Callable[[], bool]) -> bool:
+        """Take a frame, if need be from the stream opened again; False at the end."""
+        while not self._timed(read):
             if not self._reconnect():
                 return False
             self.num_reconnections += 1
@@ -91,32 +112,24 @@ class Connection:
         self._delay, self._last_frame = _DELAYS[0], time.monotonic()
         return True
 
-    def read(self) -> tuple[bool, UInt8[ndarray, "h w 3"] | None]:
-        """Take and decode the next frame, BGR."""
-        decoded, frame = self._capture.retrieve() if self.grab() else (False, None)
-        return (True, np.asarray(frame, np.uint8)) if decoded else (False, None)
-
-    def release(self) -> None:
-        """Close the video."""
-        self._capture.release()
-
-    def _grab(self) -> bool:
+    def _timed(self, read: Callable[[], bool]) -> bool:
         start, waited_before = time.monotonic(), self._waited
-        grabbed = self._capture.grab()
+        is_taken = read()
         # A wait in vain may still give a frame that was cut off, and the end only after it.
         self._waited = time.monotonic() - start
-        self.is_silent = not grabbed and max(waited_before, self._waited) >= TIMEOUT
-        return grabbed
+        self.is_silent = not is_taken and max(waited_before, self._waited) >= TIMEOUT
+        return is_taken
 
     def _open(self) -> bool:
+        is_open = False
         if isinstance(self._source, int):
-            self._capture.open(self._source)  # A silent camera is given up after 10 s too.
+            is_open = self._capture.open(self._source)  # OpenCV gives up a silent camera itself.
         elif self._is_stream:
             limit = round(1000 * TIMEOUT)
             limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
-            self._capture.open(check_utf8(self._source), cv2.CAP_ANY, limits)
+            is_open = self._capture.open(check_utf8(self._source), cv2.CAP_ANY, limits)
         elif Path(self._source).is_file():
-            self._capture.open(check_utf8(self._source))
+            is_open = self._capture.open(check_utf8(self._source))
         width, height = self.get(cv2.CAP_PROP_FRAME_WIDTH), self.get(cv2.CAP_PROP_FRAME_HEIGHT)
         if width * height > MAX_PIXELS:
             self.release()
@@ -124,7 +137,7 @@ class Connection:
                 f"video {self.name} has frames of {width:.0f} x {height:.0f} pixels, more than the"
                 f" {MAX_PIXELS:,} that are read; make it smaller"
             )
-        return self._capture.isOpened()
+        return is_open
 
     def _reconnect(self) -> bool:
         """Open the stream again, with growing pauses; False if it is given up, or has an end."""

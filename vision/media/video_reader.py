@@ -5,7 +5,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import final
+from typing import NamedTuple, final
 
 import cv2
 import numpy as np
@@ -17,6 +17,20 @@ from vision.media.connection import TIMEOUT, Connection
 
 _DEFAULT_RATE = 25.0
 _MAX_RATE = 1000.0
+
+
+class Frame(NamedTuple):
+    """A frame of a video.
+
+    Attributes:
+        image: RGB.
+        seconds: Its time as the file states it, in a stream after its first frame. Where it states
+            none, or one that is not later than that of the frame before, as when a stream has come
+            back, one frame's duration later.
+    """
+
+    image: UInt8[ndarray, "h w 3"]
+    seconds: float
 
 
 @final
@@ -46,26 +60,32 @@ class VideoReader:
     def __init__(self, source: str | Path | int, stride: int = 1, reconnect: float = 0.0) -> None:
         self._stride = stride
         self.num_read = 0
+        self._is_stream = isinstance(source, int) or "://" in str(source)
+        self._start = 0.0
         self._capture = Connection(source, reconnect)
         self.stopped = self._capture.stopped
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self._next_frame = self._decode()
+        self.fps: float = rate if 0 < rate <= _MAX_RATE else _DEFAULT_RATE
+        self._next_frame = self._decode(None)
         if self._next_frame is None:
             self.close()
             raise DataError(
                 f"video {self._capture.name} cannot be read: it is missing, empty, damaged or in a"
                 " codec that OpenCV does not support; converting it to H.264 in .mp4 may help"
             )
-        height, width = self._next_frame.shape[:2]
+        height, width = self._next_frame.image.shape[:2]
         self.size: tuple[int, int] = (height, width)
-        self.fps: float = rate if 0 < rate <= _MAX_RATE else _DEFAULT_RATE
         self.num_frames: int | None = int(count) if math.isfinite(count) and count >= 1 else None
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "h w 3"]]:
+        return (frame.image for frame in self.frames())
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames with their times; otherwise as iterating over the reader itself."""
         while (frame := self._next_frame) is not None:
             is_open = all(self._skip() for _ in range(self._stride - 1))
-            self._next_frame = self._decode() if is_open else None
+            self._next_frame = self._decode(frame) if is_open else None
             yield frame
 
     def shortfall(self) -> str:
@@ -102,9 +122,24 @@ class VideoReader:
         self.num_read += int(grabbed)
         return grabbed
 
-    def _decode(self) -> UInt8[ndarray, "h w 3"] | None:
+    def _decode(self, before: Frame | None) -> Frame | None:
         decoded, frame = self._capture.read()
         if not decoded or frame is None:
             return None
         self.num_read += 1
-        return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+        image = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+        return Frame(image, self._seconds(before))
+
+    def _seconds(self, before: Frame | None) -> float:
+        """The time of the frame just read, later than that of the frame before."""
+        stated = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if not math.isfinite(stated):
+            stated = 0.0
+        if before is None:
+            self._start = stated if self._is_stream else 0.0
+            return max(0.0, stated - self._start)
+        seconds = stated - self._start
+        if seconds <= before.seconds:
+            seconds = before.seconds + self._stride / self.fps
+            self._start = stated - seconds if self._is_stream else 0.0
+        return seconds

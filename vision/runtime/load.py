@@ -10,6 +10,7 @@ from vision.choices import FORMS, import_choice
 from vision.errors import ConfigError, WeightsError, did_you_mean
 from vision.model import SSDLite, fuse
 from vision.runtime.backend import Backend, GraphBackend, GraphSession, RuntimeOptions, Session
+from vision.runtime.fork import limit_forked_threads
 from vision.runtime.metadata import Metadata
 from vision.weights import find_weights, load_weights
 
@@ -65,6 +66,7 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
         WeightsError: If the file is missing, damaged, not written by ssdlite, or of another form.
         ConfigError: If this machine cannot run it with these options.
     """
+    limit_forked_threads()
     path = find_weights(weights)
     written_by = graph_backend_of(path)
     if written_by is None:
@@ -110,6 +112,7 @@ def build_session(model: SSDLite, options: RuntimeOptions) -> Session:
     Raises:
         ConfigError: If this machine cannot run it with these options.
     """
+    limit_forked_threads()
     name = options.backend or "torch"
     backend, precision = get_backend(name), options.precision or "fp32"
     if precision in backend.precisions:

@@ -16,9 +16,11 @@ from jaxtyping import Shaped
 from numpy import ndarray
 from torch import nn
 
+from vision.choices import device_name
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite, build_post_process
+from vision.runtime.fork import IN_MEMORY, OwnProcess
 from vision.runtime.graphs import GRAPHS
 from vision.runtime.metadata import Metadata
 from vision.runtime.suppression import append_suppression, check_suppression
@@ -145,8 +147,12 @@ class OnnxRunner:
         *,
         optimised: bool = True,
     ) -> None:
+        self._path = model.resolve() if isinstance(model, Path) else None
+        self._device, self._threads = device, threads
+        self._process = OwnProcess("ONNX Runtime", threads)
         runtime = require_package("onnxruntime")
-        provider = f"{device.split(':', maxsplit=1)[0].upper()}ExecutionProvider"
+        kind = device_name(device).partition(":")[0]
+        provider = f"{kind.upper()}ExecutionProvider"
         if provider not in runtime.get_available_providers():
             raise ConfigError(f"device {device} cannot be used by ONNX Runtime here; try cpu")
         if isinstance(model, Path) and not model.is_file():
@@ -167,5 +173,12 @@ class OnnxRunner:
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
         """The graph's outputs."""
+        self._process.check()
         outputs: list[ndarray] = self._session.run(None, {self._input: images})
         return outputs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path: the file is opened again where it is unpickled."""
+        if self._path is None:
+            raise ConfigError(IN_MEMORY)
+        return OnnxRunner, (self._path, self._device, self._threads)

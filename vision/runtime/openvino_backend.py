@@ -15,7 +15,9 @@ from vision.choices import Precision
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite
+from vision.progress import progress
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.fork import IN_MEMORY, OwnProcess
 from vision.runtime.metadata import Metadata
 from vision.runtime.onnx_graph import temporary_file, to_onnx
 from vision.runtime.quantise import sensitive_nodes
@@ -86,7 +88,11 @@ class OpenVinoBackend:
 
     def open(self, path: Path, options: RuntimeOptions) -> "OpenVinoRunner":
         """Make an .xml file and the .bin file beside it ready to run."""
-        return OpenVinoRunner(_read(path), options)
+        return _open(path, options)
+
+
+def _open(path: Path, options: RuntimeOptions) -> "OpenVinoRunner":
+    return OpenVinoRunner(_read(path), options, path.resolve())
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401
@@ -126,10 +132,16 @@ def _quantise(model: Any, calibration: Images, in_float: Sequence[str]) -> Any: 
     # OpenVINO makes two operations of a convolution with a bias.
     names = [op.get_friendly_name() for op in model.get_ordered_ops()]
     ignored = [name for name in names if name.removesuffix("/WithoutBiases") in in_float]
-    with silenced():
+    bar = progress(None, "calibrate", len(calibration), unit=" images")
+
+    def count(image: ndarray) -> ndarray:
+        bar.update()
+        return image
+
+    with bar, silenced():
         return nncf.quantize(
             model,
-            nncf.Dataset(list(calibration)),
+            nncf.Dataset(list(calibration), count),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(calibration),
             fast_bias_correction=False,
@@ -151,12 +163,21 @@ class OpenVinoRunner:
         model: An `openvino.Model`; its batch is set to one.
         options: Device, threads, streams, and the precision of the layers that are not quantised:
             None for fp32, also where the hardware has bf16, OpenVINO's own default there.
+        path: The file that the model comes from, if any.
 
     Raises:
         ConfigError: If there is no such device, or it does not compute in this precision.
     """
 
-    def __init__(self, model: Any, options: RuntimeOptions) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401
+        options: RuntimeOptions,
+        path: Path | None = None,
+    ) -> None:
+        self._path, self._options = path, options
+        is_single = options.threads == options.streams == 1
+        self._process = OwnProcess("OpenVINO", 1 if is_single else None)
         model.reshape([1, *list(model.inputs[0].get_partial_shape())[1:]])
         device, precision = options.graph_device, options.precision or "fp32"
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
@@ -174,10 +195,17 @@ class OpenVinoRunner:
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
         """The graph's outputs."""
+        self._process.check()
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
         outputs = [self._run(images[row : row + 1]) for row in range(len(images))]
         return [np.concatenate(column) for column in zip(*outputs, strict=True)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path: the file is opened again where it is unpickled."""
+        if self._path is None:
+            raise ConfigError(IN_MEMORY)
+        return _open, (self._path, self._options)
 
     def _run(self, image: Shaped[ndarray, "1 ..."]) -> list[ndarray]:
         request = self._of_thread.request

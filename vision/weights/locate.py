@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vision.choices import SHIPPED_WEIGHTS
 from vision.errors import WeightsError
-from vision.files import check_regular
+from vision.files import check_regular, similar_file
 from vision.weights.hub import PREFIX, fetch
 
 SHIPPED = {
@@ -37,10 +37,11 @@ def find_weights(weights: str | Path) -> Path:
     try:
         check_regular(path)
     except FileNotFoundError as error:
-        raise WeightsError(
-            f"weights {path} do not exist; name a weights file, a run folder that has {BEST},"
-            f" hf://user/name, or the weights in the package: {', '.join(SHIPPED)}"
-        ) from error
+        hint = similar_file(weights, SHIPPED) or (
+            f"; name a weights file, a run folder that has {BEST}, weights on the Hub such as"
+            f" {PREFIX}user/name, or the weights in the package: {', '.join(SHIPPED)}"
+        )
+        raise WeightsError(f"weights {path} do not exist{hint}") from error
     except OSError as error:
         raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
     return path
