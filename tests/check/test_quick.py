@@ -79,5 +79,5 @@ def test_boxes_that_training_leaves_out_do_not_stop_it(tmp_path: Path) -> None:
     (line,) = check_before_training(data, "mine")
     assert line.startswith("check: file listed twice 1, box without area 1")
     (tmp_path / "train" / "clean1.jpg").write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"image 1; .* that stops training: train: train/clean1"):
+    with pytest.raises(DataError, match=r"image 1, .* that stops training: train: train/clean1"):
         check_before_training(data, "mine")
