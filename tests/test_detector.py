@@ -21,6 +21,7 @@ from vision.media import VideoWriter, write_image
 from vision.model import build_post_process
 from vision.runtime import RuntimeOptions, Score
 from vision.runtime.backend import GraphSession
+from vision.runtime.scores import check_number
 from vision.structures import Detections
 from vision.weights import SHIPPED, SavedDetector, load_weights, save_weights
 
@@ -114,6 +115,12 @@ def test_best_scores_are_those_that_training_recorded(
         found = Detector.load(path, score)(photos[0])
         assert same(found, every[every.scores > limits[every.labels]])
         assert len(found) > 0
+
+
+@pytest.mark.parametrize("score", ["high", [0.5], None])
+def test_what_is_no_score_is_one_line(score: object) -> None:
+    with pytest.raises(ConfigError, match='expected a number from 0 to 1 or "best", got'):
+        check_number(score)
 
 
 def test_best_scores_that_were_never_recorded(saved: SavedDetector) -> None:

@@ -53,6 +53,7 @@ class Parser(argparse.ArgumentParser):
         """
         self._words = list(sys.argv[1:] if words is None else words)
         options = self.parse_intermixed_args(words)
+        options.words = self._words
         if not (hasattr(options, "weights") and hasattr(options, "overrides")):
             return options
         bare = [word for word in options.overrides if not _OVERRIDE.match(word)]
