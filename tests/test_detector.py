@@ -194,7 +194,7 @@ def test_numbers_in_place_of_class_names_are_one_line() -> None:
         "    print(error)"
     )
     words = [sys.executable, "-c", code]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
     assert done.stdout == "classes: expected class names such as cat, got [0]\n", done.stderr
 
 
