@@ -1,5 +1,7 @@
 """`Detector`: from files and from networks, one image or a batch, and its thresholds."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -186,6 +188,21 @@ def test_a_generator_is_read_as_the_detections_are_asked_for(
     assert same(next(found), detector(photos[0]))
     assert read == [0]
     assert len(list(found)) == 1
+
+
+def test_numbers_in_place_of_class_names_are_one_line() -> None:
+    # In a process of its own, which checks no annotations.
+    code = (
+        "from vision.errors import ConfigError\n"
+        "from vision.runtime.scores import only_classes\n"
+        "try:\n"
+        "    only_classes(0.4, [0], ['cat'])\n"
+        "except ConfigError as error:\n"
+        "    print(error)"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.stdout == "classes: expected class names such as cat, got [0]\n", done.stderr
 
 
 def test_scores_and_classes_of_one_call(saved: SavedDetector, photos: Images) -> None:

@@ -286,7 +286,7 @@ def test_init_writes_a_configuration_to_start_from(
     text = file.read_text(encoding="utf-8")
     assert "train: 12 images with 48 boxes, val: 12 images with 48 boxes" in text
     assert main(["init", str(folder), "--data", clean]) == 2
-    assert "train.yaml exists" in error_line(capsys)
+    assert "train.yaml exists; name another DIR, or pass --overwrite" in error_line(capsys)
 
 
 def test_all_keys_that_init_proposes_can_be_set(clean: str, tmp_path: Path) -> None:

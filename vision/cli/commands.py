@@ -28,9 +28,21 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"{options.overrides[0]}: info takes weights only")
     if name in {"train", "check", "priors"}:
         if not (options.config or options.data):
-            parser.error("name your data with --data FOLDER, or a configuration with --config")
+            parser.error(_missing_data(options.overrides))
         options.config = options.config or common.DEFAULT_CONFIG
     return options
+
+
+def _missing_data(words: Sequence[str]) -> str:
+    """What to say where neither ``--data`` nor ``--config`` is given."""
+    folders = [word.removeprefix("data=") for word in words if not _is_key(word)]
+    hint = f"; did you mean --data {folders[0]}?" if folders else ""
+    return f"name your data with --data FOLDER, or a configuration with --config{hint}"
+
+
+def _is_key(word: str) -> bool:
+    """Whether a word is an override and no folder, which other tools take as ``data=FOLDER``."""
+    return "=" in word and not word.startswith("data=")
 
 
 def _train(parser: Parser) -> None:

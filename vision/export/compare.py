@@ -69,7 +69,7 @@ def require(agreement: Agreement, where: str, tolerance: float = MAX_SCORE_ERROR
         raise WeightsError(
             f"{where} cannot be checked: nothing is found in {agreement.num_images} images with a"
             f" score of {agreement.min_score} or more; pass images that show what it was trained"
-            " for"
+            " for, or train it for longer"
         )
     if (
         agreement.num_unmatched

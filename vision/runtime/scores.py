@@ -57,9 +57,11 @@ def only_classes(
         names: Class names in label order.
 
     Raises:
-        ConfigError: If a class is not among the names.
+        ConfigError: If a class is not among the names, or is a number.
     """
     kept = [classes] if isinstance(classes, str) else list(classes)
+    if not all(isinstance(name, str) for name in kept):
+        raise ConfigError(f"classes: expected class names such as {names[0]}, got {kept}")
     _check_known(kept, names)
     limits = threshold if isinstance(threshold, Tensor) else torch.full((len(names),), threshold)
     return torch.where(torch.tensor([name in kept for name in names]), limits, 1.0)
