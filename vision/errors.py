@@ -19,9 +19,26 @@ __all__ = [
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 """Control characters, line breaks, and what reverses the direction of a text."""
 
+MAX_LINE = 1500
+"""Characters of a line of a message."""
+
+
+def _shorten(line: str) -> str:
+    """The line without its middle, if it is long: the place is at its start."""
+    half = MAX_LINE // 2 - 3
+    return line if len(line) <= MAX_LINE else f"{line[:half]} ... {line[-half:]}"
+
 
 class VisionError(ValueError):
-    """Base class; a message names the place, what was expected and found, and the remedy."""
+    """Base class; a message names the place, what was expected and found, and the remedy.
+
+    Messages quote what files hold: control characters are escaped, and of a line longer than
+    `MAX_LINE` characters the middle is left out.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        lines = escape_controls(str(message), keep="\n").split("\n")
+        super().__init__("\n".join(map(_shorten, lines)))
 
 
 class ConfigError(VisionError):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vision.choices import DATA_FORMATS
+from vision.errors import DataError
 from vision.formats.coco import read_coco
 from vision.formats.records import (
     AnnotatedObject,
@@ -34,9 +35,16 @@ __all__ = [
 
 
 def read_data(name: str, **keys: Any) -> Annotations:  # noqa: ANN401 - each format has its own
-    """Read data of the format ``name``; the keys are its reader's arguments."""
+    """Read data of the format ``name``; the keys are its reader's arguments.
+
+    Raises:
+        DataError: If a file or folder is missing or invalid, or cannot have its name.
+    """
     reader: Callable[..., Annotations] = getattr(import_module(DATA_FORMATS[name]), f"read_{name}")
-    return reader(**keys)
+    try:
+        return reader(**keys)
+    except OSError as error:  # among others, a name too long that a file of the data has
+        raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def write_data(name: str, annotations: Annotations, root: Path, split: str) -> Tally:

@@ -91,14 +91,15 @@ def read_coco(
     names_by_path: dict[Path, str] = {}
     for image, size in zip(content.images, content.sizes, strict=True):
         name, annotated_size = image["file_name"], size if min(size) > 0 else None
-        path = files.find(name) or folder / name
-        if path in names_by_path:
-            result.tally.note("images listed again under another id", path)
-        earlier = names_by_path.setdefault(path, name)
-        with result.collecting("ambiguous image", path):
-            if earlier != name:
-                raise DataError(f"{file}: {earlier} and {name} are both found as {path}")
-            result.add_image(path, annotated_size, objects[image["id"]])
+        with result.collecting("missing image", file):
+            path = files.locate(name, file)
+            if path in names_by_path:
+                result.tally.note("images listed again under another id", path)
+            earlier = names_by_path.setdefault(path, name)
+            with result.collecting("ambiguous image", path):
+                if earlier != name:
+                    raise DataError(f"{file}: {earlier} and {name} are both found as {path}")
+                result.add_image(path, annotated_size, objects[image["id"]])
     return result
 
 

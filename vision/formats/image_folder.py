@@ -44,10 +44,10 @@ def read_image_folder(root: str, split: str | None = None) -> Annotations:
     result = Annotations()
     seen = set()
     for where, row in _rows(file):
-        path = images.find(row["file_name"]) or file.parent / row["file_name"]
         with result.collecting("invalid annotation", file):
+            path = images.locate(row["file_name"], where)
+            seen.add(path)
             result.add_image(path, None, _objects(row, where))
-        seen.add(path)
     for path in images.by_name.values():
         if path not in seen:
             result.tally.note(f"images without a line in {file.name} left out", path)
@@ -79,12 +79,16 @@ def _rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
 def _csv_rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
     """The rows of a CSV file, whose ``objects`` are JSON or as Python writes them."""
     rows: list[tuple[str, dict[str, Any]]] = []
-    for number, row in enumerate(csv.DictReader(io.StringIO(read_text(file))), start=2):
+    try:
+        found = list(csv.DictReader(io.StringIO(read_text(file), newline=""), restkey=""))
+    except csv.Error as error:
+        raise DataError(f"{file} cannot be read as CSV: {error}") from error
+    for number, row in enumerate(found, start=2):
         where, text = f"{file}:{number}", row.get("objects")
         try:
             objects = ast.literal_eval(text) if text else None
-        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-            raise DataError(f"{where}: expected objects as JSON, found {text}") from error
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+            raise DataError(f"{where}: expected objects as JSON, found {text!r}") from error
         tables.texts(where, [row], "file_name")
         rows.append((where, {"file_name": row["file_name"], "objects": objects}))
     return rows

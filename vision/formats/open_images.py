@@ -87,7 +87,7 @@ def _descriptions(folder: Path, file: Path) -> dict[str, str]:
         for pattern in ("*class-descriptions*.csv", "classes.csv"):
             for path in sorted(place.glob(pattern)):
                 rows = [row for row in _read(path) if len(row) > 1 and row[0] != "LabelName"]
-                return {row[0]: nfc(row[1]) for row in rows}
+                return {row[0]: nfc(row[1]) for row in rows if row[1]}
     return {}
 
 
@@ -114,5 +114,7 @@ def _object(row: dict[str, str], descriptions: dict[str, str], where: str) -> An
         name = row["LabelName"]
     except (KeyError, ValueError) as error:
         raise DataError(f"{where}: expected a name and numbers, found {row}") from error
+    if not name:
+        raise DataError(f"{where}: expected a name and numbers, found {row}")
     is_group = row.get("IsGroupOf") == "1"
     return AnnotatedObject(descriptions.get(name, name), (x0, y0, x1, y1), is_group, is_group)

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterator
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from urllib.parse import unquote
 
 from vision.errors import DataError
@@ -99,18 +99,45 @@ class Files:
         Tools put folders before it that are not here, write backslashes and percent signs, or add
         a prefix. Of the folders, as many as possible have to fit.
         """
-        path = self.folder / name
-        if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises for names that are too long
+        path = self._inside(name)
+        # Path.is_file raises for names that are too long.
+        if path is not None and os.path.isfile(path):  # noqa: PTH113
             return path
         tails = (tail for form in _forms(name) for tail in path_tails(form))
         return next((self.by_name[tail] for tail in tails if tail in self.by_name), None)
+
+    def locate(self, name: str, where: object) -> Path:
+        """The file that `find` gives, else the path that it would have.
+
+        Args:
+            name: As an annotation file has it.
+            where: The annotation file, for messages.
+
+        Raises:
+            DataError: If ``..`` in the name leads outside of the folder.
+        """
+        path = self.find(name) or self._inside(name)
+        if path is None:
+            raise DataError(
+                f"{where} names {name}, which leads outside of"
+                f" {full(self.folder)}; put the image into that folder"
+            )
+        return path
+
+    def _inside(self, name: str) -> Path | None:
+        """The path below the folder, or an absolute one; None if ``..`` leads outside."""
+        if ".." not in PurePath(name).parts:
+            return self.folder / name
+        folder = os.path.abspath(self.folder)  # noqa: PTH100 - Path.resolve would follow links
+        path = Path(os.path.normpath(Path(folder, name)))
+        return self.folder / path.relative_to(folder) if path.is_relative_to(folder) else None
 
 
 def _visible_files(folder: str | Path) -> Iterator[str]:
     """The paths of regular files below a folder; as `os.walk`, it follows no links to folders."""
     try:
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    except OSError:
+    except (OSError, ValueError):  # no file can have that name
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):

@@ -117,7 +117,8 @@ def _xml_file(files: Files, line: str, split_file: Path) -> Path:
             path = files.find(f"{form}.xml")
             if path is not None:
                 return path
-    raise DataError(f"{split_file} names {line}, but {files.folder / line}.xml does not exist")
+    path = files.locate(f"{line}.xml", split_file)
+    raise DataError(f"{split_file} names {line}, but {path} does not exist")
 
 
 def _image_file(images: Files, name: str, xml_file: Path, root: Element) -> Path:

@@ -66,7 +66,7 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
             num_names = max([num_names, *(int(float(row[0])) + 1 for _, row in rows)])
             result.add_image(image, None, objects, relative=True)
     inner = dict.fromkeys(place for places in folders.values() for place in places)
-    for file in rows_without_image(inner, used, [folder, *folders]):
+    for file in rows_without_image(inner, used, folder, [*folders]):
         result.tally.note("text files without an image left out", file)
     if names is None:
         result.tally.note("data without names of classes, which are called by number", full(folder))

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def describe(root: Path) -> tuple[Path, dict[str, Any]]:
     for file in files:
         if file.is_file():
             content = _parse_yaml(file)
-            if not isinstance(content, dict):
+            if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
                 raise DataError(f"{file}: expected keys such as train, val and names")
             return file.parent, content
     if not root.is_dir():
@@ -60,7 +61,15 @@ def _parse_yaml(file: Path) -> Any:  # noqa: ANN401
 
 
 def class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
-    """Class names by number, None if no file has them."""
+    """Class names by number, None if no file has them; a name stands for one class."""
+    names = _class_names(folder, description)
+    twice = [name for name, count in Counter(names or ()).items() if count > 1]
+    if twice:
+        raise DataError(f"YOLO data {full(folder)}: two classes have the name {twice[0]}")
+    return names
+
+
+def _class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
     given = description.get("names")
     if isinstance(given, dict):
         return _numbered(given.items(), f"names of {full(folder)}")
@@ -146,7 +155,7 @@ def _listed(place: Path, folder: Path, tally: Tally) -> list[Path]:
     """The images in a folder, or of a list."""
     files = Files(place if place.is_dir() else folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
     if not place.is_dir():
-        return [files.find(line) or folder / line for line in read_lines(place)]
+        return [files.locate(line, place) for line in read_lines(place)]
     found = []
     for path in files.by_name.values():
         suffix = path.suffix.lower()
@@ -176,14 +185,19 @@ def has_rows(file: Path) -> bool:
 
 
 def rows_without_image(
-    folders: Collection[Path], used: Collection[Path], places: Collection[Path]
+    folders: Collection[Path], used: Collection[Path], root: Path, places: Collection[Path]
 ) -> list[Path]:
-    """The text files in ``folders`` that have rows and no image of their name in ``places``."""
+    """The text files in ``folders`` that have rows, and no image of their name.
+
+    Images are looked for below ``root`` and in each of ``places``, but not below these: the lines
+    of a list can name any place of the disk.
+    """
     files = [file for folder in folders for file in files_in(folder, {".txt"})]
     unused = [file for file in files if file not in used and has_rows(file)]
-    stems = {
-        path.stem
-        for place in (places if unused else ())
-        for path in Files(place, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES).by_name.values()
-    }
+    if not unused:
+        return []
+    suffixes = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES
+    images = [*Files(root, suffixes).by_name.values()]
+    images += [path for place in places for path in files_in(place, suffixes)]
+    stems = {path.stem for path in images}
     return [file for file in unused if file.stem not in stems]

@@ -170,7 +170,10 @@ class _Search:
             folder, paths = path, files_below(path, self._without, self._report_or_raise)
         elif glob.has_magic(str(path)):
             folder = fixed_part(path)
-            paths = match_below(folder, path.relative_to(folder))
+            try:
+                paths = match_below(folder, path.relative_to(folder))
+            except ValueError as error:  # a NUL, or half of a surrogate pair
+                raise DataError(f"input {path}: no file can have this name") from error
         else:
             hint = similar_file(path) or "; pass a file, a folder or a glob pattern"
             raise DataError(f"input {path} {_why_not(path)}{hint}")

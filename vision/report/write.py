@@ -87,6 +87,6 @@ def photos_in(folder: Path, annotations: Path, targets: Sequence[Target]) -> lis
                 f"{annotations}: image {image['id']} has no file_name; leave --images out"
             )
         size = target.size if min(target.size) > 0 else None
-        read = partial(read_image, files.find(name) or folder / name, size)
+        read = partial(read_image, files.locate(name, annotations), size)
         photos.append(Photo(Path(name).name, read, target.boxes.tolist()))
     return photos
