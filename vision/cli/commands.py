@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import FILE_PRECISIONS, FORMS, GRAPH_BACKENDS, RESULTS, CocoEngine
+from vision.choices import (
+    FILE_PRECISIONS,
+    FORMS,
+    GRAPH_BACKENDS,
+    RESULTS,
+    CocoEngine,
+)
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 from vision.cli.weights_commands import WEIGHTS_COMMANDS

@@ -2,24 +2,21 @@
 
 # N batch
 
-import copy
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import numpy as np
 import torch
 from jaxtyping import Shaped
 from numpy import ndarray
-from torch import nn
 
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite, build_post_process
-from vision.runtime.graphs import GRAPHS
+from vision.runtime.graphs import GRAPHS, without_shape_checks
 from vision.runtime.metadata import Metadata
 from vision.runtime.suppression import append_suppression, check_suppression
 
@@ -46,9 +43,9 @@ def to_onnx(network: SSDLite, metadata: Metadata | None = None) -> Any:  # noqa:
     if post_process is not None and form == "nms":
         check_suppression(post_process)
     graph = GRAPHS[form](network, post_process)
-    with silenced(), _unchecked():
+    with silenced(), without_shape_checks():
         program = torch.onnx.export(
-            _out_of_place(graph),
+            graph.traceable(),
             (graph.example(),),
             dynamo=True,
             opset_version=OPSET,
@@ -78,29 +75,6 @@ def temporary_file(model: Any) -> Iterator[Path]:  # noqa: ANN401
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString())
         yield path
-
-
-def _out_of_place(module: nn.Module) -> nn.Module:
-    """A copy whose activations make new tensors: the same graph, traced in half the time.
-
-    The exporter traces activations in place a second time, as the operations they consist of.
-    """
-    copied = copy.deepcopy(module)
-    for part in copied.modules():
-        if getattr(part, "inplace", False):
-            part.inplace = False  # type: ignore[assignment]
-    return copied
-
-
-@contextmanager
-def _unchecked() -> Iterator[None]:
-    """Switch jaxtyping's checks off: they read sizes as numbers, which fixes the batch."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", value=True)
-    try:
-        yield
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 def _halve(model: Any) -> None:  # noqa: ANN401

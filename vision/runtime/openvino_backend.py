@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from vision.choices import Precision
+from vision.choices import Form, Precision
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite
@@ -47,6 +47,7 @@ class OpenVinoBackend:
 
     title: ClassVar[str] = "OpenVINO"
     suffix: ClassVar[str] = ".xml"
+    forms: ClassVar[tuple[Form, ...]] = ("raw", "decoded", "nms", "jetson", "frigate")
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16", "fp16")
     file_precisions: ClassVar[Precisions] = {
         "fp32": precisions,
