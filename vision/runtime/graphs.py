@@ -5,6 +5,7 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import jaxtyping
 import numpy as np
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 from vision.choices import Form
 from vision.model import PostProcess, SSDLite, class_scores, decode_predictions
 from vision.structures import Decoded, Predictions
+
+
+Outputs: TypeAlias = tuple[Tensor, ...]
 
 
 class Graph(nn.Module):
@@ -43,6 +47,14 @@ class Graph(nn.Module):
         """Boxes and scores of each prior, from RGB of 0 to 255."""
         return decode_predictions(self.network(images), self.network.priors, self.network.scores)
 
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
+        """What the form gives, from RGB of 0 to 255 with the channels first."""
+        raise NotImplementedError
+
+    def forward(self, images: UInt8[Tensor, "N H W 3"]) -> Outputs:
+        """What the form gives, from pixels as a decoder gives them."""
+        return self.outputs(images.permute(0, 3, 1, 2))
+
     def example(self, batch: int = 2) -> Tensor:
         """An input of ``batch`` images."""
         return torch.zeros(batch, *self.network.image_size, 3, dtype=torch.uint8)
@@ -62,16 +74,16 @@ class Graph(nn.Module):
 class _Raw(Graph):
     output_names = ("logits", "offsets")
 
-    def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
-        predictions: Predictions = self.network(images.permute(0, 3, 1, 2))
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
+        predictions: Predictions = self.network(images)
         return predictions.logits.float(), predictions.offsets.float()
 
 
 class _Decoded(Graph):
     output_names = ("boxes", "scores")
 
-    def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
-        return tuple(self.decoded(images.permute(0, 3, 1, 2)))
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
+        return tuple(self.decoded(images))
 
 
 class _PreNms(Graph):
@@ -79,9 +91,9 @@ class _PreNms(Graph):
 
     output_names = ("candidate_boxes", "candidate_scores", "candidate_labels")
 
-    def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
         assert self.post_process is not None
-        return tuple(self.post_process.select(self.decoded(images.permute(0, 3, 1, 2))))
+        return tuple(self.post_process.select(self.decoded(images)))
 
 
 class _Jetson(Graph):
@@ -90,7 +102,7 @@ class _Jetson(Graph):
     input_name = "input_0"
     output_names = ("scores", "boxes")
 
-    def forward(self, images: Float[Tensor, "N 3 H W"]) -> tuple[Tensor, ...]:
+    def forward(self, images: Float[Tensor, "N 3 H W"]) -> Outputs:
         boxes, scores = self.decoded(images * 127.5 + 127.5)
         # Background comes first: what the classes leave of 1, exact for a softmax, at least 0 for
         # sigmoids.
@@ -106,8 +118,8 @@ class _Ssd(Graph):
 
     output_names = ("offsets", "scores")
 
-    def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
-        predictions: Predictions = self.network(images.permute(0, 3, 1, 2))
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
+        predictions: Predictions = self.network(images)
         scores = class_scores(predictions.logits.float(), self.network.scores)
         return predictions.offsets.float()[..., [1, 0, 3, 2]], scores
 

@@ -76,8 +76,7 @@ class _Pixels(nn.Module):
         self.inner = graph.traceable()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        outputs: tuple[Tensor, ...] = self.inner(images.permute(0, 2, 3, 1))
-        return outputs
+        return self.inner.outputs(images)
 
 
 def _convert(graph: Graph, path: Path) -> None:
@@ -157,4 +156,7 @@ class NcnnRunner:
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
         # A Mat does not keep the array that it is made of.
         extractor.input("in0", self._ncnn.Mat(pixels).clone())
-        return [np.array(extractor.extract(f"out{n}")[1]) for n in range(self._num_outputs)]
+        outputs = [extractor.extract(f"out{number}") for number in range(self._num_outputs)]
+        if any(status for status, _ in outputs):
+            raise WeightsError("ncnn cannot run the graph: its parts do not fit each other")
+        return [np.array(values) for _, values in outputs]
