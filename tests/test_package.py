@@ -21,8 +21,7 @@ import vision.structures
 from tests.runs import write_run_config
 from vision.cli.commands import COMMANDS
 from vision.cli.main import main
-from vision.cli.options import name_data
-from vision.config import load_config, shipped_configs
+from vision.config import load_config, name_data, shipped_configs
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

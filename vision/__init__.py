@@ -2,7 +2,8 @@
 
 >>> from vision import Detector
 >>> detector = Detector.load("best.safetensors", score=0.4)
->>> detections = detector(rgb_uint8)
+>>> detections = detector("photo.jpg")
+>>> print(detections.summary())
 
 The names below are imported when they are first used, so that ``import vision`` costs no PyTorch.
 """
@@ -11,19 +12,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vision.api import evaluate, train
     from vision.config import load_config
     from vision.detector import Detector
-    from vision.structures import Detections, Target
+    from vision.structures import Detection, Detections, Target
 
     __version__: str
 
-__all__ = ["Detections", "Detector", "Target", "__version__", "load_config"]
+__all__ = [
+    "Detection",
+    "Detections",
+    "Detector",
+    "Target",
+    "__version__",
+    "evaluate",
+    "load_config",
+    "train",
+]
 
 _MODULES = {
+    "Detection": "vision.structures",
     "Detections": "vision.structures",
     "Detector": "vision.detector",
     "Target": "vision.structures",
+    "evaluate": "vision.api",
     "load_config": "vision.config",
+    "train": "vision.api",
 }
 """The module of each name."""
 _NOT_INSTALLED = "0+unknown"

@@ -54,6 +54,23 @@ def clip(boxes: Float[Tensor, "*b 4"], size: tuple[int, int]) -> Float[Tensor, "
     return torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height, width, height]))
 
 
+def check_columns(
+    owner: str, boxes: Tensor, columns: dict[str, tuple[Tensor, torch.dtype]]
+) -> None:
+    """Raise ValueError unless ``boxes`` is float32 (n, 4) and each column is (n,) of its dtype."""
+    if boxes.dtype != torch.float32 or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(
+            f"{owner}.boxes: expected float32 of shape (n, 4), got {boxes.dtype} of shape"
+            f" {tuple(boxes.shape)}"
+        )
+    for name, (column, dtype) in columns.items():
+        if column.dtype != dtype or column.shape != boxes.shape[:1]:
+            raise ValueError(
+                f"{owner}.{name}: expected {dtype} of shape ({len(boxes)},), got {column.dtype}"
+                f" of shape {tuple(column.shape)}"
+            )
+
+
 def scale(
     boxes: Float[Tensor, "*b 4"], from_size: tuple[int, int], to_size: tuple[int, int]
 ) -> Float[Tensor, "*b 4"]:

@@ -24,8 +24,6 @@ BACKEND_ALIASES = {"tflite": "litert"}
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8", "int8w", "int8full"]
 """What the layers of a network compute in: with int8w only the weights are in 8 bits, with int8full
 input and outputs too."""
-FILE_PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8w", "int8full")
-"""Precisions of exported graphs; a backend may write only some."""
 CALIBRATED: tuple[Precision, ...] = ("int8", "int8full")
 """Precisions of exported graphs whose ranges are measured on images."""
 Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson", "ssd", "frigate"]

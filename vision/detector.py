@@ -1,38 +1,56 @@
-"""`Detector`: from weights and an image to detections."""
+"""`Detector`: from weights and images to detections."""
 
-# N images, H W height and width of the network's input, C classes
+# N images, H W height and width of the network's input, h w those of a picture
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from numpy import ndarray
+from PIL import Image
 from torch import Tensor
 
 from vision.config import change_post_process
+from vision.device import choose_device
+from vision.errors import ConfigError
+from vision.image_inputs import ImageInput, are_many, to_rgb
 from vision.images import resize
+from vision.media import read_frames
 from vision.model import PostProcess, SSDLite, build_post_process
 from vision.runtime import (
+    BACKENDS,
     USUAL_SCORE,
     Precision,
     RuntimeOptions,
-    Score,
+    Scores,
     Session,
     build_session,
+    only_classes,
     open_session,
     score_thresholds,
 )
+from vision.runtime.torch_backend import TorchSession
 from vision.structures import Detections
+from vision.urls import is_url
 
-Image = UInt8[ndarray, "_ _ 3"]
+OneImage: TypeAlias = str | Path | bytes | Image.Image
+Names: TypeAlias = str | Sequence[str] | None
+Threshold: TypeAlias = float | Float32[Tensor, "C"] | None
+MAX_BATCH = 64
+"""Images of a list that go through the network together at most."""
 
 
 class Detector:
     """A trained detector, ready to call; several threads may do so at once.
+
+    Weights are loaded with `Detector.load`.
 
     Args:
         session: Runs the network.
@@ -42,12 +60,31 @@ class Detector:
         score: As for `Detector.load`.
 
     Attributes:
-        image_size: (height, width) that images are stretched to.
+        session: Runs the network; its ``options`` are backend, device and precision.
         post_process: From what the network gives to detections.
+        training: How it was trained: epoch, metrics, versions.
 
     Raises:
         ConfigError: If the score is out of range, or of a class that is not among the names.
+        TypeError: If it is given weights.
     """
+
+    # Without others, an attribute that would have no effect cannot be set.
+    __slots__ = (
+        "__weakref__",
+        "_names",
+        "_score",
+        "_threshold",
+        "post_process",
+        "session",
+        "training",
+    )
+
+    def __new__(cls, *args: object, **_: object) -> "Detector":  # noqa: PYI034 - from Python 3.11
+        """Refuse weights, which `load` takes."""
+        if args and isinstance(args[0], str | PathLike):
+            raise TypeError(f'load weights with Detector.load("{args[0]}")')
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -56,22 +93,50 @@ class Detector:
         names: Sequence[str],
         training: Mapping[str, Any] = MappingProxyType({}),
         *,
-        score: Score | Mapping[str, Score] | None = None,
+        score: Scores | None = None,
     ) -> None:
         self.session = session
-        self.names = list(names)
+        self._names = tuple(names)
         self.training = training
-        self.image_size = session.image_size
         self.post_process = post_process
-        self._threshold = None
-        if score is not None:
-            self._threshold = score_thresholds(score, self.names, training.get("thresholds"))
+        self.score = score
+
+    def __repr__(self) -> str:
+        names, options = self.names, self.session.options
+        shown = ", ".join(names[:4]) + (", ..." if names[4:] else "")
+        height, width = self.image_size
+        return (
+            f"Detector({len(names)} classes ({shown}), {width} x {height} pixels,"
+            f" {BACKENDS[options.backend or 'torch'].title} {options.precision} on"
+            f" {options.device}, score {self.score})"
+        )
+
+    @property
+    def names(self) -> list[str]:
+        """Class names in label order."""
+        return list(self._names)
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width) that images are stretched to."""
+        return self.session.image_size
+
+    @property
+    def score(self) -> Scores | None:
+        """The score below which detections are left out, as for `Detector.load`; it can be set."""
+        return self._score
+
+    @score.setter
+    def score(self, score: Scores | None) -> None:
+        self._threshold: Threshold = None
+        self._threshold = self._threshold_of(score)
+        self._score = score
 
     @classmethod
     def load(
         cls,
         weights: str | Path = "coco",
-        score: Score | Mapping[str, Score] | None = USUAL_SCORE,
+        score: Scores | None = USUAL_SCORE,
         device: str | torch.device | None = None,
         *,
         backend: str | None = None,
@@ -120,7 +185,7 @@ class Detector:
         post_process: PostProcess,
         names: Sequence[str],
         *,
-        score: Score | Mapping[str, Score] | None = None,
+        score: Scores | None = None,
         options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 - frozen
     ) -> "Detector":
         """A detector of a copy of a network in memory.
@@ -137,54 +202,140 @@ class Detector:
         """
         return cls(build_session(model, options), post_process, names, score=score)
 
+    def to(self, device: str | torch.device) -> "Detector":
+        """Move the network to another device, and return the detector itself.
+
+        Raises:
+            ConfigError: If the device cannot be used, or the backend is not PyTorch.
+        """
+        if not isinstance(self.session, TorchSession):
+            backend = self.session.options.backend
+            raise ConfigError(
+                f"a detector in the backend {backend} cannot be moved; load it with"
+                f' Detector.load(weights, device="{device}")'
+            )
+        self.session.move(choose_device(device))
+        return self
+
     @overload
-    def __call__(self, images: Image) -> Detections: ...
+    def __call__(  # type: ignore[overload-overlap]  # a text is a sequence of texts
+        self, images: OneImage, *, score: Scores | None = None, classes: Names = None
+    ) -> Detections: ...
     @overload
-    def __call__(self, images: Sequence[Image]) -> list[Detections]: ...
-    def __call__(self, images: Image | Sequence[Image]) -> Detections | list[Detections]:
+    def __call__(  # one image or a stack of them
+        self, images: ndarray | Tensor, *, score: Scores | None = None, classes: Names = None
+    ) -> Any: ...  # noqa: ANN401
+    @overload
+    def __call__(
+        self, images: Iterator[ImageInput], *, score: Scores | None = None, classes: Names = None
+    ) -> Iterator[Detections]: ...
+    @overload
+    def __call__(
+        self, images: Sequence[ImageInput], *, score: Scores | None = None, classes: Names = None
+    ) -> list[Detections]: ...
+    def __call__(
+        self, images: Any, *, score: Scores | None = None, classes: Names = None
+    ) -> Detections | list[Detections] | Iterator[Detections]:
         """Detections in each image's own pixels, highest score first, on the CPU.
 
         Args:
-            images: One RGB image, uint8 of shape (height, width, 3), or a list of them.
+            images: One image in any form that `vision.image_inputs.to_rgb` takes: a path, an http
+                URL, the bytes of a file, a PIL image, an array (h, w), (h, w, 3) or (h, w, 4), or a
+                tensor (3, h, w). Or many: a list of these, an array (N, h, w, 3), a tensor
+                (N, 3, h, w), or an iterator of these.
+            score: In place of the detector's own, for this call.
+            classes: Names; detections of other classes are left out.
+
+        Returns:
+            `Detections` of one image, a list of them for many, and for an iterator (a generator)
+            an iterator that reads one image at a time.
 
         Raises:
-            ValueError: If an image is of another type or shape.
+            DataError: If an image is of another form, or cannot be read.
+            ConfigError: If a score is out of range, or a class is not among the names.
         """
-        if isinstance(images, ndarray):
-            return self([images])[0]
-        if not len(images):
-            return []
-        for image in images:
-            _check_image(image)
-        pixels = np.stack([resize(image, self.image_size) for image in images])
-        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-        return self.detect_batch(batch, [(image.shape[0], image.shape[1]) for image in images])
+        threshold = self._threshold_of(score, classes)
+        if isinstance(images, Iterator):
+            return (self._detect([image], threshold)[0] for image in images)
+        if not are_many(images):
+            return self._detect([images], threshold)[0]
+        remaining, found = iter(images), list[Detections]()
+        while batch := list(islice(remaining, MAX_BATCH)):
+            found += self._detect(batch, threshold)
+        return found
+
+    def stream(
+        self,
+        source: str | Path | int | Sequence[str | Path | int],
+        *,
+        stride: int = 1,
+        score: Scores | None = None,
+        classes: Names = None,
+    ) -> Iterator[tuple[UInt8[ndarray, "h w 3"], Detections]]:
+        """Each frame, RGB, with the detections in it, while it is read.
+
+        Args:
+            source: What ``ssdlite detect`` takes: an image, a film, a folder, a glob pattern, a
+                .txt list, the URL of a stream, the number of a camera; or a list of these.
+            stride: Every n-th frame of films and streams is read.
+            score: In place of the detector's own.
+            classes: Names; detections of other classes are left out.
+
+        Yields:
+            Frames in order. An image in a folder or film that cannot be read is logged and left
+            out; where it is the only one, it raises.
+
+        Raises:
+            DataError: If a source does not exist.
+            ConfigError: As calling the detector.
+        """
+        threshold = self._threshold_of(score, classes)
+        frames = read_frames(source, stride)
+        return ((frame, self._detect([frame], threshold)[0]) for frame in frames)
 
     def detect_batch(
         self,
-        images: UInt8[Tensor, "N 3 H W"] | Sequence[UInt8[Tensor, "3 H W"]],
-        sizes: Sequence[tuple[int, int]] | None = None,
+        images: UInt8[Tensor, "N 3 H W"],
+        sizes: Sequence[tuple[int, int]],
     ) -> list[Detections]:
-        """Detections in images that have been resized, highest score first, on the CPU.
+        """Detections in images that a loader has resized, highest score first, on the CPU.
 
         Args:
             images: RGB, of the network's ``image_size``; in channels-last memory nothing is copied.
-            sizes: (height, width) of the images that boxes refer to; None for ``image_size``.
+            sizes: (height, width) of the images that boxes refer to.
 
         Raises:
             ValueError: If there are not as many sizes as images.
         """
-        batch = images if isinstance(images, Tensor) else torch.stack(list(images))
-        sizes = [self.image_size] * len(batch) if sizes is None else sizes
-        detections = self.post_process(self.session(batch), sizes, self._threshold)
-        return [one.to("cpu") for one in detections]
+        return self._run(images, sizes, self._threshold)
 
+    def _run(
+        self,
+        batch: UInt8[Tensor, "N 3 H W"],
+        sizes: Sequence[tuple[int, int]],
+        threshold: Threshold,
+    ) -> list[Detections]:
+        detections = self.post_process(self.session(batch), sizes, threshold)
+        return [replace(one.to("cpu"), names=self._names) for one in detections]
 
-def _check_image(image: object) -> None:
-    found = type(image).__name__
-    if isinstance(image, ndarray):
-        if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
-            return
-        found = f"{image.dtype} of shape {image.shape}"
-    expected = "expected uint8 RGB of shape (height, width, 3), as vision.images.read_image gives"
-    raise ValueError(f"image: {expected}, got {found}")
+    def _detect(self, images: Sequence[ImageInput], threshold: Threshold) -> list[Detections]:
+        pixels, sizes, kept = [], [], list[ImageInput]()
+        for image in images:
+            rgb = to_rgb(image)
+            pixels.append(resize(rgb, self.image_size))
+            sizes.append((rgb.shape[0], rgb.shape[1]))
+            # A server may send another image the next time.
+            kept.append(rgb if isinstance(image, str) and is_url(image) else image)
+        batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+        found = self._run(batch, sizes, threshold)
+        return [replace(one, image=image) for one, image in zip(found, kept, strict=True)]
+
+    def _threshold_of(self, score: Scores | None, classes: Names = None) -> Threshold:
+        """Those of a score, or else the detector's own, without the classes that are not named."""
+        threshold = self._threshold
+        if score is not None:
+            threshold = score_thresholds(score, self._names, self.training.get("thresholds"))
+        if classes is None:
+            return threshold
+        lowest = self.post_process.score_threshold if threshold is None else threshold
+        return only_classes(lowest, classes, self._names)

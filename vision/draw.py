@@ -4,82 +4,89 @@
 
 import colorsys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Bool, Float32, Int64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from vision.structures import Detections, Target
+from vision.tags import Colour, Corners, Style, place_tags
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_FONT_HEIGHT = 21  # of a capital letter at scale 1, in pixels
 _GOLDEN_RATIO = 0.618034
-_BLACK, _GREY, _WHITE = (0, 0, 0), (64, 64, 64), (255, 255, 255)
+_GREY, _WHITE = (64, 64, 64), (255, 255, 255)
 _LEGEND = ("ground truth", "detections")
 
-Colour = tuple[int, int, int]
-Corners = tuple[int, int, int, int]
-"""First and last column and row of a box (left, top, right, bottom), inside the image."""
+__all__ = ["draw_detections", "draw_legend", "draw_target"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Style:
-    """Width of lines and height of capital letters, in pixels, that suit an image's size."""
-
-    line: int
-    capital: int
-
-    @classmethod
-    def for_image(cls, image: UInt8[ndarray, "h w 3"]) -> "_Style":
-        side = (image.shape[0] + image.shape[1]) / 2
-        return cls(max(1, round(side * 0.003)), max(8, round(side * 0.018)))
+@runtime_checkable
+class Labelled(Protocol):
+    """What has boxes with labels: `vision.structures.Detections` and `Target`."""
 
     @property
-    def outlined(self) -> tuple[tuple[Colour, int], ...]:
-        """Colours and widths of two lines that give a thin white line with a black outline."""
-        thin = max(1, self.line // 2)
-        return (_BLACK, thin + 2), (_WHITE, thin)
+    def boxes(self) -> Float32[Tensor, "n 4"]:
+        """``xyxy`` in pixels."""
+        ...
 
     @property
-    def font(self) -> tuple[float, int]:
-        """OpenCV's font scale and the thickness of its strokes."""
-        return self.capital / _FONT_HEIGHT, max(1, self.capital // 10)
+    def labels(self) -> Int64[Tensor, "n"]:
+        """Class indices from 0."""
+        ...
 
-    def text_width(self, text: str) -> int:
-        return int(cv2.getTextSize(text, _FONT, *self.font)[0][0])
 
-    def entry_widths(self) -> list[int]:
-        """Widths of the legend's entries: margin, line, gap, text, margin."""
-        return [6 * self.capital + self.text_width(word) for word in _LEGEND]
+@runtime_checkable
+class Scored(Labelled, Protocol):
+    """Boxes with scores too."""
+
+    @property
+    def scores(self) -> Float32[Tensor, "n"]:
+        """Confidences in [0, 1], in descending order."""
+        ...
+
+
+@runtime_checkable
+class Annotated(Labelled, Protocol):
+    """Boxes of ground truth."""
+
+    @property
+    def ignore(self) -> Bool[Tensor, "n"]:
+        """Which do not count."""
+        ...
 
 
 def draw_detections(
-    image: UInt8[ndarray, "h w 3"], detections: Detections, names: Sequence[str]
+    image: UInt8[ndarray, "h w 3"], detections: Scored, names: Sequence[str]
 ) -> UInt8[ndarray, "h w 3"]:
     """A copy of the image with boxes in a colour for each class, and tags like ``dog 0.87``.
 
-    The detection with the highest score is on top. Boxes are clipped to the image; a box outside
-    the image is not drawn.
+    The detection with the highest score is on top, and its tag is placed first: others go below or
+    into their box, say the class without the score, or are left out where all room is taken. Boxes
+    are clipped to the image; a box outside the image is not drawn.
 
     Raises:
         ValueError: If a label has no name.
     """
     image = image.copy()
-    style = _Style.for_image(image)
-    tags = _names(detections.labels, names)
-    for index, corners in reversed(list(_visible(detections.boxes, image))):
-        colour = _colour(int(detections.labels[index]))
-        cv2.rectangle(image, corners[:2], corners[2:], colour, style.line)
-        tag = f"{tags[index]} {float(detections.scores[index]):.2f}"
-        _draw_tag(image, tag, corners, colour, style)
+    style = Style.for_image(image)
+    texts = _names(detections.labels, names)
+    visible = list(_visible(detections.boxes, image))
+    colours = [_colour(label) for label in detections.labels.tolist()]
+    for index, corners in reversed(visible):
+        cv2.rectangle(image, corners[:2], corners[2:], colours[index], style.line)
+    tags = [
+        (corners, (f"{texts[index]} {float(detections.scores[index]):.2f}", texts[index]))
+        for index, corners in visible
+    ]
+    for number, text, place in place_tags(tags, image.shape[:2], style):
+        style.draw_tag(image, text, place, colours[visible[number][0]])
     return image
 
 
 def draw_target(
-    image: UInt8[ndarray, "h w 3"], target: Target, names: Sequence[str]
+    image: UInt8[ndarray, "h w 3"], target: Annotated, names: Sequence[str]
 ) -> UInt8[ndarray, "h w 3"]:
     """A copy of the image with the ground truth in thin white lines, dashed where ignored.
 
@@ -89,15 +96,16 @@ def draw_target(
         ValueError: If a label has no name.
     """
     image = image.copy()
-    style = _Style.for_image(image)
-    tags, visible = _names(target.labels, names), list(_visible(target.boxes, image))
+    style = Style.for_image(image)
+    texts, visible = _names(target.labels, names), list(_visible(target.boxes, image))
     for index, corners in visible:
         dash = 3 * style.outlined[0][1] if target.ignore[index] else max(image.shape)
         for colour, width in style.outlined:
             for start, end in _dashes(corners, dash):
                 cv2.line(image, start, end, colour, width)
-    for index, corners in visible:  # No box crosses a name out.
-        _draw_tag(image, tags[index], corners, _WHITE, style, below=True)
+    tags = [(corners, (texts[index],)) for index, corners in visible]
+    for _, text, place in place_tags(tags, image.shape[:2], style, below=True):
+        style.draw_tag(image, text, place, _WHITE)
     return image
 
 
@@ -107,9 +115,9 @@ def draw_legend(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "H w 3"]:
     The entries are side by side, or one below the other if the image is too narrow, in a smaller
     font if necessary.
     """
-    style = _Style.for_image(image)
+    style = Style.for_image(image)
     width = image.shape[1]
-    while max(widths := style.entry_widths()) > width and style.capital > 1:
+    while max(widths := _entry_widths(style)) > width and style.capital > 1:
         style = replace(style, capital=style.capital - 1)
     height = 5 * style.capital // 2
     in_a_row = sum(widths) <= width
@@ -121,8 +129,13 @@ def draw_legend(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "H w 3"]:
         columns, middle = [x + n * style.capital for n in range(1, 6)], y + height // 2
         for start, end, colour, thickness in strokes:
             cv2.line(strip, (columns[start], middle), (columns[end], middle), colour, thickness)
-        _draw_text(strip, word, (columns[4], middle + style.capital // 2), _WHITE, style)
+        style.draw_text(strip, word, (columns[4], middle + style.capital // 2), _WHITE)
     return np.concatenate([image, strip])
+
+
+def _entry_widths(style: Style) -> list[int]:
+    """Widths of the legend's entries: margin, line, gap, text, margin."""
+    return [6 * style.capital + style.text_width(word) for word in _LEGEND]
 
 
 def _names(labels: Int64[Tensor, "n"], names: Sequence[str]) -> list[str]:
@@ -159,38 +172,6 @@ def _dashes(corners: Corners, dash: int) -> Iterator[tuple[tuple[int, int], tupl
     for y in range(top, bottom + 1, 2 * dash):
         end = min(y + dash - 1, bottom)
         yield from (((x, y), (x, end)) for x in (left, right))
-
-
-def _draw_tag(
-    image: UInt8[ndarray, "h w 3"],
-    text: str,
-    corners: Corners,
-    colour: Colour,
-    style: _Style,
-    *,
-    below: bool = False,
-) -> None:
-    """Draw a tag at the top left of a box, or at the bottom left, inside the image; in place."""
-    left, top, _, bottom = corners
-    margin = style.capital // 3
-    width, height = style.text_width(text) + 2 * margin, style.capital + 2 * margin
-    y = bottom + 1 if below else top - height
-    if below and y + height > image.shape[0]:
-        y = bottom + 1 - height
-    elif y < 0:
-        y = top
-    x = max(0, min(left, image.shape[1] - width))
-    y = max(0, min(y, image.shape[0] - height))
-    cv2.rectangle(image, (x, y), (x + width - 1, y + height - 1), colour, cv2.FILLED)
-    text_colour = _BLACK if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else _WHITE
-    _draw_text(image, text, (x + margin, y + margin + style.capital), text_colour, style)
-
-
-def _draw_text(
-    image: UInt8[ndarray, "h w 3"], text: str, start: tuple[int, int], colour: Colour, style: _Style
-) -> None:
-    """Draw text from the left end (x, y) of its baseline, in place."""
-    cv2.putText(image, text, start, _FONT, style.font[0], colour, style.font[1], cv2.LINE_AA)
 
 
 def _colour(label: int) -> Colour:

@@ -20,6 +20,7 @@ from PIL import Image
 
 from vision.errors import DataError
 from vision.files import open_regular
+from vision.jpeg import JPEG_END, is_truncated
 
 MAX_PIXELS = 150_000_000
 """Largest image that is read: 450 MB of memory."""
@@ -33,7 +34,6 @@ IMAGE_SUFFIXES = frozenset(_READ.split())
 _NOT_READ = ".arw .cr2 .cr3 .dng .exr .heic .heif .jxl .nef .orf .psd .raf .svg .tga"
 OTHER_IMAGE_SUFFIXES = frozenset(_NOT_READ.split())
 """Suffixes of images that are not read."""
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 # OpenCV's flags by reduction. IMREAD_COLOR_RGB is combined with them; its own names imply BGR.
 _REDUCED = {1: 0} | {n: getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{n}") for n in (2, 4, 8)}
@@ -41,7 +41,6 @@ _32_BITS = "image {} has 32-bit samples; convert it to 8 bits"
 _DECODED_BY_PILLOW = frozenset({"AVIF", "ICO"})  # not by every OpenCV
 _HEADER_LOCK = threading.Lock()
 _MISSING = 128  # the grey that decoders give to what a JPEG lacks
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # except those without a length
 
 
 def read_image(
@@ -71,6 +70,12 @@ def read_image(
     return stored if stored.shape[:2] == expected else image
 
 
+def decode_image(data: bytes, name: str) -> UInt8[ndarray, "h w 3"]:
+    """The image that `read_image` gives for a file of this content; errors say its ``name``."""
+    _check_header(io.BytesIO(data), len(data), name)
+    return _decode(data, cv2.IMREAD_COLOR_RGB, name)
+
+
 def reduced_size(size: tuple[int, int], reduction: int) -> tuple[int, int]:
     """(height, width) of a JPEG that `read_image` reads with this reduction."""
     return -(-size[0] // reduction), -(-size[1] // reduction)
@@ -93,15 +98,20 @@ def _read_bytes(path: Path) -> bytes:
     """The content of a regular file whose header states no huge image."""
     try:
         with open_regular(path) as file:
-            _check(os.fstat(file.fileno()).st_size, MAX_BYTES, "bytes", path)
-            with header_of(file, path) as image:
-                _check(image.width * image.height, MAX_PIXELS, "pixels", path)
-                if image.mode == "F":
-                    raise DataError(_32_BITS.format(path))
+            _check_header(file, os.fstat(file.fileno()).st_size, path)
             file.seek(0)
             return file.read()
     except OSError as error:
         raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
+
+
+def _check_header(file: BinaryIO | io.BytesIO, num_bytes: int, path: str | Path) -> None:
+    """Refuse what would take much memory, and samples that are not of 8 or 16 bits."""
+    _check(num_bytes, MAX_BYTES, "bytes", path)
+    with header_of(file, path) as image:
+        _check(image.width * image.height, MAX_PIXELS, "pixels", path)
+        if image.mode == "F":
+            raise DataError(_32_BITS.format(path))
 
 
 def _check(count: int, limit: int, unit: str, path: str | Path) -> None:
@@ -162,22 +172,6 @@ def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"
     if image is None or image.ndim != 3 or image.dtype != np.uint8:
         raise _not_decoded(path)
     return np.asarray(image, np.uint8)
-
-
-def is_truncated(data: bytes) -> bool:
-    """Whether a JPEG ends before its end marker, which some decoders do not report.
-
-    The search goes from marker to marker, since a thumbnail inside the file has its own end marker
-    and the data after the end (the video of a phone's live photo) may contain any bytes.
-    """
-    if not data.startswith(JPEG_START):
-        return False
-    position = len(JPEG_START)
-    while marker := _JPEG_MARKER.search(data, position):
-        if marker.group() == JPEG_END:
-            return False
-        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
-    return True
 
 
 def _complete(data: bytes, path: str | Path) -> bytes:

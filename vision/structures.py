@@ -10,21 +10,10 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 import vision.boxes as box_ops
+from vision.detections import Detections
+from vision.rows import Detection
 
-
-def _check(owner: str, boxes: Tensor, columns: dict[str, tuple[Tensor, torch.dtype]]) -> None:
-    """Raise ValueError unless ``boxes`` is float32 (n, 4) and each column is (n,) of its dtype."""
-    if boxes.dtype != torch.float32 or boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(
-            f"{owner}.boxes: expected float32 of shape (n, 4), got {boxes.dtype} of shape"
-            f" {tuple(boxes.shape)}"
-        )
-    for name, (column, dtype) in columns.items():
-        if column.dtype != dtype or column.shape != boxes.shape[:1]:
-            raise ValueError(
-                f"{owner}.{name}: expected {dtype} of shape ({len(boxes)},), got {column.dtype}"
-                f" of shape {tuple(column.shape)}"
-            )
+__all__ = ["Decoded", "Detection", "Detections", "Predictions", "Target"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +55,7 @@ class Target:
             "crowd": (self.crowd, torch.bool),
             "areas": (self.areas, torch.float32),
         }
-        _check("Target", self.boxes, columns)
+        box_ops.check_columns("Target", self.boxes, columns)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -81,60 +70,6 @@ def _unpickle_target(*columns: Any) -> Target:  # noqa: ANN401
     boxes, labels, ignore, crowd, areas = (torch.from_numpy(column) for column in columns[:5])
     image_id, size = columns[5:]
     return Target(boxes, labels, ignore, image_id, size, crowd, areas)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Detections:
-    """The objects detected in one image, highest score first.
-
-    Attributes:
-        boxes: ``xyxy`` in pixels of an image of ``size``.
-        scores: Confidences in [0, 1], in descending order.
-        labels: Class indices from 0.
-        size: (height, width) of the image that the boxes refer to; None where it is unknown.
-    """
-
-    boxes: Float32[Tensor, "n 4"]
-    scores: Float32[Tensor, "n"]
-    labels: Int64[Tensor, "n"]
-    size: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        columns = {"scores": (self.scores, torch.float32), "labels": (self.labels, torch.int64)}
-        _check("Detections", self.boxes, columns)
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, index: Bool[Tensor, "n"] | Int64[Tensor, "kept"] | slice) -> "Detections":
-        """The detections that a boolean mask, an index tensor or a slice selects."""
-        return Detections(self.boxes[index], self.scores[index], self.labels[index], self.size)
-
-    @classmethod
-    def empty(cls, size: tuple[int, int] | None = None) -> "Detections":
-        """Detections of an image without objects."""
-        labels = torch.zeros(0, dtype=torch.int64)
-        return cls(torch.zeros(0, 4), torch.zeros(0), labels, size)
-
-    def scale_to(self, size: tuple[int, int]) -> "Detections":
-        """The same detections on the image resized to ``size`` (height, width).
-
-        Raises:
-            ValueError: If ``size`` is None.
-        """
-        if self.size is None:
-            raise ValueError("Detections.scale_to: the size of the boxes' image is unknown")
-        boxes = box_ops.scale(self.boxes, self.size, size)
-        return Detections(boxes, self.scores, self.labels, size)
-
-    def to(self, device: torch.device | str) -> "Detections":
-        """The same detections on ``device``."""
-        boxes, scores, labels = (x.to(device) for x in (self.boxes, self.scores, self.labels))
-        return Detections(boxes, scores, labels, self.size)
-
-    def to_dict(self) -> dict[str, Tensor]:
-        """``{"boxes", "scores", "labels"}``; `vision.interop` has torchvision's, labels from 1."""
-        return {"boxes": self.boxes, "scores": self.scores, "labels": self.labels}
 
 
 class Predictions(NamedTuple):

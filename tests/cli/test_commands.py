@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vision.choices import DOWNLOADS, FILE_PRECISIONS, GRAPH_BACKENDS, SOURCES, import_choice
+from vision.choices import DOWNLOADS, GRAPH_BACKENDS, SOURCES, import_choice
 from vision.cli.commands import COMMANDS, parse
 from vision.cli.main import main
 from vision.cli.parser import Parser
@@ -148,8 +148,6 @@ def test_the_tables_of_the_command_line_are_those_of_the_code() -> None:
     assert list(DATA) == list(DOWNLOADS)
     assert all(path.is_file() for path in SHIPPED.values())
     assert list(graph_backends()) == list(GRAPH_BACKENDS)
-    for backend in graph_backends().values():
-        assert set(backend.file_precisions) <= set(FILE_PRECISIONS)
 
 
 def test_no_parser_imports_pytorch() -> None:

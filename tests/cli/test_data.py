@@ -12,8 +12,8 @@ from tests.runs import write_run_config
 from vision import Detector
 from vision.cli.commands import parse
 from vision.cli.main import main
-from vision.cli.options import data_of, name_data
-from vision.config import AutoSource, DataConfig, load_config
+from vision.cli.options import data_of
+from vision.config import AutoSource, DataConfig, load_config, name_data
 
 
 def sources(folder: str, **keys: object) -> DataConfig:

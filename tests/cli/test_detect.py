@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,8 @@ def detect(weights: Path, out: Path, *words: object) -> int:
 
 
 def entries_in(out: Path) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = json.loads((out / "detections.json").read_text("utf-8"))
+    file = json.loads((out / "detections.json").read_text("utf-8"))
+    entries: list[dict[str, Any]] = file["images"]
     return entries
 
 
@@ -482,17 +485,113 @@ def test_equal_coco_ids_are_refused_before_the_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_two_annotated_images_of_one_name_are_refused_before_the_work(
+def write_truth(path: Path, images: dict[str, int], names: Sequence[str] = NAMES) -> Path:
+    """A file that lists images by their ids, and categories from 0."""
+    content = {
+        "images": [{"id": number, "file_name": name} for name, number in images.items()],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(names)],
+    }
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_images_of_one_name_in_two_folders_have_the_ids_of_their_folders(
+    weights: Path, tmp_path: Path
+) -> None:
+    for name in ("cam1/0001.jpg", "cam2/0001.jpg", "0002.jpg"):
+        write_image(tmp_path / "in" / name, np.zeros((9, 9, 3), np.uint8))
+    listed = {"x/cam1/0001.jpg": 11, "cam2\\0001.jpg": 22, "x/0002.jpg": 3, "0002.jpg": 4}
+    path, out = write_truth(tmp_path / "truth.json", listed), tmp_path / "out"
+    words = ("--save=json,coco", "--score=0.1", "--max=1", "--annotations", path)
+    assert detect(weights, out, tmp_path / "in", *words) == 0
+    ids = [row["image_id"] for row in json.loads((out / "coco_results.json").read_text())]
+    found = [
+        Path(entry["image"]).relative_to(tmp_path / "in").as_posix() for entry in entries_in(out)
+    ]
+    expected = {"0002.jpg": 4, "cam1/0001.jpg": 11, "cam2/0001.jpg": 22}
+    assert ids == [expected[name] for name in found]
+    assert len(ids) == 3
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ({"x/a.png": 5, "y/a.png": 6}, "2 images that"),
+        ({"x/b.png": 5}, "is not among the images of"),
+        ({"b.png": 5, "a.png": 5}, "expected each id once, found more than one 5"),
+    ],
+)
+def test_images_that_annotations_do_not_tell_are_refused_before_the_work(
+    weights: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    listed: dict[str, int],
+    message: str,
+) -> None:
+    path, out = write_truth(tmp_path / "truth.json", listed), tmp_path / "out"
+    assert detect(weights, out, photos / "a.png", "--save=coco", "--annotations", path) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[1]", '{"categories": [], "images": [{"id": [1], "file_name": "a"}]}', "[" * 10**5],
+)
+def test_annotations_of_another_form_are_refused(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    path = tmp_path / "truth.json"
+    path.write_text(content)
+    assert detect(weights, tmp_path / "out", photos, "--save=coco", "--annotations", path) == 2
+    assert re.search(f"{re.escape(str(path))}(: images)?: expected", capsys.readouterr().err)
+
+
+def test_annotations_need_the_classes_that_can_be_found_alone(
     weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images = [{"id": 5, "file_name": "x/a.png"}, {"id": 6, "file_name": "y/a.png"}]
-    categories = [{"id": number, "name": name} for number, name in enumerate(NAMES)]
-    path = tmp_path / "truth.json"
-    path.write_text(json.dumps({"images": images, "categories": categories}))
-    out = tmp_path / "out"
-    assert detect(weights, out, photos / "a.png", "--save=coco", "--annotations", path) == 2
-    assert "have 2 images named a.png, with the ids 5, 6" in capsys.readouterr().err
-    assert not out.exists()
+    path, out = (
+        write_truth(tmp_path / "truth.json", {"a.png": 5, "b.png": 6}, ["cat"]),
+        tmp_path / "o",
+    )
+    words = ("--save=coco", "--score=0.1", "--annotations", path)
+    assert detect(weights, out, photos, *words) == 2
+    assert "has no category named traffic light" in capsys.readouterr().err
+    assert detect(weights, out, photos, *words, "--classes=cat") == 0
+    results = json.loads((out / "coco_results.json").read_text())
+    assert {row["category_id"] for row in results} == {0}
+
+
+def test_a_film_has_no_id_among_images(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_truth(tmp_path / "truth.json", {"a.png": 5})
+    with VideoWriter(tmp_path / "film.mp4", 10.0) as writer:
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    words = ("--save=coco", "--annotations", path)
+    assert detect(weights, tmp_path / "out", tmp_path / "film.mp4", *words) == 2
+    assert "film.mp4 is not among the images" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["--classes=b, a"], {"b, a"}),
+        (["--classes=b, a", "--classes=a"], {"b, a", "a"}),
+        (["--classes=b,a"], {"b", "a"}),
+    ],
+)
+def test_a_class_may_have_a_comma(
+    photos: Path, tmp_path: Path, words: list[str], found: set[str]
+) -> None:
+    config = Config(model=ModelConfig(image_size=(128, 128), width_mult=0.25))
+    path = tmp_path / "w.safetensors"
+    save_weights(path, build_model(config.model, 3), config, ["a", "b", "b, a"], {})
+    assert detect(path, tmp_path / "out", photos, "--score=0.1", "--max=300", *words) == 0
+    labels = {d["label"] for entry in entries_in(tmp_path / "out") for d in entry["detections"]}
+    assert labels == found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is always a display")

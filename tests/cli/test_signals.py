@@ -21,6 +21,7 @@ from vision.cli.main import main
 from vision.cli.signals import raised_signals
 from vision.config import Config, ModelConfig
 from vision.detection import Journal
+from vision.detection.schema import Entry
 from vision.errors import Signalled
 from vision.media import VideoReader, VideoWriter, write_image
 from vision.model import build_model
@@ -45,7 +46,7 @@ def signal_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
     def prepare(number: int, count: int) -> None:
         add, added = Journal.add, 0
 
-        def add_and_signal(journal: Journal, entry: dict[str, Any]) -> None:
+        def add_and_signal(journal: Journal, entry: Entry) -> None:
             nonlocal added
             add(journal, entry)
             added += 1
@@ -94,7 +95,8 @@ def detect(weights: Path, out: Path, *words: object) -> int:
 
 
 def entries_in(out: Path) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = json.loads((out / "detections.json").read_text("utf-8"))
+    file = json.loads((out / "detections.json").read_text("utf-8"))
+    entries: list[dict[str, Any]] = file["images"]
     return entries
 
 

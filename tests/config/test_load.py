@@ -162,13 +162,21 @@ def test_finds_a_path_relative_to_the_working_folder(
         assert load_config(name).train.epochs == 3
 
 
-@pytest.mark.parametrize("name", ["", "nowhere", "nowhere.yaml", "deep"])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("", "does not exist"),
+        ("nowhere", "does not exist"),
+        ("nowhere.yaml", "does not exist"),
+        ("deep", "cannot be read: Is a directory"),
+    ],
+)
 def test_an_unknown_configuration_is_answered_with_the_shipped_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, reason: str
 ) -> None:
     (tmp_path / "deep").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match="does not exist") as caught:
+    with pytest.raises(ConfigError, match=reason) as caught:
         load_config(name)
     assert name in str(caught.value)
     assert all(shipped in str(caught.value) for shipped in shipped_configs())
@@ -312,7 +320,7 @@ def test_refuses_files(tmp_path: Path, texts: dict[str, str], said: str) -> None
 def test_refuses_a_file_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_bytes(b"train: \xff\xfe")
-    with pytest.raises(ConfigError, match=r"a\.yaml is not YAML"):
+    with pytest.raises(ConfigError, match=r"a\.yaml cannot be read: it is not UTF-8 text"):
         load_config(path)
 
 

@@ -5,16 +5,17 @@ from pathlib import Path
 import pytest
 
 from vision.detection import Journal
+from vision.detection.schema import Object
 from vision.errors import ConfigError, DataError
 
-FOUND = {"label": "cat", "score": 0.5, "box": [0, 0, 1, 1]}
+FOUND: Object = {"label": "cat", "score": 0.5, "box": [0, 0, 1, 1]}
 SETTINGS = {"weights": ["w", 1], "score": None}
 
 
 def fill(journal: Journal, *names: str) -> None:
     for name in names:
         journal.start(name)
-        journal.add({"image": name, "detections": []})
+        journal.add({"image": name, "size": [1, 1], "detections": []})
         journal.finish(name, f"{name}.jpg")
 
 
@@ -34,12 +35,12 @@ def test_what_is_done_outlasts_a_kill_and_what_is_begun_does_not(tmp_path: Path)
     journal = Journal(tmp_path, SETTINGS, resume=False)
     fill(journal, "a", "b")
     journal.start("film")
-    journal.add({"image": "film", "frame": 0, "detections": []})
+    journal.add({"image": "film", "frame": 0, "size": [1, 1], "detections": []})
     journal.close()
     with Journal(tmp_path, SETTINGS, resume=True) as again:
         assert "film" not in again
         again.start("film")
-        again.add({"image": "film", "frame": 0, "detections": [FOUND]})
+        again.add({"image": "film", "frame": 0, "size": [1, 1], "detections": [FOUND]})
         again.finish("film", "film.mp4")
         assert [e["detections"] for e in again.entries(["film"])] == [[FOUND]]
         assert images(again, "a", "b") == ["a", "b"]
@@ -87,7 +88,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 def test_what_broke_off_is_tried_again_and_kept_until_then(tmp_path: Path) -> None:
     with Journal(tmp_path, SETTINGS, resume=False) as journal:
         journal.start("film")
-        journal.add({"image": "film", "frame": 0, "detections": []})
+        journal.add({"image": "film", "frame": 0, "size": [1, 1], "detections": []})
         journal.finish("film", "film.mp4", complete=False)
     with Journal(tmp_path, SETTINGS, resume=True) as again:
         assert "film" not in again

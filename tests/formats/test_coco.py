@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -477,10 +478,29 @@ def test_refuses_what_is_not_a_coco_file(tmp_path: Path, content: str, said: str
         ({"bbox": [1, 2, 3, "x"]}, "annotations[4].bbox: expected [x, y, width, height], found"),
         ({"bbox": [1, 2, 3, [4]]}, "annotations[4].bbox: expected [x, y, width, height], found"),
         ({"area": "large"}, "annotations[4].area: expected a finite number, found 'large'"),
+        ({"area": math.nan}, "annotations[4].area: expected a finite number, found nan"),
+        ({"area": 10**400}, "annotations[4].area: expected a finite number, found 1000"),
+        (
+            {"bbox": [1, 2, 10**400, 4]},
+            "annotations[4].bbox: expected [x, y, width, height], found",
+        ),
+        ({"iscrowd": math.nan}, "annotations[4].iscrowd: expected 0 or 1, found nan"),
+        ({"iscrowd": [1]}, "annotations[4].iscrowd: expected 0 or 1, found [1]"),
+        ({"category_id": "9" * 5000}, "(3, 18, 90), found '9999"),
+        (
+            {"bbox": None, "segmentation": {"size": [10**400, 3], "counts": [1]}},
+            "annotations[4].bbox: expected [x, y, width, height], found None",
+        ),
+        (
+            {"bbox": None, "segmentation": [[10**400, 1, 2, 3]]},
+            "annotations[4].bbox: expected [x, y, width, height], found None",
+        ),
     ],
 )
 def test_refuses_annotations(tmp_path: Path, changes: dict[str, object], said: str) -> None:
-    assert said in refusal(tmp_path, annotations=annotated(**changes))
+    message = refusal(tmp_path, annotations=annotated(**changes))
+    assert said in message
+    assert len(message) < len(str(tmp_path)) + 400
 
 
 @pytest.mark.parametrize(
@@ -493,6 +513,7 @@ def test_refuses_annotations(tmp_path: Path, changes: dict[str, object], said: s
         ([{"id": 7, "file_name": 3}], "images[0].file_name: expected a text, found 3"),
         ([{"id": [7], "file_name": "a.png"}], "expected each id to be int or str, found [7]"),
         ([{"id": 7}, {"id": 7}], "images: expected each id once, found more than one 7"),
+        ([{"id": math.nan}], "images: expected each id to be int or str, found nan"),
     ],
 )
 def test_refuses_images(tmp_path: Path, images: list[object], said: str) -> None:
@@ -506,12 +527,29 @@ def test_refuses_images(tmp_path: Path, images: list[object], said: str) -> None
         ([{"id": 1}], "(without name)"),
         ([{"id": 1, "name": ""}], "categories[0].name: expected a text, found ''"),
         ([{"id": 1, "name": 7}], "categories[0].name: expected a text, found 7"),
+        ([{"id": 1, "name": "\ud800"}], "categories[0].name: expected a text without lone surro"),
         ([{"id": None, "name": "a"}], "expected each id to be int or str, found None"),
         ([{"id": 1, "name": "dog"}, {"id": 2, "name": "dog"}], "two categories share a name"),
     ],
 )
 def test_refuses_categories(tmp_path: Path, categories: list[object], said: str) -> None:
     assert said in refusal(tmp_path, categories=categories, annotations=[])
+
+
+@pytest.mark.parametrize("name", ["a\0.png", "a\ud800.png"])
+def test_a_name_that_no_file_can_have_is_a_fault(tmp_path: Path, name: str) -> None:
+    root = write_coco(tmp_path / "coco", CONTENT)
+    images = [*CONTENT["images"], {"id": 1, "file_name": name}]
+    write_coco(root, json.dumps(CONTENT | {"images": images}))
+    found = read_coco(str(root), "train")
+    assert [fault.kind for fault in found.faults] == ["missing image"]
+    assert "no file can have this name" in found.faults[0].message
+    assert len(found.records) == 3
+
+
+def test_an_image_id_of_too_many_digits_is_that_of_no_image(tmp_path: Path) -> None:
+    found = read(tmp_path, annotations=annotated(image_id="9" * 5000))
+    assert found.tally.counts == {"annotations of images that are not listed dropped": 1}
 
 
 def test_refuses_a_missing_file_or_folder(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.media.samples import make_files
 from vision.errors import DataError
 from vision.images import read_image
 from vision.media import find_inputs
-from vision.media.addresses import mask_url
+from vision.urls import mask_url
 
 
 def _found(folder: Path, *inputs: str) -> list[tuple[str, str]]:
@@ -115,7 +115,7 @@ def test_a_file_is_taken_once(tmp_path: Path) -> None:
         ("texts", "texts holds no image or video"),
         ("*.gif", r"\*.gif matches no image or video"),
         ("texts/*", r"texts/\* matches no image or video"),
-        ("nul\0.jpg", "does not exist"),
+        ("nul\0.jpg", "no file can have this name"),
         ("a" * 300 + ".jpg", "cannot be opened: File name too long"),
     ],
 )

@@ -139,6 +139,7 @@ class _PlainSession:
 
     def __init__(self, model: SSDLite) -> None:
         self.image_size = model.image_size
+        self.options = RuntimeOptions("torch", "cpu", "fp32")
         self._model = model
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:

@@ -3,6 +3,7 @@
 # h and w the height and width of an image
 
 import hashlib
+import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,15 +11,16 @@ from typing import NamedTuple
 
 from jaxtyping import UInt8
 from numpy import ndarray
-from PIL import Image
 from tqdm import tqdm
 
 from vision.data.cache import reduced
 from vision.data.duplicates import image_hash
 from vision.device import num_cores
 from vision.errors import DataError
+from vision.files import read_bytes
 from vision.formats import Record
 from vision.image_info import lacks_end
+from vision.images import header_of
 
 _EXIF_ORIENTATION = 0x0112
 UPRIGHT = 1
@@ -62,10 +64,10 @@ def _scan(record: Record) -> Scan:
         pixels = image_hash(reduced(record, HASH_SIZE).load())
         if not path.is_file():  # a synthetic image
             return Scan(pixels=pixels)
-        data = path.read_bytes()
+        data = read_bytes(path)
+        with header_of(io.BytesIO(data), path) as header:
+            orientation = int(header.getexif().get(_EXIF_ORIENTATION, UPRIGHT))
+            is_jpeg = header.format in {"JPEG", "MPO"}
+        return Scan(hashlib.sha256(data).digest(), pixels, orientation, is_jpeg, lacks_end(path))
     except (DataError, OSError) as error:
         return Scan(error=str(error))
-    with Image.open(path) as header:
-        orientation = int(header.getexif().get(_EXIF_ORIENTATION, UPRIGHT))
-        is_jpeg = header.format in {"JPEG", "MPO"}
-    return Scan(hashlib.sha256(data).digest(), pixels, orientation, is_jpeg, lacks_end(path))

@@ -27,12 +27,13 @@ from vision.benchmark import (
 from vision.cli.options import check_output_path, data_of
 from vision.config import Config
 from vision.data import sample_images
+from vision.detector import Detector
 from vision.device import choose_device, num_cores
 from vision.engine import evaluate_detector, write_json
 from vision.errors import VisionError
 from vision.export import DEFAULT_IMAGES, NUM_CALIBRATED, NUM_COMPARED, default_images
 from vision.images import resize
-from vision.model import count_macs, count_parameters
+from vision.model import build_post_process, count_macs, count_parameters
 from vision.weights import find_weights, load_weights
 
 Images = list[UInt8[ndarray, "h w 3"]]
@@ -108,6 +109,7 @@ def _measure(
         name, detector = candidate.name, loaded[candidate.name].detector
         values: tuple[float | None, float | None] = (None, None)
         if detector is not None and config.data.val is not None and not options.no_map:
+            detector = Detector(detector.session, build_post_process(config.model), detector.names)
             metrics = evaluate_detector(detector, config).metrics
             values = (metrics.voc.mean, metrics.coco.AP)
         rate = throughput(candidate, photos, num_cores())

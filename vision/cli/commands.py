@@ -6,13 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import (
-    FILE_PRECISIONS,
-    FORMS,
-    GRAPH_BACKENDS,
-    RESULTS,
-    CocoEngine,
-)
+from vision.choices import FORMS, GRAPH_BACKENDS, RESULTS, CocoEngine, Precision
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 from vision.cli.weights_commands import WEIGHTS_COMMANDS
@@ -103,7 +97,8 @@ def _add_results(parser: Parser) -> None:
     group = parser.add_argument_group("detections and results")
     text = "lowest score of all classes or of one, or best of each; may be repeated (default: 0.4)"
     group.add_argument("--score", action="append", metavar="S|CLASS=S|best", help=text)
-    group.add_argument("--classes", metavar="A,B", help="keep only these classes (default: all)")
+    text = "keep only these classes; may be repeated (default: all)"
+    group.add_argument("--classes", action="append", metavar="A,B", help=text)
     text = "most detections of an image (default: as trained)"
     group.add_argument("--max", type=common.positive, metavar="N", help=text)
     text = "how overlapping boxes are suppressed (default: as trained)"
@@ -127,7 +122,7 @@ def _export(parser: Parser) -> None:
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
     text = "fp16: weights stored as float16; int8: quantised weights and activations"
-    parser.add_argument("--precision", choices=FILE_PRECISIONS, default="fp32", help=text)
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
     text = (
         "images, folders or globs, without annotations, to compare and to calibrate int8 on"
         " (default: data.val to compare, else images in the package; data.train to calibrate)"

@@ -1,6 +1,7 @@
 """``ssdlite detect``."""
 
 import argparse
+import itertools
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,8 @@ from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
 from vision.media import MediaInput, Window, find_inputs
-from vision.runtime import USUAL_SCORE, Score
+from vision.rows import describe_counts
+from vision.runtime import USUAL_SCORE, Score, read_names
 from vision.weights import find_weights
 
 SOME_FAILED = 1
@@ -52,11 +54,13 @@ def run(options: argparse.Namespace) -> int:
         return SOME_FAILED if report.failures else 0
     check_inputs_stay(sources, options.out)
     saved = _saved(options.save)
+    options.classes = _classes(options)
     workers = options.workers or _num_workers(sources, options.device)
     detector = _load(options, workers)
-    ids = CocoIds(detector.names, options.annotations)
+    ids = CocoIds(detector.names, options.annotations if "coco" in saved else None, options.classes)
     if "coco" in saved:
-        ids.check([source.name for source in sources if source.kind == "image"])
+        is_listed = options.annotations is not None  # which has ids of images alone
+        ids.check([source.name for source in sources if source.kind == "image" or is_listed])
     settings = Settings(
         options.out,
         "pictures" in saved,
@@ -91,8 +95,8 @@ def _conclude(report: Report, out: Path, rate: float) -> int:
     """Print the outcome; the exit code."""
     resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
     print(
-        f"{report.num_objects} objects in {report.num_images} images or frames; {rate:.1f}"
-        f" images/s{resumed}; results are in {out}"
+        f"{describe_counts(report.objects)} in {describe_counts(report.inputs, 'no image')};"
+        f" {rate:.1f} images/s{resumed}; results are in {out}"
     )
     if report.failures:
         print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
@@ -161,15 +165,25 @@ def _scores(options: argparse.Namespace) -> Score | Mapping[str, Score]:
             by_name[name] = score
         else:
             default = score
-    if options.classes is not None:
-        names = _split(options.classes)
-        if not names:
-            raise ConfigError("--classes: expected names, found nothing")
+    if options.classes:
+        names = options.classes
         unused = [name for name in by_name if name not in names]
         if unused:
             raise ConfigError(f"--score {unused[0]}=...: --classes leaves {unused[0]} out")
         return {name: by_name.get(name, default) for name in names}
     return {"": default, **by_name} if by_name else default
+
+
+def _classes(options: argparse.Namespace) -> list[str] | None:
+    """The names in ``--classes``: each a class, also one with a comma, or several with commas."""
+    if options.classes is None:
+        return None
+    known = read_names(options.weights) if "," in "".join(options.classes) else []
+    given = [[text] if text in known else _split(text) for text in options.classes]
+    names = list(dict.fromkeys(itertools.chain.from_iterable(given)))
+    if not names:
+        raise ConfigError("--classes: expected names, found nothing")
+    return names
 
 
 def _identity(options: argparse.Namespace) -> dict[str, Any]:

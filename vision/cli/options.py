@@ -3,7 +3,6 @@
 # h w the height and width of an image
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.config import AutoSource, Config, DataConfig, config_from_dict, load_config
+from vision.config import Config, config_from_dict, load_config, name_data
 from vision.config.overrides import is_within, key_of
 from vision.detector import Detector
 from vision.errors import ConfigError, DataError, WeightsError
@@ -66,27 +65,6 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     save_weights(
         options.out, model, saved.config, saved.names, training, norms_folded=saved.norms_folded
     )
-
-
-def name_data(folder: str | None, recorded: DataConfig | None = None) -> list[str]:
-    """The overrides that ``--data FOLDER`` stands for.
-
-    Args:
-        folder: The folder; None for no overrides.
-        recorded: The data of a run; its split of the same folder is kept.
-    """
-    if folder is None:
-        return []
-    sources = [] if recorded is None else [recorded.train, recorded.val]
-    kept: dict[str, object] = {}
-    for source in sources:
-        if isinstance(source, AutoSource) and source.is_at(folder):
-            kept = source.model_dump(include={"seed", "val_below"})
-    values = {"format": "auto", "root": folder, **kept}
-    return [
-        f"data.{key}={json.dumps(values | {'split': key}, ensure_ascii=False)}"
-        for key in ("train", "val")
-    ]
 
 
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:

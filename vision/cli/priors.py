@@ -3,8 +3,7 @@
 import argparse
 from collections import Counter
 
-from vision.cli.options import name_data
-from vision.config import Config, load_config
+from vision.config import Config, load_config, name_data
 from vision.convert import load_initial_weights
 from vision.data import choose_classes, read_sources
 from vision.engine.priors import MIN_GAIN, PriorFit, fit_priors

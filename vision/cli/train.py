@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from vision.cli.options import name_data
-from vision.config import load_config
+from vision.config import load_config, name_data
 from vision.engine import is_first_process, train
 from vision.report import REPORT, write_run_report
 

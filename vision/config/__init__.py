@@ -25,6 +25,7 @@ from vision.config.files import (
     shipped_configs,
 )
 from vision.config.model import PRESETS, WIDTH_MULTS, ModelConfig, PostProcessConfig, PriorsConfig
+from vision.config.overrides import name_data
 from vision.config.renamed import rename_keys
 from vision.config.run import Config
 from vision.config.training import AugmentConfig, LossConfig, OptimConfig
@@ -55,6 +56,7 @@ __all__ = [
     "find_config",
     "load_config",
     "merge",
+    "name_data",
     "rename_keys",
     "shipped_configs",
 ]

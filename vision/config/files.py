@@ -1,5 +1,6 @@
 """From YAML files and overrides to a checked `Config`, and back."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from vision.config.renamed import rename_keys
 from vision.config.run import Config
 from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import ConfigError
+from vision.files import MAX_TEXT_BYTES, check_regular, read_text
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -31,19 +33,32 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
         beside: A folder to look in first.
 
     Raises:
-        ConfigError: If there is no such file and no such name.
+        ConfigError: If there is no such file and no such name, or it cannot be opened.
     """
-    for candidate in ([beside / name_or_path] if beside else []) + [Path(name_or_path)]:
-        if candidate.is_file():
+    candidates = [place / name_or_path for place in (beside, Path()) if place and name_or_path]
+    for candidate in candidates:
+        if os.path.isfile(candidate):  # noqa: PTH113 - Path.is_file raises for names too long
             return candidate
     shipped = shipped_configs()
     for name in (str(name_or_path), str(name_or_path).removesuffix(".yaml")):
         if name in shipped:
             return shipped[name]
+    reason = next(filter(None, map(_obstacle, candidates)), "does not exist")
     raise ConfigError(
-        f"configuration {name_or_path} does not exist; give a YAML file, or one of the shipped:"
+        f"configuration {name_or_path} {reason}; give a YAML file, or one of the shipped:"
         f" {', '.join(shipped)}"
     )
+
+
+def _obstacle(path: Path) -> str:
+    """Why what has this path cannot be read; empty if nothing has it."""
+    try:
+        check_regular(path)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -118,7 +133,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 
 def _parse_file(path: Path) -> dict[str, Any]:
     try:
-        values = parse_yaml(path.read_text(encoding="utf-8"))
+        values = parse_yaml(read_text(path, MAX_TEXT_BYTES))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, ValueError) as error:

@@ -1,5 +1,6 @@
 """Overrides, ``dotted.key=value``: nested values with these set, and which of them sets what."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -8,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from vision.config.data import AutoSource, DataConfig
 from vision.config.renamed import rename_keys
 from vision.config.yaml12 import parse_yaml
 from vision.errors import ConfigError
@@ -32,6 +34,27 @@ def name_overrides(overrides: Sequence[str]) -> str:
 def is_within(key: str, section: str) -> bool:
     """Whether ``key`` is ``section`` or below it; the empty section is the whole configuration."""
     return not section or f"{key}.".startswith(f"{section}.")
+
+
+def name_data(folder: str | Path | None, recorded: DataConfig | None = None) -> list[str]:
+    """The overrides that data in a folder, ``--data FOLDER``, stand for.
+
+    Args:
+        folder: The folder; None for no overrides.
+        recorded: The data of a run; its split of the same folder is kept.
+    """
+    if folder is None:
+        return []
+    sources = [] if recorded is None else [recorded.train, recorded.val]
+    kept: dict[str, object] = {}
+    for source in sources:
+        if isinstance(source, AutoSource) and source.is_at(str(folder)):
+            kept = source.model_dump(include={"seed", "val_below"})
+    values = {"format": "auto", "root": str(folder), **kept}
+    return [
+        f"data.{key}={json.dumps(values | {'split': key}, ensure_ascii=False)}"
+        for key in ("train", "val")
+    ]
 
 
 def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The projects whose weights ``ssdlite convert`` and ``model.init`` read."""
 
-import pickle
 from dataclasses import replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from vision.convert.qfgaohao import QFGAOHAO_BACKBONE
 from vision.convert.tensorflow import TENSORFLOW, has_folded_norms, read_tensorflow
 from vision.convert.torchvision import IMAGENET_WEIGHTS, KNOWN_WEIGHTS, download, layout_of
 from vision.errors import WeightsError
+from vision.files import check_regular
 from vision.weights.file import SavedBackbone, SavedDetector, load_any
 
 WRAPPERS = ("state_dict", "model", "model_state_dict")
@@ -72,21 +73,23 @@ def load_initial_weights(
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     """The state dict in a file of `torch.save`, without running any code that it may hold."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
+    try:
+        check_regular(path)
+    except OSError as error:
         raise WeightsError(
-            f"{path} {what}; pass a .pth file, or of torchvision one of {', '.join(KNOWN_WEIGHTS)}"
-        )
+            f"{path} cannot be read: {error.strerror}; pass a .pth file, or of torchvision one of"
+            f" {', '.join(KNOWN_WEIGHTS)}"
+        ) from error
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise WeightsError(
             f"{path} cannot be read as weights alone: it is damaged, or holds objects that would"
             " run code on loading; if you trust it, save its state dict by itself first:"
             " torch.save(torch.load(FILE, weights_only=False)['state_dict'], OTHER); if torchvision"
             " fetched it, remove it and try again"
         ) from error
-    except (RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
+    except Exception as error:  # PyTorch raises about any kind at a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{path} is damaged or no file of torch.save: {reason}") from error
     for wrapper in WRAPPERS:
@@ -107,4 +110,6 @@ def _dense(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
     for key, value in tensors.items():
         if value.layout != torch.strided or value.is_quantized or not value.is_floating_point():
             raise WeightsError(f"{path}: {key} is {value.dtype}, {value.layout}; expected floats")
+        if value.is_meta or value.untyped_storage().nbytes() < value.nbytes:
+            raise WeightsError(f"{path}: {key} has fewer values than its shape {value.shape} says")
     return tensors

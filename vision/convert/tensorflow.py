@@ -4,18 +4,22 @@ The names are those of ``ssd_mobilenet_v2_feature_extractor.py`` and slim's ``mo
 tensorflow/models, the constants those of ``ssdlite_mobilenet_v2_coco.config``.
 """
 
+import glob
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vision.convert.layout import CheckpointLayout, Role
-from vision.convert.tensorflow_js import read_graph_model
+from vision.convert.tensorflow_js import check_count, read_graph_model
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package
+from vision.files import check_regular, read_bytes
 from vision.model.variants import VARIANTS
 
 BACKBONE = "FeatureExtractor/MobilenetV2"
@@ -128,29 +132,44 @@ def _graph(path: Path) -> dict[str, np.ndarray]:
 
     graph = GraphDef()
     try:
-        graph.ParseFromString(path.read_bytes())
+        graph.ParseFromString(read_bytes(path))
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
     except DecodeError as error:
         raise WeightsError(f"{path} is no frozen TensorFlow graph, or is cut off") from error
-    arrays = {}
-    for node in graph.node:
-        if node.op != "Const" or not VARIABLES.fullmatch(node.name):
-            continue
-        try:
-            arrays[node.name] = make_ndarray(node.attr["value"].tensor)
-        except (TypeError, ValueError) as error:
-            raise WeightsError(f"{path}: constant {node.name} is damaged: {error}") from error
+    constants = {
+        node.name: node.attr["value"].tensor
+        for node in graph.node
+        if node.op == "Const" and VARIABLES.fullmatch(node.name)
+    }
+    # A constant may be one number and a shape to repeat it in.
+    check_count(path, sum(map(_count, constants.values())))
+    arrays, name = dict[str, np.ndarray](), ""
+    try:
+        for name, tensor in constants.items():
+            arrays[name] = make_ndarray(tensor)
+    except Exception as error:  # TensorBoard raises about any kind at a damaged tensor
+        reason = str(error).partition("\n")[0]
+        raise WeightsError(f"{path}: constant {name} is damaged: {reason}") from error
     return arrays
+
+
+def _count(tensor: Any) -> int:  # noqa: ANN401
+    """Number of values that the shape of a ``TensorProto`` states; it may be a lie."""
+    return math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
 
 
 def _checkpoint(path: Path) -> dict[str, np.ndarray]:
     """The variables of a checkpoint, their moving averages where it has some."""
-    if not path.name or not path.with_name(f"{path.name}.index").is_file():
+    index = path.with_name(f"{path.name}.index") if path.name else path
+    try:
+        for part in (index, *path.parent.glob(f"{glob.escape(path.name)}.data-*")):
+            check_regular(part)
+    except OSError as error:
         raise WeightsError(
-            f"{path} is neither a frozen graph (.pb), a graph model (model.json) nor a checkpoint:"
-            f" there is no {path.name}.index; of a checkpoint pass the prefix, such as model.ckpt"
-        )
+            f"{path} is neither a frozen graph (.pb), a graph model (model.json) nor a checkpoint,"
+            f" whose prefix, such as model.ckpt, is passed: {error.filename}: {error.strerror}"
+        ) from error
     try:
         tensorflow = require_package("tensorflow", "tensorflow")
     except ConfigError as error:

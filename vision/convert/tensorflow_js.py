@@ -7,6 +7,7 @@ with mean 0 and variance 1.
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -14,10 +15,14 @@ import numpy as np
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from vision.errors import WeightsError
+from vision.files import check_regular, read_bytes
 
 SCALE, SHIFT = "/BatchNorm/batchnorm/mul", "/BatchNorm/batchnorm/sub"
 MERGED = "/Conv2D/merged_input"
 DEPTHWISE = "/depthwise_weights"
+
+MAX_NUMBERS = 2**26
+"""Numbers in all constants of a graph that is read: ten times those of the largest detector."""
 
 Side: TypeAlias = Annotated[int, Field(ge=0, lt=2**31)]
 
@@ -34,16 +39,18 @@ class _Weight(BaseModel):
     """An entry of ``weightsManifest``."""
 
     name: str
-    shape: list[Side]
+    shape: list[Side] = Field(max_length=8)
     dtype: Literal["float32", "float16", "int32", "uint8", "bool"]
     quantization: _Quantization | None = None
 
     def restored(self, content: bytes) -> np.ndarray:
         """The constant from its bytes."""
         stored: np.ndarray = np.frombuffer(content, self.stored_as)
-        if self.quantization is not None and self.quantization.scale is not None:
-            stored = stored.astype(np.float32) * self.quantization.scale + self.quantization.min
-        return stored.astype(self.dtype).reshape(self.shape)
+        with np.errstate(all="ignore"):  # what is not finite is refused by its name later
+            if self.quantization is not None and self.quantization.scale is not None:
+                stored = stored.astype(np.float32) * self.quantization.scale
+                stored = stored + self.quantization.min
+            return stored.astype(self.dtype).reshape(self.shape)
 
     @property
     def stored_as(self) -> "np.dtype[Any]":
@@ -58,10 +65,15 @@ class _Weight(BaseModel):
 
 
 class _Group(BaseModel):
-    """Shards whose joined bytes hold these constants."""
+    """Shards, files beside the ``model.json``, whose joined bytes hold these constants."""
 
     paths: list[str]
     weights: list[_Weight]
+
+    @property
+    def num_bytes(self) -> int:
+        """Length of all its constants."""
+        return sum(weight.num_bytes for weight in self.weights)
 
 
 _GROUPS = TypeAdapter(list[_Group])
@@ -101,18 +113,51 @@ def read_graph_model(path: Path, norm_eps: float) -> dict[str, np.ndarray]:
 
 def _constants(path: Path) -> dict[str, np.ndarray]:
     constants: dict[str, np.ndarray] = {}
-    for group in _manifest(path):
+    groups = _manifest(path)
+    _check_shards(path, groups)
+    for group in groups:
         content = b"".join(_read(path.parent / shard) for shard in group.paths)
         start = 0
         for weight in group.weights:
             end = start + weight.num_bytes
-            if end > len(content):
-                raise WeightsError(f"{path}: the shards end within {weight.name}")
             constants[weight.name] = weight.restored(content[start:end])
             start = end
-        if start != len(content):
-            raise WeightsError(f"{path}: the shards hold {len(content)} bytes, expected {start}")
     return constants
+
+
+def _check_shards(path: Path, groups: Sequence[_Group]) -> None:
+    """Make sure that the shards lie beside ``path`` and are as long as stated; none is read.
+
+    Raises:
+        WeightsError: If one does not, or all together are too long.
+    """
+    check_count(path, sum(math.prod(weight.shape) for group in groups for weight in group.weights))
+    names = [name for group in groups for name in group.paths]
+    for name in names:
+        if name in {"", ".", ".."} or "/" in name or "\\" in name or names.count(name) > 1:
+            raise WeightsError(
+                f"{path}: expected each shard to be a file beside it, named once; found {name!r}"
+            )
+    for group in groups:
+        size = sum(_size(path.parent / name) for name in group.paths)
+        if size != group.num_bytes:
+            raise WeightsError(
+                f"{path}: the shards {', '.join(group.paths[:3])} hold {size:,} bytes, expected"
+                f" {group.num_bytes:,}"
+            )
+
+
+def check_count(path: Path, count: int) -> None:
+    """Refuse a graph whose constants would take absurd memory.
+
+    Raises:
+        WeightsError: If they have more than `MAX_NUMBERS` values.
+    """
+    if count > MAX_NUMBERS:
+        raise WeightsError(
+            f"{path}: its constants have {count:,} values, more than the {MAX_NUMBERS:,} of any"
+            " detector that is read"
+        )
 
 
 def _manifest(path: Path) -> list[_Group]:
@@ -129,11 +174,20 @@ def _manifest(path: Path) -> list[_Group]:
         ) from error
 
 
+def _size(path: Path) -> int:
+    try:
+        return check_regular(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise WeightsError(
-            f"{path} cannot be read: {reason}; a model.json needs its shards beside it"
-        ) from error
+        return read_bytes(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> WeightsError:
+    text = f"{path} cannot be read: {error.strerror}; a model.json needs its shards beside it"
+    return WeightsError(text)

@@ -1,9 +1,9 @@
 """Detection in folders, videos and streams, as a resumable pipeline."""
 
 from vision.choices import RESULTS
+from vision.detection.coco_ids import CocoIds
 from vision.detection.journal import Journal
 from vision.detection.pipeline import ordered_map
-from vision.detection.results import CocoIds
 from vision.detection.runner import detect_sources
 from vision.detection.settings import (
     Report,

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, cast, final
 
 from vision.detection.journal_lines import make_line, parse_line
+from vision.detection.schema import Entry
 from vision.errors import ConfigError, DataError
 from vision.locks import locked
 
@@ -136,7 +137,7 @@ class Journal:
         self._started = self._end
         self._write(make_line({"start": name}))
 
-    def add(self, entry: Mapping[str, Any]) -> None:
+    def add(self, entry: Entry) -> None:
         """Add an entry of the started input."""
         self._write(make_line(entry))
 
@@ -145,7 +146,7 @@ class Journal:
         self._write(make_line({"done": name, "place": place, "complete": complete}))
         self.done[name] = Done(place, self._started, self._end, complete)
 
-    def entries(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    def entries(self, names: Sequence[str]) -> Iterator[Entry]:
         """All entries of completed inputs, in the order of ``names``.
 
         Raises:
@@ -157,7 +158,7 @@ class Journal:
                 while file.tell() < done.end:
                     line = parse_line(file.readline(), self.path)
                     if "start" not in line and "done" not in line:
-                        yield line
+                        yield cast("Entry", line)
 
     def close(self) -> None:
         """Close the file, and leave the folder to other processes."""

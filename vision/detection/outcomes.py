@@ -1,15 +1,15 @@
 """What becomes of one image or frame: its entry and annotated picture, or an error."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.detection.results import make_entry
+from vision.detection.schema import Entry
 from vision.detection.settings import Settings
 from vision.draw import draw_detections
 from vision.errors import DataError
@@ -29,7 +29,7 @@ ANIMATED_SUFFIXES = frozenset({".gif", ".png", ".tif", ".tiff", ".webp"})
 class Outcome:
     """The result of one image, or its error."""
 
-    entry: Mapping[str, Any] | None = None
+    entry: Entry | None = None
     picture: Image | None = None
     failure: DataError | None = None
 

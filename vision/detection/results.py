@@ -3,99 +3,24 @@
 import csv
 import io
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
 import vision.boxes as box_ops
 from vision.atomic import replacing
+from vision.detection.coco_ids import CocoIds
+from vision.detection.schema import FORMAT, CocoResult, Entry
 from vision.errors import DataError
 from vision.structures import Detections
-
-Entry = Mapping[str, Any]
 
 COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
 
 
-class CocoIds:
-    """Image and category ids of COCO results.
-
-    Args:
-        names: Class names in label order.
-        annotations: A COCO instances file whose ids are used, by file name and class name. Without
-            it, an image's id is its file name without suffix, as a number where it is one, and
-            categories are numbered from 1 in label order.
-
-    Raises:
-        DataError: If the file cannot be used or lacks a class.
-    """
-
-    def __init__(self, names: Sequence[str], annotations: Path | None = None) -> None:
-        self._images: defaultdict[str, list[int | str]] | None = None
-        self._categories = {name: number for number, name in enumerate(names, 1)}
-        if annotations is None:
-            return
-        try:
-            instances = json.loads(annotations.read_bytes())
-            self._images = defaultdict(list)
-            for row in instances["images"]:
-                self._images[Path(row["file_name"]).name].append(row["id"])
-            known = {row["name"]: row["id"] for row in instances["categories"]}
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{annotations} cannot be used as COCO instances: {error}") from error
-        missing = [name for name in names if name not in known]
-        if missing:
-            raise DataError(f"{annotations} has no category named {', '.join(missing)}")
-        self._categories = known
-
-    def check(self, images: Sequence[str]) -> None:
-        """Check that the images have different ids.
-
-        Raises:
-            DataError: If two have the same.
-        """
-        seen: dict[int | str, str] = {}
-        for name in images:
-            number = self.image({"image": name})
-            if number in seen:
-                raise DataError(
-                    f"images {seen[number]} and {name} have the same COCO id {number}; rename"
-                    " one, or leave coco out of --save"
-                )
-            seen[number] = name
-
-    def image(self, entry: Entry) -> int | str:
-        """The id of an entry's image.
-
-        Raises:
-            DataError: If the annotations do not list it, or list several of its name.
-        """
-        path = Path(entry["image"])
-        if self._images is not None:
-            ids = self._images.get(path.name, [])
-            if not ids:
-                raise DataError(f"image {path} is not among the images of the COCO annotations")
-            if ids[1:]:
-                raise DataError(
-                    f"the COCO annotations have {len(ids)} images named {path.name}, with the ids"
-                    f" {', '.join(map(str, ids))}; leave coco out of --save, or rename them"
-                )
-            return ids[0]
-        if "frame" in entry:
-            return f"{path.stem}:{entry['frame']}"
-        return int(path.stem) if path.stem.isascii() and path.stem.isdecimal() else path.stem
-
-    def category(self, label: str) -> int:
-        """The id of a class."""
-        return self._categories[label]
-
-
 def make_entry(
     name: str, detections: Detections, names: Sequence[str], frame: int | None = None
-) -> dict[str, Any]:
+) -> Entry:
     """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels."""
     rows = zip(
         detections.labels.tolist(),
@@ -103,15 +28,17 @@ def make_entry(
         detections.boxes.tolist(),
         strict=True,
     )
-    return {
+    entry: Entry = {
         "image": name,
-        **({} if frame is None else {"frame": frame}),
         "size": list(detections.size or ()),
         "detections": [
             {"label": names[label], "score": round(score, 6), "box": [round(x, 3) for x in box]}
             for label, score, box in rows
         ],
     }
+    if frame is not None:
+        entry["frame"] = frame
+    return entry
 
 
 def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds) -> None:
@@ -134,20 +61,29 @@ def _json_list(values: Iterable[object]) -> Iterator[str]:
     for value in values:
         yield separator + json.dumps(value)
         separator = ",\n"
-    yield "[]\n" if separator == "[\n" else "\n]\n"
+    yield "[]" if separator == "[\n" else "\n]"
+
+
+def _json_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
+    categories = json.dumps(ids.categories())
+    yield f'{{"format": "{FORMAT}",\n"categories": {categories},\n"images": '
+    yield from _json_list(entries)
+    yield "}\n"
 
 
 def _coco_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
-    return _json_list(
-        {
-            "image_id": ids.image(entry),
+    yield from _json_list(result for entry in entries for result in _coco_results(entry, ids))
+    yield "\n"
+
+
+def _coco_results(entry: Entry, ids: CocoIds) -> Iterator[CocoResult]:
+    for item, box in zip(entry["detections"], _xywh(entry), strict=True):
+        yield {
+            "image_id": ids.image(entry["image"], entry.get("frame")),
             "category_id": ids.category(item["label"]),
             "bbox": [round(value, 3) for value in box],
             "score": item["score"],
         }
-        for entry in entries
-        for item, box in zip(entry["detections"], _xywh(entry), strict=True)
-    )
 
 
 def _xywh(entry: Entry) -> list[list[float]]:
@@ -172,7 +108,7 @@ def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
 
 
 _ROWS: dict[str, Callable[[Iterable[Entry], CocoIds], Iterator[str]]] = {
-    "json": lambda entries, _: _json_list(entries),
+    "json": _json_rows,
     "coco": _coco_rows,
     "csv": _csv_rows,
 }

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from vision.atomic import remove_partial
 from vision.choices import RESULTS
+from vision.detection.coco_ids import CocoIds
 from vision.detection.journal import Journal
 from vision.detection.outcomes import Image, Outcome, draw_and_write, read_first
 from vision.detection.pipeline import map_batches
-from vision.detection.results import CocoIds, make_entry, write_results
+from vision.detection.results import make_entry, write_results
 from vision.detection.settings import Report, Settings
 from vision.detector import Detector
 from vision.draw import draw_detections
@@ -63,8 +64,8 @@ def detect_sources(
     for kind in settings.results:
         write_results(settings.out / RESULTS[kind], kind, journal.entries(names), ids)
     for entry in journal.entries(names):
-        report.num_images += 1
-        report.num_objects += len(entry["detections"])
+        report.inputs["frame" if "frame" in entry else "image"] += 1
+        report.objects.update(item["label"] for item in entry["detections"])
     if report.interruption is not None:
         raise report.interruption
 

@@ -5,6 +5,7 @@
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,9 @@ from vision.files import open_regular
 from vision.media import MediaInput
 
 logger = logging.getLogger(__name__)
+
+_NO_ENTRY = (b"[", b"]", b'{"format":', b'"categories":', b'"images":')
+"""How the lines of a result file begin that are no entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,17 @@ def check_complete(sources: Sequence[MediaInput], out: Path) -> None:
 
 
 def _named_in(path: Path) -> set[str]:
-    """The images of a result file, which has an entry a line; none if it is not there."""
+    """The images of a result file, which has an entry a line; none if it is not there.
+
+    The first form of the file, of version 0.1, was the list of entries alone.
+    """
     if not path.is_file():
         return set()
     try:
         with open_regular(path) as file:
-            lines = (line.strip().rstrip(b",") for line in file)
-            return {json.loads(line)["image"] for line in lines if line not in {b"[", b"]", b"[]"}}
+            lines = (line.strip() for line in file)
+            entries = (line.rstrip(b",") for line in lines if not line.startswith(_NO_ENTRY))
+            return {json.loads(line)["image"] for line in entries}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             f"{path} cannot be read as results ({error}); start again with --overwrite"
@@ -118,16 +126,16 @@ class Report:
     """Summary of a detection run.
 
     Attributes:
-        num_images: Images and frames with results, including those of a resumed run.
-        num_objects: Detections in them.
+        inputs: Number of images and of frames with results, those of a resumed run included.
+        objects: Number of detections in them by class name.
         failures: One line for each input that failed.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
         interruption: Ctrl-C or the signal after which the remaining inputs were left out.
     """
 
-    num_images: int = 0
-    num_objects: int = 0
+    inputs: Counter[str] = field(default_factory=Counter)
+    objects: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     num_resumed: int = 0
     num_new: int = 0

@@ -129,6 +129,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _migrate(saved: dict[str, Any]) -> dict[str, Any]:
     """A state in the layout of `VERSION`; the first layout had no number and two other names."""
+    saved = {"val": None, **saved}
     if "version" in saved:
         return saved
     saved = migrate_state(saved)

@@ -18,7 +18,7 @@ from vision.detector import Detector
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
 from vision.metrics.analysis import Analysis
-from vision.model import PostProcess, SSDLite, build_post_process
+from vision.model import PostProcess, SSDLite
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections
 
@@ -118,8 +118,8 @@ def evaluate_detector(
     """Evaluate a detector on ``config.data.val``.
 
     Args:
-        detector: Its network, image size and classes are evaluated.
-        config: Where the data are, in what batches to run, and ``model.postprocess``.
+        detector: It is evaluated without its score threshold, which would cut the curves.
+        config: Where the data are, and in what batches to run.
         engine: What computes COCO's metrics.
 
     Raises:
@@ -135,8 +135,7 @@ def evaluate_detector(
     size = detector.image_size
     dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
-    post_process = build_post_process(config.model)
-    detector = Detector(detector.session, post_process, names)
+    detector = Detector(detector.session, detector.post_process, names)
     return Results(*evaluate(detector, loader, classes, engine=engine), dataset)
 
 

@@ -1,7 +1,14 @@
-"""TensorBoard's events, the log as curves, and validation images with detections."""
+"""TensorBoard's events, the log as curves, and validation images with detections.
 
+A run can do without these: where one cannot be written, that is said and the run continues.
+"""
+
+import logging
+import os
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,15 +20,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from vision.atomic import replacing
 from vision.batch import pack_targets
 from vision.data import DetectionDataset
 from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
+from vision.errors import VisionError
 from vision.media import write_image
 from vision.model import build_post_process, match
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 from vision.weights import SavedDetector
+
+logger = logging.getLogger(__name__)
 
 PANELS = (
     {"loss": "loss", "classification": "classification", "localisation": "localisation"},
@@ -39,10 +50,21 @@ MAX_MATCHED = 2000
 """Training images whose matches TensorBoard counts."""
 CHUNK = 64
 """Images that are matched at once."""
+MAX_STEM = 200
+"""Bytes of an image's name in that of its picture: file systems take 255 in all."""
+
+
+@contextmanager
+def optional(path: Path) -> Iterator[None]:
+    """Turn an error of writing a file or folder that a run can do without into a warning."""
+    try:
+        yield
+    except (OSError, VisionError) as error:
+        logger.warning("warning: %s is left out: %s", path, error)
 
 
 class TensorBoardWriter:
-    """Writes events, numbered by steps.
+    """Writes events, numbered by steps; after an error, which is logged, no more.
 
     Args:
         folder: The folder of the events; None writes nothing.
@@ -50,20 +72,25 @@ class TensorBoardWriter:
     """
 
     def __init__(self, folder: Path | None, step: int) -> None:
-        self._writer = None
-        if folder is not None:
-            # TensorBoard imports TensorFlow where it is installed, which takes seconds and prints
-            # lines, unless there is a module of this name.
-            sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
-            from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
+        self._writer: Any = None
+        if folder is None:
+            return
+        # TensorBoard imports TensorFlow where it is installed, which takes seconds and prints
+        # lines, unless there is a module of this name.
+        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
+        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
 
+        self._folder = folder
+        self._hook, threading.excepthook = threading.excepthook, self._except
+        with self._writing():
             self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
     def scalars(self, values: Mapping[str, float | None], step: int) -> None:
         """Add a point to each curve whose value is not None."""
         for name, value in values.items():
             if self._writer is not None and value is not None:
-                self._writer.add_scalar(name, value, step)
+                with self._writing():
+                    self._writer.add_scalar(name, value, step)
 
     def matches(
         self, targets: Sequence[Target], priors: Float[Tensor, "P 4"], match_iou: float
@@ -78,7 +105,8 @@ class TensorBoardWriter:
             per_object = torch.bincount(objects[objects >= 0], minlength=len(packed.rows))
             counts.append(per_object[packed.positive].float())
         if counts and sum(map(len, counts)):
-            self._writer.add_histogram("matched priors of an object", torch.cat(counts), 0)
+            with self._writing():
+                self._writer.add_histogram("matched priors of an object", torch.cat(counts), 0)
 
     def pictures(
         self,
@@ -93,17 +121,44 @@ class TensorBoardWriter:
         for index, each in enumerate(detections[:NUM_ON_BOARD]):
             picture = draw_target(dataset.records[index].read(), dataset.targets[index], names)
             picture = draw_detections(picture, each[each.scores >= SCORE], names)
-            self._writer.add_image(f"val/{index}", draw_legend(picture), step, dataformats="HWC")
+            with self._writing():
+                self._writer.add_image(
+                    f"val/{index}", draw_legend(picture), step, dataformats="HWC"
+                )
 
     def flush(self) -> None:
         """Write the events so far to disk, so that a kill does not lose them."""
-        if self._writer is not None:
-            self._writer.flush()
+        with self._writing():
+            if self._writer is not None:
+                self._writer.flush()
 
     def close(self) -> None:
         """Write the last events and close the file."""
+        with self._writing():
+            if self._writer is not None:
+                self._writer.close()
+        self._end()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            logger.warning("warning: no more events in %s: %s", self._folder, error)
+            self._end()
+
+    def _end(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError):
+                self._writer.close()
+        self._writer = None
+        if threading.excepthook == self._except:
+            threading.excepthook = self._hook
+
+    def _except(self, hook_args: threading.ExceptHookArgs) -> None:
+        """Leave the errors of TensorBoard's own thread to its next call, which raises them."""
+        if not type(hook_args.thread).__module__.startswith("tensorboard."):
+            self._hook(hook_args)
 
 
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -125,7 +180,8 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         if axes.lines:
             axes.legend()
     panels[-1].set_ylim(0, 1)
-    figure.savefig(path, dpi=100)
+    with replacing(path) as partial:
+        figure.savefig(partial, dpi=100)
 
 
 def draw_pictures(
@@ -145,4 +201,5 @@ def draw_pictures(
         picture = draw_target(image, target, saved.names)
         picture = draw_detections(picture, detector(image), saved.names)
         stem = Path(str(target.image_id)).stem.replace(" ", "_")
+        stem = os.fsencode(stem)[:MAX_STEM].decode(errors="ignore")
         write_image(folder / f"{index:05d}_{stem}.jpg", draw_legend(picture))

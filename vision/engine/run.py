@@ -44,6 +44,8 @@ class RunState:
         origin: Where the weights come from that the run started from; empty for random ones.
         known: Classes that those weights know.
         start: Metrics of those weights, if they were evaluated.
+        val: What tells the validation data from others that ``best`` and ``start`` were measured
+            on; empty without any, None where an earlier version did not note it.
     """
 
     names: list[str]
@@ -65,6 +67,7 @@ class RunState:
     origin: str = ""
     known: list[str] = field(default_factory=list)
     start: dict[str, Any] | None = None
+    val: str | None = ""
 
     @property
     def steps(self) -> int:

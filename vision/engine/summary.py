@@ -16,9 +16,10 @@ from vision.engine.evaluation import (
     headline,
     selection_score,
 )
-from vision.engine.pictures import draw_curves, draw_pictures
+from vision.engine.pictures import draw_curves, draw_pictures, optional
 from vision.engine.recorder import Recorder
 from vision.engine.run import Run
+from vision.engine.validation import load_best
 from vision.metrics import Metrics
 from vision.metrics.analysis import Analysis, analyse
 from vision.weights import SavedDetector, interpolate, load_weights, save_weights
@@ -48,7 +49,7 @@ def summarise(
     folder, state, is_first = recorder.folder, run.state, run.processes.is_first
     if run.evaluator is not None and state.start is not None:
         best = _try_means(run, recorder, run.evaluator) or best
-    saved = run.processes.broadcast(load_weights(folder.best) if is_first else None)
+    saved = run.processes.broadcast(load_best(folder.best, state) if is_first else None)
     assert saved is not None
     facts: dict[str, Any] = {
         key: saved.training[key] for key in ("epoch", "interpolation") if key in saved.training
@@ -57,13 +58,12 @@ def summarise(
     if "interpolation" in facts:
         mean = f", the mean with the start with weight {facts['interpolation']:g} of the end"
     logger.info("best after epoch %d%s: %s", facts["epoch"], mean, folder.best)
-    if is_first:
-        draw_curves(state.rows, folder.curves)
     if run.evaluator is None:
+        if is_first:
+            with optional(folder.curves):
+                draw_curves(state.rows, folder.curves)
         return None
     dataset = run.evaluator.dataset
-    if is_first:
-        draw_pictures(saved, dataset, run.device, folder.pictures)
     metrics, detections = best or run.evaluator(saved.model)
     if is_first:
         analysis = analyse(detections, dataset.targets, state.names, metrics)
@@ -71,8 +71,13 @@ def summarise(
         values = saved.training["metrics"] or metrics.to_dict()
         recorder.write_metrics({**values, **facts}, state)
         _add_thresholds(folder.best, saved, facts["thresholds"])
+        with optional(folder.curves):
+            draw_curves(state.rows, folder.curves)
+        with optional(folder.pictures):
+            draw_pictures(saved, dataset, run.device, folder.pictures)
         if write_report is not None:
-            write_report(analysis, dataset, folder.path)
+            with optional(folder.path):
+                write_report(analysis, dataset, folder.path)
         _log_conclusion(metrics, facts, state.start)
     return metrics
 

@@ -25,6 +25,7 @@ from vision.engine.run_folder import RunFolder
 from vision.engine.sheet import draw_sheet
 from vision.engine.step import keep_freed_memory
 from vision.engine.summary import WriteReport, summarise
+from vision.engine.validation import measure_again, settle_validation
 from vision.metrics import Metrics
 from vision.weights import save_weights
 
@@ -69,6 +70,7 @@ class Trainer:
     recorder: Recorder
     checkpoints: Checkpoints
     interrupts: Interrupts
+    _is_val_other: bool  # than when the best weights were measured
     _best: Evaluation | None = None  # of the best weights, if this process has seen it
     _saved_at: float = field(default_factory=time.monotonic)
 
@@ -91,6 +93,7 @@ class Trainer:
         is_resumed = folder.resume and checkpoints.restore(run.state, processes)
         if not is_resumed:
             start_run(run, plan)
+        is_val_other = settle_validation(run)
         is_written = processes.is_first and not run.is_over
         has_board = is_written and config.train.tensorboard
         board = TensorBoardWriter(folder.tensorboard if has_board else None, run.state.steps)
@@ -101,12 +104,15 @@ class Trainer:
             recorder.write_setup(dump_config(config), device, plan.annotations.count())
             if not is_resumed:
                 draw_sheet(run, folder.sheet)
-        return cls(run, recorder, checkpoints, signals)
+        return cls(run, recorder, checkpoints, signals, is_val_other)
 
     def fit(self, write_report: WriteReport | None = None) -> Metrics | None:
         """Take all steps that are left, and return the evaluation of the best weights, if any."""
         run, board = self.run, self.recorder.board
         with closing(board):
+            if self._is_val_other:
+                self._best = measure_again(run, self.recorder)
+                self._save_checkpoint()
             if not run.is_over:
                 logger.info("run folder: %s", self.recorder.folder.path)
                 is_start = run.settings.evaluates_start and run.state.steps == 0

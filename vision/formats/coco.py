@@ -121,14 +121,14 @@ def load_instances(file: Path, *, for_training: bool = False) -> Instances:
     if for_training:
         tables.texts(where, images, "file_name")
     sides = [tables.numbers(where, images, key, default=0.0) for key in ("height", "width")]
-    sizes = zip(*(side.astype(int).tolist() for side in sides), strict=True)
+    sizes = zip(*(map(int, side.tolist()) for side in sides), strict=True)
     size_by_id = {row["id"]: size for row, size in zip(images, sizes, strict=True)}
     images = sorted(images, key=_id_order)
     where = f"{file}: categories"
     categories = _rows_with_ids(where, content["categories"], ("id", "name"))
     id_types = (int, str) if for_training else (int,)
     tables.check_unique(where, categories, "id", *id_types, shown="name")
-    tables.texts(where, categories, "name")
+    tables.names(where, categories, "name")
     categories = sorted(categories, key=_id_order)
     where = f"{file}: annotations"
     needed = BOX_KEYS[:2] if for_training else BOX_KEYS
@@ -178,7 +178,7 @@ def _mask_box(row: dict[str, Any]) -> list[float] | None:
         points = np.concatenate([np.array(polygon, np.float64) for polygon in polygons])
         points = points.reshape(-1, 2)
         corners = torch.from_numpy(np.concatenate([points.min(axis=0), points.max(axis=0)]))
-    except (TypeError, ValueError, KeyError, IndexError):
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError):
         return row.get("bbox")
     return box_ops.xyxy_to_xywh(corners).tolist()
 

@@ -9,6 +9,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from vision.errors import DataError
+from vision.files import open_regular
 from vision.formats.folders import (
     SPLITS,
     Keys,
@@ -94,15 +95,20 @@ def _coco_files(folder: Path) -> list[Path]:
 
 
 def is_instances(file: Path) -> bool:
-    """Whether a JSON file names what COCO's instances have."""
-    if not file.stat().st_size:
-        return False
-    with file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as content:
-        is_utf16 = b"\0" in content[:4]
-        texts = [f'"{key}"' for key in ("images", "annotations", "categories")]
-        return all(
-            content.find(text.encode("utf-16-le" if is_utf16 else "utf-8")) >= 0 for text in texts
-        )
+    """Whether a JSON file names what COCO's instances have.
+
+    Raises:
+        DataError: If it cannot be opened.
+    """
+    texts = [f'"{key}"' for key in ("images", "annotations", "categories")]
+    try:
+        with open_regular(file) as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as content:
+            encoding = "utf-16-le" if b"\0" in content[:4] else "utf-8"
+            return all(content.find(text.encode(encoding)) >= 0 for text in texts)
+    except ValueError:
+        return False  # it is empty
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def coco_keys(file: Path, root: Path, split: str) -> Keys:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from vision.errors import DataError
+from vision.files import open_regular
 from vision.images import IMAGE_SUFFIXES
 
 Keys: TypeAlias = dict[str, str]
@@ -116,9 +117,16 @@ def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def head_of(file: Path, size: int = 2**16) -> bytes:
-    """The beginning of a file; of UTF-16, ASCII without the zeros."""
-    with file.open("rb") as opened:
-        return opened.read(size).replace(b"\0", b"")
+    """The beginning of a file; of UTF-16, ASCII without the zeros.
+
+    Raises:
+        DataError: If it cannot be opened.
+    """
+    try:
+        with open_regular(file) as opened:
+            return opened.read(size).replace(b"\0", b"")
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def split_of(name: str) -> str:

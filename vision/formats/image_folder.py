@@ -101,7 +101,8 @@ def _objects(row: dict[str, Any], where: str) -> list[AnnotatedObject]:
         raise DataError(f"{where}: expected as many {key} as boxes")
     rows = [{"bbox": box} for box in objects["bbox"]]
     boxes = tables.xyxy_boxes(f"{where}: objects", rows, allow_degenerate=True).tolist()
-    names = [nfc(str(name)) for name in objects[key]]
+    words = [{"name": str(name)} for name in objects[key]]
+    names = map(nfc, tables.names(f"{where}: {key}", words, "name"))
     return [
         AnnotatedObject(name, (x0, y0, x1, y1))
         for name, (x0, y0, x1, y1) in zip(names, boxes, strict=True)

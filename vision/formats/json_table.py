@@ -2,6 +2,7 @@
 
 # n rows
 
+import reprlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
@@ -20,12 +21,15 @@ from vision.formats.json_values import (
     is_id,
     is_number,
     is_quadruple,
+    is_unicode,
     resolve_id,
     whole,
 )
 
 NUM_SHOWN = 3
 """Number of wrong values that a message names."""
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 100
 
 
 def check_rows(where: str, rows: object, keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -105,6 +109,12 @@ def texts(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
     )
 
 
+def names(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    """The rows' ``key``, a text that is not empty and that can be written as UTF-8."""
+    texts(where, rows, key)
+    return _checked(where, rows, key, is_unicode, "a text without lone surrogates")
+
+
 def xyxy_boxes(
     where: str, rows: Sequence[Mapping[str, Any]], *, allow_degenerate: bool = False
 ) -> Float64[np.ndarray, "n 4"]:
@@ -176,14 +186,13 @@ def _checked(
     wrong = [index for index, value in enumerate(values) if not is_valid(value)]
     if wrong:
         more = f" (and {len(wrong) - 1} more of {len(values)})" if len(wrong) > 1 else ""
-        raise DataError(
-            f"{where}[{wrong[0]}].{key}: expected {expected}, found {values[wrong[0]]!r}{more}"
-        )
+        found = _SHORT.repr(values[wrong[0]])
+        raise DataError(f"{where}[{wrong[0]}].{key}: expected {expected}, found {found}{more}")
     return values
 
 
 def _few(values: Iterable[object]) -> str:
     """The first distinct values, and the number of the others."""
-    words = list(dict.fromkeys(map(repr, values)))
+    words = list(dict.fromkeys(map(_SHORT.repr, values)))
     more = f" and {len(words) - NUM_SHOWN} more" if len(words) > NUM_SHOWN else ""
     return ", ".join(words[:NUM_SHOWN]) + more

@@ -6,13 +6,15 @@ from typing import Any
 
 MAX_NUMBER = 1e30
 """Larger numbers overflow float32 boxes and their areas; this excludes infinity too."""
+MAX_DIGITS = 4300
+"""Longest text that Python reads as an integer."""
 
 
 def resolve_id(value: Any, known: Container[int | str]) -> Any:  # noqa: ANN401 - any id
     """The value, or the number that a text is, or the text of a number, if that is ``known``."""
     if value in known:
         return value
-    is_number = isinstance(value, str) and value.strip().isdecimal()
+    is_number = isinstance(value, str) and len(value) < MAX_DIGITS and value.strip().isdecimal()
     other = int(value) if is_number else str(whole(value))
     return other if other in known else value
 
@@ -20,6 +22,15 @@ def resolve_id(value: Any, known: Container[int | str]) -> Any:  # noqa: ANN401 
 def is_id(value: object) -> bool:
     """Whether the value is a number or text."""
     return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written in UTF-8: JSON's may have lone surrogates."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_number(value: object) -> bool:
@@ -42,7 +53,7 @@ def is_quadruple(value: object) -> bool:
     return all(is_number(side) or not math.isfinite(side) for side in sides)
 
 
-def whole(value: object) -> object:
+def whole(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """The value, as an integer if it is a float without fraction."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from vision.errors import DataError
-from vision.files import read_bytes
+from vision.files import read_text as read_file
 
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=[^/]+$)")
 """What Label Studio puts before the name of an uploaded file."""
@@ -40,10 +40,9 @@ def read_text(path: Path) -> str:
         DataError: If it cannot be read, or is not such a text.
     """
     try:
-        return read_bytes(path).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} cannot be read as UTF-8 text: {reason}") from error
+        return read_file(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read as UTF-8 text: {error.strerror}") from error
 
 
 def read_lines(path: Path) -> list[str]:

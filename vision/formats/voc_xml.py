@@ -16,13 +16,15 @@ from vision.errors import DataError
 from vision.files import read_bytes
 from vision.formats.records import SWAPPED, AnnotatedObject, Tally
 
+MAX_XML_BYTES = 2**26
+"""Largest annotation of one image that is read."""
 _DECLARED_ENCODING = re.compile(rb"^\s*<\?xml[^>]*encoding=[\"']([\w.:-]+)")
 
 
 def parse_xml(path: Path) -> Element:
     """The root of an XML file in any encoding that Python knows; namespaces are left out."""
     try:
-        data = read_bytes(path)
+        data = read_bytes(path, MAX_XML_BYTES)
         try:
             root = _element(data)
         except (ValueError, LookupError):  # Expat has no encoding of several bytes but UTF.
@@ -32,7 +34,8 @@ def parse_xml(path: Path) -> Element:
                 encoding = "gb18030"  # which has both, and what is often written as them
             root = _element(data.decode(encoding).encode(), "utf-8")
     except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:
-        raise DataError(f"annotation {path} cannot be read as XML: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"annotation {path} cannot be read as XML: {reason}") from error
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
     return root

@@ -129,7 +129,7 @@ def write_yolo(annotations: Annotations, root: Path, split: str) -> Tally:
         lines = (f"{names[item.name]} {_fractions(item, record)}\n" for item in kept)
         (labels / f"{path.stem}.txt").write_text("".join(lines), encoding="utf-8")
     file = root / "data.yaml"
-    content = parse_yaml(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    content = parse_yaml(read_text(file)) if file.is_file() else {}
     content = {key: value for key, value in content.items() if key != "names"}
     content[split] = f"images/{split}"
     content["names"] = dict(enumerate(annotations.names))

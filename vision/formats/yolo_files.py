@@ -65,7 +65,7 @@ def class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
     if isinstance(given, dict):
         return _numbered(given.items(), f"names of {full(folder)}")
     if isinstance(given, list):
-        return [nfc(str(name)) for name in given]
+        return _numbered(enumerate(given), f"names of {full(folder)}")
     files = [folder / tail for tail in path_tails(given)] if isinstance(given, str) else []
     files += [folder / name for name in ("obj.names", "classes.txt")]
     files += [any_case(folder, inner) / "classes.txt" for inner in ("labels", "images")]
@@ -82,7 +82,9 @@ def class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
 
 def _numbered(pairs: Iterable[tuple[object, object]], where: str) -> list[str]:
     """The names by their numbers, which must be 0, 1, ..."""
-    names = {str(number): nfc(str(name)) for number, name in pairs}
+    rows = [{"number": str(number), "name": str(name)} for number, name in pairs]
+    words = tables.names(where, rows, "name")
+    names = {row["number"]: nfc(name) for row, name in zip(rows, words, strict=True)}
     missing = [str(number) for number in range(len(names)) if str(number) not in names]
     if missing:
         raise DataError(

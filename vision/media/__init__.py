@@ -4,6 +4,7 @@ OpenCV's BGR and (width, height) do not leave this package.
 """
 
 from vision.media.files import write_image
+from vision.media.frames import read_frames
 from vision.media.inputs import VIDEO_SUFFIXES, MediaInput, find_images, find_inputs
 from vision.media.video_reader import VideoReader
 from vision.media.video_writer import VideoWriter
@@ -17,5 +18,6 @@ __all__ = [
     "Window",
     "find_images",
     "find_inputs",
+    "read_frames",
     "write_image",
 ]

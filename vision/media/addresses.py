@@ -1,12 +1,12 @@
-"""URLs of streams and numbers of cameras, and their names without secrets."""
+"""URLs of streams and numbers of cameras, and names of their results."""
 
 import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from vision.errors import DataError
+from vision.urls import is_url, mask_url
 
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _MAX_DIGITS = 3
 """Of a camera's number."""
 _MAX_NAME = 200
@@ -22,7 +22,7 @@ def read_address(text: str, folder: Path) -> tuple[str | int, str, Path] | None:
     Raises:
         DataError: If it is a URL or a number that cannot be used.
     """
-    if _URL.match(text):
+    if is_url(text):
         return text, mask_url(text), Path(f"{url_file_name(text)}.mp4")
     if not (text.isdecimal() and text.isascii()):
         return None
@@ -31,16 +31,6 @@ def read_address(text: str, folder: Path) -> tuple[str | int, str, Path] | None:
             return None
         raise DataError(f"camera {text[:20]}: its number has more than {_MAX_DIGITS} digits")
     return None if (folder / text).exists() else (int(text), text, Path(f"camera_{text}.mp4"))
-
-
-def mask_url(url: str) -> str:
-    """A URL without its secrets: user and password, values in its path, query and fragment.
-
-    It also takes a URL that is not valid, and one that `pathlib.Path` has shortened to ``http:/``.
-    """
-    url = re.sub(r"(:/+)(?:[^/?#]*|[^/?#@]*:.*)@", r"\1***@", url)
-    url = re.sub(r"[?#].*", lambda found: f"{found[0][0]}***", url, flags=re.DOTALL)
-    return re.sub(r"=[^&;/?#]*", "=***", url)
 
 
 def url_file_name(url: str) -> str:

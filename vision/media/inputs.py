@@ -1,5 +1,6 @@
 """Finding the images and videos that the arguments of a command name."""
 
+import errno
 import glob
 import logging
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from vision.errors import DataError
-from vision.files import read_bytes
+from vision.files import check_regular, read_text
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 from vision.media.addresses import read_address
 from vision.media.files import (
@@ -88,6 +89,15 @@ def find_images(inputs: Sequence[str]) -> list[Path]:
     return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
+def _why_not(path: Path) -> str:
+    """Why a path is neither a file nor a folder."""
+    try:
+        check_regular(path)
+    except OSError as error:
+        return "does not exist" if error.errno == errno.ENOENT else f"is not read: {error.strerror}"
+    return "does not exist"  # it has come up since
+
+
 class _Search:
     """A search in progress; ``sources`` has the results by resolved path or by address."""
 
@@ -134,9 +144,10 @@ class _Search:
         if resolved in self._lists:
             raise DataError(f"list {path} names itself, or a list that names it; remove that line")
         try:
-            lines = read_bytes(path).decode("utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"list {path} cannot be read as UTF-8 text: {error}") from error
+            lines = read_text(path).splitlines()
+        except OSError as error:
+            reason = error.strerror
+            raise DataError(f"list {path} cannot be read as UTF-8 text: {reason}") from error
         named = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not named:
             raise DataError(f"list {path} names no input; write one per line")
@@ -161,7 +172,8 @@ class _Search:
             folder = fixed_part(path)
             paths = match_below(folder, path.relative_to(folder))
         else:
-            raise DataError(f"input {path} does not exist; pass a file, a folder or a glob pattern")
+            reason = _why_not(path)
+            raise DataError(f"input {path} {reason}; pass a file, a folder or a glob pattern")
         found = [below for below in sorted(paths) if not (folder / below).is_dir()]
         files = [(folder / below, below) for below in found if below.suffix.lower() in _SUFFIXES]
         others = [below for below in found if below.suffix.lower() not in _SUFFIXES]

@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from vision.errors import DataError
 from vision.images import MAX_PIXELS
-from vision.media.addresses import mask_url
+from vision.urls import mask_url
 
 _DEFAULT_RATE = 25.0
 _MAX_RATE = 1000.0

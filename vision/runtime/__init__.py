@@ -9,9 +9,10 @@ from vision.runtime.load import (
     get_graph_backend,
     graph_backends,
     open_session,
+    read_names,
 )
 from vision.runtime.metadata import Metadata
-from vision.runtime.scores import USUAL_SCORE, Score, score_thresholds
+from vision.runtime.scores import USUAL_SCORE, Score, Scores, only_classes, score_thresholds
 
 __all__ = [
     "BACKENDS",
@@ -25,11 +26,14 @@ __all__ = [
     "Runner",
     "RuntimeOptions",
     "Score",
+    "Scores",
     "Session",
     "build_session",
     "get_backend",
     "get_graph_backend",
     "graph_backends",
+    "only_classes",
     "open_session",
+    "read_names",
     "score_thresholds",
 ]

@@ -3,7 +3,7 @@
 # N images, H W height and width of the network's input
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias, get_args, runtime_checkable
 
@@ -51,6 +51,11 @@ class RuntimeOptions:
         """The device that an exported graph runs on."""
         return "cpu" if self.device in {None, "auto"} else str(self.device)
 
+    def resolved(self, backend: str, precision: Precision) -> "RuntimeOptions":
+        """What an exported graph runs in: a backend, its device, and a precision by default."""
+        precision = self.precision or precision
+        return replace(self, backend=backend, device=self.graph_device, precision=precision)
+
     def __post_init__(self) -> None:
         if self.precision is not None and self.precision not in get_args(Precision):
             known = ", ".join(get_args(Precision))
@@ -67,9 +72,11 @@ class Session(Protocol):
 
     Attributes:
         image_size: (height, width) of the images that it takes.
+        options: Backend, device and precision that it runs in.
     """
 
     image_size: tuple[int, int]
+    options: RuntimeOptions
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         """Boxes and scores of each prior.
@@ -86,6 +93,7 @@ class GraphSession:
 
     runner: Runner
     image_size: tuple[int, int]
+    options: RuntimeOptions
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         """See `Session.__call__`."""

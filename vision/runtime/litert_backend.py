@@ -34,7 +34,7 @@ class LiteRtBackend:
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a graph that is kept in memory."""
-        return GraphSession(LiteRtRunner(to_litert(network), options), network.image_size)
+        return GraphSession(LiteRtRunner(to_litert(network), options), network.image_size, options.resolved("litert", "fp32"))
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .tflite file and, for the form ``ssd``, its class names beside it."""

@@ -88,7 +88,17 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
             f" {', '.join(precisions)}; leave the precision out, or export again"
         )
     runner = backend.open(path, options)
-    return GraphSession(runner, metadata.config.model.image_size), metadata
+    runs_in = options.resolved(name, precisions[0])
+    return GraphSession(runner, metadata.config.model.image_size, runs_in), metadata
+
+
+def read_names(weights: str | Path) -> list[str]:
+    """Class names of a weights file or an exported graph, in label order; see `open_session`."""
+    path = find_weights(weights)
+    written_by = graph_backend_of(path)
+    if written_by is None:
+        return load_weights(path).names
+    return written_by[1].read_metadata(path).names
 
 
 def build_session(model: SSDLite, options: RuntimeOptions) -> Session:

@@ -29,7 +29,7 @@ class OnnxBackend:
         """A session of a graph that is kept in memory."""
         data = to_onnx(network).SerializeToString()
         runner = OnnxRunner(data, options.graph_device, options.threads)
-        return GraphSession(runner, network.image_size)
+        return GraphSession(runner, network.image_size, options.resolved("onnx", "fp32"))
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write one .onnx file."""

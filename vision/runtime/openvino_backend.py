@@ -59,7 +59,8 @@ class OpenVinoBackend:
     def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a graph that is kept in memory."""
         model = _convert(to_onnx(network))
-        return GraphSession(OpenVinoRunner(model, options), network.image_size)
+        runner = OpenVinoRunner(model, options)
+        return GraphSession(runner, network.image_size, options.resolved("openvino", "fp32"))
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .xml file of the graph and the .bin file of its weights."""

@@ -13,12 +13,14 @@ from vision.errors import ConfigError, WeightsError, did_you_mean
 
 Score: TypeAlias = float | Literal["best"]
 """A score threshold; ``best`` is the one that training found best for each class."""
+Scores: TypeAlias = Score | Mapping[str, Score]
+"""A score threshold for all classes, or by class name."""
 USUAL_SCORE = 0.4
 """The threshold where no other is named or known."""
 
 
 def score_thresholds(
-    score: Score | Mapping[str, Score],
+    score: Scores,
     names: Sequence[str],
     best: Mapping[str, float] | None = None,
 ) -> float | Float32[Tensor, "C"]:
@@ -38,13 +40,36 @@ def score_thresholds(
         if not 0 <= value <= 1:
             of_name = f" of {name}" if name else ""
             raise ConfigError(f"score{of_name}: expected a number from 0 to 1, got {value}")
-    unknown = [name for name in by_name if name and name not in names]
-    if unknown:
-        hint = did_you_mean(unknown[0], names)
-        raise ConfigError(f"the detector has no class {unknown[0]}{hint}")
+    _check_known([name for name in by_name if name], names)
     if by_name.keys() == {""}:
         return by_name[""]
     return torch.tensor([by_name.get(name, by_name.get("", 1.0)) for name in names])
+
+
+def only_classes(
+    threshold: float | Float32[Tensor, "C"], classes: str | Sequence[str], names: Sequence[str]
+) -> Float32[Tensor, "C"]:
+    """A threshold of `score_thresholds` with the classes left out that are not among some.
+
+    Args:
+        threshold: For all classes, or for each.
+        classes: The names that stay.
+        names: Class names in label order.
+
+    Raises:
+        ConfigError: If a class is not among the names.
+    """
+    kept = [classes] if isinstance(classes, str) else list(classes)
+    _check_known(kept, names)
+    limits = threshold if isinstance(threshold, Tensor) else torch.full((len(names),), threshold)
+    return torch.where(torch.tensor([name in kept for name in names]), limits, 1.0)
+
+
+def _check_known(classes: Sequence[str], names: Sequence[str]) -> None:
+    for name in classes:
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise ConfigError(f"the detector has no class {name}{hint}")
 
 
 def _resolve(by_name: Mapping[str, Score], best: Mapping[str, float] | None) -> dict[str, float]:

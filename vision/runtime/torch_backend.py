@@ -39,11 +39,22 @@ class TorchSession:
     def __init__(
         self, network: SSDLite, device: torch.device | str = "cpu", precision: Precision = "fp32"
     ) -> None:
-        self.device = torch.device(device)
-        if precision == "fp16" and self.device.type == "cpu":
-            raise ConfigError("precision fp16 is for GPUs; take bf16 or fp32 on the CPU")
+        self._precision: Precision = precision
+        self._network = network.cast_layers(_DTYPES[precision])
         self.image_size = network.image_size
-        self._network = network.cast_layers(_DTYPES[precision]).to(self.device)
+        self.move(torch.device(device))
+
+    def move(self, device: torch.device) -> None:
+        """Move the network to another device.
+
+        Raises:
+            ConfigError: If the device does not compute in the session's precision.
+        """
+        if self._precision == "fp16" and device.type == "cpu":
+            raise ConfigError("precision fp16 is for GPUs; take bf16 or fp32 on the CPU")
+        self.device = device
+        self.options = RuntimeOptions("torch", str(device), self._precision)
+        self._network.to(device)
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         """See `vision.runtime.backend.Session`."""

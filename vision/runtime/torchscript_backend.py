@@ -30,7 +30,7 @@ class TorchScriptBackend:
     def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a traced network that is kept in memory."""
         traced = _trace(GRAPHS["decoded"](network, None))
-        return GraphSession(TorchRunner(traced, options), network.image_size)
+        return GraphSession(TorchRunner(traced, options), network.image_size, options.resolved("torchscript", "fp32"))
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write one .torchscript file, for batches of any size."""

@@ -16,13 +16,18 @@ from vision.config import Config, ModelConfig
 from vision.errors import WeightsError
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
-from vision.weights.locate import find_weights
+from vision.weights.locate import BEST, find_weights
 from vision.weights.migration import (
     BACKBONE_FORMATS,
     DETECTOR_FORMATS,
     migrate_keys,
     parse_metadata,
 )
+
+MAX_LISTED = 12
+"""Tensors that an error names."""
+_FLOATS, _COUNTS = frozenset({"F16", "BF16", "F32", "F64"}), frozenset({"I64"})
+"""Types of tensors by safetensors' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,52 +144,74 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
         WeightsError: As `load_weights`.
     """
     path = find_weights(path)
-    metadata, tensors = _read(path)
-    kind = metadata.get("format")
-    if kind not in DETECTOR_FORMATS + BACKBONE_FORMATS:
+    where = f"weights {path}"
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            is_backbone = _is_backbone(metadata, where)
+            if is_backbone:
+                metadata = {**metadata, "names": "[]"}
+            config, names, training = parse_metadata(metadata, where)
+            keys = migrate_keys({key: key for key in file.keys()})  # noqa: SIM118
+            # Shapes are compared before tensors, or a count of names, take memory.
+            with torch.device("meta"):
+                model = build_model(config.model, len(names))
+            part = model.backbone.state_dict(prefix="backbone.") if is_backbone else None
+            found = {key: file.get_slice(name) for key, name in keys.items()}
+            _check_fit(part or model.state_dict(), found, where)
+            tensors = {key: file.get_tensor(name) for key, name in keys.items()}
+    except (safetensors.SafetensorError, OSError) as error:
         raise WeightsError(
-            f"weights {path}: expected metadata format {DETECTOR_FORMATS[-1]}, found {kind}; this"
-            " file was not written by ssdlite"
-        )
-    if kind in BACKBONE_FORMATS:
-        config, _, training = parse_metadata({"names": "[]", **metadata}, f"weights {path}")
+            f"{where} cannot be read as safetensors ({error}); pass a file that training wrote,"
+            f" such as {BEST}"
+        ) from error
+    _check_finite(tensors, where)
+    if is_backbone:
         return SavedBackbone(tensors, config.model, training)
-    config, names, training = parse_metadata(metadata, f"weights {path}")
-    with torch.device("meta"):  # the shapes alone, before the names' count takes memory
-        _check_fit(build_model(config.model, len(names)), tensors, path)
     model = build_model(config.model, len(names))
     model.load_state_dict(tensors)
     is_folded = bool(training.pop("norms_folded", False))
     return SavedDetector(model.eval(), config, names, training, is_folded)
 
 
-def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            return file.metadata() or {}, migrate_keys(tensors)
-    except (safetensors.SafetensorError, OSError) as error:
+def _is_backbone(metadata: Mapping[str, str], where: str) -> bool:
+    kind = metadata.get("format")
+    if kind not in DETECTOR_FORMATS + BACKBONE_FORMATS:
         raise WeightsError(
-            f"weights {path} cannot be read as safetensors ({error}); pass a file that training"
-            " wrote, such as best.safetensors"
-        ) from error
+            f"{where}: expected metadata format {DETECTOR_FORMATS[-1]}, found {kind}; this file was"
+            " not written by ssdlite"
+        )
+    return kind in BACKBONE_FORMATS
 
 
-def _check_fit(model: SSDLite, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Make sure that the tensors are all of a network's, of equal shapes, and numbers."""
-    expected = model.state_dict()
-    problems = [f"missing {key}" for key in expected if key not in tensors]
-    problems += [f"unknown {key}" for key in tensors if key not in expected]
-    problems += [
-        f"{key} has the shape {tuple(tensors[key].shape)}, not {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in tensors and tensors[key].shape != value.shape
-    ]
+def _check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Any], where: str) -> None:
+    """Make sure that the tensors of a file, unread, are a network's, of its shapes and types.
+
+    Args:
+        expected: The network's tensors.
+        found: For each tensor of the file, what ``get_slice`` of safetensors gives.
+        where: Heads the error.
+    """
+    problems = [f"missing {key}" for key in expected if key not in found]
+    problems += [f"unknown {key}" for key in found if key not in expected]
+    for key, value in expected.items():
+        if key not in found:
+            continue
+        shape, dtype = tuple(found[key].get_shape()), found[key].get_dtype()
+        if shape != tuple(value.shape):
+            problems.append(f"{key} has the shape {shape}, not {tuple(value.shape)}")
+        elif dtype not in (_FLOATS if value.is_floating_point() else _COUNTS):
+            problems.append(f"{key} is of type {dtype}")
     if problems:
-        raise WeightsError(f"weights {path} do not fit their configuration: {'; '.join(problems)}")
+        more = f" and {len(problems) - MAX_LISTED} more" if len(problems) > MAX_LISTED else ""
+        listed = "; ".join(problems[:MAX_LISTED])
+        raise WeightsError(f"{where} do not fit their configuration: {listed}{more}")
+
+
+def _check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
     bad = [key for key, value in tensors.items() if not value.isfinite().all()]
     if bad:
         raise WeightsError(
-            f"weights {path} hold values that are no numbers or infinite, in {len(bad)} tensors"
+            f"{where} hold values that are no numbers or infinite, in {len(bad)} tensors"
             f" (first: {bad[0]}); take those of an earlier epoch or another training"
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vision.errors import WeightsError
+from vision.files import MAX_TEXT_BYTES, read_text
 
 _VOC = """
 aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse,
@@ -78,9 +79,9 @@ def read_labels(path: Path) -> dict[int, str]:
         WeightsError: If the file cannot be read, or names no class.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise WeightsError(f"labels {path} cannot be read: {error}") from error
+        text = read_text(path, MAX_TEXT_BYTES)
+    except OSError as error:
+        raise WeightsError(f"labels {path} cannot be read: {error.strerror}") from error
     names = _label_map(text, path) if path.suffix.lower() == ".pbtxt" else _label_list(text)
     if not names:
         raise WeightsError(f"labels {path} name no class")

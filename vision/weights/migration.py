@@ -1,6 +1,7 @@
 """Metadata, weights and training states, as older versions wrote them too, by today's names."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -71,4 +72,9 @@ def parse_metadata(
         raise WeightsError(f"{where}: the metadata are damaged: {damage}") from error
     except ConfigError as error:
         raise WeightsError("; ".join(map(str.strip, str(error).splitlines()))) from error
-    return config, [nfc(name) for name in found.names], migrate_training(found.training)
+    names = [nfc(name) for name in found.names]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice or "" in names:
+        damage = f"{twice[0]!r:.100} is given twice" if twice else "one is empty"
+        raise WeightsError(f"{where}: the metadata are damaged: names: {damage}")
+    return config, names, migrate_training(found.training)

@@ -1,0 +1,63 @@
+"""Training and evaluation as plain functions, for scripts and notebooks."""
+
+from pathlib import Path
+
+from vision.config import Config, config_from_dict, load_config, name_data
+from vision.detector import Detector
+from vision.engine import evaluate_detector
+from vision.engine import train as train_config
+from vision.metrics import Metrics
+from vision.report import write_run_report
+
+__all__ = ["evaluate", "train"]
+
+
+def train(
+    config: Config | str | Path = "finetune",
+    out: str | Path | None = None,
+    *,
+    data: str | Path | None = None,
+    resume: bool = False,
+) -> Metrics | None:
+    """Train, as ``ssdlite train`` does: the run folder has weights, log, pictures and report.
+
+    Args:
+        config: A `Config` of `load_config`, the name of a configuration in the package, or a YAML
+            file.
+        out: The run folder, which must not hold a run yet; by default ``runs/`` and the name of
+            the configuration, ``runs/train`` for a `Config`.
+        data: A folder of images with boxes in any of the layouts that are recognised, in place of
+            the configuration's data.
+        resume: Continue after the last step that the run folder has a checkpoint of.
+
+    Returns:
+        The metrics of the best weights; None without validation data.
+
+    Raises:
+        VisionError: One of its children, for what a user can mend.
+        KeyboardInterrupt: After Ctrl-C, when a checkpoint is written.
+    """
+    if isinstance(config, Config):
+        name = "train"
+        config = config_from_dict(config.model_dump(mode="json"), name_data(data))
+    else:
+        name = Path(config).stem
+        config = load_config(config, name_data(data))
+    folder = Path("runs") / name if out is None else Path(out)
+    return train_config(config, folder, resume=resume, write_report=write_run_report)
+
+
+def evaluate(detector: Detector, data: Config | str | Path) -> Metrics:
+    """Average precision and more, as ``ssdlite eval`` gives them; ``print(metrics.table())``.
+
+    Args:
+        detector: It is evaluated without its score threshold, which would cut the curves.
+        data: A folder of images with boxes in any of the layouts that are recognised, whose
+            validation part counts; or a `Config`, whose ``data.val`` counts.
+
+    Raises:
+        ConfigError: If a `Config` names no ``data.val``.
+        DataError: If the data cannot be read, or have classes that the detector does not know.
+    """
+    config = data if isinstance(data, Config) else config_from_dict({}, name_data(data))
+    return evaluate_detector(detector, config).metrics

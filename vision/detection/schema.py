@@ -1,0 +1,99 @@
+"""The form of the result files; docs/results.md and docs/schemas/ are checked against it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import NotRequired, TypedDict
+
+FORMAT: Literal["ssdlite-detections-2"] = "ssdlite-detections-2"
+
+_closed = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
+
+Name = Annotated[str, Field(description="Class name.")]
+Score = Annotated[float, Field(ge=0, le=1, description="Confidence, from 0 to 1.")]
+Track = Annotated[
+    int, Field(ge=0, description="Id of the object through the frames of a film; of --track.")
+]
+Frame = Annotated[int, Field(ge=0, description="Number of the frame in its film, from 0.")]
+Time = Annotated[float, Field(ge=0, description="Seconds from the film's beginning.")]
+Box = Annotated[
+    list[float],
+    Field(
+        min_length=4,
+        max_length=4,
+        description="x0, y0, x1, y1: left, top, right and bottom edge in pixels of the original"
+        " image, which begins at 0, 0.",
+    ),
+]
+Size = Annotated[
+    list[int],
+    Field(min_length=2, max_length=2, description="Height and width of the image in pixels."),
+]
+CategoryId = Annotated[
+    int | str, Field(description="Id of the class: of --annotations, else from 1 in label order.")
+]
+
+
+@_closed
+class Object(TypedDict):
+    """One detection."""
+
+    label: Name
+    score: Score
+    box: Box
+    track: NotRequired[Track]
+
+
+@_closed
+class Entry(TypedDict):
+    """The detections of one image or frame, highest score first."""
+
+    image: Annotated[str, Field(description="The input as it was named, or its path below that.")]
+    frame: NotRequired[Frame]
+    time: NotRequired[Time]
+    size: Size
+    detections: list[Object]
+
+
+@_closed
+class Category(TypedDict):
+    """One class that the detector knows."""
+
+    id: CategoryId
+    name: Name
+
+
+@_closed
+class DetectionsFile(TypedDict):
+    """``detections.json``."""
+
+    format: Annotated[Literal["ssdlite-detections-2"], Field(description="The form's name.")]
+    categories: Annotated[list[Category], Field(description="The classes, in label order.")]
+    images: Annotated[list[Entry], Field(description="One entry for each image or frame.")]
+
+
+@_closed
+class CocoResult(TypedDict):
+    """One detection of ``coco_results.json``, which is a list of these."""
+
+    image_id: Annotated[
+        int | str,
+        Field(
+            description="Id of the image: of --annotations, else the file's name without suffix,"
+            " as a number if it is one; for a frame, NAME:FRAME."
+        ),
+    ]
+    category_id: CategoryId
+    bbox: Annotated[
+        list[float],
+        Field(
+            min_length=4,
+            max_length=4,
+            description="x0, y0, width, height in pixels of the original image.",
+        ),
+    ]
+    score: Score
+
+
+SCHEMAS: dict[str, Any] = {"detections": DetectionsFile, "coco_results": list[CocoResult]}
+"""Type of each JSON file that ``--save`` writes, by the file's name without suffix."""

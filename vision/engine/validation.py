@@ -1,0 +1,134 @@
+"""Which data the best weights were measured on, and measuring them again on other data."""
+
+import hashlib
+import json
+import logging
+import math
+from pathlib import Path
+
+from vision.engine.evaluation import Evaluation, describe_values, headline, selection_score
+from vision.engine.recorder import Recorder
+from vision.engine.run import Run, RunState
+from vision.errors import TrainingError
+from vision.weights import SavedDetector, load_weights, save_weights
+
+logger = logging.getLogger(__name__)
+
+
+def settle_validation(run: Run) -> bool:
+    """Note what this run evaluates on; whether what was measured is of other data.
+
+    Evaluations since the best one are counted from 0 then.
+    """
+    state, now = run.state, _fingerprint(run)
+    if run.evaluator is None and run.is_over:
+        return False
+    before, state.val = state.val, now
+    is_measured = state.best > -math.inf or state.start is not None
+    if before == now or not is_measured:
+        return False
+    state.unimproved = 0
+    return True
+
+
+def measure_again(run: Run, recorder: Recorder) -> Evaluation | None:
+    """Evaluate the start and the best weights on the validation data of now, and write that.
+
+    Returns:
+        The evaluation of the best weights, None if they are gone or there are no such data.
+    """
+    folder, state = recorder.folder, run.state
+    best, state.best = state.best, -math.inf
+    if run.evaluator is None:
+        logger.warning("warning: data.val is gone: from now on the last weights count as the best")
+        if run.processes.is_first:
+            folder.metrics.unlink(missing_ok=True)
+        return None
+    logger.warning(
+        "warning: the validation data or model.postprocess are others than before, or the"
+        " checkpoint does not say: the best weights are measured again, and earlier rows of %s"
+        " cannot be compared with later ones",
+        folder.log.name,
+    )
+    if state.start is not None:
+        start = _load(run, folder.start)
+        state.start = run.evaluator(start.model)[0].to_dict() if start is not None else None
+    saved = None if best == -math.inf else _load(run, folder.best)
+    if saved is None:
+        return None
+    evaluation = run.evaluator(saved.model)
+    metrics = evaluation[0].to_dict()
+    state.best = selection_score(metrics, state.start)
+    logger.info(
+        "best so far, after epoch %s: val %s",
+        saved.training["epoch"],
+        describe_values(headline(metrics)),
+    )
+    if run.processes.is_first:
+        _write(folder.best, saved, metrics, recorder, state)
+    run.processes.barrier()
+    return evaluation
+
+
+def load_best(path: Path, state: RunState) -> SavedDetector:
+    """The best weights of a run.
+
+    Raises:
+        WeightsError: If the file is missing or damaged.
+        TrainingError: If it is of another network or has other classes.
+    """
+    saved = load_weights(path)
+    ours, theirs = (model.state_dict() for model in (state.model, saved.model))
+    shapes = [{key: value.shape for key, value in each.items()} for each in (ours, theirs)]
+    if saved.names != state.names or shapes[0] != shapes[1]:
+        raise TrainingError(
+            f"{path} is of another network or of other classes than this run; put the run's own"
+            f" file back, or copy {path.with_name('last.safetensors')} to its place"
+        )
+    return saved
+
+
+def _load(run: Run, path: Path) -> SavedDetector | None:
+    """Weights of the run, in all processes; None, which is said, if the file is gone."""
+    saved = None
+    if run.processes.is_first and path.is_file():
+        saved = load_best(path, run.state)
+    saved = run.processes.broadcast(saved)
+    if saved is None:
+        logger.warning("warning: %s is missing, so its metrics are forgotten", path)
+    return saved
+
+
+def _write(
+    path: Path,
+    saved: SavedDetector,
+    metrics: dict[str, object],
+    recorder: Recorder,
+    state: RunState,
+) -> None:
+    """The best weights with their metrics of now, and ``metrics.json``."""
+    training = {key: value for key, value in saved.training.items() if key != "thresholds"}
+    training["metrics"] = metrics
+    is_folded = saved.norms_folded
+    save_weights(path, saved.model, saved.config, saved.names, training, norms_folded=is_folded)
+    facts: dict[str, object] = {
+        str(key): training[key] for key in ("epoch", "interpolation") if key in training
+    }
+    recorder.write_metrics({**metrics, **facts}, state)
+
+
+def _fingerprint(run: Run) -> str:
+    """A text that other images, boxes or post-processing change; empty without validation data."""
+    if run.evaluator is None:
+        return ""
+    settings = {
+        key: value
+        for key, value in run.state.config.items()
+        if key.startswith("model.postprocess.")
+    }
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for target in run.evaluator.dataset.targets:
+        row = (Path(str(target.image_id)).name, target.size, target.labels.tolist())
+        values = (target.boxes.tolist(), target.ignore.tolist(), target.areas.tolist())
+        digest.update(json.dumps((*row, *values)).encode())
+    return digest.hexdigest()

@@ -1,0 +1,50 @@
+"""The frames of whatever users name: images, folders, films, streams and cameras."""
+
+# h and w the height and width of a frame
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from vision.errors import DataError
+from vision.images import read_image
+from vision.media.inputs import MediaInput, find_inputs
+from vision.media.video_reader import VideoReader
+
+logger = logging.getLogger(__name__)
+
+
+def read_frames(
+    source: str | Path | int | Sequence[str | Path | int], stride: int = 1
+) -> Iterator[UInt8[ndarray, "h w 3"]]:
+    """Each image and frame in order, RGB, read as it is asked for.
+
+    What cannot be read is logged and left out; where it is the only input, it raises.
+
+    Args:
+        source: One input of `find_inputs`, or several; a camera by its number.
+        stride: Every n-th frame of films and streams is read.
+
+    Raises:
+        DataError: At once, if an input does not exist.
+    """
+    many = [source] if isinstance(source, str | Path | int) else source
+    inputs = find_inputs([str(each) for each in many], logger.warning)
+    return _frames(inputs, stride)
+
+
+def _frames(inputs: Sequence[MediaInput], stride: int) -> Iterator[UInt8[ndarray, "h w 3"]]:
+    for each in inputs:
+        try:
+            if each.kind == "image":
+                yield read_image(each.path)
+                continue
+            with VideoReader(each.path if each.address is None else each.address, stride) as video:
+                yield from video
+        except DataError as error:
+            if len(inputs) == 1:
+                raise
+            logger.warning("%s", error)

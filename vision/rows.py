@@ -1,0 +1,70 @@
+"""Detections as rows: one by one, counted, as text and as HTML."""
+
+import html
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+_LISTED = 10
+"""Rows that a text lists."""
+_COUNTED = 10
+"""Names that a count lists."""
+_PLURALS = {"knife": "knives", "mouse": "mice", "sheep": "sheep"}
+"""Those of COCO's and VOC's classes that no rule gives."""
+
+
+class Detection(NamedTuple):
+    """One detected object.
+
+    Attributes:
+        label: Class index from 0.
+        name: Class name; the index as text where the names are unknown.
+        score: Confidence in [0, 1].
+        box: x0, y0, x1, y1 in pixels.
+    """
+
+    label: int
+    name: str
+    score: float
+    box: tuple[float, float, float, float]
+
+
+def describe_counts(counts: Mapping[str, int], none: str = "nothing") -> str:
+    """Counted names as ``2 persons, 1 dog``, the most frequent first; ``none`` without any."""
+    ranked = Counter(counts).most_common()
+    texts = [f"{count} {name if count == 1 else _plural(name)}" for name, count in ranked if count]
+    if len(texts) > _COUNTED:
+        rest = sum(count for _, count in ranked[_COUNTED:])
+        texts = [*texts[:_COUNTED], f"{rest} of {len(texts) - _COUNTED} other classes"]
+    return ", ".join(texts) or none
+
+
+def _plural(name: str) -> str:
+    """The English plural of a class name; a name that ends in ``s`` counts as one already."""
+    if name in _PLURALS:
+        return _PLURALS[name]
+    if name.endswith(("ss", "us", "x", "ch", "sh")):
+        return f"{name}es"
+    return name if name.endswith("s") else f"{name}s"
+
+
+def rows_text(rows: Sequence[Detection]) -> str:
+    """The first rows, each on a line that begins with a line break."""
+    listed = rows[:_LISTED]
+    width = max((len(row.name) for row in listed), default=0)
+    lines = [f"\n  {row.name:<{width}}  {row.score:.2f}  [{_box(row)}]" for row in listed]
+    if len(rows) > _LISTED:
+        lines.append(f"\n  ... and {len(rows) - _LISTED} more")
+    return "".join(lines)
+
+
+def rows_html(rows: Sequence[Detection]) -> str:
+    """All rows as a table."""
+    cells = [(html.escape(row.name), f"{row.score:.2f}", _box(row)) for row in rows]
+    lines = ["".join(f"<td>{cell}</td>" for cell in line) for line in cells]
+    head = "<th>name</th><th>score</th><th>x0, y0, x1, y1</th>"
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in (head, *lines))}</table>"
+
+
+def _box(row: Detection) -> str:
+    return ", ".join(f"{x:.1f}" for x in row.box)

@@ -1,0 +1,78 @@
+"""URLs that users name: how messages show them, and what a server sends for one."""
+
+import re
+import time
+from http.client import HTTPException
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+from vision.errors import DataError
+
+MAX_BYTES = 50 * 10**6
+"""Largest answer that is read."""
+MAX_SECONDS = 60.0
+"""Longest time that a server may take for its answer."""
+_SILENCE = 15.0
+"""Longest time in seconds without a byte."""
+_CHUNK = 1 << 16
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+def is_url(text: str) -> bool:
+    """Whether a text begins as a URL does: ``https://``, ``rtsp://``, ..."""
+    return _URL.match(text) is not None
+
+
+def mask_url(url: str) -> str:
+    """A URL without its secrets: user and password, values in its path, query and fragment.
+
+    It also takes a URL that is not valid, and one that `pathlib.Path` has shortened to ``http:/``.
+    """
+    url = re.sub(r"(:/+)(?:[^/?#]*|[^/?#@]*:.*)@", r"\1***@", url)
+    url = re.sub(r"[?#].*", lambda found: f"{found[0][0]}***", url, flags=re.DOTALL)
+    return re.sub(r"=[^&;/?#]*", "=***", url)
+
+
+def read_url(url: str, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS) -> bytes:
+    """What a server sends for an ``http`` or ``https`` URL.
+
+    Args:
+        url: The address; errors name it without its secrets.
+        max_bytes: Largest answer that is read.
+        max_seconds: Longest time that the answer may take.
+
+    Raises:
+        DataError: If the URL is of another scheme or not valid, the server cannot be reached or
+            refuses, or the answer is too large or too slow.
+    """
+    name = f"address {mask_url(url)}"
+    request = _request(url, name)
+    deadline = time.monotonic() + max_seconds
+    content = bytearray()
+    try:
+        with urlopen(request, timeout=min(_SILENCE, max_seconds)) as answer:  # noqa: S310
+            while chunk := answer.read1(_CHUNK):
+                content += chunk
+                if len(content) > max_bytes:
+                    raise DataError(f"{name} has more than the {max_bytes:,} bytes that are read")
+                if time.monotonic() > deadline:
+                    raise DataError(f"{name} takes more than {max_seconds:g} seconds")
+    except HTTPError as error:
+        raise DataError(f"{name} cannot be read: {error.code} {error.reason}") from error
+    except (OSError, HTTPException, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        reason = error.reason if isinstance(error, URLError) else error
+        raise DataError(f"{name} cannot be read: {reason or type(error).__name__}") from error
+    return bytes(content)
+
+
+def _request(url: str, name: str) -> Request:
+    try:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+    except ValueError as error:
+        raise DataError(f"{name} is not a URL: {error}") from error
+    if scheme not in {"http", "https"} or not host:
+        raise DataError(f"{name}: expected http://HOST/... or https://HOST/...")
+    return Request(url, headers={"User-Agent": "ssdlite"})  # noqa: S310 - of the schemes above
