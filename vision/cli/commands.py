@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import FORMS, GRAPH_BACKENDS, RESULTS, CocoEngine, Precision
+from vision.choices import BACKEND_ALIASES, FORMS, GRAPH_BACKENDS, RESULTS, CocoEngine, Precision
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 from vision.cli.weights_commands import WEIGHTS_COMMANDS
@@ -117,7 +117,10 @@ def _export(parser: Parser) -> None:
     common.add_weights(parser)
     common.add_data(parser)
     parser.add_argument(
-        "--to", required=True, choices=tuple(GRAPH_BACKENDS), help="runtime to write for"
+        "--to",
+        required=True,
+        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES),
+        help="runtime to write for",
     )
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=text)

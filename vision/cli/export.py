@@ -102,6 +102,7 @@ def _evaluate_int8(saved: SavedDetector, spec: ExportSpec, path: Path, config: C
     loss = values[0] - values[1]
     if loss > LARGE_LOSS:
         print(
-            f"{spec.precision} loses {100 * loss:.1f} points of voc.mAP50; try other images to calibrate on,"
-            " or export fp32 and run it with --precision bf16 where the hardware has bf16"
+            f"{spec.precision} loses {100 * loss:.1f} points of voc.mAP50; try"
+            " other images to calibrate on, or export fp32 and run it with --precision bf16 where"
+            " the hardware has bf16"
         )

@@ -152,8 +152,8 @@ def _suppressed(form: Form, outputs: list[Tensor]) -> list[Detections]:
     """Detections in fractions of the sides, from a graph that suppresses by itself."""
     if form == "frigate":
         (rows,) = outputs
-        rows = rows[0, 0][rows[0, 0, :, 2] > 0]
-        return [Detections(rows[:, 3:], rows[:, 2], rows[:, 1].long() - FIRST_CLASS, (1, 1))]
+        rows = rows[0, 0][rows[0, 0, :, 2] > 0]  # image, label, score, xyxy
+        return [Detections(rows[:, 3:], rows[:, 2], rows[:, 1].long(), (1, 1))]
     if form == "ssd":
         corners, labels, scores, counts = outputs
         boxes = corners[..., [1, 0, 3, 2]].clamp(0, 1)

@@ -35,7 +35,11 @@ class ExecuTorchBackend:
     def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a program that is kept in memory."""
         program = _lower(GRAPHS["decoded"](network, None), (), {})
-        return GraphSession(ExecuTorchRunner(program, options), network.image_size, options.resolved("executorch", "fp32"))
+        return GraphSession(
+            ExecuTorchRunner(program, options),
+            network.image_size,
+            options.resolved("executorch", "fp32"),
+        )
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write one .pte file, for one image at a time."""

@@ -18,7 +18,6 @@ from vision.choices import Form
 from vision.model import PostProcess, SSDLite, class_scores, decode_predictions
 from vision.structures import Decoded, Predictions
 
-
 Outputs: TypeAlias = tuple[Tensor, ...]
 
 

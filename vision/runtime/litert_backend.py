@@ -34,7 +34,11 @@ class LiteRtBackend:
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a graph that is kept in memory."""
-        return GraphSession(LiteRtRunner(to_litert(network), options), network.image_size, options.resolved("litert", "fp32"))
+        return GraphSession(
+            LiteRtRunner(to_litert(network), options),
+            network.image_size,
+            options.resolved("litert", "fp32"),
+        )
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .tflite file and, for the form ``ssd``, its class names beside it."""
@@ -118,4 +122,5 @@ def _as_float(values: ndarray, details: dict[str, Any]) -> ndarray:
     if values.dtype != np.int8:
         return values
     scale, zero = details["quantization"]
-    return ((values.astype(np.float32) - zero) * scale).astype(np.float32)
+    numbers: ndarray = (values.astype(np.float32) - zero) * np.float32(scale)
+    return numbers

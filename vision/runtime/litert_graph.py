@@ -192,7 +192,7 @@ def _options(post_process: PostProcess, num_classes: int) -> bytes:
         builder.Int("max_detections", post_process.max_detections)
         builder.Int("max_classes_per_detection", 1)
         builder.Int("num_classes", num_classes)
-        builder.Bool("use_regular_nms", False)
+        builder.Bool("use_regular_nms", value=False)
         builder.Float("nms_score_threshold", post_process.score_threshold)
         builder.Float("nms_iou_threshold", post_process.nms_iou)
         for side in "xy":

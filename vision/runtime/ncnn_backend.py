@@ -43,7 +43,9 @@ class NcnnBackend:
         with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
             path = Path(folder) / f"model{self.suffix}"
             _convert(GRAPHS["decoded"](network, None), path)
-            return GraphSession(NcnnRunner(path, 2, options), network.image_size, options.resolved("ncnn", "fp32"))
+            return GraphSession(
+                NcnnRunner(path, 2, options), network.image_size, options.resolved("ncnn", "fp32")
+            )
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .param file, the .bin file of its weights and the metadata as .json."""

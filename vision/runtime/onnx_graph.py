@@ -40,7 +40,7 @@ def to_onnx(network: SSDLite, metadata: Metadata | None = None) -> Any:  # noqa:
     require_package("onnxscript")
     post_process = None if metadata is None else build_post_process(metadata.config.model)
     form = "decoded" if metadata is None else metadata.form
-    if post_process is not None and form == "nms":
+    if post_process is not None and form in {"nms", "frigate"}:
         check_suppression(post_process)
     graph = GRAPHS[form](network, post_process)
     with silenced(), without_shape_checks():
@@ -61,7 +61,7 @@ def to_onnx(network: SSDLite, metadata: Metadata | None = None) -> Any:  # noqa:
         return model
     if metadata.precision == "fp16":
         _halve(model)
-    if metadata.form == "nms":
+    if metadata.form in {"nms", "frigate"}:
         append_suppression(model, post_process, len(metadata.names))
     outputs = [output.name for output in model.graph.output]
     onnx.helper.set_model_props(model, metadata.to_strings(graph.input_name, outputs))

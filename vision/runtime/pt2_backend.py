@@ -32,7 +32,9 @@ class Pt2Backend:
     def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a program that is kept in memory."""
         module = _export(GRAPHS["decoded"](network, None)).module()
-        return GraphSession(TorchRunner(module, options), network.image_size, options.resolved("pt2", "fp32"))
+        return GraphSession(
+            TorchRunner(module, options), network.image_size, options.resolved("pt2", "fp32")
+        )
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write one .pt2 file, for batches of any size."""

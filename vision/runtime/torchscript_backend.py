@@ -30,7 +30,11 @@ class TorchScriptBackend:
     def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a traced network that is kept in memory."""
         traced = _trace(GRAPHS["decoded"](network, None))
-        return GraphSession(TorchRunner(traced, options), network.image_size, options.resolved("torchscript", "fp32"))
+        return GraphSession(
+            TorchRunner(traced, options),
+            network.image_size,
+            options.resolved("torchscript", "fp32"),
+        )
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write one .torchscript file, for batches of any size."""
@@ -50,7 +54,9 @@ class TorchScriptBackend:
 
 def _trace(graph: Graph) -> Any:  # noqa: ANN401
     with silenced(), without_shape_checks(), torch.no_grad():
-        return torch.jit.trace(graph.traceable(), graph.example())
+        return torch.jit.trace(  # type: ignore[no-untyped-call]
+            graph.traceable(), graph.example()
+        )
 
 
 def _load(path: Path) -> tuple[Any, str]:
