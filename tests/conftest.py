@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.exported import shared_folder, traced_once
 from tests.runs import run_config, scenes
 from vision.engine import train
 
-__all__ = ["learnt", "one_thread", "shared_folder", "traced_once"]
+__all__ = ["few_resamples", "learnt", "one_thread", "shared_folder", "traced_once"]
 
 settings.register_profile("tests", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("tests")
@@ -27,6 +28,14 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def few_resamples() -> Iterator[None]:
+    """The bootstrap takes long, and has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vision.metrics.analysis.DRAWS", 20)
+        yield
+
+
 @pytest.fixture(scope="session")
 def learnt(shared_folder: Path) -> Path:
     """The folder of a run that learnt eight drawn scenes by heart; to be left as it is.
@@ -40,6 +49,7 @@ def learnt(shared_folder: Path) -> Path:
         "optim.lr=0.1",
         "augment.preset=none",
         f"data.train={[scenes()] * 10}",
+        f"data.cache={shared_folder / 'scenes'}",
     )
     folder = shared_folder / "learnt"
     with FileLock(f"{folder}.lock"):

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from vision.config import SyntheticSource
 from vision.data import sample_images
 from vision.export import ExportSpec, export_detector
 from vision.extras import require_package
+from vision.runtime.graphs import GRAPHS
 from vision.weights import SavedDetector, load_weights
 
 __all__ = ["BACKENDS", "Images", "exported", "images", "saved", "shared_folder", "traced_once"]
@@ -46,7 +48,12 @@ def traced_once(shared_folder: Path) -> Iterator[None]:
         with torch.no_grad():
             tensors = [*module.parameters(), *module(*example)]
         sums = [value.double().sum().item() for value in tensors]
-        settings = getattr(module, "post_process", None)
+        settings: Any = ""
+        if isinstance(module, GRAPHS["nms"]):  # The rest of the settings is not traced.
+            assert module.post_process is not None
+            settings = replace(
+                module.post_process, nms_iou=0.5, max_detections=1, class_agnostic=False
+            )
         key = f"{type(module).__name__} {settings} {example[0].shape} {sums}"
         path = shared_folder / f"{hashlib.sha256(key.encode()).hexdigest()}.onnx"
         if not path.exists():

@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,9 +42,8 @@ def test_they_are_a_sequence_of_rows() -> None:
     assert list(FOUND) == ROWS
     for index in (0, 2, -1, -3):
         assert FOUND[index] == ROWS[index]
-        assert FOUND[np.int64(index)] == ROWS[index]
-        best: object = FOUND[torch.tensor(index)]
-        assert best == ROWS[index]
+        numbers: list[Any] = [np.int64(index), torch.tensor(index)]
+        assert [FOUND[number] for number in numbers] == [ROWS[index]] * 2
     assert [(row.name, row.box[2]) for row in FOUND] == [("dog", 5), ("dog", 10), ("<b>", 10)]
     for index in (3, -4):
         with pytest.raises(IndexError, match=f"there are 3 detections, none with index {index}"):

@@ -182,17 +182,18 @@ def test_a_generator_is_read_as_the_detections_are_asked_for(
 
 
 def test_scores_and_classes_of_one_call(saved: SavedDetector, photos: Images) -> None:
-    detector = detector_of(saved, score=0.03)
+    detector = detector_of(saved, score=0.02)
     every = detector(photos[0])
+    assert len(every) < detector.post_process.max_detections
     person = saved.names.index("person")
     other = next(row.name for row in every if row.name != "person")
     limit = every[1].score
     assert same(detector(photos[0], score=limit), every[every.scores > limit])
     assert same(detector(photos[0], classes=["person"]), every[every.labels == person])
     assert same(detector(photos[0], classes="person"), every[every.labels == person])
-    sure = (every.labels == person) & (every.scores > 0.3)
-    assert same(detector(photos[0], score=0.3, classes=["person"]), every[sure])
-    by_name = detector(photos[0], score={"": 0.3, other: 0.05}, classes=["person"])
+    sure = (every.labels == person) & (every.scores > 0.05)
+    assert same(detector(photos[0], score=0.05, classes=["person"]), every[sure])
+    by_name = detector(photos[0], score={"": 0.05, other: 0.03}, classes=["person"])
     assert same(by_name, every[sure])
     assert same(detector(photos[0]), every)
     with pytest.raises(ConfigError, match=r"no class persn; did you mean person\?"):
@@ -282,6 +283,12 @@ def test_a_stream_of_a_folder_with_a_film(
     assert "b.jpg cannot be decoded" in caplog.text
     film = str(tmp_path / "c.mp4")
     assert len(list(detector.stream([film, film, tmp_path / "a.png"], stride=2))) == 2 + 1
+
+
+def test_folders_and_films_are_told_where_to_go(saved: SavedDetector, tmp_path: Path) -> None:
+    for path in (tmp_path, "film.mp4", str(tmp_path)):
+        with pytest.raises(DataError, match=r"is not one image; read it with detector\.stream"):
+            detector_of(saved)(path)
 
 
 def test_streams_that_cannot_be_read(saved: SavedDetector, tmp_path: Path) -> None:

@@ -1,26 +1,34 @@
 """What the README and the docs promise: links, files, the layers, Python that runs."""
 
 import re
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
-import numpy as np
+import matplotlib as mpl
 import pytest
 from yaml import SafeLoader, load
 
+from tests.formats import layouts
+from tests.runs import run_config
 from tests.test_package import FENCED, README, ROOT
-from vision.media import write_image
+from vision.export import ExportSpec, default_images, export_detector
+from vision.weights import SHIPPED, load_weights
 
 PAGES = [
     ROOT / "README.md",
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / ".github").rglob("*.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 NAMED_FILE = re.compile(r"`((?:vision|tests|configs|docs)/[\w./]+\.\w+)`")
+OUTPUT = re.compile(r"# -> (.*)$", re.MULTILINE)
+EXPORTED = re.compile(r"exported/([a-z]+)_([a-z]+)_([a-z0-9]+)\.onnx")
+BRIEF = ("train.epochs=1", "train.eval_every=1")
 ROW = re.compile(r"^ *\d+  (.+?)(?:   .*)?$", re.MULTILINE)
 
 
@@ -77,10 +85,18 @@ def test_headings_become_anchors_as_on_github(tmp_path: Path) -> None:
     assert anchors(page) == {"googles-x_y-twice", "a-b-c"}
 
 
+def pages_in(nav: Any) -> list[str]:  # noqa: ANN401 - YAML
+    """The files of a navigation, and of those inside it."""
+    if isinstance(nav, str):
+        return [nav]
+    entries = nav.values() if isinstance(nav, dict) else nav
+    return [file for entry in entries for file in pages_in(entry)]
+
+
 def test_the_site_has_each_page_once() -> None:
     site = load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"), SafeLoader)
-    listed = [file for entry in site["nav"] for file in entry.values()]
-    assert sorted(listed) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+    pages = [page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md")]
+    assert sorted(pages_in(site["nav"])) == sorted(page.as_posix() for page in pages)
 
 
 def test_the_layers_are_the_linters() -> None:
@@ -107,15 +123,40 @@ def test_the_layers_are_the_linters() -> None:
     [
         code
         for page in PAGES
+        if page.parent.name != "examples"  # each has a test of its own
         for language, code in FENCED.findall(page.read_text(encoding="utf-8"))
-        if language == "python" and "exported/" not in code
+        if language in {"python", "py"}
     ],
 )
 def test_python_runs_as_it_is_shown(
-    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_image(tmp_path / "photo.jpg", np.full((60, 80, 3), 90, np.uint8))
+    """With the output that ``# ->`` says, on a photograph of a person with a tie."""
+    prepare(code, tmp_path)
     monkeypatch.chdir(tmp_path)
-    names = dict[str, object]()
-    exec(compile(code, "shown", "exec"), names)  # noqa: S102
-    assert "detections" in names
+    # A training that is shown is one of an epoch on a small network.
+    monkeypatch.setattr("vision.api.load_config", lambda _, words: run_config(*words, *BRIEF))
+    exec(compile(code, "shown", "exec"), {})  # noqa: S102
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in OUTPUT.findall(code) if line not in printed] == []
+
+
+def prepare(code: str, folder: Path) -> None:
+    """The files in a folder that an example names."""
+    photo = mpl.get_data_path() + "/sample_data/grace_hopper.jpg"
+    (folder / "photos").mkdir()
+    for name in ("photo.jpg", "photos/a.jpg"):
+        shutil.copyfile(photo, folder / name)
+    if "MINE" in code:
+        layouts.yolo(folder / "MINE", layouts.SPLIT)
+    if "coco/annotations" in code:
+        shutil.copytree(ROOT / "docs" / "splits", folder / "docs" / "splits")
+        file = folder / "coco" / "annotations" / "instances_val2017.json"
+        file.parent.mkdir(parents=True)
+        file.write_text('{"images": [{"id": 1}], "annotations": []}', "utf-8")
+    if found := EXPORTED.search(code):
+        pytest.importorskip("onnx")
+        weights, form, precision = found.groups()
+        saved, spec = load_weights(SHIPPED[weights]), ExportSpec("onnx", form, precision)  # type: ignore[arg-type]
+        images = default_images(1, saved.model.image_size)
+        export_detector(saved, spec, folder / found[0], images, [])

@@ -181,6 +181,33 @@ def test_a_legend_is_made_for_every_size_of_image(size: tuple[int, int]) -> None
     assert drawn.shape[1:] == (size[1], 3)
 
 
+def ink(found: Detections, height: int, width: int) -> UInt8[ndarray, "h w"]:
+    """Where something is drawn beside the boxes: their tags."""
+    image = _grey(height, width)
+    drawn = draw_detections(image, found, NAMES)
+    lines = image.copy()
+    for x0, y0, x1, y1 in found.boxes.int().tolist():
+        for y in (y0, y1 - 1):
+            lines[y, x0:x1] = 1
+        for x in (x0, x1 - 1):
+            lines[y0:y1, x] = 1
+    return np.asarray((drawn != image).any(axis=2) & (lines != 1).all(axis=2), np.uint8)
+
+
+def test_tags_take_little_of_a_picture_of_100_pixels() -> None:
+    """Three of them took a third of it."""
+    boxes = [[5.0, 10.0, 50.0, 90.0], [45.0, 12.0, 70.0, 80.0], [60.0, 20.0, 95.0, 95.0]]
+    assert 0.05 < ink(_detections(boxes, [0, 1, 2]), 100, 100).mean() < 0.2
+
+
+def test_tags_of_boxes_that_lie_close_together_are_all_there() -> None:
+    """Two have nearly twice the pixels of one, if neither covers the other."""
+    one = [[40.0, 60.0, 200.0, 200.0]]
+    both = [*one, [43.0, 62.0, 201.0, 199.0]]
+    single = int(ink(_detections(one), 300, 300).sum())
+    assert 1.8 * single < int(ink(_detections(both), 300, 300).sum()) <= 2 * single
+
+
 COORDINATES = st.floats(-200, 300, width=32)
 
 

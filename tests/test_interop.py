@@ -1,5 +1,7 @@
 """Detections in other libraries' forms and back."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -48,6 +50,8 @@ def test_supervision_gets_names_and_arrays() -> None:
     found = to_supervision(FOUND, ["cat", "dog", "traffic light"])
     assert found.data["class_name"].tolist() == ["traffic light", "cat"]
     assert found.xyxy.tolist() == FOUND.boxes.tolist()
+    named = to_supervision(replace(FOUND, names=["cat", "dog", "traffic light"]))
+    assert named.data["class_name"].tolist() == found.data["class_name"].tolist()
     assert found[found.confidence > 0.5].class_id.tolist() == [2]
     assert len(to_supervision(EMPTY, ["cat"])) == 0
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from tests.runs import forking, run_config
+from vision.cli.main import main
 from vision.detection import Journal
 from vision.engine import train
 from vision.errors import ConfigError
-from vision.locks import NAME, locked
+from vision.locks import NAME, locked, reserved
 
 
 def _hold(folder: Path, connection: Connection) -> None:
@@ -65,3 +66,34 @@ def test_a_run_folder_is_written_by_one_process(tmp_path: Path, resume: bool) ->
     with held_by_another(tmp_path), pytest.raises(ConfigError, match="is in use by process"):
         train(run_config("train.epochs=1"), tmp_path, resume=resume)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["eval"],
+        ["eval", "--report"],
+        ["export", "--to=onnx"],
+        ["benchmark"],
+        ["compare", "coco", "coco"],
+        ["check", "--data=nowhere"],
+    ],
+    ids=" ".join,
+)
+def test_a_folder_of_results_is_written_by_one_process(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    with held_by_another(folder) as number:
+        assert main([*words, "--out", str(folder)]) == 2
+        assert f"folder {folder} is in use by process {number}; " in capsys.readouterr().err
+    assert [path.name for path in folder.iterdir()] == [NAME]
+
+
+def test_a_folder_that_was_made_and_got_nothing_is_removed(tmp_path: Path) -> None:
+    with reserved(tmp_path / "a" / "b"):
+        assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == [NAME]
+    assert list(tmp_path.iterdir()) == []
+    with reserved(tmp_path / "a" / "b"):
+        (tmp_path / "a" / "b" / "result").touch()
+    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["result"]

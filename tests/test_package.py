@@ -10,12 +10,15 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.metadata import version
+from inspect import isclass, isroutine
 from pathlib import Path
 
 import pytest
 
 import vision
+import vision.api
 import vision.detector
 import vision.structures
 from tests.runs import write_run_config
@@ -25,7 +28,7 @@ from vision.config import load_config, name_data, shipped_configs
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md")))
+DOCS = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").rglob("*.md")))
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELLS = {"", "sh", "bash", "console"}
 INLINE = re.compile(r"`((?:python|ssdlite) [^`]+)`")
@@ -194,8 +197,30 @@ def test_the_face_has_the_names_of_the_modules() -> None:
     assert vision.Detections is vision.structures.Detections
     assert vision.Target is vision.structures.Target
     assert vision.load_config is load_config
+    assert {vision.train, vision.evaluate} == {vision.api.train, vision.api.evaluate}
     with pytest.raises(AttributeError, match="has no attribute 'Detectr'"):
         vision.Detectr  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["api", "boxes", "draw", "errors", "image_inputs", "interop"])
+def test_public_modules_name_what_is_theirs(name: str) -> None:
+    """What they import is not among it."""
+    module = import_module(f"vision.{name}")
+    own = {key for key, value in vars(module).items() if isroutine(value) or isclass(value)}
+    own = {key for key in own if getattr(module, key).__module__ == module.__name__}
+    aliases = {"ImageInput"}
+    assert own & {*module.__all__} == {*module.__all__} - aliases
+    assert len(module.__all__) > 1
+
+
+def test_no_module_has_the_name_of_an_exported_function() -> None:
+    """Importing it would put the module in the function's place."""
+    for init in (ROOT / "vision").rglob("__init__.py"):
+        package = ".".join(init.parent.relative_to(ROOT).parts)
+        if package == "vision.cli":  # whose one name is the entry of the console script
+            continue
+        modules = {path.stem for path in init.parent.iterdir()}
+        assert modules.isdisjoint(getattr(import_module(package), "__all__", ())), package
 
 
 @pytest.mark.slow

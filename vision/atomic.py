@@ -1,5 +1,6 @@
 """Files that are complete when they appear."""
 
+import errno
 import os
 import re
 import shutil
@@ -11,19 +12,24 @@ from pathlib import Path
 SUFFIX = ".partial"
 _PARTIAL = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(SUFFIX)}(\.[^.]+)?")
 """Names of the temporary files and folders of this module, of no one else."""
+_MAX_STEM = 150
+"""Bytes of a file's name in that of its visible temporary file; file systems take 255."""
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 
 
 @contextmanager
-def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+def replacing(path: Path, *, sync: bool = True, visible: bool = False) -> Iterator[Path]:
     """Write a temporary file that replaces ``path`` at the end, creating its folder.
 
     After a kill, a full disk or an error, the previous file is unchanged. Only a kill leaves the
-    temporary file behind, for `remove_partial`.
+    temporary file behind, for `remove_partial`, or if it is visible for `remove_unfinished`.
 
     Args:
         path: The file to write.
         sync: Whether the file must survive a power failure; waiting for the disk takes
             milliseconds.
+        visible: Whether the temporary file is named after the file, since it can be used after a
+            kill.
 
     Yields:
         The path to write to, of the same suffix.
@@ -32,7 +38,8 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         OSError: If the file cannot replace ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{uuid.uuid4().hex}{SUFFIX}{path.suffix}")
+    start = f"{_shortened(path)}." if visible else "."
+    partial = path.with_name(f"{start}{uuid.uuid4().hex}{SUFFIX}{path.suffix}")
     try:
         yield partial
         if sync:
@@ -43,6 +50,21 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
     if sync and os.name != "nt":  # Windows does not open folders.
         _sync(path.parent, os.O_RDONLY)
+
+
+def open_own(name: str, flags: int) -> int:
+    """Opener, for `open`, of a file that is changed in place, unless it is a link.
+
+    Raises:
+        OSError: As `os.open`; ``strerror`` says what to do about a link.
+    """
+    try:
+        return os.open(name, flags | _NOFOLLOW, 0o666)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        reason = "it is a link, which may lead to someone else's file; remove it"
+        raise OSError(errno.ELOOP, reason, name) from error
 
 
 @contextmanager
@@ -68,6 +90,21 @@ def remove_partial(folder: Path) -> None:
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what killed processes wrote of a file by ``replacing(path, visible=True)``.
+
+    No other process may be writing the file.
+    """
+    start = _shortened(path)
+    for left in path.parent.iterdir() if path.parent.is_dir() else ():
+        if left.name.startswith(start) and _PARTIAL.fullmatch(left.name, len(start)):
+            left.unlink(missing_ok=True)
+
+
+def _shortened(path: Path) -> str:
+    return path.stem.encode(errors="surrogatepass")[:_MAX_STEM].decode(errors="ignore")
 
 
 def _sync(path: Path, flags: int) -> None:

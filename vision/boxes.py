@@ -13,6 +13,22 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+__all__ = [
+    "area",
+    "clip",
+    "decode",
+    "encode",
+    "intersection",
+    "iou",
+    "nms",
+    "scale",
+    "soft_nms",
+    "to_centre",
+    "to_corners",
+    "xywh_to_xyxy",
+    "xyxy_to_xywh",
+]
+
 CENTRE_VARIANCE = 0.1
 SIZE_VARIANCE = 0.2
 MAX_LOG_RATIO = math.log(1000 / 16)

@@ -26,6 +26,8 @@ Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8", "int8w", "int8ful
 input and outputs too."""
 CALIBRATED: tuple[Precision, ...] = ("int8", "int8full")
 """Precisions of exported graphs whose ranges are measured on images."""
+MAX_THREADS = 1024
+"""Upper limit of numbers of threads: with 100,000 OpenMP ends the process."""
 Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson", "ssd", "frigate"]
 
 FORMS: dict[str, str] = {
@@ -37,8 +39,15 @@ FORMS: dict[str, str] = {
     "frigate": "rows of seven numbers from BGR pixels, for Frigate's OpenVINO detector",
 }
 """What an exported graph of each form gives."""
-RESULTS = {"json": "detections.json", "coco": "coco_results.json", "csv": "detections.csv"}
+RESULTS = {
+    "json": "detections.json",
+    "coco": "coco_results.json",
+    "csv": "detections.csv",
+    "parquet": "detections.parquet",
+}
 """File names of detections by format."""
+FOLDERS = ("crops", "yolo", "labelme")
+"""What detection can write for each image beside its picture, in a folder of that name."""
 _INSTALLED, _CLONED = (folder / "configs" for folder in Path(__file__).parents[:2])
 CONFIGS: Path = _INSTALLED if _INSTALLED.is_dir() else _CLONED
 """Folder of the configurations in the package, and of their lists of images in ``splits/``."""
@@ -68,6 +77,11 @@ CocoEngine: TypeAlias = Literal["faster", "pycocotools"]
 """What computes COCO's metrics: vectorised code of this package, or the reference."""
 DOWNLOADS = ("voc2007", "voc2012", "coco2017")
 """Public data sets that ``ssdlite download`` loads."""
+
+
+def device_name(name: str) -> str:
+    """PyTorch's name of a device that other tools call ``gpu`` or by its number."""
+    return f"cuda:{name}" if name.isdecimal() else "cuda" if name.lower() == "gpu" else name
 
 
 def import_choice(place: str) -> Any:  # noqa: ANN401

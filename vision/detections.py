@@ -11,7 +11,7 @@ from typing import Any, overload
 
 import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
-from numpy import integer, ndarray
+from numpy import int64, ndarray
 from PIL import Image
 from torch import Tensor
 
@@ -61,16 +61,16 @@ class Detections:
             yield Detection(label, self._name(label), score, tuple(box))
 
     @overload
-    def __getitem__(self, index: int | integer[Any]) -> Detection: ...
+    def __getitem__(self, index: int | int64) -> Detection: ...
     @overload
     def __getitem__(
         self, index: Bool[Tensor, "n"] | Int64[Tensor, "kept"] | slice
     ) -> "Detections": ...
     def __getitem__(
-        self, index: int | integer[Any] | Bool[Tensor, "n"] | Int64[Tensor, "..."] | slice
+        self, index: int | int64 | Bool[Tensor, "n"] | Int64[Tensor, "..."] | slice
     ) -> "Detection | Detections":
         """The detection of a number, or those of a boolean mask, an index tensor or a slice."""
-        if isinstance(index, int | integer) or (isinstance(index, Tensor) and not index.ndim):
+        if isinstance(index, int | int64) or (isinstance(index, Tensor) and not index.ndim):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"there are {len(self)} detections, none with index {index}")
             place = int(index) % len(self)

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from vision.config import change_post_process
 from vision.device import choose_device
-from vision.errors import ConfigError
+from vision.errors import ConfigError, DataError
 from vision.image_inputs import ImageInput, are_many, to_rgb
 from vision.images import resize
-from vision.media import read_frames
+from vision.media import VIDEO_SUFFIXES, read_frames
 from vision.model import PostProcess, SSDLite, build_post_process
 from vision.runtime import (
     BACKENDS,
@@ -149,7 +149,8 @@ class Detector:
 
         Args:
             weights: A file that training or ``ssdlite export`` wrote (.safetensors, .onnx, .xml), a
-                run folder, or a detector in the package: ``coco`` (80 classes), ``voc`` (20).
+                run folder, a file on the Hugging Face Hub (``hf://user/name``), or a detector in
+                the package: ``coco`` (80 classes), ``voc`` (20).
             score: Detections below are left out; in [0, 1]. By class name, classes that are not
                 named are left out altogether, unless ``""`` names a score for them. ``best`` for
                 the score of each class that had the highest F1 on the validation data; classes
@@ -321,6 +322,7 @@ class Detector:
     def _detect(self, images: Sequence[ImageInput], threshold: Threshold) -> list[Detections]:
         pixels, sizes, kept = [], [], list[ImageInput]()
         for image in images:
+            _check_path(image)
             rgb = to_rgb(image)
             pixels.append(resize(rgb, self.image_size))
             sizes.append((rgb.shape[0], rgb.shape[1]))
@@ -339,3 +341,11 @@ class Detector:
             return threshold
         lowest = self.post_process.score_threshold if threshold is None else threshold
         return only_classes(lowest, classes, self._names)
+
+
+def _check_path(image: ImageInput) -> None:
+    """Raise DataError where folders and films are given as one image."""
+    if not isinstance(image, str | Path) or is_url(str(image)):
+        return
+    if Path(image).suffix.lower() in VIDEO_SUFFIXES or Path(image).is_dir():
+        raise DataError(f"{image} is not one image; read it with detector.stream")

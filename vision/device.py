@@ -4,7 +4,11 @@ import os
 
 import torch
 
-from vision.errors import ConfigError
+from vision.choices import device_name
+from vision.errors import ConfigError, did_you_mean
+
+KINDS = ("cpu", "cuda", "mps", "xpu")
+"""Devices that a misspelt name is compared with."""
 
 
 def num_cores() -> int:
@@ -16,15 +20,32 @@ def num_cores() -> int:
 def choose_device(name: str | torch.device) -> torch.device:
     """The device with this name; ``auto`` is CUDA if it is available, else the CPU.
 
+    ``gpu`` is taken for ``cuda``, and a number for that CUDA device.
+
     Raises:
         ConfigError: If the device cannot be used.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
+        device = torch.device(device_name(str(name)))
+    except RuntimeError as error:
+        raise ConfigError(f"there is no device {name}{did_you_mean(str(name), KINDS)}") from error
+    try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, ImportError) as error:
-        reason = str(error).splitlines()[0]
+        reason = _missing_gpu(device) or str(error).splitlines()[0]
         raise ConfigError(f"device {name} cannot be used: {reason}; try cpu") from error
     return device
+
+
+def _missing_gpu(device: torch.device) -> str:
+    """Why there is no such CUDA device, empty if that is not the reason."""
+    if device.type != "cuda":
+        return ""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return "this build of PyTorch has no CUDA"
+    count = torch.cuda.device_count()
+    if not count:
+        return "PyTorch finds no GPU with a driver that fits"
+    return f"the GPUs are 0 to {count - 1}" if (device.index or 0) >= count else ""

@@ -58,13 +58,17 @@ class Annotated(Labelled, Protocol):
 
 
 def draw_detections(
-    image: UInt8[ndarray, "h w 3"], detections: Scored, names: Sequence[str]
+    image: UInt8[ndarray, "h w 3"],
+    detections: Scored,
+    names: Sequence[str],
+    tracks: Sequence[int | None] | None = None,
 ) -> UInt8[ndarray, "h w 3"]:
     """A copy of the image with boxes in a colour for each class, and tags like ``dog 0.87``.
 
     The detection with the highest score is on top, and its tag is placed first: others go below or
     into their box, say the class without the score, or are left out where all room is taken. Boxes
-    are clipped to the image; a box outside the image is not drawn.
+    are clipped to the image; a box outside the image is not drawn. Where a detection has a track,
+    its tag begins with that, as ``#3 dog 0.87``.
 
     Raises:
         ValueError: If a label has no name.
@@ -72,6 +76,9 @@ def draw_detections(
     image = image.copy()
     style = Style.for_image(image)
     texts = _names(detections.labels, names)
+    if tracks is not None:
+        numbered = zip(texts, tracks, strict=True)
+        texts = [text if track is None else f"#{track} {text}" for text, track in numbered]
     visible = list(_visible(detections.boxes, image))
     colours = [_colour(label) for label in detections.labels.tolist()]
     for index, corners in reversed(visible):

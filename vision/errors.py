@@ -1,7 +1,23 @@
 """Errors that a user can resolve: a command prints each as one line and exits with 2."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "Interrupted",
+    "Signalled",
+    "TrainingError",
+    "VisionError",
+    "WeightsError",
+    "did_you_mean",
+    "escape_controls",
+]
+
+_CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
+"""Control characters, line breaks, and what reverses the direction of a text."""
 
 
 class VisionError(ValueError):
@@ -48,3 +64,15 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, cutoff: f
     known = list(known)
     similar = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     return f"; did you mean {prefix}{similar[0]}?" if similar else f"; there are {', '.join(known)}"
+
+
+def escape_controls(text: str, *, keep: str = "") -> str:
+    """The text with control characters and line breaks escaped, except those to keep.
+
+    Names in data and weights could otherwise clear a terminal, set its title or feign lines.
+    """
+
+    def escape(found: re.Match[str]) -> str:
+        return found[0] if found[0] in keep else found[0].encode("unicode_escape").decode()
+
+    return _CONTROLS.sub(escape, text)

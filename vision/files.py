@@ -1,8 +1,10 @@
 """Opening the files that users name: plain files alone, of a size that can be parsed."""
 
+import difflib
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +13,8 @@ MAX_BYTES = 2**32
 MAX_TEXT_BYTES = 2**24
 """Largest file of those that people write: configurations and lists of names."""
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
+MIN_SIMILARITY = 0.75
+"""Of a suggested file's name without its suffix."""
 
 
 def open_regular(path: str | Path) -> BinaryIO:
@@ -65,3 +69,27 @@ def read_text(path: str | Path, limit: int = MAX_BYTES) -> str:
     except UnicodeDecodeError as error:
         reason = f"it is not UTF-8 text ({error.reason} at byte {error.start})"
         raise OSError(errno.EILSEQ, reason, str(path)) from error
+
+
+def similar_file(path: str | Path, others: Iterable[str] = ()) -> str:
+    """The end of a message on a missing file: the file spelt alike, empty if there is none.
+
+    Args:
+        path: What is missing. If a folder of it is, the suggestion is a folder.
+        others: What might be meant besides files.
+    """
+    path = Path(path)
+    known: dict[str, dict[str, str]] = {}  # by stem and name, in small letters
+    try:
+        missing = next(part for part in (*reversed(path.parents), path) if not part.exists())
+        found = {file.name: str(file) for file in sorted(missing.parent.iterdir())}
+    except (OSError, ValueError, StopIteration):  # among others, a name too long
+        return ""
+    for name, meant in (*found.items(), *((name, name) for name in others)):
+        known.setdefault(Path(name).stem.casefold(), {})[name.casefold()] = meant
+    stems = difflib.get_close_matches(missing.stem.casefold(), known, 1, MIN_SIMILARITY)
+    if not stems:
+        return ""
+    names = known[stems[0]]
+    (nearest,) = difflib.get_close_matches(missing.name.casefold(), names, 1, cutoff=0)
+    return f"; did you mean {names[nearest]}?"

@@ -16,6 +16,12 @@ from vision.errors import DataError
 from vision.images import decode_image, read_image
 from vision.urls import is_url, mask_url, read_url
 
+__all__ = [
+    "ImageInput",
+    "are_many",
+    "to_rgb",
+]
+
 ImageInput: TypeAlias = str | Path | bytes | Image.Image | ndarray | Tensor
 """One image: see `to_rgb`."""
 CHANNELS = (1, 3, 4)

@@ -13,6 +13,15 @@ import vision.boxes as box_ops
 from vision.extras import require_package
 from vision.structures import Detections
 
+__all__ = [
+    "from_coco",
+    "from_supervision",
+    "from_torchvision",
+    "to_coco",
+    "to_supervision",
+    "to_torchvision",
+]
+
 
 def to_torchvision(detections: Detections) -> dict[str, Tensor]:
     """The dictionary of torchvision's detectors, with labels from 1, since 0 is background."""
@@ -39,13 +48,18 @@ def from_torchvision(
 
 
 def to_supervision(detections: Detections, names: Sequence[str] | None = None) -> Any:  # noqa: ANN401
-    """A `supervision.Detections`; ``data["class_name"]`` holds the names, if given.
+    """A `supervision.Detections`; ``data["class_name"]`` holds the names, if they are known.
+
+    Args:
+        detections: Detections of one image.
+        names: Class names in label order; None for those of the detections.
 
     Raises:
         ConfigError: If supervision is not installed.
     """
     supervision = require_package("supervision", "supervision")
     labels = detections.labels.numpy()
+    names = detections.names if names is None else names
     data = {} if names is None else {"class_name": np.array(names, dtype=str)[labels]}
     return supervision.Detections(
         xyxy=detections.boxes.numpy(),

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from vision.atomic import open_own
 from vision.errors import ConfigError
 
 NAME = ".ssdlite.lock"
@@ -21,16 +22,15 @@ def locked(folder: Path) -> Iterator[None]:
     without locks, have none: there nothing is checked.
 
     Raises:
-        ConfigError: If another process holds it.
-        OSError: If the folder cannot be written.
+        ConfigError: If another process holds it, or the folder cannot be written.
     """
     path = folder / NAME
-    file = path.open("a+")
+    file = _open(path)
     try:
         _take(file, folder)
         while not _is_current(file, path):
             file.close()  # Its last holder has just removed it.
-            file = path.open("a+")
+            file = _open(path)
             _take(file, folder)
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -42,6 +42,34 @@ def locked(folder: Path) -> Iterator[None]:
                 path.unlink(missing_ok=True)  # Only its holder removes it.
     finally:
         file.close()
+
+
+def _open(path: Path) -> IO[str]:
+    try:
+        return open(path, "a+", encoding="utf-8", opener=open_own)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be opened: {error.strerror or error}") from error
+
+
+@contextmanager
+def reserved(folder: Path) -> Iterator[None]:
+    """Make a folder and hold its lock; if nothing is written into it, it is removed at the end.
+
+    Raises:
+        ConfigError: If another process holds the lock, or the folder cannot be made.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"folder {folder} cannot be made: {error.strerror or error}") from error
+    try:
+        with locked(folder):
+            yield
+    finally:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()
 
 
 def _take(file: IO[str], folder: Path) -> None:

@@ -10,8 +10,11 @@ import pytest
 
 from vision.choices import DOWNLOADS, GRAPH_BACKENDS, SOURCES, import_choice
 from vision.cli.commands import COMMANDS, parse
+from vision.cli.elsewhere import COMMANDS as ELSEWHERE
+from vision.cli.elsewhere import INPUT, OPTIONS
 from vision.cli.main import main
 from vision.cli.parser import Parser
+from vision.config.messages import keys_named
 from vision.data.download import DOWNLOADS as DATA
 from vision.runtime import graph_backends
 from vision.weights import SHIPPED
@@ -83,7 +86,15 @@ def test_an_option_of_several_commands_means_the_same_in_all() -> None:
         assert len(found) > 1
         assert len({(a.dest, a.type, a.nargs, type(a)) for a in found}) == 1
     assert all("--weights" in options_of(command) for command in WITH_WEIGHTS)
-    writers = set(COMMANDS) - {"train", "priors", "info", "download", "convert-data"}
+    writers = set(COMMANDS) - {
+        "train",
+        "priors",
+        "info",
+        "init",
+        "push",
+        "download",
+        "convert-data",
+    }
     assert all({"--out", "--overwrite"} <= set(options_of(command)) for command in writers)
 
 
@@ -127,9 +138,27 @@ def test_the_old_name_of_the_fractions_is_hidden() -> None:
             "ssdlite eval: error: there is no option --wieghts; did you mean --weights?",
         ),
         (["eval", "--anotations=x"], "no option --anotations; did you mean --annotations?"),
-        (["train", "--config", "a", "--epochs", "5"], "--epochs; did you mean train.epochs=VALUE?"),
-        (["train", "--config", "a", "--lr=0.1"], "--lr; did you mean optim.lr=VALUE?"),
-        (["train", "--config", "a", "--batch-size", "5"], "did you mean train.batch_size=VALUE?"),
+        (["train", "--config", "a", "--epochs", "5"], "--epochs; did you mean train.epochs=5?"),
+        (["train", "--config", "a", "--lr=0.1"], "--lr; did you mean optim.lr=0.1?"),
+        (["train", "--config", "a", "--batch-size", "5"], "did you mean train.batch_size=5?"),
+        (
+            ["train", "--data", "a", "--batch", "5"],
+            "no option --batch; did you mean train.batch_size=5?",
+        ),
+        (["train", "--data", "a", "--imgsz", "320"], "did you mean model.image_size=320?"),
+        (["train", "--data", "a", "--device", "0"], "did you mean train.device=0?"),
+        (["train", "--data", "a", "--epochs"], "did you mean train.epochs=VALUE?"),
+        (["train", "--data", "a", "--model", "voc"], "did you mean model.init=voc?"),
+        (["detect", "--source", "photos/"], "--source; did you mean ssdlite detect photos/?"),
+        (["detect", "--source", "rtsp://a:secret@b/"], "did you mean ssdlite detect INPUT?"),
+        (["detect", "a.jpg", "--conf", "0.5"], "no option --conf; did you mean --score 0.5?"),
+        (["detect", "a.jpg", "--conf=0.5"], "no option --conf; did you mean --score 0.5?"),
+        (["detect", "a.jpg", "--half"], "no option --half; did you mean --precision fp16?"),
+        (["detect", "a.jpg", "--exist-ok", "b"], "--exist-ok; did you mean --overwrite?"),
+        (["eval", "--conf", "0.5"], "did you mean model.postprocess.score_threshold=0.5?"),
+        (["export", "--to", "onnx", "--model", "voc"], "did you mean --weights voc?"),
+        (["predict", "a.jpg"], "there is no command predict; did you mean detect?"),
+        (["val"], "there is no command val; did you mean eval?"),
         (["info", "--zzz"], "there is no option --zzz; there are --help, --weights"),
         (["info", "coco", "data.val=null"], "info takes weights only"),
     ],
@@ -141,6 +170,18 @@ def test_what_is_not_there_gets_a_suggestion(
         main(words)
     assert caught.value.code == 2
     assert said in capsys.readouterr().err
+
+
+def test_what_is_suggested_for_other_tools_words_exists() -> None:
+    assert set(ELSEWHERE.values()) <= set(COMMANDS)
+    assert not set(ELSEWHERE) & set(COMMANDS)
+    options = {option for command in COMMANDS for option in options_of(command)}
+    for name, all_ours in OPTIONS.items():
+        for ours in all_ours:
+            if ours.endswith("="):
+                assert ours[:-1] in keys_named(ours[:-1].split(".")[-1]), name
+            elif ours != INPUT:
+                assert ours.split()[0] in options, name
 
 
 def test_the_tables_of_the_command_line_are_those_of_the_code() -> None:
@@ -162,3 +203,18 @@ def test_no_parser_imports_pytorch() -> None:
     )
     done = python("-S", "-c", code)
     assert done.stdout == "['__main__', 'vision']\n", done.stderr
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "9" * 20, "9" * 5000, "1e3", "\u00b2"])
+@pytest.mark.parametrize("option", ["--threads", "--workers", "--batch", "--stride", "--max"])
+def test_numbers_have_both_ends(
+    option: str, number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = said_by(["detect", "a.jpg", f"{option}={number}"], capsys)
+    assert f"argument {option}: expected an integer from 1 to " in said
+    assert len(said.splitlines()[-1]) < 150
+
+
+def test_threads_are_no_more_than_openmp_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    said = said_by(["detect", "a.jpg", "--threads=100000"], capsys)
+    assert "expected an integer from 1 to 1,024, got 100000" in said

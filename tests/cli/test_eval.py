@@ -126,6 +126,7 @@ def test_names_the_classes_that_the_weights_do_not_know(
     found = evaluate(tmp_path, "--weights", weights, val, "data.classes=[circle]")
     assert found["num_images"] == 1
     assert found["voc"]["per_class"]["circle"] is not None
+    assert found["irregularities"] == {"boxes of other classes left out": 2}
 
 
 def test_detections_of_any_other_detector(
@@ -196,7 +197,7 @@ def test_the_report_of_a_run_is_written_into_its_folder(
     words = ["eval", "--weights", str(run_folder), "--report"]
     assert main(words) == 0
     page = run_folder / "report.html"
-    assert capsys.readouterr().out.splitlines()[-1] == f"the report is {page}"
+    assert f"\nthe report is {page}\nnext:\n" in capsys.readouterr().out
     assert not (run_folder / "metrics.json").exists()
     text = page.read_text(encoding="utf-8")
     assert f"voc.mAP50 is {as_trained(learnt)['voc']['mAP50']:.3f}" in text
@@ -300,7 +301,7 @@ def test_a_configuration_does_nothing_for_detections_so_it_is_refused(
     [
         (["data.val.sede=1"], "data.val.sede is not a key; did you mean data.val.seed?"),
         (["data.val=null"], "data.val is missing"),
-        (["--device=gpu"], "device gpu cannot be used"),
+        (["--device=cuda:99"], "device cuda:99 cannot be used"),
         (["--config", "nowhere.yaml"], "configuration nowhere.yaml does not exist"),
         (["--weights", "nowhere.safetensors"], "weights nowhere.safetensors do not exist"),
     ],

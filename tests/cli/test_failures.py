@@ -22,13 +22,18 @@ DEEP = "[" * 100_000
         (OSError("no codec"), 2, "no codec"),
         ("\ud800".encode, 2, "not UTF-8 text"),
         (RecursionError("maximum recursion depth"), 2, "nested too deeply"),
-        (MemoryError(), 2, "memory does not suffice (MemoryError)"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 GB"), 2, "memory does not"),
+        (MemoryError(), 2, "memory or threads do not suffice (MemoryError)"),
+        (RuntimeError("can't start new thread"), 2, "do not suffice (can't start new thread)"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 GB"),
+            2,
+            "memory or threads do not",
+        ),
         (BrokenPipeError(32, "Broken pipe"), 141, None),
         (KeyError("of ours"), 70, "this is a bug"),
         (ModuleNotFoundError("No module named x", name="vision.x"), 70, "this is a bug"),
     ],
-    ids=list("0123456789"),
+    ids=map(str, range(11)),
 )
 def test_each_kind_has_its_line_and_code(
     error: object,

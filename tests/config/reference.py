@@ -34,6 +34,11 @@ _KINDS = {
 _SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 
+def _number(value: float) -> str:
+    """A bound: integers in full."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
 def reference() -> str:
     """The page, in Markdown."""
     return _HEAD + "".join(_sections(Config, "", "All sections"))
@@ -79,7 +84,7 @@ def _markdown(text: str) -> str:
 def _value(field: FieldInfo) -> str:
     """What a key takes, in words."""
     bounds = [
-        f"{sign} {getattr(limit, name):g}"
+        f"{sign} {_number(getattr(limit, name))}"
         for limit in field.metadata
         for name, sign in _SIGNS.items()
         if hasattr(limit, name)

@@ -103,7 +103,7 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"model": 3}, "model: expected keys and values, found 3"),
     ({"train": None}, "train: expected keys and values, found None"),
     ({"train": {"epochs": "3"}}, "train.epochs: input should be a valid integer, found '3'"),
-    ({"train": {"device": 0}}, "train.device: expected text, found 0; put it in quotes"),
+    ({"data": {"cache": 0}}, "data.cache: expected text, found 0; put it in quotes"),
     ({"augment": {"preset": "sdd"}}, "augment.preset: input should be 'none', 'photometric', 'ss"),
     ({"model": {"width_mult": 0.6}}, "model.width_mult: 0.6 is none of 0.25, 0.35, 0.5, 0.75, 1.0"),
     (
@@ -172,7 +172,7 @@ def test_what_a_section_finds_fault_with_is_not_followed_by_all_its_values() -> 
             ["train.epochs=-1"],
             "override train.epochs=-1: input should be greater than or equal to 1, found -1",
         ),
-        ([" train.device = 0 "], "override train.device = 0: expected text, found 0; put it in"),
+        ([" data.cache = 0 "], "override data.cache = 0: expected text, found 0; put it in"),
         (
             ["train.epocs=3"],
             "override train.epocs=3: train.epocs is not a key; did you mean train.e",

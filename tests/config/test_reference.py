@@ -27,10 +27,10 @@ def test_it_has_every_key_with_its_meaning() -> None:
 def test_bounds_choices_and_defaults_are_shown() -> None:
     page = reference()
     for row in (
-        r"`train\.batch_size` \| whole number ≥ 2 \| `32` \|",
-        r"`train\.patience` \| whole number ≥ 1 or null \| `null` \|",
+        r"`train\.batch_size` \| whole number ≥ 2 and ≤ 1,000,000 \| `32` \|",
+        r"`train\.patience` \| whole number ≥ 1 and ≤ 1,000,000 or null \| `null` \|",
         r"`optim\.schedule` \| `cosine`, `multistep` \| `cosine` \|",
-        r"`data\.train\.num_images` \| whole number ≥ 1 \| required \|",
+        r"`data\.train\.num_images` \| whole number ≥ 1 and ≤ 10,000,000 \| required \|",
         r"`model\.image_size` \| whole number, or \[height, width\] \| `\[320, 320\]` \|",
     ):
         assert re.search(row, page), row

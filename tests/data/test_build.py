@@ -167,6 +167,15 @@ def test_refuses_data_without_a_class(tmp_path: Path) -> None:
         choose_classes(DataConfig(), found_with(tmp_path))
 
 
+@pytest.mark.parametrize("configured", [None, ["cat"], ["Cat"], ["dog"]])
+def test_data_without_a_box_are_not_said_to_have_their_classes(
+    configured: list[str] | None,
+) -> None:
+    """COCO's categories are there without an annotation of them."""
+    with pytest.raises(DataError, match=r"^the training data have no box"):
+        choose_classes(DataConfig(classes=configured), Annotations(names=["cat"]))
+
+
 # Classes to evaluate
 
 

@@ -196,9 +196,11 @@ def test_the_last_line_trains_on_what_was_loaded_and_a_second_call_does_nothing(
     root = tmp_path / "my data"
     assert main(["download", name, "--root", str(root)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-2:] == [
-        f"{root}: {name} is complete; train on it with",
-        train_command(name, root),
+    assert lines[-4:] == [
+        f"{root}: {name} is complete",
+        "next:",
+        "  Train on it:",
+        f"    {train_command(name, root)}",
     ]
     assert names_in(root) == {*DOWNLOADS[name].folders, MARKER}
     program, command, *words = shlex.split(lines[-1])

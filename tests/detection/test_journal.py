@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.disk import files_end_at
 from vision.detection import Journal
 from vision.detection.schema import Object
-from vision.errors import ConfigError, DataError
+from vision.errors import ConfigError, DataError, VisionError
+from vision.locks import NAME
 
 FOUND: Object = {"label": "cat", "score": 0.5, "box": [0, 0, 1, 1]}
 SETTINGS = {"weights": ["w", 1], "score": None}
@@ -78,11 +80,22 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
         Journal(tmp_path / "file" / "x", SETTINGS, resume=False)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / Journal.NAME).symlink_to("/dev/full")
-    with pytest.raises(DataError, match=r"No space left on device.*--resume"):
+    with files_end_at(10), pytest.raises(DataError, match=r"File too large.*--resume"):
         Journal(tmp_path, SETTINGS, resume=False)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", [Journal.NAME, NAME])
+def test_a_link_leads_to_no_file_of_someone_else(tmp_path: Path, name: str, resume: bool) -> None:
+    other = tmp_path / "precious.txt"
+    other.write_text("precious", encoding="utf-8")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).symlink_to(other)
+    with pytest.raises(VisionError, match=rf"{name} cannot be .*: it is a link.*remove"):
+        Journal(tmp_path / "out", SETTINGS, resume=resume)
+    assert other.read_text(encoding="utf-8") == "precious"
+    assert (tmp_path / "out" / name).is_symlink()
 
 
 def test_what_broke_off_is_tried_again_and_kept_until_then(tmp_path: Path) -> None:

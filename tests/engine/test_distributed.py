@@ -57,6 +57,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "train.precision=fp32",
             f"train.accumulate={accumulate}",
             "optim.lr=0.001",
+            "train.tensorboard=false",
         ]
         config = write_run_config(folder / f"{accumulate}.yaml", *overrides)
         words += [config, str(folder / str(accumulate))]
@@ -91,7 +92,8 @@ def numbers(row: dict[str, str]) -> dict[str, Any]:
 
 def test_torchrun_runs_the_command_which_refuses_or_resumes(tmp_path: Path) -> None:
     """What one process began; two begin runs in `two`."""
-    config, out = write_run_config(tmp_path / "small.yaml", "train.epochs=1"), tmp_path / "run"
+    overrides = ("train.epochs=1", "data.val=null", "train.tensorboard=false")
+    config, out = write_run_config(tmp_path / "small.yaml", *overrides), tmp_path / "run"
     train(load_config(config), out)
     command = [*TORCHRUN, str(ROOT / "train.py"), "--config", config, "--out", str(out)]
     before = contents(out)

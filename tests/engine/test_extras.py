@@ -1,15 +1,12 @@
 """Files that a run can do without: where one cannot be written, all others are as ever."""
 
 import json
-import resource
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.disk import files_end_at
 from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.runs import run_config, scenes
 from vision.engine import train
@@ -17,19 +14,6 @@ from vision.engine.pictures import TensorBoardWriter
 from vision.report import write_run_report
 
 SMALL = ("train.epochs=1", f"data.train={scenes(2)}", f"data.val={scenes(2)}")
-
-
-@contextmanager
-def files_end_at(num_bytes: int) -> Iterator[None]:
-    """A full disk: no file becomes longer."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
 
 
 def test_events_end_at_a_full_disk_and_the_run_does_not(
@@ -82,7 +66,7 @@ def test_a_run_ends_well_without_its_pictures(
 @pytest.mark.slow
 @pytest.mark.parametrize("stem", ["b" * 247, "é" * 123])
 def test_pictures_of_images_with_long_names_are_written(tmp_path: Path, stem: str) -> None:
-    xml = voc_xml(voc_object("cat", (4, 4, 40, 30)))
+    xml = voc_xml(voc_object("cat", (4, 4, 70, 30)))
     root = write_voc(tmp_path / "data", {stem: xml, "other": xml})
     source = {"format": "voc", "root": str(root), "split": "train"}
     config = run_config("train.epochs=1", f"data.train={source}", f"data.val={source}")
@@ -90,3 +74,6 @@ def test_pictures_of_images_with_long_names_are_written(tmp_path: Path, stem: st
     pictures = sorted(path.name for path in (tmp_path / "run" / "pictures").iterdir())
     assert len(pictures) == 2
     assert pictures[0].startswith(f"00000_{stem[:90]}")
+    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
+    clipped = {"boxes clipped to the image": 2}  # to a width of 60
+    assert environment["irregularities"] == {"train": clipped, "val": clipped}

@@ -18,6 +18,7 @@ from vision.convert import load_initial_weights
 from vision.engine import train
 from vision.engine.recipe import Facts, choose_recipe
 from vision.engine.step import train_step
+from vision.engine.trainer import Trainer
 from vision.errors import WeightsError
 from vision.model import BACKBONES, MultiBoxLoss, build_model
 from vision.model.loss import Losses
@@ -45,7 +46,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "first"
     values = {
         "model": {"preset": "tensorflow", "image_size": 128, "width_mult": 0.25},
-        "data": {"train": scenes(32), "val": scenes(8, 1)},
+        "data": {"train": scenes(32), "val": scenes(8, 1), "cache": str(folder.parent / "scenes")},
         "train": {"epochs": 10, "eval_every": 10, "batch_size": 8, "workers": 0},
         "optim": {"lr": 0.1},
     }
@@ -382,8 +383,14 @@ def test_a_recipe_fits_processes_and_parts() -> None:
 
 @pytest.mark.parametrize("word", ["model.init=none", "model.width_mult=0.5"])
 def test_without_weights_that_fit_there_is_no_recipe(
-    first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, word: str
+    first: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    word: str,
 ) -> None:
+    """Which is decided before the first step."""
+    monkeypatch.setattr(Trainer, "fit", lambda *_: None)
     with caplog.at_level("INFO"):
         words = ("train.recipe=auto", "model.image_size=128", "train.epochs=1", word)
         train(finetuning(first, *words), tmp_path)
@@ -442,6 +449,7 @@ def test_batches_and_workers_are_no_more_than_there_is(
 ) -> None:
     monkeypatch.setattr("vision.engine.plan.num_cores", lambda: 1)
     monkeypatch.setattr("vision.engine.plan.MIN_WORKERS", 0)
+    monkeypatch.setattr(Trainer, "fit", lambda *_: None)
     words = ("train.batch_size=1000000000", "train.workers=1000", "train.epochs=1", "data.val=null")
     with caplog.at_level("INFO"):
         train(run_config(*words), tmp_path)

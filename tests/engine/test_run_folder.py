@@ -18,6 +18,7 @@ from vision.data import DetectionDataset, Sample, read_sources
 from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
 from vision.engine import evaluate_detector, train
+from vision.engine.checkpoint_content import check_content
 from vision.errors import ConfigError, TrainingError, VisionError
 from vision.media import write_image
 from vision.metrics import Metrics, evaluate_detections
@@ -266,6 +267,50 @@ def test_a_state_of_another_version_is_refused(finished: Path, tmp_path: Path) -
     torch.save(state, tmp_path / "states" / path.name)
     with pytest.raises(TrainingError, match=r"has no schedule: another version wrote it"):
         train(run_config(*ONE_EPOCH), tmp_path, resume=True)
+
+
+WRONG: dict[str, list[Any]] = {
+    "version": ["2"],
+    "rng_state": [5, {"torch": 5}],
+    "names": ["ab", [1]],
+    "config": [[], "x"],
+    "model": [5, {"a": [1]}],
+    "optimizer": [None, {"state": {}, "param_groups": [{"params": [99]}]}],
+    "schedule": [[], {"last_epoch": "x"}],
+    "step": [5.5, -1, "5"],
+    "sums": [[1.0], ["a", "b", "c"], 5],
+    "best": ["x", None],
+    "rows": [5, ["x"]],
+    "start": [[], 5],
+    "ema": [5],
+}
+LOADED = {"rng_state", "model", "optimizer", "schedule"}
+"""Parts whose last value is found wrong when it is loaded."""
+
+
+def test_a_state_with_parts_of_other_types_is_refused(finished: Path) -> None:
+    """No checksum tells, and another version may write them."""
+    (path,) = (finished / "states").iterdir()
+    content = torch.load(path, weights_only=True)
+    check_content(content, "it")
+    for part, values in WRONG.items():
+        for value in values[:-1] if part in LOADED else values:
+            with pytest.raises(TrainingError, match=f"^it has in {part}.*: another") as caught:
+                check_content({**content, part: value}, "it")
+            assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("part", sorted(LOADED))
+def test_a_state_that_does_not_fit_this_version_is_refused(
+    finished: Path, tmp_path: Path, part: str
+) -> None:
+    (path,) = (finished / "states").iterdir()
+    content = torch.load(path, weights_only=True)
+    (tmp_path / "states").mkdir()
+    torch.save({**content, part: WRONG[part][-1]}, tmp_path / "states" / path.name)
+    with pytest.raises(TrainingError, match="does not fit this version") as caught:
+        train(run_config(*ONE_EPOCH, "train.epochs=2"), tmp_path, resume=True)
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_state_of_a_later_version_is_refused(finished: Path, tmp_path: Path) -> None:

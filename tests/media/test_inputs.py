@@ -107,7 +107,7 @@ def test_a_file_is_taken_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nowhere.jpg", "nowhere.jpg does not exist; pass a file"),
+        ("missing.jpg", "missing.jpg does not exist; pass a file"),
         ("notes.txt", "notes.txt names no input; write one per line"),
         ("notes.md", r"notes.md is neither an image nor a video; accepted are .*\.jpg .*\.mp4"),
         ("no_suffix", "no_suffix is neither"),

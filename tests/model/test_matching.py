@@ -1,12 +1,15 @@
 """Which prior learns which object: against torchvision, a greedy search, and by hand."""
 
 import itertools
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models.detection._utils import SSDMatcher
 from torchvision.ops import box_iou
 
@@ -14,6 +17,7 @@ import vision.boxes as box_ops
 from tests import reference_model as reference
 from vision.batch import pack_targets
 from vision.model import match, prior_boxes
+from vision.model.matching import CHUNK_PAIRS, match_on_gpu
 from vision.structures import Target
 
 SEEDS = st.integers(0, 10_000)
@@ -166,17 +170,86 @@ def test_images_of_a_batch_are_matched_alone(seed: int, counts: list[int]) -> No
         assert together.ignored[row].tolist() == ignored_by(target, priors)
 
 
-def test_a_large_batch_is_matched_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Image by image; one of them is crowded, one empty."""
-    generator = seeded(0)
-    targets = [reference.random_target(generator, n, flags=True) for n in (5, 0, 90, 3)]
-    packed = pack_targets(targets)
-    expected = match(packed, PRIORS)
-    monkeypatch.setattr("vision.model.matching.MAX_PAIRS", 1)
-    found = match(packed, PRIORS)
-    assert torch.equal(found.objects, expected.objects)
-    assert torch.equal(found.ignored, expected.ignored)
-    assert (found.objects >= 0).any(dim=1).tolist() == [True, False, True, True]
+@given(SEEDS, st.lists(st.integers(0, 25), min_size=1, max_size=4), st.sampled_from([1, 7, 2048]))
+@settings(max_examples=40)
+def test_cpu_and_gpu_find_the_same(seed: int, counts: list[int], at_once: int) -> None:
+    """All at once, and on the CPU in parts; boxes lie on a grid, so that many overlap alike."""
+    generator = seeded(seed)
+    targets = []
+    for count in counts:
+        target = reference.random_target(generator, count, flags=True)
+        on_grid = replace(target, boxes=(target.boxes / 32).round() * 32)
+        targets.append(on_grid if seed % 2 else target)
+    packed, priors = pack_targets(targets), reference.random_priors(generator, 50)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vision.model.matching_cpu.MAX_OBJECTS", at_once)
+        found = match(packed, priors)
+        ignored_at_once = found.ignored
+        patch.setattr("vision.model.matching.CHUNK_PAIRS", 1)
+        assert torch.equal(match(packed, priors).ignored, ignored_at_once)
+    assert torch.equal(found.objects, match_on_gpu(packed, priors, 0.5))
+
+
+@given(SEEDS, st.integers(20, 60), st.sampled_from([9, 2048]))
+@settings(max_examples=15)
+def test_a_crowded_image_equals_the_greedy_search(seed: int, count: int, at_once: int) -> None:
+    generator = seeded(seed)
+    target = reference.random_target(generator, count, flags=True)
+    priors = reference.random_priors(generator, 30)
+    objects, ignored = reference.match(target, priors)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vision.model.matching_cpu.MAX_OBJECTS", at_once)
+        assert objects_of(target, priors) == objects
+        assert ignored_by(target, priors) == ignored
+
+
+class Elements(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the elements that operations give."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = self.largest = 0
+
+    def __torch_dispatch__(
+        self,
+        func: Any,  # noqa: ANN401
+        types: Any,  # noqa: ANN401
+        args: Any = (),  # noqa: ANN401
+        kwargs: Any = None,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        """Run an operation and count the elements of its result."""
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, Tensor):
+            self.total += result.numel()
+            self.largest = max(self.largest, result.numel())
+        return result
+
+
+def crowd_of(count: int) -> Target:
+    """Almost equal boxes, which all bid for the same priors."""
+    start = 0.2 + 0.01 * torch.rand(count, 2, generator=seeded(0))
+    return Target(
+        torch.cat([start, start + 0.5], dim=1), torch.zeros(count, dtype=torch.int64), size=(1, 1)
+    )
+
+
+def test_work_grows_with_the_pairs_alone() -> None:
+    """Not with the rounds that objects need until each has a prior of its own."""
+    with Elements() as elements:
+        found = match(pack_targets([crowd_of(300), crowd_of(2)]), PRIORS)
+    assert (found.objects >= 0).sum(dim=1).tolist()[0] > 200
+    assert elements.total < 15 * 302 * len(PRIORS)
+
+
+@pytest.mark.parametrize("flags", [False, True])
+def test_memory_does_not_grow_with_objects_times_priors(flags: bool) -> None:
+    crowd = crowd_of(5_000)
+    if flags:
+        crowd = replace(crowd, ignore=torch.ones(5_000, dtype=torch.bool))
+    with Elements() as elements:
+        found = match(pack_targets([crowd]), PRIORS)
+    assert found.ignored.any() if flags else (found.objects >= 0).any()
+    assert elements.largest <= CHUNK_PAIRS
 
 
 def test_no_images_no_matches() -> None:

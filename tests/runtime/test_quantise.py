@@ -33,6 +33,8 @@ def test_biases_make_up_for_rounding(
         np.mean([np.abs(e - n).mean() for e, n in zip(expected, means, strict=True)])
         for means in (channel_means(graph, outputs, batches) for graph in (corrected, rounded))
     )
+    (alone,) = channel_means(corrected, outputs[5:6], batches)
+    np.testing.assert_allclose(alone, channel_means(corrected, outputs, batches)[5], rtol=1e-6)
     assert before > 0.001
     assert after < before / 10
 

@@ -106,9 +106,15 @@ def peak_memory(candidate: Candidate, image: Image) -> int | None:
     Raises:
         ConfigError: If that process fails.
     """
+    others = multiprocessing.active_children()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
             return pool.submit(_detect_a_few, candidate, image).result()
+        except KeyboardInterrupt:  # The pool would wait for what nobody needs any more.
+            for child in multiprocessing.active_children():
+                if child not in others:
+                    child.terminate()
+            raise
         except BrokenProcessPool as error:
             raise ConfigError(f"{candidate.name} cannot be run in a process of its own") from error
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from jaxtyping import UInt8
 from numpy import ndarray
-from tqdm import tqdm
 
 from vision.data.cache import reduced
 from vision.data.duplicates import image_hash
@@ -21,6 +20,7 @@ from vision.files import read_bytes
 from vision.formats import Record
 from vision.image_info import lacks_end
 from vision.images import header_of
+from vision.progress import progress
 
 _EXIF_ORIENTATION = 0x0112
 UPRIGHT = 1
@@ -52,10 +52,7 @@ def scan_images(records: Sequence[Record]) -> list[Scan]:
     """Decode the images of all records, one thread for each core."""
     with ThreadPoolExecutor(num_cores()) as pool:
         scans = pool.map(_scan, records)
-        bar = tqdm(
-            scans, "images", len(records), leave=False, dynamic_ncols=True, disable=None, delay=1
-        )
-        return list(bar)
+        return list(progress(scans, "check", len(records), unit=" images", delay=1))
 
 
 def _scan(record: Record) -> Scan:

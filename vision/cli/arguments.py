@@ -4,22 +4,29 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from vision.choices import BACKENDS, SHIPPED_WEIGHTS, Precision
+from vision.choices import BACKENDS, MAX_THREADS, SHIPPED_WEIGHTS, Precision
 
 WEIGHTS = (
-    "a weights file, a run folder (its best weights), or a shipped detector:"
+    "a weights file, a run folder (its best weights), hf://user/name, or a shipped detector:"
     f" {' or '.join(SHIPPED_WEIGHTS)}"
 )
 DEFAULT_CONFIG = "finetune"
 """The shipped configuration of a command with ``--data`` alone."""
+MAX_COUNT = 1_000_000
 CONFIG = "a YAML file, or the name of a shipped configuration"
 
 
-def positive(text: str) -> int:
-    """A positive integer, for `argparse`."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text}")
+def positive(text: str, limit: int = MAX_COUNT) -> int:
+    """A positive integer up to a limit, for `argparse`."""
+    is_number = text.isdecimal() and len(text) <= len(str(limit))
+    if not is_number or not 1 <= int(text) <= limit:
+        raise argparse.ArgumentTypeError(f"expected an integer from 1 to {limit:,}, got {text:.40}")
     return int(text)
+
+
+def num_threads(text: str) -> int:
+    """A number of threads, for `argparse`."""
+    return positive(text, MAX_THREADS)
 
 
 def add_weights(parser: argparse.ArgumentParser, text: str = WEIGHTS) -> None:
@@ -29,7 +36,7 @@ def add_weights(parser: argparse.ArgumentParser, text: str = WEIGHTS) -> None:
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
-    """A folder of data, for `vision.cli.options.name_data`."""
+    """A folder of data, for `vision.config.name_data`."""
     text = "folder of images and annotations, in any layout that docs/data.md lists"
     parser.add_argument("--data", metavar="FOLDER", help=f"{text} (default: none)")
 
@@ -59,20 +66,21 @@ def add_out(parser: argparse.ArgumentParser, default: str | None, text: str) -> 
     """A folder of results."""
     path = None if default is None else Path(default)
     parser.add_argument("--out", type=Path, default=path, metavar="FOLDER", help=text)
-    _add_overwrite(parser)
+    add_overwrite(parser)
 
 
 def add_weights_out(parser: argparse.ArgumentParser) -> None:
     """A weights file to write, for `vision.cli.options.write_detector`."""
     text = "weights file to write"
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=text)
-    _add_overwrite(parser)
+    add_overwrite(parser)
     parser.add_argument("--half", action="store_true", help="store parameters as float16")
     text = "note to store in the file; may be repeated (default: none)"
     parser.add_argument("--note", action="append", default=[], metavar="KEY=VALUE", help=text)
 
 
-def _add_overwrite(parser: argparse.ArgumentParser) -> None:
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """Whether results may be replaced."""
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
 
 
@@ -85,10 +93,10 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
     text = "arithmetic of the layers (default: that of the file; fp32 for weights)"
     group.add_argument("--precision", choices=get_args(Precision), help=text)
     text = "CPU threads of each call (default: the backend's choice)"
-    group.add_argument("--threads", type=positive, metavar="N", help=text)
+    group.add_argument("--threads", type=num_threads, metavar="N", help=text)
 
 
 def add_device(group: argparse._ActionsContainer) -> None:
     """The device, to a parser or a group of it."""
-    text = "cpu, cuda, cuda:1, mps (default: CUDA if PyTorch has it, else cpu)"
+    text = "cpu, cuda (or gpu), cuda:1 (or 1), mps (default: CUDA if PyTorch has it, else cpu)"
     group.add_argument("--device", help=text)

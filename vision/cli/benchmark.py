@@ -24,7 +24,8 @@ from vision.benchmark import (
     table,
     throughput,
 )
-from vision.cli.options import check_output_path, data_of
+from vision.cli.options import claimed, data_of
+from vision.cli.terminal import CommandResult, paint_table, step
 from vision.config import Config
 from vision.data import sample_images
 from vision.detector import Detector
@@ -42,11 +43,17 @@ PHOTO_SIZE = (480, 640)
 """(height, width) of the decoded images that detection is timed on."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Measure every backend and precision, and print the table."""
     choose_device(options.device or "auto")
     file = options.out / "benchmark.json"
-    check_output_path(file, overwrite=options.overwrite)
+    with claimed([file], overwrite=options.overwrite):
+        result = _benchmark(options, file)
+    print(f"table and chart are in {options.out}")
+    return result
+
+
+def _benchmark(options: argparse.Namespace, file: Path) -> CommandResult:
     options.weights = find_weights(options.weights)
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
@@ -68,12 +75,12 @@ def run(options: argparse.Namespace) -> int:
         print(line)
     machine = {"platform": platform.platform(), "cores": num_cores(), "torch": torch.__version__}
     print("{platform}, {cores} cores, torch {torch}".format_map(machine))
-    print(table(rows))
+    print(paint_table(table(rows)))
     content = {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out}
     write_json(file, content)
     draw_chart(rows, options.out / "benchmark.png")
-    print(f"table and chart are in {options.out}")
-    return 0
+    words = ("export", "--weights", options.weights, "--to", "onnx")
+    return CommandResult(0, content, [step(*words, why="Write it for a faster runtime:")])
 
 
 def _photos(config: Config) -> Images:

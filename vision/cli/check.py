@@ -6,11 +6,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vision.atomic import replacing
-from vision.check import CheckReport, Item, Priors, check_data, render_page, repair, scan_data
-from vision.cli.options import check_output_path
+from vision.check import (
+    CheckReport,
+    Item,
+    Priors,
+    check_data,
+    read_configured,
+    render_page,
+    repair,
+    scan_data,
+)
+from vision.cli.options import claimed, data_words
+from vision.cli.terminal import CommandResult, Step, paint_lines, step
 from vision.config import Config, load_config
 from vision.convert import load_initial_weights
-from vision.data import read_sources
 from vision.engine import write_json
 from vision.errors import DataError
 from vision.formats import Annotations, read_data
@@ -24,25 +33,41 @@ FAULTY = 1
 PAGE, DATA = "check.html", "check.json"
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Check the data, print a summary, write a report with ``--out`` and a copy with ``--fix``."""
+    files = [options.out / DATA] if options.out else []
+    with claimed(files, overwrite=options.overwrite):
+        return _check(options)
+
+
+def _check(options: argparse.Namespace) -> CommandResult:
     config = load_config(options.config, options.overrides)
-    if options.out:
-        check_output_path(options.out / DATA, overwrite=options.overwrite)
     if options.fix and options.fix.exists():
         raise DataError(f"--fix {options.fix} exists; name a new folder for the repaired copy")
-    splits = _read_folder(options.data) if options.data else _read_configured(config)
+    splits = _read_folder(options.data) if options.data else read_configured(config.data)
     items = scan_data(splits)
     report = check_data(splits, items, config.data.classes, _priors(config))
-    for line in report.lines():
-        print(line)
-    if report.findings and not (options.out or options.fix):
-        print("--out FOLDER shows them in pictures, --fix FOLDER writes a repaired copy")
+    print(paint_lines("\n".join(report.lines())))
     if options.out:
         _write(options.out, report, splits, title=options.data or options.config)
     if options.fix:
         _write_repaired(options.fix, report, splits, items)
-    return FAULTY if report.counts()["error"] else 0
+    code = FAULTY if report.counts()["error"] else 0
+    return CommandResult(code, report.to_dict(), _steps(options, report))
+
+
+def _steps(options: argparse.Namespace, report: CheckReport) -> list[Step]:
+    """Look at what was found, have it repaired, train."""
+    data = data_words(options)
+    train = ["train", *data]
+    if options.fix:
+        return [step("train", "--data", options.fix, why="Train on the repaired copy:")]
+    if not report.findings:
+        return [step(*train, why="Nothing was found. Train on it:")]
+    copy = f"{Path(options.data or 'data')}-repaired"
+    repaired = step("check", *data, "--fix", copy, why="Write a repaired copy:")
+    page = step("check", *data, "--out", "check", why="See them in pictures:")
+    return [*([] if options.out else [page]), repaired, step(*train, why="Train on it as it is:")]
 
 
 def _read_folder(root: str) -> dict[str, Annotations]:
@@ -55,19 +80,6 @@ def _read_folder(root: str) -> dict[str, Annotations]:
         "train" if split == "all" else split: read_data(layout.format, **keys)
         for split, keys in layout.splits.items()
     }
-
-
-def _read_configured(config: Config) -> dict[str, Annotations]:
-    sources = {"train": config.data.train, "val": config.data.val}
-    splits = {
-        split: read_sources(source, f"data.{split}", strict=False)
-        for split, source in sources.items()
-        if source or split == "train"
-    }
-    if "val" in splits:  # both sides of a folder that is split have the faults of all of it
-        known = splits["train"].faults
-        splits["val"].faults = [fault for fault in splits["val"].faults if fault not in known]
-    return splits
 
 
 def _priors(config: Config) -> Priors:
@@ -104,4 +116,3 @@ def _write_repaired(
     left = sum(not finding.fix for finding in report.findings if finding.level == "error")
     if left:
         print(f"  {left} kinds of errors are left, which only you can put right")
-    print(f"train on it with: ssdlite train --data {folder}")

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import BACKEND_ALIASES, FORMS, GRAPH_BACKENDS, RESULTS, CocoEngine, Precision
+from vision.choices import (
+    BACKEND_ALIASES,
+    FOLDERS,
+    FORMS,
+    GRAPH_BACKENDS,
+    RESULTS,
+    CocoEngine,
+    Precision,
+)
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 from vision.cli.weights_commands import WEIGHTS_COMMANDS
@@ -22,7 +30,7 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
     command = COMMANDS[name]
     summary = f"{command.summary[0].upper()}{command.summary[1:]}."
     parser = Parser(f"ssdlite {name}", summary, f"example:\n  ssdlite {command.example}")
-    command.add_arguments(parser)
+    command.add_all_arguments(parser)
     options = parser.parse(words)
     if name == "info" and options.overrides:
         parser.error(f"{options.overrides[0]}: info takes weights only")
@@ -86,8 +94,10 @@ def _detect(parser: Parser) -> None:
     group = parser.add_argument_group("processing")
     text = "detect in every N-th frame of videos"
     group.add_argument("--stride", type=common.positive, default=1, metavar="N", help=text)
+    text = "open a stream or camera that ends or is silent again, for so long (default: it ends)"
+    group.add_argument("--reconnect", type=common.positive, metavar="SECONDS", help=text)
     text = "images processed at once (default: one for each core)"
-    group.add_argument("--workers", type=common.positive, metavar="N", help=text)
+    group.add_argument("--workers", type=common.num_threads, metavar="N", help=text)
     text = "images in each call of the network; more than 1 for GPUs"
     group.add_argument("--batch", type=common.positive, default=1, metavar="N", help=text)
     common.add_runtime(parser)
@@ -105,12 +115,19 @@ def _add_results(parser: Parser) -> None:
     group.add_argument("--suppression", choices=("nms", "soft_nms"), help=text)
     text = "boxes of different classes suppress each other too"
     group.add_argument("--class-agnostic", action="store_true", help=text)
-    text = f"what to write: {', '.join(('pictures', *RESULTS))}"
+    text = f"what to write: {', '.join(('pictures', *RESULTS, *FOLDERS))}"
     group.add_argument("--save", default="pictures,json", metavar="A,B", help=text)
     text = "COCO's instances file that gives the ids of --save coco (default: none)"
     group.add_argument("--annotations", type=Path, metavar="FILE", help=text)
-    text = "show the results in a window; q or Escape ends"
+    text = "show the results in a window, with frames per second; q or Escape ends"
     group.add_argument("--show", action="store_true", help=text)
+    text = "give objects in videos numbers that they keep from frame to frame"
+    group.add_argument("--track", action="store_true", help=text)
+    text = (
+        "count tracked objects: line:x0,y0,x1,y1 or zone:x0,y0,x1,y1,x2,y2,... in fractions of the"
+        " frame or in pixels; may be repeated (default: none)"
+    )
+    group.add_argument("--count", action="append", metavar="PLACE", help=text)
 
 
 def _export(parser: Parser) -> None:
@@ -149,11 +166,13 @@ COMMANDS = {
         "train a detector on your own photographs, or on synthetic images",
         "train --data MINE",
         _train,
+        has_json=True,
     ),
     "eval": Command(
         "measure the average precision of a detector, or of any detections",
         "eval --weights runs/finetune data.val.split=test",
         _eval,
+        has_json=True,
     ),
     "compare": Command(
         "tell which of two detectors is better on the same images, and where",
@@ -164,6 +183,7 @@ COMMANDS = {
         "find objects in images, videos and streams",
         "detect photos/ film.mp4 --weights runs/finetune --score 0.5",
         _detect,
+        has_json=True,
     ),
     "export": Command(
         "write a detector for other runtimes, and compare it with PyTorch",
@@ -174,6 +194,7 @@ COMMANDS = {
         "measure speed, memory and average precision on each backend",
         "benchmark --weights runs/finetune --no-map",
         _benchmark,
+        has_json=True,
     ),
     **WEIGHTS_COMMANDS,
     **DATA_COMMANDS,

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vision.cli.options import check_output_path, describe_data, open_detector, runtime_options_of
+from vision.cli.options import (
+    claimed,
+    data_words,
+    describe_data,
+    open_detector,
+    runtime_options_of,
+)
+from vision.cli.terminal import CommandResult, Step, step
 from vision.config import Config
 from vision.engine import detect_with_both
 from vision.errors import ConfigError
@@ -39,10 +46,16 @@ class Evaluated(NamedTuple):
     photos: list[Photo] | None
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Compare, print the tables and the verdict, and write the page."""
     page = options.out / PAGE
-    check_output_path(page, overwrite=options.overwrite)
+    with claimed([page], overwrite=options.overwrite):
+        result = _compare(options, page)
+    print(f"the page is {page}")
+    return result
+
+
+def _compare(options: argparse.Namespace, page: Path) -> CommandResult:
     detections, targets, names, notes, photos = _evaluate(options)
     detectors = (str(options.first), str(options.second))
     print(f"A  {detectors[0]}", f"B  {detectors[1]}", *notes, sep="\n", flush=True)
@@ -50,8 +63,15 @@ def run(options: argparse.Namespace) -> int:
     images = [Path(str(target.image_id)).name for target in targets]
     print("", *text_lines(comparison, images), "", verdict(comparison), sep="\n")
     write_page(page, render_comparison(comparison, detectors, notes, photos))
-    print(f"the page is {page}")
-    return 0
+    return CommandResult(steps=[_step(options)])
+
+
+def _step(options: argparse.Namespace) -> Step:
+    """The report of the second."""
+    words = ["--weights", options.second, *data_words(options)]
+    if options.annotations:
+        words = ["--detections", options.second, "--annotations", options.annotations]
+    return step("eval", *words, "--report", why="See what costs B most, and what to do about it:")
 
 
 def _evaluate(options: argparse.Namespace) -> Evaluated:

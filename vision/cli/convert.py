@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from vision.cli.options import check_output_path, read_images, write_detector
+from vision.cli.terminal import CommandResult, step
 from vision.convert import convert_weights
 from vision.errors import WeightsError
 from vision.model import SSDLite
@@ -19,7 +20,7 @@ MIN_REFITTED = 100
 """With fewer, the variances of the maps of one pixel are too inexact."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Convert, write the weights and describe them."""
     check_output_path(options.out, overwrite=options.overwrite)
     saved = convert_weights(options.source, options.file, options.labels)
@@ -33,7 +34,10 @@ def run(options: argparse.Namespace) -> int:
     else:
         save_backbone(options.out, saved)
         print(f"{options.out}: a backbone; train with model.init={options.out}")
-    return 0
+        start = step("train", "--data", "MINE", f"model.init={options.out}", why="Train from it:")
+        return CommandResult(steps=[start])
+    words = ("detect", "photos/", "--weights", options.out)
+    return CommandResult(steps=[step(*words, why="See what it finds:")])
 
 
 def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:

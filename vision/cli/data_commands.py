@@ -36,11 +36,25 @@ def _check(parser: Parser) -> None:
     parser.add_argument("--fix", type=Path, metavar="FOLDER", help=text)
 
 
+def _init(parser: Parser) -> None:
+    text = "folder for the configuration, train.yaml"
+    parser.add_argument("folder", type=Path, metavar="DIR", help=text)
+    text = "folder of images and annotations (default: DIR itself)"
+    parser.add_argument("--data", metavar="FOLDER", help=text)
+    common.add_overwrite(parser)
+
+
 DATA_COMMANDS = {
+    "init": Command(
+        "write a commented configuration for your data, to start from",
+        "init birds --data MINE",
+        _init,
+    ),
     "check": Command(
         "find faults in a data set, show them, and repair them in a copy",
         "check --data MINE --out report --fix MINE-repaired",
         _check,
+        has_json=True,
     ),
     "convert-data": Command(
         "write a folder of labelled images in another format",

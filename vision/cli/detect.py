@@ -12,38 +12,44 @@ import cv2
 import torch
 from tqdm import tqdm
 
+from vision.cli.detect_settings import (
+    LABELS,
+    check_is_new,
+    make_settings,
+    saved_identity,
+    saved_kinds,
+    split_words,
+)
+from vision.cli.detected import SOME_FAILED, conclude
 from vision.cli.options import check_output_path
+from vision.cli.terminal import CommandResult
 from vision.detection import (
     RESULTS,
     CocoIds,
     Journal,
     Report,
-    Settings,
     check_complete,
     check_inputs_stay,
-    check_results_stay,
     detect_sources,
 )
 from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, DataError
-from vision.media import MediaInput, Window, find_inputs
-from vision.rows import describe_counts
+from vision.media import MediaInput, find_inputs
+from vision.progress import progress
 from vision.runtime import USUAL_SCORE, Score, read_names
 from vision.weights import find_weights
 
-SOME_FAILED = 1
-SAVED = ("pictures", *RESULTS)
 WORKERS_FOR_GPU = 4
 """Batches being read or written while one is in the network."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Detect, write annotated images and videos and the detections, and report failures."""
     check_output_path(options.out / Journal.NAME, overwrite=True)
-    options.weights = find_weights(options.weights)
+    options.given_weights, options.weights = options.weights, find_weights(options.weights)
     unfinished = (options.out / Journal.NAME).exists()
-    finished = any((options.out / name).exists() for name in RESULTS.values())
+    finished = any((options.out / name).exists() for name in (*RESULTS.values(), *LABELS))
     report = Report()
     sources = find_inputs(options.inputs, report.fail, options.out)
     if not sources:
@@ -51,9 +57,9 @@ def run(options: argparse.Namespace) -> int:
     if options.resume and finished and not unfinished:
         check_complete(sources, options.out)
         print(f"nothing is left to do: the run in {options.out} is complete")
-        return SOME_FAILED if report.failures else 0
+        return CommandResult(SOME_FAILED if report.failures else 0)
     check_inputs_stay(sources, options.out)
-    saved = _saved(options.save)
+    saved = saved_kinds(options.save)
     options.classes = _classes(options)
     workers = options.workers or _num_workers(sources, options.device)
     detector = _load(options, workers)
@@ -61,24 +67,16 @@ def run(options: argparse.Namespace) -> int:
     if "coco" in saved:
         is_listed = options.annotations is not None  # which has ids of images alone
         ids.check([source.name for source in sources if source.kind == "image" or is_listed])
-    settings = Settings(
-        options.out,
-        "pictures" in saved,
-        [kind for kind in RESULTS if kind in saved],
-        options.stride,
-        workers,
-        options.batch,
-        Window("ssdlite").show if options.show else None,
-    )
+    settings = make_settings(options, sources, workers)
     start = time.perf_counter()
-    if not (options.overwrite or (options.resume and unfinished)):
-        check_results_stay(sources, settings, is_unfinished=unfinished)
+    check_is_new(options, sources, settings, is_unfinished=unfinished)
     with Journal(options.out, _identity(options), resume=options.resume) as journal:
         with _progress(sources, journal) as bar:
             detect_sources(sources, detector, settings, journal, ids, report, bar.update)
         if not report.failures:
             journal.remove()
-    return _conclude(report, options.out, report.num_new / (time.perf_counter() - start))
+    rate = report.num_new / (time.perf_counter() - start)
+    return conclude(report, options, saved, rate)
 
 
 def _progress(sources: Sequence[MediaInput], journal: Journal) -> "tqdm[NoReturn]":
@@ -86,34 +84,7 @@ def _progress(sources: Sequence[MediaInput], journal: Journal) -> "tqdm[NoReturn
     total = None
     if all(source.kind == "image" for source in sources):
         total = sum(source.name not in journal for source in sources)
-    return tqdm(
-        total=total, desc="detect", unit=" images", leave=False, dynamic_ncols=True, disable=None
-    )
-
-
-def _conclude(report: Report, out: Path, rate: float) -> int:
-    """Print the outcome; the exit code."""
-    resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
-    print(
-        f"{describe_counts(report.objects)} in {describe_counts(report.inputs, 'no image')};"
-        f" {rate:.1f} images/s{resumed}; results are in {out}"
-    )
-    if report.failures:
-        print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
-    return SOME_FAILED if report.failures else 0
-
-
-def _saved(text: str) -> list[str]:
-    saved = _split(text)
-    unknown = [word for word in saved if word not in SAVED]
-    if unknown or not saved:
-        found = unknown[0] if unknown else "nothing"
-        raise ConfigError(f"--save: expected some of {', '.join(SAVED)}, found {found}")
-    return saved
-
-
-def _split(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
+    return progress(None, "detect", total, unit=" images")
 
 
 def _num_workers(sources: Sequence[MediaInput], device: str | None) -> int:
@@ -179,11 +150,10 @@ def _classes(options: argparse.Namespace) -> list[str] | None:
     if options.classes is None:
         return None
     known = read_names(options.weights) if "," in "".join(options.classes) else []
-    given = [[text] if text in known else _split(text) for text in options.classes]
-    names = list(dict.fromkeys(itertools.chain.from_iterable(given)))
-    if not names:
-        raise ConfigError("--classes: expected names, found nothing")
-    return names
+    given = [[text] if text in known else split_words(text) for text in options.classes]
+    if names := list(dict.fromkeys(itertools.chain.from_iterable(given))):
+        return names
+    raise ConfigError("--classes: expected names, found nothing")
 
 
 def _identity(options: argparse.Namespace) -> dict[str, Any]:
@@ -194,6 +164,6 @@ def _identity(options: argparse.Namespace) -> dict[str, Any]:
         "backend": [options.backend, options.precision],
         "score and classes": _scores(options),
         "suppression": _post_process(options),
-        "pictures": "pictures" in options.save,
         "stride": options.stride,
+        **saved_identity(options),
     }

@@ -6,13 +6,29 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vision.choices import SHIPPED_WEIGHTS
-from vision.cli.options import check_output_path, describe_data, open_detector, runtime_options_of
+from vision.cli.options import (
+    claimed,
+    data_words,
+    describe_data,
+    open_detector,
+    runtime_options_of,
+)
+from vision.cli.terminal import MAX_STEPS, CommandResult, Step, paint_table, step
 from vision.detector import Detector
 from vision.engine import best_thresholds, evaluate_detector, write_json
 from vision.errors import ConfigError
 from vision.metrics import Metrics, evaluate_detections, read_coco_results
 from vision.metrics.analysis import analyse
-from vision.report import REPORT, Commands, Photo, commands_for, photos_in, photos_of, write_report
+from vision.report import (
+    REPORT,
+    Commands,
+    Photo,
+    commands_for,
+    next_steps,
+    photos_in,
+    photos_of,
+    write_report,
+)
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 
@@ -28,27 +44,42 @@ class Evaluated(NamedTuple):
     photos: list[Photo] | None
     title: str
     detector: Detector | None
+    irregularities: dict[str, int] | None = None
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Evaluate, print the table, and write ``metrics.json`` and ``report.html`` if asked to."""
     is_of_file = bool(options.detections or options.annotations)
     options.weights = options.weights or (None if is_of_file else Path(SHIPPED_WEIGHTS[0]))
     folder = _report_folder(options) if options.report else None
-    for file in _outputs(options.out, folder):
-        check_output_path(file, overwrite=options.overwrite)
-    evaluated = _evaluate_file(options) if is_of_file else _evaluate_weights(options)
-    metrics = evaluated.metrics
-    print(metrics.table())
-    content = metrics.to_dict()
-    if folder:
-        content |= _write_report(folder / REPORT, evaluated, options)
-    if options.out:
-        write_json(options.out / METRICS, content)
-        print(f"metrics are in {options.out / METRICS}")
+    with claimed(_outputs(options.out, folder), overwrite=options.overwrite):
+        evaluated = _evaluate_file(options) if is_of_file else _evaluate_weights(options)
+        metrics = evaluated.metrics
+        print(paint_table(metrics.table()))
+        content, steps = metrics.to_dict(), _steps(options)
+        if evaluated.irregularities is not None:
+            content["irregularities"] = evaluated.irregularities
+        if folder:
+            more, steps = _write_report(folder / REPORT, evaluated, options)
+            content |= more
+        if options.out:
+            write_json(options.out / METRICS, content)
+            print(f"metrics are in {options.out / METRICS}")
     if folder:
         print(f"the report is {folder / REPORT}")
-    return 0
+    return CommandResult(values=content, steps=steps)
+
+
+def _steps(options: argparse.Namespace) -> list[Step]:
+    """The same with the report."""
+    named = [
+        word
+        for name in ("weights", "detections", "annotations")
+        if (value := getattr(options, name))
+        for word in (f"--{name}", value)
+    ]
+    why = "See what costs most, and what to do about it:"
+    return [step("eval", *named, *data_words(options), "--report", why=why)]
 
 
 def _report_folder(options: argparse.Namespace) -> Path:
@@ -69,9 +100,11 @@ def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
         raise ConfigError("--images goes with --detections: data name their images themselves")
     detector, config = open_detector(options)
     results = evaluate_detector(detector, config, engine=options.engine)
-    metrics, detections, dataset = results
+    metrics, detections, dataset, irregularities = results
     title = f"{options.weights} on {describe_data(config)}"
-    return Evaluated(metrics, detections, dataset.targets, photos_of(dataset), title, detector)
+    return Evaluated(
+        metrics, detections, dataset.targets, photos_of(dataset), title, detector, irregularities
+    )
 
 
 def _evaluate_file(options: argparse.Namespace) -> Evaluated:
@@ -94,15 +127,20 @@ def _evaluate_file(options: argparse.Namespace) -> Evaluated:
     return Evaluated(metrics, detections, targets, photos, title, None)
 
 
-def _write_report(path: Path, evaluated: Evaluated, options: argparse.Namespace) -> dict[str, Any]:
-    """Write the page; return what the metrics have in addition."""
-    metrics, detections, targets, photos, title, detector = evaluated
+def _write_report(
+    path: Path, evaluated: Evaluated, options: argparse.Namespace
+) -> tuple[dict[str, Any], list[Step]]:
+    """Write the page; return what the metrics have in addition, and what to do next."""
+    metrics, detections, targets, photos, title, detector, _ = evaluated
     analysis = analyse(detections, targets, metrics.names, metrics)
     thresholds = best_thresholds(analysis)
     if photos is None:
         print("the report has no pictures; name the folder of the images with --images")
-    write_report(path, analysis, title, photos, _commands(options, detector, thresholds))
-    return {"interval95": analysis.intervals, "thresholds": thresholds}
+    commands = _commands(options, detector, thresholds)
+    write_report(path, analysis, title, photos, commands)
+    advice = next_steps(analysis, commands)
+    steps = [Step(one.command, one.text) for one in advice if one.command]
+    return {"interval95": analysis.intervals, "thresholds": thresholds}, steps[:MAX_STEPS]
 
 
 def _commands(
@@ -111,11 +149,8 @@ def _commands(
     """The commands that fit the detector; few fit a file of detections."""
     if detector is None:
         return Commands(check="ssdlite check --data MINE --out check")
-    pairs = (("--data", options.data), ("--config", options.config))
-    data = [word for name, value in pairs if value for word in (name, str(value))]
     run = options.weights if options.weights.is_dir() else None
     scores = ["best"]
     if not detector.training.get("thresholds"):
         scores = [f"{name}={score:g}" for name, score in thresholds.items()]
-    data += options.overrides
-    return commands_for(str(options.weights), data, run, detector.image_size, scores)
+    return commands_for(str(options.weights), data_words(options), run, detector.image_size, scores)

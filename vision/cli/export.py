@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vision.choices import CALIBRATED
-from vision.cli.options import check_output_path, data_of, read_images
+from vision.cli.options import claimed, data_of, read_images
+from vision.cli.terminal import CommandResult, step
 from vision.config import Config, DataSources
 from vision.data import sample_images
 from vision.detector import Detector
@@ -31,12 +32,16 @@ LARGE_LOSS = 0.005
 """int8 is warned of from this loss of voc.mAP50 on."""
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Export, compare with PyTorch on images, and print the agreement."""
     spec = ExportSpec(options.to, options.form, options.precision)
     options.weights = find_weights(options.weights)
     path = spec.file(options.out, options.weights.stem)
-    check_output_path(path, overwrite=options.overwrite)
+    with claimed([path], overwrite=options.overwrite):
+        return _export(options, spec, path)
+
+
+def _export(options: argparse.Namespace, spec: ExportSpec, path: Path) -> CommandResult:
     saved = load_weights(options.weights)
     config = data_of(options, saved.config)
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
@@ -60,7 +65,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"compared on {len(compared)} images only; {MIN_ADVISED} or more are advised")
     if spec.precision.startswith("int8"):
         _evaluate_int8(saved, spec, written.path, config)
-    return 0
+    if spec.form == "decoded":
+        use = step("detect", "photos/", "--weights", written.path, why="See what it finds:")
+    else:
+        use = step("benchmark", "--weights", options.weights, why="See how fast it is:")
+    return CommandResult(steps=[use])
 
 
 def _images(

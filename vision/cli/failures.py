@@ -12,7 +12,12 @@ BUG = 70
 """Exit code of a bug, EX_SOFTWARE of sysexits.h: another than that of a failed input."""
 CLOSED_PIPE = 141
 """Exit code of a command whose reader has closed the pipe: that of SIGPIPE."""
-_NO_MEMORY = ("can't allocate memory", "out of memory", "Unable to allocate")
+_NO_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    "Unable to allocate",
+    "can't start new thread",
+)
 
 
 def explain_failure(error: Exception) -> tuple[str, int] | None:
@@ -44,7 +49,7 @@ def _explain_other(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
         first = (str(error) or kind).splitlines()[0][:300]
         return (
-            f"memory does not suffice ({first}); close other programs, or take less",
+            f"memory or threads do not suffice ({first}); close other programs, or take less",
             USER_ERROR,
         )
     return None

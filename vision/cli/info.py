@@ -1,18 +1,44 @@
 """``ssdlite info``."""
 
 import argparse
+from typing import Any
 
+from vision.cli.terminal import CommandResult, paint, step
+from vision.errors import escape_controls
 from vision.model import SSDLite, count_macs, count_parameters
 from vision.weights import SavedBackbone, SavedDetector, load_any
 from vision.weights.migration import FOLDED
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Show what a weights file contains."""
     saved = load_any(options.weights)
     for key, value in _describe(saved).items():
-        print(f"{key:14} {value}")
-    return 0
+        print(f"{paint(f'{escape_controls(key):14}', 'heading')} {escape_controls(value)}")
+    weights = options.weights
+    if not isinstance(saved, SavedDetector):
+        words = ("train", "--data", "MINE", f"model.init={weights}")
+        return CommandResult(0, _values(saved), [step(*words, why="Train from it:")])
+    look = step("detect", "photos/", "--weights", weights, why="See what it finds:")
+    measure = step("eval", "--weights", weights, "--data", "MINE", why="Measure how good it is:")
+    return CommandResult(0, _values(saved), [look, measure])
+
+
+def _values(saved: SavedBackbone | SavedDetector) -> dict[str, Any]:
+    """The result for programs."""
+    model = saved.config.model if isinstance(saved, SavedDetector) else saved.config
+    values: dict[str, Any] = {"kind": "backbone", "network": model.model_dump(mode="json")}
+    if isinstance(saved, SavedDetector):
+        values |= {
+            "kind": "detector",
+            "classes": list(saved.names),
+            "image_size": list(saved.model.image_size),
+            "parameters": count_parameters(saved.model),
+            "macs": count_macs(saved.model, saved.model.image_size),
+            "priors": len(saved.model.priors),
+            "norms_folded": saved.norms_folded,
+        }
+    return values | {"training": dict(saved.training)}
 
 
 def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
@@ -41,8 +67,8 @@ def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
         lines["norms"] = FOLDED
     metrics = saved.training.get("metrics")
     if metrics:
-        voc, coco = metrics["voc"]["mAP50"], metrics["coco"]["AP"]
-        lines["on val"] = f"voc.mAP50 {_number(voc)}, coco.AP {_number(coco)}"
+        voc, coco = _number(metrics, "voc", "mAP50"), _number(metrics, "coco", "AP")
+        lines["on val"] = f"voc.mAP50 {voc}, coco.AP {coco}"
     return lines
 
 
@@ -50,5 +76,10 @@ def _map_sizes(model: SSDLite) -> str:
     return "maps of " + ", ".join(f"{height}x{width}" for height, width in model.map_sizes)
 
 
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
+def _number(metrics: object, family: str, key: str) -> str:
+    """A value of the metrics in a file, which another program may have written."""
+    values = metrics.get(family) if isinstance(metrics, dict) else None
+    value = values.get(key, "unreadable") if isinstance(values, dict) else "unreadable"
+    if value is None:
+        return "undefined"
+    return f"{value:.3f}" if isinstance(value, int | float) else "unreadable"

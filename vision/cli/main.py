@@ -3,6 +3,7 @@
 import argparse
 import io
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from importlib import import_module
 
 import vision
 from vision.cli.commands import COMMANDS, parse
+from vision.cli.completion import complete
+from vision.cli.elsewhere import COMMANDS as ELSEWHERE
 from vision.cli.failures import (
     BUG,
     CLOSED_PIPE,
@@ -19,15 +22,21 @@ from vision.cli.failures import (
     open_missing_streams,
 )
 from vision.cli.parser import Parser
+from vision.cli.printing import as_message
 from vision.cli.signals import raised_signals
+from vision.cli.terminal import CommandResult, output_of, paint, show_result
 from vision.errors import Interrupted, Signalled, did_you_mean
 
+ASKED = "_ARGCOMPLETE"
+"""The environment variable by which a shell asks for completions."""
 INTERRUPTED = 130
 SIGNALLED = 128
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``ssdlite COMMAND ...`` and give its exit code."""
+    if ASKED in os.environ:
+        complete()
     words = list(sys.argv[1:] if argv is None else argv)
     commands = "".join(f"\n  {name:12} {command.summary}" for name, command in COMMANDS.items())
     parser = Parser(
@@ -44,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.error("a command is missing, such as detect")
     if options.command not in COMMANDS:
-        suggestion = did_you_mean(options.command, COMMANDS)
+        suggestion = did_you_mean(ELSEWHERE.get(options.command, options.command), COMMANDS)
         parser.error(f"there is no command {options.command}{suggestion}")
     return run_command(options.command, words[1:])
 
@@ -79,19 +88,23 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, options: argparse.Namespace) -> int:
-    run: Callable[[argparse.Namespace], int] = import_module(
+    run: Callable[[argparse.Namespace], CommandResult] = import_module(
         f"vision.cli.{command.replace('-', '_')}"
     ).run
     from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415
 
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout, force=True)
-    with logging_redirect_tqdm(), raised_signals():
-        return run(options)
+    with output_of(options), logging_redirect_tqdm(), raised_signals():
+        result = run(options)
+    show_result(result, options)
+    return result.code
 
 
 def _fail(command: str, message: str, code: int) -> int:
     with suppress(OSError):
-        print(f"ssdlite {command}: {message}", file=sys.stderr)
+        text = as_message(f"ssdlite {command}: {message}")
+        if message.startswith("error: "):
+            text = text.replace("error:", paint("error:", "error", to_stderr=True), 1)
+        print(text, file=sys.stderr)
     with suppress(OSError):
         flush_streams()
     return code

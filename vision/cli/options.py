@@ -4,18 +4,21 @@
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.cli.arguments import DEFAULT_CONFIG
 from vision.config import Config, config_from_dict, load_config, name_data
 from vision.config.overrides import is_within, key_of
 from vision.detector import Detector
 from vision.errors import ConfigError, DataError, WeightsError
 from vision.images import read_image, resize
+from vision.locks import reserved
 from vision.media import find_images
 from vision.model import build_post_process
 from vision.runtime import RuntimeOptions, open_session
@@ -47,6 +50,24 @@ def check_output_path(path: Path, *, overwrite: bool) -> None:
         raise DataError(f"{path} exists; name another --out, or pass --overwrite")
 
 
+@contextmanager
+def claimed(files: Sequence[Path], *, overwrite: bool) -> Iterator[None]:
+    """`check_output_path` of all files, whose folders no other process works in meanwhile.
+
+    Raises:
+        DataError: As `check_output_path`.
+        ConfigError: If another process works in a folder.
+    """
+    for file in files:
+        check_output_path(file, overwrite=overwrite)
+    with ExitStack() as stack:
+        for folder in {file.parent.resolve(): file.parent for file in files}.values():
+            stack.enter_context(reserved(folder))
+        for file in files:  # What another process has written meanwhile counts too.
+            check_output_path(file, overwrite=overwrite)
+        yield
+
+
 def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     """Write weights as ``--out``, ``--half`` and ``--note`` say.
 
@@ -65,6 +86,14 @@ def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     save_weights(
         options.out, model, saved.config, saved.names, training, norms_folded=saved.norms_folded
     )
+
+
+def data_words(options: argparse.Namespace) -> list[str]:
+    """The words of the command line that name the data."""
+    is_default = options.data and options.config == DEFAULT_CONFIG
+    pairs = (("--data", options.data), ("--config", None if is_default else options.config))
+    named = [word for name, value in pairs if value for word in (name, str(value))]
+    return [*named, *options.overrides]
 
 
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:

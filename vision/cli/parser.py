@@ -2,11 +2,13 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from vision.cli.elsewhere import our_option
 from vision.errors import did_you_mean
 
 _OVERRIDE = re.compile(r"[\w.\s-]*=")
@@ -36,14 +38,20 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, description: str, epilog: str) -> None:
         super().__init__(
-            prog=prog, description=description, epilog=epilog, formatter_class=_Formatter
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=_Formatter,
+            allow_abbrev=False,  # else --conf would be --config
         )
+        self._words: list[str] = []
 
     def parse(self, words: Sequence[str] | None) -> argparse.Namespace:
         """Options that may stand before, between and after the other words.
 
         ``ssdlite export W`` is accepted for ``ssdlite export --weights W``.
         """
+        self._words = list(sys.argv[1:] if words is None else words)
         options = self.parse_intermixed_args(words)
         if not (hasattr(options, "weights") and hasattr(options, "overrides")):
             return options
@@ -62,18 +70,17 @@ class Parser(argparse.ArgumentParser):
         if message.startswith(_UNKNOWN):
             words = message.removeprefix(_UNKNOWN).split()
             unknown = next((word for word in words if word.startswith("-")), words[0])
-            name = unknown.partition("=")[0]
-            message = f"there is no option {name}{self._suggest(name)}"
+            message = f"there is no option {unknown.partition('=')[0]}{self._suggest(unknown)}"
         super().error(message)
 
-    def _suggest(self, name: str) -> str:
-        """The key of the configuration of that name, else the option spelt alike."""
-        if any(action.dest == "overrides" for action in self._actions):
-            from vision.config.messages import keys_named  # noqa: PLC0415 - takes a while to import
-
-            keys = keys_named(name.lstrip("-").replace("-", "_"))
-            if keys:
-                return f"; did you mean {keys[0]}=VALUE?"
+    def _suggest(self, unknown: str) -> str:
+        """What it is called here, else the option spelt alike."""
+        name, sign, value = unknown.partition("=")
+        if not sign and name in self._words:
+            value = "".join(self._words[self._words.index(name) + 1 :][:1])
+        ours = our_option(name, "" if value.startswith("-") else value, self)
+        if ours:
+            return f"; did you mean {ours}?"
         options = [option for option in self._option_string_actions if option.startswith("--")]
         return did_you_mean(name, options, cutoff=MIN_SIMILARITY)
 
@@ -86,8 +93,20 @@ class Command:
         summary: What it does, without a capital and a full stop.
         example: Words that follow ``ssdlite``.
         add_arguments: Adds its arguments to a parser.
+        has_json: Whether it has a result that ``--json`` prints.
     """
 
     summary: str
     example: str
     add_arguments: Callable[[Parser], None]
+    has_json: bool = False
+
+    def add_all_arguments(self, parser: Parser) -> None:
+        """Add its arguments, and those that all commands have."""
+        self.add_arguments(parser)
+        group = parser.add_argument_group("output")
+        text = "print the result, warnings and errors only"
+        group.add_argument("-q", "--quiet", action="store_true", help=text)
+        if self.has_json:
+            text = "print the result as one JSON object; all else goes to standard error"
+            group.add_argument("--json", action="store_true", help=text)

@@ -3,6 +3,8 @@
 import argparse
 from collections import Counter
 
+from vision.cli.options import data_words
+from vision.cli.terminal import CommandResult, step
 from vision.config import Config, load_config, name_data
 from vision.convert import load_initial_weights
 from vision.data import choose_classes, read_sources
@@ -11,7 +13,7 @@ from vision.errors import ConfigError
 from vision.weights import SavedDetector, match_network
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> CommandResult:
     """Print what the configured and the fitted priors reach, and the YAML of the latter."""
     config = load_config(options.config, [*name_data(options.data), *options.overrides])
     saved = None
@@ -26,7 +28,10 @@ def run(options: argparse.Namespace) -> int:
     fit = fit_priors(config, annotations, names)
     print(_describe(config, fit))
     print(f"\n{_advise(fit, is_detector=isinstance(saved, SavedDetector))}")
-    return 0
+    words = ["train", *data_words(options)]
+    if not isinstance(saved, SavedDetector) and fit.pays():
+        words.append("model.priors=auto")
+    return CommandResult(steps=[step(*words, why="Train on these data:")])
 
 
 def _describe(config: Config, fit: PriorFit) -> str:

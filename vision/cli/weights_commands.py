@@ -41,6 +41,14 @@ def _info(parser: Parser) -> None:
     parser.add_argument("overrides", nargs="*", help=argparse.SUPPRESS)
 
 
+def _push(parser: Parser) -> None:
+    parser.add_argument("weights", type=Path, metavar="W", help=common.WEIGHTS)
+    text = "repository on the Hugging Face Hub, made public if there is none"
+    parser.add_argument("name", metavar="hf://USER/NAME", help=text)
+    text = "SPDX identifier such as mit (default: that of the weights, if they record one)"
+    parser.add_argument("--licence", metavar="ID", help=text)
+
+
 WEIGHTS_COMMANDS = {
     "convert": Command(
         "convert another project's checkpoint to a weights file",
@@ -52,5 +60,12 @@ WEIGHTS_COMMANDS = {
         "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
         _average,
     ),
-    "info": Command("show what a weights file contains", "info --weights runs/finetune", _info),
+    "push": Command(
+        "share weights on the Hugging Face Hub",
+        "push runs/finetune hf://user/name --licence mit",
+        _push,
+    ),
+    "info": Command(
+        "show what a weights file contains", "info --weights runs/finetune", _info, has_json=True
+    ),
 }

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from vision.config.section import Section, Size
+from vision.config.section import MAX_SEED, SceneSize, Section
 
 
 def _check_given(source: "VocSource | CocoSource") -> None:
@@ -108,7 +108,7 @@ class AutoSource(Section):
     split: Literal["train", "val", "test", "all"]
     """A split that the folder has. Where it has no ``val``, a fifth of the images is ``val`` and
     the others are ``train``; near duplicates are on one side."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     """Seed by which images become ``val`` where the folder has none."""
     val_below: float | None = Field(None, ge=0, le=1)
     """The images, of which each has a number from 0 to 1, that become ``val``. With null, it is
@@ -125,12 +125,12 @@ class SyntheticSource(Section):
 
     format: Literal["synthetic"]
     """Synthetic data."""
-    num_images: int = Field(ge=1)
+    num_images: int = Field(ge=1, le=10_000_000)
     """Number of scenes."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=MAX_SEED)
     """Seed of the scenes."""
-    image_size: Size = (192, 192)
-    """Size of the scenes: one number or [height, width]."""
+    image_size: SceneSize = (192, 192)
+    """Size of the scenes: one number or [height, width], from 32 to 4096."""
 
 
 DataSource: TypeAlias = Annotated[

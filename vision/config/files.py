@@ -16,7 +16,7 @@ from vision.config.renamed import rename_keys
 from vision.config.run import Config
 from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import ConfigError
-from vision.files import MAX_TEXT_BYTES, check_regular, read_text
+from vision.files import MAX_TEXT_BYTES, check_regular, read_text, similar_file
 
 
 def shipped_configs() -> dict[str, Path]:
@@ -43,11 +43,10 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
     for name in (str(name_or_path), str(name_or_path).removesuffix(".yaml")):
         if name in shipped:
             return shipped[name]
-    reason = next(filter(None, map(_obstacle, candidates)), "does not exist")
-    raise ConfigError(
-        f"configuration {name_or_path} {reason}; give a YAML file, or one of the shipped:"
-        f" {', '.join(shipped)}"
-    )
+    reason = next(filter(None, map(_obstacle, candidates)), "")
+    hint = "" if reason else similar_file(name_or_path, shipped)
+    hint = hint or f"; give a YAML file, or one of the shipped: {', '.join(shipped)}"
+    raise ConfigError(f"configuration {name_or_path} {reason or 'does not exist'}{hint}")
 
 
 def _obstacle(path: Path) -> str:

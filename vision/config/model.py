@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from vision.config.section import NetworkSize, Section
+from vision.config.section import MAX_COUNT, NetworkSize, Section
 
 WIDTH_MULTS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Width multipliers for which published MobileNetV2 weights exist."""
@@ -65,17 +65,17 @@ class PostProcessConfig(Section):
     those of low scores too."""
     nms_iou: float = Field(0.5, gt=0, le=1)
     """A box is dropped if its IoU with a better one of its class is larger than this."""
-    max_candidates: int = Field(1000, ge=1)
+    max_candidates: int = Field(1000, ge=1, le=MAX_COUNT)
     """Number of the best (prior, class) pairs of an image that suppression works on."""
-    max_per_class: int | None = Field(None, ge=1)
+    max_per_class: int | None = Field(None, ge=1, le=MAX_COUNT)
     """Most pairs of one class among them; null for any number."""
-    max_detections: int = Field(100, ge=1)
+    max_detections: int = Field(100, ge=1, le=MAX_COUNT)
     """Most detections of an image."""
     suppression: Literal["nms", "soft_nms"] = "nms"
     """``soft_nms`` lowers the score of overlapping boxes instead of dropping them."""
     class_agnostic: bool = False
     """Boxes of different classes suppress each other too."""
-    soft_nms_sigma: float = Field(0.5, gt=0)
+    soft_nms_sigma: float = Field(0.5, gt=0, le=MAX_COUNT)
     """Parameter of ``soft_nms``: the smaller, the more an overlap lowers a score."""
 
 
@@ -91,8 +91,8 @@ class ModelConfig(Section):
     """Whose variant of the network: for weights that another project has trained."""
     init: str | None = None
     """Weights that training starts from: ``coco`` or ``voc`` (in the package), a weights file, a
-    run folder, or ``imagenet``; ``none`` for random ones. Keys of the network that are not set are
-    those of the weights."""
+    run folder, ``hf://user/name``, or ``imagenet``; ``none`` for random ones. Keys of the network
+    that are not set are those of the weights."""
     image_size: NetworkSize = (320, 320)
     """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
     width_mult: float = 1.0

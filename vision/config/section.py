@@ -4,6 +4,10 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
+MAX_COUNT = 1_000_000
+"""Upper limit of counts without a nearer one: of epochs, steps and images of a batch."""
+MAX_SEED = 2**32 - 1
+
 
 class Section(BaseModel):
     """A part of the configuration: frozen, without unknown keys, without conversions."""
@@ -21,6 +25,16 @@ def _height_width(value: Any) -> Any:  # noqa: ANN401
 
 
 Size: TypeAlias = Annotated[tuple[int, int], BeforeValidator(_height_width)]
+
+
+def _drawable_sides(size: tuple[int, int]) -> tuple[int, int]:
+    for side in size:
+        if not 32 <= side <= 4096:
+            raise ValueError(f"{side} is not a side from 32 to 4096")
+    return size
+
+
+SceneSize: TypeAlias = Annotated[Size, AfterValidator(_drawable_sides)]
 
 
 def _known_sides(size: tuple[int, int]) -> tuple[int, int]:

@@ -6,6 +6,7 @@ from vision.data.build import (
     check_known,
     choose_classes,
     describe,
+    irregularities,
     read_sources,
     sample_images,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "choose_classes",
     "collate",
     "describe",
+    "irregularities",
     "make_loader",
     "read_sources",
     "read_synthetic",

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from jaxtyping import UInt8
 from numpy import ndarray
-from tqdm import tqdm
 
 from vision.config import AutoSource, DataConfig, DataSource, DataSources
 from vision.data.cache import reduced
@@ -23,6 +22,7 @@ from vision.errors import DataError
 from vision.formats import Annotations, Fault, Record, Tally, read_data
 from vision.formats.folders import Layout
 from vision.formats.layout import find_layout
+from vision.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -160,15 +160,8 @@ def _read_once(
 ) -> tuple[Annotations, dict[str, list[Record]]]:
     annotations = read_data(format_, **dict(keys))
     with ThreadPoolExecutor() as pool:
-        bar = tqdm(
-            pool.map(_hash, annotations.records),
-            "near duplicates",
-            len(annotations.records),
-            leave=False,
-            dynamic_ncols=True,
-            disable=None,
-        )
-        hashes = list(bar)
+        found = pool.map(_hash, annotations.records)
+        hashes = list(progress(found, "near duplicates", len(annotations.records)))
     pairs = list(zip(annotations.records, hashes, strict=True))
     annotations.faults += [fault for _, fault in pairs if isinstance(fault, Fault)]
     readable = [(record, found) for record, found in pairs if not isinstance(found, Fault)]

@@ -82,7 +82,7 @@ def choose_classes(
     else:
         names = [name for name in annotations.names if counts[name] or name in known]
         left_out = [name for name in annotations.names if name not in names]
-    if not names:
+    if not any(counts.values()):
         raise DataError("the training data have no box, so there is no class to train")
     others = [name for name in counts if name not in names]
     for name in names:
@@ -95,9 +95,10 @@ def choose_classes(
             )
     check_flags(annotations, "data.train")
     if not any(counts[name] for name in names):
+        with_boxes = ", ".join(name for name, count in counts.items() if count)
         raise DataError(
             f"no training box has a name of data.classes ({', '.join(names)}); the data have"
-            f" {', '.join(counts) or 'no box at all'}"
+            f" {with_boxes}"
         )
     return list(names), left_out
 
@@ -168,3 +169,16 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
             f"  {counted(sum(others.values()), 'box')} of other classes left out: {left_out}"
         )
     return lines + [f"  {line}" for line in annotations.tally.lines()]
+
+
+def irregularities(annotations: Annotations, names: Sequence[str]) -> dict[str, int]:
+    """Number of boxes and images that were dropped, clipped or put right, by kind.
+
+    Args:
+        annotations: The data.
+        names: The classes in use; boxes of others are left out.
+    """
+    counts = annotations.count()
+    others = sum(count for name, count in counts.items() if name not in names)
+    found = dict(annotations.tally.counts)
+    return found | ({"boxes of other classes left out": others} if others else {})

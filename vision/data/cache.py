@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
-from tqdm import tqdm
 
 from vision.atomic import replacing
 from vision.errors import DataError
 from vision.formats.records import Record
 from vision.images import read_image, reduced_size, resize
+from vision.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def _write(records: Sequence[Record], path: Path) -> None:
             partial_path.open("wb") as file,
             ThreadPoolExecutor() as pool,
         ):
-            bar = tqdm(range(0, len(records), CHUNK), "cache", leave=False, disable=None)
+            bar = progress(range(0, len(records), CHUNK), "cache")
             for start in bar:
                 for image in pool.map(Record.load, records[start : start + CHUNK]):
                     file.write(image.tobytes())

@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from vision.errors import DataError
+from vision.progress import progress
 
 __all__ = ["Archive", "bytes_bar", "fetch"]
 
@@ -189,6 +190,4 @@ def _size(path: Path) -> int:
 
 def bytes_bar(text: str, total: int | None, start: int = 0) -> "tqdm[NoReturn]":
     """A progress bar of bytes."""
-    return tqdm(
-        desc=text, total=total, initial=start, unit="B", unit_scale=True, leave=False, disable=None
-    )
+    return progress(None, text, total, initial=start, unit="B", unit_scale=True)

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, cast, final
+from typing import IO, Any, Literal, NamedTuple, cast, final
 
+from vision.atomic import open_own
 from vision.detection.journal_lines import make_line, parse_line
 from vision.detection.schema import Entry
 from vision.errors import ConfigError, DataError
@@ -67,7 +68,7 @@ class Journal:
             if is_resumed:
                 self._end = self._read_done(head)
             # Unbuffered, so that a line is in the file once `add` returns, and a kill loses none.
-            self._file = self.path.open("r+b" if is_resumed else "wb", buffering=0)
+            self._file = self._open("r+b" if is_resumed else "wb")
         except BaseException as error:
             self._lock.close()
             if isinstance(error, OSError):
@@ -83,10 +84,13 @@ class Journal:
             self.close()
             raise
 
+    def _open(self, mode: Literal["rb", "r+b", "wb"], buffering: int = 0) -> IO[bytes]:
+        return open(self.path, mode, buffering, opener=open_own)
+
     def _read_done(self, head: bytes) -> int:
         """Fill ``done``; return the end of the last complete line."""
         start, end = 0, 0
-        with self.path.open("rb") as file:
+        with self._open("rb", buffering=-1) as file:
             for number, line in enumerate(file):
                 if not line.endswith(b"\n"):
                     break
@@ -107,7 +111,8 @@ class Journal:
         except (ValueError, KeyError, TypeError):
             return f"{self.path} is damaged; remove it and start again"
         now = json.loads(expected)["settings"]
-        changed = ", ".join(key for key in now if before.get(key) != now[key]) or "format"
+        keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+        changed = ", ".join(keys) or "format"
         return (
             f"{self.path} was started with other settings ({changed}); resume with the same, or"
             " start again with --overwrite"

@@ -1,4 +1,4 @@
-"""What becomes of one image or frame: its entry and annotated picture, or an error."""
+"""What becomes of one image or frame: its entry, its files and annotated picture, or an error."""
 
 import logging
 from collections.abc import Sequence
@@ -8,6 +8,8 @@ from pathlib import Path
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.detection.counting import RegionCounter
+from vision.detection.image_files import write_image_files
 from vision.detection.results import make_entry
 from vision.detection.schema import Entry
 from vision.detection.settings import Settings
@@ -34,6 +36,25 @@ class Outcome:
     failure: DataError | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class FoundFrame:
+    """What was detected in a frame of a video.
+
+    Attributes:
+        image: RGB.
+        number: Of the frame in the video, from 0.
+        seconds: Its time.
+        detections: In the frame's pixels.
+        tracks: The track of each detection, where the video is tracked.
+    """
+
+    image: Image
+    number: int
+    seconds: float
+    detections: Detections
+    tracks: Sequence[int | None] | None = None
+
+
 def read_first(path: Path) -> Image:
     """The image, or the first one of an animation, which is said.
 
@@ -46,21 +67,57 @@ def read_first(path: Path) -> Image:
     return image
 
 
-def draw_and_write(
+def write_and_draw(
     settings: Settings,
     names: Sequence[str],
     source: MediaInput,
     image: Image,
     detections: Detections,
 ) -> Outcome:
-    """The entry of an image; its annotated picture is written and shown as the settings say."""
+    """The entry of an image; its files are written, and it is drawn, as the settings say."""
     entry = make_entry(source.name, detections, names)
-    if not settings.pictures and settings.show is None:
-        return Outcome(entry)
-    picture = draw_detections(image, detections, names)
+    draws = settings.pictures or settings.show is not None
+    picture = draw_detections(image, detections, names) if draws else None
     try:
-        if settings.pictures:
+        write_image_files(settings.folders, settings.out, source, image, detections, entry, names)
+        if settings.pictures and picture is not None:
             write_image(settings.out / source.relative, picture)
     except DataError as error:
         return Outcome(failure=error)
     return Outcome(entry, picture if settings.show is not None else None)
+
+
+def write_and_draw_frame(
+    settings: Settings,
+    names: Sequence[str],
+    source: MediaInput,
+    found: FoundFrame,
+    counters: Sequence[RegionCounter] = (),
+) -> Outcome:
+    """The entry of a frame, and its annotated picture if it is to be written or shown.
+
+    Args:
+        settings: What is written.
+        names: Class names in label order.
+        source: The video.
+        found: The frame.
+        counters: Count its tracks, and are drawn with their counts.
+
+    Raises:
+        DataError: If a file cannot be written.
+    """
+    detections, tracks = found.detections, found.tracks
+    entry = make_entry(source.name, detections, names, found.number, found.seconds, tracks)
+    if counters:
+        entry["counts"] = {
+            counter.region.text: counter.update(detections, tracks or (), names)
+            for counter in counters
+        }
+    image, out = found.image, settings.out
+    write_image_files(settings.folders, out, source, image, detections, entry, names)
+    if not settings.pictures and settings.show is None:
+        return Outcome(entry)
+    picture = draw_detections(image, detections, names, tracks)
+    for counter in counters:
+        counter.draw(picture)
+    return Outcome(entry, picture)

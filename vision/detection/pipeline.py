@@ -16,17 +16,25 @@ _POLL_SECONDS = 0.1
 
 
 def map_batches(
-    work: Callable[[list[Item]], Iterable[Result]], items: Iterable[Item], size: int, workers: int
+    work: Callable[[list[Item]], Iterable[Result]],
+    items: Iterable[Item],
+    size: int,
+    workers: int,
+    stopped: threading.Event | None = None,
 ) -> Generator[Result]:
     """The results of all items in order, from work on batches of ``size``; see `ordered_map`."""
     remaining = iter(items)
     batches = iter(lambda: list(itertools.islice(remaining, size)), [])  # until one is empty
-    for results in ordered_map(work, batches, workers, AHEAD * workers):
+    for results in ordered_map(work, batches, workers, AHEAD * workers, stopped):
         yield from results
 
 
 def ordered_map(
-    work: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    ahead: int,
+    stopped: threading.Event | None = None,
 ) -> Generator[Result]:
     """The result of each item, in the items' order, while later items are already processed.
 
@@ -39,11 +47,12 @@ def ordered_map(
         workers: Number of items processed at the same time.
         ahead: Maximum number of items that are waiting, in progress or done; memory holds these
             and one more.
+        stopped: Set when no more items are needed, so that the iteration can end a wait.
 
     Raises:
         BaseException: An error of the iteration or of the work, at the position of its item.
     """
-    pending: _Queue[Result] = _Queue(ahead)
+    pending: _Queue[Result] = _Queue(ahead, stopped)
     with ThreadPoolExecutor(workers, thread_name_prefix="detect") as executor:
         feeder = threading.Thread(target=_feed, args=(pending, executor, work, items), name="feed")
         feeder.start()
@@ -58,8 +67,8 @@ def ordered_map(
 class _Queue(Generic[Result]):
     """A bounded queue of future results."""
 
-    def __init__(self, length: int) -> None:
-        self.is_stopped = threading.Event()
+    def __init__(self, length: int, stopped: threading.Event | None) -> None:
+        self.is_stopped = threading.Event() if stopped is None else stopped
         self._waiting: queue.Queue[Future[Result] | None] = queue.Queue(length)
 
     def put(self, future: Future[Result] | None) -> bool:

@@ -11,33 +11,39 @@ import torch
 import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.detection.coco_ids import CocoIds
-from vision.detection.schema import FORMAT, CocoResult, Entry
+from vision.detection.parquet import write_parquet
+from vision.detection.schema import FORMAT, CocoResult, Entry, Object
 from vision.errors import DataError
 from vision.structures import Detections
 
-COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""What begins a formula in a spreadsheet; CSV has an apostrophe before it."""
+COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1", "time", "track")
 
 
 def make_entry(
-    name: str, detections: Detections, names: Sequence[str], frame: int | None = None
+    name: str,
+    detections: Detections,
+    names: Sequence[str],
+    frame: int | None = None,
+    seconds: float = 0.0,
+    tracks: Sequence[int | None] | None = None,
 ) -> Entry:
-    """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels."""
-    rows = zip(
-        detections.labels.tolist(),
-        detections.scores.tolist(),
-        detections.boxes.tolist(),
-        strict=True,
-    )
-    entry: Entry = {
-        "image": name,
-        "size": list(detections.size or ()),
-        "detections": [
-            {"label": names[label], "score": round(score, 6), "box": [round(x, 3) for x in box]}
-            for label, score, box in rows
-        ],
-    }
+    """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels.
+
+    Frames of videos have their number, from 0, and their time; detections in tracked videos have
+    the number of their track, if they are in one.
+    """
+    objects: list[Object] = []
+    for index, row in enumerate(detections):
+        box = [round(value, 3) for value in row.box]
+        found: Object = {"label": names[row.label], "score": round(row.score, 6), "box": box}
+        if tracks is not None and (track := tracks[index]) is not None:
+            found["track"] = track
+        objects.append(found)
+    entry: Entry = {"image": name, "size": list(detections.size or ()), "detections": objects}
     if frame is not None:
-        entry["frame"] = frame
+        entry["frame"], entry["time"] = frame, round(seconds, 6)
     return entry
 
 
@@ -46,7 +52,11 @@ def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds)
 
     Raises:
         DataError: If the file cannot be written, or an entry has no COCO id.
+        ConfigError: If the format needs a package that is not installed.
     """
+    if kind == "parquet":
+        write_parquet(path, entries)
+        return
     rows = _ROWS[kind](entries, ids)
     try:
         with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
@@ -97,14 +107,20 @@ def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
     writer = csv.writer(line)
     writer.writerow(COLUMNS)
     for entry in entries:
-        name = entry["image"].encode(errors="backslashreplace").decode()
+        place = (_cell(entry["image"]), entry.get("frame", ""))
         for item in entry["detections"]:
-            place = (name, entry.get("frame", ""))
-            writer.writerow((*place, item["label"], item["score"], *item["box"]))
+            found = (_cell(item["label"]), item["score"], *item["box"])
+            writer.writerow((*place, *found, entry.get("time", ""), item.get("track", "")))
         yield line.getvalue()
         line.seek(0)
         line.truncate()
     yield line.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A text that is no formula to a spreadsheet, as OWASP advises, and can be written as UTF-8."""
+    text = text.encode(errors="backslashreplace").decode()
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 _ROWS: dict[str, Callable[[Iterable[Entry], CocoIds], Iterator[str]]] = {

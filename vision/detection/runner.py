@@ -2,22 +2,23 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from vision.atomic import remove_partial
+from vision.atomic import remove_partial, remove_unfinished
 from vision.choices import RESULTS
 from vision.detection.coco_ids import CocoIds
+from vision.detection.frames import FrameDetector
+from vision.detection.image_files import write_data_yaml
 from vision.detection.journal import Journal
-from vision.detection.outcomes import Image, Outcome, draw_and_write, read_first
+from vision.detection.outcomes import Image, Outcome, read_first, write_and_draw
 from vision.detection.pipeline import map_batches
-from vision.detection.results import make_entry, write_results
+from vision.detection.results import write_results
 from vision.detection.settings import Report, Settings
 from vision.detector import Detector
-from vision.draw import draw_detections
 from vision.errors import DataError, Signalled
-from vision.media import MediaInput, VideoReader, VideoWriter
+from vision.media import MediaInput, VideoReader, VideoWriter, has_h264
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ def detect_sources(
     run = _Run(detector, settings, journal, report, advance)
     remaining = [source for source in sources if source.name not in journal]
     report.num_resumed = len(sources) - len(remaining)
+    if "yolo" in settings.folders:
+        write_data_yaml(settings.out, detector.names)
     try:
         run.sources(remaining)
     except KeyboardInterrupt as interruption:
@@ -66,6 +69,9 @@ def detect_sources(
     for entry in journal.entries(names):
         report.inputs["frame" if "frame" in entry else "image"] += 1
         report.objects.update(item["label"] for item in entry["detections"])
+        report.num_capped += len(entry["detections"]) >= detector.post_process.max_detections
+        if "counts" in entry:
+            report.counts[entry["image"]] = entry["counts"]
     if report.interruption is not None:
         raise report.interruption
 
@@ -79,6 +85,11 @@ class _Run:
     advance: Callable[[], object]
 
     def sources(self, sources: Sequence[MediaInput]) -> None:
+        if self.settings.pictures and not has_h264() and {s.kind for s in sources} - {"image"}:
+            logger.info(
+                "videos are written as MPEG-4 without sound; for H.264, which browsers play, with"
+                ' sound, run pip install ".[video]" in ssdlite\'s folder'
+            )
         for is_image, group in itertools.groupby(sources, lambda source: source.kind == "image"):
             if is_image:
                 self.images(list(group))
@@ -114,13 +125,15 @@ class _Run:
         """Detect in a video; False if it broke off."""
         settings = self.settings
         address = source.path if source.address is None else source.address
-        with VideoReader(address, settings.stride) as video:
+        with VideoReader(address, settings.stride, settings.reconnect) as video:
             if settings.pictures:
-                logger.info("%s: audio, if there is any, is left out", source.name)
                 path = settings.out / source.relative
                 remove_partial(path.parent)
-                with VideoWriter(path, video.fps / settings.stride) as writer:
+                sound_of = source.path if source.kind == "video" else None
+                with VideoWriter(path, video.fps / settings.stride, sound_of) as writer:
                     is_ended = self._frames(source, video, writer)
+                if source.kind == "video":
+                    remove_unfinished(path)
             else:
                 is_ended = self._frames(source, video, None)
             if problem := video.shortfall():
@@ -128,39 +141,25 @@ class _Run:
                 return False
             if is_ended and source.kind == "stream" and video.num_frames is None:
                 self.report.fail(
-                    f"stream {source.name} ended, or sent nothing more, after {video.num_read}"
-                    " frames; what was read is kept"
+                    f"stream {source.name} {video.how_it_ended()}; what was read is kept"
                 )
                 return False
             return True
 
-    def _frames(
-        self, source: MediaInput, video: Iterable[Image], writer: VideoWriter | None
-    ) -> bool:
+    def _frames(self, source: MediaInput, video: VideoReader, writer: VideoWriter | None) -> bool:
         """Detect in the frames of a video; whether all that it gives were read.
 
         Ctrl-C ends a stream regularly; a signal does so too, and the run after it.
         """
-        settings, names = self.settings, self.detector.names
-        draws = writer is not None or settings.show is not None
-
-        def work(numbered: Sequence[tuple[int, Image]]) -> list[Outcome]:
-            frames = [frame for _, frame in numbered]
-            return [
-                Outcome(
-                    make_entry(source.name, detections, names, number * settings.stride),
-                    draw_detections(frame, detections, names) if draws else None,
-                )
-                for (number, frame), detections in zip(numbered, self.detector(frames), strict=True)
-            ]
-
+        detector = FrameDetector(source, video, self.detector, self.settings)
         try:
-            for outcome in map_batches(work, enumerate(video), settings.batch, settings.workers):
-                assert outcome.entry is not None
-                if writer is not None and outcome.picture is not None:
-                    writer.write(outcome.picture)
-                self.journal.add(outcome.entry)
-                self._count(outcome)
+            with closing(detector.outcomes()) as outcomes:
+                for outcome in outcomes:
+                    assert outcome.entry is not None
+                    if writer is not None and outcome.picture is not None:
+                        writer.write(outcome.picture, outcome.entry["time"])
+                    self.journal.add(outcome.entry)
+                    self._count(outcome)
         except KeyboardInterrupt as interruption:
             if source.kind != "stream":
                 raise
@@ -180,7 +179,7 @@ class _Run:
                 outcomes[index] = Outcome(failure=error)
         results = self.detector(list(images.values()))
         for (index, image), detections in zip(images.items(), results, strict=True):
-            outcomes[index] = draw_and_write(
+            outcomes[index] = write_and_draw(
                 self.settings, self.detector.names, sources[index], image, detections
             )
         return [outcomes[index] for index in range(len(sources))]

@@ -16,6 +16,13 @@ Track = Annotated[
 ]
 Frame = Annotated[int, Field(ge=0, description="Number of the frame in its film, from 0.")]
 Time = Annotated[float, Field(ge=0, description="Seconds from the film's beginning.")]
+Counts = Annotated[
+    dict[str, dict[str, dict[str, Annotated[int, Field(ge=0)]]]],
+    Field(
+        description="By line or zone of --count, and by in, out, inside or entered: how many"
+        " objects of each class up to this frame."
+    ),
+]
 Box = Annotated[
     list[float],
     Field(
@@ -53,6 +60,7 @@ class Entry(TypedDict):
     time: NotRequired[Time]
     size: Size
     detections: list[Object]
+    counts: NotRequired[Counts]
 
 
 @_closed

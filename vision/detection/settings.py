@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.choices import RESULTS
+from vision.detection.counting import Counts, Region
+from vision.detection.image_files import label_places
 from vision.errors import DataError
 from vision.files import open_regular
 from vision.media import MediaInput
@@ -36,6 +38,10 @@ class Settings:
         workers: Number of batches processed at the same time.
         batch: Images in a batch.
         show: Called with each annotated image.
+        reconnect: Seconds for which a stream that has ended is opened again.
+        folders: Kinds of files of each image, of `vision.choices.FOLDERS`.
+        track: Whether objects have numbers that they keep over the frames of a video.
+        regions: Lines and zones in which tracked objects are counted.
     """
 
     out: Path
@@ -45,6 +51,10 @@ class Settings:
     workers: int = 1
     batch: int = 1
     show: Callable[[UInt8[ndarray, "h w 3"]], None] | None = None
+    reconnect: float = 0.0
+    folders: Sequence[str] = ()
+    track: bool = False
+    regions: Sequence[Region] = ()
 
 
 def check_inputs_stay(sources: Sequence[MediaInput], out: Path) -> None:
@@ -64,11 +74,12 @@ def check_complete(sources: Sequence[MediaInput], out: Path) -> None:
     """Make sure that the results of a complete run are those of all sources.
 
     Raises:
-        DataError: If one has neither an entry in ``detections.json`` nor an annotated picture.
+        DataError: If one has neither an entry in ``detections.json`` nor a file of its own.
     """
     named = _named_in(out / RESULTS["json"])
     for source in sources:
-        if source.name not in named and not (out / source.relative).exists():
+        places = (source.relative, *label_places(source))
+        if source.name not in named and not any((out / place).exists() for place in places):
             raise DataError(
                 f"the run in {out} is complete, and has no results of {source.name}; name another"
                 " --out for it, or start again with --overwrite"
@@ -121,6 +132,20 @@ def check_results_stay(
         raise DataError(f"{existing[0]}{more}; name another --out, or pass --overwrite")
 
 
+def check_folders_are_new(settings: Settings) -> None:
+    """Make sure that no files of an earlier run stay between those of a new one.
+
+    Raises:
+        DataError: If a folder of `vision.choices.FOLDERS` that the run writes exists.
+    """
+    for name in settings.folders:
+        if (folder := settings.out / name).exists():
+            raise DataError(
+                f"{folder} exists, and may hold more than this run will write; remove it, or name"
+                " another --out"
+            )
+
+
 @dataclass(slots=True)
 class Report:
     """Summary of a detection run.
@@ -129,16 +154,20 @@ class Report:
         inputs: Number of images and of frames with results, those of a resumed run included.
         objects: Number of detections in them by class name.
         failures: One line for each input that failed.
+        num_capped: Images and frames with the most detections that one may have.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
+        counts: Of each tracked video, by its name, what was counted in each region at its end.
         interruption: Ctrl-C or the signal after which the remaining inputs were left out.
     """
 
     inputs: Counter[str] = field(default_factory=Counter)
     objects: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    num_capped: int = 0
     num_resumed: int = 0
     num_new: int = 0
+    counts: dict[str, Mapping[str, Counts]] = field(default_factory=dict)
     interruption: KeyboardInterrupt | None = None
 
     def fail(self, problem: str) -> None:

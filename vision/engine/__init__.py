@@ -4,11 +4,13 @@ from vision.engine.comparison import SharedResults, detect_with_both
 from vision.engine.distributed import is_first_process
 from vision.engine.evaluation import Results, best_thresholds, evaluate, evaluate_detector
 from vision.engine.recorder import write_json
+from vision.engine.run_folder import RunFolder
 from vision.engine.summary import WriteReport
 from vision.engine.trainer import Trainer, train
 
 __all__ = [
     "Results",
+    "RunFolder",
     "SharedResults",
     "Trainer",
     "WriteReport",

@@ -1,12 +1,10 @@
 """The files that a run resumes from: written, verified, kept, read and migrated."""
 
 import logging
-import pickle
 import random
 import re
 import zipfile
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,11 @@ import numpy as np
 import torch
 
 from vision.atomic import remove_partial, replacing
+from vision.engine.checkpoint_content import check_content
 from vision.engine.distributed import Processes
 from vision.engine.run import RunState
 from vision.errors import TrainingError
+from vision.files import check_regular
 from vision.weights import migrate_state
 
 logger = logging.getLogger(__name__)
@@ -86,8 +86,15 @@ class Checkpoints:
             return False
         for line in _compare(state, saved, self.folder):
             logger.info(line)
-        state.load_state_dict(saved)
-        _load_rng_state(saved["rng_state"])
+        try:
+            state.load_state_dict(saved)
+            _load_rng_state(saved["rng_state"])
+        except Exception as error:  # of PyTorch's parts each raises its own
+            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            raise TrainingError(
+                f"the checkpoint in {self.folder} does not fit this version ({reason:.200}); resume"
+                " with the version that wrote it, or start again with another --out"
+            ) from error
         logger.info("resuming after epoch %d and %d steps", state.epoch, state.step)
         return True
 
@@ -110,17 +117,14 @@ class Checkpoints:
 def _read(path: Path) -> dict[str, Any]:
     """Read a checkpoint; it may hold tensors and plain values only, so that no code can run."""
     try:
+        check_regular(path)
         _verify(path)
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, zipfile.BadZipFile) as error:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        saved: dict[str, Any] = _migrate(content) if isinstance(content, dict) else {}
+    except Exception as error:  # PyTorch raises about any kind at a damaged file
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise TrainingError(f"checkpoint {path} cannot be read ({reason})") from error
-    saved = _migrate(content) if isinstance(content, dict) else {}
-    names = [entry.name for entry in fields(RunState)]
-    missing = {"version", "rng_state", *names} - saved.keys()
-    if missing:
-        keys = ", ".join(sorted(missing))
-        raise TrainingError(f"checkpoint {path} has no {keys}: another version wrote it")
+    check_content(saved, f"checkpoint {path}")
     if saved["version"] != VERSION:
         version = saved["version"]
         raise TrainingError(f"checkpoint {path} has version {version}: another version wrote it")

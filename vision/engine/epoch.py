@@ -12,10 +12,12 @@ from tqdm import tqdm
 from vision.batch import Batch
 from vision.data import augment_batch
 from vision.engine.evaluation import describe_values
+from vision.engine.forecast import describe_duration
 from vision.engine.pictures import TensorBoardWriter
 from vision.engine.run import Run, RunState
 from vision.engine.step import check_finite, check_weights, train_step
 from vision.model import Losses
+from vision.progress import progress
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +45,14 @@ def train_epoch(
     dtype = torch.float32 if run.device.type == "mps" else torch.float64
     sums = torch.tensor(state.sums, dtype=dtype, device=run.device)
     start = time.perf_counter() - state.seconds
-    with tqdm(
-        desc=f"epoch {state.epoch + 1}/{run.settings.epochs}",
-        leave=False,
-        dynamic_ncols=True,
-        disable=None if run.processes.is_first else True,
+    others = {} if run.processes.is_first else {"disable": True}
+    with progress(
+        None,
+        f"epoch {state.epoch + 1}/{run.settings.epochs}",
+        sum(sizes),
         initial=sum(sizes[: state.step]),
-        total=sum(sizes),
         unit=" images",
+        **others,
     ) as bar:
         for batch in run.train_loader:
             assert isinstance(batch, Batch)
@@ -59,7 +61,7 @@ def train_epoch(
             sums += torch.stack([*losses, torch.ones_like(losses[0])]) * size
             state.step += 1
             bar.update(size)
-            _log_progress(run, board, sums, bar)
+            _log_progress(run, board, sums, bar, time.perf_counter() - start)
             if is_pause_due():
                 sums = _update_state(run, sums, start)
                 pause()
@@ -90,15 +92,23 @@ def _update_state(run: Run, sums: Tensor, start: float) -> Tensor:
     return sums
 
 
-def _log_progress(run: Run, board: TensorBoardWriter, sums: Tensor, bar: "tqdm[Any]") -> None:
-    """Show the mean loss so far in the bar, or now and then in a line where there is no bar."""
+def _log_progress(
+    run: Run, board: TensorBoardWriter, sums: Tensor, bar: "tqdm[Any]", seconds: float
+) -> None:
+    """Show the mean loss so far in the bar, or now and then in a line where there is no bar.
+
+    With it stands how long all steps that are left will take, if they take as long as those of
+    this epoch, which has taken so many seconds so far.
+    """
     state, settings, num_steps = run.state, run.settings, len(run.sampler)
     is_line_due = state.steps % settings.log_every == 0
     is_due = is_line_due or state.step == num_steps
     if not is_due and (bar.disable or run.device.type != "cpu"):
         return
     means = _mean_losses(sums.tolist())
-    bar.set_postfix(loss=f"{means['loss']:.3f}")
+    steps_left = (settings.epochs - state.epoch) * num_steps - state.step
+    left = describe_duration(seconds / state.step * steps_left)
+    bar.set_postfix(loss=f"{means['loss']:.3f}", run_left=left)
     if not is_due:
         return
     lr = state.optimizer.param_groups[-1]["lr"]
@@ -107,18 +117,20 @@ def _log_progress(run: Run, board: TensorBoardWriter, sums: Tensor, bar: "tqdm[A
     )
     if bar.disable and is_line_due:
         logger.info(
-            "epoch %d/%d, step %d/%d: loss %.3f so far, learning rate %.3g",
+            "epoch %d/%d, step %d/%d: loss %.3f so far, learning rate %.3g, about %s left",
             state.epoch + 1,
             settings.epochs,
             state.step,
             num_steps,
             means["loss"],
             lr,
+            left,
         )
 
 
-def finish_epoch(state: RunState) -> dict[str, Any]:
-    """Count the epoch as done and return its row of the log."""
+def finish_epoch(state: RunState) -> tuple[dict[str, Any], float]:
+    """Count the epoch as done; return its row of the log and the seconds of its steps."""
+    seconds = state.seconds
     row = {
         "epoch": state.epoch + 1,
         "lr": state.lr,
@@ -126,7 +138,7 @@ def finish_epoch(state: RunState) -> dict[str, Any]:
         "images_per_second": state.sums[2] / state.seconds,
     }
     state.epoch, state.step, state.sums, state.seconds = state.epoch + 1, 0, [0.0] * 3, 0.0
-    return row
+    return row, seconds
 
 
 def _mean_losses(sums: list[float]) -> dict[str, float]:
@@ -139,12 +151,20 @@ def _mean_losses(sums: list[float]) -> dict[str, float]:
     }
 
 
-def log_epoch(row: Mapping[str, Any], epochs: int) -> None:
-    """Log the losses and the speed of an epoch, and its metrics if it was evaluated."""
+def log_epoch(row: Mapping[str, Any], epochs: int, seconds: float) -> None:
+    """Log the losses and the speed of an epoch, its metrics if it was evaluated, and what is left.
+
+    Args:
+        row: Its row of the log.
+        epochs: Of the run.
+        seconds: What its steps took.
+    """
+    left = (epochs - row["epoch"]) * seconds
     logger.info(
-        "epoch %d/%d: loss %.3f (classification %.3f, localisation %.3f), %.1f images/s%s",
+        "epoch %d/%d: loss %.3f (classification %.3f, localisation %.3f), %.1f images/s%s%s",
         row["epoch"],
         epochs,
         *(row[key] for key in ("loss", "classification", "localisation", "images_per_second")),
         f"; val {describe_values(row)}" if "voc.mAP50" in row else "",
+        f"; about {describe_duration(left)} left" if left else "",
     )

@@ -8,17 +8,25 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from vision.batch import Batch
 from vision.choices import CocoEngine
 from vision.config import Config
-from vision.data import DetectionDataset, Sample, check_known, describe, make_loader, read_sources
+from vision.data import (
+    DetectionDataset,
+    Sample,
+    check_known,
+    describe,
+    irregularities,
+    make_loader,
+    read_sources,
+)
 from vision.detector import Detector
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
 from vision.metrics.analysis import Analysis
 from vision.model import PostProcess, SSDLite
+from vision.progress import progress
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections
 
@@ -33,11 +41,12 @@ SCORE_STEP = 1e-4
 
 
 class Results(NamedTuple):
-    """An evaluation with the data that it was made on."""
+    """An evaluation with the data that it was made on, and what is irregular in these."""
 
     metrics: Metrics
     detections: list[Detections]
     dataset: DetectionDataset
+    irregularities: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +115,7 @@ def evaluate(
 def detect_all(detector: Detector, loader: DataLoader[Sample]) -> list[Detections]:
     """Detections of each image of a loader, in its own pixels, on the CPU."""
     detections: list[Detections] = []
-    for batch in tqdm(loader, desc="evaluate", leave=False, dynamic_ncols=True, disable=None):
+    for batch in progress(loader, "evaluate"):
         assert isinstance(batch, Batch)
         detections += detector.detect_batch(batch.images, [target.size for target in batch.targets])
     return detections
@@ -136,7 +145,8 @@ def evaluate_detector(
     dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
     detector = Detector(detector.session, detector.post_process, names)
-    return Results(*evaluate(detector, loader, classes, engine=engine), dataset)
+    results = evaluate(detector, loader, classes, engine=engine)
+    return Results(*results, dataset, irregularities(annotations, classes))
 
 
 def best_thresholds(analysis: Analysis) -> dict[str, float]:

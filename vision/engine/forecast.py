@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from tqdm import tqdm
 
 import vision.boxes as box_ops
 from vision.engine.run import Run
@@ -45,7 +46,9 @@ def unreached(
     corners = box_ops.to_corners(priors).cpu()
     boxes = relative_boxes(targets)
     labels = torch.cat([target.labels[~target.ignore] for target in targets])
-    chunks = torch.split(boxes, CHUNK)
+    chunks = tqdm(
+        torch.split(boxes, CHUNK), desc="priors", leave=False, dynamic_ncols=True, disable=None
+    )
     best = torch.cat([box_ops.iou(chunk, corners).amax(dim=1) for chunk in chunks])
     missed = labels[best < match_iou]
     return (
@@ -81,7 +84,7 @@ def log_duration(run: Run, evaluation_seconds: float | None) -> None:
         epochs,
         num_steps,
         each,
-        _describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0)),
+        f"about {describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0))}",
         ", without evaluations" if evaluation_seconds is None else "",
     )
 
@@ -128,10 +131,10 @@ def _now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _describe_duration(seconds: float) -> str:
-    """About how long, for a person: ``about 3 min 20 s``."""
+def describe_duration(seconds: float) -> str:
+    """How long, for a person: ``3 min 20 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
-        return f"about {hours} h {minutes:02} min"
-    return f"about {minutes} min {rest:02} s" if minutes else f"about {rest} s"
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"

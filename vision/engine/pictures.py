@@ -28,6 +28,7 @@ from vision.draw import draw_detections, draw_legend, draw_target
 from vision.errors import VisionError
 from vision.media import write_image
 from vision.model import build_post_process, match
+from vision.progress import progress
 from vision.runtime import RuntimeOptions
 from vision.structures import Detections, Target
 from vision.weights import SavedDetector
@@ -99,7 +100,8 @@ class TensorBoardWriter:
         if self._writer is None:
             return
         counts = []
-        for start in range(0, min(len(targets), MAX_MATCHED), CHUNK):
+        starts = range(0, min(len(targets), MAX_MATCHED), CHUNK)
+        for start in progress(starts, "matches"):
             packed = pack_targets(targets[start : start + CHUNK])
             objects = match(packed.to(priors.device), priors, match_iou).objects.cpu()
             per_object = torch.bincount(objects[objects >= 0], minlength=len(packed.rows))
@@ -166,7 +168,9 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     A column may be None or missing in any row; epoch 0, before the first step, has metrics alone.
     """
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    figure = Figure(figsize=(12, 3.6))
+    # A constrained layout would take half of the time, and draws all twice.
+    figure.subplots_adjust(left=0.05, right=0.985, bottom=0.14, top=0.96, wspace=0.25)
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(PANELS), sharex=True)
     for axes, columns in zip(panels, PANELS, strict=True):

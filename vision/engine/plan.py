@@ -4,13 +4,21 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from vision.check import quick_warnings
 from vision.config import Config, config_from_dict, load_config, merge
 from vision.convert import load_initial_weights
-from vision.data import check_known, choose_classes, describe, read_sources, settle_splits
+from vision.data import (
+    check_known,
+    choose_classes,
+    describe,
+    irregularities,
+    read_sources,
+    settle_splits,
+)
 from vision.device import num_cores
 from vision.engine.checkpoint import Checkpoints
 from vision.engine.distributed import Processes
@@ -47,6 +55,18 @@ class Plan:
     val: Annotations | None = None
     unlabelled_classes: Sequence[int] = ()
     saved: SavedBackbone | SavedDetector | None = None
+
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """Boxes of each class in the training data, and what is irregular in all data."""
+        splits = {"train": self.annotations, "val": self.val}
+        return {
+            "boxes": dict(self.annotations.count()),
+            "irregularities": {
+                split: irregularities(data, self.names)
+                for split, data in splits.items()
+                if data is not None
+            },
+        }
 
 
 def make_plan(

@@ -43,8 +43,10 @@ class Recorder:
         self.board = board
         self._save_weights = save_weights
 
-    def write_setup(self, config: str, device: torch.device, boxes: Mapping[str, int]) -> None:
-        """Write ``config.yaml`` and ``environment.json``, with the boxes of each class."""
+    def write_setup(
+        self, config: str, device: torch.device, data: Mapping[str, Mapping[str, object]]
+    ) -> None:
+        """Write ``config.yaml`` and ``environment.json``, with what ``data`` says of the data."""
         environment = {
             "command": sys.argv,
             "folder": str(Path.cwd()),
@@ -54,7 +56,7 @@ class Recorder:
             "versions": {name: _version(name) for name in PACKAGES},
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
             "threads": torch.get_num_threads(),
-            "boxes": dict(boxes),
+            **data,
         }
         # The first file of a run, by which `RunFolder.check` knows one that was killed early.
         write_json(self.folder.environment, environment)
@@ -104,7 +106,7 @@ def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     Floats have five significant digits; a column that a row lacks or has None in is empty.
     """
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS)
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
     writer.writeheader()
     for row in rows:
         rounded = (f"{x:.5g}" if isinstance(x, float) else x for x in row.values())

@@ -26,7 +26,7 @@ from vision.weights import SavedDetector, interpolate, load_weights, save_weight
 
 logger = logging.getLogger(__name__)
 
-WriteReport: TypeAlias = Callable[[Analysis, DetectionDataset, Path], None]
+WriteReport: TypeAlias = Callable[[Analysis, DetectionDataset, Path], object]
 """Writes the report of the best weights into the run folder."""
 MIN_BOXES = 50
 """Validation boxes below which an average precision says little."""

@@ -101,7 +101,7 @@ class Trainer:
             board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
         recorder = Recorder(folder, board, partial(save_weights, config=config, names=plan.names))
         if is_written:
-            recorder.write_setup(dump_config(config), device, plan.annotations.count())
+            recorder.write_setup(dump_config(config), device, plan.counts())
             if not is_resumed:
                 draw_sheet(run, folder.sheet)
         return cls(run, recorder, checkpoints, signals, is_val_other)
@@ -183,10 +183,10 @@ class Trainer:
     def _finish_epoch(self, evaluation: Evaluation | None) -> None:
         """Log the epoch, keep its weights, and save what the next one starts from."""
         run, state = self.run, self.run.state
-        row = finish_epoch(state)
+        row, seconds = finish_epoch(state)
         if evaluation is not None:
             row |= headline(evaluation[0].to_dict())
-        log_epoch(row, run.settings.epochs)
+        log_epoch(row, run.settings.epochs, seconds)
         self._record(row, evaluation, self.recorder.folder.last)
         self._save_checkpoint()
         if run.is_over and state.epoch < run.settings.epochs:

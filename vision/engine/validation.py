@@ -52,7 +52,7 @@ def measure_again(run: Run, recorder: Recorder) -> Evaluation | None:
     )
     if state.start is not None:
         start = _load(run, folder.start)
-        state.start = run.evaluator(start.model)[0].to_dict() if start is not None else None
+        state.start = None if start is None else run.evaluator(start.model)[0].to_dict()
     saved = None if best == -math.inf else _load(run, folder.best)
     if saved is None:
         return None
@@ -111,10 +111,8 @@ def _write(
     training["metrics"] = metrics
     is_folded = saved.norms_folded
     save_weights(path, saved.model, saved.config, saved.names, training, norms_folded=is_folded)
-    facts: dict[str, object] = {
-        str(key): training[key] for key in ("epoch", "interpolation") if key in training
-    }
-    recorder.write_metrics({**metrics, **facts}, state)
+    facts = {key: value for key, value in training.items() if key in {"epoch", "interpolation"}}
+    recorder.write_metrics(metrics | facts, state)
 
 
 def _fingerprint(run: Run) -> str:

@@ -14,6 +14,7 @@ import vision.boxes as box_ops
 from vision.choices import Form
 from vision.errors import WeightsError
 from vision.model import PostProcess, SSDLite, decode_predictions
+from vision.progress import progress
 from vision.runtime import Runner
 from vision.runtime.graphs import graph_input
 from vision.runtime.torch_backend import TorchSession
@@ -115,7 +116,7 @@ def compare(
     unsuppressed = replace(post_process, suppression="nms", nms_iou=1.0, max_detections=10**6)
     session = TorchSession(network)
     total = Agreement(0, 0, 0.0, 0.0, 0, min_score)
-    for image in images:
+    for image in progress(images, "compare", unit=" images"):
         pixels = image[None]
         decoded = session(torch.from_numpy(pixels).permute(0, 3, 1, 2))
         (expected,) = post_process(decoded, [network.image_size])

@@ -1,5 +1,6 @@
 """Write a graph, and compare the file on the disk with PyTorch."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from vision.model import SSDLite, build_post_process, fuse
 from vision.runtime import Form, Metadata, Precision, RuntimeOptions, get_graph_backend
 from vision.runtime.graphs import graph_input
 from vision.weights import SavedDetector
+
+logger = logging.getLogger(__name__)
 
 Images = Sequence[UInt8[ndarray, "H W 3"]]
 
@@ -130,6 +133,7 @@ def export_detector(
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(path.parent) as folder:
             draft = folder / path.name
+            logger.info("writing the graph for %s, which takes up to a minute", backend.title)
             backend.write(draft, network, metadata, inputs)
             backend.read_metadata(draft)  # an error if it could not be loaded again
             runner = backend.open(draft, RuntimeOptions())

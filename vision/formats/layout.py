@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from vision.errors import DataError
+from vision.files import similar_file
 from vision.formats.finders import (
     coco_keys,
     find_coco,
@@ -36,10 +37,8 @@ def _find(path: Path) -> Layout:
     if path.is_file():
         return _of_file(path)
     if not path.is_dir():
-        raise DataError(
-            f"data {full(path)} does not exist; pass the folder that holds your images and"
-            " their annotations"
-        )
+        hint = "; pass the folder that holds your images and their annotations"
+        raise DataError(f"data {full(path)} does not exist{similar_file(path) or hint}")
     found, folders = _layouts(path), folders_in(path)
     if len(found) == 1:
         return found[0]

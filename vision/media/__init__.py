@@ -3,21 +3,25 @@
 OpenCV's BGR and (width, height) do not leave this package.
 """
 
-from vision.media.files import write_image
+from vision.media.files import comparable, write_image
 from vision.media.frames import read_frames
+from vision.media.h264 import has_h264
 from vision.media.inputs import VIDEO_SUFFIXES, MediaInput, find_images, find_inputs
-from vision.media.video_reader import VideoReader
+from vision.media.video_reader import Frame, VideoReader
 from vision.media.video_writer import VideoWriter
 from vision.media.window import Window
 
 __all__ = [
     "VIDEO_SUFFIXES",
+    "Frame",
     "MediaInput",
     "VideoReader",
     "VideoWriter",
     "Window",
+    "comparable",
     "find_images",
     "find_inputs",
+    "has_h264",
     "read_frames",
     "write_image",
 ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from vision.errors import DataError
-from vision.files import check_regular, read_text
+from vision.files import check_regular, read_text, similar_file
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 from vision.media.addresses import read_address
 from vision.media.files import (
@@ -172,8 +172,8 @@ class _Search:
             folder = fixed_part(path)
             paths = match_below(folder, path.relative_to(folder))
         else:
-            reason = _why_not(path)
-            raise DataError(f"input {path} {reason}; pass a file, a folder or a glob pattern")
+            hint = similar_file(path) or "; pass a file, a folder or a glob pattern"
+            raise DataError(f"input {path} {_why_not(path)}{hint}")
         found = [below for below in sorted(paths) if not (folder / below).is_dir()]
         files = [(folder / below, below) for below in found if below.suffix.lower() in _SUFFIXES]
         others = [below for below in found if below.suffix.lower() not in _SUFFIXES]

@@ -5,7 +5,7 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import final
+from typing import NamedTuple, final
 
 import cv2
 import numpy as np
@@ -13,24 +13,24 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.errors import DataError
-from vision.images import MAX_PIXELS
-from vision.urls import mask_url
+from vision.media.connection import TIMEOUT, Connection
 
 _DEFAULT_RATE = 25.0
 _MAX_RATE = 1000.0
 
 
-def check_utf8(path: str | Path) -> str:
-    """The path as OpenCV takes it.
+class Frame(NamedTuple):
+    """A frame of a video.
 
-    Raises:
-        DataError: If it is not UTF-8, at which OpenCV crashes.
+    Attributes:
+        image: RGB.
+        seconds: Its time as the file states it, in a stream after its first frame. Where it states
+            none, or one that is not later than that of the frame before, as when a stream has come
+            back, one frame's duration later.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"video {path} has a name that is not UTF-8; rename it") from error
-    return str(path)
+
+    image: UInt8[ndarray, "h w 3"]
+    seconds: float
 
 
 @final
@@ -43,53 +43,49 @@ class VideoReader:
     Args:
         source: A file, a URL such as ``rtsp://...``, or the number of a camera.
         stride: Every n-th frame is decoded, from the first on.
+        reconnect: Seconds for which a stream that has ended is opened again.
 
     Attributes:
         fps: Frames per second; 25 where the file does not state it.
         size: (height, width) of the first frame.
         num_frames: Number of frames in the file's header; None where it does not state it.
         num_read: Number of frames read so far, with those that ``stride`` leaves out.
+        stopped: An event that ends the wait for a stream that is away, set in another thread.
 
     Raises:
         DataError: If the video does not exist, its frames have too many pixels, or OpenCV cannot
             read a frame of it.
     """
 
-    def __init__(self, source: str | Path | int, stride: int = 1) -> None:
+    def __init__(self, source: str | Path | int, stride: int = 1, reconnect: float = 0.0) -> None:
         self._stride = stride
         self.num_read = 0
-        self._capture = cv2.VideoCapture()
-        if isinstance(source, int):
-            self._capture.open(source)
-        elif "://" in str(source) or Path(source).is_file():
-            self._capture.open(check_utf8(source))
-        width = self._capture.get(cv2.CAP_PROP_FRAME_WIDTH)
-        height = self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
-        if width * height > MAX_PIXELS:
-            self._capture.release()
-            raise DataError(
-                f"video {source} has frames of {width:.0f} x {height:.0f} pixels, more than the"
-                f" {MAX_PIXELS:,} that are read; make it smaller"
-            )
+        self._is_stream = isinstance(source, int) or "://" in str(source)
+        self._start = 0.0
+        self._capture = Connection(source, reconnect)
+        self.stopped = self._capture.stopped
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         count = self._capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        self._next_frame = self._decode()
+        self.fps: float = rate if 0 < rate <= _MAX_RATE else _DEFAULT_RATE
+        self._next_frame = self._decode(None)
         if self._next_frame is None:
             self.close()
-            name = mask_url(source) if isinstance(source, str) and "://" in source else source
             raise DataError(
-                f"video {name} cannot be read: it is missing, empty, damaged or in a codec that"
-                " OpenCV does not support; converting it to H.264 in .mp4 may help"
+                f"video {self._capture.name} cannot be read: it is missing, empty, damaged or in a"
+                " codec that OpenCV does not support; converting it to H.264 in .mp4 may help"
             )
-        height, width = self._next_frame.shape[:2]
+        height, width = self._next_frame.image.shape[:2]
         self.size: tuple[int, int] = (height, width)
-        self.fps: float = rate if 0 < rate <= _MAX_RATE else _DEFAULT_RATE
         self.num_frames: int | None = int(count) if math.isfinite(count) and count >= 1 else None
 
     def __iter__(self) -> Iterator[UInt8[ndarray, "h w 3"]]:
+        return (frame.image for frame in self.frames())
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames with their times; otherwise as iterating over the reader itself."""
         while (frame := self._next_frame) is not None:
             is_open = all(self._skip() for _ in range(self._stride - 1))
-            self._next_frame = self._decode() if is_open else None
+            self._next_frame = self._decode(frame) if is_open else None
             yield frame
 
     def shortfall(self) -> str:
@@ -102,6 +98,13 @@ class VideoReader:
         if expected - self.num_read <= max(2, expected // 100):
             return ""
         return f"only {self.num_read} of its {expected} frames could be read"
+
+    def how_it_ended(self) -> str:
+        """What a stream did last, to be said once iteration has ended."""
+        count = self._capture.num_reconnections
+        again = f" and {count} reconnections" if count else ""
+        what = f"sent nothing more for {TIMEOUT:g} s" if self._capture.is_silent else "ended"
+        return f"{what} after {self.num_read} frames{again}"
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -119,7 +122,24 @@ class VideoReader:
         self.num_read += int(grabbed)
         return grabbed
 
-    def _decode(self) -> UInt8[ndarray, "h w 3"] | None:
+    def _decode(self, before: Frame | None) -> Frame | None:
         decoded, frame = self._capture.read()
-        self.num_read += int(decoded)
-        return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8) if decoded else None
+        if not decoded or frame is None:
+            return None
+        self.num_read += 1
+        image = np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+        return Frame(image, self._seconds(before))
+
+    def _seconds(self, before: Frame | None) -> float:
+        """The time of the frame just read, later than that of the frame before."""
+        stated = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+        if not math.isfinite(stated):
+            stated = 0.0
+        if before is None:
+            self._start = stated if self._is_stream else 0.0
+            return max(0.0, stated - self._start)
+        seconds = stated - self._start
+        if seconds <= before.seconds:
+            seconds = before.seconds + self._stride / self.fps
+            self._start = stated - seconds if self._is_stream else 0.0
+        return seconds

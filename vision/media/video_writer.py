@@ -1,10 +1,10 @@
 """Writing videos frame by frame."""
 
-# h and w the height and width of a frame
+# h and w the height and width of a frame, H and W the same, rounded up to even numbers
 
 import errno
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import final
@@ -16,31 +16,62 @@ from numpy import ndarray
 from vision.atomic import replacing
 from vision.errors import DataError
 from vision.images import resize
-from vision.media.video_reader import check_utf8
+from vision.media.connection import check_utf8
+from vision.media.h264 import H264Encoder, has_h264
+
+
+class _OpenCvEncoder:
+    """MPEG-4 of a constant rate.
+
+    Raises:
+        ValueError: If OpenCV does not take the size or rate.
+    """
+
+    def __init__(self, path: Path, size_wh: tuple[int, int], fps: float) -> None:
+        code = cv2.VideoWriter.fourcc(*"mp4v")
+        self._writer = cv2.VideoWriter(str(path), code, fps, size_wh)
+        if not self._writer.isOpened():
+            raise ValueError
+
+    def write(self, frame: UInt8[ndarray, "H W 3"], seconds: float) -> None:  # noqa: ARG002
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        self._writer.release()
 
 
 @final
 class VideoWriter:
-    """Writes RGB frames to an .mp4 file (MPEG-4), creating its folder.
+    """Writes RGB frames to an .mp4 file, creating its folder.
 
-    The file has a temporary name until `close`, so that it is complete when it appears. The first
-    frame determines the size, and later frames are resized to it. MPEG-4 requires even sides: the
-    last row or column of an odd side is written twice. Without a frame no file is written.
+    With PyAV (the extra ``video``) it is H.264 and keeps the times of frames; without, MPEG-4 of a
+    constant rate, written by OpenCV.
+
+    The file has a temporary name until `close`, so that it is complete when it appears. H.264 can
+    be played under that name, which starts as the file's own, while it is written and after a
+    kill; MPEG-4 cannot, and is hidden.
+
+    The first frame determines the size, and later frames are resized to it. Both codecs require
+    even sides: the last row or column of an odd side is written twice. Without a frame no file is
+    written.
 
     Args:
         path: The file; an existing one is replaced.
         fps: Frames per second.
+        sound_of: With PyAV: a film whose sound is written too, if it has any.
 
     Raises:
-        DataError: If the suffix is not .mp4; from `write`, if the file cannot be opened; from
-            `close`, if it could not be completed.
+        DataError: If the suffix is not .mp4; from `write`, if the file cannot be opened or
+            written; from `close`, if it could not be completed.
     """
 
-    def __init__(self, path: str | Path, fps: float) -> None:
+    def __init__(self, path: str | Path, fps: float, sound_of: Path | None = None) -> None:
         self.path = Path(path)
         self.fps = fps
+        self._sound_of = sound_of
         self._size = (0, 0)
-        self._writer: cv2.VideoWriter | None = None
+        self._start = self._seconds = 0.0
+        self._encoder: H264Encoder | _OpenCvEncoder | None = None
         self._file = ExitStack()  # replaces the file at its end
         if self.path.suffix.lower() != ".mp4":
             raise DataError(f"video {path} cannot be written: its suffix must be .mp4")
@@ -56,25 +87,38 @@ class VideoWriter:
     ) -> None:
         if error is None:
             self.close()
-        elif self._writer is not None:
-            self._writer.release()
+        elif self._encoder is not None:
+            with suppress(OSError, ValueError):
+                self._encoder.close()
             self._file.__exit__(kind, error, traceback)
 
-    def write(self, frame: UInt8[ndarray, "h w 3"]) -> None:
+    def write(self, frame: UInt8[ndarray, "h w 3"], seconds: float | None = None) -> None:
         """Add a frame.
 
+        Args:
+            frame: RGB.
+            seconds: Its time in the film ``sound_of``, which H.264 keeps, counted from the first
+                frame on; by default, and where it is not later than that of the frame before, one
+                frame's duration later than that.
+
         Raises:
-            DataError: If it is the first and the file cannot be opened.
+            DataError: If the file cannot be opened or written.
         """
-        if self._writer is None:
-            height, width = frame.shape[:2]
-            self._size = (height, width)
-            self._writer = self._open()
-        frame = resize(frame, self._size)
-        height, width = self._size
-        bgr = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        bgr = cv2.copyMakeBorder(bgr, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        self._writer.write(bgr)
+        try:
+            if self._encoder is None:
+                height, width = frame.shape[:2]
+                self._size = (height, width)
+                self._start = self._seconds = seconds or 0.0
+                self._encoder = self._open()
+            else:
+                after = self._seconds + 1 / self.fps
+                self._seconds = after if seconds is None or seconds <= self._seconds else seconds
+            frame = resize(frame, self._size)
+            height, width = self._size
+            even = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+            self._encoder.write(even, self._seconds - self._start)
+        except OSError as error:
+            raise self._error(error) from error
 
     def close(self) -> None:
         """Finish the file.
@@ -82,12 +126,12 @@ class VideoWriter:
         Raises:
             DataError: If it cannot be read back, for example because the disk is full.
         """
-        if self._writer is None:
+        if self._encoder is None:
             return
-        self._writer.release()
-        self._writer = None
+        encoder, self._encoder = self._encoder, None
         try:
             with self._file:
+                encoder.close()
                 written = cv2.VideoCapture(str(self._partial))
                 is_intact = written.isOpened()
                 written.release()
@@ -99,22 +143,23 @@ class VideoWriter:
     def _error(self, error: OSError) -> DataError:
         return DataError(f"video {self.path} cannot be written: {error.strerror or error}")
 
-    def _open(self) -> cv2.VideoWriter:
+    def _open(self) -> H264Encoder | _OpenCvEncoder:
         check_utf8(self.path)
-        try:
-            if self.path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            self._partial = self._file.enter_context(replacing(self.path, sync=False))
-        except OSError as error:
-            raise self._error(error) from error
+        if self.path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        is_h264 = has_h264()
+        file = replacing(self.path, sync=False, visible=is_h264)
+        self._partial = self._file.enter_context(file)
         height, width = self._size
         even_wh = (width + width % 2, height + height % 2)
-        code = cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(str(self._partial), code, self.fps, even_wh)
-        if not writer.isOpened():
+        try:
+            if is_h264:
+                film = self._sound_of
+                return H264Encoder(self._partial, even_wh, self.fps, film, self._start)
+            return _OpenCvEncoder(self._partial, even_wh, self.fps)
+        except ValueError as error:
             with self._file:
                 raise DataError(
-                    f"video {self.path} cannot be written: OpenCV cannot open it for"
+                    f"video {self.path} cannot be written: it cannot be opened for"
                     f" {width} x {height} pixels at {self.fps:g} frames per second"
-                )
-        return writer
+                ) from error

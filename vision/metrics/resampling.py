@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
-from tqdm import tqdm
 
 from vision.metrics.coco import average_precisions, nan_mean
 from vision.metrics.coco_matching import match_by_coco
 from vision.metrics.ranking import Matches
 from vision.metrics.voc import average_precision, mean_defined
 from vision.metrics.voc_matching import match_by_voc
+from vision.progress import progress
 from vision.structures import Detections, Target
 
 
@@ -44,7 +44,7 @@ def bootstrap(
     count, random = len(targets), np.random.default_rng(0)
     choices = [np.arange(count), *(random.integers(0, count, count) for _ in range(draws))]
     values = []
-    for chosen in tqdm(choices, desc="bootstrap", leave=False, dynamic_ncols=True, disable=None):
+    for chosen in progress(choices, "bootstrap"):
         times = np.bincount(chosen, minlength=count)
         values.append([_voc_mean(voc, times), nan_mean(average_precisions(coco, times))])
     return np.array(values, dtype=np.float64)

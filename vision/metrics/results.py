@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vision.choices import CocoEngine
+from vision.errors import escape_controls
 from vision.metrics.coco import CocoResult, coco_ap
 from vision.metrics.reference import pycocotools_ap
 from vision.metrics.voc import VocResult, voc_ap
@@ -74,14 +75,15 @@ class Metrics:
             self.names, voc.num_boxes, voc.ap, voc.ap_11pt, self.coco.per_class, strict=True
         )
         return [
-            [name, str(boxes), *(_number(value) for value in values)]
+            [escape_controls(name), str(boxes), *(_number(value) for value in values)]
             for name, boxes, *values in columns
             if boxes
         ]
 
     def _absent_classes(self) -> list[str]:
         """A line that names the classes without a box, if there are any."""
-        absent = [n for n, boxes in zip(self.names, self.voc.num_boxes, strict=True) if not boxes]
+        pairs = zip(map(escape_controls, self.names), self.voc.num_boxes, strict=True)
+        absent = [name for name, boxes in pairs if not boxes]
         named = ", ".join(absent[:NUM_NAMED]) + (", ..." if len(absent) > NUM_NAMED else "")
         return [f"{_classes(len(absent))} without a box: {named}"] if absent else []
 

@@ -10,9 +10,13 @@ from torch import Tensor
 
 import vision.boxes as box_ops
 from vision.batch import PackedTargets
+from vision.model.matching_cpu import match_on_cpu
 
-MAX_PAIRS = 1_000_000
-"""Objects times priors that are matched at once on the CPU, except those of one image."""
+MAX_PAIRS = 1 << 24
+"""Objects times priors that are matched on a GPU; more are matched on the CPU, which needs less
+memory for each, and waits."""
+CHUNK_PAIRS = 1 << 22
+"""Objects times priors of which it is found at once whether they are ignored."""
 
 
 class Matches(NamedTuple):
@@ -37,19 +41,31 @@ def match(targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float
     difficult object by ``match_iou``, or if that fraction of its own area lies in a crowd.
 
     All images are matched at once, by their objects alone, so that neither the size of the batch
-    nor one crowded image among others adds work. On the CPU, large batches are matched image by
-    image, so that memory holds the pairs of one image.
+    nor one crowded image among others adds work: on the CPU n log n for n pairs that overlap
+    (`vision.model.matching_cpu`), on other devices few operations, none of which waits.
 
     Args:
         targets: What the images show.
         priors: Relative, in centre form.
         match_iou: IoU from which a prior counts as matched.
     """
-    is_large = len(targets.rows) * len(priors) > MAX_PAIRS
-    if is_large and priors.device.type == "cpu" and targets.num_images > 1:
-        return _match_each(targets, priors, match_iou)
-    corners = box_ops.to_corners(priors)
-    overlaps = box_ops.iou(targets.boxes, corners).float()
+    if priors.device.type == "cpu":
+        objects = match_on_cpu(targets, priors, match_iou)
+    elif len(targets.rows) * len(priors) > MAX_PAIRS:
+        objects = match_on_cpu(targets.to("cpu"), priors.cpu(), match_iou).to(priors.device)
+    else:
+        objects = match_on_gpu(targets, priors, match_iou)
+    ignored = torch.zeros_like(objects, dtype=torch.bool)
+    if targets.has_ignored:
+        ignored = (objects < 0) & _ignored(targets, box_ops.to_corners(priors), match_iou)
+    return Matches(objects, ignored)
+
+
+def match_on_gpu(
+    targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float
+) -> Int64[Tensor, "N P"]:
+    """The row of the object that each prior learns, -1 for none, without waiting for the device."""
+    overlaps = box_ops.iou(targets.boxes, box_ops.to_corners(priors)).float()
     keys = _keys(overlaps, targets.positive)
     best = _per_image(keys, targets)
     is_match = (best // keys.numel()).int().view(torch.float32) >= match_iou
@@ -57,29 +73,7 @@ def match(targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float
     best = torch.where(forced >= 0, forced, best.masked_fill(~is_match, -1))
     # The lower part of a key counts backwards through objects and priors.
     rows = (keys.numel() - 1 - best % keys.numel()) // len(priors)
-    objects = rows.masked_fill(best < 0, -1)
-    ignored = torch.zeros_like(is_match)
-    if targets.has_ignored:
-        ignored = (objects < 0) & _ignored(targets, overlaps, corners, match_iou)
-    return Matches(objects, ignored)
-
-
-def _match_each(targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float) -> Matches:
-    """`match`, image by image."""
-    counts = targets.images.bincount(minlength=targets.num_images).tolist()
-    objects = priors.new_full((targets.num_images, len(priors)), -1, dtype=torch.int64)
-    ignored = torch.zeros_like(objects, dtype=torch.bool)
-    start = 0
-    for index, rows in enumerate(torch.split(targets.rows, counts)):
-        if len(rows):
-            rows = rows.clone()  # noqa: PLW2901
-            rows[:, 7] = 0
-            one = targets._replace(rows=rows, num_images=1)
-            found = match(one, priors, match_iou)
-            objects[index] = torch.where(found.objects[0] >= 0, found.objects[0] + start, -1)
-            ignored[index] = found.ignored[0]
-        start += len(rows)
-    return Matches(objects, ignored)
+    return rows.masked_fill(best < 0, -1)
 
 
 def _keys(overlaps: Float[Tensor, "M P"], positive: Bool[Tensor, "M"]) -> Int64[Tensor, "M P"]:
@@ -110,8 +104,6 @@ def _force_best(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Ten
     that as many rounds as an image has objects are enough. An object needs at most that many of
     its best priors, since the others can take no more.
     """
-    if keys.device.type == "cpu":
-        return _force_best_on_cpu(keys, targets)
     num_priors = keys.shape[1]
     num_rounds = min(targets.max_objects, num_priors)
     values, priors = keys.topk(num_rounds, dim=1)
@@ -124,35 +116,18 @@ def _force_best(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Ten
     return held.view(-1, num_priors)[: targets.num_images]
 
 
-def _force_best_on_cpu(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Tensor, "N P"]:
-    """The same, where waiting for the losers of a round costs nothing: they alone bid again."""
-    images, num_priors = targets.images, keys.shape[1]
-    held = keys.new_full((max(1, targets.num_images), num_priors), -1)
-    bids, picks = keys.max(dim=1)
-    bidders = bids.new_tensor(range(len(keys)))[bids >= 0]
-    bids, picks = bids[bidders], picks[bidders]
-    choice = picks.new_full((len(keys),), -1)
-    while len(bidders):
-        choice[bidders] = picks
-        held.view(-1).scatter_reduce_(0, images[bidders] * num_priors + picks, bids, "amax")
-        waiting = (choice >= 0).nonzero()[:, 0]
-        own = keys[waiting, choice[waiting]]
-        losers = waiting[own < held[images[waiting], choice[waiting]]]
-        rows = keys[losers]
-        bids, picks = rows.masked_fill(rows < held[images[losers]], -1).max(dim=1)
-        choice[losers] = -1
-        bidders, picks, bids = losers[bids >= 0], picks[bids >= 0], bids[bids >= 0]
-    return held[: targets.num_images]
-
-
 def _ignored(
-    targets: PackedTargets,
-    overlaps: Float[Tensor, "M P"],
-    corners: Float[Tensor, "P 4"],
-    match_iou: float,
+    targets: PackedTargets, corners: Float[Tensor, "P 4"], match_iou: float
 ) -> Bool[Tensor, "N P"]:
     """Priors on difficult objects, or inside crowds."""
-    on_difficult = (overlaps >= match_iou) & targets.difficult[:, None]
-    shared = box_ops.intersection(targets.boxes, corners)
-    inside = (shared >= match_iou * box_ops.area(corners)) & targets.crowd[:, None]
-    return _per_image((on_difficult | inside).long(), targets) > 0
+    rows = targets.rows
+    if rows.device.type == "cpu":
+        rows = rows[targets.difficult | targets.crowd]
+    areas = match_iou * box_ops.area(corners)
+    result = torch.zeros(targets.num_images, len(corners), device=corners.device).bool()
+    for chunk in torch.split(rows, max(1, CHUNK_PAIRS // len(corners))):
+        some = targets._replace(rows=chunk)
+        on_difficult = (box_ops.iou(some.boxes, corners) >= match_iou) & some.difficult[:, None]
+        inside = (box_ops.intersection(some.boxes, corners) >= areas) & some.crowd[:, None]
+        result |= _per_image((on_difficult | inside).long(), some) > 0
+    return result

@@ -138,8 +138,9 @@ class SSDLite(nn.Module):
         return [(level.shape[2], level.shape[3]) for level in maps]
 
     def priors_at(self, image_size: tuple[int, int]) -> Float[Tensor, "P 4"]:
-        """The priors of images of another (height, width), on the device of ``priors``."""
-        return prior_boxes(self._measure_maps(image_size), self._layout).to(self.priors.device)
+        """The priors of images of any (height, width), on the network's device."""
+        sizes = self.map_sizes if image_size == self.image_size else self._measure_maps(image_size)
+        return prior_boxes(sizes, self._layout).to(self.pixel_mean.device)
 
     def levels(self, images: Tensor) -> list[Tensor]:
         """The inputs of the heads, finest first, from images as `forward` takes them."""

@@ -4,8 +4,9 @@ from vision.report.commands import Commands, commands_for
 from vision.report.compare import render_comparison
 from vision.report.differences import text_lines, verdict
 from vision.report.gallery import Photo
+from vision.report.kinds import Sentence
 from vision.report.page import render_report
-from vision.report.summary import summarise
+from vision.report.summary import next_steps, summarise
 from vision.report.write import (
     REPORT,
     photos_in,
@@ -19,7 +20,9 @@ __all__ = [
     "REPORT",
     "Commands",
     "Photo",
+    "Sentence",
     "commands_for",
+    "next_steps",
     "photos_in",
     "photos_of",
     "render_comparison",

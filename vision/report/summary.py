@@ -83,3 +83,15 @@ def _most_affected(analysis: Analysis, kind: str) -> tuple[str, str | None]:
     for label, count in labels.most_common(1):
         return f": {names[label]} most often, {count} times", names[label]
     return "", None
+
+
+def next_steps(analysis: Analysis, commands: Commands) -> list[Sentence]:
+    """What to do next about a detector, each with its command, each command once."""
+    found = "See what it finds on other photographs, at the best score threshold of each class."
+    advice = [*advise(analysis, commands)]
+    steps = [*advice[:2], Sentence("", found, commands.detect), *advice[2:]]
+    by_command: dict[str, Sentence] = {}
+    for sentence in steps:
+        if sentence.command:
+            by_command.setdefault(sentence.command, sentence)
+    return list(by_command.values())

@@ -48,12 +48,13 @@ def write_page(path: Path, page: str) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def write_run_report(analysis: Analysis, dataset: DetectionDataset, folder: Path) -> None:
-    """Write the page of a run's best weights into its folder."""
+def write_run_report(analysis: Analysis, dataset: DetectionDataset, folder: Path) -> Commands:
+    """Write the page of a run's best weights into its folder; the commands that it names."""
     size = dataset.image_size
     assert isinstance(size, tuple)
     commands = commands_for(str(folder), (), folder, size)
     write_report(folder / REPORT, analysis, f"{folder} on val", photos_of(dataset), commands)
+    return commands
 
 
 def photos_of(dataset: DetectionDataset) -> list[Photo]:

@@ -12,7 +12,7 @@ from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from vision.choices import Form, Precision
+from vision.choices import MAX_THREADS, Form, Precision
 from vision.errors import ConfigError
 from vision.model import SSDLite
 from vision.runtime.metadata import Metadata
@@ -62,8 +62,8 @@ class RuntimeOptions:
             raise ConfigError(f"precision: expected one of {known}, got {self.precision}")
         for name in ("threads", "streams"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}: expected a number from 1 on, got {value}")
+            if value is not None and not 1 <= value <= MAX_THREADS:
+                raise ConfigError(f"{name}: expected a number from 1 to {MAX_THREADS}, got {value}")
 
 
 @runtime_checkable

@@ -5,11 +5,14 @@
 
 from pathlib import Path
 
+import torch
+
 from vision.choices import BACKEND_ALIASES, FORMS, import_choice
 from vision.choices import BACKENDS as CLASSES
 from vision.errors import ConfigError, WeightsError, did_you_mean
 from vision.model import SSDLite, fuse
 from vision.runtime.backend import Backend, GraphBackend, GraphSession, RuntimeOptions, Session
+from vision.runtime.fork import limit_forked_threads
 from vision.runtime.metadata import Metadata
 from vision.weights import find_weights, load_weights
 
@@ -66,6 +69,7 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
         WeightsError: If the file is missing, damaged, not written by ssdlite, or of another form.
         ConfigError: If this machine cannot run it with these options.
     """
+    limit_forked_threads()
     path = find_weights(weights)
     written_by = graph_backend_of(path)
     if written_by is None:
@@ -89,7 +93,9 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
         )
     runner = backend.open(path, options)
     runs_in = options.resolved(name, precisions[0])
-    return GraphSession(runner, metadata.config.model.image_size, runs_in), metadata
+    session = GraphSession(runner, metadata.config.model.image_size, runs_in)
+    _try_out(session, len(metadata.names), path)
+    return session, metadata
 
 
 def read_names(weights: str | Path) -> list[str]:
@@ -99,6 +105,28 @@ def read_names(weights: str | Path) -> list[str]:
     if written_by is None:
         return load_weights(path).names
     return written_by[1].read_metadata(path).names
+
+
+def _try_out(session: GraphSession, num_classes: int, path: Path) -> None:
+    """Run a graph once: a file may hold any, whatever it states.
+
+    Raises:
+        WeightsError: If it does not run, or does not give boxes and scores.
+    """
+    try:
+        decoded = session(torch.zeros(1, 3, *session.image_size, dtype=torch.uint8))
+        boxes, scores = decoded.boxes, decoded.scores
+        expected = [(1, scores.shape[1], 4), (1, scores.shape[1], num_classes)]
+        fits = [tuple(boxes.shape), tuple(scores.shape)] == expected
+        is_sound = fits and bool(boxes.isfinite().all() and scores.isfinite().all())
+    except Exception as error:  # each runtime has exceptions of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise WeightsError(f"weights {path} do not run: {reason}; export them again") from error
+    if not is_sound:
+        raise WeightsError(
+            f"weights {path} do not give {num_classes} finite scores for each finite box; export"
+            " them again"
+        )
 
 
 def build_session(model: SSDLite, options: RuntimeOptions) -> Session:
@@ -111,6 +139,7 @@ def build_session(model: SSDLite, options: RuntimeOptions) -> Session:
     Raises:
         ConfigError: If this machine cannot run it with these options.
     """
+    limit_forked_threads()
     name = options.backend or "torch"
     backend, precision = get_backend(name), options.precision or "fp32"
     if precision in backend.precisions:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 
 from vision.choices import FORMS, Form, Precision
 from vision.config import Config
@@ -11,6 +11,11 @@ from vision.errors import WeightsError
 from vision.weights.migration import parse_metadata
 
 FORMAT = "ssdlite-export-1"
+MAX_OUTPUT = 2**27
+"""Numbers of an output for one image; 20,000 priors have 1,000 classes in less."""
+
+Shapes: TypeAlias = Sequence[Sequence[int | None]]
+"""Shapes as a graph states them, None for a size that it leaves open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,33 @@ class Metadata:
         form, precision = strings.get("form"), strings.get("precision")
         if form not in FORMS or precision not in get_args(Precision):
             raise WeightsError(
-                f"{where}: the metadata are damaged: form {form}, precision {precision}"
+                f"{where}: the metadata are damaged: form {form!r:.50}, precision {precision!r:.50}"
             )
         return cls(form, precision, *parse_metadata(strings, where))  # type: ignore[arg-type]
+
+    def check_graph(self, inputs: Shapes, outputs: Shapes, where: str) -> None:
+        """Make sure that a graph of the form ``decoded`` takes and gives what is stated.
+
+        Raises:
+            WeightsError: If it takes no such images, its outputs are not boxes and the scores of
+                these classes, or they are absurdly large; ``where`` names the file.
+        """
+        if self.form != "decoded":
+            return
+        height, width = self.config.model.image_size
+        sizes = [list(shape[1:]) for shape in (*inputs, *outputs)]
+        priors = sizes[-1][0] if sizes and sizes[-1] else None
+        expected = [[height, width, 3], [priors, 4], [priors, len(self.names)]]
+        if len(inputs) != 1 or sizes != expected or not priors:
+            raise WeightsError(
+                f"{where}: the metadata do not fit the graph: expected images of {height} x"
+                f" {width}, boxes, and scores of {len(self.names)} classes; found"
+                f" {_describe(inputs)} to {_describe(outputs)}"
+            )
+        if priors * max(4, len(self.names)) > MAX_OUTPUT:
+            raise WeightsError(f"{where}: {priors:,} boxes for an image are more than can be used")
+
+
+def _describe(shapes: Shapes) -> str:
+    texts = (" x ".join("?" if side is None else str(side) for side in shape) for shape in shapes)
+    return f"({'; '.join(texts)})"[:200]

@@ -40,8 +40,10 @@ class OnnxBackend:
 
     def read_metadata(self, path: Path) -> Metadata:
         """The metadata of an .onnx file, whose graph is not optimised for that."""
-        strings = OnnxRunner(path, optimised=False).strings
-        return Metadata.from_strings(strings, f"weights {path}")
+        runner, where = OnnxRunner(path, optimised=False), f"weights {path}"
+        metadata = Metadata.from_strings(runner.strings, where)
+        metadata.check_graph(runner.inputs, runner.outputs, where)
+        return metadata
 
     def open(self, path: Path, options: RuntimeOptions) -> OnnxRunner:
         """Make an .onnx file ready to run."""

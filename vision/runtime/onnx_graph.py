@@ -13,12 +13,15 @@ import torch
 from jaxtyping import Shaped
 from numpy import ndarray
 
+from vision.choices import device_name
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite, build_post_process
+from vision.runtime.fork import IN_MEMORY, OwnProcess
 from vision.runtime.graphs import GRAPHS, without_shape_checks
-from vision.runtime.metadata import Metadata
+from vision.runtime.metadata import Metadata, Shapes
 from vision.runtime.suppression import append_suppression, check_suppression
+from vision.weights import find_weights
 
 OPSET = 18
 
@@ -105,6 +108,8 @@ class OnnxRunner:
 
     Attributes:
         strings: The metadata in the file, for `Metadata.from_strings`.
+        inputs: Shapes of the graph's inputs, for `Metadata.check_graph`.
+        outputs: Shapes of its outputs.
 
     Raises:
         ConfigError: If ONNX Runtime is not installed or has no such device.
@@ -119,12 +124,16 @@ class OnnxRunner:
         *,
         optimised: bool = True,
     ) -> None:
+        self._path = model.resolve() if isinstance(model, Path) else None
+        self._device, self._threads = device, threads
+        self._process = OwnProcess("ONNX Runtime", threads)
         runtime = require_package("onnxruntime")
-        provider = f"{device.split(':', maxsplit=1)[0].upper()}ExecutionProvider"
+        kind = device_name(device).partition(":")[0]
+        provider = f"{kind.upper()}ExecutionProvider"
         if provider not in runtime.get_available_providers():
             raise ConfigError(f"device {device} cannot be used by ONNX Runtime here; try cpu")
-        if isinstance(model, Path) and not model.is_file():
-            raise WeightsError(f"weights {model} do not exist")
+        if isinstance(model, Path):
+            find_weights(model)  # an error if it cannot be opened
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
@@ -135,11 +144,26 @@ class OnnxRunner:
             self._session = runtime.InferenceSession(source, options, providers=[provider])
         except Exception as error:
             # ONNX Runtime's errors have no common class but Exception.
-            raise WeightsError(f"weights {model!s:.200} cannot be read as ONNX: {error}") from error
-        self._input = self._session.get_inputs()[0].name
+            reason = str(error).partition("\n")[0]
+            text = f"weights {model!s:.200} cannot be read as ONNX: {reason}"
+            raise WeightsError(text) from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self._input = inputs[0].name if inputs else ""
+        self.inputs, self.outputs = _shapes(inputs), _shapes(outputs)
         self.strings: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
         """The graph's outputs."""
+        self._process.check()
         outputs: list[ndarray] = self._session.run(None, {self._input: images})
         return outputs
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path: the file is opened again where it is unpickled."""
+        if self._path is None:
+            raise ConfigError(IN_MEMORY)
+        return OnnxRunner, (self._path, self._device, self._threads)
+
+
+def _shapes(values: Any) -> Shapes:  # noqa: ANN401
+    return [[side if isinstance(side, int) else None for side in value.shape] for value in values]

@@ -6,19 +6,26 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
+from xml.etree.ElementTree import ParseError
 
 import numpy as np
+from defusedxml import DefusedXmlException
 from jaxtyping import Shaped
 from numpy import ndarray
 
 from vision.choices import Form, Precision
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
+from vision.files import check_regular
 from vision.model import SSDLite
+from vision.progress import progress
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
-from vision.runtime.metadata import Metadata
+from vision.runtime.fork import IN_MEMORY, OwnProcess
+from vision.runtime.metadata import Metadata, Shapes
 from vision.runtime.onnx_graph import temporary_file, to_onnx
 from vision.runtime.quantise import sensitive_nodes
+from vision.runtime.xml_depth import check_depth
+from vision.weights import find_weights
 
 SECTION = "ssdlite"
 """Section of the file that holds the metadata."""
@@ -89,24 +96,45 @@ class OpenVinoBackend:
             for key in keys
             if model.has_rt_info([SECTION, key])
         }
-        return Metadata.from_strings(strings, f"weights {path}")
+        where = f"weights {path}"
+        metadata = Metadata.from_strings(strings, where)
+        metadata.check_graph(_shapes(model.inputs), _shapes(model.outputs), where)
+        return metadata
 
     def open(self, path: Path, options: RuntimeOptions) -> "OpenVinoRunner":
         """Make an .xml file and the .bin file beside it ready to run."""
-        return OpenVinoRunner(_read(path), options)
+        return _open(path, options)
+
+
+def _open(path: Path, options: RuntimeOptions) -> "OpenVinoRunner":
+    return OpenVinoRunner(_read(path), options, path.resolve())
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401
     """An `openvino.Model` of a file."""
     core = _core()
-    for part in (path, path.with_suffix(".bin")):
-        if not part.is_file():
-            raise WeightsError(f"weights {part} do not exist; OpenVINO needs the .xml and the .bin")
+    find_weights(path)
     try:
+        check_regular(path.with_suffix(".bin"))
+    except OSError as error:
+        raise WeightsError(
+            f"weights {path.with_suffix('.bin')} cannot be read: {error.strerror}; OpenVINO needs"
+            " the .xml and the .bin"
+        ) from error
+    try:
+        check_depth(path)
         return core.read_model(path)
-    except RuntimeError as error:
-        reason = _reason(error)
+    except (OSError, ParseError, DefusedXmlException, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or _reason(error)
         raise WeightsError(f"weights {path} cannot be read by OpenVINO: {reason}") from error
+
+
+def _shapes(ports: Any) -> Shapes:  # noqa: ANN401
+    return [
+        [side.get_length() if side.is_static else None for side in shape]
+        for shape in (port.get_partial_shape() for port in ports)
+        if shape.rank.is_static
+    ]
 
 
 def _convert(graph: Any) -> Any:  # noqa: ANN401
@@ -165,10 +193,16 @@ def _quantise(model: Any, calibration: Images, in_float: Sequence[str]) -> Any: 
     # OpenVINO makes two operations of a convolution with a bias.
     names = [op.get_friendly_name() for op in model.get_ordered_ops()]
     ignored = [name for name in names if name.removesuffix("/WithoutBiases") in in_float]
-    with silenced():
+    bar = progress(None, "calibrate", len(calibration), unit=" images")
+
+    def count(image: ndarray) -> ndarray:
+        bar.update()
+        return image
+
+    with bar, silenced():
         return nncf.quantize(
             model,
-            nncf.Dataset(list(calibration)),
+            nncf.Dataset(list(calibration), count),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(calibration),
             fast_bias_correction=False,
@@ -179,7 +213,7 @@ def _quantise(model: Any, calibration: Images, in_float: Sequence[str]) -> Any: 
         )
 
 
-def _reason(error: RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     return str(error).strip().splitlines()[-1]
 
 
@@ -190,12 +224,21 @@ class OpenVinoRunner:
         model: An `openvino.Model`; its batch is set to one.
         options: Device, threads, streams, and the precision of the layers that are not quantised:
             None for fp32, also where the hardware has bf16, OpenVINO's own default there.
+        path: The file that the model comes from, if any.
 
     Raises:
         ConfigError: If there is no such device, or it does not compute in this precision.
     """
 
-    def __init__(self, model: Any, options: RuntimeOptions) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401
+        options: RuntimeOptions,
+        path: Path | None = None,
+    ) -> None:
+        self._path, self._options = path, options
+        is_single = options.threads == options.streams == 1
+        self._process = OwnProcess("OpenVINO", 1 if is_single else None)
         model.reshape([1, *list(model.inputs[0].get_partial_shape())[1:]])
         device, precision = options.graph_device, options.precision or "fp32"
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
@@ -213,10 +256,17 @@ class OpenVinoRunner:
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
         """The graph's outputs."""
+        self._process.check()
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
         outputs = [self._run(images[row : row + 1]) for row in range(len(images))]
         return [np.concatenate(column) for column in zip(*outputs, strict=True)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path: the file is opened again where it is unpickled."""
+        if self._path is None:
+            raise ConfigError(IN_MEMORY)
+        return _open, (self._path, self._options)
 
     def _run(self, image: Shaped[ndarray, "1 ..."]) -> list[ndarray]:
         request = self._of_thread.request

@@ -11,6 +11,7 @@ from numpy import ndarray
 
 from vision.extras import require_package, silenced
 from vision.model import SSDLite
+from vision.progress import progress
 from vision.runtime.backend import Images
 from vision.runtime.onnx_graph import OnnxRunner, temporary_file
 
@@ -58,7 +59,7 @@ def quantise_onnx(model: Any, calibration: Images, in_float: Sequence[str]) -> A
     preparation = require_package("onnxruntime.quantization.shape_inference")
     onnx = require_package("onnx")
     name = model.graph.input[0].name
-    feeds = iter([{name: image} for image in calibration])
+    feeds = iter(progress([{name: image} for image in calibration], "calibrate", unit=" images"))
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc, name-defined]
         def get_next(self) -> dict[str, ndarray] | None:
@@ -106,7 +107,9 @@ def _correct_biases(quantised: Any, model: Any, images: Images) -> None:  # noqa
         return  # ONNX Runtime refuses a graph without outputs
     in_float = {node.name: node.output[0] for node in model.graph.node if node.op_type == "Conv"}
     means = channel_means(model, [in_float[node.name] for node in convolutions], images)
-    for node, mean in zip(convolutions, means, strict=True):
+    for node, mean in progress(
+        zip(convolutions, means, strict=True), "correct biases", len(convolutions)
+    ):
         (now,) = channel_means(quantised, [node.output[0]], images)
         source = made_by.get(node.input[2])
         bias, unit = (source.input[0], source.input[1]) if source else (node.input[2], None)
@@ -131,6 +134,19 @@ def channel_means(
     for name in outputs:
         value = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         part.graph.output.append(value)
+    _remove_unused(part.graph)
     run = OnnxRunner(part.SerializeToString())
     means = [[values.mean(axis=(0, 2, 3), dtype=np.float64) for values in run(i)] for i in images]
     return [np.mean(column, axis=0) for column in zip(*means, strict=True)]
+
+
+def _remove_unused(graph: Any) -> None:  # noqa: ANN401
+    """Remove the nodes that no output depends on, in place: ONNX Runtime would run them too."""
+    needed = {output.name for output in graph.output}
+    nodes = []
+    for node in reversed(graph.node):
+        if not needed.isdisjoint(node.output):
+            needed.update(node.input)
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(reversed(nodes))

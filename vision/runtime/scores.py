@@ -22,14 +22,14 @@ USUAL_SCORE = 0.4
 def score_thresholds(
     score: Scores,
     names: Sequence[str],
-    best: Mapping[str, float] | None = None,
+    best: object = None,
 ) -> float | Float32[Tensor, "C"]:
     """The score that a detection must exceed, for all classes or for each by label.
 
     Args:
         score: As for `vision.detector.Detector.load`.
         names: Class names in label order.
-        best: The best threshold of each class, as far as they are known.
+        best: The best threshold of each class, as far as they are known; whatever a file has there.
 
     Raises:
         ConfigError: If a score is out of range, or of a class that is not among the names.
@@ -72,7 +72,7 @@ def _check_known(classes: Sequence[str], names: Sequence[str]) -> None:
             raise ConfigError(f"the detector has no class {name}{hint}")
 
 
-def _resolve(by_name: Mapping[str, Score], best: Mapping[str, float] | None) -> dict[str, float]:
+def _resolve(by_name: Mapping[str, Score], best: object) -> dict[str, float]:
     """The scores by name with the best thresholds in place of ``best``."""
     given = {name: score for name, score in by_name.items() if not isinstance(score, str)}
     asked = [name for name in by_name if name not in given]
@@ -83,5 +83,7 @@ def _resolve(by_name: Mapping[str, Score], best: Mapping[str, float] | None) -> 
             "score best: the weights have no best thresholds, which training records; the page of"
             " ssdlite eval --report has those of any weights, with the options to paste"
         )
+    if not (isinstance(best, Mapping) and all(isinstance(x, int | float) for x in best.values())):
+        raise WeightsError("score best: the weights' best thresholds are not numbers by class")
     known = {name: best.get(name, USUAL_SCORE) for name in asked}
     return {**(best if "" in asked else {}), **known, **given}

@@ -8,7 +8,7 @@ from typing import Any
 
 import safetensors
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vision.atomic import replacing
@@ -146,7 +146,8 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
     path = find_weights(path)
     where = f"weights {path}"
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        # For NumPy, since for PyTorch opening takes as much memory as the file is long.
+        with safetensors.safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
             is_backbone = _is_backbone(metadata, where)
             if is_backbone:
@@ -159,7 +160,7 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
             part = model.backbone.state_dict(prefix="backbone.") if is_backbone else None
             found = {key: file.get_slice(name) for key, name in keys.items()}
             _check_fit(part or model.state_dict(), found, where)
-            tensors = {key: file.get_tensor(name) for key, name in keys.items()}
+        tensors = migrate_keys(load_file(path))
     except (safetensors.SafetensorError, OSError) as error:
         raise WeightsError(
             f"{where} cannot be read as safetensors ({error}); pass a file that training wrote,"
@@ -168,8 +169,8 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
     _check_finite(tensors, where)
     if is_backbone:
         return SavedBackbone(tensors, config.model, training)
-    model = build_model(config.model, len(names))
-    model.load_state_dict(tensors)
+    model.to_empty(device="cpu").load_state_dict(tensors)
+    model.priors = model.priors_at(model.image_size)
     is_folded = bool(training.pop("norms_folded", False))
     return SavedDetector(model.eval(), config, names, training, is_folded)
 
@@ -178,8 +179,8 @@ def _is_backbone(metadata: Mapping[str, str], where: str) -> bool:
     kind = metadata.get("format")
     if kind not in DETECTOR_FORMATS + BACKBONE_FORMATS:
         raise WeightsError(
-            f"{where}: expected metadata format {DETECTOR_FORMATS[-1]}, found {kind}; this file was"
-            " not written by ssdlite"
+            f"{where}: expected metadata format {DETECTOR_FORMATS[-1]}, found {kind!r:.50}; this"
+            " file was not written by ssdlite"
         )
     return kind in BACKBONE_FORMATS
 

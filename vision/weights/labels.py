@@ -107,7 +107,7 @@ def _label_map(text: str, path: Path) -> dict[int, str]:
     label_map = message_factory.GetMessageClass(pool.FindMessageTypeByName("LabelMap"))()
     try:
         text_format.Parse(text, label_map, allow_unknown_field=True)
-    except (text_format.ParseError, RecursionError) as error:
+    except (text_format.ParseError, ValueError, RecursionError) as error:
         raise WeightsError(f"label map {path}: {str(error).splitlines()[0]}") from error
     names: dict[int, str] = {}
     for item in label_map.item:  # type: ignore[attr-defined]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from vision.choices import SHIPPED_WEIGHTS
 from vision.errors import WeightsError
-from vision.files import check_regular
+from vision.files import check_regular, similar_file
+from vision.weights.hub import PREFIX, fetch
 
 SHIPPED = {
     name: Path(__file__).parents[1] / "pretrained" / f"{name}.safetensors"
@@ -16,22 +17,31 @@ BEST = "best.safetensors"
 
 
 def find_weights(weights: str | Path) -> Path:
-    """The file that a name of `SHIPPED`, a run folder (its best weights) or a path stands for.
+    """The file that a name of `SHIPPED` or of the hub, a run folder or a path stands for.
+
+    Args:
+        weights: Of a run folder, the best weights are taken; a file of the Hugging Face Hub,
+            ``hf://user/name[/FILE][@REVISION]``, is loaded.
 
     Raises:
         WeightsError: If it is a folder without weights, there is no such file, or it cannot be
-            opened.
+            opened or loaded.
+        ConfigError: If a file of the hub is named and huggingface_hub is not installed.
     """
-    path = SHIPPED.get(str(weights), Path(weights))
+    name = weights.as_posix() if isinstance(weights, Path) else weights
+    if name.startswith(PREFIX):
+        return fetch(name)
+    path = SHIPPED.get(name, Path(weights))
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for names that are too long
         path /= BEST
     try:
         check_regular(path)
     except FileNotFoundError as error:
-        raise WeightsError(
-            f"weights {path} do not exist; name a weights file, a run folder that has {BEST}, or"
-            f" the weights in the package: {', '.join(SHIPPED)}"
-        ) from error
+        hint = similar_file(weights, SHIPPED) or (
+            f"; name a weights file, a run folder that has {BEST}, weights on the Hub such as"
+            f" {PREFIX}user/name, or the weights in the package: {', '.join(SHIPPED)}"
+        )
+        raise WeightsError(f"weights {path} do not exist{hint}") from error
     except OSError as error:
         raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
     return path

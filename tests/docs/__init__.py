@@ -1,0 +1,1 @@
+"""Tests of the examples and notebooks in the docs."""

@@ -1,0 +1,187 @@
+"""Weights on the Hugging Face Hub, which a server on loopback stands in for."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import constants
+
+from tests.runs import same_weights
+from tests.weights.hub_server import COMMIT, TOKEN, Hub, serve
+from vision.cli.main import main
+from vision.errors import ConfigError, WeightsError
+from vision.weights import SHIPPED, find_weights, load_weights
+from vision.weights.hub import HubName, parse_name, push
+
+CARD: dict[str, Path | bytes] = {"README.md": b"text"}
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with serve() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        url = f"{server.address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("hf://user/name", HubName("user/name")),
+        (str(Path("hf://user/name").as_posix()), HubName("user/name")),
+        ("hf://u/n@v1", HubName("u/n", None, "v1")),
+        ("hf://u/n/a/b.onnx", HubName("u/n", "a/b.onnx")),
+        ("hf://u/n/best.safetensors@refs/pr/1", HubName("u/n", "best.safetensors", "refs/pr/1")),
+    ],
+)
+def test_the_parts_of_a_name(name: str, expected: HubName) -> None:
+    assert parse_name(name) == expected
+
+
+@pytest.mark.parametrize("name", ["hf://", "hf://user", "hf://user/", "hf://a b/c", "hf://u/n@"])
+def test_names_of_another_form(name: str) -> None:
+    with pytest.raises(WeightsError, match=f"weights {re.escape(name)}: expected hf://user/name,"):
+        find_weights(name)
+
+
+@pytest.mark.slow
+def test_what_is_pushed_comes_back(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert main(["push", "voc", "hf://user/mine"]) == 0
+    assert f"are on {hub.address}/user/mine; use them" in capsys.readouterr().out
+    files = hub.repos["user/mine"]
+    assert set(files) == {"model.safetensors", "README.md", "LICENSE", "NOTICE"}
+    assert files["model.safetensors"] == SHIPPED["voc"].read_bytes()
+    _, head, page = files["README.md"].decode().split("---\n", 2)
+    assert yaml.safe_load(head)["license"] == "apache-2.0"
+    assert yaml.safe_load(head)["pipeline_tag"] == "object-detection"
+    assert "detector of 20 classes" in page
+    assert 'Detector.load("hf://user/mine", score=0.4)' in page
+    monkeypatch.delenv("HF_TOKEN")
+    for name in ("hf://user/mine", Path("hf://user/mine@v1"), f"hf://user/mine@{COMMIT}"):
+        assert same_weights(find_weights(name), SHIPPED["voc"])
+    assert load_weights("hf://user/mine").names == load_weights("voc").names
+    hub.repos.clear()
+    # What is in the cache needs no hub.
+    assert same_weights(find_weights(f"hf://user/mine@{COMMIT}"), SHIPPED["voc"])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+def test_the_page_has_the_metrics_of_the_run(
+    hub: Hub, learnt: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert main(["push", str(learnt), "hf://user/scenes", "--licence", "mit"]) == 0
+    files = hub.repos["user/scenes"]
+    assert set(files) == {"model.safetensors", "README.md"}
+    page = files["README.md"].decode()
+    assert "license: mit" in page
+    metrics = load_weights(learnt).training["metrics"]
+    voc, coco = metrics["voc"], metrics["coco"]
+    assert f"| mean | {voc['mAP50']:.3f} | {coco['AP']:.3f} |" in page
+    assert f"| star | {voc['per_class']['star']:.3f} | {coco['per_class']['star']:.3f} |" in page
+
+
+def test_openvino_s_two_files_lie_side_by_side(hub: Hub) -> None:
+    hub.repos["user/exported"] = {"a/w.xml": b"<net/>", "a/w.bin": b"weights"}
+    path = find_weights("hf://user/exported/a/w.xml")
+    assert path.read_bytes() == b"<net/>"
+    assert path.with_suffix(".bin").read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hf://user/none", "there is none of this name, or no access to it; hf auth login"),
+        ("hf://user/private", "there is none of this name, or no access to it; hf auth login"),
+        ("hf://user/open@v9", "it has no revision v9"),
+        ("hf://user/open", "it has no file model.safetensors; name one as hf://user/open/FILE"),
+        ("hf://user/no--such", "the hub does not allow this name"),
+    ],
+)
+def test_what_is_not_there_is_one_line(hub: Hub, name: str, words: str) -> None:
+    hub.repos.update({"user/open": {"x": b""}, "user/private": {"model.safetensors": b""}})
+    hub.private.add("user/private")
+    repo = parse_name(name).repo
+    with pytest.raises(WeightsError, match=f"^weights hf://{repo}: {re.escape(words)}") as raised:
+        find_weights(name)
+    assert "\n" not in str(raised.value)
+
+
+def test_without_a_connection_it_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between the library's tries
+    hub.repos["user/name"] = {"model.safetensors": b"x" * 100_000}
+    hub.cut = True
+    with pytest.raises(WeightsError, match=r"^weights hf://user/name: the connection failed"):
+        find_weights("hf://user/name")
+    hub.status, hub.cut = 503, False
+    with pytest.raises(WeightsError, match=r"^weights hf://user/name: the hub cannot be reached"):
+        find_weights("hf://user/name")
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with pytest.raises(WeightsError, match=r"^push to hf://user/name: .*HTTP 503"):
+        push("hf://user/name", CARD)
+
+
+def test_offline_it_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WeightsError, match=r"^weights hf://user/name: the hub cannot be reached"):
+        find_weights("hf://user/name")
+    with pytest.raises(WeightsError, match=r"HF_HUB_OFFLINE forbids connections"):
+        push("hf://user/name", CARD)
+
+
+def test_pushing_takes_a_token_and_a_repository(hub: Hub) -> None:
+    with pytest.raises(WeightsError, match=r"^push to hf://user/name: .*hf auth login"):
+        push("hf://user/name", CARD)
+    with pytest.raises(WeightsError, match=r"pushed to hf://user/name, without file or revision"):
+        push("hf://user/name@v1", CARD)
+    assert hub.repos == {}
+
+
+def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ConfigError, match=r'huggingface_hub is not installed.*"\.\[hub\]"'):
+        find_weights("hf://user/name")
+
+
+@pytest.mark.slow
+def test_commands_take_the_address_from_hf_endpoint_and_print_no_token(
+    learnt: Path, tmp_path: Path
+) -> None:
+    with serve() as hub:
+        environment = {
+            **os.environ,
+            "HF_ENDPOINT": hub.address,
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_TOKEN": TOKEN,
+        }
+
+        def ssdlite(*words: str) -> subprocess.CompletedProcess[str]:
+            code = "import sys; from vision.cli import main; sys.exit(main())"
+            command = [sys.executable, "-c", code, *words]
+            return subprocess.run(  # noqa: S603
+                command, env=environment, capture_output=True, text=True, check=False
+            )
+
+        pushed = ssdlite("push", str(learnt), "hf://user/scenes")
+        hub.private.add("user/scenes")
+        environment["HF_TOKEN"] = f"{TOKEN}_wrong"
+        refused = ssdlite("info", "hf://user/scenes")
+    assert (pushed.returncode, refused.returncode) == (0, 2)
+    assert "README.md are on http://127.0.0.1:" in pushed.stdout
+    assert refused.stderr.startswith("ssdlite info: error: weights hf://user/scenes: there is none")
+    assert TOKEN not in f"{pushed.stdout}{pushed.stderr}{refused.stdout}{refused.stderr}"
+    assert {TOKEN, f"{TOKEN}_wrong"} <= set(hub.tokens)

@@ -1,0 +1,109 @@
+"""What the options of ``ssdlite detect`` say is written, tracked and counted."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from vision.choices import FOLDERS, RESULTS
+from vision.detection import (
+    Settings,
+    check_file_names,
+    check_folders_are_new,
+    check_results_stay,
+    parse_region,
+)
+from vision.errors import ConfigError
+from vision.extras import require_package
+from vision.media import MediaInput, Window
+
+SAVED = ("pictures", *RESULTS, *FOLDERS)
+LABELS = ("yolo", "labelme")
+
+
+def make_settings(
+    options: argparse.Namespace, sources: Sequence[MediaInput], workers: int
+) -> Settings:
+    """The settings of a run.
+
+    Raises:
+        ConfigError: If an option has no such form, or needs a package that is not installed.
+        DataError: If two images would have the same files.
+    """
+    saved = saved_kinds(options.save)
+    if set(FOLDERS) & set(saved):
+        check_file_names(sources)
+    if "parquet" in saved:
+        require_package("pyarrow", "parquet")
+    if is_tracked(options):
+        require_package("trackers", "track")
+    return Settings(
+        options.out,
+        "pictures" in saved,
+        [kind for kind in RESULTS if kind in saved],
+        options.stride,
+        workers,
+        options.batch,
+        Window("ssdlite").show if options.show else None,
+        float(options.reconnect or 0),
+        [kind for kind in FOLDERS if kind in saved],
+        is_tracked(options),
+        [parse_region(text) for text in options.count or []],
+    )
+
+
+def check_is_new(
+    options: argparse.Namespace,
+    sources: Sequence[MediaInput],
+    settings: Settings,
+    *,
+    is_unfinished: bool,
+) -> None:
+    """Make sure that a run which continues none replaces no results unless told to.
+
+    Raises:
+        DataError: If it would.
+    """
+    if options.resume and is_unfinished:
+        return
+    if not options.overwrite:
+        check_results_stay(sources, settings, is_unfinished=is_unfinished)
+    check_folders_are_new(settings)
+
+
+def saved_kinds(text: str) -> list[str]:
+    """The words of ``--save``.
+
+    Raises:
+        ConfigError: If one is not among `SAVED`, or there is none.
+    """
+    saved = split_words(text)
+    unknown = [word for word in saved if word not in SAVED]
+    if unknown or not saved:
+        found = unknown[0] if unknown else "nothing"
+        raise ConfigError(f"--save: expected some of {', '.join(SAVED)}, found {found}")
+    return saved
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a list with commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def is_tracked(options: argparse.Namespace) -> bool:
+    """Whether videos are tracked, as counting needs."""
+    return bool(options.track or options.count)
+
+
+def saved_identity(options: argparse.Namespace) -> dict[str, Any]:
+    """What must not change between a run and its continuation.
+
+    New keys are there only if they are used, so that runs of earlier versions can be continued.
+    """
+    saved = saved_kinds(options.save)
+    others = {
+        "files": [kind for kind in FOLDERS if kind in saved],
+        "track": is_tracked(options),
+        "count": options.count,
+    }
+    used = {key: value for key, value in others.items() if value}
+    return {"pictures": "pictures" in saved, **used}

@@ -1,0 +1,66 @@
+"""What ``ssdlite detect`` says and returns at its end."""
+
+import argparse
+from collections.abc import Sequence
+
+from vision.choices import SHIPPED_WEIGHTS
+from vision.cli.terminal import CommandResult, Step, paint, step
+from vision.detection import RESULTS, Report
+from vision.detection.counting import describe
+from vision.rows import describe_counts
+
+SOME_FAILED = 1
+"""The exit code where an input failed."""
+LOW_SCORE = 0.2
+"""The score threshold that is proposed where nothing was found."""
+
+
+def conclude(
+    report: Report, options: argparse.Namespace, saved: Sequence[str], rate: float
+) -> CommandResult:
+    """Print the outcome."""
+    out, code = options.out, SOME_FAILED if report.failures else 0
+    resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
+    found, inputs = describe_counts(report.objects), describe_counts(report.inputs, "no image")
+    print(
+        f"{paint(found, 'heading')} in {inputs}; {rate:.1f} images/s{resumed}; results are in {out}"
+    )
+    for video, counts in report.counts.items():
+        for region, numbers in counts.items():
+            print(f"{video}, {region}: {describe(numbers, classes=True)}")
+    if report.num_capped:
+        print(
+            f"{report.num_capped} of them have as many detections as one may have, so that others"
+            " may be left out: raise --max or --score"
+        )
+    if report.failures:
+        print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
+    values = {
+        "out": out,
+        "files": [out / RESULTS[kind] for kind in RESULTS if kind in saved],
+        "inputs": report.inputs,
+        "objects": report.objects.total(),
+        "classes": report.objects,
+        "images_per_second": rate,
+        "failures": report.failures,
+        "counts": report.counts,
+        "capped": report.num_capped,
+        "resumed": report.num_resumed,
+    }
+    return CommandResult(code, values, _steps(options, report))
+
+
+def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
+    """Try again, lower the threshold, train on other classes, or measure."""
+    weights = options.given_weights
+    if report.failures or not report.objects:
+        inputs = [text for text in options.inputs if "://" not in text]  # may have passwords
+        words = ["detect", *(inputs or ["INPUT"]), "--weights", weights, "--out", options.out]
+        if report.failures:
+            return [step(*words, "--resume", why="Try those again that failed:")]
+        why = "Nothing was found. Lower the score threshold:"
+        return [step(*words, "--score", LOW_SCORE, "--overwrite", why=why)]
+    if str(weights) in SHIPPED_WEIGHTS:
+        return [step("train", "--data", "MINE", why="Teach it classes of your own photographs:")]
+    words = ["eval", "--weights", weights, "--report"]
+    return [step(*words, why="Measure how good it is, and see what costs most:")]

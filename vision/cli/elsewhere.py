@@ -1,0 +1,89 @@
+"""What other tools call our commands and options, for a did-you-mean."""
+
+import argparse
+from collections.abc import Sequence
+
+COMMANDS = {
+    "predict": "detect",
+    "infer": "detect",
+    "inference": "detect",
+    "track": "detect",
+    "val": "eval",
+    "valid": "eval",
+    "validate": "eval",
+    "evaluate": "eval",
+    "test": "eval",
+    "fit": "train",
+    "finetune": "train",
+    "quantize": "export",
+}
+"""Commands by other names."""
+_SCORE = ("--score", "model.postprocess.score_threshold=")
+_SIZE = ("model.image_size=",)
+_BATCH = ("--batch", "train.batch_size=")
+INPUT = "INPUT"
+"""Stands for the inputs of ``detect``, which have no option."""
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "--conf": _SCORE,
+    "--conf-thres": _SCORE,
+    "--confidence": _SCORE,
+    "--threshold": _SCORE,
+    "--iou": ("model.postprocess.nms_iou=",),
+    "--source": (INPUT, "--data"),
+    "--input": (INPUT, "--data"),
+    "--image": (INPUT, "--images"),
+    "--images": (INPUT,),
+    "--model": ("--weights", "model.init="),
+    "--weights": ("model.init=",),
+    "--imgsz": _SIZE,
+    "--img": _SIZE,
+    "--img-size": _SIZE,
+    "--batch": _BATCH,
+    "--batch-size": _BATCH,
+    "--lr0": ("optim.lr=",),
+    "--learning-rate": ("optim.lr=",),
+    "--optimizer": ("optim.name=",),
+    "--project": ("--out",),
+    "--name": ("--out",),
+    "--output": ("--out",),
+    "--save-dir": ("--out",),
+    "--exist-ok": ("--overwrite",),
+    "--cfg": ("--config",),
+    "--view-img": ("--show",),
+    "--save-txt": ("--save",),
+    "--max-det": ("--max",),
+    "--agnostic-nms": ("--class-agnostic",),
+    "--vid-stride": ("--stride",),
+    "--format": ("--to",),
+    "--half": ("--precision fp16",),
+    "--int8": ("--precision int8",),
+}
+"""Options by other names; of what each may mean, the first that the command has."""
+
+
+def our_option(name: str, value: str, parser: argparse.ArgumentParser) -> str:
+    """What the user of another tool means by an option, to be typed; empty if it is not known.
+
+    Args:
+        name: The option, with its dashes.
+        value: What follows it; empty if nothing does.
+        parser: That of the command.
+    """
+    destinations = {action.dest for action in parser._actions}  # noqa: SLF001
+    for ours in [*OPTIONS.get(name, ()), *(_keys(name) if "overrides" in destinations else [])]:
+        if ours == INPUT and "inputs" in destinations:
+            is_shown = value and "://" not in value  # a URL may have a password in it
+            return f"{parser.prog} {value if is_shown else INPUT}"
+        if ours.endswith("=") and "overrides" in destinations:
+            return f"{ours}{value or 'VALUE'}"
+        if ours.split()[0] in parser._option_string_actions:  # noqa: SLF001
+            takes_value = parser._option_string_actions[ours.split()[0]].nargs != 0  # noqa: SLF001
+            return f"{ours} {value}" if takes_value and value and " " not in ours else ours
+    return ""
+
+
+def _keys(name: str) -> Sequence[str]:
+    """The keys of the configuration of an option's name."""
+    from vision.config.messages import keys_named  # noqa: PLC0415 - takes a while to import
+
+    return [f"{key}=" for key in keys_named(name.lstrip("-").replace("-", "_"))]

@@ -1,0 +1,27 @@
+"""``ssdlite push``."""
+
+import argparse
+from pathlib import Path
+
+from vision.cli.terminal import CommandResult, step
+from vision.weights import SHIPPED, find_weights, load_weights
+from vision.weights.hub import DEFAULT_FILE, parse_name, push
+from vision.weights.model_card import model_card, recorded_licence
+
+ORIGIN = "TensorFlow Object Detection API"
+"""What the licence of weights names that started from those in the package."""
+
+
+def run(options: argparse.Namespace) -> CommandResult:
+    """Upload a detector with a page that describes it."""
+    path = find_weights(options.weights)
+    saved = load_weights(path)
+    card = model_card(saved, parse_name(options.name).repo, options.licence)
+    files: dict[str, Path | bytes] = {DEFAULT_FILE: path, "README.md": card.encode()}
+    if ORIGIN in recorded_licence(saved):
+        folder = SHIPPED["coco"].parent
+        files |= {name: folder / name for name in ("LICENSE", "NOTICE")}
+    address = push(options.name, files)
+    print(f"{', '.join(files)} are on {address}; use them with --weights {options.name}")
+    words = ("detect", "photos/", "--weights", options.name)
+    return CommandResult(steps=[step(*words, why="See what it finds, from any machine:")])

@@ -1,0 +1,161 @@
+"""What is written for each image and frame beside its picture: crops, label files."""
+
+# h and w the height and width of an image
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from numpy import ndarray
+
+import vision.boxes as box_ops
+from vision.atomic import replacing
+from vision.choices import FOLDERS
+from vision.config.yaml12 import dump_yaml
+from vision.detection.schema import Entry, Object
+from vision.errors import DataError
+from vision.media import MediaInput, comparable, write_image
+from vision.structures import Detections
+
+_LABELME_VERSION = "5.5.0"
+"""Whose form the files have."""
+
+
+def check_file_names(sources: Sequence[MediaInput]) -> None:
+    """Make sure that the files of the images have different names.
+
+    Raises:
+        DataError: If two images differ only in their suffix.
+    """
+    seen: dict[str, str] = {}
+    for source in sources:
+        other = seen.setdefault(comparable(source.relative.with_suffix("")), source.name)
+        if other != source.name:
+            raise DataError(
+                f"{other} and {source.name} would have the same files; rename one, or leave"
+                f" {', '.join(FOLDERS)} out of --save"
+            )
+
+
+def label_places(source: MediaInput) -> list[Path]:
+    """Where the label files of a source are, or their folder, relative to the output folder."""
+    below = source.relative
+    labels = Path("yolo/labels")
+    if source.kind != "image":
+        return [labels / below, "labelme" / below]
+    return [labels / below.with_suffix(".txt"), "labelme" / below.with_suffix(".json")]
+
+
+def write_data_yaml(out: Path, names: Sequence[str]) -> None:
+    """Write ``yolo/data.yaml``, which names the classes.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    content = {"train": "images", "val": "images", "names": dict(enumerate(names))}
+    _write_text(out / "yolo" / "data.yaml", dump_yaml(content))
+
+
+def write_image_files(
+    folders: Sequence[str],
+    out: Path,
+    source: MediaInput,
+    image: UInt8[ndarray, "h w 3"],
+    detections: Detections,
+    entry: Entry,
+    names: Sequence[str],
+) -> None:
+    """Write the files of an image or frame.
+
+    Args:
+        folders: Kinds of files, of `vision.choices.FOLDERS`.
+        out: The output folder.
+        source: The image, or the video of the frame.
+        image: Its pixels, RGB.
+        detections: What was detected.
+        entry: The same, as `vision.detection.results.make_entry` gives it.
+        names: Class names in label order.
+
+    Raises:
+        DataError: If a file cannot be written.
+    """
+    place, items = source.relative, entry["detections"]
+    if "frame" in entry:
+        place /= f"{entry['frame']:06}.jpg"
+    if "crops" in folders:
+        for number, (item, crop) in enumerate(zip(items, detections.crops(image), strict=True)):
+            name = f"{place.with_suffix('')}_{number}.jpg"
+            write_image(out / "crops" / _file_name(item["label"]) / name, crop)
+    if "yolo" in folders:
+        _write_image(out / "yolo/images" / place, source, image)
+        rows = [f"{names.index(item['label'])} {_fractions(item, image)}\n" for item in items]
+        _write_text(out / "yolo/labels" / place.with_suffix(".txt"), "".join(rows))
+    if "labelme" in folders:
+        file = out / "labelme" / place.with_suffix(".json")
+        shown = os.path.relpath(source.path, file.parent)
+        if "frame" in entry:
+            write_image(file.with_suffix(".jpg"), image)
+            shown = f"{file.stem}.jpg"
+        _write_text(file, json.dumps(_labelme(shown, image, entry), indent=2) + "\n")
+
+
+def _file_name(label: str) -> str:
+    """A class name as the name of a folder."""
+    name = "".join(c if c.isalnum() or c in " -_." else "_" for c in label)
+    return name if name.strip(" .") else "_"
+
+
+def _write_image(path: Path, source: MediaInput, image: UInt8[ndarray, "h w 3"]) -> None:
+    """Copy an image file; a frame, or an image in another format, is written."""
+    if source.kind != "image" or source.path.suffix.lower() != path.suffix.lower():
+        write_image(path, image)
+        return
+    try:
+        with replacing(path, sync=False) as partial:
+            shutil.copyfile(source.path, partial)
+    except OSError as error:
+        raise DataError(f"image {path} cannot be written: {error.strerror or error}") from error
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        with replacing(path, sync=False) as partial:
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _fractions(item: Object, image: UInt8[ndarray, "h w 3"]) -> str:
+    """Centre, width and height of a box in fractions of the image's sides, as YOLO has them."""
+    size = (image.shape[0], image.shape[1])
+    box = torch.tensor(item["box"], dtype=torch.float64)
+    values = box_ops.to_centre(box_ops.scale(box, size, (1, 1))).tolist()
+    return " ".join(f"{value:.6g}" for value in values)
+
+
+def _labelme(path: str, image: UInt8[ndarray, "h w 3"], entry: Entry) -> dict[str, Any]:
+    return {
+        "version": _LABELME_VERSION,
+        "flags": {},
+        "shapes": [
+            {
+                "label": item["label"],
+                "points": [item["box"][:2], item["box"][2:]],
+                "group_id": item.get("track"),
+                "description": f"score {item['score']}",
+                "shape_type": "rectangle",
+                "flags": {},
+                "mask": None,
+            }
+            for item in entry["detections"]
+        ],
+        "imagePath": path,
+        "imageData": None,
+        "imageHeight": image.shape[0],
+        "imageWidth": image.shape[1],
+    }

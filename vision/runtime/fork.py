@@ -1,0 +1,49 @@
+"""Detectors in forked processes, which have the memory of their parent but none of its threads."""
+
+import os
+from functools import cache
+
+import torch
+
+from vision.errors import ConfigError
+
+IN_MEMORY = (
+    "a detector that was exported in memory cannot be pickled: write a file with ssdlite export,"
+    " and load that"
+)
+
+
+@cache
+def limit_forked_threads() -> None:
+    """Let PyTorch have one thread in processes forked from now on, as its own loaders do.
+
+    It would wait for its parent's threads for ever.
+    """
+    if hasattr(os, "register_at_fork"):  # Windows has no fork.
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
+
+
+class OwnProcess:
+    """The process that a graph with several threads was opened in.
+
+    Args:
+        title: The runtime's name.
+        threads: Number of threads; with one, a forked process can run the graph.
+    """
+
+    def __init__(self, title: str, threads: int | None) -> None:
+        self._title = title
+        self._number = None if threads == 1 else os.getpid()
+
+    def check(self) -> None:
+        """Make sure that this is the process.
+
+        Raises:
+            ConfigError: If it was forked from that, so that the call would never return.
+        """
+        if self._number not in {None, os.getpid()}:
+            raise ConfigError(
+                f"this detector was loaded before a fork, and {self._title} waits for threads that"
+                " are not in this process: load it here, or with threads=1, or start processes"
+                ' with multiprocessing.get_context("spawn")'
+            )

@@ -1,0 +1,82 @@
+"""The page of a detector on the Hugging Face Hub, its README.md."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+from vision.model import count_parameters
+from vision.weights.file import SavedDetector
+
+_TEMPLATE = Path(__file__).with_suffix(".md")
+_KNOWN_LICENCES = ("Apache-2.0", "BSD-3-Clause", "MIT")
+
+
+def recorded_licence(saved: SavedDetector) -> str:
+    """What a file, or the weights that its training started from, say of their licence."""
+    training = saved.training
+    return str(training.get("licence") or training.get("start", "").partition("licence ")[2][:-1])
+
+
+def model_card(saved: SavedDetector, repo: str, licence: str | None = None) -> str:
+    """The text of a page: what the detector finds, how well, an example, its licence.
+
+    Args:
+        saved: The detector.
+        repo: ``user/name``.
+        licence: SPDX identifier such as ``mit``; None for the one that is recorded.
+    """
+    recorded = recorded_licence(saved)
+    known = [name.lower() for name in _KNOWN_LICENCES if name in recorded]
+    identifier = licence or (known[0] if len(known) == 1 else "other")
+    head = {
+        **({"license": identifier} if licence or recorded else {}),
+        "library_name": "ssdlite",
+        "pipeline_tag": "object-detection",
+        "tags": ["object-detection", "ssdlite", saved.config.model.backbone],
+    }
+    metrics = saved.training.get("metrics")
+    page = Environment(trim_blocks=True, undefined=StrictUndefined, autoescape=False)  # noqa: S701 - Markdown
+    return page.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        head=yaml.safe_dump(head, sort_keys=False),
+        repo=repo,
+        names=[_plain(name) for name in saved.names],
+        facts=_facts(saved),
+        rows=list(_rows(metrics, saved.names)) if metrics else [],
+        num_images=metrics["num_images"] if metrics else 0,
+        val=_plain(saved.training.get("val", "")),
+        warning=_plain(saved.training.get("warning", "")),
+        licence=licence or recorded,
+    )
+
+
+def _facts(saved: SavedDetector) -> dict[str, str]:
+    config = saved.config.model
+    facts = {
+        "backbone": f"{config.backbone}, width {config.width_mult}",
+        "image size": " x ".join(map(str, config.image_size)) + " (height x width)",
+        "parameters": f"{count_parameters(saved.model):,}",
+        "started from": _plain(saved.training.get("start", "")),
+    }
+    return {key: value for key, value in facts.items() if value}
+
+
+def _rows(metrics: Mapping[str, Any], names: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Mean, then each class with its VOC AP50 and COCO AP."""
+    voc, coco = metrics["voc"], metrics["coco"]
+    yield "mean", _number(voc["mAP50"]), _number(coco["AP"])
+    by_class = [part["per_class"] for part in (voc, coco)]
+    for name in names:
+        ap50, ap = (_number(values.get(name)) for values in by_class)
+        yield _plain(name), ap50, ap
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _plain(text: object) -> str:
+    """A text that ends no cell of a Markdown table."""
+    return " ".join(str(text).split()).replace("|", "\\|")
