@@ -93,7 +93,8 @@ def _convert(graph: Graph, path: Path) -> None:
         torch.no_grad(),
     ):
         traced = Path(folder) / "model.pt"
-        torch.jit.trace(_Pixels(graph).eval(), example).save(str(traced))
+        module: Any = torch.jit.trace(_Pixels(graph).eval(), example)  # type: ignore[no-untyped-call]
+        module.save(str(traced))
         pnnx.convert(str(traced), [example], fp16=False)
         for suffix in (".param", ".bin"):
             written = traced.with_suffix(f".ncnn{suffix}")

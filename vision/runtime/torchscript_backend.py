@@ -66,7 +66,9 @@ def _load(path: Path) -> tuple[Any, str]:
     extra: dict[str, Any] = {_METADATA: ""}
     try:
         with silenced():
-            loaded = torch.jit.load(str(path), map_location="cpu", _extra_files=extra)
+            loaded = torch.jit.load(  # type: ignore[no-untyped-call]
+                str(path), map_location="cpu", _extra_files=extra
+            )
     except (RuntimeError, ValueError) as error:
         raise WeightsError(
             f"weights {path} cannot be read by TorchScript: {error!s:.200}"
