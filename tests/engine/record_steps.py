@@ -49,6 +49,7 @@ def record(config: str, out: str) -> None:
         patch("vision.engine.build.build_model", build),
         patch("vision.engine.run.Run.train_mode", eval_mode),
         patch("vision.engine.step.clip_gradients", keep),
+        patch("vision.metrics.analysis.DRAWS", 20),
     ):
         train(load_config(config), Path(out))
     torch.save(gradients, Path(out) / f"gradients{os.environ.get('RANK', '')}.pt")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from vision.choices import SHIPPED_WEIGHTS
 from vision.cli.terminal import CommandResult, Step, paint, step
-from vision.detection import RESULTS, Report
+from vision.detection import FOLDERS, RESULTS, Report
 from vision.detection.counting import describe
 from vision.rows import describe_counts
 
@@ -37,7 +37,7 @@ def conclude(
         print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
     values = {
         "out": out,
-        "files": [out / RESULTS[kind] for kind in RESULTS if kind in saved],
+        "files": [out / RESULTS.get(kind, kind) for kind in (*RESULTS, *FOLDERS) if kind in saved],
         "inputs": report.inputs,
         "objects": report.objects.total(),
         "classes": report.objects,

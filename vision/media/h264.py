@@ -24,7 +24,7 @@ _TICKS = 90_000
 """Units of time in a second."""
 _FRAGMENT_SECONDS = 1
 """A kill loses a fragment, and the frames that wait in the encoder."""
-_OPTIONS = {"preset": "veryfast", "crf": "23", "rc-lookahead": "10"}
+_OPTIONS = {"preset": "superfast", "crf": "23", "rc-lookahead": "10"}
 _FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof+hybrid_fragmented"
 _CONTAINER = {"movflags": _FRAGMENTS, "flush_packets": "1"}
 """Fragments while the file is written, which `close` joins to a common MP4 with one index."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import final
 
 import cv2
+import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
@@ -115,8 +116,10 @@ class VideoWriter:
                 self._seconds = after if seconds is None or seconds <= self._seconds else seconds
             frame = resize(frame, self._size)
             height, width = self._size
-            even = cv2.copyMakeBorder(frame, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-            self._encoder.write(even, self._seconds - self._start)
+            if height % 2 or width % 2:
+                odd = (0, height % 2, 0, width % 2)
+                frame = np.asarray(cv2.copyMakeBorder(frame, *odd, cv2.BORDER_REPLICATE), np.uint8)
+            self._encoder.write(frame, self._seconds - self._start)
         except OSError as error:
             raise self._error(error) from error
 
