@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.detectors import detector_of
 from tests.exported import Images
 from vision.detector import Detector
 from vision.errors import ConfigError, WeightsError
@@ -45,7 +46,7 @@ def test_a_detector_of_a_file_answers_as_pytorch_does(
     assert written.agreement.num_detections > 8
     assert written.agreement.score_error < 1e-4
     assert written.agreement.box_error < 1e-2
-    expected = Detector.from_model(saved.model, names=saved.names, score=0.2)(images)
+    expected = detector_of(saved, score=0.2)(images)
     found = Detector.load(written.path, 0.2)
     assert found.names == saved.names
     for one, other in zip(found(images), expected, strict=True):
@@ -89,7 +90,9 @@ def test_tensorflow_lites_ssd_is_read_as_others_read_it(
         ]
         counts.append([sorted(one[1][0][one[2][0] > 0.2].tolist()) for one in outputs])
     assert counts[0] == counts[1] == counts[2]
-    assert set(sum(counts[0], [])) == {float(label) for label in range(len(saved.names))}
+    assert {label for row in counts[0] for label in row} == {
+        float(label) for label in range(len(saved.names))
+    }
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converters
@@ -128,7 +131,7 @@ def test_frigates_rows_come_from_bgr_pixels(
     (rows,) = compiled(graph_input("frigate", images[0][None])).values()
     assert rows.shape == (1, 1, saved.config.model.postprocess.max_detections, 7)
     rows = rows[0, 0][rows[0, 0, :, 2] > 0.2]
-    (expected,) = Detector.from_model(saved.model, names=saved.names, score=0.2)(images[:1])
+    (expected,) = detector_of(saved, score=0.2)(images[:1])
     assert rows[:, 1].tolist() == expected.labels.tolist()
     np.testing.assert_allclose(rows[:, 3:] * 128, expected.boxes, atol=0.5)
     lines = path.with_suffix(".txt").read_text().splitlines()
