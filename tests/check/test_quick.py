@@ -8,8 +8,12 @@ from tests.check import corpus
 from tests.check.corpus import Corpus
 from tests.check.test_check import read
 from tests.runs import write_run_config
-from vision.check import quick_warnings
+from vision.check import check_before_training, quick_warnings
 from vision.cli.main import main
+from vision.config import DataConfig
+from vision.errors import DataError
+
+SPLITS = ("train", "val")
 
 
 def test_clean_data_give_no_warning(tmp_path: Path) -> None:
@@ -50,8 +54,9 @@ def test_training_logs_the_warnings(tmp_path: Path, capsys: pytest.CaptureFixtur
         made.image(split, f"{label}.jpg")
         made.entry(split, f"{label}.jpg", [(label, [10, 10, 50, 50])])
     config = write_run_config(tmp_path / "small.yaml")
-    command = ["train", "--config", config, "--data", str(made.write())]
-    assert main([*command, "--out", str(tmp_path / "run")]) == 2
+    root = made.write()
+    data = [f"data.{one}={{format: auto, root: '{root}', split: {one}}}" for one in SPLITS]
+    assert main(["train", "--config", config, *data, "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr()
     assert "warning: similar class names: 1 (train, val: 'Cat' (1 box) and 'cat' (48)" in said.out
     assert "does not know: horse" in said.err
@@ -62,3 +67,17 @@ def test_a_file_in_train_and_val_is_warned_of(tmp_path: Path) -> None:
     train = read(corpus.clean(tmp_path).write())["train"]
     (line,) = quick_warnings({"train": train, "val": train})
     assert line.startswith("warning: same image in two splits: 12 (val: ")
+
+
+def test_boxes_that_training_leaves_out_do_not_stop_it(tmp_path: Path) -> None:
+    made = corpus.clean(tmp_path)
+    made.entry("train", "clean0.jpg", [("cat", [10, 10, 0, 50])])
+    root = str(made.write())
+    data = DataConfig.model_validate(
+        {split: {"format": "auto", "root": root, "split": split} for split in SPLITS}
+    )
+    (line,) = check_before_training(data, "mine")
+    assert line.startswith("check: file listed twice 1, box without area 1")
+    (tmp_path / "train" / "clean1.jpg").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"image 1, .* that stops training: train: train/clean1"):
+        check_before_training(data, "mine")

@@ -90,7 +90,7 @@ def test_the_run_is_called_as_its_configuration_and_goes_on(
         ),
         (["data.train=null"], "data.train is missing"),
         (["--config", "nowhere.yaml"], "configuration nowhere.yaml does not exist"),
-        (["--config", "."], "configuration . does not exist"),
+        (["--config", "."], "configuration . cannot be read: Is a directory"),
         (["model.init=nothere.pt"], "weights nothere.pt do not exist; name a weights file, a run"),
     ],
 )

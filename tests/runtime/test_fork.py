@@ -27,7 +27,7 @@ import numpy as np
 from vision.detector import Detector
 from vision.errors import ConfigError
 
-detector = Detector.load(sys.argv[1], score=0, threads=int(sys.argv[2]))
+detector = Detector.load(sys.argv[1], score=0.0, threads=int(sys.argv[2]))
 image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
 expected = detector(image)
 child = os.fork()
@@ -84,7 +84,7 @@ def test_a_pickled_detector_opens_its_file_again(
 ) -> None:
     path = exported[backend]
     monkeypatch.chdir(path.parent)
-    detector = Detector.load(path.name, score=0, threads=1)
+    detector = Detector.load(path.name, score=0.0, threads=1)
     monkeypatch.chdir(tmp_path)
     data = pickle.dumps(detector)
     assert len(data) < 100_000

@@ -1,10 +1,12 @@
 """Checking the data that a configuration names, and what a training says of that."""
 
 import shlex
+from collections.abc import Iterable
 
 from vision.check.check import check_data
 from vision.check.images import scan_data
-from vision.check.report import CheckReport
+from vision.check.kinds import TRAINED_ALL_THE_SAME
+from vision.check.report import CheckReport, Finding
 from vision.config import DataConfig
 from vision.data import read_sources
 from vision.errors import DataError
@@ -39,28 +41,28 @@ def check_before_training(data: DataConfig, folder: str) -> list[str]:
         folder: What ``--data`` names.
 
     Returns:
-        Lines that name the warnings in short.
+        Lines that name in short the warnings, and the errors with which training goes on.
 
     Raises:
-        DataError: If there are errors; names them, and what repairs them.
+        DataError: If training would refuse the data; names the errors, and what repairs them.
     """
     report = check_configured(data)
     command = f"ssdlite check --data {shlex.quote(folder)}"
-    errors = named_findings(report, "error")
-    if errors:
-        first = next(finding for finding in report.findings if finding.level == "error")
+    errors = [finding for finding in report.findings if finding.level == "error"]
+    stopping = [finding for finding in errors if finding.kind not in TRAINED_ALL_THE_SAME]
+    if stopping:
+        first = stopping[0].places[0].text(report.root)
         raise DataError(
-            f"--data {folder} has errors: {errors}; the first: {first.places[0].text(report.root)};"
-            f" show all with {command} --out check, repair a copy with {command} --fix"
+            f"--data {folder} has errors: {named_findings(errors)}; the first that stops training:"
+            f" {first}; show all with {command} --out check, repair a copy with {command} --fix"
             f" {shlex.quote(folder.rstrip('/') + '-repaired')}"
         )
-    warnings = named_findings(report, "warning")
-    if not warnings:
+    found = [*errors, *(finding for finding in report.findings if finding.level == "warning")]
+    if not found:
         return ["check: no errors and no warnings"]
-    return [f"check: {warnings}; {command} shows where"]
+    return [f"check: {named_findings(found)}; {command} shows where"]
 
 
-def named_findings(report: CheckReport, level: str) -> str:
-    """The findings of a level, with their numbers."""
-    found = [finding for finding in report.findings if finding.level == level]
-    return ", ".join(f"{finding.kind} {finding.count:,}" for finding in found)
+def named_findings(findings: Iterable[Finding]) -> str:
+    """The kinds of findings with their numbers."""
+    return ", ".join(f"{finding.kind} {finding.count:,}" for finding in findings)

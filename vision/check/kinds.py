@@ -105,3 +105,7 @@ TOLD_BY_RECORDS = frozenset(
     }
 )
 """What readers note and records tell in more detail."""
+TRAINED_ALL_THE_SAME = frozenset(
+    {"box without area", "box outside its image", "file listed twice", "same image in two splits"}
+)
+"""Errors with which training goes on: it leaves out such boxes, or its measure is too good."""

@@ -72,7 +72,10 @@ def run(options: argparse.Namespace) -> CommandResult:
 def _findings(report: CheckReport) -> str:
     """The errors, warnings and notes in short."""
     levels = ("error", "warning", "note")
-    found = {level: named_findings(report, level) for level in levels}
+    found = {
+        level: named_findings(one for one in report.findings if one.level == level)
+        for level in levels
+    }
     return "; ".join(f"{level}s: {text}" for level, text in found.items() if text) or "nothing"
 
 
