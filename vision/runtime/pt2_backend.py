@@ -27,7 +27,7 @@ class Pt2Backend:
     forms: ClassVar[tuple[Form, ...]] = ("raw", "decoded")
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
     file_precisions: ClassVar[Precisions] = {"fp32": ("fp32",)}
-    benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",)}
+    benchmarked: ClassVar[Precisions] = {}  # PyTorch runs them
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a program that is kept in memory."""

@@ -25,7 +25,7 @@ class TorchScriptBackend:
     forms: ClassVar[tuple[Form, ...]] = ("raw", "decoded")
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
     file_precisions: ClassVar[Precisions] = {"fp32": ("fp32",)}
-    benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",)}
+    benchmarked: ClassVar[Precisions] = {}  # PyTorch runs them
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a traced network that is kept in memory."""
