@@ -142,8 +142,8 @@ def _export(parser: Parser) -> None:
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
     text = (
-        "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT, int8w:"
-        " weights alone, int8full: input and outputs too"
+        "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT,"
+        " int8w: weights alone, int8full: input and outputs too"
     )
     parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
     text = (

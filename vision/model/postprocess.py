@@ -1,6 +1,7 @@
 """From predictions to detections: boxes and scores of every prior, then suppression."""
 
-# N batch, P priors, C classes, V = C + 1 with background, K selected pairs of an image, M boxes that all images keep
+# N batch, P priors, C classes, V = C + 1 with background, K selected pairs of an image, M boxes
+# that all images keep
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
