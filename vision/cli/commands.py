@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import FOLDERS, FORMS, GRAPH_BACKENDS, RESULTS, CocoEngine, Precision
+from vision.choices import (
+    BACKEND_ALIASES,
+    FOLDERS,
+    FORMS,
+    GRAPH_BACKENDS,
+    RESULTS,
+    CocoEngine,
+    Precision,
+)
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 from vision.cli.weights_commands import WEIGHTS_COMMANDS
@@ -138,11 +146,17 @@ def _export(parser: Parser) -> None:
     common.add_weights(parser)
     common.add_data(parser)
     parser.add_argument(
-        "--to", required=True, choices=tuple(GRAPH_BACKENDS), help="runtime to write for"
+        "--to",
+        required=True,
+        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES),
+        help="runtime to write for",
     )
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
-    text = "fp16: weights stored as float16; int8: quantised weights and activations"
+    text = (
+        "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT,"
+        " int8w: weights alone, int8full: input and outputs too"
+    )
     parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
     text = (
         "images, folders or globs, without annotations, to compare and to calibrate int8 on"
