@@ -25,6 +25,7 @@ from vision.config import Config, load_config
 from vision.convert.tensorflow import read_tensorflow
 from vision.detection import Journal
 from vision.detection.coco_ids import CocoIds
+from vision.detection.schema import Object
 from vision.errors import VisionError
 from vision.formats import read_data
 from vision.media import find_inputs
@@ -127,7 +128,7 @@ def read_journal(folder: Path) -> None:
 
 
 def write_journal(folder: Path) -> None:
-    found = {"label": "cat", "score": 0.5, "box": [0, 0, 1, 1]}
+    found: Object = {"label": "cat", "score": 0.5, "box": [0, 0, 1, 1]}
     with Journal(folder, SETTINGS, resume=False) as journal:
         for name in ("a.jpg", "b.jpg"):
             journal.start(name)
@@ -261,7 +262,7 @@ HOSTILE = [
         word.encode()
         for word in ("&lt;", "<a>", "</a>", "]]>", "{", "}", ",", ":", "\n", "\r", "\t")
     ),
-    *(word * 3000 for word in (b"[", b'{"a":', b"<a>", b"- ", b"item {")),
+    *(word * 1100 for word in (b"[", b'{"a":', b"<a>", b"- ", b"item {")),
     *(b"\0", b"\xff", b"\xed\xa0\x80", b"\xff\xfe", b"inf", b"1" * 19, b"1e308", b'"', b"'"),
 ]
 TOKEN = re.compile(rb"[\w.+-]+|\s+|.", re.DOTALL)
