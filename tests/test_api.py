@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 import vision
+import vision.api
 from tests.runs import run_config, write_run_config
+from vision.config import Config
 from vision.errors import ConfigError, DataError, TrainingError
 
 
@@ -48,3 +50,16 @@ def test_data_that_are_missing_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere"):
         vision.train("finetune", tmp_path / "run", data=tmp_path / "nowhere")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_configuration_sets_what_its_name_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recipe and the weights at the start choose the keys that are left out."""
+    given: list[Config] = []
+    monkeypatch.setattr(vision.api, "train_config", lambda config, *_, **__: given.append(config))
+    for config in ("finetune", vision.load_config("finetune")):
+        vision.train(config, tmp_path / "run", data=tmp_path)
+    by_name, by_object = (config.model_dump(exclude_unset=True) for config in given)
+    assert by_object == by_name
+    assert "preset" not in by_object["model"]

@@ -94,6 +94,10 @@ def test_forms_for_json_and_pandas() -> None:
             {f"c{n}": 1 for n in range(13)} | {"dog": 5},
             "5 dogs, " + ", ".join(f"1 c{n}" for n in range(9)) + ", 4 of 4 other classes",
         ),
+        (
+            {f"c{n}": 1 for n in range(11)},
+            ", ".join(f"1 c{n}" for n in range(11)),
+        ),
     ],
 )
 def test_the_summary_is_said_in_words(counts: dict[str, int], text: str) -> None:

@@ -1,5 +1,7 @@
 """`Detector`: from files and from networks, one image or a batch, and its thresholds."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from vision.media import VideoWriter, write_image
 from vision.model import build_post_process
 from vision.runtime import RuntimeOptions, Score
 from vision.runtime.backend import GraphSession
+from vision.runtime.scores import check_number
 from vision.structures import Detections
 from vision.weights import SHIPPED, SavedDetector, load_weights, save_weights
 
@@ -116,6 +119,12 @@ def test_best_scores_are_those_that_training_recorded(
         assert len(found) > 0
 
 
+@pytest.mark.parametrize("score", ["high", [0.5], None])
+def test_what_is_no_score_is_one_line(score: object) -> None:
+    with pytest.raises(ConfigError, match='expected a number from 0 to 1 or "best", got'):
+        check_number(score)
+
+
 def test_best_scores_that_were_never_recorded(saved: SavedDetector) -> None:
     with pytest.raises(WeightsError, match="no best thresholds, which training records; the page"):
         detector_of(saved, score="best")
@@ -179,6 +188,21 @@ def test_a_generator_is_read_as_the_detections_are_asked_for(
     assert same(next(found), detector(photos[0]))
     assert read == [0]
     assert len(list(found)) == 1
+
+
+def test_numbers_in_place_of_class_names_are_one_line() -> None:
+    # In a process of its own, which checks no annotations.
+    code = (
+        "from vision.errors import ConfigError\n"
+        "from vision.runtime.scores import only_classes\n"
+        "try:\n"
+        "    only_classes(0.4, [0], ['cat'])\n"
+        "except ConfigError as error:\n"
+        "    print(error)"
+    )
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.stdout == "classes: expected class names such as cat, got [0]\n", done.stderr
 
 
 def test_scores_and_classes_of_one_call(saved: SavedDetector, photos: Images) -> None:

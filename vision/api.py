@@ -39,7 +39,8 @@ def train(
     """
     if isinstance(config, Config):
         name = "train"
-        config = config_from_dict(config.model_dump(mode="json"), name_data(data))
+        given = config.model_dump(mode="json", exclude_unset=True)  # the recipe sets the others
+        config = config_from_dict(given, name_data(data))
     else:
         name = Path(config).stem
         config = load_config(config, name_data(data))

@@ -7,6 +7,11 @@ from typing import Any, Literal, TypeAlias
 GRAPH_BACKENDS: dict[str, str] = {
     "onnx": "vision.runtime.onnx_backend:OnnxBackend",
     "openvino": "vision.runtime.openvino_backend:OpenVinoBackend",
+    "litert": "vision.runtime.litert_backend:LiteRtBackend",
+    "executorch": "vision.runtime.executorch_backend:ExecuTorchBackend",
+    "ncnn": "vision.runtime.ncnn_backend:NcnnBackend",
+    "pt2": "vision.runtime.pt2_backend:Pt2Backend",
+    "torchscript": "vision.runtime.torchscript_backend:TorchScriptBackend",
 }
 """What writes and runs exported graphs, and its class."""
 BACKENDS: dict[str, str] = {
@@ -14,17 +19,24 @@ BACKENDS: dict[str, str] = {
     **GRAPH_BACKENDS,
 }
 """What runs a network, and its class."""
-Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8"]
-"""What the layers of a network compute in."""
+BACKEND_ALIASES = {"tflite": "litert"}
+"""Other names by which a backend is known."""
+Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8", "int8w", "int8full"]
+"""What the layers of a network compute in: with int8w only the weights are in 8 bits, with int8full
+input and outputs too."""
+CALIBRATED: tuple[Precision, ...] = ("int8", "int8full")
+"""Precisions of exported graphs whose ranges are measured on images."""
 MAX_THREADS = 1024
 """Upper limit of numbers of threads: with 100,000 OpenMP ends the process."""
-Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson"]
+Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson", "ssd", "frigate"]
 
 FORMS: dict[str, str] = {
     "raw": "logits and offsets, as the heads give them",
     "decoded": "boxes and scores of every prior, for Detector",
     "nms": "detections, suppression included",
     "jetson": "boxes and scores in jetson-inference's names and order",
+    "ssd": "boxes, classes, scores and count of TFLite's SSD operator, for MediaPipe and Coral",
+    "frigate": "rows of seven numbers from BGR pixels, for Frigate's OpenVINO detector",
 }
 """What an exported graph of each form gives."""
 RESULTS = {

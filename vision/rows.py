@@ -33,7 +33,7 @@ def describe_counts(counts: Mapping[str, int], none: str = "nothing") -> str:
     """Counted names as ``2 persons, 1 dog``, the most frequent first; ``none`` without any."""
     ranked = Counter(counts).most_common()
     texts = [f"{count} {name if count == 1 else _plural(name)}" for name, count in ranked if count]
-    if len(texts) > _COUNTED:
+    if len(texts) > _COUNTED + 1:  # "1 of 1 other classes" would say less than its name
         rest = sum(count for _, count in ranked[_COUNTED:])
         texts = [*texts[:_COUNTED], f"{rest} of {len(texts) - _COUNTED} other classes"]
     return ", ".join(texts) or none

@@ -21,11 +21,13 @@ from tests.cli.test_train import error_line
 from tests.report.samples import analysis
 from tests.runs import write_run_config
 from vision.cli.commands import COMMANDS, parse
+from vision.cli.detected import conclude
 from vision.cli.main import main
 from vision.cli.printing import HarmlessStream
 from vision.cli.terminal import paint, paint_lines, paint_table
 from vision.config import Config, ModelConfig, load_config
 from vision.config.yaml12 import parse_yaml
+from vision.detection import Report
 from vision.media import write_image
 from vision.model import build_model
 from vision.report import commands_for, next_steps
@@ -165,6 +167,53 @@ def test_each_end_says_what_to_do_next(
         check_pasted(steps)
 
 
+def test_the_line_to_try_again_is_the_command_that_was_run(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``--resume`` needs the same settings."""
+    photos, out = tmp_path / "photos", str(tmp_path / "out")
+    write_image(photos / "a.png", np.full((40, 60, 3), 90, np.uint8))
+    write_image(photos / "b.png", np.full((40, 60, 3), 90, np.uint8))
+    content = (photos / "b.png").read_bytes()
+    (photos / "b.png").write_bytes(b"broken")
+    words = ["detect", str(photos), "--weights", weights, "--out", out]
+    words += ["--score", "0.05", "--classes", "cat", "--max", "3", "--save", "json,csv"]
+    assert main([*words, "--overwrite"]) == 1
+    said = capsys.readouterr().out
+    assert "\n1 input failed" in said
+    (again,) = steps_in(said)
+    (photos / "b.png").write_bytes(content)
+    assert main(shlex.split(again)[1:]) == 0
+    assert "1 input done before" in capsys.readouterr().out
+    assert main([*words, "--resume", "--json", "-q"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values == {"out": out, "resumed": 2, "failures": [], "next": []}
+
+
+@pytest.mark.parametrize(
+    ("scores", "is_proposed"),
+    [
+        ([], True),
+        (["--score", "best"], True),
+        (["--score", "0.3"], True),
+        (["--score", "0.2"], False),
+        (["--score", "0.1", "--score", "cat=0.15"], False),
+        (["--score", "0.1", "--score", "cat=0.9"], True),
+    ],
+)
+def test_a_lower_score_is_proposed_where_one_is_above_it(
+    scores: list[str], *, is_proposed: bool
+) -> None:
+    options = parse("detect", ["a.png", "rtsp://me:secret@host/1", *scores, "--max", "3"])
+    options.given_weights = options.weights
+    steps = conclude(Report(), options, ["json"], 1.0).steps
+    (line,) = [step.command for step in steps]
+    check_pasted([line])
+    expected = shlex.join(["ssdlite", "detect", "a.png", "INPUT", *scores, "--max", "3"])
+    again = f"{expected} --score 0.2 --overwrite"
+    assert line == (again if is_proposed else "ssdlite train --data MINE")
+
+
 def test_the_first_detection_names_what_it_finds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -237,7 +286,7 @@ def test_init_writes_a_configuration_to_start_from(
     text = file.read_text(encoding="utf-8")
     assert "train: 12 images with 48 boxes, val: 12 images with 48 boxes" in text
     assert main(["init", str(folder), "--data", clean]) == 2
-    assert "train.yaml exists" in error_line(capsys)
+    assert "train.yaml exists; name another DIR, or pass --overwrite" in error_line(capsys)
 
 
 def test_all_keys_that_init_proposes_can_be_set(clean: str, tmp_path: Path) -> None:

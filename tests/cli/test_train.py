@@ -39,6 +39,9 @@ def test_trains_says_what_it_did_and_does_not_do_it_twice(
     for part in ("COCO", "VOC", "circle", f"weights, log and pictures are in {out}"):
         assert part in said
     assert len(read_log(out)) == 1
+    commands = [line for line in said.splitlines() if line.startswith("    ssdlite ")]
+    assert sum(line.startswith("    ssdlite detect ") for line in commands) == 1
+    assert f"    ssdlite export --weights {out} --to onnx" in commands
     assert f"\nthe report is {out / 'report.html'}\nnext:\n" in said
     page = (out / "report.html").read_text(encoding="utf-8")
     assert f"{out} on val" in page

@@ -130,6 +130,17 @@ def test_a_folder_that_is_not_clear_is_refused_in_one_line(
     assert message.format(root=tmp_path) in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "part"), [("VOC", "JPEGImages"), ("YOLO", "images")])
+def test_a_part_of_a_data_set_names_the_folder_around_it(
+    tmp_path: Path, name: str, part: str
+) -> None:
+    write, _, splits = LAYOUTS[name]
+    write(tmp_path / "mine", splits)
+    assert f"; did you mean {tmp_path / 'mine'}?" in refusal(tmp_path / "mine" / part)
+    photographs(tmp_path / "images")
+    assert "did you mean" not in refusal(tmp_path / "images")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -136,7 +136,8 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
         ),
         pytest.param(
             {"thresholds": [None] * 4},
-            "No detection is right: train it on these classes, or check the labels.",
+            "No detection is right: train it on these classes, for longer (train.epochs) if that is"
+            " done, or check the labels.",
             "train",
             id="nothing right",
         ),

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import FOLDERS, FORMS, GRAPH_BACKENDS, RESULTS, CocoEngine, Precision
+from vision.choices import (
+    BACKEND_ALIASES,
+    FOLDERS,
+    FORMS,
+    GRAPH_BACKENDS,
+    RESULTS,
+    CocoEngine,
+    Precision,
+)
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 from vision.cli.weights_commands import WEIGHTS_COMMANDS
@@ -28,9 +36,21 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error(f"{options.overrides[0]}: info takes weights only")
     if name in {"train", "check", "priors"}:
         if not (options.config or options.data):
-            parser.error("name your data with --data FOLDER, or a configuration with --config")
+            parser.error(_missing_data(options.overrides))
         options.config = options.config or common.DEFAULT_CONFIG
     return options
+
+
+def _missing_data(words: Sequence[str]) -> str:
+    """What to say where neither ``--data`` nor ``--config`` is given."""
+    folders = [word.removeprefix("data=") for word in words if not _is_key(word)]
+    hint = f"; did you mean --data {folders[0]}?" if folders else ""
+    return f"name your data with --data FOLDER, or a configuration with --config{hint}"
+
+
+def _is_key(word: str) -> bool:
+    """Whether a word is an override and no folder, which other tools take as ``data=FOLDER``."""
+    return "=" in word and not word.startswith("data=")
 
 
 def _train(parser: Parser) -> None:
@@ -126,11 +146,17 @@ def _export(parser: Parser) -> None:
     common.add_weights(parser)
     common.add_data(parser)
     parser.add_argument(
-        "--to", required=True, choices=tuple(GRAPH_BACKENDS), help="runtime to write for"
+        "--to",
+        required=True,
+        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES),
+        help="runtime to write for",
     )
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
     parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
-    text = "fp16: weights stored as float16; int8: quantised weights and activations"
+    text = (
+        "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT,"
+        " int8w: weights alone, int8full: input and outputs too"
+    )
     parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
     text = (
         "images, folders or globs, without annotations, to compare and to calibrate int8 on"

@@ -57,7 +57,8 @@ def run(options: argparse.Namespace) -> CommandResult:
     if options.resume and finished and not unfinished:
         check_complete(sources, options.out)
         print(f"nothing is left to do: the run in {options.out} is complete")
-        return CommandResult(SOME_FAILED if report.failures else 0)
+        values = {"out": options.out, "resumed": len(sources), "failures": report.failures}
+        return CommandResult(SOME_FAILED if report.failures else 0, values)
     check_inputs_stay(sources, options.out)
     saved = saved_kinds(options.save)
     options.classes = _classes(options)

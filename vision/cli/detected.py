@@ -20,7 +20,7 @@ def conclude(
 ) -> CommandResult:
     """Print the outcome."""
     out, code = options.out, SOME_FAILED if report.failures else 0
-    resumed = f", {report.num_resumed} inputs were done before" if report.num_resumed else ""
+    resumed = f", {_inputs(report.num_resumed)} done before" if report.num_resumed else ""
     found, inputs = describe_counts(report.objects), describe_counts(report.inputs, "no image")
     print(
         f"{paint(found, 'heading')} in {inputs}; {rate:.1f} images/s{resumed}; results are in {out}"
@@ -34,7 +34,8 @@ def conclude(
             " may be left out: raise --max or --score"
         )
     if report.failures:
-        print(f"{len(report.failures)} inputs failed, as said above; --resume tries them again")
+        failed = _inputs(len(report.failures))
+        print(f"{failed} failed, as said above; --resume tries again")
     values = {
         "out": out,
         "files": [out / RESULTS.get(kind, kind) for kind in (*RESULTS, *FOLDERS) if kind in saved],
@@ -50,17 +51,28 @@ def conclude(
     return CommandResult(code, values, _steps(options, report))
 
 
+def _inputs(number: int) -> str:
+    return describe_counts({"input": number})
+
+
 def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
     """Try again, lower the threshold, train on other classes, or measure."""
     weights = options.given_weights
-    if report.failures or not report.objects:
-        inputs = [text for text in options.inputs if "://" not in text]  # may have passwords
-        words = ["detect", *(inputs or ["INPUT"]), "--weights", weights, "--out", options.out]
-        if report.failures:
-            return [step(*words, "--resume", why="Try those again that failed:")]
+    if report.failures:
+        return [_again(options, "--resume", why="Try those again that failed:")]
+    scores = [text.rpartition("=")[2] for text in options.score or ["best"]]
+    if not report.objects and any(s == "best" or float(s) > LOW_SCORE for s in scores):
         why = "Nothing was found. Lower the score threshold:"
-        return [step(*words, "--score", LOW_SCORE, "--overwrite", why=why)]
+        return [_again(options, "--score", LOW_SCORE, "--overwrite", why=why)]
     if str(weights) in SHIPPED_WEIGHTS:
         return [step("train", "--data", "MINE", why="Teach it classes of your own photographs:")]
     words = ["eval", "--weights", weights, "--report"]
     return [step(*words, why="Measure how good it is, and see what costs most:")]
+
+
+def _again(options: argparse.Namespace, *added: object, why: str) -> Step:
+    """The command that was run with other options, without URLs, which may have passwords."""
+    words = [word for word in options.words if word not in {"--resume", "--overwrite"}]
+    is_url = {word for word in options.inputs if "://" in word}
+    words = ["INPUT" if word in is_url else word for word in words]
+    return step("detect", *words, *added, why=why)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from vision.choices import CALIBRATED
 from vision.cli.options import claimed, data_of, read_images
 from vision.cli.terminal import CommandResult, step
 from vision.config import Config, DataSources
@@ -46,7 +47,7 @@ def _export(options: argparse.Namespace, spec: ExportSpec, path: Path) -> Comman
     saved = replace(saved, config=saved.config.model_copy(update={"model": config.model}))
     images, data, size = options.images, config.data, saved.model.image_size
     calibration: Images = []
-    if spec.precision == "int8":
+    if spec.precision in CALIBRATED:
         calibration = _images(images, data.train, "data.train", size, NUM_CALIBRATED)
     if images is None and data.val is None:
         print(
@@ -62,7 +63,7 @@ def _export(options: argparse.Namespace, spec: ExportSpec, path: Path) -> Comman
         print(f"what rounding to float16 changes: {written.rounding}")
     if len(compared) < MIN_ADVISED:
         print(f"compared on {len(compared)} images only; {MIN_ADVISED} or more are advised")
-    if spec.precision == "int8":
+    if spec.precision.startswith("int8"):
         _evaluate_int8(saved, spec, written.path, config)
     if spec.form == "decoded":
         use = step("detect", "photos/", "--weights", written.path, why="See what it finds:")
@@ -98,18 +99,19 @@ def _images(
 def _evaluate_int8(saved: SavedDetector, spec: ExportSpec, path: Path, config: Config) -> None:
     """Print the average precision before and after quantisation."""
     if config.data.val is None or spec.form != "decoded":
-        print("int8 was not evaluated: that needs data.val and --form decoded")
+        print(f"{spec.precision} was not evaluated: that needs data.val and --form decoded")
         return
     post_process = build_post_process(saved.config.model)
     original = Detector.from_model(saved.model, post_process, saved.names)
     values = []
-    for name, detector in (("fp32", original), ("int8", Detector.load(path))):
+    for name, detector in (("fp32", original), (spec.precision, Detector.load(path))):
         metrics = evaluate_detector(detector, config).metrics
         values.append(metrics.voc.mean or 0.0)
         print(f"{name}: voc.mAP50 {values[-1]:.4f}, coco.AP {metrics.coco.AP or 0.0:.4f}")
     loss = values[0] - values[1]
     if loss > LARGE_LOSS:
         print(
-            f"int8 loses {100 * loss:.1f} points of voc.mAP50; try other images to calibrate on,"
-            " or export fp32 and run it with --precision bf16 where the hardware has bf16"
+            f"{spec.precision} loses {100 * loss:.1f} points of voc.mAP50; try"
+            " other images to calibrate on, or export fp32 and run it with --precision bf16 where"
+            " the hardware has bf16"
         )

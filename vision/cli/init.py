@@ -43,7 +43,7 @@ train:
 def run(options: argparse.Namespace) -> CommandResult:
     """Check the data, and write a configuration with what was found as comments."""
     file = options.folder / CONFIG
-    check_output_path(file, overwrite=options.overwrite)
+    check_output_path(file, overwrite=options.overwrite, option="DIR")
     root = str(Path(options.data or options.folder).expanduser().absolute())
     config = load_config("finetune", name_data(root))
     report = check_configured(config.data)

@@ -28,10 +28,11 @@ PATHS = {"root", "annotations", "images"}
 """Keys of a source that differ from machine to machine."""
 
 
-def check_output_path(path: Path, *, overwrite: bool) -> None:
+def check_output_path(path: Path, *, overwrite: bool, option: str = "--out") -> None:
     """Make sure, before the work, that a file can be written and replaces nothing unasked.
 
-    Nothing is written, so that a command that fails leaves no empty folder behind.
+    Nothing is written, so that a command that fails leaves no empty folder behind. ``option`` is
+    the option or argument of the command that names the place.
 
     Raises:
         DataError: If the file exists and ``overwrite`` is not set, or its folder cannot be made or
@@ -41,13 +42,13 @@ def check_output_path(path: Path, *, overwrite: bool) -> None:
         exists = path.exists()
         folder = next(parent for parent in path.absolute().parents if parent.exists())
     except OSError as error:
-        raise DataError(f"--out {path} cannot be used: {error}") from error
+        raise DataError(f"{option} {path} cannot be used: {error}") from error
     if not folder.is_dir():
-        raise DataError(f"--out {path} cannot be used: {folder} is not a folder")
+        raise DataError(f"{option} {path} cannot be used: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(f"--out {path} cannot be used: no permission to write in {folder}")
+        raise DataError(f"{option} {path} cannot be used: no permission to write in {folder}")
     if exists and not overwrite:
-        raise DataError(f"{path} exists; name another --out, or pass --overwrite")
+        raise DataError(f"{path} exists; name another {option}, or pass --overwrite")
 
 
 @contextmanager

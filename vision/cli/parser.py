@@ -12,6 +12,7 @@ from vision.cli.elsewhere import our_option
 from vision.errors import did_you_mean
 
 _OVERRIDE = re.compile(r"[\w.\s-]*=")
+_MISSING = "the following arguments are required: "
 _UNKNOWN = "unrecognized arguments: "
 MIN_SIMILARITY = 0.81
 """Of a suggested option: --source and --score, which both start with dashes, have 0.8."""
@@ -53,6 +54,7 @@ class Parser(argparse.ArgumentParser):
         """
         self._words = list(sys.argv[1:] if words is None else words)
         options = self.parse_intermixed_args(words)
+        options.words = self._words
         if not (hasattr(options, "weights") and hasattr(options, "overrides")):
             return options
         bare = [word for word in options.overrides if not _OVERRIDE.match(word)]
@@ -67,11 +69,19 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error with a suggestion, and exit with 2."""
+        unknown_options = [word for word in self._words if self._is_unknown(word)]
+        if message.startswith(_MISSING) and unknown_options:
+            # What is missing is there by another name, as --format onnx.
+            message = _UNKNOWN + unknown_options[0]
         if message.startswith(_UNKNOWN):
             words = message.removeprefix(_UNKNOWN).split()
             unknown = next((word for word in words if word.startswith("-")), words[0])
             message = f"there is no option {unknown.partition('=')[0]}{self._suggest(unknown)}"
         super().error(message)
+
+    def _is_unknown(self, word: str) -> bool:
+        name = word.partition("=")[0]
+        return name.startswith("--") and name not in {"--", *self._option_string_actions}
 
     def _suggest(self, unknown: str) -> str:
         """What it is called here, else the option spelt alike."""

@@ -13,6 +13,7 @@ from vision.metrics import Metrics
 from vision.metrics.analysis import Analysis
 from vision.report import REPORT, Sentence, next_steps, write_run_report
 
+_SEE = "See it on photographs of yours:"
 logger = logging.getLogger(__name__)
 
 
@@ -37,10 +38,10 @@ def run(options: argparse.Namespace) -> CommandResult:
     if metrics is not None:
         print(f"the report is {out / REPORT}")
     steps = [Step(one.command, one.text) for one in advice if one.command]
-    steps += [
-        step("detect", "photos/", "--weights", out, why="See it on photographs of yours:"),
-        step("export", "--weights", out, "--to", "onnx", why="Write it for other runtimes:"),
-    ]
+    if not advice:  # else a detection is among its commands
+        steps.append(step("detect", "photos/", "--weights", out, why=_SEE))
+    why = "Write it for other runtimes:"
+    steps.append(step("export", "--weights", out, "--to", "onnx", why=why))
     return CommandResult(values=_values(out, metrics), steps=steps[:MAX_STEPS])
 
 

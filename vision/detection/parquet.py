@@ -12,15 +12,16 @@ from vision.extras import require_package
 
 _ROWS = 20_000
 """Rows in memory at once."""
-_TYPES = {
+COLUMNS = {
     "image": "string",
     "frame": "int64",
-    "time": "float64",
-    "track": "int64",
     "label": "string",
     "score": "float32",
     **dict.fromkeys(("x0", "y0", "x1", "y1"), "float32"),
+    "time": "float64",
+    "track": "int64",
 }
+"""Arrow's type of each column; ``detections.csv`` has the same columns."""
 
 
 def write_parquet(path: Path, entries: Iterable[Entry]) -> None:
@@ -32,7 +33,7 @@ def write_parquet(path: Path, entries: Iterable[Entry]) -> None:
     """
     pyarrow = require_package("pyarrow", "parquet")
     parquet = require_package("pyarrow.parquet", "parquet")
-    schema = pyarrow.schema(list(_TYPES.items()))
+    schema = pyarrow.schema(list(COLUMNS.items()))
     rows = _rows(entries)
     try:
         with replacing(path) as partial, parquet.ParquetWriter(str(partial), schema) as writer:

@@ -11,14 +11,13 @@ import torch
 import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.detection.coco_ids import CocoIds
-from vision.detection.parquet import write_parquet
+from vision.detection.parquet import COLUMNS, write_parquet
 from vision.detection.schema import FORMAT, CocoResult, Entry, Object
 from vision.errors import DataError
 from vision.structures import Detections
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What begins a formula in a spreadsheet; CSV has an apostrophe before it."""
-COLUMNS = ("image", "frame", "label", "score", "x0", "y0", "x1", "y1", "time", "track")
 
 
 def make_entry(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
+from torch import Tensor
 
 import vision.boxes as box_ops
 from vision.choices import Form
@@ -69,7 +70,7 @@ def require(agreement: Agreement, where: str, tolerance: float = MAX_SCORE_ERROR
         raise WeightsError(
             f"{where} cannot be checked: nothing is found in {agreement.num_images} images with a"
             f" score of {agreement.min_score} or more; pass images that show what it was trained"
-            " for"
+            " for, or train it for longer"
         )
     if (
         agreement.num_unmatched
@@ -93,14 +94,24 @@ def compare(
         runner: Runs the graph.
         form: Of the graph.
         network: What it was made of, of `vision.model.fuse`, in float32.
-        post_process: Of both. A graph of the form ``nms`` keeps to its score threshold; for the
+        post_process: Of both. A graph that suppresses keeps to its score threshold; for the
             others that is lowered below `MIN_SCORE`.
         images: Of the network's size.
         tolerance: Detections whose scores differ by no more may change places.
     """
-    min_score = max(MIN_SCORE, post_process.score_threshold) if form == "nms" else MIN_SCORE
+    suppressed = form in {"nms", "ssd", "frigate"}
+    min_score = max(MIN_SCORE, post_process.score_threshold) if suppressed else MIN_SCORE
     threshold = min(MIN_SCORE / 2, post_process.score_threshold)
     post_process = replace(post_process, score_threshold=threshold)
+    if form == "ssd":  # TensorFlow Lite's operator suppresses across classes, and clips nothing.
+        post_process = replace(
+            post_process,
+            suppression="nms",
+            class_agnostic=True,
+            clip_before_nms=False,
+            max_candidates=10**6,
+            max_per_class=None,
+        )
     # Without suppression: every box that a tie could have let through.
     unsuppressed = replace(post_process, suppression="nms", nms_iou=1.0, max_detections=10**6)
     session = TorchSession(network)
@@ -126,14 +137,8 @@ def detections_of(
     size = (pixels.shape[1], pixels.shape[2])
     sizes = [size] * len(pixels)
     outputs = map(torch.from_numpy, runner(graph_input(form, pixels)))
-    if form == "nms":
-        counts, boxes, scores, labels = outputs
-        return [
-            Detections(
-                boxes[row, :count], scores[row, :count], labels[row, :count], (1, 1)
-            ).scale_to(size)
-            for row, count in enumerate(counts.tolist())
-        ]
+    if form in {"nms", "ssd", "frigate"}:
+        return [one.scale_to(size) for one in _suppressed(form, list(outputs))]
     if form == "jetson":
         scores, boxes = outputs
         return post_process(Decoded(boxes, scores[..., 1:]), sizes)
@@ -142,6 +147,23 @@ def detections_of(
     else:
         decoded = Decoded(*outputs)
     return post_process(decoded, sizes)
+
+
+def _suppressed(form: Form, outputs: list[Tensor]) -> list[Detections]:
+    """Detections in fractions of the sides, from a graph that suppresses by itself."""
+    if form == "frigate":
+        (rows,) = outputs
+        rows = rows[0, 0][rows[0, 0, :, 2] > 0]  # image, label, score, xyxy
+        return [Detections(rows[:, 3:], rows[:, 2], rows[:, 1].long(), (1, 1))]
+    if form == "ssd":
+        corners, labels, scores, counts = outputs
+        boxes = corners[..., [1, 0, 3, 2]].clamp(0, 1)
+    else:
+        counts, boxes, scores, labels = outputs
+    return [
+        Detections(boxes[row, :count], scores[row, :count], labels[row, :count].long(), (1, 1))
+        for row, count in enumerate(counts.int().tolist())
+    ]
 
 
 def _with_image(

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.atomic import temporary_folder
+from vision.choices import CALIBRATED
 from vision.data import read_synthetic
 from vision.errors import ConfigError, WeightsError
 from vision.export.compare import MAX_HALF_SCORE_ERROR, MAX_SCORE_ERROR, Agreement, compare, require
@@ -68,15 +69,18 @@ class ExportSpec:
         """The path of the file: ``W_decoded_fp32.onnx``.
 
         Raises:
-            ConfigError: If the backend writes no files, or none of this precision.
+            ConfigError: If the backend writes no files, or none of this form or precision.
         """
         backend = get_graph_backend(self.backend)
-        if self.precision not in backend.file_precisions:
-            known = ", ".join(backend.file_precisions)
-            raise ConfigError(
-                f"precision {self.precision} is not for files of {backend.title}; take one of"
-                f" {known}"
-            )
+        for what, value, known in (
+            ("form", self.form, backend.forms),
+            ("precision", self.precision, backend.file_precisions),
+        ):
+            if value not in known:
+                raise ConfigError(
+                    f"{what} {value} is not for files of {backend.title}; take one of"
+                    f" {', '.join(known)}"
+                )
         return folder / f"{stem}_{self.form}_{self.precision}{backend.suffix}"
 
 
@@ -112,9 +116,9 @@ def export_detector(
         WeightsError: If the graph does not answer as PyTorch does (except int8, whose average
             precision tells), nothing is found in the images, or it cannot be written.
     """
-    is_half, is_int8 = spec.precision == "fp16", spec.precision == "int8"
-    if is_int8 and not calibration:
-        raise ConfigError("precision int8 takes images to calibrate on")
+    is_half, is_calibrated = spec.precision == "fp16", spec.precision in CALIBRATED
+    if is_calibrated and not calibration:
+        raise ConfigError(f"precision {spec.precision} takes images to calibrate on")
     backend = get_graph_backend(spec.backend)
     metadata = Metadata(spec.form, spec.precision, saved.config, saved.names, saved.training)
     network = fuse(saved.model)
@@ -124,7 +128,7 @@ def export_detector(
         _round_weights(network)
     post_process = build_post_process(saved.config.model)
     tolerance = MAX_HALF_SCORE_ERROR if is_half else MAX_SCORE_ERROR
-    inputs = [graph_input(spec.form, image[None]) for image in calibration] if is_int8 else []
+    inputs = [graph_input(spec.form, image[None]) for image in calibration] if is_calibrated else []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(path.parent) as folder:
@@ -137,7 +141,7 @@ def export_detector(
                 compare(runner, spec.form, reference, post_process, images, tolerance)
                 for reference in references
             )
-            if not is_int8:
+            if not spec.precision.startswith("int8"):
                 require(agreement, path.name, tolerance)
             for part in sorted(folder.iterdir()):
                 part.replace(path.parent / part.name)

@@ -19,6 +19,9 @@ from vision.formats.finders import (
 from vision.formats.folders import Layout, folders_in, head_of
 from vision.formats.paths import full
 
+_PARTS = {"images", "labels", "JPEGImages", "annotations", "train", "val", "valid", "test"}
+"""Names of folders that are one part of a data set."""
+
 
 def find_layout(root: str | Path) -> Layout:
     """The layout of a folder of images and annotations, or of YOLO's or COCO's file that lists it.
@@ -55,11 +58,20 @@ def _find(path: Path) -> Layout:
     inner = [folder.name for folder in folders if _layouts(folder)]
     if inner:
         raise DataError(f"{path} holds several data sets; pass one of them: {', '.join(inner)}")
+    around = _around(path)
+    shown = "docs/data.md shows the layouts, and how panlabel converts others"
+    hint = f"; did you mean {around}?" if around else f". {shown}"
     raise DataError(
         f"{full(path)} has no annotations of a known layout (VOC, COCO, YOLO, Open Images or"
-        f" Hugging Face's imagefolder); found {_contents(path)}. docs/data.md shows the layouts,"
-        " and how panlabel converts others"
+        f" Hugging Face's imagefolder); found {_contents(path)}{hint}"
     )
+
+
+def _around(path: Path) -> Path | None:
+    """The data set around a folder of its images or labels; None if there is none."""
+    if path.absolute().name not in _PARTS:
+        return None
+    return next((folder for folder in [*path.parents][:2] if _layouts(folder)), None)
 
 
 def _layouts(root: Path) -> list[Layout]:

@@ -5,7 +5,7 @@ from vision.model.build import build_loss, build_model, build_post_process, prio
 from vision.model.count import count_macs, count_parameters
 from vision.model.loss import Assignment, Losses, MultiBoxLoss
 from vision.model.matching import match
-from vision.model.postprocess import PostProcess, decode_predictions
+from vision.model.postprocess import PostProcess, class_scores, decode_predictions
 from vision.model.prior_fitting import fit_scales
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.model.ssdlite import SSDLite, fuse
@@ -24,6 +24,7 @@ __all__ = [
     "build_loss",
     "build_model",
     "build_post_process",
+    "class_scores",
     "count_macs",
     "count_parameters",
     "decode_predictions",

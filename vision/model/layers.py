@@ -129,7 +129,9 @@ class StridedConv(nn.Conv2d):
     def _same_padding(self, size: int) -> tuple[int, int]:
         """Pixels before and after a side, so that the strided one is ceil(size / stride)."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        # Of positive numbers alone: some tracers round a negative quotient towards zero.
+        outputs = (size + stride - 1) // stride
+        total = max((outputs - 1) * stride + kernel - size, 0)
         return total // 2, total - total // 2
 
 

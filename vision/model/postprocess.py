@@ -1,6 +1,7 @@
 """From predictions to detections: boxes and scores of every prior, then suppression."""
 
-# N batch, P priors, C classes, K selected pairs of an image, M boxes that all images keep
+# N batch, P priors, C classes, V = C + 1 with background, K selected pairs of an image, M boxes
+# that all images keep
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,10 +28,14 @@ def decode_predictions(
         priors: Relative, in centre form.
         scores: From logits: by ``softmax`` over classes and background, or ``sigmoid`` of each.
     """
-    logits = predictions.logits.float()
-    by_class = logits.sigmoid() if scores == "sigmoid" else logits.softmax(dim=-1)
     boxes = box_ops.to_corners(box_ops.decode(predictions.offsets.float(), priors))
-    return Decoded(boxes, by_class[..., :-1])
+    return Decoded(boxes, class_scores(predictions.logits.float(), scores))
+
+
+def class_scores(logits: Float[Tensor, "N P V"], scores: Scores) -> Float[Tensor, "N P V-1"]:
+    """Scores of the classes, without the background's; see `decode_predictions`."""
+    by_class = logits.sigmoid() if scores == "sigmoid" else logits.softmax(dim=-1)
+    return by_class[..., :-1]
 
 
 class PreNmsBoxes(NamedTuple):

@@ -42,7 +42,10 @@ def advise(analysis: Analysis, commands: Commands) -> list[Sentence]:
     if analysis.metrics.voc.mean is None:
         return [Sentence("", "Name images with labelled boxes to evaluate on.", commands.check)]
     if not any(analysis.thresholds):
-        text = "No detection is right: train it on these classes, or check the labels."
+        text = (
+            "No detection is right: train it on these classes, for longer (train.epochs) if that is"
+            " done, or check the labels."
+        )
         return [Sentence("", text, commands.train)]
     if analysis.metrics.voc.mean < MIN_MEAN:
         text = "It has learnt little: train longer (train.epochs), and check the labels."

@@ -12,7 +12,7 @@ from jaxtyping import Shaped, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from vision.choices import MAX_THREADS, Precision
+from vision.choices import MAX_THREADS, Form, Precision
 from vision.errors import ConfigError
 from vision.model import SSDLite
 from vision.runtime.metadata import Metadata
@@ -135,10 +135,12 @@ class GraphBackend(Backend, Protocol):
 
     Attributes:
         suffix: Of its files, with the dot.
+        forms: Forms of the files that it writes.
         file_precisions: Precisions of the files that it writes.
     """
 
     suffix: ClassVar[str]
+    forms: ClassVar[tuple[Form, ...]]
     file_precisions: ClassVar[Precisions]
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
@@ -148,7 +150,8 @@ class GraphBackend(Backend, Protocol):
             path: The file; others that belong to it lie beside it.
             network: Of `vision.model.fuse`; for fp16, with weights that float16 can represent.
             metadata: They name the form and the precision.
-            calibration: Images to quantise with for int8; else empty.
+            calibration: Images to quantise with for the precisions in `vision.choices.CALIBRATED`;
+                else empty.
 
         Raises:
             ConfigError: If a package is missing, or the form is not available.

@@ -2,6 +2,12 @@
 
 # N batch, H W height and width of the network's input
 
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import jaxtyping
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped, UInt8
@@ -9,8 +15,10 @@ from numpy import ndarray
 from torch import Tensor, nn
 
 from vision.choices import Form
-from vision.model import PostProcess, SSDLite, decode_predictions
+from vision.model import PostProcess, SSDLite, class_scores, decode_predictions
 from vision.structures import Decoded, Predictions
+
+Outputs: TypeAlias = tuple[Tensor, ...]
 
 
 class Graph(nn.Module):
@@ -38,24 +46,43 @@ class Graph(nn.Module):
         """Boxes and scores of each prior, from RGB of 0 to 255."""
         return decode_predictions(self.network(images), self.network.priors, self.network.scores)
 
-    def example(self) -> Tensor:
-        """An input of two images."""
-        return torch.zeros(2, *self.network.image_size, 3, dtype=torch.uint8)
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
+        """What the form gives, from RGB of 0 to 255 with the channels first."""
+        raise NotImplementedError
+
+    def forward(self, images: UInt8[Tensor, "N H W 3"]) -> Outputs:
+        """What the form gives, from pixels as a decoder gives them."""
+        return self.outputs(images.permute(0, 3, 1, 2))
+
+    def example(self, batch: int = 2) -> Tensor:
+        """An input of ``batch`` images."""
+        return torch.zeros(batch, *self.network.image_size, 3, dtype=torch.uint8)
+
+    def traceable(self) -> "Graph":
+        """A copy whose activations make new tensors: the same graph, traced in half the time.
+
+        The exporter traces activations in place a second time, as the operations they consist of.
+        """
+        copied = copy.deepcopy(self)
+        for part in copied.modules():
+            if getattr(part, "inplace", False):
+                part.inplace = False  # type: ignore[assignment]
+        return copied
 
 
 class _Raw(Graph):
     output_names = ("logits", "offsets")
 
-    def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
-        predictions: Predictions = self.network(images.permute(0, 3, 1, 2))
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
+        predictions: Predictions = self.network(images)
         return predictions.logits.float(), predictions.offsets.float()
 
 
 class _Decoded(Graph):
     output_names = ("boxes", "scores")
 
-    def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
-        return tuple(self.decoded(images.permute(0, 3, 1, 2)))
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
+        return tuple(self.decoded(images))
 
 
 class _PreNms(Graph):
@@ -63,9 +90,9 @@ class _PreNms(Graph):
 
     output_names = ("candidate_boxes", "candidate_scores", "candidate_labels")
 
-    def forward(self, images: UInt8[Tensor, "N H W 3"]) -> tuple[Tensor, ...]:
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
         assert self.post_process is not None
-        return tuple(self.post_process.select(self.decoded(images.permute(0, 3, 1, 2))))
+        return tuple(self.post_process.select(self.decoded(images)))
 
 
 class _Jetson(Graph):
@@ -74,15 +101,26 @@ class _Jetson(Graph):
     input_name = "input_0"
     output_names = ("scores", "boxes")
 
-    def forward(self, images: Float[Tensor, "N 3 H W"]) -> tuple[Tensor, ...]:
+    def forward(self, images: Float[Tensor, "N 3 H W"]) -> Outputs:
         boxes, scores = self.decoded(images * 127.5 + 127.5)
         # Background comes first: what the classes leave of 1, exact for a softmax, at least 0 for
         # sigmoids.
         background = (1 - scores.sum(dim=-1, keepdim=True)).clamp(min=0)
         return torch.cat([background, scores], dim=-1), boxes
 
-    def example(self) -> Tensor:
-        return torch.zeros(2, 3, *self.network.image_size)
+    def example(self, batch: int = 2) -> Tensor:
+        return torch.zeros(batch, 3, *self.network.image_size)
+
+
+class _Ssd(Graph):
+    """What TFLite's SSD operator takes: offsets of (y, x, height, width), and scores."""
+
+    output_names = ("offsets", "scores")
+
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
+        predictions: Predictions = self.network(images)
+        scores = class_scores(predictions.logits.float(), self.network.scores)
+        return predictions.offsets.float()[..., [1, 0, 3, 2]], scores
 
 
 GRAPHS: dict[Form, type[Graph]] = {
@@ -90,11 +128,26 @@ GRAPHS: dict[Form, type[Graph]] = {
     "decoded": _Decoded,
     "nms": _PreNms,
     "jetson": _Jetson,
+    "ssd": _Ssd,
+    "frigate": _PreNms,
 }
+
+
+@contextmanager
+def without_shape_checks() -> Iterator[None]:
+    """Switch jaxtyping's checks off: they read sizes as numbers, which fixes the batch."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", value=True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 def graph_input(form: Form, pixels: UInt8[ndarray, "N H W 3"]) -> Shaped[ndarray, "N ..."]:
     """Images of the network's size as a graph of the form takes them."""
+    if form == "frigate":
+        return np.ascontiguousarray(pixels[..., ::-1])
     if form == "jetson":
         return pixels.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
     return pixels

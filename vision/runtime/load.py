@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from vision.choices import BACKEND_ALIASES, FORMS, import_choice
 from vision.choices import BACKENDS as CLASSES
-from vision.choices import FORMS, import_choice
 from vision.errors import ConfigError, WeightsError, did_you_mean
 from vision.model import SSDLite, fuse
 from vision.runtime.backend import Backend, GraphBackend, GraphSession, RuntimeOptions, Session
@@ -25,6 +25,7 @@ def get_backend(name: str) -> Backend:
     Raises:
         ConfigError: If there is none.
     """
+    name = BACKEND_ALIASES.get(name, name)
     if name not in BACKENDS:
         raise ConfigError(f"there is no backend {name}{did_you_mean(name, BACKENDS)}")
     return BACKENDS[name]
@@ -52,8 +53,8 @@ def graph_backends() -> dict[str, GraphBackend]:
 
 def graph_backend_of(path: Path) -> tuple[str, GraphBackend] | None:
     """Name and backend of an exported file by its suffix; None for any other file."""
-    suffix = path.suffix.lower()
-    return next((item for item in graph_backends().items() if item[1].suffix == suffix), None)
+    name = path.name.lower()
+    return next((one for one in graph_backends().items() if name.endswith(one[1].suffix)), None)
 
 
 def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session, Metadata]:

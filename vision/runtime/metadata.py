@@ -39,9 +39,10 @@ class Metadata:
     def to_strings(self, input_name: str, output_names: Sequence[str]) -> dict[str, str]:
         """The text of each key of the file; the graph's names are for people to read."""
         height, width = self.config.model.image_size
-        pixels = "float32, N x 3 x H x W, RGB from -1 to 1"
-        if self.form != "jetson":
-            pixels = "uint8, N x H x W x 3, RGB from 0 to 255"
+        pixels = {
+            "jetson": "float32, N x 3 x H x W, RGB from -1 to 1",
+            "frigate": "uint8, 1 x H x W x 3, BGR from 0 to 255",
+        }.get(self.form, "uint8, N x H x W x 3, RGB from 0 to 255")
         return {
             "format": FORMAT,
             "form": self.form,
@@ -52,6 +53,24 @@ class Metadata:
             "config": self.config.model_dump_json(),
             "training": json.dumps(dict(self.training)),
         }
+
+    def to_json(self, input_name: str, output_names: Sequence[str]) -> str:
+        """`to_strings` as one text, for files that have no metadata of their own."""
+        return json.dumps(self.to_strings(input_name, output_names), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> "Metadata":
+        """Read what `to_json` gave; ``where`` names the file in errors.
+
+        Raises:
+            WeightsError: If `ssdlite export` did not write it, or the metadata are damaged.
+        """
+        try:
+            strings = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise WeightsError(f"{where}: the metadata are damaged: {error!s:.100}") from error
+        is_text = isinstance(strings, dict) and all(isinstance(v, str) for v in strings.values())
+        return cls.from_strings(strings if is_text else {}, where)
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], where: str) -> "Metadata":

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import ClassVar
 
-from vision.choices import Precision
+from vision.choices import Form, Precision
 from vision.model import SSDLite
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
 from vision.runtime.metadata import Metadata
@@ -16,6 +16,7 @@ class OnnxBackend:
 
     title: ClassVar[str] = "ONNX Runtime"
     suffix: ClassVar[str] = ".onnx"
+    forms: ClassVar[tuple[Form, ...]] = ("raw", "decoded", "nms", "jetson")
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
     file_precisions: ClassVar[Precisions] = {
         "fp32": ("fp32",),

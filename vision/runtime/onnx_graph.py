@@ -2,26 +2,23 @@
 
 # N batch
 
-import copy
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jaxtyping
 import numpy as np
 import torch
 from jaxtyping import Shaped
 from numpy import ndarray
-from torch import nn
 
 from vision.choices import device_name
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite, build_post_process
 from vision.runtime.fork import IN_MEMORY, OwnProcess
-from vision.runtime.graphs import GRAPHS
+from vision.runtime.graphs import GRAPHS, without_shape_checks
 from vision.runtime.metadata import Metadata, Shapes
 from vision.runtime.suppression import append_suppression, check_suppression
 from vision.weights import find_weights
@@ -46,12 +43,12 @@ def to_onnx(network: SSDLite, metadata: Metadata | None = None) -> Any:  # noqa:
     require_package("onnxscript")
     post_process = None if metadata is None else build_post_process(metadata.config.model)
     form = "decoded" if metadata is None else metadata.form
-    if post_process is not None and form == "nms":
+    if post_process is not None and form in {"nms", "frigate"}:
         check_suppression(post_process)
     graph = GRAPHS[form](network, post_process)
-    with silenced(), _unchecked():
+    with silenced(), without_shape_checks():
         program = torch.onnx.export(
-            _out_of_place(graph),
+            graph.traceable(),
             (graph.example(),),
             dynamo=True,
             opset_version=OPSET,
@@ -67,7 +64,7 @@ def to_onnx(network: SSDLite, metadata: Metadata | None = None) -> Any:  # noqa:
         return model
     if metadata.precision == "fp16":
         _halve(model)
-    if metadata.form == "nms":
+    if metadata.form in {"nms", "frigate"}:
         append_suppression(model, post_process, len(metadata.names))
     outputs = [output.name for output in model.graph.output]
     onnx.helper.set_model_props(model, metadata.to_strings(graph.input_name, outputs))
@@ -81,29 +78,6 @@ def temporary_file(model: Any) -> Iterator[Path]:  # noqa: ANN401
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString())
         yield path
-
-
-def _out_of_place(module: nn.Module) -> nn.Module:
-    """A copy whose activations make new tensors: the same graph, traced in half the time.
-
-    The exporter traces activations in place a second time, as the operations they consist of.
-    """
-    copied = copy.deepcopy(module)
-    for part in copied.modules():
-        if getattr(part, "inplace", False):
-            part.inplace = False  # type: ignore[assignment]
-    return copied
-
-
-@contextmanager
-def _unchecked() -> Iterator[None]:
-    """Switch jaxtyping's checks off: they read sizes as numbers, which fixes the batch."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", value=True)
-    try:
-        yield
-    finally:
-        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 def _halve(model: Any) -> None:  # noqa: ANN401

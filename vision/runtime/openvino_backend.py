@@ -13,7 +13,7 @@ from defusedxml import DefusedXmlException
 from jaxtyping import Shaped
 from numpy import ndarray
 
-from vision.choices import Precision
+from vision.choices import Form, Precision
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.files import check_regular
@@ -54,6 +54,7 @@ class OpenVinoBackend:
 
     title: ClassVar[str] = "OpenVINO"
     suffix: ClassVar[str] = ".xml"
+    forms: ClassVar[tuple[Form, ...]] = ("raw", "decoded", "nms", "jetson", "frigate")
     precisions: ClassVar[tuple[Precision, ...]] = ("fp32", "bf16", "fp16")
     file_precisions: ClassVar[Precisions] = {
         "fp32": precisions,
@@ -70,8 +71,14 @@ class OpenVinoBackend:
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .xml file of the graph and the .bin file of its weights."""
+        if metadata.form == "frigate" and metadata.precision == "fp16":
+            raise ConfigError("form frigate: fp16 moves scores by more than .005; take fp32")
         graph = to_onnx(network, metadata)
         model = _convert(graph)
+        if metadata.form == "frigate":
+            model = _as_frigate_reads(model)
+            lines = "".join(f"{index}  {name}\n" for index, name in enumerate(metadata.names))
+            path.with_suffix(".txt").write_text(lines, encoding="utf-8")
         if calibration:
             model = _quantise(model, calibration, sensitive_nodes(graph, network))
         try:
@@ -137,6 +144,38 @@ def _convert(graph: Any) -> Any:  # noqa: ANN401
     for prop in graph.metadata_props:
         model.set_rt_info(prop.value, [SECTION, prop.key])
     return model
+
+
+def _as_frigate_reads(model: Any) -> Any:  # noqa: ANN401
+    """A model of the form ``nms`` for BGR pixels with one output (1, 1, D, 7).
+
+    Its rows are the image, label, score, and ``xyxy`` as fractions, highest score first; those that
+    are not filled have the score 0.
+    """
+    openvino = require_package("openvino")
+    ops = require_package("openvino.opset13")
+    properties = model.get_rt_info(SECTION)
+    model.reshape([1, *list(model.inputs[0].get_partial_shape())[1:]])
+    boxes, scores, labels = (
+        model.output(name).get_node().input_value(0) for name in ("boxes", "scores", "labels")
+    )
+    numbers = ops.convert(labels, "f32")
+    last = ops.constant([-1])
+    columns = [
+        ops.unsqueeze(one, last) for one in (ops.multiply(scores, np.float32(0)), numbers, scores)
+    ]
+    rows = ops.unsqueeze(ops.concat([*columns, boxes], -1), ops.constant([0]))
+    rows.set_friendly_name("detections")
+    rows.output(0).get_tensor().set_names({"detections"})
+    named = openvino.Model([rows], model.get_parameters(), "ssdlite")
+    steps = openvino.preprocess.PrePostProcessor(named)
+    color, layout = openvino.preprocess.ColorFormat, openvino.Layout("NHWC")
+    steps.input().tensor().set_color_format(color.BGR).set_layout(layout)
+    steps.input().preprocess().convert_color(color.RGB)
+    steps.input().model().set_layout(layout)
+    built = steps.build()
+    built.set_rt_info(properties, SECTION)
+    return built
 
 
 def _quantise(model: Any, calibration: Images, in_float: Sequence[str]) -> Any:  # noqa: ANN401

@@ -3,7 +3,7 @@
 # C classes
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from jaxtyping import Float32
@@ -57,9 +57,11 @@ def only_classes(
         names: Class names in label order.
 
     Raises:
-        ConfigError: If a class is not among the names.
+        ConfigError: If a class is not among the names, or is a number.
     """
     kept = [classes] if isinstance(classes, str) else list(classes)
+    if not all(isinstance(name, str) for name in kept):
+        raise ConfigError(f"classes: expected class names such as {names[0]}, got {kept}")
     _check_known(kept, names)
     limits = threshold if isinstance(threshold, Tensor) else torch.full((len(names),), threshold)
     return torch.where(torch.tensor([name in kept for name in names]), limits, 1.0)
@@ -72,9 +74,22 @@ def _check_known(classes: Sequence[str], names: Sequence[str]) -> None:
             raise ConfigError(f"the detector has no class {name}{hint}")
 
 
+def check_number(score: Any) -> float:  # noqa: ANN401
+    """A score as a number.
+
+    Raises:
+        ConfigError: If it is none.
+    """
+    try:
+        return float(score)
+    except (TypeError, ValueError):
+        text = f'score: expected a number from 0 to 1 or "best", got {score!r}'
+        raise ConfigError(text) from None
+
+
 def _resolve(by_name: Mapping[str, Score], best: object) -> dict[str, float]:
     """The scores by name with the best thresholds in place of ``best``."""
-    given = {name: score for name, score in by_name.items() if not isinstance(score, str)}
+    given = {name: check_number(score) for name, score in by_name.items() if score != "best"}
     asked = [name for name in by_name if name not in given]
     if not asked:
         return given

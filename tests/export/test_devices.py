@@ -1,0 +1,159 @@
+"""Exports for phones, boards and PyTorch's own formats: each answers as PyTorch does.
+
+Those that need a package of an extra are left out where it is not installed.
+"""
+
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.detectors import detector_of
+from tests.exported import Images
+from vision.detector import Detector
+from vision.errors import ConfigError, WeightsError
+from vision.export import ExportSpec, export_detector
+from vision.runtime import Form, Precision, graph_backends
+from vision.runtime.graphs import graph_input
+from vision.weights import SavedDetector
+
+PACKAGES = {
+    "litert": "litert_torch",
+    "executorch": "executorch",
+    "ncnn": "pnnx",
+    "pt2": "torch",
+    "torchscript": "torch",
+}
+
+
+def needs(backend: str) -> None:
+    if find_spec(PACKAGES[backend]) is None:
+        pytest.skip(f"{PACKAGES[backend]} is not installed")
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+@pytest.mark.parametrize("to", PACKAGES)
+@pytest.mark.slow
+def test_a_detector_of_a_file_answers_as_pytorch_does(
+    saved: SavedDetector, images: Images, tmp_path: Path, to: str
+) -> None:
+    needs(to)
+    spec = ExportSpec(to)
+    written = export_detector(saved, spec, spec.file(tmp_path, "w"), images)
+    assert written.agreement.num_detections > 8
+    assert written.agreement.score_error < 1e-4
+    assert written.agreement.box_error < 1e-2
+    expected = detector_of(saved, score=0.2)(images)
+    found = Detector.load(written.path, 0.2)
+    assert found.names == saved.names
+    for one, other in zip(found(images), expected, strict=True):
+        assert one.labels.tolist() == other.labels.tolist()
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+@pytest.mark.slow
+def test_tensorflow_lites_ssd_is_read_as_others_read_it(
+    saved: SavedDetector, images: Images, tmp_path: Path
+) -> None:
+    """Pixels in, four tensors out by their place, names in the file's archive: as in Coral's."""
+    needs("litert")
+    spec = ExportSpec("litert", "ssd")
+    written = export_detector(saved, spec, spec.file(tmp_path, "w"), images)
+    assert written.agreement.num_detections > 8
+    assert written.agreement.score_error < 1e-4
+    with zipfile.ZipFile(written.path) as archive:
+        assert archive.read("labels.txt").decode().split() == list(saved.names)
+    assert written.path.with_suffix(".txt").read_text().split() == list(saved.names)
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
+
+    counts = []
+    for threads in (1, 2, 4):
+        interpreter = Interpreter(str(written.path), num_threads=threads)
+        interpreter.allocate_tensors()
+        outputs: list[Any] = []
+        for image in images:
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+            interpreter.invoke()
+            details = interpreter.get_output_details()
+            outputs.append([interpreter.get_tensor(one["index"]) for one in details])
+        boxes, labels, scores, count = outputs[0]
+        limit = saved.config.model.postprocess.max_detections
+        assert [one.shape for one in (boxes, labels, scores, count)] == [
+            (1, limit, 4),
+            (1, limit),
+            (1, limit),
+            (1,),
+        ]
+        counts.append([sorted(one[1][0][one[2][0] > 0.2].tolist()) for one in outputs])
+    assert counts[0] == counts[1] == counts[2]
+    assert {label for row in counts[0] for label in row} == {
+        float(label) for label in range(len(saved.names))
+    }
+
+
+@pytest.mark.filterwarnings("ignore")  # of the converters
+@pytest.mark.parametrize(
+    ("form", "precision"), [("decoded", "int8"), ("decoded", "int8w"), ("raw", "int8full")]
+)
+@pytest.mark.slow
+def test_litert_in_8_bits(
+    saved: SavedDetector, images: Images, tmp_path: Path, form: Form, precision: Precision
+) -> None:
+    needs("litert")
+    spec = ExportSpec("litert", form, precision)
+    written = export_detector(saved, spec, spec.file(tmp_path, "w"), images, images)
+    assert written.agreement.num_detections > 8
+    assert written.agreement.num_unmatched <= 2
+    assert 0 < written.agreement.score_error < 0.5
+    from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
+
+    interpreter = Interpreter(str(written.path))
+    (taken,) = interpreter.get_input_details()
+    assert taken["dtype"] == (np.int8 if precision == "int8full" else np.uint8)
+    sizes = [one["dtype"] for one in interpreter.get_output_details()]
+    assert sizes == [np.int8 if precision == "int8full" else np.float32] * 2
+
+
+@pytest.mark.slow
+def test_frigates_rows_come_from_bgr_pixels(
+    saved: SavedDetector, images: Images, tmp_path: Path
+) -> None:
+    openvino: Any = pytest.importorskip("openvino")
+    spec = ExportSpec("openvino", "frigate")
+    path = export_detector(saved, spec, spec.file(tmp_path, "w"), images).path
+    compiled = openvino.Core().compile_model(
+        path, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    )
+    (rows,) = compiled(graph_input("frigate", images[0][None])).values()
+    assert rows.shape == (1, 1, saved.config.model.postprocess.max_detections, 7)
+    rows = rows[0, 0][rows[0, 0, :, 2] > 0.2]
+    (expected,) = detector_of(saved, score=0.2)(images[:1])
+    assert rows[:, 1].tolist() == expected.labels.tolist()
+    np.testing.assert_allclose(rows[:, 3:] * 128, expected.boxes, atol=0.5)
+    lines = path.with_suffix(".txt").read_text().splitlines()
+    assert lines == [f"{index}  {name}" for index, name in enumerate(saved.names)]
+
+
+def test_forms_and_precisions_that_a_backend_lacks() -> None:
+    with pytest.raises(ConfigError, match="form nms is not for files of LiteRT; take one of raw"):
+        ExportSpec("tflite", "nms").file(Path(), "w")
+    with pytest.raises(ConfigError, match="form ssd is not for files of OpenVINO; take one of"):
+        ExportSpec("openvino", "ssd").file(Path(), "w")
+    with pytest.raises(ConfigError, match="precision int8 is not for files of ncnn; take one of"):
+        ExportSpec("ncnn", precision="int8").file(Path(), "w")
+
+
+@pytest.mark.parametrize("name", ["litert", "executorch", "ncnn", "pt2", "torchscript"])
+def test_files_of_others_are_one_line(tmp_path: Path, name: str) -> None:
+    backend = graph_backends()[name]
+    path = tmp_path / f"w{backend.suffix}"
+    path.write_bytes(b"nothing of the kind")
+    if name in {"litert", "executorch", "ncnn"}:
+        pytest.importorskip({"litert": "ai_edge_litert", "ncnn": "ncnn"}.get(name, name))
+    with pytest.raises(WeightsError, match=r"w\.") as raised:
+        Detector.load(path)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,141 @@
+"""ExecuTorch: .pte files for phones and embedded boards, by XNNPACK."""
+
+# N batch
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from vision.choices import Form, Precision
+from vision.errors import ConfigError, WeightsError
+from vision.extras import require_package, silenced
+from vision.model import SSDLite
+from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
+from vision.runtime.metadata import Metadata
+
+_METADATA = "ssdlite"
+"""Name of the method that returns the metadata."""
+
+
+class ExecuTorchBackend:
+    """See `vision.runtime.backend.GraphBackend`."""
+
+    title: ClassVar[str] = "ExecuTorch"
+    suffix: ClassVar[str] = ".pte"
+    forms: ClassVar[tuple[Form, ...]] = ("raw", "decoded")
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    file_precisions: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
+    benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
+
+    def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
+        """A session of a program that is kept in memory."""
+        program = _lower(GRAPHS["decoded"](network, None), (), {})
+        return GraphSession(
+            ExecuTorchRunner(program, options),
+            network.image_size,
+            options.resolved("executorch", "fp32"),
+        )
+
+    def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
+        """Write one .pte file, for one image at a time."""
+        graph = GRAPHS[metadata.form](network, None)
+        text = metadata.to_json(graph.input_name, graph.output_names)
+        path.write_bytes(_lower(graph, calibration, {_METADATA: text}))
+
+    def read_metadata(self, path: Path) -> Metadata:
+        """The metadata of a .pte file."""
+        program = _load(path)
+        if _METADATA not in program.method_names:
+            raise WeightsError(f"{path} was not written by ssdlite export")
+        (text,) = program.load_method(_METADATA).execute([])
+        return Metadata.from_json(str(text), f"weights {path}")
+
+    def open(self, path: Path, options: RuntimeOptions) -> "ExecuTorchRunner":
+        """Make a .pte file ready to run."""
+        return ExecuTorchRunner(path, options)
+
+
+def _lower(graph: Graph, calibration: Images, constants: dict[str, str]) -> bytes:
+    """A .pte file of a graph, quantised if there are images to calibrate on."""
+    exir = require_package("executorch.exir", "executorch")
+    xnnpack = require_package(
+        "executorch.backends.xnnpack.partition.xnnpack_partitioner", "executorch"
+    )
+    # XNNPACK's passes refuse weights in channels-last memory.
+    module = graph.traceable().to(memory_format=torch.contiguous_format)
+    example = (graph.example(1),)
+    with silenced(), without_shape_checks(), torch.no_grad():
+        if calibration:
+            module = _quantise(module, example, calibration)
+        program = torch.export.export(module, example, strict=False)
+        lowered = exir.to_edge_transform_and_lower(
+            program,
+            partitioner=[xnnpack.XnnpackPartitioner()],
+            constant_methods=constants or None,
+        ).to_executorch()
+    return bytes(lowered.buffer)
+
+
+def _quantise(module: Any, example: tuple[torch.Tensor], calibration: Images) -> Any:  # noqa: ANN401
+    """A module whose convolutions XNNPACK computes in 8 bits, weights by channel."""
+    pt2e = require_package("torchao.quantization.pt2e.quantize_pt2e", "executorch")
+    xnnpack = require_package(
+        "executorch.backends.xnnpack.quantizer.xnnpack_quantizer", "executorch"
+    )
+    quantizer = xnnpack.XNNPACKQuantizer()
+    quantizer.set_global(xnnpack.get_symmetric_quantization_config(is_per_channel=True))
+    prepared = pt2e.prepare_pt2e(
+        torch.export.export(module, example, strict=False).module(), quantizer
+    )
+    for image in calibration:
+        prepared(torch.from_numpy(np.ascontiguousarray(image)))
+    return pt2e.convert_pt2e(prepared)
+
+
+def _load(source: Path | bytes) -> Any:  # noqa: ANN401
+    runtime = require_package("executorch.runtime", "executorch")
+    if isinstance(source, Path) and not source.is_file():
+        raise WeightsError(f"weights {source} do not exist")
+    try:
+        return runtime.Runtime.get().load_program(
+            source, verification=runtime.Verification.InternalConsistency
+        )
+    except RuntimeError as error:
+        raise WeightsError(
+            f"weights {source!s:.200} cannot be read by ExecuTorch: {error}"
+        ) from error
+
+
+class ExecuTorchRunner:
+    """Runs a program in ExecuTorch on the CPU, image by image.
+
+    Args:
+        source: A .pte file, or its bytes.
+        options: The device; ExecuTorch chooses the threads by itself.
+
+    Raises:
+        ConfigError: If ExecuTorch is not installed, the device is not the CPU, or threads are
+            named.
+        WeightsError: If the file is missing or damaged.
+    """
+
+    def __init__(self, source: Path | bytes, options: RuntimeOptions) -> None:
+        if options.graph_device != "cpu":
+            raise ConfigError(
+                f"device {options.graph_device} cannot be used by ExecuTorch; take cpu"
+            )
+        self._program = _load(source)
+        self._method = self._program.load_method("forward")
+
+    def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
+        """The program's outputs."""
+        rows = [
+            [one.numpy().copy() for one in self._method.execute([torch.from_numpy(image[None])])]
+            for image in images
+        ]
+        return [np.concatenate(column) for column in zip(*rows, strict=True)]

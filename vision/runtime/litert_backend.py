@@ -1,0 +1,126 @@
+"""LiteRT, once TensorFlow Lite: .tflite files for phones and accelerators."""
+
+# N batch
+
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Shaped
+from numpy import ndarray
+
+from vision.choices import Form, Precision
+from vision.errors import ConfigError, WeightsError
+from vision.extras import require_package
+from vision.model import SSDLite
+from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.litert_graph import METADATA_FILE, to_litert
+from vision.runtime.metadata import Metadata
+
+
+class LiteRtBackend:
+    """See `vision.runtime.backend.GraphBackend`."""
+
+    title: ClassVar[str] = "LiteRT"
+    suffix: ClassVar[str] = ".tflite"
+    forms: ClassVar[tuple[Form, ...]] = ("raw", "decoded", "ssd")
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    file_precisions: ClassVar[Precisions] = {
+        name: (name,) for name in ("fp32", "int8", "int8w", "int8full")
+    }
+    benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
+
+    def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
+        """A session of a graph that is kept in memory."""
+        return GraphSession(
+            LiteRtRunner(to_litert(network), options),
+            network.image_size,
+            options.resolved("litert", "fp32"),
+        )
+
+    def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
+        """Write the .tflite file and, for the form ``ssd``, its class names beside it."""
+        path.write_bytes(to_litert(network, metadata, calibration))
+        if metadata.form == "ssd":
+            names = "".join(f"{name}\n" for name in metadata.names)
+            path.with_suffix(".txt").write_text(names, encoding="utf-8")
+
+    def read_metadata(self, path: Path) -> Metadata:
+        """The metadata of a .tflite file, which lie in the archive at its end."""
+        try:
+            with zipfile.ZipFile(path) as archive:
+                text = archive.read(METADATA_FILE)
+        except OSError as error:
+            raise WeightsError(f"weights {path}: {error.strerror or error}") from error
+        except (zipfile.BadZipFile, KeyError) as error:
+            raise WeightsError(f"{path} was not written by ssdlite export") from error
+        return Metadata.from_json(text, f"weights {path}")
+
+    def open(self, path: Path, options: RuntimeOptions) -> "LiteRtRunner":
+        """Make a .tflite file ready to run."""
+        return LiteRtRunner(path.read_bytes(), options)
+
+
+class LiteRtRunner:
+    """Runs a graph in LiteRT on the CPU, image by image.
+
+    Args:
+        model: The bytes of a .tflite file.
+        options: Device and threads; one interpreter is made in each thread that calls it.
+
+    Raises:
+        ConfigError: If LiteRT is not installed, or the device is not the CPU.
+        WeightsError: If the bytes are not a model.
+    """
+
+    def __init__(self, model: bytes, options: RuntimeOptions) -> None:
+        if options.graph_device != "cpu":
+            raise ConfigError(f"device {options.graph_device} cannot be used by LiteRT; take cpu")
+        self._interpreter = require_package("ai_edge_litert.interpreter", "litert").Interpreter
+        self._model, self._threads = model, options.threads
+        self._of_thread = threading.local()
+        self._open()
+
+    def _open(self) -> Any:  # noqa: ANN401
+        """The interpreter of the thread that calls."""
+        if not hasattr(self._of_thread, "interpreter"):
+            try:
+                interpreter = self._interpreter(
+                    model_content=self._model, num_threads=self._threads
+                )
+                interpreter.allocate_tensors()
+            except (ValueError, RuntimeError) as error:
+                raise WeightsError(f"the weights cannot be read by LiteRT: {error}") from error
+            self._of_thread.interpreter = interpreter
+        return self._of_thread.interpreter
+
+    def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
+        """The graph's outputs; those in 8 bits are given as the numbers that they stand for."""
+        interpreter = self._open()
+        outputs = [_run(interpreter, images[row : row + 1]) for row in range(len(images))]
+        return [np.concatenate(column) for column in zip(*outputs, strict=True)]
+
+
+def _run(interpreter: Any, image: Shaped[ndarray, "1 ..."]) -> list[ndarray]:  # noqa: ANN401
+    (taken,) = interpreter.get_input_details()
+    if taken["dtype"] == np.int8:
+        scale, zero = taken["quantization"]
+        image = np.clip(np.rint(image / scale) + zero, -128, 127).astype(np.int8)
+    interpreter.set_tensor(taken["index"], image)
+    interpreter.invoke()
+    return [_as_float(interpreter.get_tensor(one["index"]), one) for one in _outputs(interpreter)]
+
+
+def _outputs(interpreter: Any) -> list[dict[str, Any]]:  # noqa: ANN401
+    details: list[dict[str, Any]] = interpreter.get_output_details()
+    return details
+
+
+def _as_float(values: ndarray, details: dict[str, Any]) -> ndarray:
+    if values.dtype != np.int8:
+        return values
+    scale, zero = details["quantization"]
+    numbers: ndarray = (values.astype(np.float32) - zero) * np.float32(scale)
+    return numbers

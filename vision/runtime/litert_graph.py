@@ -1,0 +1,211 @@
+"""LiteRT graphs from networks: traced, quantised, with TensorFlow Lite's operator and metadata."""
+
+# P priors
+
+import io
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy import ndarray
+from torch import Tensor, nn
+
+import vision.boxes as box_ops
+from vision.choices import Precision
+from vision.errors import ConfigError
+from vision.extras import require_package, silenced
+from vision.model import PostProcess, SSDLite, build_post_process
+from vision.runtime.backend import Images
+from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
+from vision.runtime.litert_metadata import describe_ssd
+from vision.runtime.metadata import Metadata
+
+METADATA_FILE = "ssdlite.json"
+"""Name of the metadata in the archive at the end of a file."""
+LABELS_FILE = "labels.txt"
+_INPUT = "images"
+_NETWORK = r".*vision\.model\..*"
+"""Names of the layers of the network: decoding and scores stay in float."""
+
+
+def to_litert(
+    network: SSDLite, metadata: Metadata | None = None, calibration: Images = ()
+) -> bytes:
+    """A network in one of the forms, with its metadata, for one image at a time.
+
+    Args:
+        network: Of `vision.model.fuse`.
+        metadata: They name the form and the precision; None for ``decoded`` in fp32.
+        calibration: Images as the graph takes them, for int8 and int8full.
+
+    Returns:
+        The bytes of a .tflite file.
+
+    Raises:
+        ConfigError: If the packages are not installed, or form and precision do not go together.
+    """
+    form = "decoded" if metadata is None else metadata.form
+    precision: Precision = "fp32" if metadata is None else metadata.precision
+    if precision == "int8full" and form != "raw":
+        raise ConfigError(f"precision int8full goes with the form raw alone, not with {form}")
+    model = _convert(GRAPHS[form](network, None), in_float=precision == "int8full")
+    if precision != "fp32":
+        model = _quantise(model, precision, calibration)
+    if metadata is None:
+        return model
+    files = {METADATA_FILE: metadata.to_json(_INPUT, GRAPHS[form].output_names)}
+    if form == "ssd":
+        post_process = build_post_process(metadata.config.model)
+        model = _append_suppression(model, network, post_process, metadata)
+        files[LABELS_FILE] = "".join(f"{name}\n" for name in metadata.names)
+    return model + _archive(files)
+
+
+class _Named(nn.Module):
+    """A graph whose outputs have names; with float pixels for a graph in 8 bits throughout."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.inner = graph.traceable()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return dict(zip(self.inner.output_names, self.inner(images), strict=True))
+
+
+def _convert(graph: Graph, *, in_float: bool) -> bytes:
+    """The bytes of a traced graph, which takes uint8 pixels, or float ones of 0 to 255."""
+    litert_torch = require_package("litert_torch", "litert")
+    example = graph.example(1).float() if in_float else graph.example(1)
+    with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
+        path = Path(folder) / "model.tflite"
+        with silenced(), without_shape_checks(), torch.no_grad():
+            module = _Named(graph).eval()
+            litert_torch.convert(module, sample_kwargs={_INPUT: example}).export(str(path))
+        return path.read_bytes()
+
+
+def _quantise(model: bytes, precision: Precision, calibration: Images) -> bytes:
+    """The network's layers in 8 bits, weights by channel; with int8w the weights alone."""
+    quantizer = require_package("ai_edge_quantizer.quantizer", "litert").Quantizer
+    with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder, silenced():
+        source, target = Path(folder) / "model.tflite", Path(folder) / "quantised.tflite"
+        source.write_bytes(model)
+        one = quantizer(str(source))
+        if precision == "int8w":
+            one.add_weight_only_config(_NETWORK, "*", num_bits=8)
+        else:
+            everything = precision == "int8full"
+            one.add_static_config(
+                ".*" if everything else _NETWORK, "*", activation_num_bits=8, weight_num_bits=8
+            )
+        samples = [
+            {_INPUT: image.astype(np.float32) if precision == "int8full" else image}
+            for image in calibration
+        ]
+        ranges = one.calibrate({"serving_default": samples}) if samples else None
+        one.quantize(ranges).export_model(str(target))
+        return target.read_bytes()
+
+
+def _append_suppression(
+    model: bytes, network: SSDLite, post_process: PostProcess, metadata: Metadata
+) -> bytes:
+    """Add TensorFlow Lite's operator for decoding and suppression, and its metadata.
+
+    The operator suppresses across classes (``use_regular_nms`` false): the other way loses a class
+    where it runs on several threads.
+    """
+    schema = require_package("ai_edge_litert.schema_py_generated", "litert")
+    tree = schema.ModelT.InitFromPackedBuf(model, 0)
+    _read_buffers(tree, model)
+    (graph,) = tree.subgraphs
+    anchors = _tensor(schema, tree, "anchors", _anchors(network))
+    limit = post_process.max_detections
+    shapes = {"location": [1, limit, 4], "category": [1, limit], "score": [1, limit], "count": [1]}
+    outputs = [_tensor(schema, tree, name, shape) for name, shape in shapes.items()]
+    code = schema.OperatorCodeT()
+    code.builtinCode, code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM, 32
+    code.customCode, code.version = "TFLite_Detection_PostProcess", 1
+    tree.operatorCodes.append(code)
+    operator = schema.OperatorT()
+    operator.opcodeIndex = len(tree.operatorCodes) - 1
+    operator.inputs, operator.outputs = [*graph.outputs, anchors], outputs
+    operator.customOptions = list(_options(post_process, len(metadata.names)))
+    graph.operators.append(operator)
+    graph.outputs = outputs
+    signature = tree.signatureDefs[0]
+    signature.outputs = []
+    for name, index in zip(shapes, outputs, strict=True):
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, index
+        signature.outputs.append(entry)
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(describe_ssd(metadata, LABELS_FILE), np.uint8)
+    tree.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = "TFLITE_METADATA", len(tree.buffers) - 1
+    tree.metadata = [*(tree.metadata or []), entry]
+    builder = require_package("flatbuffers", "litert").Builder(len(model))
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _read_buffers(tree: Any, model: bytes) -> None:  # noqa: ANN401
+    """Take in the buffers that lie behind the tree: the quantiser puts large ones there."""
+    for buffer in tree.buffers:
+        if buffer.offset > 1:
+            start = buffer.offset
+            buffer.data = np.frombuffer(model[start : start + buffer.size], np.uint8)
+            buffer.offset = buffer.size = 0
+
+
+def _tensor(schema: Any, tree: Any, name: str, content: ndarray | list[int]) -> int:  # noqa: ANN401
+    """Add a float tensor, with values or of a shape alone; return its index."""
+    tensor, buffer = schema.TensorT(), schema.BufferT()
+    if isinstance(content, ndarray):
+        buffer.data = np.frombuffer(content.astype(np.float32).tobytes(), np.uint8)
+        tensor.shape = list(content.shape)
+    else:
+        tensor.shape = content
+    tree.buffers.append(buffer)
+    tensor.name, tensor.type = name, schema.TensorType.FLOAT32
+    tensor.buffer = len(tree.buffers) - 1
+    tensors = tree.subgraphs[0].tensors
+    tensors.append(tensor)
+    return len(tensors) - 1
+
+
+def _anchors(network: SSDLite) -> Float32[ndarray, "P 4"]:
+    """The priors as the operator takes them: centre y, centre x, height, width, relative."""
+    priors: ndarray = network.priors[:, [1, 0, 3, 2]].float().numpy()
+    return priors
+
+
+def _options(post_process: PostProcess, num_classes: int) -> bytes:
+    """The operator's settings as a FlexBuffer."""
+    builder = require_package("flatbuffers.flexbuffers", "litert").Builder()
+    with builder.Map():
+        builder.Int("max_detections", post_process.max_detections)
+        builder.Int("max_classes_per_detection", 1)
+        builder.Int("num_classes", num_classes)
+        builder.Bool("use_regular_nms", value=False)
+        builder.Float("nms_score_threshold", post_process.score_threshold)
+        builder.Float("nms_iou_threshold", post_process.nms_iou)
+        for side in "xy":
+            builder.Float(f"{side}_scale", 1 / box_ops.CENTRE_VARIANCE)
+        for side in "wh":
+            builder.Float(f"{side}_scale", 1 / box_ops.SIZE_VARIANCE)
+    return bytes(builder.Finish())
+
+
+def _archive(files: dict[str, str]) -> bytes:
+    """A ZIP archive of text files, to lie at the end of a .tflite file."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name), text)
+    return stream.getvalue()

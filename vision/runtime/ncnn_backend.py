@@ -1,0 +1,165 @@
+"""ncnn: .ncnn.param and .ncnn.bin files for phones and boards, converted by pnnx."""
+
+# N batch, H W height and width of the network's input
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Shaped, UInt8
+from numpy import ndarray
+from torch import Tensor, nn
+
+from vision.choices import Form, Precision
+from vision.errors import ConfigError, WeightsError
+from vision.extras import require_package, silenced
+from vision.model import SSDLite
+from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
+from vision.runtime.metadata import Metadata
+
+
+class NcnnBackend:
+    """See `vision.runtime.backend.GraphBackend`.
+
+    The graphs take float pixels of 0 to 255, 3 x H x W, RGB, in the blob ``in0``; outputs are the
+    blobs ``out0`` and ``out1``, without a batch dimension.
+    """
+
+    title: ClassVar[str] = "ncnn"
+    suffix: ClassVar[str] = ".ncnn.param"
+    forms: ClassVar[tuple[Form, ...]] = ("raw", "decoded")
+    precisions: ClassVar[tuple[Precision, ...]] = ("fp32",)
+    file_precisions: ClassVar[Precisions] = {"fp32": ("fp32",)}
+    benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",)}
+
+    def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
+        """A session of a graph that is written and read again."""
+        with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
+            path = Path(folder) / f"model{self.suffix}"
+            _convert(GRAPHS["decoded"](network, None), path)
+            return GraphSession(
+                NcnnRunner(path, 2, options), network.image_size, options.resolved("ncnn", "fp32")
+            )
+
+    def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
+        """Write the .param file, the .bin file of its weights and the metadata as .json."""
+        del calibration
+        graph = GRAPHS[metadata.form](network, None)
+        _convert(graph, path)
+        path.with_suffix(".json").write_text(metadata.to_json("in0", graph.output_names))
+
+    def read_metadata(self, path: Path) -> Metadata:
+        """The metadata in the .json file beside a .param file."""
+        beside = path.with_suffix(".json")
+        try:
+            text = beside.read_bytes()
+        except OSError as error:
+            raise WeightsError(
+                f"weights {path} need {beside.name} beside them: {error.strerror or error}"
+            ) from error
+        return Metadata.from_json(text, f"weights {beside}")
+
+    def open(self, path: Path, options: RuntimeOptions) -> "NcnnRunner":
+        """Make a .param file and the .bin file beside it ready to run."""
+        return NcnnRunner(path, 2, options)
+
+
+class _Pixels(nn.Module):
+    """A graph that takes float pixels with the channels first, as ncnn does."""
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.inner = graph.traceable()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return self.inner.outputs(images)
+
+
+def _convert(graph: Graph, path: Path) -> None:
+    """Write the .param and the .bin file of a graph."""
+    pnnx = require_package("pnnx", "ncnn")
+    example = graph.example(1).permute(0, 3, 1, 2).float()
+    with (
+        tempfile.TemporaryDirectory(prefix="ssdlite-") as folder,
+        silenced(),
+        _quiet_output(),
+        without_shape_checks(),
+        torch.no_grad(),
+    ):
+        traced = Path(folder) / "model.pt"
+        module: Any = torch.jit.trace(_Pixels(graph).eval(), example)  # type: ignore[no-untyped-call]
+        module.save(str(traced))
+        pnnx.convert(str(traced), [example], fp16=False)
+        for suffix in (".param", ".bin"):
+            written = traced.with_suffix(f".ncnn{suffix}")
+            if not written.is_file():
+                raise WeightsError("pnnx could not convert the network")
+            path.with_suffix(suffix).write_bytes(written.read_bytes())
+
+
+@contextlib.contextmanager
+def _quiet_output() -> Iterator[None]:
+    """Send what a library writes to the process's standard output to nowhere."""
+    kept = [os.dup(1), os.dup(2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        for number, copy in enumerate(kept, 1):
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(nowhere)
+
+
+class NcnnRunner:
+    """Runs a graph in ncnn on the CPU, image by image.
+
+    Args:
+        path: A .param file with its .bin file beside it.
+        num_outputs: Of the graph.
+        options: Device and threads.
+
+    Raises:
+        ConfigError: If ncnn is not installed, or the device is not the CPU.
+        WeightsError: If a file is missing or damaged.
+    """
+
+    def __init__(self, path: Path, num_outputs: int, options: RuntimeOptions) -> None:
+        if options.graph_device != "cpu":
+            raise ConfigError(f"device {options.graph_device} cannot be used by ncnn; take cpu")
+        self._ncnn: Any = require_package("ncnn", "ncnn")
+        self._net, self._num_outputs = self._ncnn.Net(), num_outputs
+        if options.threads is not None:
+            self._net.opt.num_threads = options.threads
+        # Half precision is ncnn's default: it moves boxes by up to 16 pixels.
+        for name in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
+            setattr(self._net.opt, f"use_{name}", False)
+        weights = path.with_suffix(".bin")
+        for file in (path, weights):
+            if not file.is_file():
+                raise WeightsError(f"weights {file} do not exist; ncnn needs .param and .bin")
+        if self._net.load_param(str(path)) or self._net.load_model(str(weights)):
+            raise WeightsError(f"weights {path} cannot be read by ncnn")
+
+    def __call__(self, images: UInt8[ndarray, "N H W 3"]) -> list[Shaped[ndarray, "N ..."]]:
+        """The graph's outputs."""
+        rows = [self._run(image) for image in images]
+        return [np.stack(column) for column in zip(*rows, strict=True)]
+
+    def _run(self, image: UInt8[ndarray, "H W 3"]) -> list[ndarray]:
+        extractor = self._net.create_extractor()
+        pixels = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
+        # A Mat does not keep the array that it is made of.
+        extractor.input("in0", self._ncnn.Mat(pixels).clone())
+        outputs = [extractor.extract(f"out{number}") for number in range(self._num_outputs)]
+        if any(status for status, _ in outputs):
+            raise WeightsError("ncnn cannot run the graph: its parts do not fit each other")
+        return [np.array(values) for _, values in outputs]
