@@ -314,6 +314,7 @@ def sound(
     return reader, folder, (folder / reader.file).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # protobuf at escapes
 @given(CHANGES)
 @settings(max_examples=EXAMPLES)
