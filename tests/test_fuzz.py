@@ -262,7 +262,7 @@ HOSTILE = [
         word.encode()
         for word in ("&lt;", "<a>", "</a>", "]]>", "{", "}", ",", ":", "\n", "\r", "\t")
     ),
-    *(word * 3000 for word in (b"[", b'{"a":', b"<a>", b"- ", b"item {")),
+    *(word * 1100 for word in (b"[", b'{"a":', b"<a>", b"- ", b"item {")),
     *(b"\0", b"\xff", b"\xed\xa0\x80", b"\xff\xfe", b"inf", b"1" * 19, b"1e308", b'"', b"'"),
 ]
 TOKEN = re.compile(rb"[\w.+-]+|\s+|.", re.DOTALL)
@@ -314,6 +314,7 @@ def sound(
     return reader, folder, (folder / reader.file).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # protobuf at escapes
 @given(CHANGES)
 @settings(max_examples=EXAMPLES)

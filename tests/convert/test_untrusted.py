@@ -207,21 +207,3 @@ def test_a_number_that_a_label_map_cannot_hold_is_one_line(tmp_path: Path, text:
     with pytest.raises(WeightsError, match=r"m\.pbtxt") as caught:
         read_labels(path)
     assert len(str(caught.value).splitlines()) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # protobuf at escapes
-@given(st.text(st.characters(codec="utf-8"), max_size=60), st.sampled_from([".txt", ".pbtxt"]))
-@settings(max_examples=200)
-def test_any_text_is_labels_or_one_line(
-    tmp_path_factory: pytest.TempPathFactory, text: str, suffix: str
-) -> None:
-    path = tmp_path_factory.getbasetemp() / f"any{suffix}"
-    for whole in (text, f"item {{ id: 1 name: '{text}' }}"):
-        path.write_text(whole, encoding="utf-8")
-        try:
-            names = read_labels(path)
-        except WeightsError as error:
-            check_line(error, path)
-        else:
-            assert all(names.values())

@@ -96,3 +96,17 @@ def test_metadata_in_parquet_is_refused_with_what_helps(tmp_path: Path) -> None:
     (tmp_path / "metadata.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"metadata.jsonl, with pandas"):
         find_layout(tmp_path)
+
+
+def test_more_columns_than_named_are_left_out(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.jpg")
+    (tmp_path / "metadata.csv").write_text("file_name\na.jpg,1,2\n")
+    (record,) = read_image_folder(str(tmp_path)).check().records
+    assert record.image_id == str(tmp_path / "a.jpg")
+
+
+def test_objects_over_several_lines_are_one_line_of_a_message(tmp_path: Path) -> None:
+    (tmp_path / "metadata.csv").write_text('file_name,objects\na.jpg,"{[\n1"\n')
+    with pytest.raises(DataError, match="expected objects as JSON") as caught:
+        read_image_folder(str(tmp_path))
+    assert len(str(caught.value).splitlines()) == 1

@@ -61,6 +61,7 @@ def test_the_files_may_be_named_and_names_be_missing(tmp_path: Path) -> None:
         ("", "none of its images is in"),
         ("x,y,/m/01yrx,1,0.25,0.75,0.375,0.625,0,0\n", "none of its images is in"),
         (ROWS + "a,x,/m/01yrx,1,left,0.75,0,1,0,0\n", "bbox.csv:5: expected a name and numbers"),
+        (ROWS + "a,x,,1,0.25,0.75,0,1,0,0\n", "bbox.csv:5: expected a name and numbers"),
     ],
 )
 def test_refusals(tmp_path: Path, rows: str, said: str) -> None:

@@ -253,3 +253,25 @@ def test_folders_may_be_in_upper_case(tmp_path: Path, place: str) -> None:
     files = {image.format("a"): "", f"{labels}/a.txt": ROW, "classes.txt": "cat\nno\n"}
     (record,) = read_yolo(str(write(tmp_path, files)), "train").check().records
     assert len(record.boxes) == 1
+
+
+@pytest.mark.parametrize("names", ["names: [cat, cat]", "names: {0: cat, 1: cat}"])
+def test_two_classes_of_one_name_are_refused(tmp_path: Path, names: str) -> None:
+    root = write(tmp_path, {"data.yaml": f"{names}\n", "images/a.jpg": ""})
+    with pytest.raises(DataError, match="two classes have the name cat"):
+        read_yolo(str(root))
+
+
+def test_keys_that_are_no_texts_are_refused(tmp_path: Path) -> None:
+    root = write(tmp_path, {"data.yaml": "0: cat\n1: dog\n", "images/a.jpg": ""})
+    with pytest.raises(DataError, match="expected keys such as train"):
+        read_yolo(str(root / "data.yaml"))
+
+
+def test_a_line_of_a_list_is_no_reason_to_search_the_disk(tmp_path: Path) -> None:
+    files = {"train.txt": f"{tmp_path}/none.jpg\nimages/a.jpg\n", "labels/b.txt": ROW}
+    root = write(tmp_path / "data", {"images/a.jpg": "", "classes.txt": "cat\n", **files})
+    write_image(tmp_path / "elsewhere" / "b.jpg")
+    found = read_yolo(str(root), "train")
+    assert [Path(record.image_id).name for record in found.records] == ["a.jpg"]
+    assert found.tally.counts["text files without an image left out"] == 1

@@ -116,6 +116,7 @@ def test_a_file_is_taken_once(tmp_path: Path) -> None:
         ("*.gif", r"\*.gif matches no image or video"),
         ("texts/*", r"texts/\* matches no image or video"),
         ("nul\0.jpg", "no file can have this name"),
+        ("nul\0/*.jpg", "no file can have this name"),
         ("a" * 300 + ".jpg", "cannot be opened: File name too long"),
     ],
 )

@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from tests.weights.test_weights import CONFIG, NAMES, metadata_of, network
 from vision.errors import WeightsError
 from vision.weights import SavedDetector, load_any, save_weights
-from vision.weights.migration import parse_metadata
 
 STEM = "backbone.features.0.0.weight"
 
@@ -91,35 +88,6 @@ def test_names_are_distinct_texts(
     save_file(load_file(saved), path, metadata_of(saved) | {"names": json.dumps(names)})
     with pytest.raises(WeightsError, match=message):
         load_any(path)
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
-
-
-@given(
-    st.sampled_from(["config", "names", "training"]),
-    st.text(st.characters(codec="utf-8"), max_size=40) | VALUES.map(json.dumps),
-)
-@settings(max_examples=200)
-def test_any_metadata_are_read_or_one_line(key: str, text: str) -> None:
-    sound = {"config": "{}", "names": '["a", "b"]', "training": "{}"}
-    try:
-        _, names, training = parse_metadata(sound | {key: text}, "weights w")
-    except WeightsError as error:
-        check_line(error)
-    else:
-        assert all(names)
-        assert len(set(names)) == len(names)
-        assert isinstance(training, dict)
-
-
-def check_line(error: WeightsError) -> None:
-    assert str(error).startswith("weights w")
-    assert len(str(error).splitlines()) == 1
 
 
 @pytest.mark.parametrize(

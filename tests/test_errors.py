@@ -1,0 +1,24 @@
+"""Messages stay short and are what they seem, whatever a file holds."""
+
+import pickle
+
+from vision.errors import MAX_LINE, ConfigError, DataError
+
+
+def test_a_message_is_short_and_has_its_start_and_its_end() -> None:
+    message = str(DataError(f"a.json: found {'x' * 10**6}; remove it"))
+    assert len(message) <= MAX_LINE
+    assert message.startswith("a.json: found xxx")
+    assert message.endswith("xxx; remove it")
+
+
+def test_each_line_is_kept() -> None:
+    assert str(ConfigError("2 errors:\n  one\n  two")) == "2 errors:\n  one\n  two"
+
+
+def test_control_characters_are_escaped() -> None:
+    assert str(DataError("a\x1b[2J\r\u2028b")) == "a\\x1b[2J\\r\\u2028b"
+
+
+def test_a_message_survives_pickling() -> None:
+    assert str(pickle.loads(pickle.dumps(DataError("a\rb")))) == "a\\rb"  # noqa: S301
