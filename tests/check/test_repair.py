@@ -109,5 +109,5 @@ def test_the_copy_of_a_data_set_that_training_refuses_trains(
     config = write_run_config(tmp_path / "small.yaml", "train.epochs=1")
     command = ["train", "--config", config, "--out", str(tmp_path / "run"), classes]
     assert main([*command, "--data", str(root)]) == 2
-    assert "ssdlite check lists all" in capsys.readouterr().err
+    assert "show all with ssdlite check" in capsys.readouterr().err
     assert main([*command, "--data", str(copy)]) == 0

@@ -46,7 +46,8 @@ def test_convert_then_info_then_detect(
     assert run_convert("mmdetection", mmdetection, out, "--labels", labels) == 0
     assert "a detector of 2 classes" in capsys.readouterr().out
     assert main(["info", str(out)]) == 0
-    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    said = capsys.readouterr().out.partition("next:")[0]
+    lines = dict(line.split(maxsplit=1) for line in said.splitlines())
     assert lines["network"].endswith("preset mmdetection")
     assert lines["classes"] == "2: cat, dog"
     assert lines["priors"].startswith("3,234,")

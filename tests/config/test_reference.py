@@ -27,7 +27,7 @@ def test_it_has_every_key_with_its_meaning() -> None:
 def test_bounds_choices_and_defaults_are_shown() -> None:
     page = reference()
     for row in (
-        r"`train\.batch_size` \| whole number ≥ 2 and ≤ 1,000,000 \| `32` \|",
+        r"`train\.batch_size` \| whole number ≥ 2 and ≤ 2,147,483,647 \| `32` \|",
         r"`train\.patience` \| whole number ≥ 1 and ≤ 1,000,000 or null \| `null` \|",
         r"`optim\.schedule` \| `cosine`, `multistep` \| `cosine` \|",
         r"`data\.train\.num_images` \| whole number ≥ 1 and ≤ 10,000,000 \| required \|",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from vision.choices import device_name
-from vision.config.section import MAX_COUNT, MAX_SEED, NetworkSize, Section
+from vision.config.section import MAX_CAPPED, MAX_COUNT, MAX_SEED, NetworkSize, Section
 
 
 class SmallConfig(Section):
@@ -23,12 +23,12 @@ class TrainConfig(Section):
     epochs: int = Field(100, ge=1, le=MAX_COUNT)
     """Number of passes over the training images."""
     small: SmallConfig = SmallConfig()
-    batch_size: int = Field(32, ge=2, le=MAX_COUNT)
+    batch_size: int = Field(32, ge=2, le=MAX_CAPPED)
     """Images of a step, over all processes. Each process needs 2 or more, since BatchNorm cannot
     normalise the last feature maps, of one pixel, from a single image."""
     accumulate: int = Field(1, ge=1, le=MAX_COUNT)
     """Number of parts in which the images of a step go through the network, to save memory."""
-    workers: int = Field(2, ge=0, le=MAX_COUNT)
+    workers: int = Field(2, ge=0, le=MAX_CAPPED)
     """Processes that read and augment images, for each process that trains. Results do not depend
     on their number."""
     recipe: Literal["fixed", "auto"] = "fixed"

@@ -112,7 +112,7 @@ def _integers(values: Sequence[int]) -> Write:
     return _vector(values, "PrependUint32")
 
 
-def _vector(values: Sequence[float], prepend: str) -> Write:
+def _vector(values: Sequence[float] | Sequence[int], prepend: str) -> Write:
     def write(builder: Any) -> int:  # noqa: ANN401
         builder.StartVector(4, len(values), 4)
         for value in reversed(values):
