@@ -5,9 +5,9 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 MAX_COUNT = 1_000_000
+"""Upper limit of counts without a nearer one: of epochs and steps."""
 MAX_CAPPED = 2**31 - 1
-"""Upper limit of what training lowers to what there is."""
-"""Upper limit of counts without a nearer one: of epochs, steps and images of a batch."""
+"""Upper limit of numbers that training lowers to what there is."""
 MAX_SEED = 2**32 - 1
 
 
