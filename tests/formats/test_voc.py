@@ -667,3 +667,11 @@ def test_voc12_animals_has_webp_pictures() -> None:
     record = found.records[0]
     assert record.image_id.endswith(".webp")
     assert record.read().shape == (*record.size, 3)
+
+
+@pytest.mark.parametrize("line", ["/", ".", "./", "/ 1"])
+def test_a_line_that_is_no_name_is_refused(tmp_path: Path, line: str) -> None:
+    root = write_voc(tmp_path, {"a": voc_xml()})
+    write_split(root, f"a\n{line}\n")
+    with pytest.raises(DataError, match=r"train\.txt names .*does not exist"):
+        read_voc(str(root), "train")

@@ -1,5 +1,6 @@
 """PASCAL VOC's format: one XML file for each image, and a list of image names for each split."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,7 +114,7 @@ def _xml_file(files: Files, line: str, split_file: Path) -> Path:
     """
     labelled = _LABELLED_LINE.match(line)
     for name in (line, labelled.group(1) if labelled else line):
-        for form in (name, str(Path(name).with_suffix(""))):
+        for form in (name, os.path.splitext(name)[0]):  # noqa: PTH122 - of "." too
             path = files.find(f"{form}.xml")
             if path is not None:
                 return path
