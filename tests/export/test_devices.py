@@ -88,7 +88,8 @@ def test_tensorflow_lites_ssd_is_read_as_others_read_it(
             (1, limit),
             (1,),
         ]
-        counts.append([sorted(one[1][0][one[2][0] > 0.2].tolist()) for one in outputs])
+        filled = [(one[1][0, : int(one[3][0])], one[2][0, : int(one[3][0])]) for one in outputs]
+        counts.append([sorted(labels[scores > 0.2].tolist()) for labels, scores in filled])
     assert counts[0] == counts[1] == counts[2]
     assert {label for row in counts[0] for label in row} == {
         float(label) for label in range(len(saved.names))
