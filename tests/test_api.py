@@ -38,6 +38,8 @@ def test_evaluation_gives_the_metrics_of_the_run(learnt: Path) -> None:
     metrics = vision.evaluate(detector, vision.load_config(learnt / "config.yaml"))
     written = json.loads((learnt / "metrics.json").read_text("utf-8"))
     assert metrics.voc.mean == pytest.approx(written["voc"]["mAP50"], abs=1e-6)
+    by_folder = vision.evaluate(learnt, vision.load_config(learnt / "config.yaml"))
+    assert by_folder.to_dict() == metrics.to_dict()
     assert pytest.approx(written["coco"]["AP"], abs=1e-6) == metrics.coco.AP
 
 

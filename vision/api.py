@@ -48,11 +48,12 @@ def train(
     return train_config(config, folder, resume=resume, write_report=write_run_report)
 
 
-def evaluate(detector: Detector, data: Config | str | Path) -> Metrics:
+def evaluate(detector: Detector | str | Path, data: Config | str | Path) -> Metrics:
     """Average precision and more, as ``ssdlite eval`` gives them; ``print(metrics.table())``.
 
     Args:
-        detector: It is evaluated without its score threshold, which would cut the curves.
+        detector: It is evaluated without its score threshold, which would cut the curves; or what
+            `Detector.load` takes.
         data: A folder of images with boxes in any of the layouts that are recognised, whose
             validation part counts; or a `Config`, whose ``data.val`` counts.
 
@@ -61,4 +62,5 @@ def evaluate(detector: Detector, data: Config | str | Path) -> Metrics:
         DataError: If the data cannot be read, or have classes that the detector does not know.
     """
     config = data if isinstance(data, Config) else config_from_dict({}, name_data(data))
-    return evaluate_detector(detector, config).metrics
+    loaded = detector if isinstance(detector, Detector) else Detector.load(detector)
+    return evaluate_detector(loaded, config).metrics
