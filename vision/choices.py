@@ -10,8 +10,6 @@ GRAPH_BACKENDS: dict[str, str] = {
     "litert": "vision.runtime.litert_backend:LiteRtBackend",
     "executorch": "vision.runtime.executorch_backend:ExecuTorchBackend",
     "ncnn": "vision.runtime.ncnn_backend:NcnnBackend",
-    "pt2": "vision.runtime.pt2_backend:Pt2Backend",
-    "torchscript": "vision.runtime.torchscript_backend:TorchScriptBackend",
 }
 """What writes and runs exported graphs, and its class."""
 BACKENDS: dict[str, str] = {

@@ -1,4 +1,4 @@
-"""Exports for phones, boards and PyTorch's own formats: each answers as PyTorch does.
+"""Exports for phones and boards: each answers as PyTorch does.
 
 Those that need a package of an extra are left out where it is not installed.
 """
@@ -24,8 +24,6 @@ PACKAGES = {
     "litert": "litert_torch",
     "executorch": "executorch",
     "ncnn": "pnnx",
-    "pt2": "torch",
-    "torchscript": "torch",
 }
 
 
@@ -148,13 +146,12 @@ def test_forms_and_precisions_that_a_backend_lacks() -> None:
         ExportSpec("ncnn", precision="int8").file(Path(), "w")
 
 
-@pytest.mark.parametrize("name", ["litert", "executorch", "ncnn", "pt2", "torchscript"])
+@pytest.mark.parametrize("name", ["litert", "executorch", "ncnn"])
 def test_files_of_others_are_one_line(tmp_path: Path, name: str) -> None:
     backend = graph_backends()[name]
     path = tmp_path / f"w{backend.suffix}"
     path.write_bytes(b"nothing of the kind")
-    if name in {"litert", "executorch", "ncnn"}:
-        pytest.importorskip({"litert": "ai_edge_litert", "ncnn": "ncnn"}.get(name, name))
+    pytest.importorskip({"litert": "ai_edge_litert"}.get(name, name))
     with pytest.raises(WeightsError, match=r"w\.") as raised:
         Detector.load(path)
     assert "\n" not in str(raised.value)

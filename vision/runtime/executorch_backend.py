@@ -17,6 +17,7 @@ from vision.model import SSDLite
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
 from vision.runtime.metadata import Metadata
+from vision.weights import find_weights
 
 _METADATA = "ssdlite"
 """Name of the method that returns the metadata."""
@@ -99,8 +100,8 @@ def _quantise(module: Any, example: tuple[torch.Tensor], calibration: Images) ->
 
 def _load(source: Path | bytes) -> Any:  # noqa: ANN401
     runtime = require_package("executorch.runtime", "executorch")
-    if isinstance(source, Path) and not source.is_file():
-        raise WeightsError(f"weights {source} do not exist")
+    if isinstance(source, Path):
+        find_weights(source)
     try:
         return runtime.Runtime.get().load_program(
             source, verification=runtime.Verification.InternalConsistency

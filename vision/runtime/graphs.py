@@ -3,6 +3,7 @@
 # N batch, H W height and width of the network's input
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -21,7 +22,7 @@ from vision.structures import Decoded, Predictions
 Outputs: TypeAlias = tuple[Tensor, ...]
 
 
-class Graph(nn.Module):
+class Graph(nn.Module, ABC):
     """A network in one of the forms; it takes uint8 RGB pixels as a decoder gives them.
 
     Args:
@@ -46,9 +47,9 @@ class Graph(nn.Module):
         """Boxes and scores of each prior, from RGB of 0 to 255."""
         return decode_predictions(self.network(images), self.network.priors, self.network.scores)
 
+    @abstractmethod
     def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
         """What the form gives, from RGB of 0 to 255 with the channels first."""
-        raise NotImplementedError
 
     def forward(self, images: UInt8[Tensor, "N H W 3"]) -> Outputs:
         """What the form gives, from pixels as a decoder gives them."""
@@ -102,7 +103,10 @@ class _Jetson(Graph):
     output_names = ("scores", "boxes")
 
     def forward(self, images: Float[Tensor, "N 3 H W"]) -> Outputs:
-        boxes, scores = self.decoded(images * 127.5 + 127.5)
+        return self.outputs(images * 127.5 + 127.5)
+
+    def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
+        boxes, scores = self.decoded(images)
         # Background comes first: what the classes leave of 1, exact for a softmax, at least 0 for
         # sigmoids.
         background = (1 - scores.sum(dim=-1, keepdim=True)).clamp(min=0)

@@ -2,6 +2,7 @@
 
 # N batch
 
+import io
 import threading
 import zipfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy import ndarray
 from vision.choices import Form, Precision
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package
+from vision.files import read_bytes
 from vision.model import SSDLite
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
 from vision.runtime.litert_graph import METADATA_FILE, to_litert
@@ -50,17 +52,17 @@ class LiteRtBackend:
     def read_metadata(self, path: Path) -> Metadata:
         """The metadata of a .tflite file, which lie in the archive at its end."""
         try:
-            with zipfile.ZipFile(path) as archive:
+            with zipfile.ZipFile(io.BytesIO(read_bytes(path))) as archive:
                 text = archive.read(METADATA_FILE)
         except OSError as error:
-            raise WeightsError(f"weights {path}: {error.strerror or error}") from error
+            raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
         except (zipfile.BadZipFile, KeyError) as error:
             raise WeightsError(f"{path} was not written by ssdlite export") from error
         return Metadata.from_json(text, f"weights {path}")
 
     def open(self, path: Path, options: RuntimeOptions) -> "LiteRtRunner":
         """Make a .tflite file ready to run."""
-        return LiteRtRunner(path.read_bytes(), options)
+        return LiteRtRunner(read_bytes(path), options)
 
 
 class LiteRtRunner:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vision.choices import Form, Precision
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
+from vision.files import check_regular, read_bytes
 from vision.model import SSDLite
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
@@ -58,7 +59,7 @@ class NcnnBackend:
         """The metadata in the .json file beside a .param file."""
         beside = path.with_suffix(".json")
         try:
-            text = beside.read_bytes()
+            text = read_bytes(beside)
         except OSError as error:
             raise WeightsError(
                 f"weights {path} need {beside.name} beside them: {error.strerror or error}"
@@ -143,9 +144,13 @@ class NcnnRunner:
         for name in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage"):
             setattr(self._net.opt, f"use_{name}", False)
         weights = path.with_suffix(".bin")
-        for file in (path, weights):
-            if not file.is_file():
-                raise WeightsError(f"weights {file} do not exist; ncnn needs .param and .bin")
+        try:
+            check_regular(path)
+            check_regular(weights)
+        except OSError as error:
+            raise WeightsError(
+                f"weights {path} cannot be read: {error.strerror}; ncnn needs .param and .bin"
+            ) from error
         if self._net.load_param(str(path)) or self._net.load_model(str(weights)):
             raise WeightsError(f"weights {path} cannot be read by ncnn")
 

@@ -2,12 +2,10 @@
 
 # N images, H W height and width of the network's input
 
-from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
-from jaxtyping import Shaped, UInt8
-from numpy import ndarray
+from jaxtyping import UInt8
 from torch import Tensor
 
 from vision.choices import Precision
@@ -61,30 +59,6 @@ class TorchSession:
         with torch.inference_mode():
             predictions = self._network(images.to(self.device, non_blocking=True))
             return decode_predictions(predictions, self._network.priors, self._network.scores)
-
-
-class TorchRunner:
-    """Runs a program or a traced network of PyTorch on a device.
-
-    Args:
-        module: Takes a batch of images, and returns tensors.
-        options: Device and threads; the number of threads is that of the process.
-    """
-
-    def __init__(
-        self, module: Callable[[Tensor], Sequence[Tensor]], options: RuntimeOptions
-    ) -> None:
-        if options.threads is not None:
-            torch.set_num_threads(options.threads)
-        self._module, self._device = module, choose_device(options.device or "auto")
-        if isinstance(module, torch.nn.Module):
-            module.to(self._device)
-
-    def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
-        """The outputs."""
-        with torch.inference_mode():
-            outputs = self._module(torch.from_numpy(images).to(self._device))
-        return [output.cpu().numpy() for output in outputs]
 
 
 class TorchBackend:
