@@ -99,7 +99,8 @@ def _quantise(module: Any, example: tuple[torch.Tensor], calibration: Images) ->
 
 
 def _load(source: Path | bytes) -> Any:  # noqa: ANN401
-    runtime = require_package("executorch.runtime", "executorch")
+    with silenced():  # of warnings while it is imported
+        runtime = require_package("executorch.runtime", "executorch")
     if isinstance(source, Path):
         find_weights(source)
     try:
