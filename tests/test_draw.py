@@ -9,8 +9,9 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
+from vision.detections import Detections
 from vision.draw import _colour, draw_detections, draw_legend, draw_target
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 NAMES = ["cat", "dog", "person"]
 GREY = 90

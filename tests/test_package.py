@@ -194,7 +194,7 @@ def test_a_clone_that_is_not_installed_has_a_version_and_the_names() -> None:
 def test_the_face_has_the_names_of_the_modules() -> None:
     assert vision.__version__ == version("ssdlite")
     assert vision.Detector is vision.detector.Detector
-    assert vision.Detections is vision.structures.Detections
+    assert vision.Detections is vision.detections.Detections
     assert vision.Target is vision.structures.Target
     assert vision.load_config is load_config
     assert {vision.train, vision.evaluate} == {vision.api.train, vision.api.evaluate}

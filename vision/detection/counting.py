@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
+from vision.detections import Detections
 from vision.errors import ConfigError, DataError
 from vision.rows import describe_counts
-from vision.structures import Detections
 from vision.tags import Style
 
 Point = tuple[float, float]

@@ -21,8 +21,8 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from vision.atomic import replacing
-from vision.batch import pack_targets
 from vision.data import DetectionDataset
+from vision.detections import Detections
 from vision.detector import Detector
 from vision.draw import draw_detections, draw_legend, draw_target
 from vision.errors import VisionError
@@ -30,7 +30,7 @@ from vision.media import write_image
 from vision.model import build_post_process, match
 from vision.progress import progress
 from vision.runtime import RuntimeOptions
-from vision.structures import Detections, Target
+from vision.structures import Target, pack_targets
 from vision.weights import SavedDetector
 
 logger = logging.getLogger(__name__)
