@@ -24,7 +24,8 @@ from vision.atomic import replacing
 from vision.data import DetectionDataset
 from vision.detections import Detections
 from vision.detector import Detector
-from vision.draw import draw_detections, draw_legend, draw_target
+from vision.draw import draw_detections
+from vision.engine.ground_truth import draw_legend, draw_target
 from vision.errors import VisionError
 from vision.media import write_image
 from vision.model import build_post_process, match
