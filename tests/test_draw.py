@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vision.detections import Detections
 from vision.draw import Corners, Style, class_colour, draw_detections, place_tags
-from vision.engine.ground_truth import draw_legend, draw_target
+from vision.engine.pictures import draw_legend, draw_target
 from vision.structures import Target
 
 NAMES = ["cat", "dog", "person"]

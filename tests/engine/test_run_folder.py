@@ -20,7 +20,7 @@ from vision.detector import Detector
 from vision.draw import draw_detections
 from vision.engine import evaluate_detector, train
 from vision.engine.checkpoint_content import check_content
-from vision.engine.ground_truth import draw_legend, draw_target
+from vision.engine.pictures import draw_legend, draw_target
 from vision.errors import ConfigError, TrainingError, VisionError
 from vision.media import write_image
 from vision.metrics import Metrics, evaluate_detections

@@ -12,9 +12,9 @@ from tqdm import tqdm
 from vision.data import augment_batch
 from vision.engine.evaluation import describe_values
 from vision.engine.forecast import describe_duration
-from vision.engine.pictures import TensorBoardWriter
 from vision.engine.run import Run, RunState
 from vision.engine.step import check_finite, check_weights, train_step
+from vision.engine.tensorboard import TensorBoardWriter
 from vision.model import Losses
 from vision.progress import progress
 from vision.structures import Batch

@@ -17,7 +17,6 @@ from vision.engine.epoch import finish_epoch, log_epoch, train_epoch
 from vision.engine.evaluation import Evaluation, describe_values, headline
 from vision.engine.forecast import log_coverage, log_duration
 from vision.engine.interrupts import Interrupts, caught_interrupts
-from vision.engine.pictures import TensorBoardWriter
 from vision.engine.plan import make_plan
 from vision.engine.recorder import Recorder
 from vision.engine.run import Run
@@ -25,6 +24,7 @@ from vision.engine.run_folder import RunFolder
 from vision.engine.sheet import draw_sheet
 from vision.engine.step import keep_freed_memory
 from vision.engine.summary import WriteReport, summarise
+from vision.engine.tensorboard import TensorBoardWriter
 from vision.engine.validation import measure_again, settle_validation
 from vision.metrics import Metrics
 from vision.weights import save_weights
