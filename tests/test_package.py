@@ -202,7 +202,7 @@ def test_the_face_has_the_names_of_the_modules() -> None:
         vision.Detectr  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["api", "boxes", "draw", "errors", "image_inputs", "interop"])
+@pytest.mark.parametrize("name", ["api", "boxes", "errors", "image_inputs", "interop"])
 def test_public_modules_name_what_is_theirs(name: str) -> None:
     """What they import is not among it."""
     module = import_module(f"vision.{name}")
