@@ -217,8 +217,6 @@ def test_no_module_has_the_name_of_an_exported_function() -> None:
     """Importing it would put the module in the function's place."""
     for init in (ROOT / "vision").rglob("__init__.py"):
         package = ".".join(init.parent.relative_to(ROOT).parts)
-        if package == "vision.cli":  # whose one name is the entry of the console script
-            continue
         modules = {path.stem for path in init.parent.iterdir()}
         assert modules.isdisjoint(getattr(import_module(package), "__all__", ())), package
 
