@@ -57,14 +57,14 @@ class Plan:
     saved: SavedBackbone | SavedDetector | None = None
 
     def counts(self) -> dict[str, dict[str, Any]]:
-        """Boxes of each class in the training data, and what is irregular in all data."""
-        splits = {"train": self.annotations, "val": self.val}
+        """Boxes of each class in the training data, images of all data and what is irregular."""
+        pairs = {"train": self.annotations, "val": self.val}.items()
+        splits = {split: data for split, data in pairs if data is not None}
         return {
+            "images": {split: len(data.records) for split, data in splits.items()},
             "boxes": dict(self.annotations.count()),
             "irregularities": {
-                split: irregularities(data, self.names)
-                for split, data in splits.items()
-                if data is not None
+                split: irregularities(data, self.names) for split, data in splits.items()
             },
         }
 
