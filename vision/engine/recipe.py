@@ -159,7 +159,8 @@ def _epochs(facts: Facts) -> tuple[int, str]:
     if not facts.new:
         return least_epochs(facts.images), "known classes need few"
     if facts.boxes_per_class >= MANY_BOXES:
-        return _fewer(9, facts.images), f"{facts.boxes_per_class:.0f} boxes per class teach much in each"
+        reason = f"{facts.boxes_per_class:.0f} boxes per class teach much in each"
+        return _fewer(9, facts.images), reason
     if facts.new > 1 and facts.boxes_per_class < FEW_BOXES:
         reason = f"{facts.boxes_per_class:.0f} boxes per class are few to tell several apart"
         return _fewer(20, facts.images), reason
