@@ -67,7 +67,8 @@ def _eval(parser: Parser) -> None:
     text = "with --detections and --report: the folder of the images (default: no pictures)"
     parser.add_argument("--images", type=Path, metavar="FOLDER", help=text)
     text = (
-        "folder for metrics.json and report.html (default: none; the report: run folder or report)"
+        "folder for metrics.json and report.html (default: none; for the report, eval in the run"
+        " folder, else report)"
     )
     common.add_out(parser, None, text)
     text = "what computes COCO's metrics: faster gives the numbers of pycocotools, the reference"
