@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_each_key_of_the_file_is_on_the_page(saved: SavedDetector) -> None:
     ],
 )
 def test_the_decoder_follows_every_setting(
-    saved: SavedDetector, scores: str, settings: dict[str, object]
+    saved: SavedDetector, scores: str, settings: dict[str, Any]
 ) -> None:
     rng = torch.Generator().manual_seed(0)
     priors = torch.rand(300, 4, generator=rng) * 0.5 + 0.1
