@@ -15,9 +15,9 @@ import torchvision
 
 from vision.atomic import replacing
 from vision.engine.evaluation import HEADLINE
-from vision.engine.pictures import TensorBoardWriter
 from vision.engine.run import RunState
 from vision.engine.run_folder import RunFolder
+from vision.engine.tensorboard import TensorBoardWriter
 from vision.errors import TrainingError
 from vision.extras import package_version
 from vision.metrics import Metrics
