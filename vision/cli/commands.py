@@ -102,6 +102,10 @@ def _detect(parser: Parser) -> None:
     common.add_weights(parser, f"an exported graph, {common.WEIGHTS}")
     common.add_out(parser, "out", "folder for the results")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    text = (
+        "every N-th input from number I on, counted from 0, for ssdlite merge (default: all inputs)"
+    )
+    parser.add_argument("--shard", metavar="I/N", help=text)
     _add_results(parser)
     group = parser.add_argument_group("processing")
     text = "detect in every N-th frame of videos"
@@ -113,6 +117,12 @@ def _detect(parser: Parser) -> None:
     text = "images in each call of the network; more than 1 for GPUs"
     group.add_argument("--batch", type=common.positive, default=1, metavar="N", help=text)
     common.add_runtime(parser)
+
+
+def _merge(parser: Parser) -> None:
+    text = "the --out folders of all shards of a run of detect --shard, in any order"
+    parser.add_argument("shards", nargs="+", type=Path, metavar="OUT", help=text)
+    common.add_out(parser, "out", "folder for the results")
 
 
 def _add_results(parser: Parser) -> None:
@@ -198,6 +208,12 @@ COMMANDS = {
         "find objects in images, videos and streams",
         "detect photos/ film.mp4 --weights runs/finetune --score 0.5",
         _detect,
+        has_json=True,
+    ),
+    "merge": Command(
+        "join the results of detect --shard to those of one run",
+        "merge shards/* --out found",
+        _merge,
         has_json=True,
     ),
     "export": Command(
