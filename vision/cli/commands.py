@@ -97,7 +97,10 @@ def _compare(parser: Parser) -> None:
 
 
 def _detect(parser: Parser) -> None:
-    text = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
+    text = (
+        "images, videos, folders, globs, .txt lists of these, URLs of images (s3://, gs://, https://)"
+        " and of streams, camera numbers"
+    )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help=text)
     common.add_weights(parser, f"an exported graph, {common.WEIGHTS}")
     common.add_out(parser, "out", "folder for the results")
