@@ -62,9 +62,6 @@ def __dir__() -> list[str]:
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+    from vision.extras import package_version  # noqa: PLC0415
 
-    try:
-        return version("ssdlite")
-    except PackageNotFoundError:
-        return _NOT_INSTALLED
+    return package_version("ssdlite") or _NOT_INSTALLED
