@@ -12,6 +12,7 @@ from vision.choices import (
     FORMS,
     GRAPH_BACKENDS,
     RESULTS,
+    WEB,
     CocoEngine,
     Precision,
 )
@@ -148,11 +149,12 @@ def _export(parser: Parser) -> None:
     parser.add_argument(
         "--to",
         required=True,
-        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES),
-        help="runtime to write for",
+        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES, WEB),
+        help=f"runtime to write for; {WEB}: a page that detects in a browser",
     )
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
-    parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
+    text = f"{text} (default: decoded, and nms for {WEB})"
+    parser.add_argument("--form", choices=FORMS, help=text)
     text = (
         "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT,"
         " int8w: weights alone, int8full: input and outputs too"
@@ -163,7 +165,7 @@ def _export(parser: Parser) -> None:
         " (default: data.val to compare, else images in the package; data.train to calibrate)"
     )
     parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
-    common.add_out(parser, "exported", "folder for the graph")
+    common.add_out(parser, "exported", "folder for the graph, or for the page and its files")
 
 
 def _benchmark(parser: Parser) -> None:
