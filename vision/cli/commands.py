@@ -6,16 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import (
-    BACKEND_ALIASES,
-    FOLDERS,
-    FORMS,
-    GRAPH_BACKENDS,
-    RESULTS,
-    WEB,
-    CocoEngine,
-    Precision,
-)
+from vision.choices import FOLDERS, RESULTS, CocoEngine
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 from vision.cli.weights_commands import WEIGHTS_COMMANDS
@@ -76,7 +67,8 @@ def _eval(parser: Parser) -> None:
     text = "with --detections and --report: the folder of the images (default: no pictures)"
     parser.add_argument("--images", type=Path, metavar="FOLDER", help=text)
     text = (
-        "folder for metrics.json and report.html (default: none; the report: run folder or report)"
+        "folder for metrics.json and report.html (default: none; for the report, eval in the run"
+        " folder, else report)"
     )
     common.add_out(parser, None, text)
     text = "what computes COCO's metrics: faster gives the numbers of pycocotools, the reference"
@@ -143,41 +135,6 @@ def _add_results(parser: Parser) -> None:
     group.add_argument("--count", action="append", metavar="PLACE", help=text)
 
 
-def _export(parser: Parser) -> None:
-    common.add_weights(parser)
-    common.add_data(parser)
-    parser.add_argument(
-        "--to",
-        required=True,
-        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES, WEB),
-        help=f"runtime to write for; {WEB}: a page that detects in a browser",
-    )
-    text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
-    text = f"{text} (default: decoded, and nms for {WEB})"
-    parser.add_argument("--form", choices=FORMS, help=text)
-    text = (
-        "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT,"
-        " int8w: weights alone, int8full: input and outputs too"
-    )
-    parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
-    text = (
-        "images, folders or globs, without annotations, to compare and to calibrate int8 on"
-        " (default: data.val to compare, else images in the package; data.train to calibrate)"
-    )
-    parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
-    common.add_out(parser, "exported", "folder for the graph, or for the page and its files")
-
-
-def _benchmark(parser: Parser) -> None:
-    common.add_weights(parser)
-    common.add_data(parser)
-    text = "rounds of ten images"
-    parser.add_argument("--rounds", type=common.positive, default=10, metavar="N", help=text)
-    parser.add_argument("--no-map", action="store_true", help="do not measure average precision")
-    common.add_out(parser, "benchmark", "folder for the table and the chart")
-    common.add_device(parser)
-
-
 COMMANDS = {
     "train": Command(
         "train a detector on your own photographs, or on synthetic images",
@@ -200,17 +157,6 @@ COMMANDS = {
         "find objects in images, videos and streams",
         "detect photos/ film.mp4 --weights runs/finetune --score 0.5",
         _detect,
-        has_json=True,
-    ),
-    "export": Command(
-        "write a detector for other runtimes, and compare it with PyTorch",
-        "export --weights runs/finetune --to onnx --images photos/",
-        _export,
-    ),
-    "benchmark": Command(
-        "measure speed, memory and average precision on each backend",
-        "benchmark --weights runs/finetune --no-map",
-        _benchmark,
         has_json=True,
     ),
     **WEIGHTS_COMMANDS,
