@@ -71,11 +71,13 @@ await post({found, before, after, frames, label: camera.textContent});
 """
 
 
-def test_a_page_has_one_form() -> None:
+def test_a_page_has_one_form_and_is_no_backend() -> None:
     with pytest.raises(ConfigError, match="form raw is not for a page; take nms"):
         web.page_spec("raw", "fp32")
-    with pytest.raises(ConfigError, match="int8w is not for files of ONNX Runtime; take one of"):
-        web.page_spec("nms", "int8w").file(Path(), "w")
+    with pytest.raises(ConfigError, match="precision int8 is not for a page; take fp32 or fp16"):
+        web.page_spec("nms", "int8")
+    with pytest.raises(ConfigError, match="there is no backend web"):
+        Detector.load("voc", backend="web")
 
 
 def test_the_runtime_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

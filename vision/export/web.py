@@ -27,13 +27,17 @@ def page_spec(form: Form | None, precision: Precision) -> ExportSpec:
 
     Args:
         form: None for the one that there is, ``nms``.
-        precision: Of an ONNX file.
+        precision: ``fp32`` or ``fp16``.
 
     Raises:
-        ConfigError: If the form is another.
+        ConfigError: If form or precision is another.
     """
-    if form not in {None, "nms"}:
-        raise ConfigError(f"form {form} is not for a page; take nms, or leave --form out")
+    for what, value, known in (
+        ("form", form or "nms", ("nms",)),
+        ("precision", precision, ("fp32", "fp16")),
+    ):
+        if value not in known:
+            raise ConfigError(f"{what} {value} is not for a page; take {' or '.join(known)}")
     return ExportSpec("onnx", "nms", precision)
 
 
