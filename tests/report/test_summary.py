@@ -15,7 +15,15 @@ from vision.metrics.analysis import CalibrationBin, Group, Suspect
 from vision.report import Commands, commands_for, summarise
 from vision.report.summary import MEANING
 
-COMMANDS = Commands(*(f"ssdlite {name}" for name in Commands._fields[:-1]))
+COMMANDS = Commands(
+    "ssdlite evaluate",
+    "ssdlite train",
+    "ssdlite train_longer",
+    "ssdlite train_larger",
+    "ssdlite priors",
+    "ssdlite check",
+    "ssdlite detect",
+)
 SMALL = [
     Group("small, up to 32 px", 40, 0.2, 0.3),
     Group("32 to 96", 40, 0.9, 0.9),
