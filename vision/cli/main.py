@@ -78,7 +78,8 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
         flush_streams()
         return code  # noqa: TRY300 - an error of flushing counts
     except KeyboardInterrupt as interruption:
-        saved = ", all is saved" if isinstance(interruption, Interrupted) else ""
+        is_saved = isinstance(interruption, Interrupted)
+        saved = ", all is saved: the same command with --resume continues" if is_saved else ""
         code = INTERRUPTED
         if isinstance(interruption, Signalled):
             code = SIGNALLED + interruption.number
