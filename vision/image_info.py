@@ -5,8 +5,7 @@ from pathlib import Path
 
 from vision.errors import DataError
 from vision.files import open_regular
-from vision.images import header_of, read_image
-from vision.jpeg import JPEG_END, JPEG_START, is_truncated
+from vision.images import JPEG_END, JPEG_START, header_of, is_truncated, read_image
 
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})

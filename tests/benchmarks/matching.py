@@ -10,9 +10,8 @@ import time
 
 import torch
 
-from vision.batch import pack_targets
 from vision.model import match, prior_boxes
-from vision.structures import Target
+from vision.structures import Target, pack_targets
 
 BATCHES = {
     "16 images of 1 object": [1] * 16,

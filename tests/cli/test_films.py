@@ -22,12 +22,12 @@ from tests.media.samples import film_with_sound
 from vision.cli.main import main
 from vision.config import Config, ModelConfig
 from vision.detection import Journal
+from vision.detections import Detections
 from vision.detector import Detector
 from vision.formats.yolo import read_yolo
 from vision.images import read_image
 from vision.media import VideoReader, VideoWriter, write_image
 from vision.model import build_model
-from vision.structures import Detections
 from vision.weights import save_weights
 
 NAMES = ["cat", "dog"]
@@ -89,6 +89,16 @@ def detect(weights: Path, out: Path, *words: object) -> int:
 def entries_in(out: Path) -> list[dict[str, Any]]:
     entries: list[dict[str, Any]] = json.loads((out / "detections.json").read_text())["images"]
     return entries
+
+
+def test_tracks_of_photographs_are_said_to_be_none(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(tmp_path / "a.png", np.zeros((40, 40, 3), np.uint8))
+    for words, option in ((["--track"], "--track"), (["--count=line:0,0,1,1"], "--count")):
+        assert detect(weights, tmp_path / option, tmp_path / "a.png", *words) == 0
+        said = capsys.readouterr().out
+        assert f"warning: {option} has no effect on images: objects are followed in videos" in said
 
 
 @pytest.mark.usefixtures("finds_squares")

@@ -188,7 +188,7 @@ def test_commands_take_the_address_from_hf_endpoint_and_print_no_token(
         }
 
         def ssdlite(*words: str) -> subprocess.CompletedProcess[str]:
-            code = "import sys; from vision.cli import main; sys.exit(main())"
+            code = "import sys; from vision.cli.main import main; sys.exit(main())"
             command = [sys.executable, "-c", code, *words]
             return subprocess.run(  # noqa: S603
                 command, env=environment, capture_output=True, text=True, check=False

@@ -6,15 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import (
-    BACKEND_ALIASES,
-    FOLDERS,
-    FORMS,
-    GRAPH_BACKENDS,
-    RESULTS,
-    CocoEngine,
-    Precision,
-)
+from vision.choices import FOLDERS, RESULTS, CocoEngine
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 from vision.cli.weights_commands import WEIGHTS_COMMANDS
@@ -143,40 +135,6 @@ def _add_results(parser: Parser) -> None:
     group.add_argument("--count", action="append", metavar="PLACE", help=text)
 
 
-def _export(parser: Parser) -> None:
-    common.add_weights(parser)
-    common.add_data(parser)
-    parser.add_argument(
-        "--to",
-        required=True,
-        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES),
-        help="runtime to write for",
-    )
-    text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
-    parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
-    text = (
-        "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT,"
-        " int8w: weights alone, int8full: input and outputs too"
-    )
-    parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
-    text = (
-        "images, folders or globs, without annotations, to compare and to calibrate int8 on"
-        " (default: data.val to compare, else images in the package; data.train to calibrate)"
-    )
-    parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
-    common.add_out(parser, "exported", "folder for the graph")
-
-
-def _benchmark(parser: Parser) -> None:
-    common.add_weights(parser)
-    common.add_data(parser)
-    text = "rounds of ten images"
-    parser.add_argument("--rounds", type=common.positive, default=10, metavar="N", help=text)
-    parser.add_argument("--no-map", action="store_true", help="do not measure average precision")
-    common.add_out(parser, "benchmark", "folder for the table and the chart")
-    common.add_device(parser)
-
-
 COMMANDS = {
     "train": Command(
         "train a detector on your own photographs, or on synthetic images",
@@ -199,17 +157,6 @@ COMMANDS = {
         "find objects in images, videos and streams",
         "detect photos/ film.mp4 --weights runs/finetune --score 0.5",
         _detect,
-        has_json=True,
-    ),
-    "export": Command(
-        "write a detector for other runtimes, and compare it with PyTorch",
-        "export --weights runs/finetune --to onnx --images photos/",
-        _export,
-    ),
-    "benchmark": Command(
-        "measure speed, memory and average precision on each backend",
-        "benchmark --weights runs/finetune --no-map",
-        _benchmark,
         has_json=True,
     ),
     **WEIGHTS_COMMANDS,

@@ -14,6 +14,7 @@ from vision.cli.options import (
     runtime_options_of,
 )
 from vision.cli.terminal import MAX_STEPS, CommandResult, Step, paint_table, step
+from vision.detections import Detections
 from vision.detector import Detector
 from vision.engine import best_thresholds, evaluate_detector, write_json
 from vision.errors import ConfigError
@@ -30,7 +31,7 @@ from vision.report import (
     write_report,
 )
 from vision.runtime import RuntimeOptions
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 METRICS = "metrics.json"
 

@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if ASKED in os.environ:
         complete()
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     commands = "".join(f"\n  {name:12} {command.summary}" for name, command in COMMANDS.items())
     parser = Parser(
         "ssdlite",

@@ -18,9 +18,9 @@ from vision.atomic import replacing
 from vision.choices import FOLDERS
 from vision.config.yaml12 import dump_yaml
 from vision.detection.schema import Entry, Object
+from vision.detections import Detections
 from vision.errors import DataError
 from vision.media import MediaInput, comparable, write_image
-from vision.structures import Detections
 
 _LABELME_VERSION = "5.5.0"
 """Whose form the files have."""

@@ -13,12 +13,12 @@ from vision.detection.image_files import write_image_files
 from vision.detection.results import make_entry
 from vision.detection.schema import Entry
 from vision.detection.settings import Settings
+from vision.detections import Detections
 from vision.draw import draw_detections
 from vision.errors import DataError
 from vision.image_info import num_frames
 from vision.images import read_image
 from vision.media import MediaInput, write_image
-from vision.structures import Detections
 
 logger = logging.getLogger(__name__)
 

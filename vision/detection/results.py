@@ -13,8 +13,8 @@ from vision.atomic import replacing
 from vision.detection.coco_ids import CocoIds
 from vision.detection.parquet import COLUMNS, write_parquet
 from vision.detection.schema import FORMAT, CocoResult, Entry, Object
+from vision.detections import Detections
 from vision.errors import DataError
-from vision.structures import Detections
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What begins a formula in a spreadsheet; CSV has an apostrophe before it."""

@@ -16,7 +16,7 @@ from vision.config import Config, ModelConfig
 from vision.errors import WeightsError
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
-from vision.weights.locate import BEST, find_weights
+from vision.weights.locate import BEST, find_weights, refuse_pickle
 from vision.weights.migration import (
     BACKBONE_FORMATS,
     DETECTOR_FORMATS,
@@ -162,6 +162,7 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
             _check_fit(part or model.state_dict(), found, where)
         tensors = migrate_keys(load_file(path))
     except (safetensors.SafetensorError, OSError) as error:
+        refuse_pickle(path)
         raise WeightsError(
             f"{where} cannot be read as safetensors ({error}); pass a file that training wrote,"
             f" such as {BEST}"
