@@ -12,12 +12,13 @@ import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.detection.coco_ids import CocoIds
 from vision.detection.parquet import COLUMNS, write_parquet
-from vision.detection.schema import FORMAT, CocoResult, Entry, Object
+from vision.detection.schema import FORMAT, CocoResult, Entry, Object, Omissions
 from vision.errors import DataError
 from vision.structures import Detections
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What begins a formula in a spreadsheet; CSV has an apostrophe before it."""
+NO_OMISSIONS: Omissions = {"failures": [], "skipped": 0, "capped": 0}
 
 
 def make_entry(
@@ -46,8 +47,16 @@ def make_entry(
     return entry
 
 
-def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds) -> None:
+def write_results(
+    path: Path,
+    kind: str,
+    entries: Iterable[Entry],
+    ids: CocoIds,
+    omissions: Omissions = NO_OMISSIONS,
+) -> None:
     """Write entries in a format, a key of `vision.detection.RESULTS`, in constant memory.
+
+    What was left out stands in JSON alone.
 
     Raises:
         DataError: If the file cannot be written, or an entry has no COCO id.
@@ -56,7 +65,7 @@ def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds)
     if kind == "parquet":
         write_parquet(path, entries)
         return
-    rows = _ROWS[kind](entries, ids)
+    rows = _json_rows(entries, ids, omissions) if kind == "json" else _ROWS[kind](entries, ids)
     try:
         with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             file.writelines(rows)
@@ -73,9 +82,10 @@ def _json_list(values: Iterable[object]) -> Iterator[str]:
     yield "[]" if separator == "[\n" else "\n]"
 
 
-def _json_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
-    categories = json.dumps(ids.categories())
-    yield f'{{"format": "{FORMAT}",\n"categories": {categories},\n"images": '
+def _json_rows(entries: Iterable[Entry], ids: CocoIds, omissions: Omissions) -> Iterator[str]:
+    head = {"format": FORMAT, **omissions, "categories": ids.categories()}
+    yield "{" + "".join(f"{json.dumps(key)}: {json.dumps(head[key])},\n" for key in head)
+    yield '"images": '
     yield from _json_list(entries)
     yield "}\n"
 
@@ -123,7 +133,6 @@ def _cell(text: str) -> str:
 
 
 _ROWS: dict[str, Callable[[Iterable[Entry], CocoIds], Iterator[str]]] = {
-    "json": _json_rows,
     "coco": _coco_rows,
     "csv": _csv_rows,
 }

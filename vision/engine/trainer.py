@@ -99,9 +99,10 @@ class Trainer:
         board = TensorBoardWriter(folder.tensorboard if has_board else None, run.state.steps)
         if not is_resumed:
             board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
-        recorder = Recorder(folder, board, partial(save_weights, config=config, names=plan.names))
+        save = partial(save_weights, config=config, names=plan.names)
+        recorder = Recorder(folder, board, save, plan.counts())
         if is_written:
-            recorder.write_setup(dump_config(config), device, plan.counts())
+            recorder.write_setup(dump_config(config), device)
             if not is_resumed:
                 draw_sheet(run, folder.sheet)
         return cls(run, recorder, checkpoints, signals, is_val_other)
