@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from jaxtyping import UInt8
+from jaxtyping import TypeCheckError, UInt8
 from numpy import ndarray
 from PIL import Image
+from torch import Tensor
 
+from vision.detections import Detections
 from vision.draw import draw_detections
 from vision.errors import DataError
-from vision.rows import describe_counts
-from vision.structures import Detection, Detections
+from vision.rows import Detection, describe_counts
 
 NAMES = ["cat", "dog", "<b>"]
 FOUND = Detections(
@@ -31,6 +32,13 @@ ROWS = [
     Detection(1, "dog", 0.5, (0.0, 0.0, 10.0, 12.0)),
     Detection(2, "<b>", 0.25, (np.float32(9.6).item(), np.float32(11.7).item(), 10.0, 12.0)),
 ]
+
+
+# Under pytest jaxtyping finds a wrong shape before the class does, with an error of its own.
+REFUSED = (ValueError, TypeCheckError)
+BOXES = torch.tensor([[0.0, 0.0, 10.0, 10.0], [5.0, 2.0, 9.0, 4.0], [1.0, 1.0, 2.0, 3.0]])
+SCORES = torch.tensor([0.9, 0.5, 0.25])
+LABELS = torch.tensor([2, 0, 1])
 
 
 @pytest.fixture
@@ -161,3 +169,90 @@ def test_notebooks_show_the_picture_or_else_a_table(picture: UInt8[ndarray, "h w
     assert shown is not None
     with Image.open(io.BytesIO(shown)) as png:
         assert png.size == (800, 400)
+
+
+def sample_detections(size: tuple[int, int] | None = (20, 40)) -> Detections:
+    return Detections(BOXES, SCORES, LABELS, size)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "labels"),
+    [
+        pytest.param(torch.zeros(0), torch.zeros(0), LABELS[:0], id="boxes without columns"),
+        pytest.param(torch.zeros(3, 5), SCORES, LABELS, id="boxes of five columns"),
+        pytest.param(BOXES.half(), SCORES, LABELS, id="boxes of float16"),
+        pytest.param(BOXES, SCORES[:2], LABELS, id="too few scores"),
+        pytest.param(BOXES, SCORES[:, None], LABELS, id="scores in a column"),
+        pytest.param(BOXES, SCORES.double(), LABELS, id="scores of float64"),
+        pytest.param(BOXES, SCORES, LABELS[:2], id="too few labels"),
+        pytest.param(BOXES, SCORES, LABELS.int(), id="labels of int32"),
+    ],
+)
+def test_detections_refuse_wrong_shapes_and_types(
+    boxes: Tensor, scores: Tensor, labels: Tensor
+) -> None:
+    with pytest.raises(REFUSED):
+        Detections(boxes, scores, labels)
+
+
+def test_frozen() -> None:
+    with pytest.raises((AttributeError, TypeError)):
+        FOUND.boxes = BOXES  # type: ignore[misc]
+
+
+def test_detections_empty() -> None:
+    nothing = Detections.empty((20, 40))
+    assert len(nothing) == 0
+    assert nothing.size == (20, 40)
+    assert nothing.boxes.shape == (0, 4)
+    assert len(nothing[torch.zeros(0, dtype=torch.bool)]) == 0
+    assert nothing.scale_to((10, 10)).size == (10, 10)
+    assert Detections.empty().size is None
+
+
+@pytest.mark.parametrize(
+    ("index", "kept"),
+    [
+        pytest.param(torch.zeros(3, dtype=torch.bool), [], id="a mask of none"),
+        pytest.param(torch.tensor([True, False, True]), [0, 2], id="a mask"),
+        pytest.param(SCORES > 0.4, [0, 1], id="a mask by score"),
+        pytest.param(torch.zeros(0, dtype=torch.int64), [], id="no index"),
+        pytest.param(torch.tensor([2, 0]), [2, 0], id="indices"),
+        pytest.param(slice(1, None), [1, 2], id="a slice"),
+        pytest.param(slice(0, 0), [], id="an empty slice"),
+    ],
+)
+def test_detections_indexed(index: Tensor | slice, kept: list[int]) -> None:
+    picked = sample_detections()[index]
+    assert len(picked) == len(kept)
+    assert picked.size == (20, 40)
+    for column, full in ((picked.boxes, BOXES), (picked.scores, SCORES), (picked.labels, LABELS)):
+        assert torch.equal(column, full[torch.tensor(kept, dtype=torch.int64)])
+
+
+def test_detections_scale_to_takes_height_and_width() -> None:
+    scaled = sample_detections((20, 40)).scale_to((40, 20))
+    assert scaled.size == (40, 20)
+    assert scaled.boxes[0].tolist() == [0, 0, 5, 20]
+    assert torch.equal(scaled.scores, SCORES)
+    assert torch.equal(scaled.scale_to((20, 40)).boxes, BOXES)
+
+
+def test_detections_of_unknown_size_cannot_be_scaled() -> None:
+    with pytest.raises(ValueError, match="is unknown"):
+        sample_detections(None).scale_to((40, 20))
+
+
+def test_detections_to_dict_has_torchvisions_keys() -> None:
+    values = sample_detections().to_dict()
+    assert set(values) == {"boxes", "scores", "labels"}
+    assert torch.equal(values["boxes"], BOXES)
+    assert torch.equal(values["scores"], SCORES)
+    assert torch.equal(values["labels"], LABELS)
+
+
+def test_detections_to_another_device() -> None:
+    moved = sample_detections().to("meta")
+    parts = (moved.boxes, moved.scores, moved.labels)
+    assert {part.device.type for part in parts} == {"meta"}
+    assert moved.size == (20, 40)

@@ -15,6 +15,7 @@ from numpy import ndarray
 from PIL import Image
 
 from tests.detectors import detector_of
+from vision.detections import Detections
 from vision.detector import Detector
 from vision.errors import ConfigError, DataError, WeightsError
 from vision.export import default_images
@@ -24,7 +25,6 @@ from vision.model import build_post_process
 from vision.runtime import RuntimeOptions, Score
 from vision.runtime.backend import GraphSession
 from vision.runtime.scores import check_number
-from vision.structures import Detections
 from vision.weights import SHIPPED, SavedDetector, load_weights, save_weights
 
 Images = list[UInt8[ndarray, "h w 3"]]

@@ -1,4 +1,4 @@
-"""Drawing: what changes and what does not, at every size, and the labels that it refuses."""
+"""Drawing: what changes at every size, labels that are refused, and where tags go."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,10 @@ from jaxtyping import UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from vision.draw import _colour, draw_detections, draw_legend, draw_target
-from vision.structures import Detections, Target
+from vision.detections import Detections
+from vision.draw import Corners, Style, class_colour, draw_detections, place_tags
+from vision.engine.pictures import draw_legend, draw_target
+from vision.structures import Target
 
 NAMES = ["cat", "dog", "person"]
 GREY = 90
@@ -72,7 +74,7 @@ def test_each_box_that_touches_the_image_is_drawn(box: list[float], is_drawn: bo
 
 def test_a_box_is_outlined_in_its_own_columns_and_rows() -> None:
     drawn = draw_detections(_grey(120, 160), _detections([[40, 50, 90, 100]]), NAMES)
-    colour = list(_colour(0))
+    colour = list(class_colour(0))
     for y, x in ((50, 80), (99, 80), (70, 40), (70, 89)):
         assert drawn[y, x].tolist() == colour
     for y, x in ((75, 60), (101, 80), (70, 92), (70, 37)):
@@ -141,11 +143,11 @@ def test_a_label_without_a_name_is_refused(label: int) -> None:
 
 
 def test_colours_are_distinct_and_near_labels_far_apart() -> None:
-    colours = np.array([_colour(label) for label in range(200)], int)
+    colours = np.array([class_colour(label) for label in range(200)], int)
     assert len({tuple(colour) for colour in colours.tolist()}) == 200
     steps = np.abs(np.diff(colours, axis=0)).sum(axis=1)
     assert steps.min() > 100
-    assert _colour(7) == _colour(7)
+    assert class_colour(7) == class_colour(7)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_the_legend_stands_complete_below_the_image(size: tuple[int, int], rows:
     for edge in (ink[0], ink[-1], ink[:, 0], ink[:, -1]):
         assert not edge.any()
     assert (np.diff(ink.any(axis=1).astype(int)) == 1).sum() == rows
-    for colour in ((0, 0, 0), (255, 255, 255), *map(_colour, range(3))):
+    for colour in ((0, 0, 0), (255, 255, 255), *map(class_colour, range(3))):
         assert np.all(strip == colour, axis=2).any()
 
 
@@ -228,3 +230,69 @@ def test_the_input_is_never_changed(
     draw_target(image, _target(rows, [k % 2 == 0 for k in range(len(rows))]), NAMES)
     draw_legend(image)
     np.testing.assert_array_equal(image, before)
+
+
+SIDE = 300
+STYLE = Style.for_image(np.zeros((SIDE, SIDE, 3), np.uint8))
+
+
+def box(x: int, y: int, width: int = 40, height: int = 60) -> Corners:
+    return x, y, min(x + width, SIDE) - 1, min(y + height, SIDE) - 1
+
+
+BOXES = st.builds(box, st.integers(0, SIDE - 1), st.integers(0, SIDE - 1), st.integers(1, SIDE))
+TEXTS = st.sampled_from([("person 0.87", "person"), ("dog 0.50", "dog"), ("x" * 100,)])
+
+
+def places_of(*boxes: Corners, below: bool = False) -> list[Corners]:
+    tags = [(corners, ("dog 0.87", "dog")) for corners in boxes]
+    return [place for _, _, place in place_tags(tags, (SIDE, SIDE), STYLE, below=below)]
+
+
+@given(st.lists(st.tuples(BOXES, TEXTS), max_size=30), st.booleans())
+def test_no_pixel_belongs_to_two_tags(
+    tags: list[tuple[Corners, tuple[str, ...]]], below: bool
+) -> None:
+    owners = np.zeros((SIDE, SIDE), int)
+    placed = list(place_tags(tags, (SIDE, SIDE), STYLE, below=below))
+    for number, text, (left, top, right, bottom) in placed:
+        assert text in tags[number][1]
+        assert top >= 0
+        assert left >= 0
+        assert bottom < SIDE
+        height, width = STYLE.tag_size(text)
+        assert (bottom - top + 1, right - left + 1) == (height, width)
+        owners[top : bottom + 1, left : right + 1] += 1
+    assert owners.max() <= 1
+    assert [number for number, _, _ in placed] == sorted({number for number, _, _ in placed})
+    if tags and "x" not in tags[0][1][0]:
+        assert placed[0][:2] == (0, tags[0][1][0])
+
+
+def test_a_tag_is_above_its_box_or_else_below_or_inside() -> None:
+    height, width = STYLE.tag_size("dog 0.87")
+    free = box(100, 100)
+    assert places_of(free) == [(100, 100 - height, 99 + width, 99)]
+    assert places_of(free, below=True) == [(100, 160, 99 + width, 159 + height)]
+    assert places_of(box(100, 0)) == [(100, 0, 99 + width, height - 1)]
+    assert places_of(box(SIDE - 5, 100))[0][2] == SIDE - 1
+
+
+def test_tags_of_equal_boxes_give_way_until_there_is_no_room() -> None:
+    height, _ = STYLE.tag_size("dog 0.87")
+    places = places_of(*[box(100, 100, width=44)] * 40)
+    tops = [100 - height, 100, 160, 160 - height]
+    assert [place[1] for place in places[:4]] == tops
+    assert len(places) < 10
+
+
+def test_a_tag_without_room_for_its_score_says_the_class() -> None:
+    """Between two tags above it and what lies below, the shorter one fits."""
+    _, long_width = STYLE.tag_size("person 0.87")
+    _, short_width = STYLE.tag_size("person")
+    size = (STYLE.tag_size("x")[0], long_width + short_width + 1)
+    tags = [
+        ((0, 0, 5, 5), ("person 0.87", "person")),
+        ((long_width, 0, size[1] - 1, 5), ("person 0.50", "person")),
+    ]
+    assert [text for _, text, _ in place_tags(tags, size, STYLE)] == ["person 0.87", "person"]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from vision.detections import Detections
 from vision.interop import (
     from_coco,
     from_supervision,
@@ -14,7 +15,6 @@ from vision.interop import (
     to_supervision,
     to_torchvision,
 )
-from vision.structures import Detections
 
 FOUND = Detections(
     torch.tensor([[1.0, 2, 30, 40], [5, 6, 7, 9]]),

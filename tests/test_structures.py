@@ -1,7 +1,8 @@
-"""What the parts hand each other: checks, defaults, indexing, pickling."""
+"""Targets (checks, defaults, pickling), and batches that pack them into one tensor."""
 
 import io
 import pickle
+from dataclasses import replace
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 from torch import Tensor
+from torch.testing import assert_close
 
-from vision.structures import Detections, Target
+from tests import reference_model as reference
+from vision.structures import Batch, Target, pack_targets
 
 # Under pytest jaxtyping finds a wrong shape before the class does, with an error of its own.
 REFUSED = (ValueError, TypeCheckError)
@@ -32,10 +35,6 @@ def sample_target(**changes: Any) -> Target:  # noqa: ANN401
         "areas": torch.tensor([50.0, 8.0, 1.5]),
     }
     return Target(**(values | changes))
-
-
-def sample_detections(size: tuple[int, int] | None = (20, 40)) -> Detections:
-    return Detections(BOXES, SCORES, LABELS, size)
 
 
 def columns(target: Target) -> list[Tensor]:
@@ -89,26 +88,6 @@ def test_target_refuses_wrong_shapes_and_types(changes: dict[str, Tensor]) -> No
         sample_target(**changes)
 
 
-@pytest.mark.parametrize(
-    ("boxes", "scores", "labels"),
-    [
-        pytest.param(torch.zeros(0), torch.zeros(0), LABELS[:0], id="boxes without columns"),
-        pytest.param(torch.zeros(3, 5), SCORES, LABELS, id="boxes of five columns"),
-        pytest.param(BOXES.half(), SCORES, LABELS, id="boxes of float16"),
-        pytest.param(BOXES, SCORES[:2], LABELS, id="too few scores"),
-        pytest.param(BOXES, SCORES[:, None], LABELS, id="scores in a column"),
-        pytest.param(BOXES, SCORES.double(), LABELS, id="scores of float64"),
-        pytest.param(BOXES, SCORES, LABELS[:2], id="too few labels"),
-        pytest.param(BOXES, SCORES, LABELS.int(), id="labels of int32"),
-    ],
-)
-def test_detections_refuse_wrong_shapes_and_types(
-    boxes: Tensor, scores: Tensor, labels: Tensor
-) -> None:
-    with pytest.raises(REFUSED):
-        Detections(boxes, scores, labels)
-
-
 def test_without_pytest_the_check_says_expected_and_found() -> None:
     """The classes check by themselves too; here past jaxtyping's check of the constructor."""
     target = object.__new__(Target)
@@ -120,67 +99,8 @@ def test_without_pytest_the_check_says_expected_and_found() -> None:
 
 
 def test_frozen() -> None:
-    for thing in (sample_target(), sample_detections()):
-        with pytest.raises((AttributeError, TypeError)):
-            thing.boxes = BOXES  # type: ignore[misc]
-
-
-def test_detections_empty() -> None:
-    nothing = Detections.empty((20, 40))
-    assert len(nothing) == 0
-    assert nothing.size == (20, 40)
-    assert nothing.boxes.shape == (0, 4)
-    assert len(nothing[torch.zeros(0, dtype=torch.bool)]) == 0
-    assert nothing.scale_to((10, 10)).size == (10, 10)
-    assert Detections.empty().size is None
-
-
-@pytest.mark.parametrize(
-    ("index", "kept"),
-    [
-        pytest.param(torch.zeros(3, dtype=torch.bool), [], id="a mask of none"),
-        pytest.param(FLAGS, [0, 2], id="a mask"),
-        pytest.param(SCORES > 0.4, [0, 1], id="a mask by score"),
-        pytest.param(torch.zeros(0, dtype=torch.int64), [], id="no index"),
-        pytest.param(torch.tensor([2, 0]), [2, 0], id="indices"),
-        pytest.param(slice(1, None), [1, 2], id="a slice"),
-        pytest.param(slice(0, 0), [], id="an empty slice"),
-    ],
-)
-def test_detections_indexed(index: Tensor | slice, kept: list[int]) -> None:
-    picked = sample_detections()[index]
-    assert len(picked) == len(kept)
-    assert picked.size == (20, 40)
-    for column, full in ((picked.boxes, BOXES), (picked.scores, SCORES), (picked.labels, LABELS)):
-        assert torch.equal(column, full[torch.tensor(kept, dtype=torch.int64)])
-
-
-def test_detections_scale_to_takes_height_and_width() -> None:
-    scaled = sample_detections((20, 40)).scale_to((40, 20))
-    assert scaled.size == (40, 20)
-    assert scaled.boxes[0].tolist() == [0, 0, 5, 20]
-    assert torch.equal(scaled.scores, SCORES)
-    assert torch.equal(scaled.scale_to((20, 40)).boxes, BOXES)
-
-
-def test_detections_of_unknown_size_cannot_be_scaled() -> None:
-    with pytest.raises(ValueError, match="is unknown"):
-        sample_detections(None).scale_to((40, 20))
-
-
-def test_detections_to_dict_has_torchvisions_keys() -> None:
-    values = sample_detections().to_dict()
-    assert set(values) == {"boxes", "scores", "labels"}
-    assert torch.equal(values["boxes"], BOXES)
-    assert torch.equal(values["scores"], SCORES)
-    assert torch.equal(values["labels"], LABELS)
-
-
-def test_detections_to_another_device() -> None:
-    moved = sample_detections().to("meta")
-    parts = (moved.boxes, moved.scores, moved.labels)
-    assert {part.device.type for part in parts} == {"meta"}
-    assert moved.size == (20, 40)
+    with pytest.raises((AttributeError, TypeError)):
+        sample_target().boxes = BOXES  # type: ignore[misc]
 
 
 TARGETS = [
@@ -219,3 +139,73 @@ def test_unpickled_target_can_be_written_to() -> None:
     copy = pickle.loads(pickle.dumps(sample_target()))  # noqa: S301
     copy.boxes.add_(1)
     assert torch.equal(copy.boxes, BOXES + 1)
+
+
+def make_target(ignore: list[bool], crowd: list[bool]) -> Target:
+    """Four objects on an image of 100 x 200 pixels; the last has no area."""
+    boxes = torch.tensor([[0, 0, 100, 50], [20, 10, 60, 30], [0, 0, 200, 100], [50.0, 50, 50, 50]])
+    labels = torch.tensor([3, 1, 2, 0])
+    flags = [torch.tensor(values) for values in (ignore, crowd)]
+    return Target(boxes, labels, flags[0], size=(100, 200), crowd=flags[1])
+
+
+def test_objects_lie_image_by_image_relative_to_it_with_what_they_are() -> None:
+    target = make_target([False, True, True, False], [False, False, True, False])
+    empty = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), size=(10, 10))
+    packed = pack_targets([empty, target, empty, replace(target, boxes=target.boxes / 2)])
+    expected = [[0, 0, 0.5, 0.5], [0.1, 0.1, 0.3, 0.3], [0, 0, 1, 1], [0.25, 0.5, 0.25, 0.5]]
+    assert_close(packed.boxes[:4], torch.tensor(expected))
+    assert_close(packed.boxes[4:], torch.tensor(expected) / 2)
+    assert packed.labels.tolist() == [3, 1, 2, 0] * 2
+    assert packed.images.tolist() == [1] * 4 + [3] * 4
+    assert packed.positive.tolist() == [True, False, False, False] * 2
+    assert packed.difficult.tolist() == [False, True, False, False] * 2
+    assert packed.crowd.tolist() == [False, False, True, False] * 2
+    assert (packed.num_images, packed.max_objects, packed.has_ignored) == (4, 1, True)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_without_objects_there_is_one_row_of_nothing(count: int) -> None:
+    empty = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), size=(10, 10))
+    packed = pack_targets([empty] * count)
+    assert packed.rows.shape == (1, 11)
+    assert not packed.positive.any()
+    assert (packed.num_images, packed.max_objects, packed.has_ignored) == (count, 0, False)
+
+
+def test_mirrored_on_the_device_is_what_mirrored_targets_pack_to() -> None:
+    generator = torch.Generator().manual_seed(0)
+    targets = [reference.random_target(generator, count, flags=True) for count in (4, 0, 3, 5)]
+    flips = torch.tensor([True, True, False, True])
+    mirrored = []
+    for target, flip in zip(targets, flips.tolist(), strict=True):
+        x0, y0, x1, y1 = target.boxes.unbind(1)
+        width = target.size[1]
+        boxes = torch.stack([width - x1, y0, width - x0, y1], dim=1)
+        mirrored.append(replace(target, boxes=boxes) if flip else target)
+    found, expected = pack_targets(targets).flipped(flips), pack_targets(mirrored)
+    assert torch.equal(found.rows, expected.rows)
+    assert torch.equal(found.boxes, expected.boxes)
+
+
+def test_batch_moves_images_and_packed_targets_and_leaves_targets() -> None:
+    targets = [make_target([False] * 4, [False] * 4)] * 2
+    moved = Batch(torch.zeros(2, 3, 4, 5, dtype=torch.uint8), targets).to("meta")
+    assert moved.images.device.type == "meta"
+    assert moved.images.shape == (2, 3, 4, 5)
+    assert moved.targets is targets
+    assert moved.packed is not None
+    assert moved.packed.rows.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        pytest.param(torch.zeros(2, 3, 4, 5), id="floating"),
+        pytest.param(torch.zeros(2, 4, 5, 3, dtype=torch.uint8), id="channels last"),
+        pytest.param(torch.zeros(3, 4, 5, dtype=torch.uint8), id="one image"),
+    ],
+)
+def test_batch_refuses_other_images(images: Tensor) -> None:
+    with pytest.raises(REFUSED):
+        Batch(images, [])

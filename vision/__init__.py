@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vision.api import evaluate, train
     from vision.config import load_config
+    from vision.detections import Detections
     from vision.detector import Detector
-    from vision.structures import Detection, Detections, Target
+    from vision.rows import Detection
+    from vision.structures import Target
 
     __version__: str
 
@@ -31,8 +33,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Detection": "vision.structures",
-    "Detections": "vision.structures",
+    "Detection": "vision.rows",
+    "Detections": "vision.detections",
     "Detector": "vision.detector",
     "Target": "vision.structures",
     "evaluate": "vision.api",
@@ -60,9 +62,6 @@ def __dir__() -> list[str]:
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+    from vision.extras import package_version  # noqa: PLC0415
 
-    try:
-        return version("ssdlite")
-    except PackageNotFoundError:
-        return _NOT_INSTALLED
+    return package_version("ssdlite") or _NOT_INSTALLED

@@ -18,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from vision.config import change_post_process
+from vision.detections import Detections
 from vision.device import choose_device
 from vision.errors import ConfigError, DataError
 from vision.image_inputs import ImageInput, are_many, to_rgb
@@ -37,7 +38,6 @@ from vision.runtime import (
     score_thresholds,
 )
 from vision.runtime.torch_backend import TorchSession
-from vision.structures import Detections
 from vision.urls import is_url
 
 OneImage: TypeAlias = str | Path | bytes | Image.Image

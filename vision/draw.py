@@ -1,65 +1,43 @@
-"""Drawing detections and ground truth on an image."""
+"""Drawing detections on an image: boxes in their classes' colours, tags that do not overlap."""
 
-# h and w the height and width of an image, H its height with a legend, n boxes in it
+# h and w the height and width of an image, n boxes in it
 
 import colorsys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Int64, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
-from vision.tags import Colour, Corners, Style, place_tags
+Colour = tuple[int, int, int]
+Corners = tuple[int, int, int, int]
+"""First and last column and row of a rectangle (left, top, right, bottom)."""
 
-_GOLDEN_RATIO = 0.618034
-_GREY, _WHITE = (64, 64, 64), (255, 255, 255)
-_LEGEND = ("ground truth", "detections")
-
-__all__ = ["draw_detections", "draw_legend", "draw_target"]
-
-
-@runtime_checkable
-class Labelled(Protocol):
-    """What has boxes with labels: `vision.structures.Detections` and `Target`."""
-
-    @property
-    def boxes(self) -> Float32[Tensor, "n 4"]:
-        """``xyxy`` in pixels."""
-        ...
-
-    @property
-    def labels(self) -> Int64[Tensor, "n"]:
-        """Class indices from 0."""
-        ...
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FONT_HEIGHT = 21  # of a capital letter at scale 1, in pixels
+_USUAL_CAPITAL, _MIN_CAPITAL = 8, 6  # in most images at least, and in the smallest
+_BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 
 @runtime_checkable
-class Scored(Labelled, Protocol):
-    """Boxes with scores too."""
+class _Scored(Protocol):
+    """The columns of `vision.detections.Detections`."""
 
     @property
-    def scores(self) -> Float32[Tensor, "n"]:
-        """Confidences in [0, 1], in descending order."""
-        ...
-
-
-@runtime_checkable
-class Annotated(Labelled, Protocol):
-    """Boxes of ground truth."""
-
+    def boxes(self) -> Float32[Tensor, "n 4"]: ...
     @property
-    def ignore(self) -> Bool[Tensor, "n"]:
-        """Which do not count."""
-        ...
+    def labels(self) -> Int64[Tensor, "n"]: ...
+    @property
+    def scores(self) -> Float32[Tensor, "n"]: ...
 
 
 def draw_detections(
     image: UInt8[ndarray, "h w 3"],
-    detections: Scored,
+    detections: _Scored,
     names: Sequence[str],
     tracks: Sequence[int | None] | None = None,
 ) -> UInt8[ndarray, "h w 3"]:
@@ -75,90 +53,135 @@ def draw_detections(
     """
     image = image.copy()
     style = Style.for_image(image)
-    texts = _names(detections.labels, names)
+    texts = label_names(detections.labels, names)
     if tracks is not None:
         numbered = zip(texts, tracks, strict=True)
         texts = [text if track is None else f"#{track} {text}" for text, track in numbered]
-    visible = list(_visible(detections.boxes, image))
-    colours = [_colour(label) for label in detections.labels.tolist()]
+    visible = list(visible_corners(detections.boxes, image))
+    colours = [class_colour(label) for label in detections.labels.tolist()]
     for index, corners in reversed(visible):
         cv2.rectangle(image, corners[:2], corners[2:], colours[index], style.line)
-    tags = [
-        (corners, (f"{texts[index]} {float(detections.scores[index]):.2f}", texts[index]))
-        for index, corners in visible
-    ]
+    scores = detections.scores.tolist()
+    tags = [(at, (f"{texts[index]} {scores[index]:.2f}", texts[index])) for index, at in visible]
     for number, text, place in place_tags(tags, image.shape[:2], style):
         style.draw_tag(image, text, place, colours[visible[number][0]])
     return image
 
 
-def draw_target(
-    image: UInt8[ndarray, "h w 3"], target: Annotated, names: Sequence[str]
-) -> UInt8[ndarray, "h w 3"]:
-    """A copy of the image with the ground truth in thin white lines, dashed where ignored.
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Width of lines and height of capital letters, in pixels, that suit an image's size."""
 
-    Names are below the boxes, so that the tags of `draw_detections` do not hide them.
+    line: int
+    capital: int
 
-    Raises:
-        ValueError: If a label has no name.
+    @classmethod
+    def for_image(cls, image: UInt8[ndarray, "h w 3"]) -> "Style":
+        """The style of an image, with smaller type if its sides are below 200 pixels."""
+        side = (image.shape[0] + image.shape[1]) / 2
+        capital = max(round(side * 0.018), min(_USUAL_CAPITAL, round(side * 0.04)), _MIN_CAPITAL)
+        return cls(max(1, round(side * 0.003)), capital)
+
+    @property
+    def outlined(self) -> tuple[tuple[Colour, int], ...]:
+        """Colours and widths of two lines that give a thin white line with a black outline."""
+        thin = max(1, self.line // 2)
+        return (_BLACK, thin + 2), (_WHITE, thin)
+
+    def text_width(self, text: str) -> int:
+        """Width of a text in pixels."""
+        return int(cv2.getTextSize(text, _FONT, *self._font)[0][0])
+
+    def draw_text(
+        self, image: UInt8[ndarray, "h w 3"], text: str, start: tuple[int, int], colour: Colour
+    ) -> None:
+        """Draw text from the left end (x, y) of its baseline, in place."""
+        scale, thickness = self._font
+        cv2.putText(image, text, start, _FONT, scale, colour, thickness, cv2.LINE_AA)
+
+    def draw_tag(
+        self, image: UInt8[ndarray, "h w 3"], text: str, place: Corners, colour: Colour
+    ) -> None:
+        """Fill a place of `place_tags` and write its text, in place."""
+        cv2.rectangle(image, place[:2], place[2:], colour, cv2.FILLED)
+        text_colour = _BLACK if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else _WHITE
+        start = place[0] + self.capital // 3, place[1] + self.capital // 3 + self.capital
+        self.draw_text(image, text, start, text_colour)
+
+    def tag_size(self, text: str) -> tuple[int, int]:
+        """Height and width of a tag in pixels."""
+        margins = 2 * (self.capital // 3)
+        return self.capital + margins, self.text_width(text) + margins
+
+    @property
+    def _font(self) -> tuple[float, int]:
+        """OpenCV's font scale and the thickness of its strokes."""
+        return self.capital / _FONT_HEIGHT, max(1, self.capital // 10)
+
+
+def place_tags(
+    tags: Sequence[tuple[Corners, Sequence[str]]],
+    size: tuple[int, int],
+    style: Style,
+    *,
+    below: bool = False,
+) -> Iterator[tuple[int, str, Corners]]:
+    """Places inside the image in which no tag covers another; earlier tags have the choice.
+
+    Args:
+        tags: The corners of each box inside the image, and its texts, the best first.
+        size: (height, width) of the image.
+        style: Of the text.
+        below: Whether the place below a box comes before that above it.
+
+    Yields:
+        Number, text and place of each tag that has room, with the first text that fits.
     """
-    image = image.copy()
-    style = Style.for_image(image)
-    texts, visible = _names(target.labels, names), list(_visible(target.boxes, image))
-    for index, corners in visible:
-        dash = 3 * style.outlined[0][1] if target.ignore[index] else max(image.shape)
-        for colour, width in style.outlined:
-            for start, end in _dashes(corners, dash):
-                cv2.line(image, start, end, colour, width)
-    tags = [(corners, (texts[index],)) for index, corners in visible]
-    for _, text, place in place_tags(tags, image.shape[:2], style, below=True):
-        style.draw_tag(image, text, place, _WHITE)
-    return image
+    taken: list[Corners] = []
+    for number, (corners, texts) in enumerate(tags):
+        for text in texts:
+            places = _places(corners, style.tag_size(text), size, below=below)
+            if free := [place for place in places if not _is_covered(place, taken)]:
+                taken.append(free[0])
+                yield number, text, free[0]
+                break
 
 
-def draw_legend(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "H w 3"]:
-    """A copy of the image with a legend below it, which tells ground truth from detections.
-
-    The entries are side by side, or one below the other if the image is too narrow, in a smaller
-    font if necessary.
-    """
-    style = Style.for_image(image)
-    width = image.shape[1]
-    while max(widths := _entry_widths(style)) > width and style.capital > 1:
-        style = replace(style, capital=style.capital - 1)
-    height = 5 * style.capital // 2
-    in_a_row = sum(widths) <= width
-    places = ((0, 0), (widths[0], 0) if in_a_row else (0, height))
-    strip = np.full((places[1][1] + height, width, 3), _GREY, np.uint8)
-    truth = [(0, 3, colour, thickness) for colour, thickness in style.outlined]
-    detected = [(label, label + 1, _colour(label), style.line) for label in range(3)]
-    for (x, y), word, strokes in zip(places, _LEGEND, (truth, detected), strict=True):
-        columns, middle = [x + n * style.capital for n in range(1, 6)], y + height // 2
-        for start, end, colour, thickness in strokes:
-            cv2.line(strip, (columns[start], middle), (columns[end], middle), colour, thickness)
-        style.draw_text(strip, word, (columns[4], middle + style.capital // 2), _WHITE)
-    return np.concatenate([image, strip])
+def _places(
+    corners: Corners, tag_size: tuple[int, int], size: tuple[int, int], *, below: bool
+) -> list[Corners]:
+    """Places at the ends of a box, outside and inside, those that the image has room for."""
+    (height, width), (left, top, right, bottom) = tag_size, corners
+    last_x, last_y = max(0, size[1] - width), max(0, size[0] - height)
+    rows = [top - height, top, bottom + 1, bottom + 1 - height]
+    rows = rows[2:] + rows[:2] if below else rows
+    rows = [y for y in rows if 0 <= y <= last_y] or [min(max(rows[0], 0), last_y)]
+    columns = dict.fromkeys(min(max(x, 0), last_x) for x in (left, right + 1 - width))
+    return [(x, y, x + width - 1, y + height - 1) for x in columns for y in rows]
 
 
-def _entry_widths(style: Style) -> list[int]:
-    """Widths of the legend's entries: margin, line, gap, text, margin."""
-    return [6 * style.capital + style.text_width(word) for word in _LEGEND]
+def _is_covered(place: Corners, taken: Sequence[Corners]) -> bool:
+    """Whether a place has a pixel of those that are taken."""
+    left, top, right, bottom = place
+    return any(
+        left <= other[2] and other[0] <= right and top <= other[3] and other[1] <= bottom
+        for other in taken
+    )
 
 
-def _names(labels: Int64[Tensor, "n"], names: Sequence[str]) -> list[str]:
+def label_names(labels: Int64[Tensor, "n"], names: Sequence[str]) -> list[str]:
     """The name of each label, with question marks for characters that are not printable.
 
-    OpenCV 4 itself draws question marks for all characters but ASCII. OpenCV 5 draws most scripts,
-    but crashes on a lone surrogate, as in a file name of unknown encoding.
+    OpenCV 4 draws them for all but ASCII itself; OpenCV 5 crashes on a lone surrogate.
     """
     for label in labels.tolist():
         if not 0 <= label < len(names):
             raise ValueError(f"label {label} has no name: there are {len(names)} names")
-    printable = ["".join(c if c.isprintable() else "?" for c in name) for name in names]
-    return [printable[label] for label in labels.tolist()]
+    used = [names[label] for label in labels.tolist()]
+    return ["".join(c if c.isprintable() else "?" for c in name) for name in used]
 
 
-def _visible(
+def visible_corners(
     boxes: Float32[Tensor, "n 4"], image: UInt8[ndarray, "h w 3"]
 ) -> Iterator[tuple[int, Corners]]:
     """Index and corners of each box that overlaps the image; each has at least one pixel."""
@@ -170,19 +193,8 @@ def _visible(
             yield index, (left, top, max(right, left), max(bottom, top))
 
 
-def _dashes(corners: Corners, dash: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Ends (x, y) of the dashes of a box, with gaps as long as a dash, ``dash`` pixels."""
-    left, top, right, bottom = corners
-    for x in range(left, right + 1, 2 * dash):
-        end = min(x + dash - 1, right)
-        yield from (((x, y), (end, y)) for y in (top, bottom))
-    for y in range(top, bottom + 1, 2 * dash):
-        end = min(y + dash - 1, bottom)
-        yield from (((x, y), (x, end)) for x in (left, right))
-
-
-def _colour(label: int) -> Colour:
+def class_colour(label: int) -> Colour:
     """RGB of a class: hues spaced by the golden ratio, so that near labels differ clearly."""
-    hue = label * _GOLDEN_RATIO % 1
+    hue = label * 0.618034 % 1
     red, green, blue = colorsys.hsv_to_rgb(hue, 1 - 0.15 * (label % 4), 1 - 0.2 * (label % 3))
     return round(255 * red), round(255 * green), round(255 * blue)

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from vision.errors import ConfigError
@@ -25,6 +26,14 @@ def require_package(package: str, extra: str = "export") -> ModuleType:
             f"the package {package} is not installed; in ssdlite's folder, run"
             f' pip install ".[{extra}]"'
         ) from error
+
+
+def package_version(package: str) -> str | None:
+    """The version of an installed distribution; None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 @contextmanager

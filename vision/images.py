@@ -3,7 +3,6 @@
 # h and w the height and width of an image, H and W those after resizing
 
 import io
-import os
 import re
 import threading
 import warnings
@@ -19,8 +18,7 @@ from numpy import ndarray
 from PIL import Image
 
 from vision.errors import DataError
-from vision.files import open_regular
-from vision.jpeg import JPEG_END, is_truncated
+from vision.files import open_regular, read_bytes
 
 MAX_PIXELS = 150_000_000
 """Largest image that is read: 450 MB of memory."""
@@ -41,6 +39,8 @@ _32_BITS = "image {} has 32-bit samples; convert it to 8 bits"
 _DECODED_BY_PILLOW = frozenset({"AVIF", "ICO"})  # not by every OpenCV
 _HEADER_LOCK = threading.Lock()
 _MISSING = 128  # the grey that decoders give to what a JPEG lacks
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # except those without a length
 
 
 def read_image(
@@ -61,7 +61,11 @@ def read_image(
         DataError: If the file cannot be opened, is not an intact image, or has more than
             150 million pixels. A JPEG may lack its end, a sixteenth at most, which is grey.
     """
-    data, flags = _read_bytes(Path(path)), cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
+    try:
+        data, flags = read_bytes(path, MAX_BYTES), cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
+    except OSError as error:
+        raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
+    _check_header(data, path)
     image = _decode(data, flags, path)
     expected = annotated_size and reduced_size(annotated_size, reduction)
     if expected is None or image.shape[:2] == expected:
@@ -72,7 +76,7 @@ def read_image(
 
 def decode_image(data: bytes, name: str) -> UInt8[ndarray, "h w 3"]:
     """The image that `read_image` gives for a file of this content; errors say its ``name``."""
-    _check_header(io.BytesIO(data), len(data), name)
+    _check_header(data, name)
     return _decode(data, cv2.IMREAD_COLOR_RGB, name)
 
 
@@ -94,31 +98,19 @@ def resize(image: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarr
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
-def _read_bytes(path: Path) -> bytes:
-    """The content of a regular file whose header states no huge image."""
-    try:
-        with open_regular(path) as file:
-            _check_header(file, os.fstat(file.fileno()).st_size, path)
-            file.seek(0)
-            return file.read()
-    except OSError as error:
-        raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
-
-
-def _check_header(file: BinaryIO | io.BytesIO, num_bytes: int, path: str | Path) -> None:
+def _check_header(data: bytes, path: str | Path) -> None:
     """Refuse what would take much memory, and samples that are not of 8 or 16 bits."""
-    _check(num_bytes, MAX_BYTES, "bytes", path)
-    with header_of(file, path) as image:
-        _check(image.width * image.height, MAX_PIXELS, "pixels", path)
+    with header_of(io.BytesIO(data), path) as image:
+        _check_pixels(image.width * image.height, path)
         if image.mode == "F":
             raise DataError(_32_BITS.format(path))
 
 
-def _check(count: int, limit: int, unit: str, path: str | Path) -> None:
+def _check_pixels(count: int, path: str | Path) -> None:
     """Refuse a huge image before memory is allocated."""
-    if count > limit:
+    if count > MAX_PIXELS:
         raise DataError(
-            f"image {path} has {count:,} {unit}, more than the {limit:,} that are read;"
+            f"image {path} has {count:,} pixels, more than the {MAX_PIXELS:,} that are read;"
             " resize or cut it, or remove it from the data"
         )
 
@@ -140,7 +132,7 @@ def header_of(
         raise
     except Exception as error:  # whatever Pillow's many readers raise at broken files
         if isinstance(error, Image.DecompressionBombError):  # "Image size (400000000 pixels) ..."
-            _check(int(re.findall(r"\d+", str(error))[0]), MAX_PIXELS, "pixels", path)
+            _check_pixels(int(re.findall(r"\d+", str(error))[0]), path)
         raise _not_decoded(path) from error
 
 
@@ -185,6 +177,20 @@ def _complete(data: bytes, path: str | Path) -> bytes:
         if missing > MAX_MISSING * len(is_grey):
             raise _not_decoded(path)
         return _as_png(image)
+
+
+def is_truncated(data: bytes) -> bool:
+    """Whether a JPEG ends before its end marker, which some decoders do not report.
+
+    The search goes from marker to marker, since a thumbnail inside the file has its own end marker
+    and the data after the end (the video of a phone's live photo) may contain any bytes.
+    """
+    position = len(JPEG_START)
+    while data.startswith(JPEG_START) and (marker := _JPEG_MARKER.search(data, position)):
+        if marker.group() == JPEG_END:
+            return False
+        position = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
+    return data.startswith(JPEG_START)
 
 
 def _as_png(image: Image.Image) -> bytes:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 import vision.boxes as box_ops
+from vision.detections import Detections
 from vision.extras import require_package
-from vision.structures import Detections
 
 __all__ = [
     "from_coco",

@@ -1,19 +1,18 @@
-"""The data types shared by all packages: targets, detections and predictions."""
+"""Ground truth, batches of it with their images, and what a network gives."""
 
-# N batch, P priors, C classes, n boxes of one image
+# N batch, P priors, C classes, n boxes of one image, H and W height and width of a batch's images,
+# M objects of all its images
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from numpy import ndarray
 from torch import Tensor
 
 import vision.boxes as box_ops
-from vision.detections import Detections
-from vision.rows import Detection
-
-__all__ = ["Decoded", "Detection", "Detections", "Predictions", "Target"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,11 +26,10 @@ class Target:
             COCO's ``iscrowd``. All False by default.
         image_id: The image's name in messages: its path, or the name of a synthetic image.
         size: (height, width) of the image that the boxes refer to.
-        crowd: Which of the ignored boxes surround a group of objects (COCO's ``iscrowd``). A prior
-            or detection belongs to the group by the fraction of its own area inside the box.
-            All False by default.
-        areas: The areas, in square pixels, by which COCO divides objects into small, medium and
-            large: the annotation's ``area`` (of the mask) if it has one, else the box's.
+        crowd: Which of the ignored boxes surround a group of objects (COCO's ``iscrowd``), to which
+            a prior or detection belongs by the fraction of its own area inside. None by default.
+        areas: Square pixels by which COCO divides objects into small, medium and large: the
+            annotation's ``area`` (of the mask) if it has one, else the box's.
     """
 
     boxes: Float32[Tensor, "n 4"]
@@ -45,8 +43,7 @@ class Target:
     def __post_init__(self) -> None:
         for name in ("ignore", "crowd"):
             if not len(getattr(self, name)):
-                flags = torch.zeros(len(self.boxes), dtype=torch.bool, device=self.boxes.device)
-                object.__setattr__(self, name, flags)
+                object.__setattr__(self, name, torch.zeros_like(self.labels, dtype=torch.bool))
         if not len(self.areas):
             object.__setattr__(self, "areas", box_ops.area(self.boxes))
         columns = {
@@ -63,13 +60,119 @@ class Target:
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle as arrays: between processes, one shared-memory handle per tensor costs more."""
         columns = (self.boxes, self.labels, self.ignore, self.crowd, self.areas)
-        return _unpickle_target, (*(c.cpu().numpy() for c in columns), self.image_id, self.size)
+        return _unpickle_target, (self.image_id, self.size, *(c.cpu().numpy() for c in columns))
 
 
-def _unpickle_target(*columns: Any) -> Target:  # noqa: ANN401
-    boxes, labels, ignore, crowd, areas = (torch.from_numpy(column) for column in columns[:5])
-    image_id, size = columns[5:]
+def _unpickle_target(image_id: str | int, size: tuple[int, int], *columns: ndarray) -> Target:
+    boxes, labels, ignore, crowd, areas = (torch.from_numpy(column) for column in columns)
     return Target(boxes, labels, ignore, image_id, size, crowd, areas)
+
+
+class PackedTargets(NamedTuple):
+    """All objects of a batch, image by image, in one tensor that a device gets by one copy.
+
+    A batch without objects has one row, which is nothing to find or ignore.
+
+    Attributes:
+        rows: Box (``xyxy`` in pixels), the reciprocals of the image's width and height, label,
+            index of the image, and whether it is an object to be found, difficult, a crowd region.
+        num_images: Number of images.
+        max_objects: Most objects to be found in one image.
+        has_ignored: Whether there are difficult objects or crowd regions.
+    """
+
+    rows: Float32[Tensor, "M 11"]
+    num_images: int
+    max_objects: int
+    has_ignored: bool
+
+    @property
+    def boxes(self) -> Float32[Tensor, "M 4"]:
+        """``xyxy`` relative to the image."""
+        return self.rows[:, :4] * self.rows[:, 4:6].repeat(1, 2)
+
+    @property
+    def labels(self) -> Int64[Tensor, "M"]:
+        """Class indices."""
+        return self.rows[:, 6].long()
+
+    @property
+    def images(self) -> Int64[Tensor, "M"]:
+        """Index of each object's image, in ascending order."""
+        return self.rows[:, 7].long()
+
+    @property
+    def positive(self) -> Bool[Tensor, "M"]:
+        """Objects to be found."""
+        return self.rows[:, 8].bool()
+
+    @property
+    def difficult(self) -> Bool[Tensor, "M"]:
+        """Objects whose overlapping priors are ignored."""
+        return self.rows[:, 9].bool()
+
+    @property
+    def crowd(self) -> Bool[Tensor, "M"]:
+        """Regions inside which priors are ignored."""
+        return self.rows[:, 10].bool()
+
+    def flipped(self, images: Bool[Tensor, "N"]) -> "PackedTargets":
+        """The same with some images mirrored left to right."""
+        left, top, right, bottom = self.rows[:, :4].unbind(1)
+        width = (1 / self.rows[:, 4]).round()
+        mirrored = torch.stack([width - right, top, width - left, bottom], dim=1)
+        boxes = torch.where(images[self.images][:, None], mirrored, self.rows[:, :4])
+        return self._replace(rows=torch.cat([boxes, self.rows[:, 4:]], dim=1))
+
+    def to(self, device: torch.device | str) -> "PackedTargets":
+        """The same on ``device``; a copy to CUDA does not block."""
+        # CUDA copies pageable memory to a buffer first; others may still read it after the call.
+        on_cuda = torch.device(device).type == "cuda"
+        return self._replace(rows=self.rows.to(device, non_blocking=on_cuda))
+
+
+def pack_targets(targets: Sequence[Target]) -> PackedTargets:
+    """The objects of some images in one tensor; boxes without area do not count as objects."""
+    counts = torch.tensor([len(target) for target in targets], dtype=torch.int64)
+    if not int(counts.sum()):
+        return PackedTargets(torch.zeros(1, 11), len(targets), 0, has_ignored=False)
+    ratios = torch.tensor([(1 / target.size[1], 1 / target.size[0]) for target in targets])
+    images = torch.arange(len(targets)).repeat_interleave(counts)
+    boxes, labels, ignore, crowd = (
+        torch.cat([getattr(target, name) for target in targets])
+        for name in ("boxes", "labels", "ignore", "crowd")
+    )
+    positive = ~ignore & (box_ops.area(boxes) > 0)
+    flags = (labels, images, positive, ignore & ~crowd, crowd)
+    rows = torch.cat([boxes, ratios[images], torch.stack(flags, dim=1).float()], dim=1)
+    max_objects = int(torch.bincount(images[positive], minlength=1).max())
+    return PackedTargets(rows, len(targets), max_objects, bool((ignore | crowd).any()))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Images of one size, RGB from 0 to 255, and their targets.
+
+    Attributes:
+        images: The pixels.
+        targets: One an image, on the CPU.
+        packed: The targets' objects, on the device of the images; None if they are not packed yet.
+    """
+
+    images: UInt8[Tensor, "N 3 H W"]
+    targets: Sequence[Target]
+    packed: PackedTargets | None = None
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The batch on ``device``, by two copies, which do not block from pinned memory."""
+        packed = pack_targets(self.targets) if self.packed is None else self.packed
+        images = self.images.to(device, non_blocking=True)
+        return replace(self, images=images, packed=packed.to(device))
+
+    def pin_memory(self) -> "Batch":
+        """The batch in page-locked memory; `DataLoader` calls this."""
+        packed = self.packed and self.packed._replace(rows=self.packed.rows.pin_memory())
+        return replace(self, images=self.images.pin_memory(), packed=packed)
 
 
 class Predictions(NamedTuple):

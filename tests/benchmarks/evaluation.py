@@ -22,7 +22,7 @@ from tests.metrics.synthetic_coco import write_coco_files
 
 IMAGES_BOXES_DETECTIONS = (5_000, 36_444, 500_000)
 
-SSDLITE = "from vision.cli import main; raise SystemExit(main())"
+SSDLITE = "from vision.cli.main import main; raise SystemExit(main())"
 PYCOCOTOOLS = """
 import json, sys
 from pycocotools.coco import COCO

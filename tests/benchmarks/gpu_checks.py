@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.benchmarks.gpu_runs import CountedOperations, Machine, Row, first_batch
-from vision.batch import Batch
 from vision.config import Config, config_from_dict, load_config
 from vision.engine import train
 from vision.engine.run import Run
 from vision.engine.step import train_step
 from vision.model import Losses
+from vision.structures import Batch
 
 
 def equality(machine: Machine) -> Iterator[Row]:

@@ -11,12 +11,12 @@ import torch
 from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vision.batch import Batch
 from vision.config import config_from_dict
 from vision.data import read_sources
 from vision.engine.build import build_run
 from vision.engine.plan import Plan
 from vision.engine.run import Run
+from vision.structures import Batch
 
 Row: TypeAlias = tuple[str, object]
 

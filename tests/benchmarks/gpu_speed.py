@@ -14,12 +14,12 @@ import torch
 from tests.benchmarks import training
 from tests.benchmarks.gpu_checks import distance, gradients_of
 from tests.benchmarks.gpu_runs import Machine, Row, device_work, first_batch, timed, wait
-from vision.batch import Batch
 from vision.data import DetectionDataset, EpochSampler, augment_batch, build_augment, make_loader
 from vision.engine.forward import CompiledForward, forward
 from vision.engine.run import Run
 from vision.engine.step import train_step
 from vision.formats import read_coco
+from vision.structures import Batch
 
 
 def _rows(machine: Machine, label: str, step: Callable[[], object], size: int) -> Iterator[Row]:

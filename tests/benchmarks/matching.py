@@ -10,9 +10,8 @@ import time
 
 import torch
 
-from vision.batch import pack_targets
 from vision.model import match, prior_boxes
-from vision.structures import Target
+from vision.structures import Target, pack_targets
 
 SMALL, LARGE = (8, 60), (300, 400)
 """Shortest and longest side of an object, in pixels."""

@@ -28,7 +28,7 @@ def main() -> None:
     print(f"files of more than {LONG} lines: {', '.join([str(len(too_long)), *too_long])}")
     print(f"modules in import cycles: {', '.join([str(len(cycles)), *cycles])}")
     print(f"import vision: {fastest('import vision'):.2f} s")
-    help_of = "from vision.cli import main; main(['--help'])"
+    help_of = "from vision.cli.main import main; main(['--help'])"
     print(f"ssdlite --help: {fastest(help_of):.2f} s")
 
 

@@ -29,7 +29,6 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.transforms import v2
 
 import vision.boxes as box_ops
-from vision.batch import Batch, pack_targets
 from vision.config import Config, config_from_dict
 from vision.data import DetectionDataset, build_augment, cached, make_loader, read_sources
 from vision.data.synthetic import SHAPES, make_layout, render_scene
@@ -42,7 +41,7 @@ from vision.engine.step import keep_freed_memory, train_step
 from vision.formats import Record, read_coco
 from vision.media import write_image
 from vision.model import match
-from vision.structures import Predictions
+from vision.structures import Batch, Predictions, pack_targets
 
 Step = Callable[[], object]
 PHOTO_SIZE = (375, 500)

@@ -22,12 +22,12 @@ from tests.media.samples import film_with_sound
 from vision.cli.main import main
 from vision.config import Config, ModelConfig
 from vision.detection import Journal
+from vision.detections import Detections
 from vision.detector import Detector
 from vision.formats.yolo import read_yolo
 from vision.images import read_image
 from vision.media import VideoReader, VideoWriter, write_image
 from vision.model import build_model
-from vision.structures import Detections
 from vision.weights import save_weights
 
 NAMES = ["cat", "dog"]

@@ -371,7 +371,7 @@ def test_a_shell_completes(line: str, expected: list[str], tmp_path: Path) -> No
         "COMP_POINT": str(len(line)),
         "PYTHONPATH": str(ROOT),
     }
-    code = "from vision.cli import main; main()"
+    code = "from vision.cli.main import main; main()"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)  # noqa: S603
     words = [word.strip() for word in answer.read_text(encoding="utf-8").splitlines()]
     assert sorted(set(words) - {"-h", "--help", "--version"}) == expected

@@ -23,8 +23,8 @@ from torch.testing import assert_close
 import vision.boxes as box_ops
 from tests.shared import SHARED, needs_shared
 from vision.convert import convert_weights
+from vision.detections import Detections
 from vision.model import build_post_process, decode_predictions
-from vision.structures import Detections
 from vision.weights import SavedDetector
 
 GRAPH = os.environ.get("SSDLITE_TENSORFLOW_GRAPH", "")

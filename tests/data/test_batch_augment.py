@@ -5,10 +5,9 @@ import torch
 from torch.testing import assert_close
 from torchvision.transforms import v2
 
-from vision.batch import Batch
 from vision.data import PRESETS, AugmentPreset, augment_batch, build_augment
 from vision.data.batch_augment import _distort
-from vision.structures import Target
+from vision.structures import Batch, Target
 
 
 def make_batch(count: int) -> Batch:

@@ -10,7 +10,6 @@ import torch
 from torch.utils.data import DataLoader
 
 from tests.formats.builders import record, write_image
-from vision.batch import Batch
 from vision.data import (
     Augment,
     DetectionDataset,
@@ -24,6 +23,7 @@ from vision.data import (
 from vision.errors import DataError
 from vision.formats import AnnotatedObject
 from vision.images import resize
+from vision.structures import Batch
 
 SIZE = (32, 24)
 

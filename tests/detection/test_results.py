@@ -131,4 +131,4 @@ def test_the_form_of_version_0_1_is_read_by_resume(
     assert f"has no results of {photos / 'b.png'}" in capsys.readouterr().err
     path.write_text("[\n{damaged\n]\n")
     assert detect(weights, out, photos / "a.png", "--save=json", "--resume") == 2
-    assert "cannot be read as results" in capsys.readouterr().err
+    assert "detections.json is damaged at the line" in capsys.readouterr().err

@@ -8,8 +8,8 @@ import torch
 
 from vision.detection.counting import Region, RegionCounter, describe, parse_region
 from vision.detection.tracking import Tracker
+from vision.detections import Detections
 from vision.errors import ConfigError, DataError
-from vision.structures import Detections
 
 SIZE = (240, 320)
 NAMES = ["car", "person"]

@@ -10,7 +10,7 @@ from tests.disk import files_end_at
 from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.runs import run_config, scenes
 from vision.engine import train
-from vision.engine.pictures import TensorBoardWriter
+from vision.engine.tensorboard import TensorBoardWriter
 from vision.report import write_run_report
 
 SMALL = ("train.epochs=1", f"data.train={scenes(2)}", f"data.val={scenes(2)}")

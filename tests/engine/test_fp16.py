@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from tests.runs import run_config
-from vision.batch import Batch
 from vision.config import OptimConfig
 from vision.data import read_sources
 from vision.engine.build import build_run
@@ -22,6 +21,7 @@ from vision.engine.plan import Plan
 from vision.engine.run import Run
 from vision.engine.step import train_step
 from vision.model import Losses, build_model
+from vision.structures import Batch
 
 
 def make_run(*overrides: str) -> Run:

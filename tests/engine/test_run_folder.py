@@ -15,14 +15,15 @@ from torch.utils.data import DataLoader
 from tests.runs import contents, read_log, run_config, same_weights, scenes
 from vision.config import load_config
 from vision.data import DetectionDataset, Sample, read_sources
+from vision.detections import Detections
 from vision.detector import Detector
-from vision.draw import draw_detections, draw_legend, draw_target
+from vision.draw import draw_detections
 from vision.engine import evaluate_detector, train
 from vision.engine.checkpoint_content import check_content
+from vision.engine.pictures import draw_legend, draw_target
 from vision.errors import ConfigError, TrainingError, VisionError
 from vision.media import write_image
 from vision.metrics import Metrics, evaluate_detections
-from vision.structures import Detections
 from vision.weights import load_weights
 
 pytestmark = pytest.mark.slow

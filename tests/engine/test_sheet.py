@@ -10,8 +10,8 @@ import vision.engine.epoch
 import vision.engine.sheet
 import vision.engine.trainer
 from tests.runs import read_log, run_config, same_weights
-from vision.draw import draw_target
 from vision.engine import train
+from vision.engine.pictures import draw_target
 from vision.engine.step import train_step
 from vision.images import read_image
 

@@ -10,7 +10,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from tests.benchmarks.gpu_runs import CountedOperations
 from tests.runs import run_config
-from vision.batch import Batch
 from vision.data import read_sources
 from vision.engine.build import build_run
 from vision.engine.optim import MovingAverage
@@ -18,6 +17,7 @@ from vision.engine.plan import Plan
 from vision.engine.run import Run
 from vision.engine.step import train_step
 from vision.model import build_model
+from vision.structures import Batch
 
 MAX_OPERATIONS = 500
 """Of which 270 give the lengths of the weights and gradients of 88 convolutions. The step took

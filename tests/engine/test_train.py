@@ -27,7 +27,6 @@ from tests.runs import (
     run_config,
     same_weights,
 )
-from vision.batch import Batch
 from vision.data import read_sources
 from vision.engine import train
 from vision.engine.build import build_run
@@ -37,7 +36,7 @@ from vision.engine.step import train_step
 from vision.errors import ConfigError, DataError, Interrupted, TrainingError
 from vision.model import BACKBONES, MultiBoxLoss, build_model
 from vision.model.loss import Losses
-from vision.structures import Predictions, Target
+from vision.structures import Batch, Predictions, Target
 from vision.weights import load_weights
 
 pytestmark = pytest.mark.slow

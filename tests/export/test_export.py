@@ -1,5 +1,6 @@
 """Exported graphs: every form answers as PyTorch does, and what does not is refused."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from numpy import ndarray
 
+import vision
 from tests.detectors import detector_of
 from tests.exported import BACKENDS, Images
 from tests.runs import scenes
@@ -46,7 +48,28 @@ def test_every_form_agrees_with_pytorch(
     names = {path.name for path in tmp_path.iterdir()}
     suffixes = {"onnx": (".onnx",), "openvino": (".xml", ".bin")}[to]
     suffixes += (".txt",) if form == "frigate" else ()
+    suffixes += (".decoding.json", ".priors.npy") if form == "raw" else ()
     assert names == {f"w_{form}_fp32{suffix}" for suffix in suffixes}
+
+
+@pytest.mark.slow
+def test_a_file_says_what_it_takes_to_run_it(exported: dict[str, Path]) -> None:
+    """With the producer, and names of nodes, but nothing of the machine that wrote it."""
+    model = onnx.load(exported["onnx"])
+    assert (model.producer_name, model.producer_version) == ("ssdlite", vision.__version__)
+    names = [node.name for node in model.graph.node]
+    assert all(names)
+    assert len(set(names)) == len(names)
+    content = model.SerializeToString()
+    assert str(Path.cwd()).encode() not in content
+    assert b".py" not in content
+    info = pytest.importorskip("openvino").Core().read_model(exported["openvino"])
+    for prop in model.metadata_props:
+        if prop.key != "date":
+            assert str(info.get_rt_info(["ssdlite", prop.key]).astype(str)) == prop.value
+    strings = {prop.key: prop.value for prop in model.metadata_props}
+    assert {"decoding", "resize", "license", "producer", "date"} <= strings.keys()
+    assert json.loads(strings["decoding"])["image_size"] == [128, 128]
 
 
 @pytest.mark.parametrize("to", BACKENDS)

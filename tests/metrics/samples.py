@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vision.structures import Detections, Target
+from vision.detections import Detections
+from vision.structures import Target
 
 SIDE = 400
 

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from tests import reference_tide as reference
 from tests.metrics.samples import Box, detections, perfect, random_data, target
 from tests.metrics.tide_cases import as_plain
+from vision.detections import Detections
 from vision.metrics import Analysis, Mistake, Suspect, analyse, bootstrap, evaluate_detections
 from vision.metrics import analysis as module
 from vision.metrics.confusion import confusion_matrix
 from vision.metrics.matching import match
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 NAMES = ["cat", "dog", "sheep"]
 CAT, DOG, SHEEP = range(3)

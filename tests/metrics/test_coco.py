@@ -14,9 +14,10 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from tests.metrics.samples import detections, grid_data, perfect, random_data, target
+from vision.detections import Detections
 from vision.metrics import CocoResult, coco_ap
 from vision.metrics.reference import pycocotools_ap
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 SEEDS = st.integers(0, 2**32 - 1)
 NUM_CLASSES = 4

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tests.metrics.samples import detections, perfect, random_data, target, without_ties
+from vision.detections import Detections
 from vision.errors import DataError
 from vision.metrics import evaluate_detections
 from vision.metrics.comparison import Item, compare_detections
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 NAMES = ("a", "b", "c")
 LEFT, MIDDLE, RIGHT = (

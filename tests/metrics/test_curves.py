@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from tests import reference_tide as reference
 from tests.metrics.samples import Box, as_boxes, detections, perfect, random_data, target
 from tests.metrics.tide_cases import as_plain
+from vision.detections import Detections
 from vision.metrics.calibration import calibration_bins, calibration_error
 from vision.metrics.curves import best_threshold, best_thresholds, make_curves
 from vision.metrics.groups import (
@@ -26,7 +27,7 @@ from vision.metrics.groups import (
     by_size,
 )
 from vision.metrics.matching import Matching, match
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 Values = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """What boxes are divided by, from their corners and areas."""

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests import reference_tide as reference
 from tests.metrics.samples import Box, detections, perfect, random_data, target
 from tests.metrics.tide_cases import NUM_CLASSES, as_plain, as_structures, make_case
+from vision.detections import Detections
 from vision.metrics.errors import KIND_NAMES, classify_errors, error_costs
 from vision.metrics.matching import match
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 TIDECV = json.loads(Path(__file__).with_name("tide_values.json").read_text("utf-8"))
 NO_COSTS = dict.fromkeys([*reference.KINDS, "false positives", "false negatives"], 0.0)

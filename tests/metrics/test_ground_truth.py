@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.shared import SHARED, needs_shared
+from vision.detections import Detections
 from vision.formats import Annotations, read_coco, read_voc
 from vision.metrics import evaluate_detections
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 pytestmark = needs_shared
 

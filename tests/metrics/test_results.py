@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.metrics.samples import detections, perfect, target
+from vision.detections import Detections
 from vision.metrics import evaluate_detections
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 NAMES = ["cat", "a remarkably long-winded class name", "dog"]
 TRUTH = [target([(0, 0, 50, 50), (60, 60, 90, 90)], [0, 1]), target([(0, 0, 9, 9)], [0])]

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.metrics.samples import detections, random_data, target
+from vision.detections import Detections
 from vision.metrics.tables import DetectionTable, TargetTable
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 SEEDS = st.integers(0, 2**32 - 1)
 FIELDS = {

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tests.metrics.samples import Box, detections, grid_data, perfect, random_data, target
 from tests.reference_voc import Found, Truth, average_precision
+from vision.detections import Detections
 from vision.metrics import voc_ap
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 MakeData = Callable[..., tuple[list[Detections], list[Target]]]
 SEEDS = st.integers(0, 2**32 - 1)

@@ -5,7 +5,8 @@ import random
 import torch
 
 from tests.reference_tide import Corners, Found, Truth
-from vision.structures import Detections, Target
+from vision.detections import Detections
+from vision.structures import Target
 
 NUM_IMAGES = 8
 NUM_CLASSES = 3

@@ -15,10 +15,9 @@ from torchvision.ops import box_iou
 
 import vision.boxes as box_ops
 from tests import reference_model as reference
-from vision.batch import pack_targets
 from vision.model import Losses, MultiBoxLoss, match, prior_boxes
 from vision.model.layers import Scores
-from vision.structures import Predictions, Target
+from vision.structures import Predictions, Target, pack_targets
 
 SEEDS = st.integers(0, 10_000)
 SIZE = (240, 320)

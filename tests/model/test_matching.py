@@ -15,10 +15,9 @@ from torchvision.ops import box_iou
 
 import vision.boxes as box_ops
 from tests import reference_model as reference
-from vision.batch import pack_targets
 from vision.model import match, prior_boxes
 from vision.model.matching import CHUNK_PAIRS, match_on_gpu
-from vision.structures import Target
+from vision.structures import Target, pack_targets
 
 SEEDS = st.integers(0, 10_000)
 # A power of two, so that overlaps come out exact, at a threshold too.

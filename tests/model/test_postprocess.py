@@ -17,10 +17,11 @@ from torchvision.models.detection.ssd import SSD
 import vision.boxes as box_ops
 from tests import reference_model as reference
 from vision.config import ModelConfig
+from vision.detections import Detections
 from vision.model import build_post_process, decode_predictions, prior_boxes
 from vision.model.layers import Scores
 from vision.model.postprocess import PostProcess, Suppression
-from vision.structures import Detections, Predictions
+from vision.structures import Predictions
 
 SEEDS = st.integers(0, 10_000)
 SIZE = (240, 320)

@@ -15,7 +15,7 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from vision.detector import Detector
 from vision.device import num_cores
 from vision.errors import ConfigError, WeightsError
-from vision.export import ExportSpec, export_detector
+from vision.export import Agreement, ExportSpec, export_detector
 from vision.model import SSDLite, build_post_process, decode_predictions
 from vision.runtime import BACKENDS, GraphBackend, RuntimeOptions
 from vision.structures import Decoded
@@ -36,12 +36,16 @@ class Candidate:
         file: Weights or exported graph; None for torchvision's detector.
         options: What it runs on.
         is_plain: Whether it is the network as it was trained, in eager PyTorch.
+        num_bytes: Of an exported graph and the files that belong to it.
+        agreement: Of an exported graph with PyTorch; None for others.
     """
 
     name: str
     file: Path | None = None
     options: RuntimeOptions = RuntimeOptions()  # noqa: RUF009 - frozen
     is_plain: bool = False
+    num_bytes: int = 0
+    agreement: Agreement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +87,25 @@ def list_candidates(
     left_out = []
     for name, backend in BACKENDS.items():
         for precision, precisions in backend.benchmarked.items():
-            path, where = weights, device
+            path, where, num_bytes, agreement = weights, device, 0, None
             if isinstance(backend, GraphBackend):
                 spec = ExportSpec(name, precision=precision)
                 path, where = spec.file(folder, weights.stem), "cpu"
                 try:
-                    export_detector(saved, spec, path, images, calibration)
+                    agreement = export_detector(saved, spec, path, images, calibration).agreement
                 except (ConfigError, WeightsError) as error:
                     left_out.append(f"{name} {precision} left out: {error}")
                     continue
+                stem = path.name.removesuffix(backend.suffix)
+                num_bytes = sum(part.stat().st_size for part in folder.glob(f"{stem}.*"))
             rows += [
-                Candidate(f"{name} {run_in}", path, RuntimeOptions(name, where, run_in))
+                Candidate(
+                    f"{name} {run_in}",
+                    path,
+                    RuntimeOptions(name, where, run_in),
+                    num_bytes=num_bytes,
+                    agreement=agreement,
+                )
                 for run_in in precisions
             ]
     return [*rows, Candidate(TORCHVISION)], left_out

@@ -1,5 +1,1 @@
 """The command line, ``ssdlite COMMAND``: one module for each command."""
-
-from vision.cli.main import main
-
-__all__ = ["main"]

@@ -6,15 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import (
-    BACKEND_ALIASES,
-    FOLDERS,
-    FORMS,
-    GRAPH_BACKENDS,
-    RESULTS,
-    CocoEngine,
-    Precision,
-)
+from vision.choices import FOLDERS, RESULTS, CocoEngine
 from vision.cli.data_commands import DATA_COMMANDS
 from vision.cli.parser import Command, Parser
 from vision.cli.weights_commands import WEIGHTS_COMMANDS
@@ -75,7 +67,8 @@ def _eval(parser: Parser) -> None:
     text = "with --detections and --report: the folder of the images (default: no pictures)"
     parser.add_argument("--images", type=Path, metavar="FOLDER", help=text)
     text = (
-        "folder for metrics.json and report.html (default: none; the report: run folder or report)"
+        "folder for metrics.json and report.html (default: none; for the report, eval in the run"
+        " folder, else report)"
     )
     common.add_out(parser, None, text)
     text = "what computes COCO's metrics: faster gives the numbers of pycocotools, the reference"
@@ -97,11 +90,18 @@ def _compare(parser: Parser) -> None:
 
 
 def _detect(parser: Parser) -> None:
-    text = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
+    text = (
+        "images, videos, folders, globs, .txt lists of these, URLs of images (s3://, gs://, https://)"
+        " and of streams, camera numbers"
+    )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help=text)
     common.add_weights(parser, f"an exported graph, {common.WEIGHTS}")
     common.add_out(parser, "out", "folder for the results")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    text = (
+        "every N-th input from number I on, counted from 0, for ssdlite merge (default: all inputs)"
+    )
+    parser.add_argument("--shard", metavar="I/N", help=text)
     _add_results(parser)
     group = parser.add_argument_group("processing")
     text = "detect in every N-th frame of videos"
@@ -113,6 +113,12 @@ def _detect(parser: Parser) -> None:
     text = "images in each call of the network; more than 1 for GPUs"
     group.add_argument("--batch", type=common.positive, default=1, metavar="N", help=text)
     common.add_runtime(parser)
+
+
+def _merge(parser: Parser) -> None:
+    text = "the --out folders of all shards of a run of detect --shard, in any order"
+    parser.add_argument("shards", nargs="+", type=Path, metavar="OUT", help=text)
+    common.add_out(parser, "out", "folder for the results")
 
 
 def _add_results(parser: Parser) -> None:
@@ -142,40 +148,6 @@ def _add_results(parser: Parser) -> None:
     group.add_argument("--count", action="append", metavar="PLACE", help=text)
 
 
-def _export(parser: Parser) -> None:
-    common.add_weights(parser)
-    common.add_data(parser)
-    parser.add_argument(
-        "--to",
-        required=True,
-        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES),
-        help="runtime to write for",
-    )
-    text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
-    parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
-    text = (
-        "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT,"
-        " int8w: weights alone, int8full: input and outputs too"
-    )
-    parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
-    text = (
-        "images, folders or globs, without annotations, to compare and to calibrate int8 on"
-        " (default: data.val to compare, else images in the package; data.train to calibrate)"
-    )
-    parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
-    common.add_out(parser, "exported", "folder for the graph")
-
-
-def _benchmark(parser: Parser) -> None:
-    common.add_weights(parser)
-    common.add_data(parser)
-    text = "rounds of ten images"
-    parser.add_argument("--rounds", type=common.positive, default=10, metavar="N", help=text)
-    parser.add_argument("--no-map", action="store_true", help="do not measure average precision")
-    common.add_out(parser, "benchmark", "folder for the table and the chart")
-    common.add_device(parser)
-
-
 COMMANDS = {
     "train": Command(
         "train a detector on your own photographs, or on synthetic images",
@@ -200,15 +172,10 @@ COMMANDS = {
         _detect,
         has_json=True,
     ),
-    "export": Command(
-        "write a detector for other runtimes, and compare it with PyTorch",
-        "export --weights runs/finetune --to onnx --images photos/",
-        _export,
-    ),
-    "benchmark": Command(
-        "measure speed, memory and average precision on each backend",
-        "benchmark --weights runs/finetune --no-map",
-        _benchmark,
+    "merge": Command(
+        "join the results of detect --shard to those of one run",
+        "merge shards/* --out found",
+        _merge,
         has_json=True,
     ),
     **WEIGHTS_COMMANDS,

@@ -14,6 +14,7 @@ from vision.cli.options import (
 )
 from vision.cli.terminal import CommandResult, Step, step
 from vision.config import Config
+from vision.detections import Detections
 from vision.engine import detect_with_both
 from vision.errors import ConfigError
 from vision.metrics import read_coco_results
@@ -28,7 +29,7 @@ from vision.report import (
     write_page,
 )
 from vision.runtime import RuntimeOptions
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 PAGE = "compare.html"
 MAX_NAMED = 8

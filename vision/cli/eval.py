@@ -14,6 +14,7 @@ from vision.cli.options import (
     runtime_options_of,
 )
 from vision.cli.terminal import MAX_STEPS, CommandResult, Step, paint_table, step
+from vision.detections import Detections
 from vision.detector import Detector
 from vision.engine import best_thresholds, evaluate_detector, write_json
 from vision.errors import ConfigError
@@ -30,7 +31,7 @@ from vision.report import (
     write_report,
 )
 from vision.runtime import RuntimeOptions
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 METRICS = "metrics.json"
 
@@ -83,11 +84,14 @@ def _steps(options: argparse.Namespace) -> list[Step]:
 
 
 def _report_folder(options: argparse.Namespace) -> Path:
-    """``--out``, else the run folder that ``--weights`` names, else ``report``."""
+    """``--out``, else ``eval`` in the run folder that ``--weights`` names, else ``report``.
+
+    The report beside the weights is the training's.
+    """
     if options.out:
         return Path(options.out)
     is_run = options.weights is not None and options.weights.is_dir()
-    return options.weights if is_run else Path("report")
+    return options.weights / "eval" if is_run else Path("report")
 
 
 def _outputs(out: Path | None, folder: Path | None) -> list[Path]:

@@ -6,7 +6,8 @@ from pathlib import Path
 from vision.cli.terminal import CommandResult, step
 from vision.weights import SHIPPED, find_weights, load_weights
 from vision.weights.hub import DEFAULT_FILE, parse_name, push
-from vision.weights.model_card import model_card, recorded_licence
+from vision.weights.migration import recorded_licence
+from vision.weights.model_card import model_card
 
 ORIGIN = "TensorFlow Object Detection API"
 """What the licence of weights names that started from those in the package."""
@@ -18,7 +19,7 @@ def run(options: argparse.Namespace) -> CommandResult:
     saved = load_weights(path)
     card = model_card(saved, parse_name(options.name).repo, options.licence)
     files: dict[str, Path | bytes] = {DEFAULT_FILE: path, "README.md": card.encode()}
-    if ORIGIN in recorded_licence(saved):
+    if ORIGIN in recorded_licence(saved.training):
         folder = SHIPPED["coco"].parent
         files |= {name: folder / name for name in ("LICENSE", "NOTICE")}
     address = push(options.name, files)

@@ -1,11 +1,46 @@
-"""The commands about weights files, for `vision.cli.commands`."""
+"""The commands that make something of weights files, for `vision.cli.commands`."""
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import SOURCES
+from vision.choices import BACKEND_ALIASES, FORMS, GRAPH_BACKENDS, SOURCES, Precision
 from vision.cli.parser import Command, Parser
+
+
+def _export(parser: Parser) -> None:
+    common.add_weights(parser)
+    common.add_data(parser)
+    parser.add_argument(
+        "--to",
+        required=True,
+        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES),
+        help="runtime to write for",
+    )
+    text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
+    parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
+    text = (
+        "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT,"
+        " int8w: weights alone, int8full: input and outputs too"
+    )
+    parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
+    text = (
+        "images, folders or globs, without annotations, to compare and to calibrate int8 on"
+        " (default: data.val to compare, else images in the package; data.train to calibrate)"
+    )
+    parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
+    common.add_out(parser, "exported", "folder for the graph")
+
+
+def _benchmark(parser: Parser) -> None:
+    common.add_weights(parser)
+    common.add_data(parser)
+    text = "rounds of ten images"
+    parser.add_argument("--rounds", type=common.positive, default=10, metavar="N", help=text)
+    parser.add_argument("--no-map", action="store_true", help="do not measure average precision")
+    common.add_out(parser, "benchmark", "folder for the table and the chart")
+    common.add_device(parser)
 
 
 def _convert(parser: Parser) -> None:
@@ -50,6 +85,17 @@ def _push(parser: Parser) -> None:
 
 
 WEIGHTS_COMMANDS = {
+    "export": Command(
+        "write a detector for other runtimes, and compare it with PyTorch",
+        "export --weights runs/finetune --to onnx --images photos/",
+        _export,
+    ),
+    "benchmark": Command(
+        "measure speed, memory and average precision on each backend",
+        "benchmark --weights runs/finetune --no-map",
+        _benchmark,
+        has_json=True,
+    ),
     "convert": Command(
         "convert another project's checkpoint to a weights file",
         "convert tensorflow frozen_inference_graph.pb --labels map.pbtxt --out W.safetensors",

@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from vision.batch import Batch
 from vision.data.transforms import PRESETS, seeded
-from vision.structures import Target
+from vision.structures import Batch, Target
 
 # Ranges of torchvision's RandomPhotometricDistort, which applies each with probability 0.5.
 BRIGHTNESS, CONTRAST, SATURATION, HUE = (0.875, 1.125), (0.5, 1.5), (0.5, 1.5), (-0.05, 0.05)

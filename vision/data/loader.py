@@ -14,13 +14,12 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
-from vision.batch import Batch, pack_targets
 from vision.data.sampler import EpochSampler
 from vision.data.transforms import Augment, seeded
 from vision.errors import DataError
 from vision.formats.records import Record
 from vision.images import resize
-from vision.structures import Target
+from vision.structures import Batch, Target, pack_targets
 
 
 class Sample(NamedTuple):

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from numpy import ndarray
 
+from vision.detections import Detections
+from vision.draw import Style
 from vision.errors import ConfigError, DataError
 from vision.rows import describe_counts
-from vision.structures import Detections
-from vision.tags import Style
 
 Point = tuple[float, float]
 Counts = dict[str, dict[str, int]]

@@ -177,7 +177,7 @@ class _Run:
         outcomes: dict[int, Outcome] = {}
         for index, source in enumerate(sources):
             try:
-                images[index] = read_first(source.path)
+                images[index] = read_first(source)
             except DataError as error:  # noqa: PERF203 - the others are still read
                 outcomes[index] = Outcome(failure=error)
         results = self.detector(list(images.values()))

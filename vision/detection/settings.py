@@ -2,11 +2,10 @@
 
 # h and w the height and width of an image
 
-import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +15,12 @@ from numpy import ndarray
 from vision.choices import RESULTS
 from vision.detection.counting import Counts, Region
 from vision.detection.image_files import label_places
+<<<<<<< HEAD
 from vision.detection.schema import Omissions
+=======
+from vision.detection.journal_lines import parse_entry
+from vision.detection.schema import Entry
+>>>>>>> main
 from vision.errors import DataError
 from vision.files import open_regular
 from vision.media import MediaInput
@@ -77,7 +81,8 @@ def check_complete(sources: Sequence[MediaInput], out: Path) -> None:
     Raises:
         DataError: If one has neither an entry in ``detections.json`` nor a file of its own.
     """
-    named = _named_in(out / RESULTS["json"])
+    path = out / RESULTS["json"]
+    named = {entry["image"] for entry in entries_in(path)} if path.is_file() else set()
     for source in sources:
         places = (source.relative, *label_places(source))
         if source.name not in named and not any((out / place).exists() for place in places):
@@ -87,15 +92,17 @@ def check_complete(sources: Sequence[MediaInput], out: Path) -> None:
             )
 
 
-def _named_in(path: Path) -> set[str]:
-    """The images of a result file, which has an entry a line; none if it is not there.
+def entries_in(path: Path) -> Iterator[Entry]:
+    """The entries of ``detections.json``, read line by line.
 
     The first form of the file, of version 0.1, was the list of entries alone.
+
+    Raises:
+        DataError: If it cannot be read.
     """
-    if not path.is_file():
-        return set()
     try:
         with open_regular(path) as file:
+<<<<<<< HEAD
             lines = (line.strip() for line in file)
             entries = (line.rstrip(b",") for line in lines if line.startswith(_ENTRY))
             return {json.loads(line)["image"] for line in entries}
@@ -103,6 +110,13 @@ def _named_in(path: Path) -> set[str]:
         raise DataError(
             f"{path} cannot be read as results ({error}); start again with --overwrite"
         ) from error
+=======
+            for line in map(bytes.strip, file):
+                if not line.startswith(_NO_ENTRY):
+                    yield parse_entry(line.rstrip(b","), path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read as results ({error.strerror})") from error
+>>>>>>> main
 
 
 def check_results_stay(

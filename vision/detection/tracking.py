@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from vision.detections import Detections
 from vision.extras import require_package
 from vision.interop import to_supervision
-from vision.structures import Detections
 
 LOW_SCORE = 0.1
 """Down to which a detection continues a track, as in ByteTrack's paper; it begins none."""

@@ -67,7 +67,6 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         size: build_loss(config.loss, model, size, plan.unlabelled_classes)
         for size in {config.model.image_size, config.image_size_of(0)}
     }
-    workers, pin_memory = config.train.workers, device.type == "cuda"
     return Run(
         _loop_settings(plan, dtype),
         device,
@@ -84,7 +83,7 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         losses,
         sampler,
         train_set,
-        make_loader(train_set, sampler, workers, pin_memory=pin_memory),
+        make_loader(train_set, sampler, config.train.workers, pin_memory=device.type == "cuda"),
         _build_evaluator(plan, device, processes),
     )
 
@@ -149,8 +148,7 @@ def _wrap(model: SSDLite, device: torch.device, processes: Processes) -> nn.Modu
     """
     if processes.size == 1:
         return model
-    device_ids = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(model, device_ids=device_ids)
+    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
 
 
 def _build_evaluator(plan: Plan, device: torch.device, processes: Processes) -> Evaluator | None:
@@ -196,9 +194,7 @@ def start_run(run: Run, plan: Plan) -> None:
         state.origin, state.known = start.origin, start.known
         for line in start.lines:
             logger.info(line)
-    unlabelled = plan.unlabelled_classes
-    silence_classes(
-        state.model, [label for label in unlabelled if plan.names[label] not in state.known]
-    )
+    unknown = [label for label in plan.unlabelled_classes if plan.names[label] not in state.known]
+    silence_classes(state.model, unknown)
     if state.ema is not None:
         state.ema.module.load_state_dict(state.model.state_dict())

@@ -8,11 +8,11 @@ import torch
 
 from vision.config import Config
 from vision.data import DetectionDataset, make_loader, read_sources
+from vision.detections import Detections
 from vision.detector import Detector
 from vision.engine.evaluation import detect_all
 from vision.errors import DataError
 from vision.formats.paths import nfc
-from vision.structures import Detections
 from vision.weights.labels import canonical
 
 

@@ -1,5 +1,6 @@
 """The processes that ``torchrun`` starts, or a single one."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -114,6 +115,9 @@ def started_processes(device: str) -> Iterator[Processes]:
                 f" {torch.cuda.device_count()}; lower torchrun's --nproc-per-node"
             )
         torch.cuda.set_device(processes.local_rank)
+    if not processes.is_first:
+        for name in ("vision.data", "vision.engine"):
+            logging.getLogger(name).setLevel(logging.WARNING)
     # The others wait while the first one fills the cache or computes metrics.
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(hours=6))
     try:

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vision.batch import Batch
 from vision.data import augment_batch
 from vision.engine.evaluation import describe_values
 from vision.engine.forecast import describe_duration
-from vision.engine.pictures import TensorBoardWriter
 from vision.engine.run import Run, RunState
 from vision.engine.step import check_finite, check_weights, train_step
+from vision.engine.tensorboard import TensorBoardWriter
 from vision.model import Losses
 from vision.progress import progress
+from vision.structures import Batch
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch.utils.data import DataLoader
 
-from vision.batch import Batch
 from vision.choices import CocoEngine
 from vision.config import Config
 from vision.data import (
@@ -21,6 +20,7 @@ from vision.data import (
     make_loader,
     read_sources,
 )
+from vision.detections import Detections
 from vision.detector import Detector
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.metrics import Metrics, evaluate_detections
@@ -28,7 +28,7 @@ from vision.metrics.analysis import Analysis
 from vision.model import PostProcess, SSDLite
 from vision.progress import progress
 from vision.runtime import RuntimeOptions
-from vision.structures import Detections
+from vision.structures import Batch
 
 logger = logging.getLogger(__name__)
 

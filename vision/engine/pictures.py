@@ -1,36 +1,44 @@
-"""TensorBoard's events, the log as curves, and validation images with detections.
+"""The pictures of a run: the log as curves, and images with ground truth and detections.
 
 A run can do without these: where one cannot be written, that is said and the run continues.
 """
 
+# h and w the height and width of an image, H its height with a legend
+
 import logging
 import os
-import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from torch import Tensor
+from numpy import ndarray
 
 from vision.atomic import replacing
-from vision.batch import pack_targets
 from vision.data import DetectionDataset
 from vision.detector import Detector
-from vision.draw import draw_detections, draw_legend, draw_target
+from vision.draw import (
+    Corners,
+    Style,
+    class_colour,
+    draw_detections,
+    label_names,
+    place_tags,
+    visible_corners,
+)
 from vision.errors import VisionError
 from vision.media import write_image
-from vision.model import build_post_process, match
-from vision.progress import progress
+from vision.model import build_post_process
 from vision.runtime import RuntimeOptions
-from vision.structures import Detections, Target
+from vision.structures import Target
 from vision.weights import SavedDetector
 
 logger = logging.getLogger(__name__)
@@ -41,16 +49,12 @@ PANELS = (
     {"voc.mAP50": "val voc.mAP50", "coco.AP": "val coco.AP"},
 )
 """Columns of the log and their labels, from left to right."""
+_GREY, _WHITE = (64, 64, 64), (255, 255, 255)
+_LEGEND = ("ground truth", "detections")
 NUM_PICTURES = 8
 """Validation pictures that a finished run draws."""
-NUM_ON_BOARD = 4
-"""Validation pictures that TensorBoard shows."""
 SCORE = 0.4
 """Score from which detections are drawn."""
-MAX_MATCHED = 2000
-"""Training images whose matches TensorBoard counts."""
-CHUNK = 64
-"""Images that are matched at once."""
 MAX_STEM = 200
 """Bytes of an image's name in that of its picture: file systems take 255 in all."""
 
@@ -62,105 +66,6 @@ def optional(path: Path) -> Iterator[None]:
         yield
     except (OSError, VisionError) as error:
         logger.warning("warning: %s is left out: %s", path, error)
-
-
-class TensorBoardWriter:
-    """Writes events, numbered by steps; after an error, which is logged, no more.
-
-    Args:
-        folder: The folder of the events; None writes nothing.
-        step: Steps done; what an interrupted run wrote after them is hidden.
-    """
-
-    def __init__(self, folder: Path | None, step: int) -> None:
-        self._writer: Any = None
-        if folder is None:
-            return
-        # TensorBoard imports TensorFlow where it is installed, which takes seconds and prints
-        # lines, unless there is a module of this name.
-        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
-        from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
-
-        self._folder = folder
-        self._hook, threading.excepthook = threading.excepthook, self._except
-        with self._writing():
-            self._writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
-
-    def scalars(self, values: Mapping[str, float | None], step: int) -> None:
-        """Add a point to each curve whose value is not None."""
-        for name, value in values.items():
-            if self._writer is not None and value is not None:
-                with self._writing():
-                    self._writer.add_scalar(name, value, step)
-
-    def matches(
-        self, targets: Sequence[Target], priors: Float[Tensor, "P 4"], match_iou: float
-    ) -> None:
-        """Add a histogram of the number of priors that each of the first training objects has."""
-        if self._writer is None:
-            return
-        counts = []
-        starts = range(0, min(len(targets), MAX_MATCHED), CHUNK)
-        for start in progress(starts, "matches"):
-            packed = pack_targets(targets[start : start + CHUNK])
-            objects = match(packed.to(priors.device), priors, match_iou).objects.cpu()
-            per_object = torch.bincount(objects[objects >= 0], minlength=len(packed.rows))
-            counts.append(per_object[packed.positive].float())
-        if counts and sum(map(len, counts)):
-            with self._writing():
-                self._writer.add_histogram("matched priors of an object", torch.cat(counts), 0)
-
-    def pictures(
-        self,
-        dataset: DetectionDataset,
-        detections: Sequence[Detections],
-        names: Sequence[str],
-        step: int,
-    ) -> None:
-        """Add the first validation images, with truth, detections and a legend."""
-        if self._writer is None:
-            return
-        for index, each in enumerate(detections[:NUM_ON_BOARD]):
-            picture = draw_target(dataset.records[index].read(), dataset.targets[index], names)
-            picture = draw_detections(picture, each[each.scores >= SCORE], names)
-            with self._writing():
-                self._writer.add_image(
-                    f"val/{index}", draw_legend(picture), step, dataformats="HWC"
-                )
-
-    def flush(self) -> None:
-        """Write the events so far to disk, so that a kill does not lose them."""
-        with self._writing():
-            if self._writer is not None:
-                self._writer.flush()
-
-    def close(self) -> None:
-        """Write the last events and close the file."""
-        with self._writing():
-            if self._writer is not None:
-                self._writer.close()
-        self._end()
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            logger.warning("warning: no more events in %s: %s", self._folder, error)
-            self._end()
-
-    def _end(self) -> None:
-        if self._writer is not None:
-            with suppress(OSError):
-                self._writer.close()
-        self._writer = None
-        if threading.excepthook == self._except:
-            threading.excepthook = self._hook
-
-    def _except(self, hook_args: threading.ExceptHookArgs) -> None:
-        """Leave the errors of TensorBoard's own thread to its next call, which raises them."""
-        if not type(hook_args.thread).__module__.startswith("tensorboard."):
-            self._hook(hook_args)
 
 
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -207,3 +112,67 @@ def draw_pictures(
         stem = Path(str(target.image_id)).stem.replace(" ", "_")
         stem = os.fsencode(stem)[:MAX_STEM].decode(errors="ignore")
         write_image(folder / f"{index:05d}_{stem}.jpg", draw_legend(picture))
+
+
+def draw_target(
+    image: UInt8[ndarray, "h w 3"], target: Target, names: Sequence[str]
+) -> UInt8[ndarray, "h w 3"]:
+    """A copy of the image with the ground truth in thin white lines, dashed where ignored.
+
+    Names are below the boxes, so that the tags of `draw_detections` do not hide them.
+
+    Raises:
+        ValueError: If a label has no name.
+    """
+    image = image.copy()
+    style = Style.for_image(image)
+    texts, visible = label_names(target.labels, names), list(visible_corners(target.boxes, image))
+    for index, corners in visible:
+        dash = 3 * style.outlined[0][1] if target.ignore[index] else max(image.shape)
+        for colour, width in style.outlined:
+            for start, end in _dashes(corners, dash):
+                cv2.line(image, start, end, colour, width)
+    tags = [(corners, (texts[index],)) for index, corners in visible]
+    for _, text, place in place_tags(tags, image.shape[:2], style, below=True):
+        style.draw_tag(image, text, place, _WHITE)
+    return image
+
+
+def draw_legend(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "H w 3"]:
+    """A copy of the image with a legend below it, which tells ground truth from detections.
+
+    The entries are side by side, or one below the other if the image is too narrow, in a smaller
+    font if necessary.
+    """
+    style = Style.for_image(image)
+    width = image.shape[1]
+    while max(widths := _entry_widths(style)) > width and style.capital > 1:
+        style = replace(style, capital=style.capital - 1)
+    height = 5 * style.capital // 2
+    in_a_row = sum(widths) <= width
+    places = ((0, 0), (widths[0], 0) if in_a_row else (0, height))
+    strip = np.full((places[1][1] + height, width, 3), _GREY, np.uint8)
+    truth = [(0, 3, colour, thickness) for colour, thickness in style.outlined]
+    detected = [(label, label + 1, class_colour(label), style.line) for label in range(3)]
+    for (x, y), word, strokes in zip(places, _LEGEND, (truth, detected), strict=True):
+        columns, middle = [x + n * style.capital for n in range(1, 6)], y + height // 2
+        for start, end, colour, thickness in strokes:
+            cv2.line(strip, (columns[start], middle), (columns[end], middle), colour, thickness)
+        style.draw_text(strip, word, (columns[4], middle + style.capital // 2), _WHITE)
+    return np.concatenate([image, strip])
+
+
+def _entry_widths(style: Style) -> list[int]:
+    """Widths of the legend's entries: margin, line, gap, text, margin."""
+    return [6 * style.capital + style.text_width(word) for word in _LEGEND]
+
+
+def _dashes(corners: Corners, dash: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
+    """Ends (x, y) of the dashes of a box, with gaps as long as a dash, ``dash`` pixels."""
+    left, top, right, bottom = corners
+    for x in range(left, right + 1, 2 * dash):
+        end = min(x + dash - 1, right)
+        yield from (((x, y), (end, y)) for y in (top, bottom))
+    for y in range(top, bottom + 1, 2 * dash):
+        end = min(y + dash - 1, bottom)
+        yield from (((x, y), (x, end)) for x in (left, right))

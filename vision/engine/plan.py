@@ -57,14 +57,13 @@ class Plan:
     saved: SavedBackbone | SavedDetector | None = None
 
     def counts(self) -> dict[str, dict[str, Any]]:
-        """Boxes of each class in the training data, and what is irregular in all data."""
-        splits = {"train": self.annotations, "val": self.val}
+        """Boxes of each class in the training data, images of all data and what is irregular."""
+        splits = {"train": self.annotations} | ({} if self.val is None else {"val": self.val})
         return {
+            "images": {split: len(data.records) for split, data in splits.items()},
             "boxes": dict(self.annotations.count()),
             "irregularities": {
-                split: irregularities(data, self.names)
-                for split, data in splits.items()
-                if data is not None
+                split: irregularities(data, self.names) for split, data in splits.items()
             },
         }
 
@@ -132,8 +131,6 @@ def _choose_network(
 
 def _check_freeze(config: Config) -> None:
     """Raise ConfigError if ``train.freeze`` is more layers than the backbone has."""
-    if not config.train.freeze:
-        return
     with torch.device("meta"):
         num_layers = len(BACKBONES[config.model.backbone](num_classes=0).stages())
     if config.train.freeze > num_layers:
@@ -166,9 +163,8 @@ def _read_data(
     """Training data, validation data and class names, where the weights know ``their_names``."""
     annotations = read_sources(config.data.train, "data.train")
     val = None if config.data.val is None else read_sources(config.data.val, "data.val")
-    names, left_out = choose_classes(
-        config.data, annotations, known_classes(their_names, annotations.names)
-    )
+    known = known_classes(their_names, annotations.names)
+    names, left_out = choose_classes(config.data, annotations, known)
     if left_out:
         logger.warning(
             "warning: classes without a box are left out (name them in data.classes to keep them):"

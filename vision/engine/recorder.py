@@ -7,7 +7,6 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ import torchvision
 
 from vision.atomic import replacing
 from vision.engine.evaluation import HEADLINE
-from vision.engine.pictures import TensorBoardWriter
 from vision.engine.run import RunState
 from vision.engine.run_folder import RunFolder
+from vision.engine.tensorboard import TensorBoardWriter
 from vision.errors import TrainingError
+from vision.extras import package_version
 from vision.metrics import Metrics
 from vision.model import SSDLite
 
@@ -58,7 +58,7 @@ class Recorder:
             "git_commit": _git_commit(),
             "python": platform.python_version(),
             "platform": platform.platform(),
-            "versions": {name: _version(name) for name in PACKAGES},
+            "versions": {name: package_version(name) for name in PACKAGES},
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
             "threads": torch.get_num_threads(),
             **self._data,
@@ -132,13 +132,6 @@ def _replace(path: Path, text: str) -> None:
             partial.write_bytes(text.encode())
     except OSError as error:
         raise TrainingError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _git_commit() -> str | None:

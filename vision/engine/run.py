@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -44,8 +44,8 @@ class RunState:
         origin: Where the weights come from that the run started from; empty for random ones.
         known: Classes that those weights know.
         start: Metrics of those weights, if they were evaluated.
-        val: What tells the validation data from others that ``best`` and ``start`` were measured
-            on; empty without any, None where an earlier version did not note it.
+        val: Tells apart the validation data that ``best`` and ``start`` were measured on; empty
+            without any, None where an earlier version did not note it.
     """
 
     names: list[str]
@@ -77,9 +77,7 @@ class RunState:
     @property
     def eval_model(self) -> SSDLite:
         """The network that is evaluated and saved: the average where there is one."""
-        model = self.model if self.ema is None else self.ema.module
-        assert isinstance(model, SSDLite)
-        return model
+        return self.model if self.ema is None else cast("SSDLite", self.ema.module)
 
     def compare(self, metrics: Metrics) -> bool:
         """Count an evaluation, and return whether it is the best so far."""
@@ -92,10 +90,7 @@ class RunState:
     def state_dict(self) -> dict[str, Any]:
         """The fields as tensors and plain values."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
-        for name, value in values.items():
-            if hasattr(value, "state_dict"):
-                values[name] = value.state_dict()
-        return values
+        return {k: v.state_dict() if hasattr(v, "state_dict") else v for k, v in values.items()}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Continue from the `state_dict` of a run with the same network and classes.
@@ -107,9 +102,8 @@ class RunState:
             self.ema.load_state_dict(saved["ema"])
         elif self.ema is not None:
             self.ema.module.load_state_dict(saved["model"])
-        # The saved groups and schedule bring their own hyperparameters, but those of the present
-        # configuration hold from the next step on. So they are kept aside while the momenta and
-        # the number of steps are loaded, and each learning rate is computed for that step.
+        # The hyperparameters of the present configuration hold from the next step on, not those
+        # saved with the momenta and the number of steps; learning rates are those of that step.
         groups = [
             {key: value for key, value in group.items() if key not in {"params", "lr"}}
             for group in self.optimizer.param_groups
@@ -188,9 +182,8 @@ class Run:
     @property
     def is_over(self) -> bool:
         """Whether no epoch is left to train."""
-        patience = self.settings.patience
-        has_stopped = patience is not None and self.state.unimproved >= patience
-        return has_stopped or self.state.epoch >= self.settings.epochs
+        patience = math.inf if self.settings.patience is None else self.settings.patience
+        return self.state.unimproved >= patience or self.state.epoch >= self.settings.epochs
 
     @property
     def is_evaluation_due(self) -> bool:

@@ -15,7 +15,7 @@ from numpy import ndarray
 
 import vision.boxes as box_ops
 from vision.data import augment_batch, collate
-from vision.draw import draw_target
+from vision.engine.pictures import draw_target
 from vision.engine.run import Run
 from vision.images import resize
 from vision.media import write_image

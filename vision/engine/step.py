@@ -8,12 +8,11 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from vision.batch import Batch
 from vision.engine.optim import clip_gradients
 from vision.engine.run import Run
 from vision.errors import TrainingError
 from vision.model import Assignment, Losses, MultiBoxLoss
-from vision.structures import Target
+from vision.structures import Batch, Target
 
 # Of glibc's malloc.h
 _M_TRIM_THRESHOLD = -1

@@ -17,7 +17,6 @@ from vision.engine.epoch import finish_epoch, log_epoch, train_epoch
 from vision.engine.evaluation import Evaluation, describe_values, headline
 from vision.engine.forecast import log_coverage, log_duration
 from vision.engine.interrupts import Interrupts, caught_interrupts
-from vision.engine.pictures import TensorBoardWriter
 from vision.engine.plan import make_plan
 from vision.engine.recorder import Recorder
 from vision.engine.run import Run
@@ -25,26 +24,24 @@ from vision.engine.run_folder import RunFolder
 from vision.engine.sheet import draw_sheet
 from vision.engine.step import keep_freed_memory
 from vision.engine.summary import WriteReport, summarise
+from vision.engine.tensorboard import TensorBoardWriter
 from vision.engine.validation import measure_again, settle_validation
 from vision.metrics import Metrics
 from vision.weights import save_weights
 
 logger = logging.getLogger(__name__)
-
 AGREE_EVERY = 10  # steps after which several processes ask each other whether to stop
 
 
 def train(
     config: Config, out: Path, *, resume: bool = False, write_report: WriteReport | None = None
 ) -> Metrics | None:
-    """Train, evaluate every few epochs and after the last, and keep the best.
-
-    Under ``torchrun`` all processes call this alike; the first one writes.
+    """Train, evaluate every few epochs and keep the best; of several processes the first writes.
 
     Args:
         config: The run.
         out: The run folder; it must not hold a run yet, unless this one resumes it.
-        resume: Continue after the last step that the run folder has a checkpoint of, if any.
+        resume: Continue after the last step that has a checkpoint, if any.
         write_report: Called at the end, where there is ``data.val``.
 
     Returns:
@@ -54,12 +51,12 @@ def train(
         VisionError: One of its children, for what a user can mend.
         Interrupted: After SIGTERM, SIGHUP or Ctrl-C, when a checkpoint is written.
     """
-    with started_processes(config.train.device) as processes, caught_interrupts() as interrupts:
-        if not processes.is_first:
-            for name in ("vision.data", "vision.engine"):
-                logging.getLogger(name).setLevel(logging.WARNING)
-        with closing(RunFolder(out, resume=resume)) as folder:
-            return Trainer.setup(config, folder, processes, interrupts).fit(write_report)
+    with (
+        started_processes(config.train.device) as processes,
+        caught_interrupts() as interrupts,
+        closing(RunFolder(out, resume=resume)) as folder,
+    ):
+        return Trainer.setup(config, folder, processes, interrupts).fit(write_report)
 
 
 @dataclass(slots=True)
@@ -95,29 +92,28 @@ class Trainer:
             start_run(run, plan)
         is_val_other = settle_validation(run)
         is_written = processes.is_first and not run.is_over
-        has_board = is_written and config.train.tensorboard
-        board = TensorBoardWriter(folder.tensorboard if has_board else None, run.state.steps)
-        if not is_resumed:
-            board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
+        events = folder.tensorboard if is_written and config.train.tensorboard else None
+        board = TensorBoardWriter(events, run.state.steps)
         save = partial(save_weights, config=config, names=plan.names)
         recorder = Recorder(folder, board, save, plan.counts())
         if is_written:
             recorder.write_setup(dump_config(config), device)
             if not is_resumed:
+                board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
                 draw_sheet(run, folder.sheet)
         return cls(run, recorder, checkpoints, signals, is_val_other)
 
     def fit(self, write_report: WriteReport | None = None) -> Metrics | None:
         """Take all steps that are left, and return the evaluation of the best weights, if any."""
-        run, board = self.run, self.recorder.board
-        with closing(board):
+        run = self.run
+        with closing(self.recorder.board) as board:
             if self._is_val_other:
                 self._best = measure_again(run, self.recorder)
                 self._save_checkpoint()
             if not run.is_over:
                 logger.info("run folder: %s", self.recorder.folder.path)
-                is_start = run.settings.evaluates_start and run.state.steps == 0
-                log_duration(run, self._evaluate_start() if is_start else None)
+                starts = run.settings.evaluates_start and not run.state.steps
+                log_duration(run, self._evaluate_start() if starts else None)
             with self.interrupts.held():
                 while not run.is_over:
                     train_epoch(run, board, self._is_pause_due, self._pause)
@@ -176,17 +172,16 @@ class Trainer:
         # Each process has running statistics of its own, where BatchNorm does not span them.
         run.processes.broadcast_buffers(state.eval_model)
         with self.interrupts.let_through():
-            metrics, detections = run.evaluator(state.eval_model)
-        board, dataset = self.recorder.board, run.evaluator.dataset
-        board.pictures(dataset, detections, state.names, state.steps)
-        return metrics, detections
+            evaluation = run.evaluator(state.eval_model)
+        dataset = run.evaluator.dataset
+        self.recorder.board.pictures(dataset, evaluation[1], state.names, state.steps)
+        return evaluation
 
     def _finish_epoch(self, evaluation: Evaluation | None) -> None:
         """Log the epoch, keep its weights, and save what the next one starts from."""
         run, state = self.run, self.run.state
         row, seconds = finish_epoch(state)
-        if evaluation is not None:
-            row |= headline(evaluation[0].to_dict())
+        row |= headline(evaluation[0].to_dict()) if evaluation is not None else {}
         log_epoch(row, run.settings.epochs, seconds)
         self._record(row, evaluation, self.recorder.folder.last)
         self._save_checkpoint()
@@ -199,8 +194,7 @@ class Trainer:
         """Add a row to the log, and write it with the weights, as the best ones too if they are."""
         state, metrics, is_best = self.run.state, None, self.run.evaluator is None
         if evaluation is not None:
-            metrics, _ = evaluation
-            is_best = state.compare(metrics)
+            metrics, is_best = evaluation[0], state.compare(evaluation[0])
             self._best = evaluation if is_best else self._best
         state.rows.append(row)
         if self.run.processes.is_first:

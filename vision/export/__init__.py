@@ -1,5 +1,6 @@
 """Writing a detector as a graph for another runtime, and checking that it answers alike."""
 
+from vision.export.compare import Agreement
 from vision.export.write import (
     DEFAULT_IMAGES,
     NUM_CALIBRATED,
@@ -13,6 +14,7 @@ __all__ = [
     "DEFAULT_IMAGES",
     "NUM_CALIBRATED",
     "NUM_COMPARED",
+    "Agreement",
     "ExportSpec",
     "default_images",
     "export_detector",

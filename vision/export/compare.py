@@ -12,13 +12,14 @@ from torch import Tensor
 
 import vision.boxes as box_ops
 from vision.choices import Form
+from vision.detections import Detections
 from vision.errors import WeightsError
 from vision.model import PostProcess, SSDLite, decode_predictions
 from vision.progress import progress
 from vision.runtime import Runner
 from vision.runtime.graphs import graph_input
 from vision.runtime.torch_backend import TorchSession
-from vision.structures import Decoded, Detections, Predictions
+from vision.structures import Decoded, Predictions
 
 MIN_SCORE = 0.1
 """Detections below are not compared."""

@@ -19,6 +19,7 @@ from vision.export.compare import MAX_HALF_SCORE_ERROR, MAX_SCORE_ERROR, Agreeme
 from vision.images import read_image, resize
 from vision.model import SSDLite, build_post_process, fuse
 from vision.runtime import Form, Metadata, Precision, RuntimeOptions, get_graph_backend
+from vision.runtime.decoding import write_decoding
 from vision.runtime.graphs import graph_input
 from vision.weights import SavedDetector
 
@@ -135,6 +136,9 @@ def export_detector(
             draft = folder / path.name
             logger.info("writing the graph for %s, which takes up to a minute", backend.title)
             backend.write(draft, network, metadata, inputs)
+            if spec.form == "raw":
+                stem = draft.with_name(draft.name.removesuffix(backend.suffix))
+                write_decoding(stem, network, saved.names, saved.config.model)
             backend.read_metadata(draft)  # an error if it could not be loaded again
             runner = backend.open(draft, RuntimeOptions())
             agreement, *rounding = (

@@ -55,9 +55,8 @@ def read_voc(
             name = xml_file.relative_to(xml_files.folder).with_suffix("").as_posix()
             image_file = _image_file(image_files, name, xml_file, element)
             used.add(image_file)
-            objects = [
-                read_object(item, xml_file, result.tally) for item in element.findall("object")
-            ]
+            items = element.findall("object")
+            objects = [read_object(item, xml_file, result.tally) for item in items]
             result.add_image(image_file, stated_size(element), objects)
     is_theirs = image_folder in {xml_files.folder, xml_files.folder.with_name(image_folder.name)}
     for path in image_files.by_name.values() if split is None and is_theirs else ():
@@ -99,11 +98,8 @@ def _xml_files(files: Files, split_file: Path | None) -> list[Path]:
     else:
         found = list(files.by_name.values())
     if not found:
-        raise DataError(
-            f"{split_file} names no image"
-            if split_file
-            else f"{full(files.folder)} has no XML file"
-        )
+        empty = f"{full(files.folder)} has no XML file"
+        raise DataError(f"{split_file} names no image" if split_file else empty)
     return found
 
 

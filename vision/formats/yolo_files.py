@@ -71,10 +71,9 @@ def class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
 
 def _class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
     given = description.get("names")
-    if isinstance(given, dict):
-        return _numbered(given.items(), f"names of {full(folder)}")
-    if isinstance(given, list):
-        return _numbered(enumerate(given), f"names of {full(folder)}")
+    if isinstance(given, dict | list):
+        pairs = given.items() if isinstance(given, dict) else enumerate(given)
+        return _numbered(pairs, f"names of {full(folder)}")
     files = [folder / tail for tail in path_tails(given)] if isinstance(given, str) else []
     files += [folder / name for name in ("obj.names", "classes.txt")]
     files += [any_case(folder, inner) / "classes.txt" for inner in ("labels", "images")]
@@ -156,14 +155,10 @@ def _listed(place: Path, folder: Path, tally: Tally) -> list[Path]:
     files = Files(place if place.is_dir() else folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
     if not place.is_dir():
         return [files.locate(line, place) for line in read_lines(place)]
-    found = []
     for path in files.by_name.values():
-        suffix = path.suffix.lower()
-        if suffix in OTHER_IMAGE_SUFFIXES:
+        if (suffix := path.suffix.lower()) in OTHER_IMAGE_SUFFIXES:
             tally.note(f"images left out, as {suffix} files are not read", path)
-        else:
-            found.append(path)
-    return found
+    return [path for path in files.by_name.values() if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
 def label_folders(images: Path, root: Path) -> list[Path]:

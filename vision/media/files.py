@@ -61,6 +61,12 @@ def result_path(below: Path) -> Path:
     return Path(*parts)
 
 
+def written_path(below: Path) -> Path:
+    """The path of an image's result, with a suffix that `write_image` accepts."""
+    is_written = below.suffix.lower() in WRITTEN_IMAGE_SUFFIXES
+    return below if is_written else below.with_suffix(".png")
+
+
 def files_below(folder: Path, without: str | None, report: Callable[[str], None]) -> Iterator[Path]:
     """Relative paths of all files below a folder, without hidden ones and links to folders.
 

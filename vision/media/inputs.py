@@ -15,13 +15,14 @@ from vision.files import check_regular, read_text, similar_file
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 from vision.media.addresses import read_address
 from vision.media.files import (
-    WRITTEN_IMAGE_SUFFIXES,
     comparable,
     files_below,
     fixed_part,
     match_below,
     result_path,
+    written_path,
 )
+from vision.media.remote import find_remote, is_remote, show_url
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ class MediaInput:
         kind: Image or video by its suffix; a ``stream`` has no known end.
         relative: Path of its result below an output folder, with a suffix that `write_image`
             or `VideoWriter` accepts; different for all sources of one `find_inputs`.
-        address: URL of a stream, with its secrets, or number of a camera.
-        label: Name of a stream or camera in messages and results, without secrets; different for
+        address: URL of a stream or of a remote image, with its secrets, or number of a camera.
+        label: Name of what has an address in messages and results, without secrets; different for
             all sources of one `find_inputs`.
     """
 
@@ -68,7 +69,8 @@ def find_inputs(
     Args:
         inputs: Each is a file; a folder (searched recursively, sorted; hidden files are skipped and
             links to folders are not followed); a .txt file with one input per line, relative to
-            that file's folder; a URL such as ``rtsp://...``; the number of a camera; or, where no
+            that file's folder; a URL of a stream such as ``rtsp://...``, or of images as
+            `vision.media.remote.find_remote` takes it; the number of a camera; or, where no
             file has that name, a glob pattern, in which ``**`` stands for any folders.
         report: Called with each problem below a folder or in a list; without it, the first one
             raises.
@@ -85,7 +87,10 @@ def find_inputs(
 
 def find_images(inputs: Sequence[str]) -> list[Path]:
     """The images among what the inputs name, but for those in formats that are not read."""
-    paths = [source.path for source in find_inputs(inputs) if source.kind == "image"]
+    sources = [source for source in find_inputs(inputs) if source.kind == "image"]
+    if remote := [source.name for source in sources if source.address is not None]:
+        raise DataError(f"input {remote[0]} is not read here; download it, and name the file")
+    paths = [source.path for source in sources]
     return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
@@ -113,9 +118,15 @@ class _Search:
         """Add the files that an input names, relative to a folder."""
         if not text:
             raise DataError("an input is empty; pass a file, a folder or a glob pattern")
-        if stream := read_address(text, folder):
-            self._add_stream(*stream)
-            return
+        if is_remote(text):
+            for url, below in find_remote(text):
+                self._add_address(url, show_url(url), written_path(result_path(below)), "image")
+        elif stream := read_address(text, folder):
+            self._add_address(*stream)
+        else:
+            self._add_files(text, folder)
+
+    def _add_files(self, text: str, folder: Path) -> None:
         path = folder / text
         try:
             if path.suffix.lower() == ".txt" and path.is_file():
@@ -128,13 +139,15 @@ class _Search:
         except OSError as error:
             raise DataError(f"input {error.filename} cannot be opened: {error.strerror}") from error
 
-    def _add_stream(self, address: str | int, label: str, below: Path) -> None:
-        """Add a stream; the labels of two that differ in their secrets are numbered."""
+    def _add_address(
+        self, address: str | int, label: str, below: Path, kind: Kind = "stream"
+    ) -> None:
+        """Add a stream or URL; the labels of two that differ in their secrets are numbered."""
         if address not in self.sources:
             twins = self._labels[label]
             self._labels[label] += 1
             name = f"{label} ({twins + 1})" if twins else label
-            source = MediaInput(Path(name), "stream", self._unused(below), address, name)
+            source = MediaInput(Path(name), kind, self._unused(below), address, name)
             self.sources[address] = source
 
     def _add_list(self, path: Path) -> None:
@@ -197,9 +210,7 @@ class _Search:
         suffix = path.suffix.lower()
         if suffix in VIDEO_SUFFIXES:
             return MediaInput(path, "video", self._unused(below.with_suffix(".mp4")))
-        if suffix not in WRITTEN_IMAGE_SUFFIXES:
-            below = below.with_suffix(".png")
-        return MediaInput(path, "image", self._unused(below))
+        return MediaInput(path, "image", self._unused(written_path(below)))
 
     def _unused(self, below: Path) -> Path:
         """The path, numbered if a result has it already.

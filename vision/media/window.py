@@ -13,8 +13,8 @@ import cv2
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.draw import Style
 from vision.errors import ConfigError
-from vision.tags import Style
 
 _GREY = (64, 64, 64)
 _QUIT = frozenset({27, ord("q")})  # 27 is Escape

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jaxtyping import Int64
 from numpy import ndarray
 
+from vision.detections import Detections
 from vision.metrics.calibration import CalibrationBin, calibration_bins, calibration_error
 from vision.metrics.confusion import confusion_matrix
 from vision.metrics.curves import (
@@ -24,7 +25,7 @@ from vision.metrics.mistakes import Mistake, find_mistakes
 from vision.metrics.resampling import bootstrap, interval
 from vision.metrics.results import Metrics, evaluate_detections
 from vision.metrics.suspects import Suspect, find_suspects
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 __all__ = [
     "Analysis",

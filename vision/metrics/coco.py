@@ -9,9 +9,10 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
+from vision.detections import Detections
 from vision.metrics.coco_matching import AREAS, IOU_THRESHOLDS, match_by_coco
 from vision.metrics.ranking import Matches
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 IOU_50, IOU_75 = 0, 5
 """Indices of two of the IoU thresholds."""

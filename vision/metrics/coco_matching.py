@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy import ndarray
 
+from vision.detections import Detections
 from vision.metrics.inputs import check_inputs
 from vision.metrics.pairs import Pairs, find_pairs
 from vision.metrics.ranking import Matches
 from vision.metrics.tables import DetectionTable
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100

@@ -10,13 +10,14 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy import ndarray
 
+from vision.detections import Detections
 from vision.errors import DataError
 from vision.metrics.curves import best_thresholds, make_curves, threshold_scores
 from vision.metrics.matching import Matching, match
 from vision.metrics.mistakes import Box, as_box
 from vision.metrics.resampling import bootstrap, interval
 from vision.metrics.results import Metrics, evaluate_detections
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 DRAWS = 500
 """Resamples of the bootstrap."""

@@ -8,7 +8,7 @@ from numpy import ndarray
 
 import vision.formats.json_table as tables
 from vision.errors import DataError
-from vision.formats.coco import BOX_KEYS, Ids, Instances, index_by_id, load_instances
+from vision.formats.coco_instances import BOX_KEYS, Ids, Instances, index_by_id, load_instances
 from vision.formats.json_file import load_json, load_parts
 from vision.metrics.tables import DetectionTable, TargetTable
 

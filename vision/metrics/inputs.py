@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vision.detections import Detections
 from vision.metrics.tables import DetectionTable, TargetTable
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 
 def check_inputs(

@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 from numpy import ndarray
 
+from vision.detections import Detections
 from vision.metrics.coco_matching import assign
 from vision.metrics.inputs import check_inputs
 from vision.metrics.pairs import Pairs, find_pairs
 from vision.metrics.tables import TargetTable
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 FOREGROUND_IOU = 0.5
 """The IoU from which a detection of a box's class finds the box."""

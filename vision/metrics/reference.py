@@ -10,10 +10,11 @@ from numpy import ndarray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from vision.detections import Detections
 from vision.metrics.coco import CocoResult, nan_mean
 from vision.metrics.inputs import check_inputs
 from vision.metrics.tables import DetectionTable, TargetTable
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 UNDEFINED = -1
 

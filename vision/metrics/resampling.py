@@ -8,13 +8,14 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
+from vision.detections import Detections
 from vision.metrics.coco import average_precisions, nan_mean
 from vision.metrics.coco_matching import match_by_coco
 from vision.metrics.ranking import Matches
 from vision.metrics.voc import average_precision, mean_defined
 from vision.metrics.voc_matching import match_by_voc
 from vision.progress import progress
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 
 def bootstrap(

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vision.choices import CocoEngine
+from vision.detections import Detections
 from vision.errors import escape_controls
 from vision.metrics.coco import CocoResult, coco_ap
 from vision.metrics.reference import pycocotools_ap
 from vision.metrics.voc import VocResult, voc_ap
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 CLASS_HEADER = ["class", "boxes", "VOC AP50 (area)", "VOC AP50 (11-pt)", "COCO AP"]
 NUM_NAMED = 10

@@ -14,7 +14,8 @@ from numpy import ndarray
 from torch import Tensor
 
 import vision.boxes as box_ops
-from vision.structures import Detections, Target
+from vision.detections import Detections
+from vision.structures import Target
 
 Item = TypeVar("Item", Detections, Target)
 Size = tuple[int, int]

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from numpy import ndarray
 
+from vision.detections import Detections
 from vision.metrics.voc_matching import match_by_voc
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 
 @dataclass(frozen=True, slots=True)

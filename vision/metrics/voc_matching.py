@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vision.detections import Detections
 from vision.metrics.inputs import check_inputs
 from vision.metrics.pairs import find_pairs
 from vision.metrics.ranking import Matches
-from vision.structures import Detections, Target
+from vision.structures import Target
 
 
 def match_by_voc(

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import vision.boxes as box_ops
-from vision.batch import PackedTargets, pack_targets
 from vision.model.layers import Scores
 from vision.model.matching import match
-from vision.structures import Predictions, Target
+from vision.structures import PackedTargets, Predictions, Target, pack_targets
 
 NO_CLASS = -1e4
 """A logit that adds nothing to a softmax's sum, and has a binary cross-entropy of 0."""

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 import vision.boxes as box_ops
-from vision.batch import PackedTargets
 from vision.model.matching_cpu import match_on_cpu
+from vision.structures import PackedTargets
 
 MAX_PAIRS = 1 << 24
 """Objects times priors that are matched on a GPU; more are matched on the CPU, which needs less

@@ -12,7 +12,7 @@ from numpy import ndarray
 from torch import Tensor
 
 import vision.boxes as box_ops
-from vision.batch import PackedTargets
+from vision.structures import PackedTargets
 
 CHUNK = 32
 """Objects whose overlaps with all priors are computed at once, so that they stay in the cache."""

@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 import vision.boxes as box_ops
+from vision.detections import Detections
 from vision.model.layers import Scores
-from vision.structures import Decoded, Detections, Predictions
+from vision.structures import Decoded, Predictions
 
 Suppression = Literal["nms", "soft_nms"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from vision.atomic import replacing
 from vision.data import DetectionDataset
 from vision.errors import DataError
-from vision.formats.coco import load_instances
+from vision.formats.coco_instances import load_instances
 from vision.formats.paths import Files
 from vision.images import IMAGE_SUFFIXES, read_image
 from vision.metrics.analysis import Analysis

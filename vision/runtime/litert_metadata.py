@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from vision.extras import require_package
 from vision.runtime.metadata import Metadata
+from vision.weights.migration import recorded_licence
 
 Write: TypeAlias = Callable[[Any], int]
 """Writes a value before the table that names it, and returns its place in the buffer."""
@@ -38,7 +39,7 @@ def describe_ssd(metadata: Metadata, labels_file: str) -> bytes:
         _tensor("number of detections", "filled rows", _FEATURE, []),
     ]  # fmt: skip
     graph = _table([None, None, _tables([image]), _tables(outputs)])
-    licence = str(metadata.training.get("license", "")) or None
+    licence = recorded_licence(metadata.training) or None
     model = _table([
         _text("SSDLite"), _text(f"SSDLite detector of {len(metadata.names)} classes"), None,
         _tables([graph]), None, licence and _text(licence), None, _text("1.2.0"),

@@ -3,14 +3,22 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, TypeAlias, get_args
 
 from vision.choices import FORMS, Form, Precision
 from vision.config import Config
 from vision.errors import WeightsError
-from vision.weights.migration import parse_metadata
+from vision.extras import package_version
+from vision.runtime.decoding import decoding_of
+from vision.weights.migration import parse_metadata, recorded_licence
 
 FORMAT = "ssdlite-export-1"
+RESIZE = (
+    "bilinear without antialiasing (OpenCV's INTER_LINEAR), by area (INTER_AREA) where a side"
+    " shrinks to less than half; proportions are not kept"
+)
+"""How `vision.images.resize` resizes."""
 MAX_OUTPUT = 2**27
 """Numbers of an output for one image; 20,000 priors have 1,000 classes in less."""
 
@@ -37,7 +45,7 @@ class Metadata:
     training: Mapping[str, Any]
 
     def to_strings(self, input_name: str, output_names: Sequence[str]) -> dict[str, str]:
-        """The text of each key of the file; the graph's names are for people to read."""
+        """The text of each key of the file; beside those that are read, some for people."""
         height, width = self.config.model.image_size
         pixels = {
             "jetson": "float32, N x 3 x H x W, RGB from -1 to 1",
@@ -48,10 +56,15 @@ class Metadata:
             "form": self.form,
             "precision": self.precision,
             "input": f"{input_name}: {pixels}, stretched to {height} x {width} (height x width)",
+            "resize": RESIZE,
             "outputs": f"{', '.join(output_names)}: {FORMS[self.form]}",
             "names": json.dumps(self.names),
             "config": self.config.model_dump_json(),
             "training": json.dumps(dict(self.training)),
+            "decoding": json.dumps(decoding_of(self.config.model)),
+            "license": recorded_licence(self.training) or "not stated",
+            "producer": f"ssdlite {package_version('ssdlite') or ''}".strip(),
+            "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         }
 
     def to_json(self, input_name: str, output_names: Sequence[str]) -> str:

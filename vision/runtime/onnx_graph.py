@@ -67,8 +67,20 @@ def to_onnx(network: SSDLite, metadata: Metadata | None = None) -> Any:  # noqa:
     if metadata.form in {"nms", "frigate"}:
         append_suppression(model, post_process, len(metadata.names))
     outputs = [output.name for output in model.graph.output]
-    onnx.helper.set_model_props(model, metadata.to_strings(graph.input_name, outputs))
+    strings = metadata.to_strings(graph.input_name, outputs)
+    onnx.helper.set_model_props(model, strings)
+    _label(model, strings["producer"])
     return model
+
+
+def _label(model: Any, producer: str) -> None:  # noqa: ANN401
+    """Say who made a model and name its nodes, without the exporter's notes: they have paths."""
+    model.producer_name, _, model.producer_version = producer.partition(" ")
+    model.graph.name = model.producer_name
+    for node in model.graph.node:
+        node.name = node.name or node.output[0]
+    for part in (model.graph, *model.graph.node, *model.graph.value_info):
+        del part.metadata_props[:]
 
 
 @contextmanager

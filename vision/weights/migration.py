@@ -35,6 +35,12 @@ def migrate_training(training: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def recorded_licence(training: Mapping[str, Any]) -> str:
+    """What a file, or the weights that its training started from, say of their licence; or ""."""
+    start = str(training.get("start", ""))
+    return str(training.get("licence") or start.partition("licence ")[2][:-1])
+
+
 def migrate_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """A state of training, by today's state-dict and configuration keys."""
     average = state["ema"]

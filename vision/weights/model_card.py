@@ -9,15 +9,10 @@ from jinja2 import Environment, StrictUndefined
 
 from vision.model import count_parameters
 from vision.weights.file import SavedDetector
+from vision.weights.migration import recorded_licence
 
 _TEMPLATE = Path(__file__).with_suffix(".md")
 _KNOWN_LICENCES = ("Apache-2.0", "BSD-3-Clause", "MIT")
-
-
-def recorded_licence(saved: SavedDetector) -> str:
-    """What a file, or the weights that its training started from, say of their licence."""
-    training = saved.training
-    return str(training.get("licence") or training.get("start", "").partition("licence ")[2][:-1])
 
 
 def model_card(saved: SavedDetector, repo: str, licence: str | None = None) -> str:
@@ -28,7 +23,7 @@ def model_card(saved: SavedDetector, repo: str, licence: str | None = None) -> s
         repo: ``user/name``.
         licence: SPDX identifier such as ``mit``; None for the one that is recorded.
     """
-    recorded = recorded_licence(saved)
+    recorded = recorded_licence(saved.training)
     known = [name.lower() for name in _KNOWN_LICENCES if name in recorded]
     identifier = licence or (known[0] if len(known) == 1 else "other")
     head = {

@@ -1,0 +1,125 @@
+"""The division of images into training and validation data by a seed.
+
+Near duplicates lie on one side of the split. The side of an image stays the same when others are
+added: a run records the number, ``val_below``, that parts the sides.
+"""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+from jaxtyping import UInt8
+from numpy import ndarray
+
+from vision.data.cache import reduced
+from vision.data.duplicates import duplicate_groups, image_hash
+from vision.errors import DataError
+from vision.formats import Annotations, Fault, Record, read_data
+from vision.formats.folders import Layout
+from vision.progress import progress
+
+logger = logging.getLogger(__name__)
+
+VAL_FRACTION = 0.2
+MIN_VAL = 4
+"""Validation images of a small folder, unless they are more than a third of it."""
+HASH_SIZE = (128, 128)
+"""(height, width) that photographs are decoded at, at least, to find near duplicates."""
+
+
+def read_undivided(
+    layout: Layout, undivided: str, root: str
+) -> tuple[Annotations, dict[str, list[Record]]]:
+    """All images that are to be split, and the groups of near duplicates by their first name."""
+    folder = Path(root).expanduser()
+    folder = folder if folder.is_dir() else folder.parent
+    keys = tuple(layout.splits[undivided].items())
+    return _read_once(layout.format, keys, folder, _state(folder))
+
+
+def _state(folder: Path) -> tuple[int, int, int]:
+    """Number, size and latest change of the files below a folder."""
+    states = [file.stat() for file in folder.rglob("*") if file.is_file()]
+    sizes = sum(state.st_size for state in states)
+    return len(states), sizes, max((state.st_mtime_ns for state in states), default=0)
+
+
+@lru_cache(maxsize=1)  # for both sides of a split; the last argument tells of changed files
+def _read_once(
+    format_: str, keys: tuple[tuple[str, str], ...], folder: Path, _: tuple[int, int, int]
+) -> tuple[Annotations, dict[str, list[Record]]]:
+    annotations = read_data(format_, **dict(keys))
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(_hash, annotations.records)
+        hashes = list(progress(found, "near duplicates", len(annotations.records)))
+    pairs = list(zip(annotations.records, hashes, strict=True))
+    annotations.faults += [fault for _, fault in pairs if isinstance(fault, Fault)]
+    readable = [(record, found) for record, found in pairs if not isinstance(found, Fault)]
+    annotations.records = [record for record, _ in readable]
+    groups = duplicate_groups([found for _, found in readable])
+    if groups and len(groups[0]) == len(readable):
+        logger.warning("warning: all images are near duplicates of each other: each is on its own")
+        groups = []
+    grouped = {index for group in groups for index in group}
+    groups += [[index] for index in range(len(readable)) if index not in grouped]
+    by_name = {}
+    for group in groups:
+        records = [annotations.records[index] for index in group]
+        by_name[min(_name(record, folder) for record in records)] = records
+    return annotations, by_name
+
+
+def _hash(record: Record) -> UInt8[ndarray, "32"] | Fault:
+    try:
+        return image_hash(reduced(record, HASH_SIZE).load())
+    except DataError as error:
+        return Fault("unreadable image", record.image_id, str(error))
+
+
+def _name(record: Record, folder: Path) -> str:
+    """The path below the folder, so that a copy elsewhere is split alike."""
+    path = Path(record.image_id)
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def choose_val(
+    groups: dict[str, list[Record]], seed: int, val_below: float | None = None
+) -> tuple[list[Record], float]:
+    """The validation images, as whole groups, and ``val_below``.
+
+    Each group has a number from 0 to 1, which is drawn by the seed and its name. In the order of
+    these numbers, groups become ``val``; but for those that are too large, and for those that hold
+    all the boxes of a class. If that leaves none, the smallest group is taken.
+
+    Args:
+        groups: Near duplicates, by a name of the group that stays when images are added.
+        seed: Draws the numbers.
+        val_below: Take the groups with a number below it; None takes about a fifth of the images.
+    """
+    places = {
+        name: int(hashlib.sha256(f"{seed} {name}".encode()).hexdigest()[:8], 16) / 16**8
+        for name in groups
+    }
+    total = sum(len(records) for records in groups.values())
+    target = max(round(VAL_FRACTION * total), min(MIN_VAL, total // 3))
+    left = Counter(name for records in groups.values() for name in _classes(records).elements())
+    val: list[Record] = []
+    for name in sorted(groups, key=lambda name: places[name]):
+        if len(val) >= target if val_below is None else places[name] >= val_below:
+            val_below = places[name] if val_below is None else val_below
+            break
+        classes = _classes(groups[name])
+        if len(groups[name]) <= target and all(left[key] > classes[key] for key in classes):
+            val += groups[name]
+            left -= classes
+    smallest = min(groups.values(), key=len, default=[])
+    return val or smallest, 1.0 if val_below is None else val_below
+
+
+def _classes(records: Sequence[Record]) -> Counter[str]:
+    """Boxes of each class."""
+    return Counter(name for record in records for name in record.unignored_names())
