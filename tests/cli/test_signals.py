@@ -115,6 +115,8 @@ def test_the_images_that_were_done_are_in_the_results(
     done = [Path(entry["image"]).name for entry in entries_in(out)]
     # The signal comes before the end of the fourth, which counts as not started.
     assert done == ["0.png", "1.png", "2.png"]
+    file = json.loads((out / "detections.json").read_text("utf-8"))
+    assert (file["skipped"], file["failures"]) == (3, [])
     assert hidden(out) == []
     assert detect(weights, out, photos, "--resume") == 0
     assert [Path(entry["image"]).name for entry in entries_in(out)] == [

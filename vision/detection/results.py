@@ -12,12 +12,17 @@ import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.detection.coco_ids import CocoIds
 from vision.detection.parquet import COLUMNS, write_parquet
+<<<<<<< HEAD
+from vision.detection.schema import FORMAT, CocoResult, Entry, Object, Omissions
+=======
 from vision.detection.schema import FORMAT, Category, CocoResult, Entry, Object
 from vision.detections import Detections
+>>>>>>> main
 from vision.errors import DataError
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What begins a formula in a spreadsheet; CSV has an apostrophe before it."""
+NO_OMISSIONS: Omissions = {"failures": [], "skipped": 0, "capped": 0}
 
 
 def make_entry(
@@ -46,8 +51,16 @@ def make_entry(
     return entry
 
 
-def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds) -> None:
+def write_results(
+    path: Path,
+    kind: str,
+    entries: Iterable[Entry],
+    ids: CocoIds,
+    omissions: Omissions = NO_OMISSIONS,
+) -> None:
     """Write entries in a format, a key of `vision.detection.RESULTS`, in constant memory.
+
+    What was left out stands in JSON alone.
 
     Raises:
         DataError: If the file cannot be written, or an entry has no COCO id.
@@ -56,6 +69,9 @@ def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds)
     if kind == "parquet":
         write_parquet(path, entries)
         return
+<<<<<<< HEAD
+    rows = _json_rows(entries, ids, omissions) if kind == "json" else _ROWS[kind](entries, ids)
+=======
     if kind == "json":
         write_rows(path, json_rows(entries, ids.categories()))
     elif kind == "coco":
@@ -70,6 +86,7 @@ def write_rows(path: Path, rows: Iterable[str]) -> None:
     Raises:
         DataError: If the file cannot be written.
     """
+>>>>>>> main
     try:
         with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             file.writelines(rows)
@@ -86,10 +103,18 @@ def json_list(values: Iterable[object]) -> Iterator[str]:
     yield "[]" if separator == "[\n" else "\n]"
 
 
+<<<<<<< HEAD
+def _json_rows(entries: Iterable[Entry], ids: CocoIds, omissions: Omissions) -> Iterator[str]:
+    head = {"format": FORMAT, **omissions, "categories": ids.categories()}
+    yield "{" + "".join(f"{json.dumps(key)}: {json.dumps(head[key])},\n" for key in head)
+    yield '"images": '
+    yield from _json_list(entries)
+=======
 def json_rows(entries: Iterable[Entry], categories: Sequence[Category]) -> Iterator[str]:
     """The text of ``detections.json``."""
     yield f'{{"format": "{FORMAT}",\n"categories": {json.dumps(categories)},\n"images": '
     yield from json_list(entries)
+>>>>>>> main
     yield "}\n"
 
 
@@ -134,3 +159,12 @@ def _cell(text: str) -> str:
     """A text that is no formula to a spreadsheet, as OWASP advises, and can be written as UTF-8."""
     text = text.encode(errors="backslashreplace").decode()
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+<<<<<<< HEAD
+
+
+_ROWS: dict[str, Callable[[Iterable[Entry], CocoIds], Iterator[str]]] = {
+    "coco": _coco_rows,
+    "csv": _csv_rows,
+}
+=======
+>>>>>>> main

@@ -71,8 +71,24 @@ class Category(TypedDict):
     name: Name
 
 
+class Omissions(TypedDict):
+    """What a run has not detected, or not all of it."""
+
+    failures: Annotated[
+        list[str],
+        Field(description="A line for each input that could not be read, or not to its end."),
+    ]
+    skipped: Annotated[
+        int, Field(ge=0, description="Inputs that were not reached before an interruption.")
+    ]
+    capped: Annotated[
+        int,
+        Field(ge=0, description="Images and frames with as many detections as one may have."),
+    ]
+
+
 @_closed
-class DetectionsFile(TypedDict):
+class DetectionsFile(Omissions):
     """``detections.json``."""
 
     format: Annotated[Literal["ssdlite-detections-2"], Field(description="The form's name.")]

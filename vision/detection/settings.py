@@ -15,16 +15,20 @@ from numpy import ndarray
 from vision.choices import RESULTS
 from vision.detection.counting import Counts, Region
 from vision.detection.image_files import label_places
+<<<<<<< HEAD
+from vision.detection.schema import Omissions
+=======
 from vision.detection.journal_lines import parse_entry
 from vision.detection.schema import Entry
+>>>>>>> main
 from vision.errors import DataError
 from vision.files import open_regular
 from vision.media import MediaInput
 
 logger = logging.getLogger(__name__)
 
-_NO_ENTRY = (b"[", b"]", b'{"format":', b'"categories":', b'"images":')
-"""How the lines of a result file begin that are no entry."""
+_ENTRY = b'{"image":'
+"""How the lines of a result file begin that are an entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +102,21 @@ def entries_in(path: Path) -> Iterator[Entry]:
     """
     try:
         with open_regular(path) as file:
+<<<<<<< HEAD
+            lines = (line.strip() for line in file)
+            entries = (line.rstrip(b",") for line in lines if line.startswith(_ENTRY))
+            return {json.loads(line)["image"] for line in entries}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            f"{path} cannot be read as results ({error}); start again with --overwrite"
+        ) from error
+=======
             for line in map(bytes.strip, file):
                 if not line.startswith(_NO_ENTRY):
                     yield parse_entry(line.rstrip(b","), path)
     except OSError as error:
         raise DataError(f"{path} cannot be read as results ({error.strerror})") from error
+>>>>>>> main
 
 
 def check_results_stay(
@@ -156,6 +170,7 @@ class Report:
         objects: Number of detections in them by class name.
         failures: One line for each input that failed.
         num_capped: Images and frames with the most detections that one may have.
+        num_skipped: Inputs that were not reached before an interruption.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
         counts: Of each tracked video, by its name, what was counted in each region at its end.
@@ -166,6 +181,7 @@ class Report:
     objects: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     num_capped: int = 0
+    num_skipped: int = 0
     num_resumed: int = 0
     num_new: int = 0
     counts: dict[str, Mapping[str, Counts]] = field(default_factory=dict)
@@ -175,3 +191,11 @@ class Report:
         """Record a failure and log it."""
         logger.warning("%s", problem)
         self.failures.append(problem)
+
+    def omissions(self) -> Omissions:
+        """What the results do not have."""
+        return {
+            "failures": self.failures,
+            "skipped": self.num_skipped,
+            "capped": self.num_capped,
+        }

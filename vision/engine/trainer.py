@@ -94,9 +94,10 @@ class Trainer:
         is_written = processes.is_first and not run.is_over
         events = folder.tensorboard if is_written and config.train.tensorboard else None
         board = TensorBoardWriter(events, run.state.steps)
-        recorder = Recorder(folder, board, partial(save_weights, config=config, names=plan.names))
+        save = partial(save_weights, config=config, names=plan.names)
+        recorder = Recorder(folder, board, save, plan.counts())
         if is_written:
-            recorder.write_setup(dump_config(config), device, plan.counts())
+            recorder.write_setup(dump_config(config), device)
             if not is_resumed:
                 board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
                 draw_sheet(run, folder.sheet)
