@@ -3,6 +3,7 @@
 Those that need a package of an extra are left out where it is not installed.
 """
 
+import json
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,6 +80,9 @@ def test_tensorflow_lites_ssd_is_read_as_others_read_it(
     assert written.agreement.score_error < 1e-4
     with zipfile.ZipFile(written.path) as archive:
         assert archive.read("labels.txt").decode().split() == list(saved.names)
+        strings = json.loads(archive.read("ssdlite.json"))
+    assert strings["input"].startswith("images: uint8, 1 x H x W x 3, RGB from 0 to 255")
+    assert strings["outputs"].startswith("location, category, score, count: ")
     assert written.path.with_suffix(".txt").read_text().split() == list(saved.names)
     from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
 

@@ -22,11 +22,13 @@ from vision.runtime.backend import Images
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
 from vision.runtime.litert_metadata import describe_ssd
 from vision.runtime.litert_quantise import INPUT, quantise_litert
-from vision.runtime.metadata import Metadata
+from vision.runtime.metadata import SINGLE_PIXELS, Metadata
 
 METADATA_FILE = "ssdlite.json"
 """Name of the metadata in the archive at the end of a file."""
 LABELS_FILE = "labels.txt"
+SSD_OUTPUTS = ("location", "category", "score", "count")
+INT8_PIXELS = "int8, 1 x H x W x 3: RGB from 0 to 255 / the input's scale + its zero point"
 
 
 def to_litert(
@@ -52,7 +54,9 @@ def to_litert(
         model = quantise_litert(model, precision, calibration)
     if metadata is None:
         return model
-    files = {METADATA_FILE: metadata.to_json(INPUT, GRAPHS[form].output_names)}
+    pixels = INT8_PIXELS if precision == "int8full" else SINGLE_PIXELS
+    names = SSD_OUTPUTS if form == "ssd" else GRAPHS[form].output_names
+    files = {METADATA_FILE: metadata.to_json(INPUT, names, pixels)}
     if form == "ssd":
         post_process = build_post_process(metadata.config.model)
         model = _append_suppression(model, network, post_process, metadata)
@@ -97,8 +101,8 @@ def _append_suppression(
     (graph,) = tree.subgraphs
     anchors = _tensor(schema, tree, "anchors", _anchors(network))
     limit = post_process.max_detections
-    shapes = {"location": [1, limit, 4], "category": [1, limit], "score": [1, limit], "count": [1]}
-    outputs = [_tensor(schema, tree, name, shape) for name, shape in shapes.items()]
+    shapes = ([1, limit, 4], [1, limit], [1, limit], [1])
+    outputs = [_tensor(schema, tree, *one) for one in zip(SSD_OUTPUTS, shapes, strict=True)]
     code = schema.OperatorCodeT()
     code.builtinCode, code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM, 32
     code.customCode, code.version = "TFLite_Detection_PostProcess", 1
@@ -111,7 +115,7 @@ def _append_suppression(
     graph.outputs = outputs
     signature = tree.signatureDefs[0]
     signature.outputs = []
-    for name, index in zip(shapes, outputs, strict=True):
+    for name, index in zip(SSD_OUTPUTS, outputs, strict=True):
         entry = schema.TensorMapT()
         entry.name, entry.tensorIndex = name, index
         signature.outputs.append(entry)
