@@ -40,6 +40,8 @@ def _benchmark(parser: Parser) -> None:
     text = "rounds of ten images"
     parser.add_argument("--rounds", type=common.positive, default=10, metavar="N", help=text)
     parser.add_argument("--no-map", action="store_true", help="do not measure average precision")
+    text = "print what each backend writes, in which forms and precisions, how good and how fast"
+    parser.add_argument("--markdown", action="store_true", help=text)
     common.add_out(parser, "benchmark", "folder for the table and the chart")
     common.add_device(parser)
 
