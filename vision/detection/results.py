@@ -12,12 +12,8 @@ import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.detection.coco_ids import CocoIds
 from vision.detection.parquet import COLUMNS, write_parquet
-<<<<<<< HEAD
-from vision.detection.schema import FORMAT, CocoResult, Entry, Object, Omissions
-=======
-from vision.detection.schema import FORMAT, Category, CocoResult, Entry, Object
+from vision.detection.schema import FORMAT, Category, CocoResult, Entry, Object, Omissions
 from vision.detections import Detections
->>>>>>> main
 from vision.errors import DataError
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -69,11 +65,8 @@ def write_results(
     if kind == "parquet":
         write_parquet(path, entries)
         return
-<<<<<<< HEAD
-    rows = _json_rows(entries, ids, omissions) if kind == "json" else _ROWS[kind](entries, ids)
-=======
     if kind == "json":
-        write_rows(path, json_rows(entries, ids.categories()))
+        write_rows(path, json_rows(entries, ids.categories(), omissions))
     elif kind == "coco":
         write_rows(path, _coco_rows(entries, ids))
     else:
@@ -86,7 +79,6 @@ def write_rows(path: Path, rows: Iterable[str]) -> None:
     Raises:
         DataError: If the file cannot be written.
     """
->>>>>>> main
     try:
         with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             file.writelines(rows)
@@ -103,18 +95,14 @@ def json_list(values: Iterable[object]) -> Iterator[str]:
     yield "[]" if separator == "[\n" else "\n]"
 
 
-<<<<<<< HEAD
-def _json_rows(entries: Iterable[Entry], ids: CocoIds, omissions: Omissions) -> Iterator[str]:
-    head = {"format": FORMAT, **omissions, "categories": ids.categories()}
+def json_rows(
+    entries: Iterable[Entry], categories: Sequence[Category], omissions: Omissions
+) -> Iterator[str]:
+    """The text of ``detections.json``."""
+    head = {"format": FORMAT, **omissions, "categories": categories}
     yield "{" + "".join(f"{json.dumps(key)}: {json.dumps(head[key])},\n" for key in head)
     yield '"images": '
-    yield from _json_list(entries)
-=======
-def json_rows(entries: Iterable[Entry], categories: Sequence[Category]) -> Iterator[str]:
-    """The text of ``detections.json``."""
-    yield f'{{"format": "{FORMAT}",\n"categories": {json.dumps(categories)},\n"images": '
     yield from json_list(entries)
->>>>>>> main
     yield "}\n"
 
 
@@ -159,12 +147,3 @@ def _cell(text: str) -> str:
     """A text that is no formula to a spreadsheet, as OWASP advises, and can be written as UTF-8."""
     text = text.encode(errors="backslashreplace").decode()
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-<<<<<<< HEAD
-
-
-_ROWS: dict[str, Callable[[Iterable[Entry], CocoIds], Iterator[str]]] = {
-    "coco": _coco_rows,
-    "csv": _csv_rows,
-}
-=======
->>>>>>> main

@@ -15,20 +15,16 @@ from numpy import ndarray
 from vision.choices import RESULTS
 from vision.detection.counting import Counts, Region
 from vision.detection.image_files import label_places
-<<<<<<< HEAD
-from vision.detection.schema import Omissions
-=======
 from vision.detection.journal_lines import parse_entry
-from vision.detection.schema import Entry
->>>>>>> main
+from vision.detection.schema import HEAD, Entry, Omissions
 from vision.errors import DataError
 from vision.files import open_regular
 from vision.media import MediaInput
 
 logger = logging.getLogger(__name__)
 
-_ENTRY = b'{"image":'
-"""How the lines of a result file begin that are an entry."""
+_NO_ENTRY = (b"[", b"]", b'{"format":', *(f'"{key}":'.encode() for key in HEAD))
+"""How the lines of a result file begin that are no entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,21 +98,11 @@ def entries_in(path: Path) -> Iterator[Entry]:
     """
     try:
         with open_regular(path) as file:
-<<<<<<< HEAD
-            lines = (line.strip() for line in file)
-            entries = (line.rstrip(b",") for line in lines if line.startswith(_ENTRY))
-            return {json.loads(line)["image"] for line in entries}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(
-            f"{path} cannot be read as results ({error}); start again with --overwrite"
-        ) from error
-=======
             for line in map(bytes.strip, file):
                 if not line.startswith(_NO_ENTRY):
                     yield parse_entry(line.rstrip(b","), path)
     except OSError as error:
         raise DataError(f"{path} cannot be read as results ({error.strerror})") from error
->>>>>>> main
 
 
 def check_results_stay(
@@ -194,8 +180,5 @@ class Report:
 
     def omissions(self) -> Omissions:
         """What the results do not have."""
-        return {
-            "failures": self.failures,
-            "skipped": self.num_skipped,
-            "capped": self.num_capped,
-        }
+        skipped, capped = self.num_skipped, self.num_capped
+        return {"failures": sorted(self.failures), "skipped": skipped, "capped": capped}
