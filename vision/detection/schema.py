@@ -96,6 +96,10 @@ class DetectionsFile(Omissions):
     images: Annotated[list[Entry], Field(description="One entry for each image or frame.")]
 
 
+HEAD = tuple(DetectionsFile.__annotations__)
+"""The keys of ``detections.json``, each of which begins a line."""
+
+
 @_closed
 class CocoResult(TypedDict):
     """One detection of ``coco_results.json``, which is a list of these."""
