@@ -127,7 +127,7 @@ def _overlaps(
 ) -> Float32[ndarray, "K P"]:
     """The overlaps of all pairs, as those of `vision.boxes.iou` to the last bit."""
     overlaps, areas = torch.empty(len(boxes), len(corners)), box_ops.area(corners)
-    for some, result in zip(boxes.split(CHUNK), overlaps.split(CHUNK), strict=True):
+    for some, result in zip(torch.split(boxes, CHUNK), torch.split(overlaps, CHUNK), strict=True):
         shared = box_ops.intersection(some, corners)
         torch.div(shared, box_ops.area(some)[:, None] + areas - shared, out=result)
     return overlaps.numpy()
