@@ -32,10 +32,11 @@ def one_thread(one_thread_for_fixtures: None) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def few_resamples() -> Iterator[None]:
-    """The bootstrap takes long, and has tests of its own."""
+def quick() -> Iterator[None]:
+    """The bootstrap, which has tests of its own, is short, and no file waits for the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vision.metrics.analysis.DRAWS", 20)
+        patch.setattr("os.fsync", lambda _: None)
         yield
 
 
