@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from vision.choices import RESULTS
 from vision.detection.parquet import write_parquet
-from vision.detection.results import csv_rows, json_list, json_rows, write_rows
-from vision.detection.schema import Entry
+from vision.detection.results import NO_OMISSIONS, csv_rows, json_list, json_rows, write_rows
+from vision.detection.schema import Entry, Omissions
 from vision.detection.settings import entries_in
 from vision.detection.shards import ShardRecord, digest_names, in_order, read_record
 from vision.errors import DataError
 from vision.files import open_regular
+
+_OMISSIONS = TypeAdapter(Omissions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,8 @@ def merge_shards(shards: Shards, out: Path) -> Merged:
     for kind in shards.results:
         path, entries = out / RESULTS[kind], (entry for _, entry in _entries(shards))
         if kind == "json":
-            rows = json_rows(_counted(entries, merged), shards.records[0].categories)
-            write_rows(path, rows)
+            categories, omissions = shards.records[0].categories, _omissions(shards)
+            write_rows(path, json_rows(_counted(entries, merged), categories, omissions))
         elif kind == "csv":
             write_rows(path, csv_rows(entries))
         elif kind == "coco":
@@ -122,6 +126,27 @@ def merge_shards(shards: Shards, out: Path) -> Merged:
     inputs = (source for _, source in in_order(shards.records))
     merged.missing = [source.name for source in inputs if not source.is_done]
     return merged
+
+
+def _omissions(shards: Shards) -> Omissions:
+    """What one run would have left out: an input that is not there fails in each shard."""
+    parts = [_omissions_in(folder / RESULTS["json"]) for folder in shards.folders]
+    return {
+        "failures": sorted({line for part in parts for line in part["failures"]}),
+        "skipped": sum(part["skipped"] for part in parts),
+        "capped": sum(part["capped"] for part in parts),
+    }
+
+
+def _omissions_in(path: Path) -> Omissions:
+    try:
+        with open_regular(path) as file:
+            head = itertools.takewhile(lambda line: not line.startswith(b'"images"'), file)
+            content = json.loads(b"".join(head).rstrip(b",\n") + b"}")
+        return _OMISSIONS.validate_python({key: content[key] for key in NO_OMISSIONS})
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or "its first lines are damaged"
+        raise DataError(f"{path} cannot be read ({reason}); run that shard again") from error
 
 
 def _counted(entries: Iterable[Entry], merged: Merged) -> Iterator[Entry]:

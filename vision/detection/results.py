@@ -12,12 +12,13 @@ import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.detection.coco_ids import CocoIds
 from vision.detection.parquet import COLUMNS, write_parquet
-from vision.detection.schema import FORMAT, Category, CocoResult, Entry, Object
+from vision.detection.schema import FORMAT, Category, CocoResult, Entry, Object, Omissions
 from vision.detections import Detections
 from vision.errors import DataError
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What begins a formula in a spreadsheet; CSV has an apostrophe before it."""
+NO_OMISSIONS: Omissions = {"failures": [], "skipped": 0, "capped": 0}
 
 
 def make_entry(
@@ -46,8 +47,16 @@ def make_entry(
     return entry
 
 
-def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds) -> None:
+def write_results(
+    path: Path,
+    kind: str,
+    entries: Iterable[Entry],
+    ids: CocoIds,
+    omissions: Omissions = NO_OMISSIONS,
+) -> None:
     """Write entries in a format, a key of `vision.detection.RESULTS`, in constant memory.
+
+    What was left out stands in JSON alone.
 
     Raises:
         DataError: If the file cannot be written, or an entry has no COCO id.
@@ -57,7 +66,7 @@ def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds)
         write_parquet(path, entries)
         return
     if kind == "json":
-        write_rows(path, json_rows(entries, ids.categories()))
+        write_rows(path, json_rows(entries, ids.categories(), omissions))
     elif kind == "coco":
         write_rows(path, _coco_rows(entries, ids))
     else:
@@ -86,9 +95,13 @@ def json_list(values: Iterable[object]) -> Iterator[str]:
     yield "[]" if separator == "[\n" else "\n]"
 
 
-def json_rows(entries: Iterable[Entry], categories: Sequence[Category]) -> Iterator[str]:
+def json_rows(
+    entries: Iterable[Entry], categories: Sequence[Category], omissions: Omissions
+) -> Iterator[str]:
     """The text of ``detections.json``."""
-    yield f'{{"format": "{FORMAT}",\n"categories": {json.dumps(categories)},\n"images": '
+    head = {"format": FORMAT, **omissions, "categories": categories}
+    yield "{" + "".join(f"{json.dumps(key)}: {json.dumps(head[key])},\n" for key in head)
+    yield '"images": '
     yield from json_list(entries)
     yield "}\n"
 

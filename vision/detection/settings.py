@@ -16,14 +16,14 @@ from vision.choices import RESULTS
 from vision.detection.counting import Counts, Region
 from vision.detection.image_files import label_places
 from vision.detection.journal_lines import parse_entry
-from vision.detection.schema import Entry
+from vision.detection.schema import HEAD, Entry, Omissions
 from vision.errors import DataError
 from vision.files import open_regular
 from vision.media import MediaInput
 
 logger = logging.getLogger(__name__)
 
-_NO_ENTRY = (b"[", b"]", b'{"format":', b'"categories":', b'"images":')
+_NO_ENTRY = (b"[", b"]", b'{"format":', *(f'"{key}":'.encode() for key in HEAD))
 """How the lines of a result file begin that are no entry."""
 
 
@@ -156,6 +156,7 @@ class Report:
         objects: Number of detections in them by class name.
         failures: One line for each input that failed.
         num_capped: Images and frames with the most detections that one may have.
+        num_skipped: Inputs that were not reached before an interruption.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
         counts: Of each tracked video, by its name, what was counted in each region at its end.
@@ -166,6 +167,7 @@ class Report:
     objects: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     num_capped: int = 0
+    num_skipped: int = 0
     num_resumed: int = 0
     num_new: int = 0
     counts: dict[str, Mapping[str, Counts]] = field(default_factory=dict)
@@ -175,3 +177,8 @@ class Report:
         """Record a failure and log it."""
         logger.warning("%s", problem)
         self.failures.append(problem)
+
+    def omissions(self) -> Omissions:
+        """What the results do not have."""
+        skipped, capped = self.num_skipped, self.num_capped
+        return {"failures": sorted(self.failures), "skipped": skipped, "capped": capped}

@@ -17,7 +17,7 @@ from vision.errors import WeightsError
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
 from vision.weights.checks import check_finite, check_fit
-from vision.weights.locate import BEST, find_weights
+from vision.weights.locate import BEST, find_weights, refuse_pickle
 from vision.weights.migration import (
     BACKBONE_FORMATS,
     DETECTOR_FORMATS,
@@ -158,6 +158,7 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
             check_fit(part or model.state_dict(), found, where)
         tensors = migrate_keys(load_file(path))
     except (safetensors.SafetensorError, OSError) as error:
+        refuse_pickle(path)
         raise WeightsError(
             f"{where} cannot be read as safetensors ({error}); pass a file that training wrote,"
             f" such as {BEST}"
