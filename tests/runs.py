@@ -1,6 +1,7 @@
 """Short training runs on drawn scenes, and what they leave behind."""
 
 import csv
+import json
 import multiprocessing
 import multiprocessing.context
 from pathlib import Path
@@ -65,6 +66,19 @@ def same_weights(one: Path, other: Path) -> bool:
     """Whether the tensors of two weights files are the same, bit for bit."""
     left, right = load_file(one), load_file(other)
     return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What a run or ``eval`` measured."""
+    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    return content
+
+
+def entries_in(out: Path) -> list[dict[str, Any]]:
+    """What ``detect`` found, image by image."""
+    content = json.loads((out / "detections.json").read_text(encoding="utf-8"))
+    entries: list[dict[str, Any]] = content["images"]
+    return entries
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -170,14 +170,11 @@ def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"
 
 
 def _complete(data: bytes, path: str | Path) -> bytes:
-    """A truncated JPEG as a PNG whose missing end is grey, if it is no more than a small part.
-
-    OpenCV refuses what is truncated, or writes warnings to the terminal.
-    """
+    """A truncated JPEG as a PNG whose missing end is grey; OpenCV would refuse it or warn."""
     with header_of(io.BytesIO(data + JPEG_END), path) as image:
         is_grey = (np.asarray(image.convert("RGB")) == _MISSING).all(axis=(1, 2))
-        missing = len(is_grey) if is_grey.all() else int(np.argmin(is_grey[::-1]))
-        if missing > MAX_MISSING * len(is_grey):
+        end = max(np.flatnonzero(~is_grey), default=-1) + 1
+        if len(is_grey) - end > MAX_MISSING * len(is_grey):
             raise _not_decoded(path)
         return _as_png(image)
 

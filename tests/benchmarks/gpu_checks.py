@@ -17,7 +17,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.benchmarks.gpu_runs import CountedOperations, Machine, Row, first_batch
+from tests.benchmarks.gpu_runs import Machine, Row, first_batch
+from tests.dispatch import CountedOperations
 from vision.config import Config, config_from_dict, load_config
 from vision.engine import train
 from vision.engine.run import Run

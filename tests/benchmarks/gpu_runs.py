@@ -1,7 +1,6 @@
 """Runs and measurements that the sections of `tests.benchmarks.gpu` share."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,8 +8,8 @@ from typing import Any, TypeAlias
 
 import torch
 from torch.autograd import DeviceType  # type: ignore[attr-defined]
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.dispatch import CountedOperations
 from vision.config import config_from_dict
 from vision.data import read_sources
 from vision.engine.build import build_run
@@ -96,39 +95,6 @@ def timed(step: Callable[[], object], count: int, size: int) -> str:
     return (
         f"{1000 * done:8.2f} ms {size / done:8.0f} images/s, launched in {1000 * launched:.2f} ms"
     )
-
-
-class CountedOperations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the operations that are dispatched inside it, except in what `paused` wraps."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.counts = Counter[str]()
-        self.is_paused = False
-
-    def __torch_dispatch__(
-        self,
-        func: Any,  # noqa: ANN401
-        types: Any,  # noqa: ANN401
-        args: Any = (),  # noqa: ANN401
-        kwargs: Any = None,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
-        """Count an operation and run it."""
-        if not self.is_paused:
-            self.counts[str(func)] += 1
-        return func(*args, **(kwargs or {}))
-
-    def paused(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The same function, whose operations do not count."""
-
-        def call(*given: Any) -> Any:  # noqa: ANN401
-            self.is_paused = True
-            try:
-                return function(*given)
-            finally:
-                self.is_paused = False
-
-        return call
 
 
 def device_work(step: Callable[[], object], steps: int = 3) -> str:

@@ -29,6 +29,7 @@ from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 from torchvision.transforms import v2
 
 import vision.boxes as box_ops
+from tests.benchmarks.gpu_runs import first_batch
 from vision.config import Config, config_from_dict
 from vision.data import DetectionDataset, build_augment, cached, make_loader, read_sources
 from vision.data.synthetic import SHAPES, make_layout, render_scene
@@ -68,7 +69,7 @@ def main() -> None:
     if options.device == "cpu":
         keep_freed_memory()  # for every kind of step, torchvision's too
     run = _run(options, "auto")
-    batch = _batch(run)
+    batch = first_batch(run)
     steps = _steps(options, run, batch)
     with _in_a_child(options) as child:
         times = _measure(steps | {"the same in a process of its own memory": child}, options.rounds)
@@ -104,13 +105,6 @@ def _run(options: argparse.Namespace, precision: str) -> Run:
     annotations = read_sources(config.data.train, "data.train")
     device = torch.device(options.device)
     return build_run(Plan(config, annotations.names, annotations), device)
-
-
-def _batch(run: Run) -> Batch:
-    batch = next(iter(run.train_loader))
-    assert isinstance(batch, Batch)
-    run.train_mode()
-    return batch
 
 
 def _steps(options: argparse.Namespace, run: Run, batch: Batch) -> dict[str, Step]:
@@ -152,7 +146,7 @@ def _serve(orders: Connection, options: argparse.Namespace) -> None:
 def _eager(options: argparse.Namespace) -> Step:
     """The full step as PyTorch takes it by default: NCHW in float32."""
     run = _run(options, "fp32")
-    batch = _batch(run)
+    batch = first_batch(run)
     run.state.model.to(memory_format=torch.contiguous_format)
     plain = dataclasses.replace(batch, images=batch.images.contiguous())
     return lambda: train_step(run, plain)

@@ -14,11 +14,6 @@ from vision.cli.main import main
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(corpus.clean(tmp_path_factory.mktemp("clean")).write())
-
-
-@pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(corpus.faulty(tmp_path_factory.mktemp("faulty")).write())
 

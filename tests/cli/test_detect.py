@@ -20,6 +20,7 @@ import pytest
 from PIL import Image
 
 from tests.media.samples import png_header
+from tests.runs import entries_in
 from vision.cli.main import main
 from vision.config import Config, ModelConfig
 from vision.data.synthetic import render_scene
@@ -50,12 +51,6 @@ def photos(tmp_path: Path) -> Path:
 
 def detect(weights: Path, out: Path, *words: object) -> int:
     return main(["detect", *map(str, words), "--weights", str(weights), "--out", str(out)])
-
-
-def entries_in(out: Path) -> list[dict[str, Any]]:
-    file = json.loads((out / "detections.json").read_text("utf-8"))
-    entries: list[dict[str, Any]] = file["images"]
-    return entries
 
 
 def test_writes_pictures_and_detections(weights: Path, photos: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.test_train import error_line
 from tests.formats.builders import voc_object, voc_xml, write_voc
-from tests.runs import scenes, write_run_config
+from tests.runs import read_metrics, scenes, write_run_config
 from vision.cli.main import main
 from vision.media import write_image
 
@@ -36,19 +36,14 @@ def weights(learnt: Path) -> str:
 
 def as_trained(learnt: Path) -> dict[str, Any]:
     """The evaluation that training made of its best weights."""
-    metrics = read(learnt)
+    metrics = read_metrics(learnt)
     return {key: metrics[key] for key in ("coco", "voc", "num_images", "num_classes_with_boxes")}
-
-
-def read(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    return content
 
 
 def evaluate(out: Path, *words: str) -> dict[str, Any]:
     """What the command writes."""
     assert main(["eval", *words, "--out", str(out)]) == 0
-    return read(out)
+    return read_metrics(out)
 
 
 def write_files(folder: Path) -> list[str]:
@@ -161,9 +156,9 @@ def test_earlier_metrics_are_replaced_only_when_asked_to(
     capsys.readouterr()
     assert main(words) == 2
     assert error_line(capsys).endswith("exists; name another --out, or pass --overwrite")
-    assert read(tmp_path / "out") == {}
+    assert read_metrics(tmp_path / "out") == {}
     assert main([*words, "--overwrite"]) == 0
-    assert read(tmp_path / "out")["coco"]["AP"] == 0.5
+    assert read_metrics(tmp_path / "out")["coco"]["AP"] == 0.5
 
 
 def test_the_detector_of_the_package_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +211,7 @@ def test_a_report_adds_thresholds_and_intervals_to_the_metrics(
     weights: str, learnt: Path, tmp_path: Path
 ) -> None:
     found = evaluate(tmp_path, "--weights", weights, "--report")
-    trained = read(learnt)
+    trained = read_metrics(learnt)
     assert found.pop("thresholds") == trained["thresholds"]
     assert found.pop("interval95") == trained["interval95"]
     assert found.pop("irregularities") == {}
@@ -244,7 +239,7 @@ def test_the_report_of_a_files_detections_has_pictures_if_the_images_are_named(
     text = Path("out/report.html").read_text(encoding="utf-8")
     assert text.count("<img") == text.count("<figure") > 0
     assert "dog 0.80, nothing labelled" in text
-    assert read(tmp_path / "out")["thresholds"] == {"cat": pytest.approx(0.9, abs=1e-3)}
+    assert read_metrics(tmp_path / "out")["thresholds"] == {"cat": pytest.approx(0.9, abs=1e-3)}
 
 
 @pytest.mark.parametrize(

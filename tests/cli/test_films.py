@@ -19,29 +19,19 @@ from numpy import ndarray
 from PIL import Image
 
 from tests.media.samples import film_with_sound
+from tests.runs import entries_in
 from vision.cli.main import main
-from vision.config import Config, ModelConfig
 from vision.detection import Journal
 from vision.detections import Detections
 from vision.detector import Detector
 from vision.formats.yolo import read_yolo
 from vision.images import read_image
 from vision.media import VideoReader, VideoWriter, write_image
-from vision.model import build_model
-from vision.weights import save_weights
 
 NAMES = ["cat", "dog"]
 SIDE = 24
 """Pixels of the squares in the film."""
 NUM_FRAMES = 40
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = Config(model=ModelConfig(image_size=(128, 128), width_mult=0.25))
-    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_weights(path, build_model(config.model, 2), config, NAMES, {})
-    return path
 
 
 def places(number: int) -> list[tuple[int, int]]:
@@ -84,11 +74,6 @@ def finds_squares(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def detect(weights: Path, out: Path, *words: object) -> int:
     return main(["detect", *map(str, words), "--weights", str(weights), "--out", str(out)])
-
-
-def entries_in(out: Path) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = json.loads((out / "detections.json").read_text())["images"]
-    return entries
 
 
 def test_tracks_of_photographs_are_said_to_be_none(

@@ -1,6 +1,5 @@
 """Signals to ``ssdlite detect``: what was done is complete, and the exit code names the signal."""
 
-import json
 import os
 import signal
 import threading
@@ -9,33 +8,22 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from tests.runs import entries_in
 from vision.cli.main import main
 from vision.cli.signals import raised_signals
-from vision.config import Config, ModelConfig
 from vision.detection import Journal
 from vision.detection.schema import Entry
 from vision.errors import Signalled
 from vision.media import VideoReader, VideoWriter, write_image
-from vision.model import build_model
 from vision.runtime.onnx_backend import OnnxBackend
-from vision.weights import save_weights
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 SIGNALS = pytest.mark.parametrize("number", CODES)
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = Config(model=ModelConfig(image_size=(128, 128), width_mult=0.25))
-    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_weights(path, build_model(config.model, 2), config, ["cat", "dog"], {})
-    return path
 
 
 @pytest.fixture
@@ -91,12 +79,6 @@ def camera(num_frames: int | None) -> Iterator[str]:
 def detect(weights: Path, out: Path, *words: object) -> int:
     words = (*words, "--workers=1", "--batch=1")
     return main(["detect", *map(str, words), "--weights", str(weights), "--out", str(out)])
-
-
-def entries_in(out: Path) -> list[dict[str, Any]]:
-    file = json.loads((out / "detections.json").read_text("utf-8"))
-    entries: list[dict[str, Any]] = file["images"]
-    return entries
 
 
 def hidden(folder: Path) -> list[str]:

@@ -25,29 +25,19 @@ from vision.cli.detected import conclude
 from vision.cli.main import main
 from vision.cli.printing import HarmlessStream
 from vision.cli.terminal import paint, paint_lines, paint_table
-from vision.config import Config, ModelConfig, load_config
+from vision.config import load_config
 from vision.config.yaml12 import parse_yaml
 from vision.detection import Report
 from vision.media import write_image
-from vision.model import build_model
 from vision.report import commands_for, next_steps
-from vision.weights import save_weights
 
 PORTRAIT = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(corpus.clean(tmp_path_factory.mktemp("clean")).write())
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    config = Config(model=ModelConfig(image_size=(128, 128), width_mult=0.25))
-    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    save_weights(path, build_model(config.model, 2), config, ["cat", "dog"], {})
-    return str(path)
+def weights(weights: Path) -> str:
+    return str(weights)
 
 
 def check_pasted(commands: Sequence[str]) -> None:

@@ -1,7 +1,6 @@
 """A training that starts from weights: what is taken, chosen, left out, and kept."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch.testing import assert_close
 
 from tests.formats.builders import write_coco
 from tests.reference_model import randomise
-from tests.runs import read_log, run_config, same_weights, scenes
+from tests.runs import read_log, read_metrics, run_config, same_weights, scenes
 from vision.config import Config, ModelConfig, config_from_dict, load_config
 from vision.convert import load_initial_weights
 from vision.engine import train
@@ -63,11 +62,6 @@ def finetuning(first: Path, *overrides: str, **data: Any) -> Config:  # noqa: AN
         "optim": {"lr": 0.01},
     }
     return config_from_dict(values, overrides)
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    return content
 
 
 # The network is the weights'

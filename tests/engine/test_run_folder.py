@@ -1,7 +1,6 @@
 """The run folder: what a run leaves there, and what it must find or not find there."""
 
 import errno
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +11,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tests.runs import contents, read_log, run_config, same_weights, scenes
+from tests.runs import contents, read_log, read_metrics, run_config, same_weights, scenes
 from vision.config import load_config
 from vision.data import DetectionDataset, Sample, read_sources
 from vision.detections import Detections
@@ -57,11 +56,6 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "unbroken"
     assert train(run_config("data.val=null"), folder) is None
     return folder
-
-
-def read_metrics(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    return content
 
 
 def script(monkeypatch: pytest.MonkeyPatch, values: Sequence[float | None]) -> None:

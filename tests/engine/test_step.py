@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from tests.benchmarks.gpu_runs import CountedOperations
+from tests.dispatch import CountedOperations
 from tests.runs import run_config
 from vision.data import read_sources
 from vision.engine.build import build_run

@@ -2,19 +2,18 @@
 
 import itertools
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.models.detection._utils import SSDMatcher
 from torchvision.ops import box_iou
 
 import vision.boxes as box_ops
 from tests import reference_model as reference
+from tests.dispatch import CountedOperations
 from vision.model import match, prior_boxes
 from vision.model.matching import CHUNK_PAIRS, match_on_gpu
 from vision.structures import Target, pack_targets
@@ -206,28 +205,6 @@ def test_a_crowded_image_equals_the_greedy_search(seed: int, count: int, at_once
         assert ignored_by(target, priors) == ignored
 
 
-class Elements(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the elements that operations give."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.total = self.largest = 0
-
-    def __torch_dispatch__(
-        self,
-        func: Any,  # noqa: ANN401
-        types: Any,  # noqa: ANN401
-        args: Any = (),  # noqa: ANN401
-        kwargs: Any = None,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
-        """Run an operation and count the elements of its result."""
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, Tensor):
-            self.total += result.numel()
-            self.largest = max(self.largest, result.numel())
-        return result
-
-
 def crowd_of(count: int) -> Target:
     """Almost equal boxes, which all bid for the same priors."""
     start = 0.2 + 0.01 * torch.rand(count, 2, generator=seeded(0))
@@ -238,10 +215,10 @@ def crowd_of(count: int) -> Target:
 
 def test_work_grows_with_the_pairs_alone() -> None:
     """Not with the rounds that objects need until each has a prior of its own."""
-    with Elements() as elements:
+    with CountedOperations() as mode:
         found = match(pack_targets([crowd_of(300), crowd_of(2)]), PRIORS)
     assert (found.objects >= 0).sum(dim=1).tolist()[0] > 200
-    assert elements.total < 15 * 302 * len(PRIORS)
+    assert mode.elements < 15 * 302 * len(PRIORS)
 
 
 @pytest.mark.parametrize("flags", [False, True])
@@ -249,10 +226,10 @@ def test_memory_does_not_grow_with_objects_times_priors(flags: bool) -> None:
     crowd = crowd_of(5_000)
     if flags:
         crowd = replace(crowd, ignore=torch.ones(5_000, dtype=torch.bool))
-    with Elements() as elements:
+    with CountedOperations() as mode:
         found = match(pack_targets([crowd]), PRIORS)
     assert found.ignored.any() if flags else (found.objects >= 0).any()
-    assert elements.largest <= CHUNK_PAIRS
+    assert mode.largest <= CHUNK_PAIRS
 
 
 def test_no_images_no_matches() -> None:

@@ -92,8 +92,8 @@ class Trainer:
             start_run(run, plan)
         is_val_other = settle_validation(run)
         is_written = processes.is_first and not run.is_over
-        events = folder.tensorboard if is_written and config.train.tensorboard else None
-        board = TensorBoardWriter(events, run.state.steps)
+        has_board = is_written and config.train.tensorboard
+        board = TensorBoardWriter(folder.tensorboard if has_board else None, run.state.steps)
         save = partial(save_weights, config=config, names=plan.names)
         recorder = Recorder(folder, board, save, plan.counts())
         if is_written:
@@ -173,8 +173,7 @@ class Trainer:
         run.processes.broadcast_buffers(state.eval_model)
         with self.interrupts.let_through():
             evaluation = run.evaluator(state.eval_model)
-        dataset = run.evaluator.dataset
-        self.recorder.board.pictures(dataset, evaluation[1], state.names, state.steps)
+        self.recorder.board.pictures(run.evaluator.dataset, evaluation[1], state.names, state.steps)
         return evaluation
 
     def _finish_epoch(self, evaluation: Evaluation | None) -> None:

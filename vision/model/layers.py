@@ -164,13 +164,13 @@ def depthwise_separable(
     return nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1))
 
 
-def make_divisible(channels: float, divisor: int = 8, minimum: int = 8) -> int:
-    """The multiple of ``divisor`` nearest to ``channels``, at least 90% of it and ``minimum``.
+def make_divisible(channels: float, minimum: int = 8) -> int:
+    """The multiple of 8 nearest to ``channels``, at least 90% of it and ``minimum``.
 
     The rounding of the authors' code for width multipliers.
     """
-    rounded = max(minimum, int(channels + divisor / 2) // divisor * divisor)
-    return rounded if rounded >= 0.9 * channels else rounded + divisor
+    rounded = max(minimum, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
 def initialise(network: nn.Module) -> None:
