@@ -3,6 +3,7 @@
 Those that need a package of an extra are left out where it is not installed.
 """
 
+import pickle
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from tests.detectors import detector_of
 from tests.exported import Images
+from tests.runtime.test_fork import forked
 from vision.detector import Detector
 from vision.errors import ConfigError, WeightsError
 from vision.export import ExportSpec, export_detector
@@ -47,9 +49,16 @@ def test_a_detector_of_a_file_answers_as_pytorch_does(
     expected = detector_of(saved, score=0.2)(images)
     found = Detector.load(written.path, 0.2)
     assert found.names == saved.names
-    for one, other in zip(found(images), expected, strict=True):
-        assert one.labels.tolist() == other.labels.tolist()
-        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
+    for detector in (found, pickle.loads(pickle.dumps(found))):  # noqa: S301
+        for one, other in zip(detector(images), expected, strict=True):
+            assert one.labels.tolist() == other.labels.tolist()
+            np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
+    done = forked(written.path, None if to == "executorch" else 2)
+    assert done.returncode == 2, done.stderr
+    assert f"{graph_backends()[to].title} waits for threads" in done.stdout
+    if to != "executorch":
+        done = forked(written.path, 1)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converters

@@ -27,7 +27,7 @@ import numpy as np
 from vision.detector import Detector
 from vision.errors import ConfigError
 
-detector = Detector.load(sys.argv[1], score=0.0, threads=int(sys.argv[2]))
+detector = Detector.load(sys.argv[1], score=0.0, threads=int(sys.argv[2]) or None)
 image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
 expected = detector(image)
 child = os.fork()
@@ -45,11 +45,11 @@ sys.exit(code if code >= 0 else 100 - code)
 """
 
 
-def forked(path: Path, threads: int) -> subprocess.CompletedProcess[str]:
+def forked(path: Path, threads: int | None) -> subprocess.CompletedProcess[str]:
     """A detector that is called before and after a fork, in both processes."""
     environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
     return subprocess.run(  # noqa: S603
-        [sys.executable, "-c", FORKED, str(path), str(threads)],
+        [sys.executable, "-c", FORKED, str(path), str(threads or 0)],
         capture_output=True,
         text=True,
         check=False,

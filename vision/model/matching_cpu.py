@@ -29,9 +29,8 @@ def match_on_cpu(
 ) -> Int64[Tensor, "N P"]:
     """The row of the object that each prior learns, -1 for none, by the rules of `match`.
 
-    Many objects are matched part by part. An object that gets no prior of its own gets none beside
-    further objects of its image either, so that only the others are matched again with the next
-    part.
+    Many objects are matched part by part. One that gets no prior of its own gets none beside
+    further objects of its image either: only the others are matched again with the next part.
     """
     rows = targets.positive.nonzero()[:, 0]
     boxes, images = targets.boxes[rows], targets.images[rows].numpy()
@@ -81,14 +80,10 @@ class _Layout(NamedTuple):
     num_priors: int
 
     @property
-    def prior_bits(self) -> int:
-        """The lowest bits of a key."""
-        return self.num_priors.bit_length()
-
-    @property
-    def pair_bits(self) -> int:
-        """The bits of a key below its overlap."""
-        return self.prior_bits + self.num_objects.bit_length()
+    def bits(self) -> tuple[int, int]:
+        """The bits of a key for its prior, and all below its overlap."""
+        low = self.num_priors.bit_length()
+        return low, low + self.num_objects.bit_length()
 
     def keys(
         self,
@@ -97,28 +92,29 @@ class _Layout(NamedTuple):
         priors: Int64[ndarray, "E"],
     ) -> Int64[ndarray, "E"]:
         """The keys of some pairs."""
-        keys: Int64[ndarray, "E"] = overlaps.view(np.int32).astype(np.int64) << self.pair_bits
-        keys |= (self.num_objects - objects) << self.prior_bits | (self.num_priors - priors)
+        keys: Int64[ndarray, "E"] = overlaps.view(np.int32).astype(np.int64) << self.bits[1]
+        keys |= (self.num_objects - objects) << self.bits[0] | (self.num_priors - priors)
         return keys
 
     def overlaps(self, keys: Int64[ndarray, "*E"]) -> Float32[ndarray, "*E"]:
         """The overlaps of some keys."""
-        upper: Int64[ndarray, "*E"] = keys >> self.pair_bits
+        upper: Int64[ndarray, "*E"] = keys >> self.bits[1]
         return upper.astype(np.int32).view(np.float32)
 
     def objects(self, keys: Int64[ndarray, "*E"]) -> Int64[ndarray, "*E"]:
         """The objects of some keys."""
         mask = (1 << self.num_objects.bit_length()) - 1
-        return self.num_objects - (keys >> self.prior_bits & mask)
+        return self.num_objects - (keys >> self.bits[0] & mask)
 
     def priors(self, keys: Int64[ndarray, "*E"]) -> Int64[ndarray, "*E"]:
         """The priors of some keys."""
-        return self.num_priors - (keys & (1 << self.prior_bits) - 1)
+        return self.num_priors - (keys & (1 << self.bits[0]) - 1)
 
     def slots(self, keys: Int64[ndarray, "E"], images: Int64[ndarray, "M"]) -> Int64[ndarray, "E"]:
         """The places of some keys' priors in an array of N images with P priors."""
-        slots: Int64[ndarray, "E"] = self.num_priors * images[self.objects(keys)]
-        slots += self.priors(keys)
+        slots: Int64[ndarray, "E"] = self.num_priors * images[self.objects(keys)] + self.priors(
+            keys
+        )
         return slots
 
 
