@@ -112,9 +112,8 @@ class _Layout(NamedTuple):
 
     def slots(self, keys: Int64[ndarray, "E"], images: Int64[ndarray, "M"]) -> Int64[ndarray, "E"]:
         """The places of some keys' priors in an array of N images with P priors."""
-        slots: Int64[ndarray, "E"] = self.num_priors * images[self.objects(keys)] + self.priors(
-            keys
-        )
+        slots: Int64[ndarray, "E"] = self.num_priors * images[self.objects(keys)]
+        slots += self.priors(keys)
         return slots
 
 
@@ -155,9 +154,8 @@ def _force_best(
 ) -> None:
     """Write into ``forced`` the key of the object that gets each prior as its own.
 
-    The greatest pair gets its prior, then the greatest of an object and a prior that are free. As
-    crowded objects get their priors from few of their pairs, a share of the pairs is taken first,
-    then one of those that are free.
+    The greatest pair gets its prior, then the greatest of an object and a prior that are free.
+    Crowded objects get priors from few of their pairs: a share is sorted, then one of the rest.
     """
     is_waiting = np.zeros(layout.num_objects, dtype=bool)
     is_waiting[objects] = True
