@@ -20,7 +20,7 @@ MAX_OBJECTS = 2048
 """Objects that are matched at once, besides those that have a prior of their own."""
 MIN_PAIRS, SHARE, STRIDE = 1 << 16, 12, 101
 """Of more pairs, if many overlap, a twelfth is sorted at once; each 101st says which."""
-BLOCK = 2048
+FIRST_BLOCK, MAX_BLOCK = 32, 4096
 """Pairs that are taken one by one between two looks at which objects and priors are free."""
 
 
@@ -122,7 +122,7 @@ def _overlaps(
 ) -> Float32[ndarray, "K P"]:
     """The overlaps of all pairs, as those of `vision.boxes.iou` to the last bit."""
     overlaps, areas = torch.empty(len(boxes), len(corners)), box_ops.area(corners)
-    for some, result in zip(boxes.split(CHUNK), overlaps.split(CHUNK), strict=True):
+    for some, result in zip(torch.split(boxes, CHUNK), torch.split(overlaps, CHUNK), strict=True):
         shared = box_ops.intersection(some, corners)
         torch.div(shared, box_ops.area(some)[:, None] + areas - shared, out=result)
     return overlaps.numpy()
@@ -183,13 +183,14 @@ def _take(
 ) -> None:
     """Give the prior of each pair, by falling overlap, to its object, if both are free."""
     held = forced.reshape(-1)
-    for start in range(0, len(keys), BLOCK):
-        block = keys[start : start + BLOCK]
+    start, size = 0, FIRST_BLOCK
+    while start < len(keys) and is_waiting.any():
+        block = keys[start : start + size]
+        start, size = start + size, min(2 * size, MAX_BLOCK)
         block = block[is_waiting[layout.objects(block)]]
         block = block[held[layout.slots(block, images)] < 0]
         objects, slots = layout.objects(block), layout.slots(block, images)
-        served: set[int] = set()
-        taken: set[int] = set()
+        served, taken = set[int](), set[int]()
         pairs = zip(block.tolist(), objects.tolist(), slots.tolist(), strict=True)
         for key, object_, slot in pairs:
             if object_ not in served and slot not in taken:
