@@ -19,6 +19,8 @@ BACKENDS: dict[str, str] = {
 """What runs a network, and its class."""
 BACKEND_ALIASES = {"tflite": "litert"}
 """Other names by which a backend is known."""
+WEB = "web"
+"""What ``ssdlite export`` writes beside the files of backends: a page for browsers."""
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8", "int8w", "int8full"]
 """What the layers of a network compute in: with int8w only the weights are in 8 bits, with int8full
 input and outputs too."""
@@ -27,6 +29,11 @@ CALIBRATED: tuple[Precision, ...] = ("int8", "int8full")
 MAX_THREADS = 1024
 """Upper limit of numbers of threads: with 100,000 OpenMP ends the process."""
 Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson", "ssd", "frigate"]
+FORMS_OF: dict[tuple[str, Precision], tuple[Form, ...]] = {
+    ("litert", "int8full"): ("raw",),
+    ("openvino", "fp16"): ("raw", "decoded", "nms", "jetson"),  # frigate's scores move by .005
+}
+"""Forms of a backend's files of a precision, where it has not all of the backend's forms."""
 
 FORMS: dict[str, str] = {
     "raw": "logits and offsets, as the heads give them",

@@ -38,11 +38,16 @@ def package_version(package: str) -> str | None:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Silence the warnings and the output of libraries."""
+    """Silence the warnings, the output and the bars of libraries."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        output = io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(output),
+        ):
             warnings.simplefilter("ignore")
             yield
     finally:

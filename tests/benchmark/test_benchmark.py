@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -11,12 +12,24 @@ import numpy as np
 import pytest
 
 from tests.runs import forking
-from vision.benchmark import EAGER, Times, draw_chart, measure_times, row_of, table
+from vision.benchmark import (
+    EAGER,
+    Candidate,
+    Times,
+    draw_chart,
+    measure_times,
+    row_of,
+    support_matrix,
+    table,
+)
 from vision.benchmark.candidates import LoadedCandidate
 from vision.benchmark.measure import TURN, WARM_UPS
+from vision.cli.commands import parse
 from vision.cli.main import main
 from vision.errors import DataError
+from vision.export import Agreement
 from vision.images import read_image
+from vision.runtime import RuntimeOptions, graph_backends
 from vision.runtime.onnx_backend import OnnxBackend
 from vision.runtime.openvino_backend import OpenVinoBackend
 
@@ -66,6 +79,27 @@ def test_a_row_has_medians_tails_and_ratios() -> None:
         "0.5000",
         "-",
     ]
+
+
+def test_the_matrix_has_each_precision_of_each_backend_and_what_was_measured() -> None:
+    times = Times([0.01] * 20, [0.0155] * 20)
+    rows = [row_of("onnx fp32", times, times, 99.6, 250_000_000, (0.5, 0.25))]
+    agreement = Agreement(8, 20, 3e-6, 2e-4, 0)
+    options = RuntimeOptions("onnx", "cpu", "fp32")
+    plain = Candidate("torch fp32", Path("w"), RuntimeOptions("torch", "cpu", "fp32"))
+    exported = Candidate("onnx fp32", Path("w"), options, num_bytes=1_500_000, agreement=agreement)
+    _, _, *lines = support_matrix([plain, exported], rows).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    expected = [
+        [one.title, precision]
+        for one in graph_backends().values()
+        for precision in one.file_precisions
+    ]
+    assert [line[:2] for line in cells] == expected
+    proof = "8 images, 20 detections: scores 3e-06, boxes 2e-04 px, 0 unmatched"
+    assert cells[0][2:] == ["raw, decoded, nms, jetson", "1.5", "15.5", "0.5000", "0.2500", proof]
+    assert cells[1][3:] == ["-", "-", "-", "-", "not run"]
+    assert [line[2] for line in cells if line[1] == "int8full"] == ["raw"]
 
 
 @pytest.mark.parametrize("precision", [0.0, None])
@@ -137,13 +171,21 @@ def test_the_command_from_weights_to_table(
     # Tests run side by side: two threads for each would wait for each other.
     monkeypatch.setattr("vision.benchmark.candidates.num_cores", lambda: 1)
     monkeypatch.setattr("vision.benchmark.measure.multiprocessing.get_context", lambda _: context)
-    words = [str(learnt / "best.safetensors"), "--out", str(tmp_path), "--rounds=1"]
-    assert main(["benchmark", *words, "--device=cpu"]) == 0
-    said = capsys.readouterr().out
-    assert "128 x 128 pixels, 4 classes" in said
-    rows = {
-        row["name"]: row for row in json.loads((tmp_path / "benchmark.json").read_text())["rows"]
-    }
+    words = [str(learnt / "best.safetensors"), "--out", str(tmp_path), "--rounds=1", "--markdown"]
+    assert main(["benchmark", *words, "--device=cpu", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "128 x 128 pixels, 4 classes" in captured.err
+    lines = captured.err.splitlines()
+    (line,) = (line for line in lines if line.startswith("| ONNX Runtime | fp32"))
+    assert "raw, decoded, nms, jetson" in line
+    assert line.endswith("0 unmatched |")
+    values = json.loads(captured.out)
+    for step in values.pop("next"):
+        program, command, *arguments = shlex.split(step["command"])
+        assert program == "ssdlite"
+        parse(command, arguments)
+    assert values == json.loads((tmp_path / "benchmark.json").read_text("utf-8"))
+    rows = {row["name"]: row for row in values["rows"]}
     assert set(rows) == {
         EAGER,
         "torch fp32",

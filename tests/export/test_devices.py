@@ -1,32 +1,46 @@
-"""Exports for phones and boards: each answers as PyTorch does.
+"""Every backend: its files answer as PyTorch does, and its errors are one line.
 
 Those that need a package of an extra are left out where it is not installed.
 """
 
+import json
 import pickle
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from tests.detectors import detector_of
 from tests.exported import Images
-from tests.runtime.test_fork import forked
+from tests.runtime.test_fork import codes_after_a_fork
 from vision.detector import Detector
 from vision.errors import ConfigError, WeightsError
 from vision.export import ExportSpec, export_detector
-from vision.runtime import Form, Precision, graph_backends
+from vision.runtime import (
+    Form,
+    Precision,
+    RuntimeOptions,
+    build_session,
+    graph_backends,
+)
 from vision.runtime.graphs import graph_input
-from vision.weights import SavedDetector
+from vision.weights import SHIPPED, SavedDetector, load_weights
 
 PACKAGES = {
+    "onnx": "onnxscript",
+    "openvino": "openvino",
     "litert": "litert_torch",
     "executorch": "executorch",
     "ncnn": "pnnx",
 }
+"""What writes files."""
+RUNTIMES = PACKAGES | {"onnx": "onnxruntime", "litert": "ai_edge_litert", "ncnn": "ncnn"}
+"""What runs them."""
+EXTRAS = {"onnx": "export", "openvino": "export"}
+"""Those that are not called as the backend is."""
 
 
 def needs(backend: str) -> None:
@@ -35,7 +49,7 @@ def needs(backend: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converters
-@pytest.mark.parametrize("to", PACKAGES)
+@pytest.mark.parametrize("to", graph_backends())
 @pytest.mark.slow
 def test_a_detector_of_a_file_answers_as_pytorch_does(
     saved: SavedDetector, images: Images, tmp_path: Path, to: str
@@ -53,12 +67,13 @@ def test_a_detector_of_a_file_answers_as_pytorch_does(
         for one, other in zip(detector(images), expected, strict=True):
             assert one.labels.tolist() == other.labels.tolist()
             np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
-    done = forked(written.path, None if to == "executorch" else 2)
-    assert done.returncode == 2, done.stderr
-    assert f"{graph_backends()[to].title} waits for threads" in done.stdout
-    if to != "executorch":
-        done = forked(written.path, 1)
-        assert done.returncode == 0, done.stderr
+    # ExecuTorch chooses its threads by itself.
+    codes = (
+        {f"{written.path}:0": 2}
+        if to == "executorch"
+        else {f"{written.path}:2": 2, f"{written.path}:1": 0}
+    )
+    assert codes_after_a_fork(codes) == codes
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converters
@@ -74,6 +89,9 @@ def test_tensorflow_lites_ssd_is_read_as_others_read_it(
     assert written.agreement.score_error < 1e-4
     with zipfile.ZipFile(written.path) as archive:
         assert archive.read("labels.txt").decode().split() == list(saved.names)
+        strings = json.loads(archive.read("ssdlite.json"))
+    assert strings["input"].startswith("images: uint8, 1 x H x W x 3, RGB from 0 to 255")
+    assert strings["outputs"].startswith("location, category, score, count: ")
     assert written.path.with_suffix(".txt").read_text().split() == list(saved.names)
     from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415
 
@@ -146,21 +164,54 @@ def test_frigates_rows_come_from_bgr_pixels(
     assert lines == [f"{index}  {name}" for index, name in enumerate(saved.names)]
 
 
-def test_forms_and_precisions_that_a_backend_lacks() -> None:
-    with pytest.raises(ConfigError, match="form nms is not for files of LiteRT; take one of raw"):
-        ExportSpec("tflite", "nms").file(Path(), "w")
-    with pytest.raises(ConfigError, match="form ssd is not for files of OpenVINO; take one of"):
-        ExportSpec("openvino", "ssd").file(Path(), "w")
-    with pytest.raises(ConfigError, match="precision int8 is not for files of ncnn; take one of"):
-        ExportSpec("ncnn", precision="int8").file(Path(), "w")
-
-
-@pytest.mark.parametrize("name", ["litert", "executorch", "ncnn"])
-def test_files_of_others_are_one_line(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", graph_backends())
+def test_what_a_backend_does_not_write_is_one_line_with_what_it_writes(name: str) -> None:
     backend = graph_backends()[name]
-    path = tmp_path / f"w{backend.suffix}"
+    for form in set(get_args(Form)) - set(backend.forms):
+        with pytest.raises(ConfigError) as raised:
+            ExportSpec(name, form).file(Path(), "w")
+        assert str(raised.value) == (
+            f"form {form} is not for files of {backend.title}; take one of"
+            f" {', '.join(backend.forms)}"
+        )
+    for precision in set(get_args(Precision)) - set(backend.file_precisions):
+        with pytest.raises(ConfigError) as raised:
+            ExportSpec(name, precision=precision).file(Path(), "w")
+        assert f"precision {precision} is not for files of {backend.title}" in str(raised.value)
+        assert str(raised.value).endswith(", ".join(backend.file_precisions))
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "precision", "known"),
+    [("tflite", "ssd", "int8full", "raw"), ("openvino", "frigate", "fp16", "raw, decoded, nms")],
+)
+def test_forms_that_a_precision_lacks(
+    name: str, form: Form, precision: Precision, known: str
+) -> None:
+    text = f"precision {precision} with form {form} is not for files of .*; take one of {known}"
+    with pytest.raises(ConfigError, match=text):
+        ExportSpec(name, form, precision).check()
+
+
+@pytest.mark.parametrize("name", graph_backends())
+def test_a_missing_package_is_one_line_with_its_extra(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(package: str) -> None:
+        raise ImportError(package)
+
+    model = load_weights(SHIPPED["voc"]).model
+    monkeypatch.setattr("vision.extras.import_module", missing)
+    extra = EXTRAS.get(name, name)
+    with pytest.raises(ConfigError, match=rf'is not installed; .* pip install "\.\[{extra}\]"$'):
+        build_session(model, RuntimeOptions(name))
+
+
+@pytest.mark.parametrize("name", graph_backends())
+def test_files_of_others_are_one_line(tmp_path: Path, name: str) -> None:
+    pytest.importorskip(RUNTIMES[name])
+    path = tmp_path / f"w{graph_backends()[name].suffix}"
     path.write_bytes(b"nothing of the kind")
-    pytest.importorskip({"litert": "ai_edge_litert"}.get(name, name))
     with pytest.raises(WeightsError, match=r"w\.") as raised:
         Detector.load(path)
     assert "\n" not in str(raised.value)

@@ -4,7 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,55 +27,62 @@ import numpy as np
 from vision.detector import Detector
 from vision.errors import ConfigError
 
-detector = Detector.load(sys.argv[1], score=0.0, threads=int(sys.argv[2]) or None)
-image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
-expected = detector(image)
-child = os.fork()
-if child == 0:
-    signal.alarm(20)
-    try:
-        found = detector(image)
-    except ConfigError as error:
-        print(error, flush=True)
-        os._exit(2)
-    os._exit(0 if (found.boxes - expected.boxes).abs().max() < 0.01 else 1)
-code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-assert len(detector(image)) == len(expected)
-sys.exit(code if code >= 0 else 100 - code)
+def call_before_and_after_a_fork(path, threads):
+    detector = Detector.load(path, score=0.0, threads=threads or None)
+    image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    expected = detector(image)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        try:
+            found = detector(image)
+        except ConfigError as error:
+            assert "loaded before a fork" in str(error)
+            os._exit(2)
+        os._exit(0 if (found.boxes - expected.boxes).abs().max() < 0.01 else 1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert len(detector(image)) == len(expected)
+    return code if code >= 0 else 100 - code
+
+for case in sys.argv[1:]:
+    path, threads = case.rsplit(":", 1)
+    child = os.fork()  # each case has a process in which nothing has run
+    if child == 0:
+        code = call_before_and_after_a_fork(path, int(threads))
+        os._exit(code)
+    print(case, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-def forked(path: Path, threads: int | None) -> subprocess.CompletedProcess[str]:
-    """A detector that is called before and after a fork, in both processes."""
+def codes_after_a_fork(cases: Iterable[str]) -> dict[str, int]:
+    """What forked processes that call a detector give: 0 for results, 2 for an error.
+
+    Args:
+        cases: Each ``FILE:THREADS``, with 0 for the runtime's own number.
+    """
     environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    return subprocess.run(  # noqa: S603
-        [sys.executable, "-c", FORKED, str(path), str(threads or 0)],
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", FORKED, *cases],
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
         env=environment,
     )
+    lines = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
+    return {case: int(code) for case, code in lines}
 
 
 @needs_fork
 @pytest.mark.slow
-def test_a_forked_process_runs_a_detector_of_pytorch(saved: SavedDetector, tmp_path: Path) -> None:
-    path = tmp_path / "w.safetensors"
-    save_weights(path, saved.model, saved.config, saved.names, {})
-    done = forked(path, 2)
-    assert done.returncode == 0, done.stderr
-
-
-@needs_fork
-@pytest.mark.slow
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize(("threads", "code"), [(1, 0), (2, 2)])
-def test_a_forked_process_runs_a_graph_of_one_thread_alone(
-    exported: Mapping[str, Path], backend: str, threads: int, code: int
+def test_a_forked_process_runs_pytorch_and_graphs_of_one_thread(
+    saved: SavedDetector, exported: Mapping[str, Path], tmp_path: Path
 ) -> None:
-    done = forked(exported[backend], threads)
-    assert done.returncode == code, done.stderr
-    assert ("loaded before a fork" in done.stdout) == (code == 2)
+    """Detectors are called before and after a fork, in both processes."""
+    weights = tmp_path / "w.safetensors"
+    save_weights(weights, saved.model, saved.config, saved.names, {})
+    codes = {f"{weights}:2": 0}
+    codes |= {f"{exported[backend]}:{n}": 2 * (n > 1) for backend in BACKENDS for n in (1, 2)}
+    assert codes_after_a_fork(codes) == codes
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -71,8 +71,3 @@ def test_a_name_that_is_none(saved: SavedDetector, images: Images, tmp_path: Pat
         Detector.load("voc", backend="tvm")
     with pytest.raises(ConfigError, match="torch writes no files; expected one of onnx, openvino"):
         export_detector(saved, ExportSpec("torch"), tmp_path / "w", images)
-
-
-def test_files_of_a_precision_that_there_is_none_of() -> None:
-    with pytest.raises(ConfigError, match="bf16 is not for files of OpenVINO; take one of fp32,"):
-        ExportSpec("openvino", precision="bf16").file(Path(), "w")

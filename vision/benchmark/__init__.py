@@ -1,6 +1,7 @@
 """How fast and how good a detector is on each backend of this machine."""
 
 from vision.benchmark.candidates import EAGER, Candidate, list_candidates, load_candidate
+from vision.benchmark.matrix import support_matrix
 from vision.benchmark.measure import Times, measure_times, peak_memory, throughput
 from vision.benchmark.report import Row, draw_chart, row_of, table
 
@@ -15,6 +16,7 @@ __all__ = [
     "measure_times",
     "peak_memory",
     "row_of",
+    "support_matrix",
     "table",
     "throughput",
 ]

@@ -84,8 +84,13 @@ def _median_and_p95(seconds: Sequence[float]) -> tuple[float, float]:
 
 def table(rows: Sequence[Row]) -> str:
     """A table in Markdown."""
-    heads = [head for head, _ in COLUMNS.values()]
-    lines = [heads, ["---"] * len(heads), *map(_cells, rows)]
+    return markdown([[head for head, _ in COLUMNS.values()], *map(_cells, rows)])
+
+
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown, of equally wide columns; the first line has the headings."""
+    head, *others = lines
+    lines = [head, ["---"] * len(head), *others]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "| " + " | ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) + " |"

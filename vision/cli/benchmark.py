@@ -21,6 +21,7 @@ from vision.benchmark import (
     measure_times,
     peak_memory,
     row_of,
+    support_matrix,
     table,
     throughput,
 )
@@ -75,7 +76,7 @@ def _benchmark(options: argparse.Namespace, file: Path) -> CommandResult:
         print(line)
     machine = {"platform": platform.platform(), "cores": num_cores(), "torch": torch.__version__}
     print("{platform}, {cores} cores, torch {torch}".format_map(machine))
-    print(paint_table(table(rows)))
+    print(support_matrix(candidates, rows) if options.markdown else paint_table(table(rows)))
     content = {"machine": machine, "rows": [asdict(row) for row in rows], "left out": left_out}
     write_json(file, content)
     draw_chart(rows, options.out / "benchmark.png")

@@ -12,7 +12,7 @@ _closed = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=Fals
 Name = Annotated[str, Field(description="Class name.")]
 Score = Annotated[float, Field(ge=0, le=1, description="Confidence, from 0 to 1.")]
 Track = Annotated[
-    int, Field(ge=0, description="Id of the object through the frames of a film; of --track.")
+    int, Field(ge=1, description="Id of the object through the frames of a film; of --track.")
 ]
 Frame = Annotated[int, Field(ge=0, description="Number of the frame in its film, from 0.")]
 Time = Annotated[float, Field(ge=0, description="Seconds from the film's beginning.")]

@@ -59,13 +59,9 @@ class Plan:
     def counts(self) -> dict[str, dict[str, Any]]:
         """Boxes of each class in the training data, images of all data and what is irregular."""
         splits = {"train": self.annotations} | ({} if self.val is None else {"val": self.val})
-        return {
-            "images": {split: len(data.records) for split, data in splits.items()},
-            "boxes": dict(self.annotations.count()),
-            "irregularities": {
-                split: irregularities(data, self.names) for split, data in splits.items()
-            },
-        }
+        images = {split: len(data.records) for split, data in splits.items()}
+        found = {split: irregularities(data, self.names) for split, data in splits.items()}
+        return {"images": images, "boxes": dict(self.annotations.count()), "irregularities": found}
 
 
 def make_plan(

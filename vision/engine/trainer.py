@@ -159,7 +159,7 @@ class Trainer:
         """Leave, in all processes, if one received a signal."""
         if self.run.processes.any(self.interrupts.number is not None, self.run.device):
             steps = self.run.state.steps
-            logger.info("checkpoint saved after step %d: continue with --resume", steps)
+            logger.info("checkpoint saved after step %d, from which the run can be resumed", steps)
             self.interrupts.leave()
 
     def _evaluate(self) -> Evaluation:

@@ -12,13 +12,20 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.atomic import temporary_folder
-from vision.choices import CALIBRATED
+from vision.choices import BACKEND_ALIASES, CALIBRATED, FORMS_OF
 from vision.data import read_synthetic
 from vision.errors import ConfigError, WeightsError
 from vision.export.compare import MAX_HALF_SCORE_ERROR, MAX_SCORE_ERROR, Agreement, compare, require
 from vision.images import read_image, resize
 from vision.model import SSDLite, build_post_process, fuse
-from vision.runtime import Form, Metadata, Precision, RuntimeOptions, get_graph_backend
+from vision.runtime import (
+    Form,
+    GraphBackend,
+    Metadata,
+    Precision,
+    RuntimeOptions,
+    get_graph_backend,
+)
 from vision.runtime.decoding import write_decoding
 from vision.runtime.graphs import graph_input
 from vision.weights import SavedDetector
@@ -66,23 +73,34 @@ class ExportSpec:
     form: Form = "decoded"
     precision: Precision = "fp32"
 
-    def file(self, folder: Path, stem: str) -> Path:
-        """The path of the file: ``W_decoded_fp32.onnx``.
+    def check(self) -> GraphBackend:
+        """The backend, which writes files of this form and precision.
 
         Raises:
-            ConfigError: If the backend writes no files, or none of this form or precision.
+            ConfigError: If it writes no files, or none of this form or precision.
         """
         backend = get_graph_backend(self.backend)
         for what, value, known in (
             ("form", self.form, backend.forms),
             ("precision", self.precision, backend.file_precisions),
+            (f"precision {self.precision} with form", self.form, self.forms),
         ):
             if value not in known:
                 raise ConfigError(
                     f"{what} {value} is not for files of {backend.title}; take one of"
                     f" {', '.join(known)}"
                 )
-        return folder / f"{stem}_{self.form}_{self.precision}{backend.suffix}"
+        return backend
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms of the backend's files of this precision."""
+        name = BACKEND_ALIASES.get(self.backend, self.backend)
+        return FORMS_OF.get((name, self.precision), get_graph_backend(name).forms)
+
+    def file(self, folder: Path, stem: str) -> Path:
+        """The path of the file: ``W_decoded_fp32.onnx``; raises what ``check`` raises."""
+        return folder / f"{stem}_{self.form}_{self.precision}{self.check().suffix}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +135,10 @@ def export_detector(
         WeightsError: If the graph does not answer as PyTorch does (except int8, whose average
             precision tells), nothing is found in the images, or it cannot be written.
     """
+    backend = spec.check()
     is_half, is_calibrated = spec.precision == "fp16", spec.precision in CALIBRATED
     if is_calibrated and not calibration:
         raise ConfigError(f"precision {spec.precision} takes images to calibrate on")
-    backend = get_graph_backend(spec.backend)
     metadata = Metadata(spec.form, spec.precision, saved.config, saved.names, saved.training)
     network = fuse(saved.model)
     references = [network]

@@ -1,38 +1,26 @@
 """Finding the images and videos that the arguments of a command name."""
 
-import errno
-import glob
-import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from vision.errors import DataError
-from vision.files import check_regular, read_text, similar_file
-from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.files import read_text
+from vision.images import IMAGE_SUFFIXES
 from vision.media.addresses import read_address
 from vision.media.files import (
+    VIDEO_SUFFIXES,
     comparable,
-    files_below,
-    fixed_part,
-    match_below,
+    named_files,
     result_path,
     written_path,
 )
 from vision.media.remote import find_remote, is_remote, show_url
 
-logger = logging.getLogger(__name__)
-
-_VIDEO_FORMATS = ("avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv")
-VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_FORMATS)
 Kind = Literal["image", "video", "stream"]
-
-_READ = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-_SUFFIXES = _READ | OTHER_IMAGE_SUFFIXES  # of which each is named as an image that is not read
-_ACCEPTED = f"accepted are {' '.join(sorted(_READ))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +82,6 @@ def find_images(inputs: Sequence[str]) -> list[Path]:
     return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
 
 
-def _why_not(path: Path) -> str:
-    """Why a path is neither a file nor a folder."""
-    try:
-        check_regular(path)
-    except OSError as error:
-        return "does not exist" if error.errno == errno.ENOENT else f"is not read: {error.strerror}"
-    return "does not exist"  # it has come up since
-
-
 class _Search:
     """A search in progress; ``sources`` has the results by resolved path or by address."""
 
@@ -132,7 +111,7 @@ class _Search:
             if path.suffix.lower() == ".txt" and path.is_file():
                 self._add_list(path)
                 return
-            for file, below in self._expand(path):
+            for file, below in named_files(path, self._without, self._report_or_raise):
                 resolved = Path(os.path.realpath(file))  # which accepts circular links
                 if resolved not in self.sources:
                     self.sources[resolved] = self._source(file, result_path(below))
@@ -171,35 +150,6 @@ class _Search:
             except DataError as error:  # noqa: PERF203 - the others are added
                 self._report_or_raise(f"{path}: {error}")
         self._lists[resolved] = True
-
-    def _expand(self, path: Path) -> list[tuple[Path, Path]]:
-        """The files that a path or pattern names, each with its path below the named folder."""
-        if path.is_file():
-            if path.suffix.lower() not in _SUFFIXES:
-                raise DataError(f"{path} is neither an image nor a video; {_ACCEPTED}")
-            return [(path, Path(path.name))]
-        paths: Iterable[Path]
-        if path.is_dir():
-            folder, paths = path, files_below(path, self._without, self._report_or_raise)
-        elif glob.has_magic(str(path)):
-            folder = fixed_part(path)
-            try:
-                paths = match_below(folder, path.relative_to(folder))
-            except ValueError as error:  # a NUL, or half of a surrogate pair
-                raise DataError(f"input {path}: no file can have this name") from error
-        else:
-            hint = similar_file(path) or "; pass a file, a folder or a glob pattern"
-            raise DataError(f"input {path} {_why_not(path)}{hint}")
-        found = [below for below in sorted(paths) if not (folder / below).is_dir()]
-        files = [(folder / below, below) for below in found if below.suffix.lower() in _SUFFIXES]
-        others = [below for below in found if below.suffix.lower() not in _SUFFIXES]
-        if files and others:
-            what = f"neither images nor videos are left out (first: {others[0]})"
-            logger.info("%s: %d files that are %s", path, len(others), what)
-        if not files:
-            what = "holds" if path.is_dir() else "matches"
-            raise DataError(f"input {path} {what} no image or video; {_ACCEPTED}")
-        return files
 
     def _report_or_raise(self, problem: str) -> None:
         if self._report is None:

@@ -2,6 +2,7 @@
 
 # N batch
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from vision.choices import Form, Precision
 from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite
+from vision.progress import progress
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
 from vision.runtime.fork import SPAWN, OwnProcess
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
@@ -71,9 +73,10 @@ def _lower(graph: Graph, calibration: Images, constants: dict[str, str]) -> byte
     # XNNPACK's passes refuse weights in channels-last memory.
     module = graph.traceable().to(memory_format=torch.contiguous_format)
     example = (graph.example(1),)
+    images = progress(calibration, "calibrate", unit=" images") if calibration else None
     with silenced(), without_shape_checks(), torch.no_grad():
-        if calibration:
-            module = _quantise(module, example, calibration)
+        if images is not None:
+            module = _quantise(module, example, images)
         program = torch.export.export(module, example, strict=False)
         lowered = exir.to_edge_transform_and_lower(
             program,
@@ -83,7 +86,7 @@ def _lower(graph: Graph, calibration: Images, constants: dict[str, str]) -> byte
     return bytes(lowered.buffer)
 
 
-def _quantise(module: Any, example: tuple[torch.Tensor], calibration: Images) -> Any:  # noqa: ANN401
+def _quantise(module: Any, example: tuple[torch.Tensor], calibration: Iterable[Any]) -> Any:  # noqa: ANN401
     """A module whose convolutions XNNPACK computes in 8 bits, weights by channel."""
     pt2e = require_package("torchao.quantization.pt2e.quantize_pt2e", "executorch")
     xnnpack = require_package(

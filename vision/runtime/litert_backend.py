@@ -33,7 +33,11 @@ class LiteRtBackend:
     file_precisions: ClassVar[Precisions] = {
         name: (name,) for name in ("fp32", "int8", "int8w", "int8full")
     }
-    benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
+    benchmarked: ClassVar[Precisions] = {
+        "fp32": ("fp32",),
+        "int8": ("int8",),
+        "int8w": ("int8w",),
+    }
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
         """A session of a graph that is kept in memory."""

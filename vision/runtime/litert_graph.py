@@ -16,20 +16,19 @@ from torch import Tensor, nn
 
 import vision.boxes as box_ops
 from vision.choices import Precision
-from vision.errors import ConfigError
 from vision.extras import require_package, silenced
 from vision.model import PostProcess, SSDLite, build_post_process
 from vision.runtime.backend import Images
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
 from vision.runtime.litert_metadata import describe_ssd
-from vision.runtime.metadata import Metadata
+from vision.runtime.litert_quantise import INPUT, quantise_litert
+from vision.runtime.metadata import SINGLE_PIXELS, Metadata
 
 METADATA_FILE = "ssdlite.json"
 """Name of the metadata in the archive at the end of a file."""
 LABELS_FILE = "labels.txt"
-_INPUT = "images"
-_NETWORK = r".*vision\.model\..*"
-"""Names of the layers of the network: decoding and scores stay in float."""
+SSD_OUTPUTS = ("location", "category", "score", "count")
+INT8_PIXELS = "int8, 1 x H x W x 3: RGB from 0 to 255 / the input's scale + its zero point"
 
 
 def to_litert(
@@ -46,18 +45,18 @@ def to_litert(
         The bytes of a .tflite file.
 
     Raises:
-        ConfigError: If the packages are not installed, or form and precision do not go together.
+        ConfigError: If the packages are not installed.
     """
     form = "decoded" if metadata is None else metadata.form
     precision: Precision = "fp32" if metadata is None else metadata.precision
-    if precision == "int8full" and form != "raw":
-        raise ConfigError(f"precision int8full goes with the form raw alone, not with {form}")
     model = _convert(GRAPHS[form](network, None), in_float=precision == "int8full")
     if precision != "fp32":
-        model = _quantise(model, precision, calibration)
+        model = quantise_litert(model, precision, calibration)
     if metadata is None:
         return model
-    files = {METADATA_FILE: metadata.to_json(_INPUT, GRAPHS[form].output_names)}
+    pixels = INT8_PIXELS if precision == "int8full" else SINGLE_PIXELS
+    names = SSD_OUTPUTS if form == "ssd" else GRAPHS[form].output_names
+    files = {METADATA_FILE: metadata.to_json(INPUT, names, pixels)}
     if form == "ssd":
         post_process = build_post_process(metadata.config.model)
         model = _append_suppression(model, network, post_process, metadata)
@@ -84,31 +83,8 @@ def _convert(graph: Graph, *, in_float: bool) -> bytes:
         path = Path(folder) / "model.tflite"
         with silenced(), without_shape_checks(), torch.no_grad():
             module = _Named(graph).eval()
-            litert_torch.convert(module, sample_kwargs={_INPUT: example}).export(str(path))
+            litert_torch.convert(module, sample_kwargs={INPUT: example}).export(str(path))
         return path.read_bytes()
-
-
-def _quantise(model: bytes, precision: Precision, calibration: Images) -> bytes:
-    """The network's layers in 8 bits, weights by channel; with int8w the weights alone."""
-    quantizer = require_package("ai_edge_quantizer.quantizer", "litert").Quantizer
-    with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder, silenced():
-        source, target = Path(folder) / "model.tflite", Path(folder) / "quantised.tflite"
-        source.write_bytes(model)
-        one = quantizer(str(source))
-        if precision == "int8w":
-            one.add_weight_only_config(_NETWORK, "*", num_bits=8)
-        else:
-            everything = precision == "int8full"
-            one.add_static_config(
-                ".*" if everything else _NETWORK, "*", activation_num_bits=8, weight_num_bits=8
-            )
-        samples = [
-            {_INPUT: image.astype(np.float32) if precision == "int8full" else image}
-            for image in calibration
-        ]
-        ranges = one.calibrate({"serving_default": samples}) if samples else None
-        one.quantize(ranges).export_model(str(target))
-        return target.read_bytes()
 
 
 def _append_suppression(
@@ -125,8 +101,8 @@ def _append_suppression(
     (graph,) = tree.subgraphs
     anchors = _tensor(schema, tree, "anchors", _anchors(network))
     limit = post_process.max_detections
-    shapes = {"location": [1, limit, 4], "category": [1, limit], "score": [1, limit], "count": [1]}
-    outputs = [_tensor(schema, tree, name, shape) for name, shape in shapes.items()]
+    shapes = ([1, limit, 4], [1, limit], [1, limit], [1])
+    outputs = [_tensor(schema, tree, *one) for one in zip(SSD_OUTPUTS, shapes, strict=True)]
     code = schema.OperatorCodeT()
     code.builtinCode, code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM, 32
     code.customCode, code.version = "TFLite_Detection_PostProcess", 1
@@ -139,7 +115,7 @@ def _append_suppression(
     graph.outputs = outputs
     signature = tree.signatureDefs[0]
     signature.outputs = []
-    for name, index in zip(shapes, outputs, strict=True):
+    for name, index in zip(SSD_OUTPUTS, outputs, strict=True):
         entry = schema.TensorMapT()
         entry.name, entry.tensorIndex = name, index
         signature.outputs.append(entry)

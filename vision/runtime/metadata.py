@@ -19,6 +19,12 @@ RESIZE = (
     " shrinks to less than half; proportions are not kept"
 )
 """How `vision.images.resize` resizes."""
+SINGLE_PIXELS = "uint8, 1 x H x W x 3, RGB from 0 to 255"
+"""The input of graphs that take one image."""
+PIXELS: dict[Form, str] = {
+    "jetson": "float32, N x 3 x H x W, RGB from -1 to 1",
+    "frigate": SINGLE_PIXELS.replace("RGB", "BGR"),
+}
 MAX_OUTPUT = 2**27
 """Numbers of an output for one image; 20,000 priors have 1,000 classes in less."""
 
@@ -44,13 +50,18 @@ class Metadata:
     names: list[str]
     training: Mapping[str, Any]
 
-    def to_strings(self, input_name: str, output_names: Sequence[str]) -> dict[str, str]:
-        """The text of each key of the file; beside those that are read, some for people."""
+    def to_strings(
+        self, input_name: str, output_names: Sequence[str], pixels: str | None = None
+    ) -> dict[str, str]:
+        """The text of each key of the file; beside those that are read, some for people.
+
+        Args:
+            input_name: Of the graph.
+            output_names: Of the graph.
+            pixels: Type, shape and range of the input, if not those of the form.
+        """
         height, width = self.config.model.image_size
-        pixels = {
-            "jetson": "float32, N x 3 x H x W, RGB from -1 to 1",
-            "frigate": "uint8, 1 x H x W x 3, BGR from 0 to 255",
-        }.get(self.form, "uint8, N x H x W x 3, RGB from 0 to 255")
+        pixels = pixels or PIXELS.get(self.form, "uint8, N x H x W x 3, RGB from 0 to 255")
         return {
             "format": FORMAT,
             "form": self.form,
@@ -67,9 +78,11 @@ class Metadata:
             "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
         }
 
-    def to_json(self, input_name: str, output_names: Sequence[str]) -> str:
+    def to_json(
+        self, input_name: str, output_names: Sequence[str], pixels: str = SINGLE_PIXELS
+    ) -> str:
         """`to_strings` as one text, for files that have no metadata of their own."""
-        return json.dumps(self.to_strings(input_name, output_names), indent=1)
+        return json.dumps(self.to_strings(input_name, output_names, pixels), indent=1)
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> "Metadata":

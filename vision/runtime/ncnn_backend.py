@@ -54,7 +54,8 @@ class NcnnBackend:
         del calibration
         graph = GRAPHS[metadata.form](network, None)
         _convert(graph, path)
-        path.with_suffix(".json").write_text(metadata.to_json("in0", graph.output_names))
+        text = metadata.to_json("in0", ("out0", "out1"), "float32, 3 x H x W, RGB from 0 to 255")
+        path.with_suffix(".json").write_text(text)
 
     def read_metadata(self, path: Path) -> Metadata:
         """The metadata in the .json file beside a .param file."""

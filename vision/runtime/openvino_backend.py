@@ -71,8 +71,6 @@ class OpenVinoBackend:
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .xml file of the graph and the .bin file of its weights."""
-        if metadata.form == "frigate" and metadata.precision == "fp16":
-            raise ConfigError("form frigate: fp16 moves scores by more than .005; take fp32")
         graph = to_onnx(network, metadata)
         model = _convert(graph)
         if metadata.form == "frigate":

@@ -84,6 +84,7 @@ def quantise_onnx(model: Any, calibration: Images, in_float: Sequence[str]) -> A
             )
         result = onnx.load(quantised)
     _correct_biases(result, model, calibration[:NUM_CORRECTED])
+    result.producer_name, result.producer_version = model.producer_name, model.producer_version
     onnx.helper.set_model_props(result, {prop.key: prop.value for prop in model.metadata_props})
     return result
 

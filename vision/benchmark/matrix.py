@@ -1,0 +1,47 @@
+"""What each backend writes, with what was measured of it: the support matrix of the docs."""
+
+from collections.abc import Sequence
+
+from vision.benchmark.candidates import Candidate
+from vision.benchmark.report import Row, markdown
+from vision.export import ExportSpec
+from vision.runtime import graph_backends
+
+HEADS = ["runtime", "precision", "forms", "MB", "image ms", "voc.mAP50", "coco.AP"]
+HEADS += ["form `decoded` against PyTorch"]
+NOT_RUN = ["-"] * 4 + ["not run"]
+
+
+def support_matrix(candidates: Sequence[Candidate], rows: Sequence[Row]) -> str:
+    """A table in Markdown: forms, size, milliseconds, precision and how it was proved.
+
+    Args:
+        candidates: What was measured.
+        rows: The measurements, by the candidates' names.
+    """
+    by_name = {row.name: row for row in rows}
+    measured = {
+        (one.options.backend, one.options.precision): _measured(one, by_name[one.name])
+        for one in candidates
+        if one.agreement is not None
+    }
+    lines = [HEADS]
+    for name, backend in graph_backends().items():
+        for precision in backend.file_precisions:
+            forms = ", ".join(ExportSpec(name, precision=precision).forms)
+            values = measured.get((name, precision), NOT_RUN)
+            lines.append([backend.title, precision, forms, *values])
+    return markdown(lines)
+
+
+def _measured(candidate: Candidate, row: Row) -> list[str]:
+    """Size, milliseconds, metrics and agreement of an exported graph."""
+    agreement = candidate.agreement
+    assert agreement is not None
+    proof = (
+        f"{agreement.num_images} images, {agreement.num_detections} detections: scores"
+        f" {agreement.score_error:.0e}, boxes {agreement.box_error:.0e} px,"
+        f" {agreement.num_unmatched} unmatched"
+    )
+    metrics = ["-" if one is None else f"{one:.4f}" for one in (row.voc_map50, row.coco_ap)]
+    return [f"{candidate.num_bytes / 1e6:.1f}", f"{row.detect_ms:.1f}", *metrics, proof]
