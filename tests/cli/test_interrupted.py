@@ -1,8 +1,10 @@
 """A signal or a full disk while a command writes: its result is complete, or not there at all."""
 
+import importlib
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -13,8 +15,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.cli.test_convert_data import data as voc_data
 from tests.cli.test_eval import write_files
-from tests.cli.test_signals import CODES, SIGNALS, weights
+from tests.cli.test_signals import CODES, SIGNALS, hidden, weights
 from tests.convert import original_layouts as original
 from tests.disk import files_end_at
 from tests.reference_model import randomise
@@ -22,10 +25,17 @@ from vision.benchmark import EAGER, Candidate
 from vision.benchmark.measure import peak_memory
 from vision.cli.main import main
 from vision.cli.signals import raised_signals
+from vision.detection import CocoIds
+from vision.detection.results import write_results
+from vision.detection.schema import Entry
+from vision.engine.recorder import write_log
+from vision.errors import VisionError
 from vision.media import write_image
 from vision.runtime import RuntimeOptions
 
 __all__ = ["weights"]
+
+BENCHMARK = importlib.import_module("vision.cli.benchmark")
 
 Words = list[str | Path]
 
@@ -37,6 +47,8 @@ def words_of(command: str, weights: Path, folder: Path) -> Words:
         return ["average", weights, weights, "--out", out / "w.safetensors"]
     if command == "eval":
         return ["eval", *write_files(folder), "--out", out]
+    if command == "convert-data":
+        return [command, voc_data(folder / "voc"), "--to", "yolo", "--out", out]
     if command == "export":
         return ["export", "--weights", weights, "--to", "onnx", "--out", out]
     theirs = original.Mmdetection(2)
@@ -64,7 +76,7 @@ def signal_at_rename(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @SIGNALS
-@pytest.mark.parametrize("command", ["average", "convert", "eval"])
+@pytest.mark.parametrize("command", ["average", "convert", "convert-data", "eval"])
 def test_a_signal_leaves_nothing(
     weights: Path,
     tmp_path: Path,
@@ -77,6 +89,31 @@ def test_a_signal_leaves_nothing(
     assert main([*map(str, words)]) == CODES[signal.Signals(number)]
     out = tmp_path / "out"
     assert not out.exists() or list(out.iterdir()) == []
+    assert hidden(tmp_path) == []
+
+
+@SIGNALS
+@pytest.mark.parametrize("step", ["list_candidates", "peak_memory", "measure_times", "write_json"])
+def test_a_benchmark_leaves_nothing(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
+) -> None:
+    """The signal comes at the beginning of a step; one candidate is timed."""
+    one = [Candidate(EAGER, weights, RuntimeOptions("torch"), is_plain=True)]
+    monkeypatch.setattr(BENCHMARK, "list_candidates", lambda *_: (one, []))
+    monkeypatch.setattr(BENCHMARK, "peak_memory", lambda *_: 0)
+    then = getattr(BENCHMARK, step)
+
+    def send(*words: object) -> object:
+        os.kill(os.getpid(), number)
+        return then(*words)
+
+    monkeypatch.setattr(BENCHMARK, step, send)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    words = ["benchmark", "--weights", str(weights), "--out", str(tmp_path / "out"), "--rounds=1"]
+    assert main(words) == CODES[signal.Signals(number)]
+    assert [path.name for path in tmp_path.iterdir()] == ["temporary"]
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @SIGNALS
@@ -135,3 +172,23 @@ def test_a_full_disk_keeps_the_detections_so_far(
     assert "done before" in said
     assert (out / "detections.json").read_text("utf-8").count(".png") == 30
     assert [path.name for path in out.iterdir()] == ["detections.json"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "coco", "log"])
+def test_a_full_disk_keeps_the_file_before(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "file"
+
+    def write(count: int) -> None:
+        if kind == "log":
+            write_log(path, [{"epoch": epoch, "loss": 1.5} for epoch in range(count)])
+            return
+        found = {"label": "cat", "score": 0.5, "box": [0.0, 0.0, 1.0, 1.0]}
+        entry: Entry = {"image": "a", "size": [1, 1], "detections": [found]}  # type: ignore[list-item]
+        write_results(path, kind, [entry] * count, CocoIds(["cat"]))
+
+    write(1)
+    before = path.read_bytes()
+    with files_end_at(400), pytest.raises(VisionError, match=r"cannot be written: File too large"):
+        write(300)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]

@@ -4,6 +4,7 @@ Those that need a package of an extra are left out where it is not installed.
 """
 
 import json
+import pickle
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from tests.detectors import detector_of
 from tests.exported import Images
+from tests.runtime.test_fork import codes_after_a_fork
 from vision.detector import Detector
 from vision.errors import ConfigError, WeightsError
 from vision.export import ExportSpec, export_detector
@@ -61,9 +63,17 @@ def test_a_detector_of_a_file_answers_as_pytorch_does(
     expected = detector_of(saved, score=0.2)(images)
     found = Detector.load(written.path, 0.2)
     assert found.names == saved.names
-    for one, other in zip(found(images), expected, strict=True):
-        assert one.labels.tolist() == other.labels.tolist()
-        np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
+    for detector in (found, pickle.loads(pickle.dumps(found))):  # noqa: S301
+        for one, other in zip(detector(images), expected, strict=True):
+            assert one.labels.tolist() == other.labels.tolist()
+            np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-2)
+    # ExecuTorch chooses its threads by itself.
+    codes = (
+        {f"{written.path}:0": 2}
+        if to == "executorch"
+        else {f"{written.path}:2": 2, f"{written.path}:1": 0}
+    )
+    assert codes_after_a_fork(codes) == codes
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converters

@@ -19,6 +19,7 @@ from vision.detection.settings import Report, Settings
 from vision.detector import Detector
 from vision.errors import DataError, Signalled
 from vision.media import MediaInput, VideoReader, VideoWriter, has_h264
+from vision.rows import describe_counts
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,8 @@ def detect_sources(
         path, entries = settings.out / RESULTS[kind], journal.entries(names)
         write_results(path, kind, entries, ids, report.omissions())
     if report.interruption is not None:
+        left = describe_counts({"input": report.num_skipped}, "no input")
+        logger.warning("%s left out; --resume detects there too", left)
         raise report.interruption
 
 

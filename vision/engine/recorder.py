@@ -6,7 +6,8 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import torchvision
 
 from vision.atomic import replacing
 from vision.engine.evaluation import HEADLINE
+from vision.engine.plan import Plan
 from vision.engine.run import RunState
 from vision.engine.run_folder import RunFolder
 from vision.engine.tensorboard import TensorBoardWriter
@@ -22,6 +24,7 @@ from vision.errors import TrainingError
 from vision.extras import package_version
 from vision.metrics import Metrics
 from vision.model import SSDLite
+from vision.weights import save_weights
 
 COLUMNS = ("epoch", "lr", "loss", "classification", "localisation", "images_per_second", *HEADLINE)
 PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "ssdlite", "torch", "torchvision")
@@ -33,22 +36,14 @@ class Recorder:
     Args:
         folder: The run folder.
         board: What TensorBoard shows.
-        save_weights: Writes a network to a path, with a ``training`` dictionary in its metadata.
-        data: Facts of the data, for ``environment.json`` and their irregularities for
-            ``metrics.json``.
+        plan: Configuration, class names, and the counts of the data.
     """
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        board: TensorBoardWriter,
-        save_weights: Callable[..., None],
-        data: Mapping[str, Mapping[str, object]],
-    ) -> None:
+    def __init__(self, folder: RunFolder, board: TensorBoardWriter, plan: Plan) -> None:
         self.folder = folder
         self.board = board
-        self._save_weights = save_weights
-        self._data = data
+        self._save_weights = partial(save_weights, config=plan.config, names=plan.names)
+        self._data = plan.counts()
 
     def write_setup(self, config: str, device: torch.device) -> None:
         """Write ``config.yaml`` and ``environment.json``."""

@@ -4,7 +4,6 @@ import logging
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,6 @@ from vision.engine.summary import WriteReport, summarise
 from vision.engine.tensorboard import TensorBoardWriter
 from vision.engine.validation import measure_again, settle_validation
 from vision.metrics import Metrics
-from vision.weights import save_weights
 
 logger = logging.getLogger(__name__)
 AGREE_EVERY = 10  # steps after which several processes ask each other whether to stop
@@ -92,10 +90,9 @@ class Trainer:
             start_run(run, plan)
         is_val_other = settle_validation(run)
         is_written = processes.is_first and not run.is_over
-        has_board = is_written and config.train.tensorboard
-        board = TensorBoardWriter(folder.tensorboard if has_board else None, run.state.steps)
-        save = partial(save_weights, config=config, names=plan.names)
-        recorder = Recorder(folder, board, save, plan.counts())
+        events = folder.tensorboard if is_written and config.train.tensorboard else None
+        board = TensorBoardWriter(events, run.state.steps)
+        recorder = Recorder(folder, board, plan)
         if is_written:
             recorder.write_setup(dump_config(config), device)
             if not is_resumed:

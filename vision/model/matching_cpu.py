@@ -20,7 +20,7 @@ MAX_OBJECTS = 2048
 """Objects that are matched at once, besides those that have a prior of their own."""
 MIN_PAIRS, SHARE, STRIDE = 1 << 16, 12, 101
 """Of more pairs, if many overlap, a twelfth is sorted at once; each 101st says which."""
-BLOCK = 2048
+FIRST_BLOCK, MAX_BLOCK = 32, 4096
 """Pairs that are taken one by one between two looks at which objects and priors are free."""
 
 
@@ -29,9 +29,8 @@ def match_on_cpu(
 ) -> Int64[Tensor, "N P"]:
     """The row of the object that each prior learns, -1 for none, by the rules of `match`.
 
-    Many objects are matched part by part. An object that gets no prior of its own gets none beside
-    further objects of its image either, so that only the others are matched again with the next
-    part.
+    Many objects are matched part by part. One that gets no prior of its own gets none beside
+    further objects of its image either: only the others are matched again with the next part.
     """
     rows = targets.positive.nonzero()[:, 0]
     boxes, images = targets.boxes[rows], targets.images[rows].numpy()
@@ -81,14 +80,10 @@ class _Layout(NamedTuple):
     num_priors: int
 
     @property
-    def prior_bits(self) -> int:
-        """The lowest bits of a key."""
-        return self.num_priors.bit_length()
-
-    @property
-    def pair_bits(self) -> int:
-        """The bits of a key below its overlap."""
-        return self.prior_bits + self.num_objects.bit_length()
+    def bits(self) -> tuple[int, int]:
+        """The bits of a key for its prior, and all below its overlap."""
+        low = self.num_priors.bit_length()
+        return low, low + self.num_objects.bit_length()
 
     def keys(
         self,
@@ -97,23 +92,23 @@ class _Layout(NamedTuple):
         priors: Int64[ndarray, "E"],
     ) -> Int64[ndarray, "E"]:
         """The keys of some pairs."""
-        keys: Int64[ndarray, "E"] = overlaps.view(np.int32).astype(np.int64) << self.pair_bits
-        keys |= (self.num_objects - objects) << self.prior_bits | (self.num_priors - priors)
+        keys: Int64[ndarray, "E"] = overlaps.view(np.int32).astype(np.int64) << self.bits[1]
+        keys |= (self.num_objects - objects) << self.bits[0] | (self.num_priors - priors)
         return keys
 
     def overlaps(self, keys: Int64[ndarray, "*E"]) -> Float32[ndarray, "*E"]:
         """The overlaps of some keys."""
-        upper: Int64[ndarray, "*E"] = keys >> self.pair_bits
+        upper: Int64[ndarray, "*E"] = keys >> self.bits[1]
         return upper.astype(np.int32).view(np.float32)
 
     def objects(self, keys: Int64[ndarray, "*E"]) -> Int64[ndarray, "*E"]:
         """The objects of some keys."""
         mask = (1 << self.num_objects.bit_length()) - 1
-        return self.num_objects - (keys >> self.prior_bits & mask)
+        return self.num_objects - (keys >> self.bits[0] & mask)
 
     def priors(self, keys: Int64[ndarray, "*E"]) -> Int64[ndarray, "*E"]:
         """The priors of some keys."""
-        return self.num_priors - (keys & (1 << self.prior_bits) - 1)
+        return self.num_priors - (keys & (1 << self.bits[0]) - 1)
 
     def slots(self, keys: Int64[ndarray, "E"], images: Int64[ndarray, "M"]) -> Int64[ndarray, "E"]:
         """The places of some keys' priors in an array of N images with P priors."""
@@ -159,9 +154,8 @@ def _force_best(
 ) -> None:
     """Write into ``forced`` the key of the object that gets each prior as its own.
 
-    The greatest pair gets its prior, then the greatest of an object and a prior that are free. As
-    crowded objects get their priors from few of their pairs, a share of the pairs is taken first,
-    then one of those that are free.
+    The greatest pair gets its prior, then the greatest of an object and a prior that are free.
+    Crowded objects get priors from few of their pairs: a share is sorted, then one of the rest.
     """
     is_waiting = np.zeros(layout.num_objects, dtype=bool)
     is_waiting[objects] = True
@@ -189,13 +183,14 @@ def _take(
 ) -> None:
     """Give the prior of each pair, by falling overlap, to its object, if both are free."""
     held = forced.reshape(-1)
-    for start in range(0, len(keys), BLOCK):
-        block = keys[start : start + BLOCK]
+    start, size = 0, FIRST_BLOCK
+    while start < len(keys) and is_waiting.any():
+        block = keys[start : start + size]
+        start, size = start + size, min(2 * size, MAX_BLOCK)
         block = block[is_waiting[layout.objects(block)]]
         block = block[held[layout.slots(block, images)] < 0]
         objects, slots = layout.objects(block), layout.slots(block, images)
-        served: set[int] = set()
-        taken: set[int] = set()
+        served, taken = set[int](), set[int]()
         pairs = zip(block.tolist(), objects.tolist(), slots.tolist(), strict=True)
         for key, object_, slot in pairs:
             if object_ not in served and slot not in taken:

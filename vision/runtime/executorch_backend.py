@@ -17,6 +17,7 @@ from vision.extras import require_package, silenced
 from vision.model import SSDLite
 from vision.progress import progress
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.fork import SPAWN, OwnProcess
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
 from vision.runtime.metadata import Metadata
 from vision.weights import find_weights
@@ -134,13 +135,21 @@ class ExecuTorchRunner:
             raise ConfigError(
                 f"device {options.graph_device} cannot be used by ExecuTorch; take cpu"
             )
+        self._source = source.resolve() if isinstance(source, Path) else source
+        self._options = options
+        self._process = OwnProcess(ExecuTorchBackend.title, None, SPAWN)
         self._program = _load(source)
         self._method = self._program.load_method("forward")
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
         """The program's outputs."""
+        self._process.check()
         rows = [
             [one.numpy().copy() for one in self._method.execute([torch.from_numpy(image[None])])]
             for image in images
         ]
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path, or the bytes of a program that has no file."""
+        return ExecuTorchRunner, (self._source, self._options)

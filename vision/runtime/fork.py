@@ -12,6 +12,8 @@ IN_MEMORY = (
     " and load that"
 )
 
+SPAWN = 'start processes with multiprocessing.get_context("spawn")'
+
 
 @cache
 def limit_forked_threads() -> None:
@@ -29,10 +31,13 @@ class OwnProcess:
     Args:
         title: The runtime's name.
         threads: Number of threads; with one, a forked process can run the graph.
+        remedy: What helps besides loading in the forked process.
     """
 
-    def __init__(self, title: str, threads: int | None) -> None:
-        self._title = title
+    def __init__(
+        self, title: str, threads: int | None, remedy: str = f"load it with threads=1, or {SPAWN}"
+    ) -> None:
+        self._title, self._remedy = title, remedy
         self._number = None if threads == 1 else os.getpid()
 
     def check(self) -> None:
@@ -44,6 +49,5 @@ class OwnProcess:
         if self._number not in {None, os.getpid()}:
             raise ConfigError(
                 f"this detector was loaded before a fork, and {self._title} waits for threads that"
-                " are not in this process: load it here, or with threads=1, or start processes"
-                ' with multiprocessing.get_context("spawn")'
+                f" are not in this process: load it here, or {self._remedy}"
             )

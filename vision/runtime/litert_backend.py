@@ -18,6 +18,7 @@ from vision.extras import require_package
 from vision.files import read_bytes
 from vision.model import SSDLite
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.fork import OwnProcess
 from vision.runtime.litert_graph import METADATA_FILE, to_litert
 from vision.runtime.metadata import Metadata
 
@@ -85,7 +86,8 @@ class LiteRtRunner:
         if options.graph_device != "cpu":
             raise ConfigError(f"device {options.graph_device} cannot be used by LiteRT; take cpu")
         self._interpreter = require_package("ai_edge_litert.interpreter", "litert").Interpreter
-        self._model, self._threads = model, options.threads
+        self._model, self._options = model, options
+        self._process = OwnProcess(LiteRtBackend.title, options.threads)
         self._of_thread = threading.local()
         self._open()
 
@@ -94,7 +96,7 @@ class LiteRtRunner:
         if not hasattr(self._of_thread, "interpreter"):
             try:
                 interpreter = self._interpreter(
-                    model_content=self._model, num_threads=self._threads
+                    model_content=self._model, num_threads=self._options.threads
                 )
                 interpreter.allocate_tensors()
             except (ValueError, RuntimeError) as error:
@@ -104,9 +106,14 @@ class LiteRtRunner:
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
         """The graph's outputs; those in 8 bits are given as the numbers that they stand for."""
+        self._process.check()
         interpreter = self._open()
         outputs = [_run(interpreter, images[row : row + 1]) for row in range(len(images))]
         return [np.concatenate(column) for column in zip(*outputs, strict=True)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the file's bytes."""
+        return LiteRtRunner, (self._model, self._options)
 
 
 def _run(interpreter: Any, image: Shaped[ndarray, "1 ..."]) -> list[ndarray]:  # noqa: ANN401

@@ -21,6 +21,7 @@ from vision.extras import require_package, silenced
 from vision.files import check_regular, read_bytes
 from vision.model import SSDLite
 from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.fork import IN_MEMORY, OwnProcess
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
 from vision.runtime.metadata import Metadata
 
@@ -137,6 +138,8 @@ class NcnnRunner:
     def __init__(self, path: Path, num_outputs: int, options: RuntimeOptions) -> None:
         if options.graph_device != "cpu":
             raise ConfigError(f"device {options.graph_device} cannot be used by ncnn; take cpu")
+        self._path, self._options = path.resolve(), options
+        self._process = OwnProcess(NcnnBackend.title, options.threads)
         self._ncnn: Any = require_package("ncnn", "ncnn")
         self._net, self._num_outputs = self._ncnn.Net(), num_outputs
         if options.threads is not None:
@@ -157,8 +160,15 @@ class NcnnRunner:
 
     def __call__(self, images: UInt8[ndarray, "N H W 3"]) -> list[Shaped[ndarray, "N ..."]]:
         """The graph's outputs."""
+        self._process.check()
         rows = [self._run(image) for image in images]
         return [np.stack(column) for column in zip(*rows, strict=True)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path: the file is opened again where it is unpickled."""
+        if not self._path.exists():  # that of `NcnnBackend.build`
+            raise ConfigError(IN_MEMORY)
+        return NcnnRunner, (self._path, self._num_outputs, self._options)
 
     def _run(self, image: UInt8[ndarray, "H W 3"]) -> list[ndarray]:
         extractor = self._net.create_extractor()
