@@ -176,6 +176,7 @@ def test_the_old_name_of_the_fractions_is_hidden() -> None:
         (["detect", "a.jpg", "--save-txt"], "no option --save-txt; did you mean --save yolo?"),
         (["detect", "a.jpg", "--save-conf"], "no option --save-conf: all results have the scores"),
         (["train", "--dataset", "MINE"], "no option --dataset; did you mean --data MINE?"),
+        (["detect", "source=a.jpg", "conf=0.5"], "did you mean ssdlite detect a.jpg?"),
         (["help", "trian"], "there is no command trian; did you mean train?"),
         (["predict", "a.jpg"], "there is no command predict; did you mean detect?"),
         (["val"], "there is no command val; did you mean eval?"),

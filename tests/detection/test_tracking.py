@@ -3,6 +3,8 @@
 import itertools
 from collections import defaultdict
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -160,3 +162,19 @@ def test_pixels_beyond_the_frame_are_refused() -> None:
     region = Region("line:0,0,400,10", ((0.0, 0.0), (400.0, 10.0)))
     with pytest.raises(DataError, match="beyond frames of 320 x 240 pixels; give fractions"):
         RegionCounter(region, SIZE)
+
+
+@pytest.mark.parametrize(
+    ("region", "x", "y"),
+    [("line:200,40,200,160", 200, 40), ("zone:40,40,360,40,360,190,40,190", 200, 40)],
+)
+def test_counts_stand_at_an_end_of_a_line_and_at_the_top_of_a_zone(
+    region: str, x: int, y: int
+) -> None:
+    """In the middle they would cover what is counted."""
+    counter = RegionCounter(parse_region(region), (200, 400))
+    picture = np.zeros((200, 400, 3), np.uint8)
+    counter.draw_counts(picture)
+    left, top, width, height = cv2.boundingRect(picture.max(axis=2))
+    assert (left + width / 2, top + height / 2) == pytest.approx((x, y), abs=1)
+    assert height < 30

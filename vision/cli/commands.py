@@ -8,6 +8,7 @@ from typing import get_args
 import vision.cli.arguments as common
 from vision.choices import FOLDERS, RESULTS, CocoEngine
 from vision.cli.data_commands import DATA_COMMANDS
+from vision.cli.elsewhere import OPTIONS as ELSEWHERE
 from vision.cli.parser import Command, Parser
 from vision.cli.weights_commands import WEIGHTS_COMMANDS
 
@@ -26,6 +27,10 @@ def parse(name: str, words: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse(words)
     if name == "info" and options.overrides:
         parser.error(f"{options.overrides[0]}: info takes weights only")
+    if name == "detect":
+        others = [word for word in options.inputs if f"--{word.partition('=')[0]}" in ELSEWHERE]
+        if others and "=" in others[0]:
+            parser.error(f"unrecognized arguments: --{others[0]}")  # source=photos/
     if name in {"train", "check", "priors"}:
         if not (options.config or options.data):
             parser.error(_missing_data(options.overrides))

@@ -119,16 +119,22 @@ class RegionCounter:
                 count(track, ((x0 + x1) / 2, (y0 + y1) / 2), names[label])
         return {kind: dict(counter) for kind, counter in self._counts.items()}
 
-    def draw(self, picture: UInt8[ndarray, "h w 3"]) -> None:
-        """Draw the line or zone and its counts, in place."""
-        points, style = np.round(self._points).astype(np.int32), Style.for_image(picture)
-        for colour, width in style.outlined:
+    def draw_outline(self, picture: UInt8[ndarray, "h w 3"]) -> None:
+        """Draw the line or zone, in place, before the objects whose tags it must not cross."""
+        points = np.round(self._points).astype(np.int32)
+        for colour, width in Style.for_image(picture).outlined:
             cv2.polylines(picture, [points], not self._is_line, colour, width)
+
+    def draw_counts(self, picture: UInt8[ndarray, "h w 3"]) -> None:
+        """Draw the counts, in place: at the first end of a line, at the top of a zone."""
+        style, points = Style.for_image(picture), self._points
         text = describe({kind: dict(counter) for kind, counter in self._counts.items()})
-        (height, width), (x, y) = style.tag_size(text), points.mean(axis=0).astype(int).tolist()
-        left = max(0, min(x - width // 2, picture.shape[1] - width))
-        top = max(0, min(y - height // 2, picture.shape[0] - height))
-        style.draw_tag(picture, text, (left, top, left + width - 1, top + height - 1), _WHITE)
+        height, width = style.tag_size(text)
+        (left, top), right = points.min(axis=0), points[:, 0].max()
+        x, y = points[0] if self._is_line else ((left + right) / 2, top)
+        x0 = max(0, min(int(x) - width // 2, picture.shape[1] - width))
+        y0 = max(0, min(int(y) - height // 2, picture.shape[0] - height))
+        style.draw_tag(picture, text, (x0, y0, x0 + width - 1, y0 + height - 1), _WHITE)
 
     def _cross(self, track: int, now: Point, name: str) -> None:
         before = self._before.get(track, now)

@@ -123,7 +123,10 @@ def write_and_draw_frame(
     write_image_files(settings.folders, out, source, image, detections, entry, names)
     if not settings.pictures and settings.show is None:
         return Outcome(entry)
+    image = image.copy() if counters else image
+    for counter in counters:
+        counter.draw_outline(image)
     picture = draw_detections(image, detections, names, tracks)
     for counter in counters:
-        counter.draw(picture)
+        counter.draw_counts(picture)
     return Outcome(entry, picture)

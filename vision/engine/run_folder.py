@@ -51,6 +51,10 @@ class RunFolder:
                 f"folder {self.path} holds other files and no run that --resume could continue;"
                 " name another with --out"
             )
+        if others and not is_run and not self.resume:
+            raise TrainingError(
+                f"folder {self.path} holds other files and no run; name another with --out"
+            )
         if held - {LOCK} and not self.resume:
             raise TrainingError(
                 f"run folder {self.path} exists; continue it with --resume, or name another"
