@@ -1,30 +1,33 @@
-"""What holds for all tests."""
+"""What holds for all tests.
 
+Of the package, only fixtures import: pytest's controller reads this file too, and runs no test.
+"""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from filelock import FileLock
 from hypothesis import settings
 
-from tests.exported import shared_folder, traced_once
-from tests.runs import run_config, scenes
-from vision.engine import train
-
-__all__ = ["few_resamples", "learnt", "one_thread", "shared_folder", "traced_once"]
-
 settings.register_profile("tests", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("tests")
-torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread_for_fixtures() -> None:
+    """Tensors are small here: threads would wait for each other longer than they work."""
+    import torch  # noqa: PLC0415
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
-    """Tensors are small here: threads would wait for each other longer than they work.
+def one_thread(one_thread_for_fixtures: None) -> None:
+    """Before each test too, since a detector with a number of threads sets it for the process."""
+    import torch  # noqa: PLC0415
 
-    Before each test, since a detector with a number of threads sets it for the process.
-    """
     torch.set_num_threads(1)
 
 
@@ -37,11 +40,31 @@ def few_resamples() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what takes long to make, which all workers of one call of pytest share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def traced_once(shared_folder: Path) -> Iterator[None]:
+    """Tracing takes most of an export: a form of the same weights is traced once."""
+    from tests.exported import trace_once  # noqa: PLC0415
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("torch.onnx.export", trace_once(shared_folder))
+        yield
+
+
+@pytest.fixture(scope="session")
 def learnt(shared_folder: Path) -> Path:
     """The folder of a run that learnt eight drawn scenes by heart; to be left as it is.
 
     The scenes count ten times in an epoch: what takes time besides a step are epochs.
     """
+    from tests.runs import run_config, scenes  # noqa: PLC0415
+    from vision.engine import train  # noqa: PLC0415
+
     config = run_config(
         "train.epochs=10",
         "train.precision=fp32",

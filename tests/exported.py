@@ -1,8 +1,7 @@
 """Fixtures of exported graphs, for the tests of what runs them and of what writes them."""
 
 import hashlib
-import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from jaxtyping import UInt8
 from numpy import ndarray
 from torch import nn
@@ -22,25 +22,20 @@ from vision.extras import require_package
 from vision.runtime.graphs import GRAPHS
 from vision.weights import SavedDetector, load_weights
 
-__all__ = ["BACKENDS", "Images", "exported", "images", "saved", "shared_folder", "traced_once"]
+__all__ = ["BACKENDS", "Images", "exported", "images", "saved", "trace_once"]
 
 Images = list[UInt8[ndarray, "h w 3"]]
 BACKENDS = ["onnx", "openvino"]
 SCENES = SyntheticSource(format="synthetic", num_images=8, seed=0, image_size=(128, 128))
 
 
-@pytest.fixture(scope="session")
-def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for what takes long to make, which all workers of one call of pytest share."""
-    folder = tmp_path_factory.getbasetemp()
-    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
-
-
-@pytest.fixture(autouse=True, scope="session")
-def traced_once(shared_folder: Path) -> Iterator[None]:
-    """Tracing takes most of an export: a form of the same weights is traced once.
+def trace_once(folder: Path) -> Callable[..., SimpleNamespace]:
+    """What stands for `torch.onnx.export`: a form of the same weights is traced once.
 
     What this project adds to a traced graph is added each time: metadata, suppression, int8.
+
+    Args:
+        folder: Keeps the traced graphs.
     """
     trace = torch.onnx.export
 
@@ -55,17 +50,16 @@ def traced_once(shared_folder: Path) -> Iterator[None]:
                 module.post_process, nms_iou=0.5, max_detections=1, class_agnostic=False
             )
         key = f"{type(module).__name__} {settings} {example[0].shape} {sums}"
-        path = shared_folder / f"{hashlib.sha256(key.encode()).hexdigest()}.onnx"
-        if not path.exists():
-            program = trace(module, example, **options)
-            assert program is not None
-            with replacing(path, sync=False) as partial:
-                partial.write_bytes(program.model_proto.SerializeToString())
+        path = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.onnx"
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                program = trace(module, example, **options)
+                assert program is not None
+                with replacing(path, sync=False) as partial:
+                    partial.write_bytes(program.model_proto.SerializeToString())
         return SimpleNamespace(model_proto=require_package("onnx").load(path))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.onnx, "export", once)
-        yield
+    return once
 
 
 @pytest.fixture(scope="session")

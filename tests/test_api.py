@@ -54,6 +54,23 @@ def test_data_that_are_missing_are_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_messages_name_arguments_and_no_options(tmp_path: Path) -> None:
+    """The command line names its options in the same place."""
+    run = tmp_path / "run"
+    (run / "states").mkdir(parents=True)
+    with pytest.raises(TrainingError, match=r"continue it with resume=True, or .*with out=$"):
+        vision.train(run_config(), run)
+    (run / "notes.txt").touch()
+    (run / "states").rmdir()
+    with pytest.raises(TrainingError, match=r"no run that resume=True could continue; .* out=$"):
+        vision.train(run_config(), run, resume=True)
+    with pytest.raises(ConfigError, match=r'^data.train is missing; .* data="FOLDER", or '):
+        vision.train(run_config("data.train=null"), tmp_path / "other")
+    (tmp_path / "data.yaml").write_text("names: [cat]", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"this is YOLO's data.yaml: pass it with data=$"):
+        vision.train(tmp_path / "data.yaml", tmp_path / "other")
+
+
 def test_a_configuration_sets_what_its_name_sets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,8 +12,10 @@ import torch
 from jaxtyping import TypeCheckError, UInt8
 from numpy import ndarray
 from PIL import Image
+from pydantic import TypeAdapter
 from torch import Tensor
 
+from vision.detection.schema import FORMAT, DetectionsFile
 from vision.detections import Detections
 from vision.draw import draw_detections
 from vision.errors import DataError
@@ -76,11 +78,14 @@ def test_without_names_a_row_has_its_index_as_text() -> None:
 
 def test_forms_for_json_and_pandas() -> None:
     rows = json.loads(json.dumps(FOUND.to_list()))
-    assert rows[0] == {"label": 1, "name": "dog", "score": 0.75, "box": [1, 2, 5, 8]}
+    assert rows[0] == {"label": "dog", "score": 0.75, "box": [1, 2, 5, 8]}
+    entry = {"image": "a.jpg", "size": [12, 10], "detections": rows}
+    content = {"format": FORMAT, "categories": [], "images": [entry]}
+    TypeAdapter(DetectionsFile).validate_python(content)
     frame = FOUND.to_pandas()
     assert isinstance(frame, pd.DataFrame)
-    assert list(frame) == ["label", "name", "score", "x0", "y0", "x1", "y1"]
-    assert frame.loc[0].tolist() == [1, "dog", 0.75, 1, 2, 5, 8]
+    assert list(frame) == ["label", "score", "x0", "y0", "x1", "y1"]
+    assert frame.loc[0].tolist() == ["dog", 0.75, 1, 2, 5, 8]
     assert [len(FOUND.to_pandas()), len(Detections.empty().to_pandas())] == [3, 0]
     assert list(Detections.empty().to_pandas()) == list(frame)
 

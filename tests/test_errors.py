@@ -2,7 +2,7 @@
 
 import pickle
 
-from vision.errors import MAX_LINE, ConfigError, DataError
+from vision.errors import MAX_LINE, ConfigError, DataError, did_you_mean
 
 
 def test_a_message_is_short_and_has_its_start_and_its_end() -> None:
@@ -10,6 +10,12 @@ def test_a_message_is_short_and_has_its_start_and_its_end() -> None:
     assert len(message) <= MAX_LINE
     assert message.startswith("a.json: found xxx")
     assert message.endswith("xxx; remove it")
+
+
+def test_of_many_names_the_first_are_listed() -> None:
+    names = [f"n{number}" for number in range(80)]
+    assert did_you_mean("zebra", names) == f"; there are {', '.join(names[:20])} and 60 more"
+    assert did_you_mean("zebra", names[:20]) == f"; there are {', '.join(names[:20])}"
 
 
 def test_each_line_is_kept() -> None:

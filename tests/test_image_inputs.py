@@ -1,5 +1,6 @@
 """One image in all the forms that users have it in; Pillow is the reference."""
 
+import io
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -144,7 +145,11 @@ def test_lists_and_stacks_are_many(images: object) -> None:
         (np.full((6, 8, 3), np.nan), "got nan to nan"),
         (torch.from_numpy(RGB), r"channels first, got shape \(6, 8, 3\); pass image.permute"),
         (Image.fromarray(np.zeros((6, 8), np.float32)), "32-bit samples; convert it to 8 bits"),
-        (b"no image", "image of 8 bytes cannot be decoded"),
+        ("", "image: the path is empty"),
+        ({"a": RGB}, "got dict$"),
+        (io.BytesIO(b"content"), r"got BytesIO; pass its content, file.read\(\)"),
+        (bytearray(b"content"), "got bytearray$"),
+        (b"no image", "image of 8 bytes cannot be decoded.*; pass the complete content of an"),
         (b"", "image of 0 bytes cannot be decoded"),
         ("nowhere.jpg", "image nowhere.jpg cannot be opened: No such file"),
         ("ftp://host/photo.jpg", "address ftp://host/photo.jpg: expected http://HOST"),
@@ -153,6 +158,7 @@ def test_lists_and_stacks_are_many(images: object) -> None:
     ],
 )
 def test_what_is_no_image_is_one_line(image: object, message: str) -> None:
+    assert not are_many(image)
     with pytest.raises(DataError, match=message) as caught:
         to_rgb(image)
     assert "\n" not in str(caught.value)

@@ -1,15 +1,29 @@
 """Training and evaluation as plain functions, for scripts and notebooks."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vision.config import Config, config_from_dict, load_config, name_data
 from vision.detector import Detector
 from vision.engine import evaluate_detector
 from vision.engine import train as train_config
+from vision.errors import VisionError
 from vision.metrics import Metrics
 from vision.report import write_run_report
 
 __all__ = ["evaluate", "train"]
+
+_ARGUMENTS = {
+    "--resume": "resume=True",
+    "--data FOLDER": 'data="FOLDER"',
+    "--data": "data=",
+    "--config": "config=",
+    "--out": "out=",
+}
+"""Arguments by the options of the same meaning, which messages name."""
+_OPTION = re.compile("|".join(_ARGUMENTS))
 
 
 def train(
@@ -37,15 +51,16 @@ def train(
         VisionError: One of its children, for what a user can mend.
         KeyboardInterrupt: After Ctrl-C, when a checkpoint is written.
     """
-    if isinstance(config, Config):
-        name = "train"
-        given = config.model_dump(mode="json", exclude_unset=True)  # the recipe sets the others
-        config = config_from_dict(given, name_data(data))
-    else:
-        name = Path(config).stem
-        config = load_config(config, name_data(data))
-    folder = Path("runs") / name if out is None else Path(out)
-    return train_config(config, folder, resume=resume, write_report=write_run_report)
+    with _in_python():
+        if isinstance(config, Config):
+            name = "train"
+            given = config.model_dump(mode="json", exclude_unset=True)  # the recipe sets the others
+            config = config_from_dict(given, name_data(data))
+        else:
+            name = Path(config).stem
+            config = load_config(config, name_data(data))
+        folder = Path("runs") / name if out is None else Path(out)
+        return train_config(config, folder, resume=resume, write_report=write_run_report)
 
 
 def evaluate(detector: Detector | str | Path, data: Config | str | Path) -> Metrics:
@@ -63,4 +78,15 @@ def evaluate(detector: Detector | str | Path, data: Config | str | Path) -> Metr
     """
     config = data if isinstance(data, Config) else config_from_dict({}, name_data(data))
     loaded = detector if isinstance(detector, Detector) else Detector.load(detector)
-    return evaluate_detector(loaded, config).metrics
+    with _in_python():
+        return evaluate_detector(loaded, config).metrics
+
+
+@contextmanager
+def _in_python() -> Iterator[None]:
+    """Let errors name arguments in place of options of the command line."""
+    try:
+        yield
+    except VisionError as error:
+        error.args = (_OPTION.sub(lambda found: _ARGUMENTS[found[0]], str(error)),)
+        raise

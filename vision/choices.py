@@ -19,6 +19,8 @@ BACKENDS: dict[str, str] = {
 """What runs a network, and its class."""
 BACKEND_ALIASES = {"tflite": "litert"}
 """Other names by which a backend is known."""
+WEB = "web"
+"""What ``ssdlite export`` writes beside the files of backends: a page for browsers."""
 Precision: TypeAlias = Literal["fp32", "bf16", "fp16", "int8", "int8w", "int8full"]
 """What the layers of a network compute in: with int8w only the weights are in 8 bits, with int8full
 input and outputs too."""

@@ -137,17 +137,22 @@ class Detections:
         return {"boxes": self.boxes, "scores": self.scores, "labels": self.labels}
 
     def to_list(self) -> list[dict[str, Any]]:
-        """A dictionary for each detection, ready for JSON: ``label, name, score, box``."""
-        return [row._asdict() | {"box": list(row.box)} for row in self]
+        """A dictionary for each detection, as in ``detections.json``: ``label, score, box``.
+
+        As in all files, ``label`` is the class's name.
+        """
+        return [{"label": row.name, "score": row.score, "box": list(row.box)} for row in self]
 
     def to_pandas(self) -> Any:  # noqa: ANN401
-        """A `pandas.DataFrame` with the columns ``label, name, score, x0, y0, x1, y1``.
+        """A `pandas.DataFrame` with the columns ``label, score, x0, y0, x1, y1``.
+
+        As in all files, ``label`` is the class's name.
 
         Raises:
             ConfigError: If pandas is not installed.
         """
-        columns = ["label", "name", "score", "x0", "y0", "x1", "y1"]
-        rows = [(*row[:3], *row.box) for row in self]
+        columns = ["label", "score", "x0", "y0", "x1", "y1"]
+        rows = [(row.name, row.score, *row.box) for row in self]
         return require_package("pandas", "pandas").DataFrame(rows, columns=columns)
 
     def _repr_png_(self) -> bytes | None:

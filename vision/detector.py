@@ -256,7 +256,7 @@ class Detector:
             ConfigError: If a score is out of range, or a class is not among the names.
         """
         threshold = self._threshold_of(score, classes)
-        if isinstance(images, Iterator):
+        if isinstance(images, Iterator) and are_many(images):
             return (self._detect([image], threshold)[0] for image in images)
         if not are_many(images):
             return self._detect([images], threshold)[0]
@@ -345,7 +345,7 @@ class Detector:
 
 def _check_path(image: ImageInput) -> None:
     """Raise DataError where folders and films are given as one image."""
-    if not isinstance(image, str | Path) or is_url(str(image)):
+    if not isinstance(image, str | Path) or image == "" or is_url(str(image)):
         return
     if Path(image).suffix.lower() in VIDEO_SUFFIXES or Path(image).is_dir():
         raise DataError(f"{image} is not one image; read it with detector.stream")

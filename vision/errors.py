@@ -14,6 +14,7 @@ __all__ = [
     "WeightsError",
     "did_you_mean",
     "escape_controls",
+    "listed",
 ]
 
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
@@ -21,6 +22,8 @@ _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 
 MAX_LINE = 1500
 """Characters of a line of a message."""
+MAX_LISTED = 20
+"""Names that a message lists."""
 
 
 def _shorten(line: str) -> str:
@@ -80,7 +83,14 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, cutoff: f
     """
     known = list(known)
     similar = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
-    return f"; did you mean {prefix}{similar[0]}?" if similar else f"; there are {', '.join(known)}"
+    return f"; did you mean {prefix}{similar[0]}?" if similar else f"; there are {listed(known)}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names with commas; of more than `MAX_LISTED`, the first and how many more there are."""
+    names = list(names)
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more
 
 
 def escape_controls(text: str, *, keep: str = "") -> str:

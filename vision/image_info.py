@@ -1,6 +1,7 @@
 """What an image file says without being decoded: size, frames, and whether its end is missing."""
 
 import os
+from io import BytesIO
 from pathlib import Path
 
 from vision.errors import DataError
@@ -32,10 +33,10 @@ def image_size(path: str | Path, annotated_size: tuple[int, int] | None = None) 
     return stored if annotated_size == stored else upright
 
 
-def num_frames(path: str | Path) -> int:
-    """Number of frames in a file: above 1 for an animation, whose first `read_image` reads."""
+def num_frames(file: str | Path | BytesIO) -> int:
+    """Number of frames in a file or its content: above 1 for an animation."""
     try:
-        with header_of(path, path) as image:
+        with header_of(file, "") as image:
             return int(getattr(image, "n_frames", 1))
     except DataError:
         return 1

@@ -2,7 +2,8 @@
 
 # h and w the height and width of an image
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from io import IOBase
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,6 +27,8 @@ ImageInput: TypeAlias = str | Path | bytes | Image.Image | ndarray | Tensor
 """One image: see `to_rgb`."""
 CHANNELS = (1, 3, 4)
 """Of grey, RGB and RGBA."""
+_NOT_MANY = (str, bytes, bytearray, memoryview, Image.Image, Mapping, IOBase)
+"""What can be iterated over, but is one image, or none."""
 _EXPECTED = (
     "expected a path, a URL, bytes of a file, a PIL image, an array (height, width),"
     " (height, width, 3) or (height, width, 4), or a tensor with the channels first"
@@ -48,6 +51,8 @@ def to_rgb(image: object) -> UInt8[ndarray, "h w 3"]:
     """
     if isinstance(image, str) and is_url(image):
         return decode_image(read_url(image), mask_url(image))
+    if isinstance(image, str) and not image:
+        raise DataError("image: the path is empty; name a file, a URL or pass pixels")
     if isinstance(image, str | Path):
         return read_image(image)
     if isinstance(image, bytes):
@@ -58,14 +63,15 @@ def to_rgb(image: object) -> UInt8[ndarray, "h w 3"]:
         return _of_array(_last_channels(image))
     if isinstance(image, ndarray):
         return _of_array(image)
-    raise DataError(f"image: {_EXPECTED}, got {type(image).__name__}")
+    hint = "; pass its content, file.read()" if isinstance(image, IOBase) else ""
+    raise DataError(f"image: {_EXPECTED}, got {type(image).__name__}{hint}")
 
 
 def are_many(images: object) -> bool:
     """Whether something is several images: a stack with four dimensions, or a list of any."""
     if isinstance(images, ndarray | Tensor):
         return images.ndim == 4
-    return isinstance(images, Iterable) and not isinstance(images, str | bytes | Image.Image)
+    return isinstance(images, Iterable) and not isinstance(images, _NOT_MANY)
 
 
 def _pil_pixels(image: Image.Image) -> ndarray:

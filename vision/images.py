@@ -35,6 +35,7 @@ OTHER_IMAGE_SUFFIXES = frozenset(_NOT_READ.split())
 
 # OpenCV's flags by reduction. IMREAD_COLOR_RGB is combined with them; its own names imply BGR.
 _REDUCED = {1: 0} | {n: getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{n}") for n in (2, 4, 8)}
+_OR_REMOVE = ", or remove it from the data"
 _32_BITS = "image {} has 32-bit samples; convert it to 8 bits"
 _DECODED_BY_PILLOW = frozenset({"AVIF", "ICO"})  # not by every OpenCV
 _HEADER_LOCK = threading.Lock()
@@ -61,6 +62,7 @@ def read_image(
         DataError: If the file cannot be opened, is not an intact image, or has more than
             150 million pixels. A JPEG may lack its end, a sixteenth at most, which is grey.
     """
+    path = Path(path)
     try:
         data, flags = read_bytes(path, MAX_BYTES), cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
     except OSError as error:
@@ -111,7 +113,7 @@ def _check_pixels(count: int, path: str | Path) -> None:
     if count > MAX_PIXELS:
         raise DataError(
             f"image {path} has {count:,} pixels, more than the {MAX_PIXELS:,} that are read;"
-            " resize or cut it, or remove it from the data"
+            f" resize or cut it{_OR_REMOVE if isinstance(path, Path) else ''}"
         )
 
 
@@ -142,9 +144,10 @@ def _not_decoded(path: str | Path, header: Image.Image | None = None) -> DataErr
         return DataError(f"image {path}: {suffix} files are not read; convert it to JPEG or PNG")
     if header is not None and header.mode == "I":
         return DataError(_32_BITS.format(path))
+    is_file = isinstance(path, Path)  # else what was sent
+    remedy = f"restore it{_OR_REMOVE}" if is_file else "pass the complete content of an image file"
     return DataError(
-        f"image {path} cannot be decoded: it is empty, truncated or not an image;"
-        " restore it, or remove it from the data"
+        f"image {path} cannot be decoded: it is empty, truncated or not an image; {remedy}"
     )
 
 

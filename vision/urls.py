@@ -2,9 +2,10 @@
 
 import re
 import time
+from base64 import b64encode
 from http.client import HTTPException
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from vision.errors import DataError
@@ -24,14 +25,14 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
-def mask_url(url: str) -> str:
-    """A URL without its secrets: user and password, values in its path, query and fragment.
+def mask_url(url: str, *, in_path: bool = True) -> str:
+    """A URL without its secrets: user and password, query, fragment, and values in its path.
 
     It also takes a URL that is not valid, and one that `pathlib.Path` has shortened to ``http:/``.
     """
     url = re.sub(r"(:/+)(?:[^/?#]*|[^/?#@]*:.*)@", r"\1***@", url)
     url = re.sub(r"[?#].*", lambda found: f"{found[0][0]}***", url, flags=re.DOTALL)
-    return re.sub(r"=[^&;/?#]*", "=***", url)
+    return re.sub(r"=[^&;/?#]*", "=***", url) if in_path else url
 
 
 def read_url(url: str, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS) -> bytes:
@@ -59,6 +60,7 @@ def read_url(url: str, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECO
                 if time.monotonic() > deadline:
                     raise DataError(f"{name} takes more than {max_seconds:g} seconds")
     except HTTPError as error:
+        error.close()
         raise DataError(f"{name} cannot be read: {error.code} {error.reason}") from error
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, DataError):
@@ -69,10 +71,17 @@ def read_url(url: str, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECO
 
 
 def _request(url: str, name: str) -> Request:
+    """The request for a URL, whose user and password become a header, as HTTP has them."""
+    headers = {"User-Agent": "ssdlite"}
     try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+        parts = urlsplit(url)
+        scheme, host = parts.scheme, parts.hostname
     except ValueError as error:
         raise DataError(f"{name} is not a URL: {error}") from error
     if scheme not in {"http", "https"} or not host:
         raise DataError(f"{name}: expected http://HOST/... or https://HOST/...")
-    return Request(url, headers={"User-Agent": "ssdlite"})  # noqa: S310 - of the schemes above
+    user, sign, place = parts.netloc.rpartition("@")
+    if sign:
+        headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
+    address = parts._replace(netloc=place).geturl()
+    return Request(address, headers=headers)  # noqa: S310 - of the schemes above

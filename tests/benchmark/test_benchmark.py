@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from vision.benchmark import (
 )
 from vision.benchmark.candidates import LoadedCandidate
 from vision.benchmark.measure import TURN, WARM_UPS
+from vision.cli.commands import parse
 from vision.cli.main import main
 from vision.errors import DataError
 from vision.export import Agreement
@@ -170,15 +172,20 @@ def test_the_command_from_weights_to_table(
     monkeypatch.setattr("vision.benchmark.candidates.num_cores", lambda: 1)
     monkeypatch.setattr("vision.benchmark.measure.multiprocessing.get_context", lambda _: context)
     words = [str(learnt / "best.safetensors"), "--out", str(tmp_path), "--rounds=1", "--markdown"]
-    assert main(["benchmark", *words, "--device=cpu"]) == 0
-    said = capsys.readouterr().out
-    assert "128 x 128 pixels, 4 classes" in said
-    (line,) = (line for line in said.splitlines() if line.startswith("| ONNX Runtime | fp32"))
+    assert main(["benchmark", *words, "--device=cpu", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "128 x 128 pixels, 4 classes" in captured.err
+    lines = captured.err.splitlines()
+    (line,) = (line for line in lines if line.startswith("| ONNX Runtime | fp32"))
     assert "raw, decoded, nms, jetson" in line
     assert line.endswith("0 unmatched |")
-    rows = {
-        row["name"]: row for row in json.loads((tmp_path / "benchmark.json").read_text())["rows"]
-    }
+    values = json.loads(captured.out)
+    for step in values.pop("next"):
+        program, command, *arguments = shlex.split(step["command"])
+        assert program == "ssdlite"
+        parse(command, arguments)
+    assert values == json.loads((tmp_path / "benchmark.json").read_text("utf-8"))
+    rows = {row["name"]: row for row in values["rows"]}
     assert set(rows) == {
         EAGER,
         "torch fp32",

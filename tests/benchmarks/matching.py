@@ -13,17 +13,18 @@ import torch
 from vision.model import match, prior_boxes
 from vision.structures import Target, pack_targets
 
+SMALL, LARGE = (8, 60), (300, 400)
+"""Shortest and longest side of an object, in pixels."""
 BATCHES = {
-    "16 images of 1 object": [1] * 16,
-    "16 images of 5": [5] * 16,
-    "16 images of 20": [20] * 16,
-    "32 images of 10": [10] * 32,
-    "15 images of 5, one of 700": [5] * 15 + [700],
-    "16 images of 700": [700] * 16,
+    "16 images of 1 object": ([1] * 16, SMALL),
+    "16 images of 5": ([5] * 16, SMALL),
+    "16 images of 20": ([20] * 16, SMALL),
+    "32 images of 10": ([10] * 32, SMALL),
+    "15 images of 5, one of 700": ([5] * 15 + [700], SMALL),
+    "16 images of 700": ([700] * 16, SMALL),
+    "16 images of 700 large ones": ([700] * 16, LARGE),
 }
 IMAGE_SIZE = 640
-SIDES = (8, 60)
-"""Shortest and longest side of an object, in pixels."""
 
 
 def main() -> None:
@@ -34,8 +35,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     priors = prior_boxes([(20, 20), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)])
-    for name, counts in BATCHES.items():
-        packed = pack_targets([crowd(count, seed) for seed, count in enumerate(counts)])
+    for name, (counts, sides) in BATCHES.items():
+        packed = pack_targets([crowd(count, seed, sides) for seed, count in enumerate(counts)])
         times = []
         for _ in range(options.rounds):
             start = time.process_time()
@@ -48,10 +49,10 @@ def main() -> None:
     print(f"1 image of {options.most:,}: {seconds:.1f} s, {peak_mb() - before:.0f} MB more memory")
 
 
-def crowd(count: int, seed: int) -> Target:
-    """Objects that are spread over an image."""
+def crowd(count: int, seed: int, limits: tuple[int, int] = SMALL) -> Target:
+    """Objects that are spread over an image, with sides in a range."""
     generator = torch.Generator().manual_seed(seed)
-    sides = SIDES[0] + (SIDES[1] - SIDES[0]) * torch.rand(count, 2, generator=generator)
+    sides = limits[0] + (limits[1] - limits[0]) * torch.rand(count, 2, generator=generator)
     start = (IMAGE_SIZE - sides) * torch.rand(count, 2, generator=generator)
     labels = torch.zeros(count, dtype=torch.int64)
     return Target(torch.cat([start, start + sides], dim=1), labels, size=(IMAGE_SIZE,) * 2)

@@ -11,7 +11,7 @@ import pytest
 from vision.choices import DOWNLOADS, GRAPH_BACKENDS, SOURCES, import_choice
 from vision.cli.commands import COMMANDS, parse
 from vision.cli.elsewhere import COMMANDS as ELSEWHERE
-from vision.cli.elsewhere import INPUT, OPTIONS
+from vision.cli.elsewhere import INPUT, NOTES, OPTIONS
 from vision.cli.main import main
 from vision.cli.parser import Parser
 from vision.config.messages import keys_named
@@ -55,6 +55,11 @@ def test_the_help_lists_one_command_a_line(capsys: pytest.CaptureFixture[str]) -
     lines = said_by(["--help"], capsys).splitlines()
     for name, command in COMMANDS.items():
         assert f"  {name:12} {command.summary}" in lines
+
+
+def test_help_is_also_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["detect"]):
+        assert said_by(["help", *words], capsys) == said_by([*words, "--help"], capsys)
 
 
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +166,17 @@ def test_the_old_name_of_the_fractions_is_hidden() -> None:
         (["detect", "--source=a.jpg"], "--source; did you mean ssdlite detect a.jpg?"),
         (["train", "photos"], "or a configuration with --config; did you mean --data photos?"),
         (["check", "data=photos"], "did you mean --data photos?"),
+        (
+            ["detect", "a.jpg", "--iou", "0.7"],
+            "--iou: the IoU of suppression is in the weights; in",
+        ),
+        (["eval", "--iou-thres", "0.7"], "did you mean model.postprocess.nms_iou=0.7?"),
+        (["detect", "a.jpg", "--img_size=640"], "--img_size: images are resized to what the"),
+        (["eval", "--imgsz", "640"], "no option --imgsz: images are resized to what the weights"),
+        (["detect", "a.jpg", "--save-txt"], "no option --save-txt; did you mean --save yolo?"),
+        (["detect", "a.jpg", "--save-conf"], "no option --save-conf: all results have the scores"),
+        (["train", "--dataset", "MINE"], "no option --dataset; did you mean --data MINE?"),
+        (["help", "trian"], "there is no command trian; did you mean train?"),
         (["predict", "a.jpg"], "there is no command predict; did you mean detect?"),
         (["val"], "there is no command val; did you mean eval?"),
         (["info", "--zzz"], "there is no option --zzz; there are --help, --weights"),
@@ -180,6 +196,7 @@ def test_what_is_suggested_for_other_tools_words_exists() -> None:
     assert set(ELSEWHERE.values()) <= set(COMMANDS)
     assert not set(ELSEWHERE) & set(COMMANDS)
     options = {option for command in COMMANDS for option in options_of(command)}
+    assert not set(NOTES) & options
     for name, all_ours in OPTIONS.items():
         for ours in all_ours:
             if ours.endswith("="):

@@ -38,6 +38,7 @@ def test_all_splits_are_written_and_what_is_lost_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     root, out = data(tmp_path / "voc"), tmp_path / "out"
+    (tmp_path / ".out.partial").mkdir()  # of someone else
     assert convert(root, name, out) == 0
     kept = [("dog", False), ("cat", True)]
     expected = [[one for one in kept if name != "yolo" or not one[1]], []]
@@ -53,7 +54,10 @@ def test_all_splits_are_written_and_what_is_lost_is_said(
     assert "val: 1 image, 1 box\n" in said
     assert ("ignored boxes (difficult or crowds) left out: 1" in said) == (name == "yolo")
     assert f"ssdlite train --data {out}\n" in said
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == [
+        ".out.partial"
+    ]
+    assert list((tmp_path / ".out.partial").iterdir()) == []
 
 
 def test_converted_twice_nothing_is_lost(tmp_path: Path) -> None:

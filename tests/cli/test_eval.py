@@ -192,14 +192,17 @@ def run_folder(learnt: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_report_of_a_run_is_written_into_its_folder(
+def test_the_report_of_a_run_is_written_beside_the_one_of_its_training(
     run_folder: Path, learnt: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (run_folder / "report.html").write_text("of the training", encoding="utf-8")
     words = ["eval", "--weights", str(run_folder), "--report"]
     assert main(words) == 0
-    page = run_folder / "report.html"
+    assert (run_folder / "report.html").read_text(encoding="utf-8") == "of the training"
+    page = run_folder / "eval" / "report.html"
     assert f"\nthe report is {page}\nnext:\n" in capsys.readouterr().out
     assert not (run_folder / "metrics.json").exists()
+    assert not (page.parent / "metrics.json").exists()
     text = page.read_text(encoding="utf-8")
     assert f"voc.mAP50 is {as_trained(learnt)['voc']['mAP50']:.3f}" in text
     assert f"ssdlite detect photos/ --weights {run_folder} --score best" in text

@@ -91,6 +91,16 @@ def entries_in(out: Path) -> list[dict[str, Any]]:
     return entries
 
 
+def test_tracks_of_photographs_are_said_to_be_none(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_image(tmp_path / "a.png", np.zeros((40, 40, 3), np.uint8))
+    for words, option in ((["--track"], "--track"), (["--count=line:0,0,1,1"], "--count")):
+        assert detect(weights, tmp_path / option, tmp_path / "a.png", *words) == 0
+        said = capsys.readouterr().out
+        assert f"warning: {option} has no effect on images: objects are followed in videos" in said
+
+
 @pytest.mark.usefixtures("finds_squares")
 @pytest.mark.parametrize(
     "words",

@@ -100,9 +100,7 @@ def test_json_of_what_fails_is_nothing(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 @pytest.mark.slow
-def test_training_and_benchmark_give_json_too(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_training_gives_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config, out = write_run_config(tmp_path / "small.yaml"), tmp_path / "run"
     assert main(["train", "--config", config, "--out", str(out), "train.epochs=1", "--json"]) == 0
     captured = capsys.readouterr()
@@ -115,11 +113,6 @@ def test_training_and_benchmark_give_json_too(
     assert values["report"] == str(out / "report.html")
     assert len(values["next"]) == 3
     check_pasted([step["command"] for step in values["next"]])
-    words = ["--weights", str(out), "--rounds", "1", "--no-map", "--out", str(tmp_path / "speed")]
-    assert main(["benchmark", *words, "--json"]) == 0
-    values = json.loads(capsys.readouterr().out)
-    check_pasted([step["command"] for step in values.pop("next")])
-    assert values == json.loads((tmp_path / "speed" / "benchmark.json").read_text("utf-8"))
 
 
 def test_quiet_leaves_the_result(clean: str, capsys: pytest.CaptureFixture[str]) -> None:

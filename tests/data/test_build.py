@@ -202,7 +202,7 @@ def test_the_classes_of_boxes_to_evaluate_must_be_known(
         check_known(known, config, found, "data.val")
     assert str(caught.value) == (
         f"data.val has classes that the detector does not know: {', '.join(unknown)}; it knows"
-        f" {', '.join(known)}. Name the classes to keep with data.classes"
+        f" {', '.join(known)}. Name the classes to keep with data.classes, or train it on these"
     )
 
 

@@ -71,6 +71,7 @@ def test_real_outputs_have_the_form(weights: Path, photos: Path, tmp_path: Path)
     check(out)
     file = read(out / "detections.json")
     assert file["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "traffic light"}]
+    assert (file["failures"], file["skipped"], file["capped"]) == ([], 0, 4)
     assert [(Path(e["image"]).name, e.get("frame")) for e in file["images"]] == [
         ("a.png", None),
         ("b.png", None),
@@ -94,7 +95,10 @@ def test_an_empty_result_has_the_form(weights: Path, photos: Path, tmp_path: Pat
     (photos / "b.png").unlink()
     assert detect(weights, tmp_path / "none", photos, "--save=json,coco") == 1
     check(tmp_path / "none")
-    assert read(tmp_path / "none/detections.json")["images"] == []
+    file = read(tmp_path / "none/detections.json")
+    assert (file["images"], file["skipped"], file["capped"]) == ([], 0, 0)
+    (failure,) = file["failures"]
+    assert failure.startswith(f"image {photos / 'a.png'}")
 
 
 def test_categories_have_the_ids_of_the_annotations(
@@ -127,4 +131,4 @@ def test_the_form_of_version_0_1_is_read_by_resume(
     assert f"has no results of {photos / 'b.png'}" in capsys.readouterr().err
     path.write_text("[\n{damaged\n]\n")
     assert detect(weights, out, photos / "a.png", "--save=json", "--resume") == 2
-    assert "cannot be read as results" in capsys.readouterr().err
+    assert "detections.json is damaged at the line" in capsys.readouterr().err

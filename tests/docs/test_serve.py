@@ -129,7 +129,7 @@ def test_uploads_queue_and_stop(server: Server) -> None:
     expected = Detector.load("coco", score=0.4)(PHOTO)
     assert (answer.status_code, answer.json()["size"]) == (200, list(expected.size or ()))
     found = answer.json()["detections"]
-    assert [item["name"] for item in found] == ["person", "tie"]
+    assert [item["label"] for item in found] == ["person", "tie"]
     for item, row in zip(found, expected.to_list(), strict=True):
         assert item["box"] == pytest.approx(row["box"], abs=0.01)
     for name, (body, status, reason) in uploads().items():

@@ -74,6 +74,7 @@ def test_pictures_of_images_with_long_names_are_written(tmp_path: Path, stem: st
     pictures = sorted(path.name for path in (tmp_path / "run" / "pictures").iterdir())
     assert len(pictures) == 2
     assert pictures[0].startswith(f"00000_{stem[:90]}")
-    environment = json.loads((tmp_path / "run" / "environment.json").read_text())
     clipped = {"boxes clipped to the image": 2}  # to a width of 60
-    assert environment["irregularities"] == {"train": clipped, "val": clipped}
+    for name in ("environment", "metrics"):
+        content = json.loads((tmp_path / "run" / f"{name}.json").read_text())
+        assert content["irregularities"] == {"train": clipped, "val": clipped}

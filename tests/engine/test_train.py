@@ -163,17 +163,23 @@ def test_a_resumed_run_equals_an_unbroken_one(
 @pytest.mark.parametrize(
     ("step", "overrides"),
     [
-        (1, EVALUATED),
         (STEPS, EVALUATED),
         (STEPS + 1, (*EVALUATED, "train.ema_decay=0.9", "optim.name=adamw", "optim.lr=0.001")),
         (
             2 * STEPS,
             ("train.accumulate=2", "optim.schedule=multistep", "train.freeze=3", *NOT_EVALUATED),
         ),
-        (STEPS + 1, ("train.workers=2", "optim.backbone_lr=0.1", *NOT_EVALUATED)),
-        (STEPS + 1, ("augment.preset=ssd", "augment.on_device=true", *NOT_EVALUATED)),
+        (
+            STEPS + 1,
+            (
+                "train.workers=2",
+                "optim.backbone_lr=0.1",
+                "augment.preset=ssd",
+                "augment.on_device=true",
+                *NOT_EVALUATED,
+            ),
+        ),
         (1, ("model.image_size=[160, 192]", *SMALL, "train.workers=1", *NOT_EVALUATED)),
-        (STEPS, ("model.image_size=[160, 192]", *SMALL, *NOT_EVALUATED)),
     ],
 )
 def test_a_signal_saves_after_the_step_and_the_rest_is_as_if_unbroken(

@@ -130,7 +130,10 @@ def test_a_folder_that_is_not_clear_is_refused_in_one_line(
     assert message.format(root=tmp_path) in refusal(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "part"), [("VOC", "JPEGImages"), ("YOLO", "images")])
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("VOC", "JPEGImages"), ("VOC", "Annotations"), ("YOLO", "images"), ("YOLO", "labels")],
+)
 def test_a_part_of_a_data_set_names_the_folder_around_it(
     tmp_path: Path, name: str, part: str
 ) -> None:

@@ -182,6 +182,8 @@ def test_cpu_and_gpu_find_the_same(seed: int, counts: list[int], at_once: int) -
     packed, priors = pack_targets(targets), reference.random_priors(generator, 50)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vision.model.matching_cpu.MAX_OBJECTS", at_once)
+        patch.setattr("vision.model.matching_cpu.MIN_PAIRS", 20 * at_once)
+        patch.setattr("vision.model.matching_cpu.STRIDE", 3)
         found = match(packed, priors)
         ignored_at_once = found.ignored
         patch.setattr("vision.model.matching.CHUNK_PAIRS", 1)
@@ -198,6 +200,8 @@ def test_a_crowded_image_equals_the_greedy_search(seed: int, count: int, at_once
     objects, ignored = reference.match(target, priors)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vision.model.matching_cpu.MAX_OBJECTS", at_once)
+        patch.setattr("vision.model.matching_cpu.MIN_PAIRS", 20 * at_once)
+        patch.setattr("vision.model.matching_cpu.STRIDE", 3)
         assert objects_of(target, priors) == objects
         assert ignored_by(target, priors) == ignored
 

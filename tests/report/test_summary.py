@@ -1,5 +1,6 @@
 """The three sentences: which analysis leads to which."""
 
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,21 @@ import numpy as np
 import pytest
 
 from tests.report.samples import CAT, COSTS, COW, DOG, analysis, metrics, mistake, suspects
+from tests.runs import write_run_config
 from vision.cli.commands import parse
 from vision.metrics.analysis import CalibrationBin, Group, Suspect
 from vision.report import Commands, commands_for, summarise
 from vision.report.summary import MEANING
 
-COMMANDS = Commands(*(f"ssdlite {name}" for name in Commands._fields))
+COMMANDS = Commands(
+    "ssdlite evaluate",
+    "ssdlite train",
+    "ssdlite train_longer",
+    "ssdlite train_larger",
+    "ssdlite priors",
+    "ssdlite check",
+    "ssdlite detect",
+)
 SMALL = [
     Group("small, up to 32 px", 40, 0.2, 0.3),
     Group("32 to 96", 40, 0.9, 0.9),
@@ -138,13 +148,13 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
             {"thresholds": [None] * 4},
             "No detection is right: train it on these classes, for longer (train.epochs) if that is"
             " done, or check the labels.",
-            "train",
+            "train_longer",
             id="nothing right",
         ),
         pytest.param(
             {"metrics": metrics((0.01, 0.0, 0.1))},
             "It has learnt little: train longer (train.epochs), and check the labels.",
-            "train",
+            "train_longer",
             id="hardly trained",
         ),
         pytest.param(
@@ -182,7 +192,7 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
         pytest.param(
             {"metrics": metrics((0.9, 0.8, 0.2), [90, 60, 14, 0])},
             "More pictures of cow: it has 14 boxes here where the median class has 60, and AP50"
-            " 0.20 where the mean is 0.63.",
+            " 0.20 where the mean is 0.63. Then train again.",
             "train",
             id="a rare class",
         ),
@@ -212,12 +222,15 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
             id="long objects",
         ),
         pytest.param(
-            {}, "More pictures of dog to train on: 8 of 40 are missed.", "train", id="missed"
+            {},
+            "More pictures of dog to train on: 8 of 40 are missed. Then train again.",
+            "train",
+            id="missed",
         ),
         pytest.param(
             {"error_costs": costs("classification")},
             "More pictures of cat and dog that tell them apart, labelled by one rule: cat is found"
-            " as dog 4 times.",
+            " as dog 4 times. Then train again.",
             "train",
             id="confused",
         ),
@@ -351,11 +364,43 @@ def test_a_detector_that_makes_no_mistake_has_its_sentences() -> None:
         assert texts[1] == "No kind of error costs as much as half a point of AP50."
 
 
+@pytest.mark.parametrize(
+    ("epochs", "images", "longer"),
+    [
+        (1, 60, "train.epochs=8"),  # 8 is the least of a recipe for up to 300 images
+        (7, 60, "train.epochs=14"),
+        (8, 60, None),
+        (3, 100_000, None),  # 3 for very many
+        (2, 100_000, "train.epochs=4"),
+        (1, None, None),  # an earlier version noted no images
+    ],
+)
+def test_after_few_epochs_longer_training_comes_first(
+    tmp_path: Path, epochs: int, images: int | None, longer: str | None
+) -> None:
+    write_run_config(tmp_path / "config.yaml", f"train.epochs={epochs}")
+    noted = {} if images is None else {"images": {"train": images}}
+    (tmp_path / "environment.json").write_text(json.dumps(noted), encoding="utf-8")
+    commands = commands_for("run", (), tmp_path, (320, 320))
+    first, *others = summarise(analysis(), commands)[2:]
+    if longer is None:
+        assert first.text.startswith("More pictures of dog to train on")
+        assert first.command == commands.train
+        return
+    told = "1 epoch is" if epochs == 1 else f"{epochs} epochs are"
+    assert first.text.startswith(f"Train longer: {told} few for these images")
+    assert first.command == commands.train_longer == f"{commands.train} {longer}"
+    assert others[0].text.startswith("More pictures of dog to train on")
+
+
 def test_commands_are_those_that_the_command_line_takes(tmp_path: Path) -> None:
     run = tmp_path / "my run"
+    run.mkdir()
+    write_run_config(run / "config.yaml")
     made = commands_for(str(run), ["--data", "MINE"], run, (320, 320))
-    assert [parsed(line) for line in made] == [
+    assert [parsed(line) for line in made[:-1]] == [
         ("eval", "MINE", None),
+        ("train", None, f"{run}/config.yaml"),
         ("train", None, f"{run}/config.yaml"),
         ("train", None, f"{run}/config.yaml"),
         ("priors", None, f"{run}/config.yaml"),
@@ -363,11 +408,13 @@ def test_commands_are_those_that_the_command_line_takes(tmp_path: Path) -> None:
         ("detect", None, None),
     ]
     assert made.train == f"ssdlite train --config '{run}/config.yaml' --out '{run}_2'"
+    assert made.train_longer == f"{made.train} train.epochs=4"
     assert made.train_larger == f"{made.train} 'model.image_size=[480, 480]'"
     assert made.check == "ssdlite check --data MINE --out check"
     loose = commands_for("w.safetensors", ["data.val.root=X"], None, (300, 300), ["cat=0.5"])
     assert loose.evaluate == "ssdlite eval --weights w.safetensors data.val.root=X"
     assert loose.train == "ssdlite train --data X model.init=w.safetensors"
+    assert loose.train_longer is None
     assert (loose.priors, loose.check) == (
         "ssdlite priors --data X",
         "ssdlite check --data X --out check",
@@ -394,9 +441,9 @@ def test_commands_name_the_folder_of_the_data_where_it_is_known(
     assert made.check == f"ssdlite check --data {data} --out check"
 
 
-def parsed(line: str | None) -> tuple[str, str | None, str | None]:
+def parsed(line: object) -> tuple[str, str | None, str | None]:
     """The command of a line, its data and its configuration; an option it has not is None."""
-    assert line is not None
+    assert isinstance(line, str)
     _, name, *words = shlex.split(line)
     options = parse(name, words)
     return name, getattr(options, "data", None), getattr(options, "config", None)

@@ -76,7 +76,7 @@ def test_what_is_pushed_comes_back(
     hub.repos.clear()
     # What is in the cache needs no hub.
     assert same_weights(find_weights(f"hf://user/mine@{COMMIT}"), SHIPPED["voc"])
-    assert capsys.readouterr().out == ""
+    assert "cannot be reached" not in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -128,11 +128,29 @@ def test_without_a_connection_it_is_one_line(hub: Hub, monkeypatch: pytest.Monke
     with pytest.raises(WeightsError, match=r"^weights hf://user/name: the connection failed"):
         find_weights("hf://user/name")
     hub.status, hub.cut = 503, False
-    with pytest.raises(WeightsError, match=r"^weights hf://user/name: the hub cannot be reached"):
-        find_weights("hf://user/name")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     with pytest.raises(WeightsError, match=r"^push to hf://user/name: .*HTTP 503"):
         push("hf://user/name", CARD)
+
+
+def test_a_hub_that_fails_is_asked_once_and_the_cache_is_used(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "vision")
+    slept = list[float]()
+    monkeypatch.setattr(time, "sleep", slept.append)
+    hub.repos["user/name"] = {"model.safetensors": b"content"}
+    hub.status = 503
+    with pytest.raises(WeightsError, match=r"^weights hf://user/name: the hub cannot be reached"):
+        find_weights("hf://user/name")
+    assert caplog.messages == [f"weights hf://user/name: asking {hub.address}"]
+    hub.status = 200
+    cached = find_weights("hf://user/name")
+    hub.status = 503
+    assert find_weights("hf://user/name") == cached
+    assert cached.read_bytes() == b"content"
+    assert caplog.messages[-1].endswith(f"{hub.address} cannot be reached: taken from the cache")
+    assert slept == []
 
 
 def test_offline_it_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

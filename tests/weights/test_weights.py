@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import struct
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -242,6 +243,25 @@ def test_damaged_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "damaged.safetensors"
     path.write_bytes(content)
     assert "cannot be read as safetensors" in message_of(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "pickled", "said"),
+    [
+        ("yolov8n.pt", None, "another network (YOLO, of Ultralytics), which cannot be loaded"),
+        ("yolo11x-seg.pt", None, "another network (YOLO, of Ultralytics)"),
+        ("best.pt", b"cultralytics.nn.tasks\nDetectionModel", "network (YOLO, of Ultralytics)"),
+        ("best.pt", b"ctorch._utils", "not safetensors; ssdlite convert reads those of SSDLite"),
+    ],
+)
+def test_files_of_other_projects(
+    tmp_path: Path, name: str, pickled: bytes | None, said: str
+) -> None:
+    """Those whose name tells need not be there."""
+    if pickled is not None:
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("best/data.pkl", pickled)
+    assert said in message_of(tmp_path / name)
 
 
 @pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}, {"format": "ssdlite-0"}])

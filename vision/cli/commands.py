@@ -67,7 +67,8 @@ def _eval(parser: Parser) -> None:
     text = "with --detections and --report: the folder of the images (default: no pictures)"
     parser.add_argument("--images", type=Path, metavar="FOLDER", help=text)
     text = (
-        "folder for metrics.json and report.html (default: none; the report: run folder or report)"
+        "folder for metrics.json and report.html (default: none; for the report, eval in the run"
+        " folder, else report)"
     )
     common.add_out(parser, None, text)
     text = "what computes COCO's metrics: faster gives the numbers of pycocotools, the reference"
@@ -89,11 +90,18 @@ def _compare(parser: Parser) -> None:
 
 
 def _detect(parser: Parser) -> None:
-    text = "images, videos, folders, globs, .txt lists of these, stream URLs, camera numbers"
+    text = (
+        "images, videos, folders, globs, .txt lists of these, URLs of images (s3://, gs://, https://)"
+        " and of streams, camera numbers"
+    )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help=text)
     common.add_weights(parser, f"an exported graph, {common.WEIGHTS}")
     common.add_out(parser, "out", "folder for the results")
     parser.add_argument("--resume", action="store_true", help="continue an interrupted run")
+    text = (
+        "every N-th input from number I on, counted from 0, for ssdlite merge (default: all inputs)"
+    )
+    parser.add_argument("--shard", metavar="I/N", help=text)
     _add_results(parser)
     group = parser.add_argument_group("processing")
     text = "detect in every N-th frame of videos"
@@ -105,6 +113,12 @@ def _detect(parser: Parser) -> None:
     text = "images in each call of the network; more than 1 for GPUs"
     group.add_argument("--batch", type=common.positive, default=1, metavar="N", help=text)
     common.add_runtime(parser)
+
+
+def _merge(parser: Parser) -> None:
+    text = "the --out folders of all shards of a run of detect --shard, in any order"
+    parser.add_argument("shards", nargs="+", type=Path, metavar="OUT", help=text)
+    common.add_out(parser, "out", "folder for the results")
 
 
 def _add_results(parser: Parser) -> None:
@@ -156,6 +170,12 @@ COMMANDS = {
         "find objects in images, videos and streams",
         "detect photos/ film.mp4 --weights runs/finetune --score 0.5",
         _detect,
+        has_json=True,
+    ),
+    "merge": Command(
+        "join the results of detect --shard to those of one run",
+        "merge shards/* --out found",
+        _merge,
         has_json=True,
     ),
     **WEIGHTS_COMMANDS,

@@ -10,6 +10,9 @@ __all__ = ["run"]
 
 def run(options: argparse.Namespace) -> CommandResult:
     """Write a folder of labelled images in another format, and say what was lost."""
-    for line in convert_data(options.data, options.to, options.out):
-        print(line)
-    return CommandResult(steps=[step("train", "--data", options.out, why="Train on it:")])
+    lines = convert_data(options.data, options.to, options.out)
+    print("\n".join(lines))
+    values = {"out": options.out, "lines": lines}
+    return CommandResult(
+        values=values, steps=[step("train", "--data", options.out, why="Train on it:")]
+    )

@@ -28,9 +28,14 @@ from vision.detection import (
     CocoIds,
     Journal,
     Report,
+    Shard,
+    ShardRecord,
     check_complete,
     check_inputs_stay,
     detect_sources,
+    digest_weights,
+    parse_shard,
+    write_record,
 )
 from vision.detector import Detector
 from vision.device import num_cores
@@ -51,9 +56,11 @@ def run(options: argparse.Namespace) -> CommandResult:
     unfinished = (options.out / Journal.NAME).exists()
     finished = any((options.out / name).exists() for name in (*RESULTS.values(), *LABELS))
     report = Report()
-    sources = find_inputs(options.inputs, report.fail, options.out)
-    if not sources:
+    everything = find_inputs(options.inputs, report.fail, options.out)
+    if not everything:
         raise DataError("no image, video or stream is among the inputs")
+    shard = parse_shard(options.shard) if options.shard else Shard(0, 1)
+    sources = shard.of(everything)
     if options.resume and finished and not unfinished:
         check_complete(sources, options.out)
         print(f"nothing is left to do: the run in {options.out} is complete")
@@ -62,18 +69,24 @@ def run(options: argparse.Namespace) -> CommandResult:
     check_inputs_stay(sources, options.out)
     saved = saved_kinds(options.save)
     options.classes = _classes(options)
-    workers = options.workers or _num_workers(sources, options.device)
+    workers = options.workers or _num_workers(everything, options.device)
     detector = _load(options, workers)
     ids = CocoIds(detector.names, options.annotations if "coco" in saved else None, options.classes)
     if "coco" in saved:
         is_listed = options.annotations is not None  # which has ids of images alone
-        ids.check([source.name for source in sources if source.kind == "image" or is_listed])
+        ids.check([source.name for source in everything if source.kind == "image" or is_listed])
     settings = make_settings(options, sources, workers)
     start = time.perf_counter()
     check_is_new(options, sources, settings, is_unfinished=unfinished)
-    with Journal(options.out, _identity(options), resume=options.resume) as journal:
+    identity = _identity(options)
+    with Journal(options.out, identity, resume=options.resume) as journal:
+        (options.out / ShardRecord.NAME).unlink(missing_ok=True)  # that of an earlier run
         with _progress(sources, journal) as bar:
             detect_sources(sources, detector, settings, journal, ids, report, bar.update)
+        if options.shard:
+            equal = {**identity, "weights": digest_weights(options.weights)}
+            kept = {"categories": ids.categories(), "results": settings.results, "settings": equal}
+            write_record(options.out, shard, everything, journal, kept)
         if not report.failures:
             journal.remove()
     rate = report.num_new / (time.perf_counter() - start)

@@ -1,6 +1,7 @@
 """What the options of ``ssdlite detect`` say is written, tracked and counted."""
 
 import argparse
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from vision.detection import (
 from vision.errors import ConfigError
 from vision.extras import require_package
 from vision.media import MediaInput, Window
+
+logger = logging.getLogger(__name__)
 
 SAVED = ("pictures", *RESULTS, *FOLDERS)
 LABELS = ("yolo", "labelme")
@@ -36,6 +39,11 @@ def make_settings(
         require_package("pyarrow", "parquet")
     if is_tracked(options):
         require_package("trackers", "track")
+        if all(source.kind == "image" for source in sources):
+            given = "--count" if options.count else "--track"
+            logger.warning(
+                "warning: %s has no effect on images: objects are followed in videos", given
+            )
     return Settings(
         options.out,
         "pictures" in saved,

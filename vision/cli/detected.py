@@ -56,10 +56,13 @@ def _inputs(number: int) -> str:
 
 
 def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
-    """Try again, lower the threshold, train on other classes, or measure."""
+    """Try again, join shards, lower the threshold, train on other classes, or measure."""
     weights = options.given_weights
     if report.failures:
         return [_again(options, "--resume", why="Try those again that failed:")]
+    if options.shard:
+        words = ["merge", options.out, "OTHERS", "--out", "merged"]
+        return [step(*words, why="Join the results of all shards once they have ended:")]
     scores = [text.rpartition("=")[2] for text in options.score or ["best"]]
     if not report.objects and any(s == "best" or float(s) > LOW_SCORE for s in scores):
         why = "Nothing was found. Lower the score threshold:"

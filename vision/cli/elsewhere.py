@@ -1,7 +1,7 @@
 """What other tools call our commands and options, for a did-you-mean."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 COMMANDS = {
     "predict": "detect",
@@ -16,9 +16,12 @@ COMMANDS = {
     "fit": "train",
     "finetune": "train",
     "quantize": "export",
+    "demo": "detect",
+    "download-data": "download",
 }
 """Commands by other names."""
 _SCORE = ("--score", "model.postprocess.score_threshold=")
+_IOU = ("model.postprocess.nms_iou=",)
 _SIZE = ("model.image_size=",)
 _BATCH = ("--batch", "train.batch_size=")
 INPUT = "INPUT"
@@ -27,13 +30,20 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--conf": _SCORE,
     "--conf-thres": _SCORE,
     "--confidence": _SCORE,
+    "--score-thr": _SCORE,
+    "--score-threshold": _SCORE,
     "--threshold": _SCORE,
-    "--iou": ("model.postprocess.nms_iou=",),
+    "--iou": _IOU,
+    "--iou-thres": _IOU,
+    "--nms-iou": _IOU,
     "--source": (INPUT, "--data"),
     "--input": (INPUT, "--data"),
     "--image": (INPUT, "--images"),
     "--images": (INPUT,),
+    "--dataset": ("--data",),
     "--model": ("--weights", "model.init="),
+    "--checkpoint": ("--weights", "model.init="),
+    "--pretrained": ("model.init=",),
     "--weights": ("model.init=",),
     "--imgsz": _SIZE,
     "--img": _SIZE,
@@ -46,11 +56,17 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--project": ("--out",),
     "--name": ("--out",),
     "--output": ("--out",),
+    "--output-dir": ("--out",),
     "--save-dir": ("--out",),
+    "--work-dir": ("--out",),
     "--exist-ok": ("--overwrite",),
     "--cfg": ("--config",),
     "--view-img": ("--show",),
-    "--save-txt": ("--save",),
+    "--save-txt": ("--save yolo",),
+    "--save-crop": ("--save crops",),
+    "--save-json": ("--save coco",),
+    "--tracker": ("--track",),
+    "--labels": ("--classes",),
     "--max-det": ("--max",),
     "--agnostic-nms": ("--class-agnostic",),
     "--vid-stride": ("--stride",),
@@ -59,6 +75,20 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--int8": ("--precision int8",),
 }
 """Options by other names; of what each may mean, the first that the command has."""
+_SIZE_NOTE = (
+    "images are resized to what the weights were trained at, model.image_size of a training"
+)
+_IOU_NOTE = (
+    "the IoU of suppression is in the weights; in Python, Detector.load(W, postprocess={'nms_iou':"
+    " 0.5}) changes it"
+)
+NOTES = {
+    **dict.fromkeys(("--imgsz", "--img", "--img-size", "--image-size"), _SIZE_NOTE),
+    **dict.fromkeys(("--iou", "--iou-thres", "--nms-iou"), _IOU_NOTE),
+    "--save-conf": "all results have the scores",
+    "--verbose": "all is said without it, and less with -q",
+}
+"""What to know where a command has no option of a name."""
 
 
 def our_option(name: str, value: str, parser: argparse.ArgumentParser) -> str:
@@ -69,17 +99,24 @@ def our_option(name: str, value: str, parser: argparse.ArgumentParser) -> str:
         value: What follows it; empty if nothing does.
         parser: That of the command.
     """
+    name = name.replace("_", "-")
     destinations = {action.dest for action in parser._actions}  # noqa: SLF001
     for ours in [*OPTIONS.get(name, ()), *(_keys(name) if "overrides" in destinations else [])]:
         if ours == INPUT and "inputs" in destinations:
             is_shown = value and "://" not in value  # a URL may have a password in it
             return f"{parser.prog} {value if is_shown else INPUT}"
-        if ours.endswith("=") and "overrides" in destinations:
+        if ours.endswith("=") and "overrides" in destinations and _is_open(ours, destinations):
             return f"{ours}{value or 'VALUE'}"
         if ours.split()[0] in parser._option_string_actions:  # noqa: SLF001
             takes_value = parser._option_string_actions[ours.split()[0]].nargs != 0  # noqa: SLF001
             return f"{ours} {value}" if takes_value and value and " " not in ours else ours
     return ""
+
+
+def _is_open(key: str, destinations: Collection[str]) -> bool:
+    """Whether a command may change a key: where there are weights, they decide the network."""
+    is_of_network = key.startswith("model.") and not key.startswith("model.postprocess.")
+    return not (is_of_network and "weights" in destinations)
 
 
 def _keys(name: str) -> Sequence[str]:

@@ -84,11 +84,14 @@ def _steps(options: argparse.Namespace) -> list[Step]:
 
 
 def _report_folder(options: argparse.Namespace) -> Path:
-    """``--out``, else the run folder that ``--weights`` names, else ``report``."""
+    """``--out``, else ``eval`` in the run folder that ``--weights`` names, else ``report``.
+
+    The report beside the weights is the training's.
+    """
     if options.out:
         return Path(options.out)
     is_run = options.weights is not None and options.weights.is_dir()
-    return options.weights if is_run else Path("report")
+    return options.weights / "eval" if is_run else Path("report")
 
 
 def _outputs(out: Path | None, folder: Path | None) -> list[Path]:

@@ -1,13 +1,14 @@
 """``ssdlite export``."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vision.choices import CALIBRATED
+from vision.choices import CALIBRATED, WEB
 from vision.cli.options import claimed, data_of, read_images
-from vision.cli.terminal import CommandResult, step
+from vision.cli.terminal import CommandResult, Step, step
 from vision.config import Config, DataSources
 from vision.data import sample_images
 from vision.detector import Detector
@@ -21,6 +22,7 @@ from vision.export import (
     default_images,
     export_detector,
 )
+from vision.export.web import PAGE, add_runtime, page_spec, write_page
 from vision.export.write import Images
 from vision.model import build_post_process
 from vision.runtime import FORMS
@@ -34,11 +36,24 @@ LARGE_LOSS = 0.005
 
 def run(options: argparse.Namespace) -> CommandResult:
     """Export, compare with PyTorch on images, and print the agreement."""
-    spec = ExportSpec(options.to, options.form, options.precision)
     options.weights = find_weights(options.weights)
+    if options.to == WEB:
+        return _export_page(options)
+    spec = ExportSpec(options.to, options.form or "decoded", options.precision)
     path = spec.file(options.out, options.weights.stem)
     with claimed([path], overwrite=options.overwrite):
         return _export(options, spec, path)
+
+
+def _export_page(options: argparse.Namespace) -> CommandResult:
+    spec = page_spec(options.form, options.precision)
+    path = spec.file(options.out, options.weights.stem)
+    with claimed([path, options.out / PAGE], overwrite=options.overwrite):
+        add_runtime(options.out)
+        _export(options, spec, path)
+        print(f"{write_page(path)}: the page; the folder can be put on any web server")
+    words = ("python", "-m", "http.server", "-b", "localhost", "-d", str(options.out))
+    return CommandResult(steps=[Step(shlex.join(words), "Open it at http://localhost:8000:")])
 
 
 def _export(options: argparse.Namespace, spec: ExportSpec, path: Path) -> CommandResult:

@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if ASKED in os.environ:
         complete()
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
     commands = "".join(f"\n  {name:12} {command.summary}" for name, command in COMMANDS.items())
     parser = Parser(
         "ssdlite",
@@ -78,7 +80,8 @@ def run_command(command: str, argv: Sequence[str] | None = None) -> int:
         flush_streams()
         return code  # noqa: TRY300 - an error of flushing counts
     except KeyboardInterrupt as interruption:
-        saved = ", all is saved" if isinstance(interruption, Interrupted) else ""
+        is_saved = isinstance(interruption, Interrupted)
+        saved = ", all is saved: the same command with --resume continues" if is_saved else ""
         code = INTERRUPTED
         if isinstance(interruption, Signalled):
             code = SIGNALLED + interruption.number

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from vision.cli.elsewhere import our_option
+from vision.cli.elsewhere import NOTES, our_option
 from vision.errors import did_you_mean
 
 _OVERRIDE = re.compile(r"[\w.\s-]*=")
@@ -91,6 +91,8 @@ class Parser(argparse.ArgumentParser):
         ours = our_option(name, "" if value.startswith("-") else value, self)
         if ours:
             return f"; did you mean {ours}?"
+        if note := NOTES.get(name.replace("_", "-")):
+            return f": {note}"
         options = [option for option in self._option_string_actions if option.startswith("--")]
         return did_you_mean(name, options, cutoff=MIN_SIMILARITY)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 import vision.cli.arguments as common
-from vision.choices import BACKEND_ALIASES, FORMS, GRAPH_BACKENDS, SOURCES, Precision
+from vision.choices import BACKEND_ALIASES, FORMS, GRAPH_BACKENDS, SOURCES, WEB, Precision
 from vision.cli.parser import Command, Parser
 
 
@@ -15,11 +15,12 @@ def _export(parser: Parser) -> None:
     parser.add_argument(
         "--to",
         required=True,
-        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES),
-        help="runtime to write for",
+        choices=(*GRAPH_BACKENDS, *BACKEND_ALIASES, WEB),
+        help=f"runtime to write for; {WEB}: a page that detects in a browser",
     )
     text = "; ".join(f"{name}: {text}" for name, text in FORMS.items())
-    parser.add_argument("--form", choices=FORMS, default="decoded", help=text)
+    text = f"{text} (default: decoded; nms for {WEB})"
+    parser.add_argument("--form", choices=FORMS, help=text)
     text = (
         "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT,"
         " int8w: weights alone, int8full: input and outputs too"
@@ -30,7 +31,7 @@ def _export(parser: Parser) -> None:
         " (default: data.val to compare, else images in the package; data.train to calibrate)"
     )
     parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
-    common.add_out(parser, "exported", "folder for the graph")
+    common.add_out(parser, "exported", "folder for the graph, or for the page and its files")
 
 
 def _benchmark(parser: Parser) -> None:

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.config import DataConfig, DataSource
-from vision.errors import ConfigError, DataError
+from vision.errors import ConfigError, DataError, listed
 from vision.formats import Annotations, counted, read_data
 from vision.formats.paths import nfc
 from vision.images import resize
@@ -136,8 +136,8 @@ def check_known(
     unknown = [name for name in names if name not in known]
     if unknown:
         raise DataError(
-            f"{key} has classes that the detector does not know: {', '.join(unknown)}; it knows"
-            f" {', '.join(known)}. Name the classes to keep with data.classes"
+            f"{key} has classes that the detector does not know: {listed(unknown)}; it knows"
+            f" {listed(known)}. Name the classes to keep with data.classes, or train it on these"
         )
 
 

@@ -5,6 +5,7 @@ from vision.detection.coco_ids import CocoIds
 from vision.detection.counting import describe, parse_region
 from vision.detection.image_files import check_file_names
 from vision.detection.journal import Journal
+from vision.detection.merge import merge_shards, read_shards
 from vision.detection.pipeline import ordered_map
 from vision.detection.runner import detect_sources
 from vision.detection.settings import (
@@ -15,6 +16,13 @@ from vision.detection.settings import (
     check_inputs_stay,
     check_results_stay,
 )
+from vision.detection.shards import (
+    Shard,
+    ShardRecord,
+    digest_weights,
+    parse_shard,
+    write_record,
+)
 
 __all__ = [
     "FOLDERS",
@@ -23,6 +31,8 @@ __all__ = [
     "Journal",
     "Report",
     "Settings",
+    "Shard",
+    "ShardRecord",
     "check_complete",
     "check_file_names",
     "check_folders_are_new",
@@ -30,6 +40,11 @@ __all__ = [
     "check_results_stay",
     "describe",
     "detect_sources",
+    "digest_weights",
+    "merge_shards",
     "ordered_map",
     "parse_region",
+    "parse_shard",
+    "read_shards",
+    "write_record",
 ]

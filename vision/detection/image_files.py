@@ -98,7 +98,7 @@ def write_image_files(
     if "labelme" in folders:
         file = out / "labelme" / place.with_suffix(".json")
         shown = os.path.relpath(source.path, file.parent)
-        if "frame" in entry:
+        if "frame" in entry or source.address is not None:
             write_image(file.with_suffix(".jpg"), image)
             shown = f"{file.stem}.jpg"
         _write_text(file, json.dumps(_labelme(shown, image, entry), indent=2) + "\n")
@@ -111,8 +111,9 @@ def _file_name(label: str) -> str:
 
 
 def _write_image(path: Path, source: MediaInput, image: UInt8[ndarray, "h w 3"]) -> None:
-    """Copy an image file; a frame, or an image in another format, is written."""
-    if source.kind != "image" or source.path.suffix.lower() != path.suffix.lower():
+    """Copy an image file; a frame, a remote image, or one in another format is written."""
+    is_file = source.kind == "image" and source.address is None
+    if not is_file or source.path.suffix.lower() != path.suffix.lower():
         write_image(path, image)
         return
     try:

@@ -4,8 +4,9 @@ import json
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from vision.detection.schema import Entry
 from vision.errors import DataError
 
 
@@ -20,14 +21,36 @@ def parse_line(line: bytes, path: Path) -> dict[str, Any]:
     Raises:
         DataError: If the line is damaged; ``path`` is the journal.
     """
+    value = _parse(line)
+    if "start" in value or _is_end(value) or _is_entry(value):
+        return value
+    raise _damaged(line, path)
+
+
+def parse_entry(line: bytes, path: Path) -> Entry:
+    """The entry of a line, also of ``detections.json`` without the comma.
+
+    Raises:
+        DataError: If the line is none; ``path`` is the file.
+    """
+    value = _parse(line)
+    if _is_entry(value):
+        return cast("Entry", value)
+    raise _damaged(line, path)
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    """The object of a line; empty if it is none."""
     try:
         value = json.loads(line)
-        if isinstance(value, dict) and ("start" in value or _is_end(value) or _is_entry(value)):
-            return value
     except (ValueError, RecursionError):
-        pass
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _damaged(line: bytes, path: Path) -> DataError:
     found = reprlib.repr(line)
-    raise DataError(f"{path} is damaged at the line {found}; start again with --overwrite")
+    return DataError(f"{path} is damaged at the line {found}; start again with --overwrite")
 
 
 def _is_end(value: Mapping[str, Any]) -> bool:

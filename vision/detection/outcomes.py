@@ -1,5 +1,6 @@
 """What becomes of one image or frame: its entry, its files and annotated picture, or an error."""
 
+import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from vision.detections import Detections
 from vision.draw import draw_detections
 from vision.errors import DataError
 from vision.image_info import num_frames
-from vision.images import read_image
-from vision.media import MediaInput, write_image
+from vision.images import decode_image, read_image
+from vision.media import MediaInput, read_remote, write_image
 
 logger = logging.getLogger(__name__)
 
@@ -55,15 +56,20 @@ class FoundFrame:
     tracks: Sequence[int | None] | None = None
 
 
-def read_first(path: Path) -> Image:
+def read_first(source: MediaInput) -> Image:
     """The image, or the first one of an animation, which is said.
 
     Raises:
         DataError: If it cannot be read.
     """
-    image = read_image(path)
-    if path.suffix.lower() in ANIMATED_SUFFIXES and (count := num_frames(path)) > 1:
-        logger.warning("%s: only the first of its %d frames is used", path, count)
+    file: Path | io.BytesIO = source.path
+    if isinstance(source.address, str):
+        data = read_remote(source.address)
+        image, file = decode_image(data, source.name), io.BytesIO(data)
+    else:
+        image = read_image(source.path)
+    if source.path.suffix.lower() in ANIMATED_SUFFIXES and (count := num_frames(file)) > 1:
+        logger.warning("%s: only the first of its %d frames is used", source.name, count)
     return image
 
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -12,12 +12,13 @@ import vision.boxes as box_ops
 from vision.atomic import replacing
 from vision.detection.coco_ids import CocoIds
 from vision.detection.parquet import COLUMNS, write_parquet
-from vision.detection.schema import FORMAT, CocoResult, Entry, Object
+from vision.detection.schema import FORMAT, Category, CocoResult, Entry, Object, Omissions
 from vision.detections import Detections
 from vision.errors import DataError
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What begins a formula in a spreadsheet; CSV has an apostrophe before it."""
+NO_OMISSIONS: Omissions = {"failures": [], "skipped": 0, "capped": 0}
 
 
 def make_entry(
@@ -46,8 +47,16 @@ def make_entry(
     return entry
 
 
-def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds) -> None:
+def write_results(
+    path: Path,
+    kind: str,
+    entries: Iterable[Entry],
+    ids: CocoIds,
+    omissions: Omissions = NO_OMISSIONS,
+) -> None:
     """Write entries in a format, a key of `vision.detection.RESULTS`, in constant memory.
+
+    What was left out stands in JSON alone.
 
     Raises:
         DataError: If the file cannot be written, or an entry has no COCO id.
@@ -56,7 +65,20 @@ def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds)
     if kind == "parquet":
         write_parquet(path, entries)
         return
-    rows = _ROWS[kind](entries, ids)
+    if kind == "json":
+        write_rows(path, json_rows(entries, ids.categories(), omissions))
+    elif kind == "coco":
+        write_rows(path, _coco_rows(entries, ids))
+    else:
+        write_rows(path, csv_rows(entries))
+
+
+def write_rows(path: Path, rows: Iterable[str]) -> None:
+    """Write the text of a result file, piece by piece.
+
+    Raises:
+        DataError: If the file cannot be written.
+    """
     try:
         with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
             file.writelines(rows)
@@ -64,7 +86,7 @@ def write_results(path: Path, kind: str, entries: Iterable[Entry], ids: CocoIds)
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _json_list(values: Iterable[object]) -> Iterator[str]:
+def json_list(values: Iterable[object]) -> Iterator[str]:
     """The text of a JSON list, piece by piece, with one value per line."""
     separator = "[\n"
     for value in values:
@@ -73,15 +95,19 @@ def _json_list(values: Iterable[object]) -> Iterator[str]:
     yield "[]" if separator == "[\n" else "\n]"
 
 
-def _json_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
-    categories = json.dumps(ids.categories())
-    yield f'{{"format": "{FORMAT}",\n"categories": {categories},\n"images": '
-    yield from _json_list(entries)
+def json_rows(
+    entries: Iterable[Entry], categories: Sequence[Category], omissions: Omissions
+) -> Iterator[str]:
+    """The text of ``detections.json``."""
+    head = {"format": FORMAT, **omissions, "categories": categories}
+    yield "{" + "".join(f"{json.dumps(key)}: {json.dumps(head[key])},\n" for key in head)
+    yield '"images": '
+    yield from json_list(entries)
     yield "}\n"
 
 
 def _coco_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
-    yield from _json_list(result for entry in entries for result in _coco_results(entry, ids))
+    yield from json_list(result for entry in entries for result in _coco_results(entry, ids))
     yield "\n"
 
 
@@ -101,7 +127,8 @@ def _xywh(entry: Entry) -> list[list[float]]:
     return xywh
 
 
-def _csv_rows(entries: Iterable[Entry], _: CocoIds) -> Iterator[str]:
+def csv_rows(entries: Iterable[Entry]) -> Iterator[str]:
+    """The text of ``detections.csv``."""
     line = io.StringIO()
     writer = csv.writer(line)
     writer.writerow(COLUMNS)
@@ -120,10 +147,3 @@ def _cell(text: str) -> str:
     """A text that is no formula to a spreadsheet, as OWASP advises, and can be written as UTF-8."""
     text = text.encode(errors="backslashreplace").decode()
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-_ROWS: dict[str, Callable[[Iterable[Entry], CocoIds], Iterator[str]]] = {
-    "json": _json_rows,
-    "coco": _coco_rows,
-    "csv": _csv_rows,
-}

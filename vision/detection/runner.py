@@ -56,7 +56,7 @@ def detect_sources(
     journal.check({source.name: str(source.relative) for source in sources})
     run = _Run(detector, settings, journal, report, advance)
     remaining = [source for source in sources if source.name not in journal]
-    report.num_resumed = len(sources) - len(remaining)
+    report.num_resumed, report.num_skipped = len(sources) - len(remaining), len(remaining)
     if "yolo" in settings.folders:
         write_data_yaml(settings.out, detector.names)
     try:
@@ -64,14 +64,15 @@ def detect_sources(
     except KeyboardInterrupt as interruption:
         report.interruption = interruption
     names = [source.name for source in sources]
-    for kind in settings.results:
-        write_results(settings.out / RESULTS[kind], kind, journal.entries(names), ids)
     for entry in journal.entries(names):
         report.inputs["frame" if "frame" in entry else "image"] += 1
         report.objects.update(item["label"] for item in entry["detections"])
         report.num_capped += len(entry["detections"]) >= detector.post_process.max_detections
         if "counts" in entry:
             report.counts[entry["image"]] = entry["counts"]
+    for kind in settings.results:
+        path, entries = settings.out / RESULTS[kind], journal.entries(names)
+        write_results(path, kind, entries, ids, report.omissions())
     if report.interruption is not None:
         raise report.interruption
 
@@ -108,6 +109,7 @@ class _Run:
                     self.journal.start(source.name)
                     self.journal.add(outcome.entry)
                     self.journal.finish(source.name, str(source.relative))
+                self.report.num_skipped -= 1
                 self._count(outcome)
 
     def video(self, source: MediaInput) -> None:
@@ -118,6 +120,7 @@ class _Run:
             self.report.fail(str(error))
         else:
             self.journal.finish(source.name, str(source.relative), complete=complete)
+        self.report.num_skipped -= 1
         if self.report.interruption is not None:
             raise self.report.interruption
 
@@ -174,7 +177,7 @@ class _Run:
         outcomes: dict[int, Outcome] = {}
         for index, source in enumerate(sources):
             try:
-                images[index] = read_first(source.path)
+                images[index] = read_first(source)
             except DataError as error:  # noqa: PERF203 - the others are still read
                 outcomes[index] = Outcome(failure=error)
         results = self.detector(list(images.values()))

@@ -12,7 +12,7 @@ _closed = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=Fals
 Name = Annotated[str, Field(description="Class name.")]
 Score = Annotated[float, Field(ge=0, le=1, description="Confidence, from 0 to 1.")]
 Track = Annotated[
-    int, Field(ge=0, description="Id of the object through the frames of a film; of --track.")
+    int, Field(ge=1, description="Id of the object through the frames of a film; of --track.")
 ]
 Frame = Annotated[int, Field(ge=0, description="Number of the frame in its film, from 0.")]
 Time = Annotated[float, Field(ge=0, description="Seconds from the film's beginning.")]
@@ -71,13 +71,33 @@ class Category(TypedDict):
     name: Name
 
 
+class Omissions(TypedDict):
+    """What a run has not detected, or not all of it."""
+
+    failures: Annotated[
+        list[str],
+        Field(description="A line for each input that could not be read, or not to its end."),
+    ]
+    skipped: Annotated[
+        int, Field(ge=0, description="Inputs that were not reached before an interruption.")
+    ]
+    capped: Annotated[
+        int,
+        Field(ge=0, description="Images and frames with as many detections as one may have."),
+    ]
+
+
 @_closed
-class DetectionsFile(TypedDict):
+class DetectionsFile(Omissions):
     """``detections.json``."""
 
     format: Annotated[Literal["ssdlite-detections-2"], Field(description="The form's name.")]
     categories: Annotated[list[Category], Field(description="The classes, in label order.")]
     images: Annotated[list[Entry], Field(description="One entry for each image or frame.")]
+
+
+HEAD = tuple(DetectionsFile.__annotations__)
+"""The keys of ``detections.json``, each of which begins a line."""
 
 
 @_closed

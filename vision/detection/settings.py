@@ -2,11 +2,10 @@
 
 # h and w the height and width of an image
 
-import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +15,15 @@ from numpy import ndarray
 from vision.choices import RESULTS
 from vision.detection.counting import Counts, Region
 from vision.detection.image_files import label_places
+from vision.detection.journal_lines import parse_entry
+from vision.detection.schema import HEAD, Entry, Omissions
 from vision.errors import DataError
 from vision.files import open_regular
 from vision.media import MediaInput
 
 logger = logging.getLogger(__name__)
 
-_NO_ENTRY = (b"[", b"]", b'{"format":', b'"categories":', b'"images":')
+_NO_ENTRY = (b"[", b"]", b'{"format":', *(f'"{key}":'.encode() for key in HEAD))
 """How the lines of a result file begin that are no entry."""
 
 
@@ -76,7 +77,8 @@ def check_complete(sources: Sequence[MediaInput], out: Path) -> None:
     Raises:
         DataError: If one has neither an entry in ``detections.json`` nor a file of its own.
     """
-    named = _named_in(out / RESULTS["json"])
+    path = out / RESULTS["json"]
+    named = {entry["image"] for entry in entries_in(path)} if path.is_file() else set()
     for source in sources:
         places = (source.relative, *label_places(source))
         if source.name not in named and not any((out / place).exists() for place in places):
@@ -86,22 +88,21 @@ def check_complete(sources: Sequence[MediaInput], out: Path) -> None:
             )
 
 
-def _named_in(path: Path) -> set[str]:
-    """The images of a result file, which has an entry a line; none if it is not there.
+def entries_in(path: Path) -> Iterator[Entry]:
+    """The entries of ``detections.json``, read line by line.
 
     The first form of the file, of version 0.1, was the list of entries alone.
+
+    Raises:
+        DataError: If it cannot be read.
     """
-    if not path.is_file():
-        return set()
     try:
         with open_regular(path) as file:
-            lines = (line.strip() for line in file)
-            entries = (line.rstrip(b",") for line in lines if not line.startswith(_NO_ENTRY))
-            return {json.loads(line)["image"] for line in entries}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(
-            f"{path} cannot be read as results ({error}); start again with --overwrite"
-        ) from error
+            for line in map(bytes.strip, file):
+                if not line.startswith(_NO_ENTRY):
+                    yield parse_entry(line.rstrip(b","), path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read as results ({error.strerror})") from error
 
 
 def check_results_stay(
@@ -155,6 +156,7 @@ class Report:
         objects: Number of detections in them by class name.
         failures: One line for each input that failed.
         num_capped: Images and frames with the most detections that one may have.
+        num_skipped: Inputs that were not reached before an interruption.
         num_resumed: Inputs that the resumed run had completed.
         num_new: Images and frames that this run has processed.
         counts: Of each tracked video, by its name, what was counted in each region at its end.
@@ -165,6 +167,7 @@ class Report:
     objects: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     num_capped: int = 0
+    num_skipped: int = 0
     num_resumed: int = 0
     num_new: int = 0
     counts: dict[str, Mapping[str, Counts]] = field(default_factory=dict)
@@ -174,3 +177,8 @@ class Report:
         """Record a failure and log it."""
         logger.warning("%s", problem)
         self.failures.append(problem)
+
+    def omissions(self) -> Omissions:
+        """What the results do not have."""
+        skipped, capped = self.num_skipped, self.num_capped
+        return {"failures": sorted(self.failures), "skipped": skipped, "capped": capped}

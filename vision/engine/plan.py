@@ -57,10 +57,11 @@ class Plan:
     saved: SavedBackbone | SavedDetector | None = None
 
     def counts(self) -> dict[str, dict[str, Any]]:
-        """Boxes of each class in the training data, and what is irregular in all data."""
+        """Boxes of each class in the training data, images of all data and what is irregular."""
         splits = {"train": self.annotations} | ({} if self.val is None else {"val": self.val})
+        images = {split: len(data.records) for split, data in splits.items()}
         found = {split: irregularities(data, self.names) for split, data in splits.items()}
-        return {"boxes": dict(self.annotations.count()), "irregularities": found}
+        return {"images": images, "boxes": dict(self.annotations.count()), "irregularities": found}
 
 
 def make_plan(

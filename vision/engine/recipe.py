@@ -157,14 +157,20 @@ def _choices_for_classes(config: Config, facts: Facts) -> Iterator[Choice]:
 def _epochs(facts: Facts) -> tuple[int, str]:
     """How many, and why: for more images fewer, since each has as many steps as it has images."""
     if not facts.new:
-        return _fewer(8, facts), "known classes need few"
+        return least_epochs(facts.images), "known classes need few"
     if facts.boxes_per_class >= MANY_BOXES:
-        return _fewer(9, facts), f"{facts.boxes_per_class:.0f} boxes per class teach much in each"
+        reason = f"{facts.boxes_per_class:.0f} boxes per class teach much in each"
+        return _fewer(9, facts.images), reason
     if facts.new > 1 and facts.boxes_per_class < FEW_BOXES:
         reason = f"{facts.boxes_per_class:.0f} boxes per class are few to tell several apart"
-        return _fewer(20, facts), reason
-    return _fewer(9, facts), "a new class takes about nine"
+        return _fewer(20, facts.images), reason
+    return _fewer(9, facts.images), "a new class takes about nine"
 
 
-def _fewer(epochs: int, facts: Facts) -> int:
-    return max(math.ceil(epochs / 3), min(epochs, round(300 * epochs / facts.images)))
+def least_epochs(images: int) -> int:
+    """The fewest epochs that a recipe chooses for a number of training images."""
+    return _fewer(8, images)
+
+
+def _fewer(epochs: int, images: int) -> int:
+    return max(math.ceil(epochs / 3), min(epochs, round(300 * epochs / images)))

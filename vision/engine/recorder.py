@@ -34,19 +34,24 @@ class Recorder:
         folder: The run folder.
         board: What TensorBoard shows.
         save_weights: Writes a network to a path, with a ``training`` dictionary in its metadata.
+        data: Facts of the data, for ``environment.json`` and their irregularities for
+            ``metrics.json``.
     """
 
     def __init__(
-        self, folder: RunFolder, board: TensorBoardWriter, save_weights: Callable[..., None]
+        self,
+        folder: RunFolder,
+        board: TensorBoardWriter,
+        save_weights: Callable[..., None],
+        data: Mapping[str, Mapping[str, object]],
     ) -> None:
         self.folder = folder
         self.board = board
         self._save_weights = save_weights
+        self._data = data
 
-    def write_setup(
-        self, config: str, device: torch.device, data: Mapping[str, Mapping[str, object]]
-    ) -> None:
-        """Write ``config.yaml`` and ``environment.json``, with what ``data`` says of the data."""
+    def write_setup(self, config: str, device: torch.device) -> None:
+        """Write ``config.yaml`` and ``environment.json``."""
         environment = {
             "command": sys.argv,
             "folder": str(Path.cwd()),
@@ -56,7 +61,7 @@ class Recorder:
             "versions": {name: package_version(name) for name in PACKAGES},
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
             "threads": torch.get_num_threads(),
-            **data,
+            **self._data,
         }
         # The first file of a run, by which `RunFolder.check` knows one that was killed early.
         write_json(self.folder.environment, environment)
@@ -97,7 +102,9 @@ class Recorder:
 
     def write_metrics(self, metrics: dict[str, Any], state: RunState) -> None:
         """Write ``metrics.json``: the best evaluation's metrics, and the start's beside them."""
-        write_json(self.folder.metrics, {**metrics, "start": state.start})
+        irregularities = self._data["irregularities"]
+        content = {**metrics, "start": state.start, "irregularities": irregularities}
+        write_json(self.folder.metrics, content)
 
 
 def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

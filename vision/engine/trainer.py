@@ -94,9 +94,10 @@ class Trainer:
         is_written = processes.is_first and not run.is_over
         events = folder.tensorboard if is_written and config.train.tensorboard else None
         board = TensorBoardWriter(events, run.state.steps)
-        recorder = Recorder(folder, board, partial(save_weights, config=config, names=plan.names))
+        save = partial(save_weights, config=config, names=plan.names)
+        recorder = Recorder(folder, board, save, plan.counts())
         if is_written:
-            recorder.write_setup(dump_config(config), device, plan.counts())
+            recorder.write_setup(dump_config(config), device)
             if not is_resumed:
                 board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
                 draw_sheet(run, folder.sheet)
@@ -161,7 +162,7 @@ class Trainer:
         """Leave, in all processes, if one received a signal."""
         if self.run.processes.any(self.interrupts.number is not None, self.run.device):
             steps = self.run.state.steps
-            logger.info("checkpoint saved after step %d: continue with --resume", steps)
+            logger.info("checkpoint saved after step %d, from which the run can be resumed", steps)
             self.interrupts.leave()
 
     def _evaluate(self) -> Evaluation:

@@ -1,8 +1,8 @@
 """Converting a folder of labelled images to another format."""
 
-import shutil
 from pathlib import Path
 
+from vision.atomic import temporary_folder
 from vision.errors import DataError
 from vision.formats import Annotations, counted, read_data, write_data
 from vision.formats.layout import find_layout
@@ -29,21 +29,20 @@ def convert_data(source: Path, name: str, out: Path) -> list[str]:
     for split, keys in layout.splits.items():
         splits["train" if split == "all" else split] = read_data(layout.format, **keys).check()
     names = list(dict.fromkeys(name for data in splits.values() for name in data.names))
-    partial = out.with_name(f".{out.name}.partial")
     lines = [f"read {layout.reason}"]
     try:
-        for split, data in splits.items():
-            data.names = names
-            lost = write_data(name, data, partial, split)
-            images, boxes = len(data.records), sum(data.count().values())
-            lines.append(f"{split}: {counted(images, 'image')}, {counted(boxes, 'box')}")
-            lines += [f"  {layout.format}: {line}" for line in data.tally.lines()]
-            lines += [f"  {name}: {line}" for line in lost.lines()]
-        if out.is_dir():
-            out.rmdir()
-        partial.rename(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(out.parent) as partial:
+            for split, data in splits.items():
+                data.names = names
+                lost = write_data(name, data, partial, split)
+                images, boxes = len(data.records), sum(data.count().values())
+                lines.append(f"{split}: {counted(images, 'image')}, {counted(boxes, 'box')}")
+                lines += [f"  {layout.format}: {line}" for line in data.tally.lines()]
+                lines += [f"  {name}: {line}" for line in lost.lines()]
+            if out.is_dir():
+                out.rmdir()
+            partial.replace(out)
     except OSError as error:
         raise DataError(f"{out} cannot be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return lines

@@ -18,9 +18,10 @@ from vision.formats.finders import (
 )
 from vision.formats.folders import Layout, folders_in, head_of
 from vision.formats.paths import full
+from vision.images import IMAGE_SUFFIXES
 
-_PARTS = {"images", "labels", "JPEGImages", "annotations", "train", "val", "valid", "test"}
-"""Names of folders that are one part of a data set."""
+_PARTS = {"images", "labels", "jpegimages", "annotations", "train", "val", "valid", "test"}
+"""Names, in small letters, of folders that are one part of a data set."""
 
 
 def find_layout(root: str | Path) -> Layout:
@@ -43,6 +44,8 @@ def _find(path: Path) -> Layout:
         hint = "; pass the folder that holds your images and their annotations"
         raise DataError(f"data {full(path)} does not exist{similar_file(path) or hint}")
     found, folders = _layouts(path), folders_in(path)
+    if found and _is_part(path) and not _has_images(path) and (around := _around(path)):
+        raise DataError(f"{full(path)} has annotations and no images; did you mean {around}?")
     if len(found) == 1:
         return found[0]
     if found:
@@ -69,9 +72,19 @@ def _find(path: Path) -> Layout:
 
 def _around(path: Path) -> Path | None:
     """The data set around a folder of its images or labels; None if there is none."""
-    if path.absolute().name not in _PARTS:
+    if not _is_part(path):
         return None
     return next((folder for folder in [*path.parents][:2] if _layouts(folder)), None)
+
+
+def _is_part(folder: Path) -> bool:
+    """Whether a folder is called as a part of a data set is."""
+    return folder.absolute().name.lower() in _PARTS
+
+
+def _has_images(folder: Path) -> bool:
+    """Whether an image lies anywhere below a folder."""
+    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.rglob("*"))
 
 
 def _layouts(root: Path) -> list[Layout]:

@@ -1,11 +1,13 @@
-"""Writing image files, and names of files."""
+"""Writing image files, names of files, and the files that users name."""
 
 # h and w the height and width of an image
 
+import errno
 import glob
+import logging
 import os
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -14,8 +16,17 @@ from numpy import ndarray
 
 from vision.atomic import replacing
 from vision.errors import DataError
+from vision.files import check_regular, similar_file
+from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+
+logger = logging.getLogger(__name__)
 
 WRITTEN_IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+_VIDEO_FORMATS = ("avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv")
+VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_FORMATS)
+_READ = IMAGE_SUFFIXES | VIDEO_SUFFIXES
+_SUFFIXES = _READ | OTHER_IMAGE_SUFFIXES  # of which each is named as an image that is not read
+_ACCEPTED = f"accepted are {' '.join(sorted(_READ))}"
 
 
 def write_image(path: str | Path, image: UInt8[ndarray, "h w 3"]) -> None:
@@ -59,6 +70,12 @@ def result_path(below: Path) -> Path:
     while ".." in parts:
         parts = parts[parts.index("..") + 1 :]
     return Path(*parts)
+
+
+def written_path(below: Path) -> Path:
+    """The path of an image's result, with a suffix that `write_image` accepts."""
+    is_written = below.suffix.lower() in WRITTEN_IMAGE_SUFFIXES
+    return below if is_written else below.with_suffix(".png")
 
 
 def files_below(folder: Path, without: str | None, report: Callable[[str], None]) -> Iterator[Path]:
@@ -121,3 +138,53 @@ def fixed_part(pattern: Path) -> Path:
             break
         folder /= part
     return folder
+
+
+def _why_not(path: Path) -> str:
+    """Why a path is neither a file nor a folder."""
+    try:
+        check_regular(path)
+    except OSError as error:
+        return "does not exist" if error.errno == errno.ENOENT else f"is not read: {error.strerror}"
+    return "does not exist"  # it has come up since
+
+
+def named_files(
+    path: Path, without: str | None, report: Callable[[str], None]
+) -> list[tuple[Path, Path]]:
+    """The images and videos that a path or pattern names, each with its path below the folder.
+
+    Args:
+        path: A file, a folder or, where there is none of the name, a glob pattern.
+        without: As for `files_below`.
+        report: As for `files_below`.
+
+    Raises:
+        DataError: If it does not exist, has no image or video, or is another kind of file.
+    """
+    if path.is_file():
+        if path.suffix.lower() not in _SUFFIXES:
+            raise DataError(f"{path} is neither an image nor a video; {_ACCEPTED}")
+        return [(path, Path(path.name))]
+    paths: Iterable[Path]
+    if path.is_dir():
+        folder, paths = path, files_below(path, without, report)
+    elif glob.has_magic(str(path)):
+        folder = fixed_part(path)
+        try:
+            paths = match_below(folder, path.relative_to(folder))
+        except ValueError as error:  # a NUL, or half of a surrogate pair
+            raise DataError(f"input {path}: no file can have this name") from error
+    else:
+        hint = similar_file(path) or "; pass a file, a folder or a glob pattern"
+        raise DataError(f"input {path} {_why_not(path)}{hint}")
+    found = [below for below in sorted(paths) if not (folder / below).is_dir()]
+    files = [(folder / below, below) for below in found if below.suffix.lower() in _SUFFIXES]
+    others = [below for below in found if below.suffix.lower() not in _SUFFIXES]
+    if files and others:
+        what = f"neither images nor videos are left out (first: {others[0]})"
+        logger.info("%s: %d files that are %s", path, len(others), what)
+    if not files:
+        what = "holds" if path.is_dir() else "matches"
+        raise DataError(f"input {path} {what} no image or video; {_ACCEPTED}")
+    return files

@@ -1,37 +1,26 @@
 """Finding the images and videos that the arguments of a command name."""
 
-import errno
-import glob
-import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from vision.errors import DataError
-from vision.files import check_regular, read_text, similar_file
-from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
+from vision.files import read_text
+from vision.images import IMAGE_SUFFIXES
 from vision.media.addresses import read_address
 from vision.media.files import (
-    WRITTEN_IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
     comparable,
-    files_below,
-    fixed_part,
-    match_below,
+    named_files,
     result_path,
+    written_path,
 )
+from vision.media.remote import find_remote, is_remote, show_url
 
-logger = logging.getLogger(__name__)
-
-_VIDEO_FORMATS = ("avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv")
-VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_FORMATS)
 Kind = Literal["image", "video", "stream"]
-
-_READ = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-_SUFFIXES = _READ | OTHER_IMAGE_SUFFIXES  # of which each is named as an image that is not read
-_ACCEPTED = f"accepted are {' '.join(sorted(_READ))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +32,8 @@ class MediaInput:
         kind: Image or video by its suffix; a ``stream`` has no known end.
         relative: Path of its result below an output folder, with a suffix that `write_image`
             or `VideoWriter` accepts; different for all sources of one `find_inputs`.
-        address: URL of a stream, with its secrets, or number of a camera.
-        label: Name of a stream or camera in messages and results, without secrets; different for
+        address: URL of a stream or of a remote image, with its secrets, or number of a camera.
+        label: Name of what has an address in messages and results, without secrets; different for
             all sources of one `find_inputs`.
     """
 
@@ -68,7 +57,8 @@ def find_inputs(
     Args:
         inputs: Each is a file; a folder (searched recursively, sorted; hidden files are skipped and
             links to folders are not followed); a .txt file with one input per line, relative to
-            that file's folder; a URL such as ``rtsp://...``; the number of a camera; or, where no
+            that file's folder; a URL of a stream such as ``rtsp://...``, or of images as
+            `vision.media.remote.find_remote` takes it; the number of a camera; or, where no
             file has that name, a glob pattern, in which ``**`` stands for any folders.
         report: Called with each problem below a folder or in a list; without it, the first one
             raises.
@@ -85,17 +75,11 @@ def find_inputs(
 
 def find_images(inputs: Sequence[str]) -> list[Path]:
     """The images among what the inputs name, but for those in formats that are not read."""
-    paths = [source.path for source in find_inputs(inputs) if source.kind == "image"]
+    sources = [source for source in find_inputs(inputs) if source.kind == "image"]
+    if remote := [source.name for source in sources if source.address is not None]:
+        raise DataError(f"input {remote[0]} is not read here; download it, and name the file")
+    paths = [source.path for source in sources]
     return [path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES]
-
-
-def _why_not(path: Path) -> str:
-    """Why a path is neither a file nor a folder."""
-    try:
-        check_regular(path)
-    except OSError as error:
-        return "does not exist" if error.errno == errno.ENOENT else f"is not read: {error.strerror}"
-    return "does not exist"  # it has come up since
 
 
 class _Search:
@@ -113,28 +97,36 @@ class _Search:
         """Add the files that an input names, relative to a folder."""
         if not text:
             raise DataError("an input is empty; pass a file, a folder or a glob pattern")
-        if stream := read_address(text, folder):
-            self._add_stream(*stream)
-            return
+        if is_remote(text):
+            for url, below in find_remote(text):
+                self._add_address(url, show_url(url), written_path(result_path(below)), "image")
+        elif stream := read_address(text, folder):
+            self._add_address(*stream)
+        else:
+            self._add_files(text, folder)
+
+    def _add_files(self, text: str, folder: Path) -> None:
         path = folder / text
         try:
             if path.suffix.lower() == ".txt" and path.is_file():
                 self._add_list(path)
                 return
-            for file, below in self._expand(path):
+            for file, below in named_files(path, self._without, self._report_or_raise):
                 resolved = Path(os.path.realpath(file))  # which accepts circular links
                 if resolved not in self.sources:
                     self.sources[resolved] = self._source(file, result_path(below))
         except OSError as error:
             raise DataError(f"input {error.filename} cannot be opened: {error.strerror}") from error
 
-    def _add_stream(self, address: str | int, label: str, below: Path) -> None:
-        """Add a stream; the labels of two that differ in their secrets are numbered."""
+    def _add_address(
+        self, address: str | int, label: str, below: Path, kind: Kind = "stream"
+    ) -> None:
+        """Add a stream or URL; the labels of two that differ in their secrets are numbered."""
         if address not in self.sources:
             twins = self._labels[label]
             self._labels[label] += 1
             name = f"{label} ({twins + 1})" if twins else label
-            source = MediaInput(Path(name), "stream", self._unused(below), address, name)
+            source = MediaInput(Path(name), kind, self._unused(below), address, name)
             self.sources[address] = source
 
     def _add_list(self, path: Path) -> None:
@@ -159,35 +151,6 @@ class _Search:
                 self._report_or_raise(f"{path}: {error}")
         self._lists[resolved] = True
 
-    def _expand(self, path: Path) -> list[tuple[Path, Path]]:
-        """The files that a path or pattern names, each with its path below the named folder."""
-        if path.is_file():
-            if path.suffix.lower() not in _SUFFIXES:
-                raise DataError(f"{path} is neither an image nor a video; {_ACCEPTED}")
-            return [(path, Path(path.name))]
-        paths: Iterable[Path]
-        if path.is_dir():
-            folder, paths = path, files_below(path, self._without, self._report_or_raise)
-        elif glob.has_magic(str(path)):
-            folder = fixed_part(path)
-            try:
-                paths = match_below(folder, path.relative_to(folder))
-            except ValueError as error:  # a NUL, or half of a surrogate pair
-                raise DataError(f"input {path}: no file can have this name") from error
-        else:
-            hint = similar_file(path) or "; pass a file, a folder or a glob pattern"
-            raise DataError(f"input {path} {_why_not(path)}{hint}")
-        found = [below for below in sorted(paths) if not (folder / below).is_dir()]
-        files = [(folder / below, below) for below in found if below.suffix.lower() in _SUFFIXES]
-        others = [below for below in found if below.suffix.lower() not in _SUFFIXES]
-        if files and others:
-            what = f"neither images nor videos are left out (first: {others[0]})"
-            logger.info("%s: %d files that are %s", path, len(others), what)
-        if not files:
-            what = "holds" if path.is_dir() else "matches"
-            raise DataError(f"input {path} {what} no image or video; {_ACCEPTED}")
-        return files
-
     def _report_or_raise(self, problem: str) -> None:
         if self._report is None:
             raise DataError(problem)
@@ -197,9 +160,7 @@ class _Search:
         suffix = path.suffix.lower()
         if suffix in VIDEO_SUFFIXES:
             return MediaInput(path, "video", self._unused(below.with_suffix(".mp4")))
-        if suffix not in WRITTEN_IMAGE_SUFFIXES:
-            below = below.with_suffix(".png")
-        return MediaInput(path, "image", self._unused(below))
+        return MediaInput(path, "image", self._unused(written_path(below)))
 
     def _unused(self, below: Path) -> Path:
         """The path, numbered if a result has it already.

@@ -1,13 +1,13 @@
-"""Matching on the CPU: image by image, by those pairs of object and prior that overlap."""
+"""Matching on the CPU: parts of a batch, by those pairs of object and prior that overlap most."""
 
-# M objects of an image, P priors, E pairs that overlap
+# M objects of the batch, K of a part, P priors, E pairs that overlap
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from numpy import ndarray
 from torch import Tensor
 
@@ -18,7 +18,9 @@ CHUNK = 32
 """Objects whose overlaps with all priors are computed at once, so that they stay in the cache."""
 MAX_OBJECTS = 2048
 """Objects that are matched at once, besides those that have a prior of their own."""
-FIRST_BLOCK, MAX_BLOCK = 32, 4096
+MIN_PAIRS, SHARE, STRIDE = 1 << 16, 12, 101
+"""Of more pairs, if many overlap, a twelfth is sorted at once; each 101st says which."""
+BLOCK = 2048
 """Pairs that are taken one by one between two looks at which objects and priors are free."""
 
 
@@ -36,22 +38,22 @@ def match_on_cpu(
     corners = box_ops.to_corners(priors)
     corners = corners.T.contiguous().T  # Each coordinate's values side by side are read faster.
     layout = _Layout(len(rows), len(priors))
-    best = np.full((targets.num_images, len(priors)), -1)
-    forced = np.full_like(best, -1)
+    learnt = np.full((targets.num_images, len(priors)), -1)
+    below = max(0, np.nextafter(np.float32(match_iou), np.float32(0)))
+    greatest = np.full(learnt.shape, below, dtype=np.float32)
+    forced = np.full_like(learnt, -1)
     for part in _parts(images):
         held = forced[images[part[0]]]
-        objects, kept = np.concatenate([layout.objects(held[held >= 0]), part]), []
-        for keys in _overlapping(boxes, objects, corners, layout):
-            slots = layout.slots(keys, images)
-            np.maximum.at(best.reshape(-1), slots, keys)
-            if len(objects) > len(part):
-                # Only a greater overlap takes from an object the prior that it has.
-                keys = keys[keys >= forced.reshape(-1)[slots]]  # noqa: PLW2901
-            kept.append(keys)
+        objects = np.concatenate([np.sort(layout.objects(held[held >= 0])), part])
+        overlaps = _overlaps(boxes[torch.from_numpy(objects)], corners)
+        if len(objects) > len(part):
+            # Only a greater overlap takes from an object of this image the prior that it has.
+            same = overlaps[: (images[objects] == images[part[0]]).sum()]
+            same[same < layout.overlaps(held)] = 0
+        _keep_greatest(overlaps, objects, images, greatest, learnt)
         held[:] = -1
-        _force_best(np.concatenate(kept), images, layout, forced, len(objects))
-    is_match = (forced >= 0) | (best >= 0) & (layout.overlaps(best) >= np.float32(match_iou))
-    objects = np.where(is_match, layout.objects(np.where(forced >= 0, forced, best)), -1)
+        _force_best(overlaps, objects, images, layout, forced)
+    objects = np.where(forced >= 0, layout.objects(forced), learnt)
     return torch.cat([rows, rows.new_tensor([-1])])[torch.from_numpy(objects)]
 
 
@@ -70,9 +72,9 @@ def _parts(images: Int64[ndarray, "M"]) -> Iterator[Int64[ndarray, "K"]]:
 class _Layout(NamedTuple):
     """How a pair of object and prior is an integer, its key, in the order of the overlaps.
 
-    The bits of a float, as an integer, rise with it from 0 on. They are the upper part of a key.
-    The lower part counts backwards through the objects, then through the priors: of equal overlaps,
-    the first object's is the greatest, and among its own the first prior's.
+    The bits of a float, as an integer, rise with it from 0 on: they are the upper part. The lower
+    counts backwards through the objects, then the priors: of equal overlaps the first object's is
+    the greatest, and among its own the first prior's.
     """
 
     num_objects: int
@@ -120,60 +122,84 @@ class _Layout(NamedTuple):
         return slots
 
 
-def _overlapping(
-    boxes: Float[Tensor, "M 4"],
+def _overlaps(
+    boxes: Float[Tensor, "K 4"], corners: Float[Tensor, "P 4"]
+) -> Float32[ndarray, "K P"]:
+    """The overlaps of all pairs, as those of `vision.boxes.iou` to the last bit."""
+    overlaps, areas = torch.empty(len(boxes), len(corners)), box_ops.area(corners)
+    for some, result in zip(boxes.split(CHUNK), overlaps.split(CHUNK), strict=True):
+        shared = box_ops.intersection(some, corners)
+        torch.div(shared, box_ops.area(some)[:, None] + areas - shared, out=result)
+    return overlaps.numpy()
+
+
+def _keep_greatest(
+    overlaps: Float32[ndarray, "K P"],
     objects: Int64[ndarray, "K"],
-    corners: Float[Tensor, "P 4"],
-    layout: _Layout,
-) -> Iterator[Int64[ndarray, "E"]]:
-    """The keys of all pairs of some objects and any prior whose overlap is above 0, in chunks."""
-    areas, prior_areas = box_ops.area(boxes).numpy(), box_ops.area(corners).numpy()
-    for some in np.split(objects, range(CHUNK, len(objects), CHUNK)):
-        shared = box_ops.intersection(boxes[torch.from_numpy(some)], corners).numpy().reshape(-1)
-        pairs = (shared > 0).nonzero()[0]
-        shared = shared[pairs]
-        found, priors = some[pairs // len(corners)], pairs % len(corners)
-        # As in `vision.boxes.iou`, to the last bit
-        overlaps = shared / (areas[found] + prior_areas[priors] - shared)
-        yield layout.keys(overlaps, found, priors)[overlaps > 0]
+    images: Int64[ndarray, "M"],
+    greatest: Float32[ndarray, "N P"],
+    learnt: Int64[ndarray, "N P"],
+) -> None:
+    """Write the first object of the greatest overlap where it is greater than that so far."""
+    numbers, starts = np.unique(images[objects], return_index=True)
+    for image, start, end in zip(numbers, starts, [*starts[1:], len(objects)], strict=True):
+        some = overlaps[start:end]
+        most = some.max(axis=0)
+        priors = (most > greatest[image]).nonzero()[0]
+        greatest[image, priors] = most[priors]
+        learnt[image, priors] = objects[start + some[:, priors].argmax(axis=0)]
 
 
 def _force_best(
+    overlaps: Float32[ndarray, "K P"],
+    objects: Int64[ndarray, "K"],
+    images: Int64[ndarray, "M"],
+    layout: _Layout,
+    forced: Int64[ndarray, "N P"],
+) -> None:
+    """Write into ``forced`` the key of the object that gets each prior as its own.
+
+    The greatest pair gets its prior, then the greatest of an object and a prior that are free. As
+    crowded objects get their priors from few of their pairs, a share of the pairs is taken first,
+    then one of those that are free.
+    """
+    is_waiting = np.zeros(layout.num_objects, dtype=bool)
+    is_waiting[objects] = True
+    border = 1
+    while border > 0 and len(objects):
+        values = overlaps.reshape(-1)
+        sample = np.sort(values[::STRIDE])
+        is_crowded = len(values) > MIN_PAIRS and sample[-len(sample) // 4] > 0
+        border = sample[-len(sample) // SHARE] if is_crowded else 0
+        pairs = (values >= border if border > 0 else values > 0).nonzero()[0]
+        rows = pairs // layout.num_priors
+        keys = layout.keys(values[pairs], objects[rows], pairs - rows * layout.num_priors)
+        _take(np.sort(keys)[::-1], images, layout, forced, is_waiting)
+        rows = is_waiting[objects].nonzero()[0]
+        objects = objects[rows]
+        overlaps = np.where(forced[images[objects]] >= 0, np.float32(0), overlaps[rows])
+
+
+def _take(
     keys: Int64[ndarray, "E"],
     images: Int64[ndarray, "M"],
     layout: _Layout,
     forced: Int64[ndarray, "N P"],
-    num_objects: int,
+    is_waiting: Bool[ndarray, "M"],
 ) -> None:
-    """Write into ``forced`` the key of the object that gets each prior as its own.
-
-    The greatest pair gets its prior, then the greatest of an object and a prior that are free.
-    ``num_objects`` take part.
-    """
-    keys = np.sort(keys)[::-1]
+    """Give the prior of each pair, by falling overlap, to its object, if both are free."""
     held = forced.reshape(-1)
-    is_waiting = np.ones(layout.num_objects, dtype=bool)
-    start, size = 0, FIRST_BLOCK
-    while start < len(keys) and num_objects:
-        block = keys[start : start + size]
-        start, size = start + size, min(2 * size, MAX_BLOCK)
+    for start in range(0, len(keys), BLOCK):
+        block = keys[start : start + BLOCK]
+        block = block[is_waiting[layout.objects(block)]]
+        block = block[held[layout.slots(block, images)] < 0]
         objects, slots = layout.objects(block), layout.slots(block, images)
-        free = (is_waiting[objects] & (held[slots] < 0)).nonzero()[0]
-        block, objects, slots = block[free], objects[free], slots[free]
-        chosen = _first_come(objects.tolist(), slots.tolist())
-        is_waiting[objects[chosen]] = False
-        held[slots[chosen]] = block[chosen]
-        num_objects -= len(chosen)
-
-
-def _first_come(objects: Sequence[int], slots: Sequence[int]) -> list[int]:
-    """The pairs whose object and slot are in no pair that was chosen before them."""
-    served: set[int] = set()
-    taken: set[int] = set()
-    chosen = []
-    for index, (object_, slot) in enumerate(zip(objects, slots, strict=True)):
-        if object_ not in served and slot not in taken:
-            served.add(object_)
-            taken.add(slot)
-            chosen.append(index)
-    return chosen
+        served: set[int] = set()
+        taken: set[int] = set()
+        pairs = zip(block.tolist(), objects.tolist(), slots.tolist(), strict=True)
+        for key, object_, slot in pairs:
+            if object_ not in served and slot not in taken:
+                served.add(object_)
+                taken.add(slot)
+                held[slot] = key
+        is_waiting[list(served)] = False

@@ -2,7 +2,7 @@
 
 # side = number of classes + 1
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int64
@@ -14,6 +14,7 @@ from vision.report.data_advice import (
     CONFIDENT,
     LOW,
     MIN_SWAPPED,
+    THEN_TRAIN,
     num_swapped,
     on_few_boxes,
     on_labels,
@@ -41,23 +42,33 @@ def advise(analysis: Analysis, commands: Commands) -> list[Sentence]:
     """Each advice that applies, the most urgent first."""
     if analysis.metrics.voc.mean is None:
         return [Sentence("", "Name images with labelled boxes to evaluate on.", commands.check)]
+    longer = commands.train_longer or commands.train
     if not any(analysis.thresholds):
         text = (
             "No detection is right: train it on these classes, for longer (train.epochs) if that is"
             " done, or check the labels."
         )
-        return [Sentence("", text, commands.train)]
+        return [Sentence("", text, longer)]
     if analysis.metrics.voc.mean < MIN_MEAN:
         text = "It has learnt little: train longer (train.epochs), and check the labels."
-        return [Sentence("", text, commands.train)]
+        return [Sentence("", text, longer)]
     labels, by_cost = list(on_labels(analysis, commands)), _by_cost(analysis, commands)
     is_said = any(sentence.kind == by_cost.kind == "other class" for sentence in labels)
     return [
+        *_on_few_epochs(commands),
         *labels,
         *on_few_boxes(analysis, commands),
         *on_rare_class(analysis, commands),
         *([] if is_said else [by_cost]),
     ]
+
+
+def _on_few_epochs(commands: Commands) -> Iterator[Sentence]:
+    """A short training says little about the data."""
+    if commands.few_epochs:
+        epochs = "1 epoch is" if commands.few_epochs == 1 else f"{commands.few_epochs} epochs are"
+        text = f"Train longer: {epochs} few for these images, and what it lacks may be time alone."
+        yield Sentence("", text, commands.train_longer)
 
 
 def _by_cost(analysis: Analysis, commands: Commands) -> Sentence:
@@ -82,7 +93,7 @@ def _by_cost(analysis: Analysis, commands: Commands) -> Sentence:
         return Sentence("", text, commands.check, "other class", true)
     text = (
         f"More pictures of {true} and {found} that tell them apart, labelled by one rule:"
-        f" {true} is found as {found} {analysis.confusion[pair]} times."
+        f" {true} is found as {found} {analysis.confusion[pair]} times. {THEN_TRAIN}"
     )
     return Sentence("", text, commands.train, "classification", found)
 
@@ -115,7 +126,7 @@ def _fallback(analysis: Analysis, commands: Commands, kind: str) -> Sentence:
     label = int(analysis.confusion[:-1, -1].argmax())
     missed, total = analysis.confusion[label, -1], analysis.confusion[label].sum()
     name = analysis.metrics.names[label]
-    text = f"More pictures of {name} to train on: {missed} of {total} are missed."
+    text = f"More pictures of {name} to train on: {missed} of {total} are missed. {THEN_TRAIN}"
     return Sentence("", text, commands.train, "missed", name)
 
 

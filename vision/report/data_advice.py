@@ -24,6 +24,8 @@ NUM_NAMED = 5
 """Classes of few boxes that are named."""
 RARE_FRACTION, MIN_MEDIAN = 0.25, 20
 """Boxes of a rare class as a fraction of the median class's, where that has so many at least."""
+THEN_TRAIN = "Then train again."
+"""Ends an advice on training data, of which the command alone would repeat the training."""
 LOW = 0.7
 """What is low: an AP, or a recall, below this fraction of the mean."""
 
@@ -112,5 +114,6 @@ def on_rare_class(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
         text = (
             f"More pictures of {names[label]}: it has {voc.num_boxes[label]} boxes here where the"
             f" median class has {median:g}, and AP50 {ap:.2f} where the mean is {voc.mean:.2f}."
+            f" {THEN_TRAIN}"
         )
         yield Sentence("", text, commands.train, "missed", names[label])

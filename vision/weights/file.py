@@ -16,18 +16,14 @@ from vision.config import Config, ModelConfig
 from vision.errors import WeightsError
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
-from vision.weights.locate import BEST, find_weights
+from vision.weights.checks import check_finite, check_fit
+from vision.weights.locate import BEST, find_weights, refuse_pickle
 from vision.weights.migration import (
     BACKBONE_FORMATS,
     DETECTOR_FORMATS,
     migrate_keys,
     parse_metadata,
 )
-
-MAX_LISTED = 12
-"""Tensors that an error names."""
-_FLOATS, _COUNTS = frozenset({"F16", "BF16", "F32", "F64"}), frozenset({"I64"})
-"""Types of tensors by safetensors' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +155,15 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
                 model = build_model(config.model, len(names))
             part = model.backbone.state_dict(prefix="backbone.") if is_backbone else None
             found = {key: file.get_slice(name) for key, name in keys.items()}
-            _check_fit(part or model.state_dict(), found, where)
+            check_fit(part or model.state_dict(), found, where)
         tensors = migrate_keys(load_file(path))
     except (safetensors.SafetensorError, OSError) as error:
+        refuse_pickle(path)
         raise WeightsError(
             f"{where} cannot be read as safetensors ({error}); pass a file that training wrote,"
             f" such as {BEST}"
         ) from error
-    _check_finite(tensors, where)
+    check_finite(tensors, where)
     if is_backbone:
         return SavedBackbone(tensors, config.model, training)
     model.to_empty(device="cpu").load_state_dict(tensors)
@@ -183,36 +180,3 @@ def _is_backbone(metadata: Mapping[str, str], where: str) -> bool:
             " file was not written by ssdlite"
         )
     return kind in BACKBONE_FORMATS
-
-
-def _check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Any], where: str) -> None:
-    """Make sure that the tensors of a file, unread, are a network's, of its shapes and types.
-
-    Args:
-        expected: The network's tensors.
-        found: For each tensor of the file, what ``get_slice`` of safetensors gives.
-        where: Heads the error.
-    """
-    problems = [f"missing {key}" for key in expected if key not in found]
-    problems += [f"unknown {key}" for key in found if key not in expected]
-    for key, value in expected.items():
-        if key not in found:
-            continue
-        shape, dtype = tuple(found[key].get_shape()), found[key].get_dtype()
-        if shape != tuple(value.shape):
-            problems.append(f"{key} has the shape {shape}, not {tuple(value.shape)}")
-        elif dtype not in (_FLOATS if value.is_floating_point() else _COUNTS):
-            problems.append(f"{key} is of type {dtype}")
-    if problems:
-        more = f" and {len(problems) - MAX_LISTED} more" if len(problems) > MAX_LISTED else ""
-        listed = "; ".join(problems[:MAX_LISTED])
-        raise WeightsError(f"{where} do not fit their configuration: {listed}{more}")
-
-
-def _check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
-    bad = [key for key, value in tensors.items() if not value.isfinite().all()]
-    if bad:
-        raise WeightsError(
-            f"{where} hold values that are no numbers or infinite, in {len(bad)} tensors"
-            f" (first: {bad[0]}); take those of an earlier epoch or another training"
-        )

@@ -1,18 +1,28 @@
 """Weights on the Hugging Face Hub, named ``hf://user/name[/FILE][@REVISION]``."""
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
 
 from vision.errors import WeightsError
 from vision.extras import require_package, silenced
+from vision.urls import mask_url
+
+logger = logging.getLogger(__name__)
 
 PREFIX = "hf:/"
 """How a name begins; `Path` makes one slash of two."""
 DEFAULT_FILE = "model.safetensors"
+TIMEOUT = 5.0
+"""Seconds for which the hub may be silent before the cache is used."""
+SERVER_ERROR = 500
+"""From this status of HTTP on, the hub itself fails."""
 _NAME = re.compile(r"hf:/{1,2}(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<file>[^@]+))?(?:@(?P<revision>.+))?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _LOG_IN = "hf auth login, or the variable HF_TOKEN, gives access to private ones"
 
 
@@ -48,7 +58,8 @@ def parse_name(name: str) -> HubName:
 def fetch(name: str) -> Path:
     """The file of a name, in huggingface_hub's cache, where it is loaded if it is not there.
 
-    Of OpenVINO's two files, the one named is returned and the other lies beside it.
+    Where the hub cannot be reached, the file that the cache has is taken, and said so. Of
+    OpenVINO's two files, the one named is returned and the other lies beside it.
 
     Raises:
         WeightsError: If the name has another form, or the file cannot be loaded.
@@ -58,9 +69,37 @@ def fetch(name: str) -> Path:
     hub = require_package("huggingface_hub", "hub")
     file = place.file or DEFAULT_FILE
     files = [file, f"{file.removesuffix('.xml')}.bin"] if file.endswith(".xml") else [file]
-    with _explained(f"weights hf://{place.repo}", place, file):
-        paths = [hub.hf_hub_download(place.repo, one, revision=place.revision) for one in files]
+    constants: Any = require_package("huggingface_hub.constants", "hub")
+    where, server = f"weights hf://{place.repo}", mask_url(constants.ENDPOINT)
+    logger.info("%s: asking %s", where, server)
+    with _explained(where, place, file):
+        is_local = not _is_reachable(hub, place, file)
+        options = {"revision": place.revision, "local_files_only": is_local}
+        paths = [hub.hf_hub_download(place.repo, one, **options) for one in files]
+    if is_local:
+        logger.warning("warning: %s: %s cannot be reached: taken from the cache", where, server)
     return Path(paths[0])
+
+
+def _is_reachable(hub: ModuleType, place: HubName, file: str) -> bool:
+    """Whether the hub answers: asked once, where huggingface_hub tries for half a minute.
+
+    Raises:
+        HTTPError: If it answers that the file cannot be had.
+    """
+    cached = hub.try_to_load_from_cache(place.repo, file, revision=place.revision)
+    if _COMMIT.fullmatch(place.revision or "") and isinstance(cached, str):
+        return True  # and nothing is asked
+    url = hub.hf_hub_url(place.repo, file, revision=place.revision)
+    errors: Any = require_package("huggingface_hub.errors", "hub")
+    try:
+        hub.get_hf_file_metadata(url, timeout=TIMEOUT)
+    except (errors.HTTPError, errors.OfflineModeIsEnabled) as error:
+        answer = getattr(error, "response", None)
+        if answer is not None and answer.status_code < SERVER_ERROR:
+            raise
+        return False
+    return True
 
 
 def push(name: str, files: Mapping[str, Path | bytes]) -> str:

@@ -1,6 +1,9 @@
 """Where weights files are."""
 
 import os
+import re
+import zipfile
+import zlib
 from pathlib import Path
 
 from vision.choices import SHIPPED_WEIGHTS
@@ -13,7 +16,15 @@ SHIPPED = {
     for name in SHIPPED_WEIGHTS
 }
 """The files of the detectors in the package, by name."""
+_PICKLE_HEAD = 2**20
+"""Bytes of a pickle that are searched for what wrote it."""
 BEST = "best.safetensors"
+_YOLO = re.compile(r"yolo\w*-?\w*\.pt$", re.IGNORECASE)
+"""Names of the weights that Ultralytics ships, such as ``yolov8n.pt``."""
+_OF_YOLO = (
+    "are of another network (YOLO, of Ultralytics), which cannot be loaded; take a detector in the"
+    f" package ({', '.join(SHIPPED)}), or train on their data: a folder with data.yaml is read"
+)
 
 
 def find_weights(weights: str | Path) -> Path:
@@ -32,6 +43,8 @@ def find_weights(weights: str | Path) -> Path:
     if name.startswith(PREFIX):
         return fetch(name)
     path = SHIPPED.get(name, Path(weights))
+    if _YOLO.match(path.name):
+        raise WeightsError(f"weights {path} {_OF_YOLO}")
     if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises for names that are too long
         path /= BEST
     try:
@@ -45,3 +58,24 @@ def find_weights(weights: str | Path) -> Path:
     except OSError as error:
         raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
     return path
+
+
+def refuse_pickle(path: Path) -> None:
+    """Say what a file of `torch.save` is, in place of an error about safetensors.
+
+    Raises:
+        WeightsError: If the file is one.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith("data.pkl")]
+            heads = [archive.open(name).read(_PICKLE_HEAD) for name in names]
+    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        return
+    if any(b"ultralytics" in head for head in heads):
+        raise WeightsError(f"weights {path} {_OF_YOLO}")
+    if heads:
+        raise WeightsError(
+            f"weights {path} are a checkpoint of PyTorch, not safetensors; ssdlite convert reads"
+            " those of SSDLite from other projects"
+        )

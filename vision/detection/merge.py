@@ -1,0 +1,196 @@
+"""Shards of a detection run become the results that one run would have written."""
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from vision.choices import RESULTS
+from vision.detection.parquet import write_parquet
+from vision.detection.results import NO_OMISSIONS, csv_rows, json_list, json_rows, write_rows
+from vision.detection.schema import Entry, Omissions
+from vision.detection.settings import entries_in
+from vision.detection.shards import ShardRecord, digest_names, in_order, read_record
+from vision.errors import DataError
+from vision.files import open_regular
+
+_OMISSIONS = TypeAdapter(Omissions)
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """All shards of one run, in order.
+
+    Attributes:
+        folders: Folders of their results.
+        records: Their records.
+    """
+
+    folders: Sequence[Path]
+    records: Sequence[ShardRecord]
+
+    @property
+    def results(self) -> list[str]:
+        """The formats that the shards have, keys of `vision.detection.RESULTS`."""
+        return self.records[0].results
+
+
+@dataclass(slots=True)
+class Merged:
+    """Summary of a merge.
+
+    Attributes:
+        inputs: Number of images and of frames with results.
+        objects: Number of detections in them by class name.
+        missing: The inputs that failed in their shard, or were not read to their end.
+    """
+
+    inputs: Counter[str] = field(default_factory=Counter)
+    objects: Counter[str] = field(default_factory=Counter)
+    missing: list[str] = field(default_factory=list)
+
+
+def read_shards(folders: Sequence[Path]) -> Shards:
+    """The shards in folders, of which each has to be there once.
+
+    Raises:
+        DataError: If one has not ended, is missing or there twice, or if they differ in inputs,
+            weights, thresholds, classes or formats.
+    """
+    found: dict[int, Path] = {}
+    records = [read_record(folder) for folder in folders]
+    for folder, record in zip(folders, records, strict=True):
+        _check_equal(folders[0], records[0], folder, record)
+        if record.number in found:
+            first = found[record.number]
+            raise DataError(f"{first} and {folder} are both shard {record.shard}; name one of them")
+        found[record.number] = folder
+    total = records[0].total
+    if missing := [f"{number}/{total}" for number in range(total) if number not in found]:
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise DataError(f"shard {missing[0]}{more} of the run is missing; name the folders of all")
+    records.sort(key=lambda record: record.number)
+    shards = Shards([found[record.number] for record in records], records)
+    if "json" not in shards.results:
+        raise DataError(f"{folders[0]} has no {RESULTS['json']}; run the shards with --save json")
+    names = [source.name for _, source in in_order(shards.records)]
+    if digest_names(names) != records[0].digest:
+        raise DataError(f"the inputs of {folders[0]} and the others are not all; run them again")
+    return shards
+
+
+def _check_equal(first: Path, expected: ShardRecord, folder: Path, record: ShardRecord) -> None:
+    def shown(record: ShardRecord) -> dict[str, Any]:
+        names = {"number of shards": record.total, "list of inputs": record.digest}
+        kinds = {"categories": record.categories, "--save": record.results}
+        return {**names, **kinds, **record.settings}
+
+    ours, theirs = shown(expected), shown(record)
+    if changed := [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]:
+        raise DataError(
+            f"{first} and {folder} are of different runs ({', '.join(changed)}); run the shards"
+            " with equal inputs and options"
+        )
+
+
+def merge_shards(shards: Shards, out: Path) -> Merged:
+    """Write the results of shards, in all formats that they have, as one run would.
+
+    Memory holds the names of the inputs and one entry.
+
+    Args:
+        shards: From `read_shards`.
+        out: The folder to write.
+
+    Raises:
+        DataError: If a file cannot be read or written, or holds other entries than its run wrote.
+        ConfigError: If a format needs a package that is not installed.
+    """
+    merged = Merged()
+    for kind in shards.results:
+        path, entries = out / RESULTS[kind], (entry for _, entry in _entries(shards))
+        if kind == "json":
+            categories, omissions = shards.records[0].categories, _omissions(shards)
+            write_rows(path, json_rows(_counted(entries, merged), categories, omissions))
+        elif kind == "csv":
+            write_rows(path, csv_rows(entries))
+        elif kind == "coco":
+            write_rows(path, itertools.chain(json_list(_coco_results(shards)), "\n"))
+        else:
+            write_parquet(path, entries)
+    inputs = (source for _, source in in_order(shards.records))
+    merged.missing = [source.name for source in inputs if not source.is_done]
+    return merged
+
+
+def _omissions(shards: Shards) -> Omissions:
+    """What one run would have left out: an input that is not there fails in each shard."""
+    parts = [_omissions_in(folder / RESULTS["json"]) for folder in shards.folders]
+    return {
+        "failures": sorted({line for part in parts for line in part["failures"]}),
+        "skipped": sum(part["skipped"] for part in parts),
+        "capped": sum(part["capped"] for part in parts),
+    }
+
+
+def _omissions_in(path: Path) -> Omissions:
+    try:
+        with open_regular(path) as file:
+            head = itertools.takewhile(lambda line: not line.startswith(b'"images"'), file)
+            content = json.loads(b"".join(head).rstrip(b",\n") + b"}")
+        return _OMISSIONS.validate_python({key: content[key] for key in NO_OMISSIONS})
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or "its first lines are damaged"
+        raise DataError(f"{path} cannot be read ({reason}); run that shard again") from error
+
+
+def _counted(entries: Iterable[Entry], merged: Merged) -> Iterator[Entry]:
+    for entry in entries:
+        merged.inputs["frame" if "frame" in entry else "image"] += 1
+        merged.objects.update(item["label"] for item in entry["detections"])
+        yield entry
+
+
+def _entries(shards: Shards) -> Iterator[tuple[int, Entry]]:
+    """The entries of all shards as one run has them, each with the number of its shard."""
+    paths = [folder / RESULTS["json"] for folder in shards.folders]
+    readers = [entries_in(path) for path in paths]
+    for number, source in in_order(shards.records):
+        for _ in range(source.entries):
+            entry = next(readers[number], None)
+            if entry is None or entry["image"] != source.name:
+                raise _changed(paths[number])
+            yield number, entry
+    for path, reader in zip(paths, readers, strict=True):
+        if next(reader, None) is not None:
+            raise _changed(path)
+
+
+def _coco_results(shards: Shards) -> Iterator[object]:
+    """The rows of COCO's result files: as many for each entry as it has detections."""
+    paths = [folder / RESULTS["coco"] for folder in shards.folders]
+    readers = [_coco_rows_in(path) for path in paths]
+    for number, entry in _entries(shards):
+        rows = list(itertools.islice(readers[number], len(entry["detections"])))
+        if len(rows) < len(entry["detections"]):
+            raise _changed(paths[number])
+        yield from rows
+
+
+def _coco_rows_in(path: Path) -> Iterator[object]:
+    try:
+        with open_regular(path) as file:
+            for line in file:
+                if line.startswith(b"{"):
+                    yield json.loads(line.strip().rstrip(b","))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read ({error}); run that shard again") from error
+
+
+def _changed(path: Path) -> DataError:
+    return DataError(f"{path} holds other entries than its run wrote; run that shard again")

@@ -1,0 +1,176 @@
+"""Shards: the parts of a detection run that several processes or machines share."""
+
+import hashlib
+import itertools
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
+
+from vision.atomic import replacing
+from vision.detection.journal import Journal
+from vision.detection.schema import Category
+from vision.errors import ConfigError, DataError
+from vision.files import read_bytes, read_text
+from vision.media import MediaInput
+
+_FORM = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
+
+
+class Shard(NamedTuple):
+    """One of ``total`` shards, numbered from 0: every ``total``-th input, from ``number`` on.
+
+    Neighbours in a folder often resemble each other in size and content, so that shards of every
+    n-th input take about equally long.
+    """
+
+    number: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.total}"
+
+    def of(self, sources: Sequence[MediaInput]) -> Sequence[MediaInput]:
+        """The inputs of this shard, by their position in the list of all."""
+        return sources[self.number :: self.total]
+
+
+def parse_shard(text: str) -> Shard:
+    """The shard of ``I/N``.
+
+    Raises:
+        ConfigError: If the text has another form, or there is no such shard.
+    """
+    found = _FORM.fullmatch(text)
+    shard = Shard(*map(int, found.groups())) if found else Shard(0, 0)
+    if shard.number >= shard.total:
+        raise ConfigError(f"--shard {text}: expected I/N with I from 0 to N - 1, such as 0/4")
+    return shard
+
+
+class ShardInput(NamedTuple):
+    """An input of a shard that has ended.
+
+    Attributes:
+        name: As in results. Names of files may hold half surrogate pairs, which pydantic refuses.
+        entries: Number of its entries in the results.
+        is_done: Whether it was read to its end.
+    """
+
+    name: SkipValidation[str]
+    entries: Annotated[int, Field(ge=0)]
+    is_done: bool
+
+
+class ShardRecord(BaseModel):
+    """What a shard that has ended leaves beside its results, for `vision.detection.merge`.
+
+    Attributes:
+        format: The form's name.
+        number: Number of the shard, from 0.
+        total: Number of shards.
+        digest: SHA-256 of the names of the inputs of all shards, see `digest_names`.
+        settings: What has to be equal in all shards: weights, thresholds, classes, results.
+        categories: The classes in label order, as in ``detections.json``.
+        results: The formats of the results, keys of `vision.detection.RESULTS`.
+        inputs: The inputs of this shard, in order.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    NAME: ClassVar[str] = "shard.json"
+
+    format: Literal["ssdlite-shard-1"] = "ssdlite-shard-1"
+    number: int
+    total: int
+    digest: str
+    settings: dict[str, Any]
+    categories: list[Category]
+    results: list[str]
+    inputs: list[ShardInput]
+
+    @property
+    def shard(self) -> Shard:
+        """Which shard it is."""
+        return Shard(self.number, self.total)
+
+
+def digest_names(names: Iterable[str]) -> str:
+    """SHA-256 of the names of all inputs in their order."""
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(json.dumps(name).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def digest_weights(path: str | Path) -> str:
+    """SHA-256 of a weights file, and of the ``.bin`` beside it that OpenVINO and ncnn have."""
+    digest = hashlib.sha256()
+    for file in (Path(path), Path(path).with_suffix(".bin")):
+        if file.is_file():
+            digest.update(read_bytes(file))
+    return digest.hexdigest()
+
+
+def write_record(
+    folder: Path,
+    shard: Shard,
+    sources: Sequence[MediaInput],
+    journal: Journal,
+    equal: Mapping[str, Any],
+) -> None:
+    """Write the record of a shard that has ended.
+
+    Args:
+        folder: Folder of the shard's results.
+        shard: Which one it is.
+        sources: The inputs of all shards.
+        journal: The journal of this shard.
+        equal: The fields of `ShardRecord` that are equal in all shards of a run.
+
+    Raises:
+        DataError: If it cannot be written.
+    """
+    names = [source.name for source in shard.of(sources)]
+    counts = Counter(entry["image"] for entry in journal.entries(names))
+    record = ShardRecord(
+        number=shard.number,
+        total=shard.total,
+        digest=digest_names(source.name for source in sources),
+        inputs=[ShardInput(name, counts[name], name in journal) for name in names],
+        **equal,
+    )
+    path = folder / ShardRecord.NAME
+    try:
+        with replacing(path) as partial:
+            partial.write_text(json.dumps(record.model_dump()), encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def read_record(folder: Path) -> ShardRecord:
+    """The record of the shard in a folder.
+
+    Raises:
+        DataError: If there is none, since the run has not ended or had no ``--shard``, or if it
+            cannot be read.
+    """
+    path = folder / ShardRecord.NAME
+    if not path.exists():
+        if (folder / Journal.NAME).exists():
+            raise DataError(f"the run in {folder} has not ended; continue it with --resume")
+        raise DataError(f"{folder} has no {path.name}; name folders of runs with --shard")
+    try:
+        return ShardRecord.model_validate(json.loads(read_text(path)))
+    except (OSError, ValueError, RecursionError) as error:
+        what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+        raise DataError(f"{path} cannot be read ({what}); run that shard again") from error
+
+
+def in_order(records: Sequence[ShardRecord]) -> list[tuple[int, ShardInput]]:
+    """All inputs as one run has them, each with the number of its shard; shards are in order."""
+    rows = itertools.zip_longest(*(record.inputs for record in records))
+    return [pair for row in rows for pair in enumerate(row) if pair[1] is not None]
