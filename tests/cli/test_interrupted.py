@@ -17,7 +17,7 @@ import torch
 
 from tests.cli.test_convert_data import data as voc_data
 from tests.cli.test_eval import write_files
-from tests.cli.test_signals import CODES, SIGNALS, hidden, weights
+from tests.cli.test_signals import CODES, SIGNALS, hidden
 from tests.convert import original_layouts as original
 from tests.disk import files_end_at
 from tests.reference_model import randomise
@@ -32,8 +32,6 @@ from vision.engine.recorder import write_log
 from vision.errors import VisionError
 from vision.media import write_image
 from vision.runtime import RuntimeOptions
-
-__all__ = ["weights"]
 
 BENCHMARK = importlib.import_module("vision.cli.benchmark")
 
