@@ -171,7 +171,7 @@ def test_a_page_answers_as_pytorch_does(tmp_path: Path, capsys: pytest.CaptureFi
         expected = detector(folder / name)
         rows = [row for row in found[name]["detections"] if row["score"] >= 0.1]
         assert len(expected) > 1
-        assert [row["name"] for row in rows] == [row["name"] for row in expected.to_list()]
+        assert [row["name"] for row in rows] == [row.name for row in expected]
         scores, boxes = zip(*((row["score"], row["box"]) for row in rows), strict=True)
         np.testing.assert_allclose(scores, expected.scores, atol=1e-3)
         assert expected.size is not None
