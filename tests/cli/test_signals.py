@@ -1,5 +1,6 @@
 """Signals to ``ssdlite detect``: what was done is complete, and the exit code names the signal."""
 
+import json
 import os
 import signal
 import threading
