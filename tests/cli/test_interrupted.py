@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tests.cli.test_eval import write_files
-from tests.cli.test_signals import CODES, SIGNALS, weights
+from tests.cli.test_signals import CODES, SIGNALS
 from tests.convert import original_layouts as original
 from tests.disk import files_end_at
 from tests.reference_model import randomise
@@ -24,8 +24,6 @@ from vision.cli.main import main
 from vision.cli.signals import raised_signals
 from vision.media import write_image
 from vision.runtime import RuntimeOptions
-
-__all__ = ["weights"]
 
 Words = list[str | Path]
 

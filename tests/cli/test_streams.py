@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.cli.test_signals import detect, entries_in, weights
+from tests.cli.test_signals import detect
+from tests.runs import entries_in
 from vision.detection import Journal
 from vision.detection.schema import Entry
-
-__all__ = ["weights"]
 
 _, JPEG = cv2.imencode(".jpg", np.full((48, 64, 3), 90, np.uint8))
 PART = b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + JPEG.tobytes() + b"\r\n"

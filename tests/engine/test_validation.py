@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_run_folder import read_metrics, script
-from tests.runs import read_log, run_config, scenes
+from tests.engine.test_run_folder import script
+from tests.runs import read_log, read_metrics, run_config, scenes
 from vision.config import load_config
 from vision.detector import Detector
 from vision.engine import evaluate_detector, train

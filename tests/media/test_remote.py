@@ -13,7 +13,8 @@ import fsspec
 import numpy as np
 import pytest
 
-from tests.cli.test_detect import detect, entries_in, weights
+from tests.cli.test_detect import detect, weights
+from tests.runs import entries_in
 from vision.errors import ConfigError, DataError
 from vision.media import find_images, find_inputs, read_remote, write_image
 from vision.urls import read_url
