@@ -25,8 +25,9 @@ def own_logging() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def heard() -> None:
-    """A signal that tests send arrives, also where nohup started them."""
+    """A signal that tests send arrives, also where nohup or a shell's background started them."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
