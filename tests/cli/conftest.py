@@ -1,7 +1,6 @@
 """What holds for the tests of commands."""
 
 import logging
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,13 +20,6 @@ def own_logging() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-
-
-@pytest.fixture(autouse=True, scope="session")
-def heard() -> None:
-    """A signal that tests send arrives, also where nohup or a shell's background started them."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
