@@ -64,12 +64,17 @@ def _find(path: Path) -> Layout:
     inner = [folder.name for folder in folders if _layouts(folder)]
     if inner:
         raise DataError(f"{path} holds several data sets; pass one of them: {', '.join(inner)}")
+    raise _unknown(path)
+
+
+def _unknown(path: Path) -> DataError:
+    """The refusal of a folder that holds no data set."""
     hint = ". docs/data.md shows the layouts, and how panlabel converts others"
     if around := _around(path):
         hint = f"; did you mean {around}?"
     elif files_in(path, COMPRESSED):
         hint = "; decompress tars of WebDataset, as with gunzip"
-    raise DataError(
+    return DataError(
         f"{full(path)} has no annotations of a known layout (VOC, COCO, YOLO, Open Images,"
         f" Hugging Face's imagefolder or WebDataset); found {_contents(path)}{hint}"
     )
