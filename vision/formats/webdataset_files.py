@@ -13,7 +13,7 @@ from vision.formats.records import Tally
 from vision.formats.tar_index import first_names, tar_members
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
-BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+BRACES = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
 """Numbers of several tars in one name, ``train-{000..012}.tar``."""
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _PROBED = 8
@@ -36,7 +36,11 @@ def find_tars(root: str, split: str | None) -> list[Path]:
         return [path]
     if braces := BRACES.search(path.name):
         return _numbered(path, braces)
-    tars = [tar for tar in _tars_in(path) if split is None or tar_split(tar, path) == SPLITS[split]]
+    tars = [
+        tar
+        for tar in _tars_in(path)
+        if split is None or tar_split(tar, path) == SPLITS.get(split, split)
+    ]
     if tars:
         return tars
     if compressed := files_in(path, COMPRESSED):
