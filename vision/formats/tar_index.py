@@ -86,7 +86,7 @@ def _list(file: BinaryIO, path: Path) -> list[tuple[str, int, int]]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for info in iter(tar.next, None):
-                tar.members = []  # which would hold all headers in memory
+                vars(tar)["members"].clear()  # which would hold all headers in memory
                 if info.size < 0:
                     raise tarfile.ReadError("negative size")
                 if info.isreg() and not info.issparse():
