@@ -4,6 +4,7 @@ Of the package, only fixtures import: pytest's controller reads this file too, a
 """
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,13 @@ def quick() -> Iterator[None]:
         patch.setattr("vision.metrics.analysis.DRAWS", 20)
         patch.setattr("os.fsync", lambda _: None)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def heard() -> None:
+    """A signal that tests send arrives, also where nohup or a shell's background started them."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,7 @@ def spoil(weights: Path, out: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_a_detector_does_not_differ_from_itself(
     learnt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,7 @@ DEEP = "[" * 100_000
         (OSError("no codec"), 2, "no codec"),
         ("\ud800".encode, 2, "not UTF-8 text"),
         (RecursionError("maximum recursion depth"), 2, "nested too deeply"),
+        (RuntimeError("operator torchvision::nms does not exist"), 2, "install both together"),
         (MemoryError(), 2, "memory or threads do not suffice (MemoryError)"),
         (RuntimeError("can't start new thread"), 2, "do not suffice (can't start new thread)"),
         (
@@ -33,7 +34,7 @@ DEEP = "[" * 100_000
         (KeyError("of ours"), 70, "this is a bug"),
         (ModuleNotFoundError("No module named x", name="vision.x"), 70, "this is a bug"),
     ],
-    ids=map(str, range(11)),
+    ids=map(str, range(12)),
 )
 def test_each_kind_has_its_line_and_code(
     error: object,

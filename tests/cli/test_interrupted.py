@@ -90,8 +90,16 @@ def test_a_signal_leaves_nothing(
     assert hidden(tmp_path) == []
 
 
-@SIGNALS
-@pytest.mark.parametrize("step", ["list_candidates", "peak_memory", "measure_times", "write_json"])
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("step", "number"),
+    [
+        ("list_candidates", signal.SIGTERM),
+        ("peak_memory", signal.SIGHUP),
+        ("measure_times", signal.SIGINT),
+        ("write_json", signal.SIGTERM),
+    ],
+)
 def test_a_benchmark_leaves_nothing(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
 ) -> None:

@@ -44,6 +44,9 @@ def _explain_other(error: Exception) -> tuple[str, int] | None:
         return f"{place[:300]}{error.strerror or str(error) or kind}", USER_ERROR
     if isinstance(error, UnicodeError):
         return f"a file or a name is not UTF-8 text: {str(error)[:300]}", USER_ERROR
+    if "operator torchvision::" in str(error):
+        text = "torchvision was built for another version of PyTorch; install both together, from"
+        return f"{text} one index: pip install --force-reinstall torch torchvision", USER_ERROR
     if isinstance(error, RecursionError):
         return "a file or a value is nested too deeply", USER_ERROR
     if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
