@@ -97,7 +97,7 @@ def test_an_object_is_found_once_where_it_is(data: st.DataObject, size: Size, ti
 
 
 def test_what_is_small_in_the_image_is_found_in_tiles_alone() -> None:
-    image = image_with((600, 600), ([280, 290, 320, 330], 1))
+    image = image_with((600, 600), ([284, 290, 322, 330], 1))
     found = [detector_with(tiles)(image) for tiles in (1, 2, "auto")]
     assert [len(one) for one in found] == [0, 1, 1]
     assert all(one.size == (600, 600) and one.image is image for one in found)

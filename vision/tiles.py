@@ -24,7 +24,7 @@ OVERLAP = 0.25
 """Part of a tile that its neighbour has too, along each side."""
 MAX_AUTO = 16
 """Tiles of an image at most where ``auto`` chooses."""
-MARGIN = 0.01
+MARGIN = 0.02
 """Part of a tile along its border: a box that ends there is of an object that goes on."""
 
 
