@@ -28,6 +28,8 @@ CALIBRATED: tuple[Precision, ...] = ("int8", "int8full")
 """Precisions of exported graphs whose ranges are measured on images."""
 MAX_THREADS = 1024
 """Upper limit of numbers of threads: with 100,000 OpenMP ends the process."""
+MAX_TILES = 16
+"""Tiles along each side of an image at most: 257 passes of the network with the whole image."""
 Form: TypeAlias = Literal["raw", "decoded", "nms", "jetson", "ssd", "frigate"]
 FORMS_OF: dict[tuple[str, Precision], tuple[Form, ...]] = {
     ("litert", "int8full"): ("raw",),

@@ -38,13 +38,14 @@ from vision.runtime import (
     score_thresholds,
 )
 from vision.runtime.torch_backend import TorchSession
+from vision.tiles import Tile, Tiles, merge_tiles, place_tiles
 from vision.urls import is_url
 
 OneImage: TypeAlias = str | Path | bytes | Image.Image
 Names: TypeAlias = str | Sequence[str] | None
 Threshold: TypeAlias = float | Float32[Tensor, "C"] | None
 MAX_BATCH = 64
-"""Images of a list that go through the network together at most."""
+"""Images of a list, or tiles of an image, that go through the network together at most."""
 
 
 class Detector:
@@ -63,6 +64,7 @@ class Detector:
         session: Runs the network; its ``options`` are backend, device and precision.
         post_process: From what the network gives to detections.
         training: How it was trained: epoch, metrics, versions.
+        tiles: As for `Detector.load`, 1 by default; it can be set.
 
     Raises:
         ConfigError: If the score is out of range, or of a class that is not among the names.
@@ -77,6 +79,7 @@ class Detector:
         "_threshold",
         "post_process",
         "session",
+        "tiles",
         "training",
     )
 
@@ -100,6 +103,7 @@ class Detector:
         self.training = training
         self.post_process = post_process
         self.score = score
+        self.tiles: Tiles = 1
 
     def __repr__(self) -> str:
         names, options = self.names, self.session.options
@@ -133,7 +137,7 @@ class Detector:
         self._score = score
 
     @classmethod
-    def load(
+    def load(  # noqa: PLR0913 - named, but for three
         cls,
         weights: str | Path = "coco",
         score: Scores | None = USUAL_SCORE,
@@ -143,6 +147,7 @@ class Detector:
         precision: Precision | None = None,
         threads: int | None = None,
         streams: int = 1,
+        tiles: Tiles = 1,
         postprocess: Mapping[str, Any] | None = None,
     ) -> "Detector":
         """A detector from a weights file or an exported graph, warmed up.
@@ -163,6 +168,9 @@ class Detector:
                 that of an exported file, and fp32 for a weights file.
             threads: Of one call, or of the process in PyTorch; None for the backend's own default.
             streams: Number of calls that run at once, from several threads.
+            tiles: For small objects, detect in so many overlapping tiles along each side too, up to
+                16, and merge what is found; ``auto`` for tiles of about the network's size, at most
+                16. It takes as many times as long. `detect_batch` has no tiles.
             postprocess: Keys of ``model.postprocess`` to change: ``{"suppression": "soft_nms"}``.
 
         Raises:
@@ -176,6 +184,7 @@ class Detector:
         model = change_post_process(metadata.config.model, postprocess or {})
         post_process = build_post_process(model)
         detector = cls(session, post_process, metadata.names, metadata.training, score=score)
+        detector.tiles = tiles
         detector(np.zeros((*detector.image_size, 3), np.uint8))
         return detector
 
@@ -261,7 +270,7 @@ class Detector:
         if not are_many(images):
             return self._detect([images], threshold)[0]
         remaining, found = iter(images), list[Detections]()
-        while batch := list(islice(remaining, MAX_BATCH)):
+        while batch := list(islice(remaining, MAX_BATCH if self.tiles == 1 else 1)):
             found += self._detect(batch, threshold)
         return found
 
@@ -320,17 +329,21 @@ class Detector:
         return [replace(one.to("cpu"), names=self._names) for one in detections]
 
     def _detect(self, images: Sequence[ImageInput], threshold: Threshold) -> list[Detections]:
-        pixels, sizes, kept = [], [], list[ImageInput]()
+        pixels, tiled, kept = [], list[list[Tile]](), list[ImageInput]()
         for image in images:
             _check_path(image)
             rgb = to_rgb(image)
-            pixels.append(resize(rgb, self.image_size))
-            sizes.append((rgb.shape[0], rgb.shape[1]))
+            tiled.append(place_tiles((rgb.shape[0], rgb.shape[1]), self.image_size, self.tiles))
+            pixels += [resize(tile.of(rgb), self.image_size) for tile in tiled[-1]]
             # A server may send another image the next time.
             kept.append(rgb if isinstance(image, str) and is_url(image) else image)
-        batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
-        found = self._run(batch, sizes, threshold)
-        return [replace(one, image=image) for one, image in zip(found, kept, strict=True)]
+        sizes, found = [tile.size for tiles in tiled for tile in tiles], list[Detections]()
+        for start in range(0, len(sizes), MAX_BATCH):
+            some = slice(start, start + MAX_BATCH)
+            batch = torch.from_numpy(np.stack(pixels[some])).permute(0, 3, 1, 2)
+            found += self._run(batch, sizes[some], threshold)
+        merged = merge_tiles(found, tiled, self.post_process)
+        return [replace(one, image=image) for one, image in zip(merged, kept, strict=True)]
 
     def _threshold_of(self, score: Scores | None, classes: Names = None) -> Threshold:
         """Those of a score, or else the detector's own, without the classes that are not named."""

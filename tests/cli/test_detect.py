@@ -419,6 +419,8 @@ def test_resuming_takes_the_same_inputs(
     assert "or its result would have another path" in capsys.readouterr().err
     assert detect(weights, out, photos, "--resume", "--score=0.7") == 2
     assert "other settings (score and classes)" in capsys.readouterr().err
+    assert detect(weights, out, photos, "--resume", "--tiles=2") == 2
+    assert "other settings (tiles)" in capsys.readouterr().err
     (photos / "bad.png").unlink()
     assert detect(weights, out, photos, "--resume") == 0
     assert len(entries_in(out)) == 2

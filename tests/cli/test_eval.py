@@ -76,6 +76,20 @@ def test_without_a_folder_it_only_prints(
     assert not list(tmp_path.iterdir())
 
 
+def test_tiles_of_images_of_the_networks_size_change_nothing(
+    weights: str, learnt: Path, tmp_path: Path
+) -> None:
+    """There are none, though the images are read at their own size; two along a side do."""
+    found = evaluate(tmp_path / "auto", "--weights", weights, "--tiles=auto")
+    assert (found.pop("tiles"), found.pop("irregularities")) == ("auto", {})
+    assert found == as_trained(learnt)
+    one, two = (
+        evaluate(tmp_path / tiles, "--weights", weights, "--tiles", tiles, "data.val.seed=5")
+        for tiles in "12"
+    )
+    assert one["coco"] != two["coco"]
+
+
 @pytest.mark.slow
 def test_other_data_give_other_numbers_the_same_by_override_and_by_file(
     weights: str, learnt: Path, tmp_path: Path
@@ -288,7 +302,7 @@ def test_wants_weights_or_both_files(given: list[str], capsys: pytest.CaptureFix
     )
 
 
-@pytest.mark.parametrize("words", [["data.val.seed=1"], ["--config", "quickstart"]])
+@pytest.mark.parametrize("words", [["data.val.seed=1"], ["--config", "quickstart"], ["--tiles=2"]])
 def test_a_configuration_does_nothing_for_detections_so_it_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:

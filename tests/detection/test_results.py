@@ -67,11 +67,13 @@ def test_real_outputs_have_the_form(weights: Path, photos: Path, tmp_path: Path)
         for level in (0, 90):
             writer.write(np.full((48, 64, 3), level, np.uint8))
     out = tmp_path / "out"
-    assert detect(weights, out, photos, "--save=json,coco,csv", "--score=0.2", "--max=3") == 0
+    words = ("--save=json,coco,csv", "--score=0.2", "--max=3", "--tiles=auto")
+    assert detect(weights, out, photos, *words) == 0
     check(out)
     file = read(out / "detections.json")
     assert file["categories"] == [{"id": 1, "name": "cat"}, {"id": 2, "name": "traffic light"}]
     assert (file["failures"], file["skipped"], file["capped"]) == ([], 0, 4)
+    assert file["tiles"] == "auto"
     assert [(Path(e["image"]).name, e.get("frame")) for e in file["images"]] == [
         ("a.png", None),
         ("b.png", None),

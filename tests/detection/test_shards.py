@@ -54,6 +54,7 @@ def shards(weights: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
             "--score=0.2",
             f"--shard={number}/{COUNT}",
             "--max=5",
+            "--tiles=2",
         )
         if number == 0:
             with pytest.MonkeyPatch.context() as patch:
@@ -74,7 +75,8 @@ def test_shards_become_one_run_to_the_byte(
     weights: Path, photos: Path, shards: list[Path], tmp_path: Path
 ) -> None:
     one, merged = tmp_path / "one", tmp_path / "merged"
-    assert detect(weights, one, photos, SAVED, "--score=0.2", "--max=5") == 1
+    assert detect(weights, one, photos, SAVED, "--score=0.2", "--max=5", "--tiles=2") == 1
+    assert json.loads((one / RESULTS["json"]).read_text())["tiles"] == 2
     assert merge(merged, *reversed(shards)) == 1  # as the one run, for the damaged picture
     images = [entry["image"] for entry in json.loads((one / RESULTS["json"]).read_text())["images"]]
     assert len(set(images)) == 12

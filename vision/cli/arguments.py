@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from vision.choices import BACKENDS, MAX_THREADS, SHIPPED_WEIGHTS, Precision
+from vision.choices import BACKENDS, MAX_THREADS, MAX_TILES, SHIPPED_WEIGHTS, Precision
 
 WEIGHTS = (
     "a weights file, a run folder (its best weights), hf://user/name, or a shipped detector:"
@@ -27,6 +27,24 @@ def positive(text: str, limit: int = MAX_COUNT) -> int:
 def num_threads(text: str) -> int:
     """A number of threads, for `argparse`."""
     return positive(text, MAX_THREADS)
+
+
+def add_tiles(group: argparse._ActionsContainer) -> None:
+    """Tiles, for `vision.detector.Detector`."""
+    text = (
+        "for small objects: detect in N x N overlapping tiles too, or in as many as the size of the"
+        " image allows; it takes as many times as long (default: 1, the image alone)"
+    )
+    group.add_argument("--tiles", type=_num_tiles, default=1, metavar="N|auto", help=text)
+
+
+def _num_tiles(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return positive(text, MAX_TILES)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}; or auto") from None
 
 
 def add_weights(parser: argparse.ArgumentParser, text: str = WEIGHTS) -> None:

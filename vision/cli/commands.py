@@ -78,6 +78,7 @@ def _eval(parser: Parser) -> None:
     common.add_out(parser, None, text)
     text = "what computes COCO's metrics: faster gives the numbers of pycocotools, the reference"
     parser.add_argument("--engine", choices=get_args(CocoEngine), default="faster", help=text)
+    common.add_tiles(parser)
     common.add_runtime(parser)
 
 
@@ -138,6 +139,7 @@ def _add_results(parser: Parser) -> None:
     group.add_argument("--suppression", choices=("nms", "soft_nms"), help=text)
     text = "boxes of different classes suppress each other too"
     group.add_argument("--class-agnostic", action="store_true", help=text)
+    common.add_tiles(group)
     text = f"what to write: {', '.join(('pictures', *RESULTS, *FOLDERS))}"
     group.add_argument("--save", default="pictures,json", metavar="A,B", help=text)
     text = "COCO's instances file that gives the ids of --save coco (default: none)"

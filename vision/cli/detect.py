@@ -122,6 +122,7 @@ def _load(options: argparse.Namespace, workers: int) -> Detector:
         precision=options.precision,
         threads=threads,
         streams=workers,
+        tiles=options.tiles,
         postprocess=_post_process(options),
     )
 

@@ -112,6 +112,7 @@ def saved_identity(options: argparse.Namespace) -> dict[str, Any]:
         "files": [kind for kind in FOLDERS if kind in saved],
         "track": is_tracked(options),
         "count": options.count,
+        "tiles": options.tiles if options.tiles != 1 else None,
     }
     used = {key: value for key, value in others.items() if value}
     return {"pictures": "pictures" in saved, **used}

@@ -60,6 +60,8 @@ def run(options: argparse.Namespace) -> CommandResult:
         content, steps = metrics.to_dict(), _steps(options)
         if evaluated.irregularities is not None:
             content["irregularities"] = evaluated.irregularities
+        if options.tiles != 1:
+            content["tiles"] = options.tiles
         if folder:
             more, steps = _write_report(folder / REPORT, evaluated, options)
             content |= more
@@ -79,6 +81,8 @@ def _steps(options: argparse.Namespace) -> list[Step]:
         if (value := getattr(options, name))
         for word in (f"--{name}", value)
     ]
+    if options.tiles != 1:
+        named += ["--tiles", options.tiles]
     why = "See what costs most, and what to do about it:"
     return [step("eval", *named, *data_words(options), "--report", why=why)]
 
@@ -103,9 +107,11 @@ def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
     if options.images:
         raise ConfigError("--images goes with --detections: data name their images themselves")
     detector, config = open_detector(options)
+    detector.tiles = options.tiles
     results = evaluate_detector(detector, config, engine=options.engine)
     metrics, detections, dataset, irregularities = results
-    title = f"{options.weights} on {describe_data(config)}"
+    tiles = f" in tiles ({options.tiles})" if options.tiles != 1 else ""
+    title = f"{options.weights} on {describe_data(config)}{tiles}"
     return Evaluated(
         metrics, detections, dataset.targets, photos_of(dataset), title, detector, irregularities
     )
@@ -114,11 +120,11 @@ def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
 def _evaluate_file(options: argparse.Namespace) -> Evaluated:
     if options.weights or not (options.detections and options.annotations):
         raise ConfigError("give either --weights, or both --detections and --annotations")
-    given = options.config or options.data or options.overrides
+    given = options.config or options.data or options.overrides or options.tiles != 1
     if given or runtime_options_of(options) != RuntimeOptions():
         raise ConfigError(
-            "--config, --data, key=value and the options of the runtime go with --weights, not with"
-            " --detections"
+            "--config, --data, --tiles, key=value and the options of the runtime go with --weights,"
+            " not with --detections"
         )
     if options.images and not options.report:
         raise ConfigError("--images goes with --report: metrics need no images")

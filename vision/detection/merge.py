@@ -131,11 +131,14 @@ def merge_shards(shards: Shards, out: Path) -> Merged:
 def _omissions(shards: Shards) -> Omissions:
     """What one run would have left out: an input that is not there fails in each shard."""
     parts = [_omissions_in(folder / RESULTS["json"]) for folder in shards.folders]
-    return {
+    omissions: Omissions = {
         "failures": sorted({line for part in parts for line in part["failures"]}),
         "skipped": sum(part["skipped"] for part in parts),
         "capped": sum(part["capped"] for part in parts),
     }
+    if tiles := shards.records[0].settings.get("tiles"):
+        omissions["tiles"] = tiles
+    return omissions
 
 
 def _omissions_in(path: Path) -> Omissions:

@@ -71,9 +71,12 @@ def detect_sources(
         report.num_capped += len(entry["detections"]) >= detector.post_process.max_detections
         if "counts" in entry:
             report.counts[entry["image"]] = entry["counts"]
+    omissions = report.omissions()
+    if detector.tiles != 1:
+        omissions["tiles"] = detector.tiles
     for kind in settings.results:
         path, entries = settings.out / RESULTS[kind], journal.entries(names)
-        write_results(path, kind, entries, ids, report.omissions())
+        write_results(path, kind, entries, ids, omissions)
     if report.interruption is not None:
         left = describe_counts({"input": report.num_skipped}, "no input")
         logger.warning("%s left out; --resume detects there too", left)

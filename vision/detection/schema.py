@@ -72,7 +72,7 @@ class Category(TypedDict):
 
 
 class Omissions(TypedDict):
-    """What a run has not detected, or not all of it."""
+    """What a run has not detected, or not all of it, and the tiles that it looked at."""
 
     failures: Annotated[
         list[str],
@@ -84,6 +84,12 @@ class Omissions(TypedDict):
     capped: Annotated[
         int,
         Field(ge=0, description="Images and frames with as many detections as one may have."),
+    ]
+    tiles: NotRequired[
+        Annotated[
+            int | Literal["auto"],
+            Field(description="Tiles along each side of an image; of --tiles above 1."),
+        ]
     ]
 
 

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -115,6 +115,13 @@ def evaluate(
 def detect_all(detector: Detector, loader: DataLoader[Sample]) -> list[Detections]:
     """Detections of each image of a loader, in its own pixels, on the CPU."""
     detections: list[Detections] = []
+    if detector.tiles != 1:
+        dataset = loader.dataset
+        assert isinstance(dataset, DetectionDataset)
+        for indices in progress(loader.batch_sampler, "evaluate"):
+            found = detector([dataset.records[index].load() for index in indices])
+            detections += [replace(one, image=None) for one in found]
+        return detections
     for batch in progress(loader, "evaluate"):
         assert isinstance(batch, Batch)
         detections += detector.detect_batch(batch.images, [target.size for target in batch.targets])
@@ -144,7 +151,9 @@ def evaluate_detector(
     size = detector.image_size
     dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
+    tiles = detector.tiles
     detector = Detector(detector.session, detector.post_process, names)
+    detector.tiles = tiles
     results = evaluate(detector, loader, classes, engine=engine)
     return Results(*results, dataset, irregularities(annotations, classes))
 

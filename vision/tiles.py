@@ -1,0 +1,144 @@
+"""Tiles of an image, in which small objects are larger for the network, and their merged boxes."""
+
+# n boxes of all tiles, h w the height and width of an image
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Literal, NamedTuple, TypeAlias
+
+import torch
+from jaxtyping import Bool, UInt8
+from numpy import ndarray
+from torch import Tensor
+
+import vision.boxes as box_ops
+from vision.choices import MAX_TILES
+from vision.detections import Detections
+from vision.errors import ConfigError
+from vision.model import PostProcess
+
+Tiles: TypeAlias = int | Literal["auto"]
+"""Tiles along each side of an image, 1 for the whole image alone; or as its size asks for."""
+OVERLAP = 0.25
+"""Part of a tile that its neighbour has too, along each side."""
+MAX_AUTO = 16
+"""Tiles of an image at most where ``auto`` chooses."""
+MARGIN = 0.02
+"""Part of a tile along its border: a box that ends there is of an object that goes on."""
+
+
+class Tile(NamedTuple):
+    """A part of an image, in its pixels."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.y1 - self.y0, self.x1 - self.x0
+
+    def of(self, image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "_ _ 3"]:
+        """What the tile has of an image; a view."""
+        return image[self.y0 : self.y1, self.x0 : self.x1]
+
+
+def place_tiles(size: tuple[int, int], network_size: tuple[int, int], tiles: object) -> list[Tile]:
+    """The whole image, which shows the large objects, and its tiles if there are several.
+
+    Tiles have the image's form and overlap by `OVERLAP`, so that an object of less than that, less
+    two of `MARGIN`, is complete in one of them.
+
+    Args:
+        size: (height, width) of the image.
+        network_size: (height, width) of the network's input. With ``auto``, tiles are about as
+            large, or larger where these would be more than `MAX_AUTO`.
+        tiles: `Tiles`, or whatever is given for it.
+
+    Raises:
+        ConfigError: If it is neither a number from 1 to `MAX_TILES` nor ``auto``.
+    """
+    rows, columns = _choose_grid(size, network_size, tiles)
+    whole = Tile(0, 0, size[1], size[0])
+    if rows * columns == 1:
+        return [whole]
+    spans = [list(_spans(side, count)) for side, count in zip(size, (rows, columns), strict=True)]
+    return [whole, *(Tile(x0, y0, x1, y1) for y0, y1 in spans[0] for x0, x1 in spans[1])]
+
+
+def _choose_grid(
+    size: tuple[int, int], network_size: tuple[int, int], tiles: object
+) -> tuple[int, int]:
+    """Rows and columns."""
+    if tiles != "auto":
+        if not isinstance(tiles, int) or not 1 <= tiles <= MAX_TILES:
+            raise ConfigError(f"tiles: expected 1 to {MAX_TILES}, or auto, got {tiles}")
+        return min(tiles, size[0]), min(tiles, size[1])
+    scale = 1.0
+    while True:
+        rows, columns = (
+            max(1, round((side / (scale * own) - OVERLAP) / (1 - OVERLAP)))
+            for side, own in zip(size, network_size, strict=True)
+        )
+        if rows * columns <= MAX_AUTO:
+            return rows, columns
+        scale *= 1.05
+
+
+def _spans(side: int, count: int) -> Iterator[tuple[int, int]]:
+    """Beginning and end of each of ``count`` equal parts of a side, which overlap."""
+    length = min(side, -int(-side // (count - (count - 1) * OVERLAP)))
+    for index in range(count):
+        start = round(index * (side - length) / max(1, count - 1))
+        yield start, start + length
+
+
+def merge_tiles(
+    found: Sequence[Detections], tiled: Sequence[Sequence[Tile]], post_process: PostProcess
+) -> list[Detections]:
+    """The detections of each image from those of its tiles, highest score first.
+
+    A box that ends at a border inside the image is of a part of an object, whose IoU with the box
+    of the complete object says nothing. It is left out: a neighbour shows the object completely,
+    or the whole image does if it is larger than the overlap. What several tiles have found is
+    suppressed as what a network finds in one image.
+
+    Args:
+        found: Of each tile of each image, in the tile's own pixels.
+        tiled: The tiles of each image, from `place_tiles`.
+        post_process: Its overlap, limit and groups are those of the merged detections too.
+    """
+    remaining = iter(found)
+    parts = [list(islice(remaining, len(tiles))) for tiles in tiled]
+    return [_merge(*pair, post_process) for pair in zip(parts, tiled, strict=True)]
+
+
+def _merge(
+    found: Sequence[Detections], tiles: Sequence[Tile], post_process: PostProcess
+) -> Detections:
+    if not tiles[1:]:
+        return found[0]
+    pairs = list(zip(found, tiles, strict=True))
+    kept = [one[~_is_cut(one, tile, tiles[0])] for one, tile in pairs]
+    corners = [torch.tensor([tile.x0, tile.y0] * 2) for tile in tiles]
+    every = replace(
+        found[0],
+        boxes=torch.cat([one.boxes + xyxy for one, xyxy in zip(kept, corners, strict=True)]),
+        scores=torch.cat([one.scores for one in kept]),
+        labels=torch.cat([one.labels for one in kept]),
+    )
+    groups = torch.zeros_like(every.labels) if post_process.class_agnostic else every.labels
+    best = box_ops.nms(every.boxes, every.scores, groups, post_process.nms_iou)
+    return every[best[: post_process.max_detections]]
+
+
+def _is_cut(found: Detections, tile: Tile, whole: Tile) -> Bool[Tensor, "n"]:
+    """Whether each box ends at a border of the tile that is none of the image."""
+    height, width = tile.size
+    margin = found.boxes.new_tensor([width, height] * 2) * MARGIN
+    edges = found.boxes.new_tensor([0, 0, width, height])
+    is_inner = torch.tensor(tile) != torch.tensor(whole)
+    return ((found.boxes - edges).abs() <= margin)[:, is_inner].any(dim=1)
