@@ -74,11 +74,12 @@ DATA_FORMATS = {
     "yolo": "vision.formats.yolo",
     "open_images": "vision.formats.open_images",
     "image_folder": "vision.formats.image_folder",
+    "webdataset": "vision.formats.webdataset",
     "auto": "vision.data.auto",
     "synthetic": "vision.data.synthetic",
 }
 """Formats of a data source, and the module that has its ``read_FORMAT``."""
-WRITTEN_FORMATS = ("voc", "coco", "yolo")
+WRITTEN_FORMATS = ("voc", "coco", "yolo", "webdataset")
 """Formats whose module has a ``write_FORMAT`` too."""
 CocoEngine: TypeAlias = Literal["faster", "pycocotools"]
 """What computes COCO's metrics: vectorised code of this package, or the reference."""

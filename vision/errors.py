@@ -98,8 +98,7 @@ def escape_controls(text: str, *, keep: str = "") -> str:
 
     Names in data and weights could otherwise clear a terminal, set its title or feign lines.
     """
-
-    def escape(found: re.Match[str]) -> str:
-        return found[0] if found[0] in keep else found[0].encode("unicode_escape").decode()
-
-    return _CONTROLS.sub(escape, text)
+    return _CONTROLS.sub(
+        lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(),
+        text,
+    )

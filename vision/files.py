@@ -1,12 +1,13 @@
-"""Opening the files that users name: plain files alone, of a size that can be parsed."""
+"""Opening the files that users name, and files inside of tars: of a size that can be parsed."""
 
 import difflib
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 MAX_BYTES = 2**32
 """Largest file that is parsed as a whole, such as the annotations of millions of images."""
@@ -17,13 +18,86 @@ MIN_SIMILARITY = 0.75
 """Of a suggested file's name without its suffix."""
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+class Member(NamedTuple):
+    """A file inside of an uncompressed tar, which is read at its place there.
+
+    As a text or path it is ``TAR/NAME``, for messages.
+
+    Attributes:
+        archive: The tar.
+        name: The file's path in the tar.
+        offset: Where its content begins in the tar, in bytes.
+        size: Of its content, in bytes.
+    """
+
+    archive: Path
+    name: str
+    offset: int
+    size: int
+
+    def __fspath__(self) -> str:
+        return f"{self.archive}/{self.name}"
+
+    def __str__(self) -> str:
+        return self.__fspath__()
+
+
+AnyFile: TypeAlias = Path | Member
+"""A file of its own, or one inside of a tar."""
+
+
+class _Window(io.RawIOBase):
+    """The bytes of a `Member` as a file."""
+
+    mode = "rb"
+
+    def __init__(self, member: Member) -> None:
+        self._file = open_regular(member.archive)
+        self._member = member
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        starts = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._member.size}
+        self._position = max(0, starts[whence] + offset)
+        return self._position
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401 - a buffer
+        data = self._take(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        return self._take(self._member.size)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def _take(self, count: int) -> bytes:
+        count = max(0, min(count, self._member.size - self._position))
+        self._file.seek(self._member.offset + self._position)
+        data = self._file.read(count)
+        if len(data) < count:
+            raise OSError(errno.EIO, "its tar ends before it does", str(self._member))
+        self._position += count
+        return data
+
+
+def open_regular(path: str | AnyFile) -> BinaryIO:
     """Open a file to read, without waiting for a writer as opening a named pipe does.
 
     Raises:
         OSError: If it cannot be opened, is not a regular file, or no file can have its name;
             ``strerror`` is the reason.
     """
+    if isinstance(path, Member):
+        return cast("BinaryIO", io.BufferedReader(_Window(path)))
     try:
         file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NONBLOCK))  # noqa: SIM115
     except ValueError as error:  # a NUL, or half of a surrogate pair
@@ -44,14 +118,14 @@ def check_regular(path: str | Path) -> int:
         return os.fstat(file.fileno()).st_size
 
 
-def read_bytes(path: str | Path, limit: int = MAX_BYTES) -> bytes:
+def read_bytes(path: str | AnyFile, limit: int = MAX_BYTES) -> bytes:
     """The content of a file.
 
     Raises:
         OSError: As `open_regular`, or if it has more than ``limit`` bytes.
     """
     with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
+        size = path.size if isinstance(path, Member) else os.fstat(file.fileno()).st_size
         if size > limit:
             reason = f"it has {size:,} bytes, more than the {limit:,} that are read"
             raise OSError(errno.EFBIG, reason, str(path))

@@ -2,10 +2,9 @@
 
 import os
 from io import BytesIO
-from pathlib import Path
 
 from vision.errors import DataError
-from vision.files import open_regular
+from vision.files import AnyFile, open_regular
 from vision.images import JPEG_END, JPEG_START, header_of, is_truncated, read_image
 
 _EXIF_ORIENTATION = 0x0112
@@ -13,14 +12,16 @@ _SIDEWAYS = frozenset({5, 6, 7, 8})
 _ROTATED_BY_DECODER = frozenset({"TIFF"})  # regardless of flags, by Pillow and OpenCV
 
 
-def image_size(path: str | Path, annotated_size: tuple[int, int] | None = None) -> tuple[int, int]:
+def image_size(
+    path: str | AnyFile, annotated_size: tuple[int, int] | None = None
+) -> tuple[int, int]:
     """(height, width) of the image that `read_image` gives, from the header where possible.
 
     Raises:
         DataError: If the file cannot be opened or is not an image.
     """
     try:
-        with header_of(path, path) as image:
+        with header_of(path, str(path)) as image:
             stored = (image.height, image.width)
             is_sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
             is_header_enough = image.format not in _ROTATED_BY_DECODER
@@ -33,7 +34,7 @@ def image_size(path: str | Path, annotated_size: tuple[int, int] | None = None) 
     return stored if annotated_size == stored else upright
 
 
-def num_frames(file: str | Path | BytesIO) -> int:
+def num_frames(file: str | AnyFile | BytesIO) -> int:
     """Number of frames in a file or its content: above 1 for an animation."""
     try:
         with header_of(file, "") as image:
@@ -42,11 +43,11 @@ def num_frames(file: str | Path | BytesIO) -> int:
         return 1
 
 
-def lacks_end(path: str | Path) -> bool:
+def lacks_end(path: str | AnyFile) -> bool:
     """Whether a file is a JPEG whose end is missing. `read_image` may read it all the same."""
     with open_regular(path) as file:
         start = file.read(len(JPEG_START))
-        file.seek(max(0, os.fstat(file.fileno()).st_size - len(JPEG_END)))
+        file.seek(max(0, file.seek(0, os.SEEK_END) - len(JPEG_END)))
         if start != JPEG_START or file.read() == JPEG_END:
             return False
         file.seek(0)

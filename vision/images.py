@@ -18,7 +18,7 @@ from numpy import ndarray
 from PIL import Image
 
 from vision.errors import DataError
-from vision.files import open_regular, read_bytes
+from vision.files import AnyFile, Member, open_regular, read_bytes
 
 MAX_PIXELS = 150_000_000
 """Largest image that is read: 450 MB of memory."""
@@ -45,14 +45,14 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # except those with
 
 
 def read_image(
-    path: str | Path, annotated_size: tuple[int, int] | None = None, reduction: int = 1
+    path: str | AnyFile, annotated_size: tuple[int, int] | None = None, reduction: int = 1
 ) -> UInt8[ndarray, "h w 3"]:
     """The image as a viewer shows it: RGB, 8 bits, rotated by its EXIF orientation.
 
     Greyscale images get three equal channels, transparency is dropped, 16 bits become 8.
 
     Args:
-        path: The file.
+        path: The file, or where it lies in a tar.
         annotated_size: (height, width) of the image when it was annotated, if known. Where only
             the stored image has that size, EXIF is ignored, since the boxes refer to the image
             without rotation.
@@ -62,9 +62,9 @@ def read_image(
         DataError: If the file cannot be opened, is not an intact image, or has more than
             150 million pixels. A JPEG may lack its end, a sixteenth at most, which is grey.
     """
-    path = Path(path)
+    file, path = path, Path(path)
     try:
-        data, flags = read_bytes(path, MAX_BYTES), cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
+        data, flags = read_bytes(file, MAX_BYTES), cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
     except OSError as error:
         raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
     _check_header(data, path)
@@ -119,11 +119,13 @@ def _check_pixels(count: int, path: str | Path) -> None:
 
 @contextmanager
 def header_of(
-    source: str | Path | BinaryIO | io.BytesIO, path: str | Path
+    source: str | AnyFile | BinaryIO | io.BytesIO, path: str | Path
 ) -> Iterator[Image.Image]:
     """Pillow's image, not decoded; whatever goes wrong with it is a DataError about ``path``."""
     try:
-        opened = open_regular(source) if isinstance(source, str | Path) else nullcontext(source)
+        opened = (
+            open_regular(source) if isinstance(source, str | Path | Member) else nullcontext(source)
+        )
         with opened as file:
             with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)

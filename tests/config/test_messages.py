@@ -85,7 +85,7 @@ VALUES: list[tuple[dict[str, Any], str]] = [
         {"data": {"train": {**VOC, "format": "pascal"}}},
         (
             "data.train.format: expected 'voc', 'coco', 'yolo', 'open_images', 'image_folder',"
-            " 'auto', 'synthetic', found 'pascal'"
+            " 'webdataset', 'auto', 'synthetic', found 'pascal'"
         ),
     ),
     (

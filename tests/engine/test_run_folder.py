@@ -117,7 +117,7 @@ def test_metrics_hold_both_families_for_each_class(learnt: Path) -> None:
     metrics = read_metrics(learnt)
     assert metrics.keys() == {
         *("coco", "voc", "num_images", "num_classes_with_boxes"),
-        *("epoch", "start", "interval95", "thresholds"),
+        *("epoch", "start", "interval95", "thresholds", "irregularities"),
     }
     assert metrics["start"] is None
     for name, value in (("voc.mAP50", metrics["voc"]["mAP50"]), ("coco.AP", metrics["coco"]["AP"])):

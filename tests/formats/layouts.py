@@ -1,6 +1,8 @@
 """Folders as the labelling tools export them: photographs of 60 by 80, each with one box."""
 
 import json
+import shutil
+import tarfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -238,6 +240,26 @@ def yolo_without_yaml(root: Path, splits: Splits) -> None:
     _yolo_folders(root, splits)
 
 
+def webdataset(root: Path, splits: Splits) -> None:
+    """As ``tar`` writes the files of a folder; the two forms of JSON in turn."""
+    for split, stems in splits.items():
+        for row, stem in enumerate(stems):
+            one = shot(stem)
+            write_shot(root / "loose" / f"{stem}.jpg", stem)
+            rows: dict[str, Any] = {"boxes": [one.box], "labels": [one.name]}
+            if row % 2:
+                rows = {"annotations": [{"bbox": one.xywh, "category_name": one.name}]}
+            _text(root / "loose" / f"{stem}.json", json.dumps(rows))
+        with tarfile.open(root / f"{split}-000000.tar", "x") as tar:
+            tar.add(root / "loose", ".", filter=_undated)
+        shutil.rmtree(root / "loose")
+
+
+def _undated(info: tarfile.TarInfo) -> tarfile.TarInfo:
+    info.mtime = 0
+    return info
+
+
 def _yolo_folders(root: Path, splits: Splits) -> None:
     for split, stems in splits.items():
         for stem in stems:
@@ -296,5 +318,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path, Splits], None], str, Splits]] = {
     "imagefolder": (image_folder, "image_folder", SPLIT),
     "imagefolder without splits": (image_folder, "image_folder", FLAT),
     "Open Images": (open_images, "open_images", SPLIT),
+    "WebDataset": (webdataset, "webdataset", SPLIT),
+    "WebDataset without splits": (webdataset, "webdataset", FLAT),
 }
 """Of each: its writer, the format of the reader, and what is in it."""

@@ -117,7 +117,7 @@ def other_json(root: Path) -> None:
         (twice, "{root}: both {root}/val and {root}/valid could be its val; remove or rename one"),
         (two_files, "{root} has several COCO files; pass one of them: {root}/other.json, {root}/"),
         (two_sets, "{root} holds several data sets; pass one of them: VOC2007, VOC2012"),
-        (photographs, "has no annotations of a known layout (VOC, COCO, YOLO, Open Images or"),
+        (photographs, "has no annotations of a known layout (VOC, COCO, YOLO, Open Images, Hug"),
         (photographs, "found 10 .jpg, 1 .docx, more/, older/"),
         (other_json, "found 2 .json"),
         (lambda _: None, "found nothing"),

@@ -70,7 +70,7 @@ def _written_anew(item: Item, folder: Path) -> Record:
     path.write_bytes(
         cv2.imencode(path.suffix, image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
     )
-    return replace(item.record, image_id=str(path), read=partial(read_image, path))
+    return replace(item.record, image_id=str(path), read=partial(read_image, path), file=path)
 
 
 def _joined(items: Sequence[Item]) -> list[Record]:

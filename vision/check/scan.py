@@ -56,15 +56,15 @@ def scan_images(records: Sequence[Record]) -> list[Scan]:
 
 
 def _scan(record: Record) -> Scan:
-    path = Path(record.image_id)
+    file = record.file
     try:
         pixels = image_hash(reduced(record, HASH_SIZE).load())
-        if not path.is_file():  # a synthetic image
+        if file is None:  # a synthetic image
             return Scan(pixels=pixels)
-        data = read_bytes(path)
-        with header_of(io.BytesIO(data), path) as header:
+        data = read_bytes(file)
+        with header_of(io.BytesIO(data), Path(record.image_id)) as header:
             orientation = int(header.getexif().get(_EXIF_ORIENTATION, UPRIGHT))
             is_jpeg = header.format in {"JPEG", "MPO"}
-        return Scan(hashlib.sha256(data).digest(), pixels, orientation, is_jpeg, lacks_end(path))
+        return Scan(hashlib.sha256(data).digest(), pixels, orientation, is_jpeg, lacks_end(file))
     except (DataError, OSError) as error:
         return Scan(error=str(error))

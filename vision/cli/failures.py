@@ -27,6 +27,9 @@ def explain_failure(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, ModuleNotFoundError) and not _is_own(error):
         text = f"the package {error.name} is not installed; in ssdlite's folder, run"
         return f"{text} pip install -e .", USER_ERROR
+    if "operator torchvision::" in str(error):
+        text = "torchvision was built for another version of PyTorch; install both together, from"
+        return f"{text} one index: pip install --force-reinstall torch torchvision", USER_ERROR
     return _explain_other(error)
 
 
@@ -44,9 +47,6 @@ def _explain_other(error: Exception) -> tuple[str, int] | None:
         return f"{place[:300]}{error.strerror or str(error) or kind}", USER_ERROR
     if isinstance(error, UnicodeError):
         return f"a file or a name is not UTF-8 text: {str(error)[:300]}", USER_ERROR
-    if "operator torchvision::" in str(error):
-        text = "torchvision was built for another version of PyTorch; install both together, from"
-        return f"{text} one index: pip install --force-reinstall torch torchvision", USER_ERROR
     if isinstance(error, RecursionError):
         return "a file or a value is nested too deeply", USER_ERROR
     if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):

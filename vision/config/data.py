@@ -97,14 +97,27 @@ class ImageFolderSource(Section):
     """``train``, ``val`` or ``test``; null reads ``metadata.jsonl`` in ``root``."""
 
 
+class WebDatasetSource(Section):
+    """WebDataset's layout: tars of images, each with a JSON file of its boxes."""
+
+    format: Literal["webdataset"]
+    """WebDataset's tars, uncompressed."""
+    root: str
+    """The folder of the tars, or one tar, or several by their numbers:
+    ``train-{000000..000012}.tar``."""
+    split: Literal["train", "val", "test", "all"] | None = None
+    """``train`` reads the tars of a folder that are called so or lie in a folder of that name,
+    ``all`` those whose name tells no split; null reads all tars."""
+
+
 class AutoSource(Section):
     """A folder in any layout that is known; what ``--data`` stands for."""
 
     format: Literal["auto"]
-    """Recognised by the files: VOC, COCO, YOLO, Open Images, Hugging Face's imagefolder, and what
-    Roboflow, CVAT, Label Studio and LabelImg export."""
+    """Recognised by the files: VOC, COCO, YOLO, Open Images, Hugging Face's imagefolder,
+    WebDataset, and what Roboflow, CVAT, Label Studio and LabelImg export."""
     root: str
-    """The folder of images and annotations, or YOLO's ``data.yaml``, or a COCO file."""
+    """The folder of images and annotations, YOLO's ``data.yaml``, a COCO file, or a tar."""
     split: Literal["train", "val", "test", "all"]
     """A split that the folder has. Where it has no ``val``, a fifth of the images is ``val`` and
     the others are ``train``; near duplicates are on one side."""
@@ -139,6 +152,7 @@ DataSource: TypeAlias = Annotated[
     | YoloSource
     | OpenImagesSource
     | ImageFolderSource
+    | WebDatasetSource
     | AutoSource
     | SyntheticSource,
     Field(discriminator="format"),

@@ -17,6 +17,7 @@ from numpy import ndarray
 
 from vision.atomic import replacing
 from vision.errors import DataError
+from vision.files import Member
 from vision.formats.records import Record
 from vision.images import read_image, reduced_size, resize
 from vision.progress import progress
@@ -90,7 +91,8 @@ def _fingerprint(records: Sequence[Record]) -> str:
     digest = hashlib.sha256()
     for record in records:
         path = Path(record.image_id)
-        state = path.stat() if path.is_file() else None
+        file = record.file.archive if isinstance(record.file, Member) else record.file
+        state = file.stat() if file is not None and file.is_file() else None
         version = None if state is None else (state.st_size, state.st_mtime_ns)
         digest.update(f"{path.absolute()} {version} {record.size}\n".encode(errors="replace"))
     return digest.hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from vision.errors import DataError
 from vision.formats.coco_instances import Instances, load_instances
 from vision.formats.json_values import resolve_id
 from vision.formats.paths import Files, find_below, full, nfc
-from vision.formats.records import AnnotatedObject, Annotations, Tally
+from vision.formats.records import AnnotatedObject, Annotations, Record, Tally
 from vision.formats.written import copy_images, new_folder, objects_to_write
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
@@ -139,20 +140,31 @@ def write_coco(annotations: Annotations, root: Path, split: str) -> Tally:
         height, width = record.size
         image_id = len(images) + 1
         images.append({"id": image_id, "file_name": path.name, "height": height, "width": width})
-        for item in objects_to_write(record, tally, flags={"ignore", "crowd"}, areas=True):
-            box = box_ops.xyxy_to_xywh(torch.tensor(item.box, dtype=torch.float64))
-            row = {
-                "id": len(rows) + 1,
-                "image_id": image_id,
-                "category_id": ids[item.name],
-                "bbox": box.tolist(),
-                "area": item.area,
-                "iscrowd": int(item.crowd),
-            }
-            rows.append(row | {"ignore": 1} if item.ignore and not item.crowd else row)
+        for row in annotation_rows(record, ids, tally):
+            rows.append({"id": len(rows) + 1, "image_id": image_id, **row})
     categories = [{"id": number, "name": name} for name, number in ids.items()]
     file = root / "annotations" / f"instances_{split}.json"
     file.parent.mkdir(exist_ok=True)
     content = {"images": images, "annotations": rows, "categories": categories}
     file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return tally
+
+
+def annotation_rows(
+    record: Record, ids: Mapping[str, int], tally: Tally
+) -> Iterator[dict[str, object]]:
+    """The objects of an image as COCO's annotations, without their ``id`` and ``image_id``.
+
+    Args:
+        record: The image and its objects.
+        ids: The id of each category by its name.
+        tally: Counts what the format cannot hold.
+    """
+    for item in objects_to_write(record, tally, flags={"ignore", "crowd"}, areas=True):
+        row = {
+            "category_id": ids[item.name],
+            "bbox": box_ops.xyxy_to_xywh(torch.tensor(item.box, dtype=torch.float64)).tolist(),
+            "area": item.area,
+            "iscrowd": int(item.crowd),
+        }
+        yield row | {"ignore": 1} if item.ignore and not item.crowd else row

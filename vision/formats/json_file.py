@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic_core import from_json
 
 from vision.errors import DataError
-from vision.files import read_bytes
+from vision.files import AnyFile, read_bytes
 
 Kind = TypeVar("Kind")
 
@@ -18,7 +18,7 @@ PART_BYTES = 2**21
 _BETWEEN_OBJECTS = re.compile(rb"\}\s*,\s*\{")
 
 
-def load_json(path: Path, kind: type[Kind], expected: str) -> Kind:
+def load_json(path: AnyFile, kind: type[Kind], expected: str) -> Kind:
     """The JSON value in a file, which must be of type ``kind``; ``expected`` describes it.
 
     The file may be in UTF-8, UTF-16 or UTF-32, and begin with a byte order mark.

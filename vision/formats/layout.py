@@ -16,8 +16,9 @@ from vision.formats.finders import (
     is_instances,
     yolo_layout,
 )
-from vision.formats.folders import Layout, folders_in, head_of
+from vision.formats.folders import Layout, files_in, folders_in, head_of
 from vision.formats.paths import full
+from vision.formats.webdataset_files import BRACES, COMPRESSED, find_webdataset, has_samples
 from vision.images import IMAGE_SUFFIXES
 
 _PARTS = {"images", "labels", "jpegimages", "annotations", "train", "val", "valid", "test"}
@@ -32,14 +33,16 @@ def find_layout(root: str | Path) -> Layout:
     """
     path = Path(root).expanduser()
     try:
+        if path.is_file():
+            return _of_file(path)
+        if BRACES.search(path.name):
+            return Layout("webdataset", {"all": {"root": str(path)}}, f"WebDataset's {path}")
         return _find(path)
     except OSError as error:
         raise DataError(f"data {full(path)} cannot be read: {error.strerror}") from error
 
 
 def _find(path: Path) -> Layout:
-    if path.is_file():
-        return _of_file(path)
     if not path.is_dir():
         hint = "; pass the folder that holds your images and their annotations"
         raise DataError(f"data {full(path)} does not exist{similar_file(path) or hint}")
@@ -61,12 +64,19 @@ def _find(path: Path) -> Layout:
     inner = [folder.name for folder in folders if _layouts(folder)]
     if inner:
         raise DataError(f"{path} holds several data sets; pass one of them: {', '.join(inner)}")
-    around = _around(path)
-    shown = "docs/data.md shows the layouts, and how panlabel converts others"
-    hint = f"; did you mean {around}?" if around else f". {shown}"
-    raise DataError(
-        f"{full(path)} has no annotations of a known layout (VOC, COCO, YOLO, Open Images or"
-        f" Hugging Face's imagefolder); found {_contents(path)}{hint}"
+    raise _unknown(path)
+
+
+def _unknown(path: Path) -> DataError:
+    """The refusal of a folder that holds no data set."""
+    hint = ". docs/data.md shows the layouts, and how panlabel converts others"
+    if around := _around(path):
+        hint = f"; did you mean {around}?"
+    elif files_in(path, COMPRESSED):
+        hint = "; decompress tars of WebDataset, as with gunzip"
+    return DataError(
+        f"{full(path)} has no annotations of a known layout (VOC, COCO, YOLO, Open Images,"
+        f" Hugging Face's imagefolder or WebDataset); found {_contents(path)}{hint}"
     )
 
 
@@ -83,12 +93,19 @@ def _is_part(folder: Path) -> bool:
 
 
 def _has_images(folder: Path) -> bool:
-    """Whether an image lies anywhere below a folder."""
-    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.rglob("*"))
+    """Whether an image, or a tar of images, lies anywhere below a folder."""
+    return any(file.suffix.lower() in IMAGE_SUFFIXES | {".tar"} for file in folder.rglob("*"))
 
 
 def _layouts(root: Path) -> list[Layout]:
-    finders = (find_voc, find_coco, find_yolo, find_open_images, find_image_folder)
+    finders = (
+        find_voc,
+        find_coco,
+        find_yolo,
+        find_open_images,
+        find_image_folder,
+        find_webdataset,
+    )
     return [layout for find in finders if (layout := find(root)) is not None]
 
 
@@ -103,6 +120,8 @@ def _of_file(path: Path) -> Layout:
         return yolo_layout(path)
     if suffix == ".json" and is_instances(path):
         return Layout("coco", {"all": coco_keys(path, path.parent, "all")}, f"COCO's {path}")
+    if suffix == ".tar" and has_samples(path):
+        return Layout("webdataset", {"all": {"root": str(path)}}, f"WebDataset's {path}")
     if suffix in {".zip", ".gz", ".tar", ".rar", ".7z"}:
         raise DataError(f"data {path} is an archive; unpack it, and pass the folder")
     raise DataError(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy import ndarray
 
 import vision.boxes as box_ops
 from vision.errors import DataError
+from vision.files import AnyFile, Member
 from vision.formats.paths import nfc
 from vision.image_info import image_size, lacks_end
 from vision.images import read_image
@@ -106,6 +106,7 @@ class Record:
         areas: As in `vision.structures.Target`.
         repaired: The objects as annotated whose box was clipped or dropped.
         annotated_size: (height, width) that the annotation states, if it does.
+        file: The image's file; None for a synthetic image.
     """
 
     image_id: str
@@ -118,6 +119,7 @@ class Record:
     areas: Float32[ndarray, "n"]
     repaired: tuple[AnnotatedObject, ...] = ()
     annotated_size: tuple[int, int] | None = None
+    file: AnyFile | None = None
 
     def load(self) -> UInt8[ndarray, "h w 3"]:
         """The image.
@@ -177,14 +179,15 @@ class Annotations:
 
     def add_image(
         self,
-        path: Path,
+        path: AnyFile,
         annotated_size: tuple[int, int] | None,
         objects: Sequence[AnnotatedObject],
         *,
         relative: bool = False,
     ) -> None:
         """Append the record of an image, see `make_record`; or a fault if it cannot be read."""
-        is_there = os.path.exists(path)  # noqa: PTH110 - Path's raises for names too long
+        # Path's raises for names too long.
+        is_there = isinstance(path, Member) or os.path.exists(path)  # noqa: PTH110
         with self.collecting("unreadable image" if is_there else "missing image", path):
             record = make_record(path, annotated_size, objects, self.tally, relative=relative)
             self.records.append(record)
@@ -216,7 +219,7 @@ class Annotations:
 
 
 def make_record(
-    path: Path,
+    path: AnyFile,
     annotated_size: tuple[int, int] | None,
     objects: Sequence[AnnotatedObject],
     tally: Tally,
@@ -266,6 +269,7 @@ def make_record(
             if result is None or result.box != item.box
         ),
         annotated_size,
+        path,
     )
 
 
@@ -281,7 +285,7 @@ def _in_pixels(
 
 
 def _clip(
-    item: AnnotatedObject, size: tuple[int, int], path: Path, tally: Tally
+    item: AnnotatedObject, size: tuple[int, int], path: AnyFile, tally: Tally
 ) -> AnnotatedObject | None:
     """The object clipped to the image; None, and counted, if it has no area there."""
     height, width = size

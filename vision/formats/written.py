@@ -1,12 +1,12 @@
 """What the writers of formats share: images of unique names, and the objects a format can hold."""
 
-import shutil
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import cv2
 
 from vision.errors import DataError
+from vision.files import read_bytes
 from vision.formats.records import AnnotatedObject, Record, Tally
 from vision.image_info import image_size
 
@@ -21,7 +21,12 @@ def new_folder(path: Path) -> Path:
 
 
 def copy_images(
-    records: Sequence[Record], folder: Path, tally: Tally, *, keep_orientation: bool = True
+    records: Sequence[Record],
+    folder: Path,
+    tally: Tally,
+    *,
+    keep_orientation: bool = True,
+    dots: bool = True,
 ) -> Iterator[tuple[Record, Path]]:
     """Copy the images of records to a folder, under their names as far as these are unique.
 
@@ -31,25 +36,26 @@ def copy_images(
         tally: Counts images that got another name or format.
         keep_orientation: Whether the format states sizes, so that an image whose boxes refer to
             the picture without its EXIF orientation can be copied as it is.
+        dots: Whether names may have dots beside that of the suffix, which else become ``_``.
 
     Yields:
         Each record and its copy.
     """
     used: set[str] = set()
     for record in records:
-        source = Path(record.image_id)
-        is_file = source.is_file()
-        stem = source.stem if is_file else record.image_id.replace(" ", "_")
+        name, source = Path(record.image_id), record.file
+        stem = record.image_id.replace(" ", "_") if source is None else name.stem
+        stem = stem if dots else stem.replace(".", "_")
         unique, number = stem, 1
         while unique.casefold() in used:
             number += 1
             unique = f"{stem}_{number}"
         used.add(unique.casefold())
         if unique != stem:
-            tally.note("images of a name that another one has renamed", source)
-        if is_file and (keep_orientation or image_size(source) == record.size):
-            path = folder / f"{unique}{source.suffix}"
-            shutil.copyfile(source, path)
+            tally.note("images of a name that another one has renamed", name)
+        if source is not None and (keep_orientation or image_size(source) == record.size):
+            path = folder / f"{unique}{name.suffix}"
+            path.write_bytes(read_bytes(source))
         else:
             path = folder / f"{unique}.png"
             path.write_bytes(cv2.imencode(".png", record.load()[..., ::-1])[1].tobytes())
