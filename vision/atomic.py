@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,9 +13,11 @@ from pathlib import Path
 SUFFIX = ".partial"
 _PARTIAL = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(SUFFIX)}(\.[^.]+)?")
 """Names of the temporary files and folders of this module, of no one else."""
+_NOT_REGULAR = "it is not a regular file; remove it"
 _MAX_STEM = 150
 """Bytes of a file's name in that of its visible temporary file; file systems take 255."""
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Windows has none of both
+_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 
 @contextmanager
@@ -53,18 +56,26 @@ def replacing(path: Path, *, sync: bool = True, visible: bool = False) -> Iterat
 
 
 def open_own(name: str, flags: int) -> int:
-    """Opener, for `open`, of a file that is changed in place, unless it is a link.
+    """Opener, for `open`, of a file that is changed in place, if it is a regular file and no link.
+
+    It does not wait for the other end of a named pipe.
 
     Raises:
-        OSError: As `os.open`; ``strerror`` says what to do about a link.
+        OSError: As `os.open`; ``strerror`` says what to do about a link, pipe, device or folder.
     """
     try:
-        return os.open(name, flags | _NOFOLLOW, 0o666)
+        descriptor = os.open(name, flags | _NOFOLLOW | _NONBLOCK, 0o666)
     except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        reason = "it is a link, which may lead to someone else's file; remove it"
-        raise OSError(errno.ELOOP, reason, name) from error
+        if error.errno == errno.ELOOP:
+            reason = "it is a link, which may lead to someone else's file; remove it"
+            raise OSError(errno.ELOOP, reason, name) from error
+        if error.errno in {errno.ENXIO, errno.EISDIR}:  # a pipe that no one reads, a folder
+            raise OSError(error.errno, _NOT_REGULAR, name) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, _NOT_REGULAR, name)
+    return descriptor
 
 
 @contextmanager

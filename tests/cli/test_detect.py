@@ -474,13 +474,21 @@ def test_a_cut_video_keeps_what_was_read_and_says_so(
     assert len(entries_in(out)) == 60
 
 
+@pytest.mark.parametrize(
+    ("names", "number"), [(("a/1.png", "b/01.png"), "1"), (("a/x.mp4", "b/x.avi"), "x:0")]
+)
 def test_equal_coco_ids_are_refused_before_the_work(
-    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    names: Sequence[str],
+    number: str,
 ) -> None:
-    for name in ("a/1.png", "b/01.png"):
-        write_image(tmp_path / "in" / name, np.zeros((9, 9, 3), np.uint8))
+    for name in names:
+        (tmp_path / "in" / name).parent.mkdir(parents=True)
+        (tmp_path / "in" / name).touch()
     assert detect(weights, tmp_path / "out", tmp_path / "in", "--save=coco") == 2
-    assert "have the same COCO id 1" in capsys.readouterr().err
+    assert f"have the same COCO id {number};" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -85,6 +85,8 @@ def test_hostile_names_and_depths_are_one_line(
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 1
     assert "Traceback" not in said
+    if words[-1] == "z" * 300:
+        assert said.strip().endswith(f"--out {words[-1]} cannot be used: File name too long")
 
 
 def command(*words: str) -> list[str]:

@@ -106,6 +106,25 @@ def test_the_end_of_a_stream_is_a_line_and_an_exit_code(
     assert f"{words} {count} frames; what was read is kept" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("is_back", [False, True])
+def test_a_killed_stream_keeps_its_frames(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], is_back: bool
+) -> None:
+    out = tmp_path / "out"
+    with camera(closes, *[closes] * is_back) as address:
+        assert detect(weights, out, address, "--save=json") == 1
+        kept = entries_in(out)
+        journal = out / Journal.NAME
+        *lines, end = journal.read_bytes().splitlines(keepends=True)
+        assert end.startswith(b'{"done"')
+        journal.write_bytes(b"".join(lines))  # as kill -9 leaves it
+        (out / "detections.json").unlink()
+        capsys.readouterr()
+        assert detect(weights, out, address, "--save=json", "--resume") == (0 if is_back else 1)
+    assert entries_in(out) == kept
+    assert ("what was read before is kept" in capsys.readouterr().out) == is_back
+
+
 @pytest.mark.parametrize("visits", [(), (answers_nothing,)], ids=["refuses", "is silent"])
 def test_a_stream_that_cannot_be_opened_is_a_line(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], visits: tuple[Visit, ...]

@@ -1,5 +1,6 @@
 """The journal of a run: what is kept through a kill, and what is not."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ def test_entries_come_in_the_order_asked_for(tmp_path: Path) -> None:
         assert "c" not in journal
 
 
-def test_what_is_done_outlasts_a_kill_and_what_is_begun_does_not(tmp_path: Path) -> None:
+def test_what_is_done_and_what_is_begun_outlast_a_kill(tmp_path: Path) -> None:
     journal = Journal(tmp_path, SETTINGS, resume=False)
     fill(journal, "a", "b")
     journal.start("film")
@@ -41,6 +42,13 @@ def test_what_is_done_outlasts_a_kill_and_what_is_begun_does_not(tmp_path: Path)
     journal.close()
     with Journal(tmp_path, SETTINGS, resume=True) as again:
         assert "film" not in again
+        assert images(again, "film") == ["film"]
+        with pytest.raises(ConfigError, match="film has results, but is not among the inputs"):
+            again.check({"a": "a.jpg", "b": "b.jpg"})
+        again.check({"a": "a.jpg", "b": "b.jpg", "film": "film.mp4"})
+        again.start("film")  # and is killed once more, before its first entry
+    with Journal(tmp_path, SETTINGS, resume=True) as again:
+        assert images(again, "film") == ["film"]
         again.start("film")
         again.add({"image": "film", "frame": 0, "size": [1, 1], "detections": [FOUND]})
         again.finish("film", "film.mp4")
@@ -96,6 +104,15 @@ def test_a_link_leads_to_no_file_of_someone_else(tmp_path: Path, name: str, resu
         Journal(tmp_path / "out", SETTINGS, resume=resume)
     assert other.read_text(encoding="utf-8") == "precious"
     assert (tmp_path / "out" / name).is_symlink()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("name", [Journal.NAME, NAME])
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path, name: str, resume: bool) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(VisionError, match=rf"{name} cannot be .*: it is not a regular file"):
+        Journal(tmp_path, SETTINGS, resume=resume)
 
 
 def test_what_broke_off_is_tried_again_and_kept_until_then(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from vision.cli.detect_settings import (
     split_words,
 )
 from vision.cli.detected import SOME_FAILED, conclude
-from vision.cli.options import check_output_path
+from vision.cli.options import check_output_folder
 from vision.cli.terminal import CommandResult
 from vision.detection import (
     RESULTS,
@@ -51,7 +51,7 @@ WORKERS_FOR_GPU = 4
 
 def run(options: argparse.Namespace) -> CommandResult:
     """Detect, write annotated images and videos and the detections, and report failures."""
-    check_output_path(options.out / Journal.NAME, overwrite=True)
+    check_output_folder(options.out)
     options.given_weights, options.weights = options.weights, find_weights(options.weights)
     unfinished = (options.out / Journal.NAME).exists()
     finished = any((options.out / name).exists() for name in (*RESULTS.values(), *LABELS))
@@ -73,8 +73,7 @@ def run(options: argparse.Namespace) -> CommandResult:
     detector = _load(options, workers)
     ids = CocoIds(detector.names, options.annotations if "coco" in saved else None, options.classes)
     if "coco" in saved:
-        is_listed = options.annotations is not None  # which has ids of images alone
-        ids.check([source.name for source in everything if source.kind == "image" or is_listed])
+        ids.check([(source.name, source.kind == "image") for source in everything])
     settings = make_settings(options, sources, workers)
     start = time.perf_counter()
     check_is_new(options, sources, settings, is_unfinished=unfinished)

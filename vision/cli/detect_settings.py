@@ -44,6 +44,8 @@ def make_settings(
             logger.warning(
                 "warning: %s has no effect on images: objects are followed in videos", given
             )
+    if options.reconnect and all(source.kind != "stream" for source in sources):
+        logger.warning("warning: --reconnect has no effect: none of the inputs is a stream")
     return Settings(
         options.out,
         "pictures" in saved,

@@ -38,17 +38,31 @@ def check_output_path(path: Path, *, overwrite: bool, option: str = "--out") -> 
         DataError: If the file exists and ``overwrite`` is not set, or its folder cannot be made or
             written to.
     """
-    try:
-        exists = path.exists()
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-    except OSError as error:
-        raise DataError(f"{option} {path} cannot be used: {error}") from error
-    if not folder.is_dir():
-        raise DataError(f"{option} {path} cannot be used: {folder} is not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(f"{option} {path} cannot be used: no permission to write in {folder}")
-    if exists and not overwrite:
+    _check_place(path, path.absolute().parent, option)
+    if path.exists() and not overwrite:
         raise DataError(f"{path} exists; name another {option}, or pass --overwrite")
+
+
+def check_output_folder(path: Path) -> None:
+    """Make sure that a folder, ``--out``, can be made and written to; nothing is written.
+
+    Raises:
+        DataError: If it cannot.
+    """
+    _check_place(path, path.absolute(), "--out")
+
+
+def _check_place(path: Path, folder: Path, option: str) -> None:
+    """Make sure that ``path`` can be read and ``folder`` written to, once its parents are made."""
+    try:
+        path.exists()
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    except OSError as error:
+        raise DataError(f"{option} {path} cannot be used: {error.strerror or error}") from error
+    if not nearest.is_dir():
+        raise DataError(f"{option} {path} cannot be used: {nearest} is not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise DataError(f"{option} {path} cannot be used: no permission to write in {nearest}")
 
 
 @contextmanager

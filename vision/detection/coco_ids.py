@@ -1,7 +1,7 @@
 """Image and category ids of COCO results: chosen, or those of an instances file."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,19 +60,23 @@ class CocoIds:
                 " name the classes to keep with --classes"
             )
 
-    def check(self, images: Sequence[str]) -> None:
-        """Check that the images have different ids.
+    def check(self, inputs: Iterable[tuple[str, bool]]) -> None:
+        """Check that the inputs have different ids: images, and the first frames of videos.
+
+        Args:
+            inputs: The name of each, and whether it is an image.
 
         Raises:
             DataError: If two have the same, or the annotations do not say which image one is.
         """
         seen: dict[Id, str] = {}
-        for name in images:
-            number = self.image(name)
+        for name, is_image in inputs:
+            number = self.image(name, None if is_image else 0)
             if number in seen:
+                what = "images" if is_image else "videos"
                 raise DataError(
-                    f"images {seen[number]} and {name} have the same COCO id {number}; rename"
-                    " one, or leave coco out of --save"
+                    f"{what} {seen[number]} and {name} have the same COCO id {number}; rename"
+                    " one, name another --out for it, or leave coco out of --save"
                 )
             seen[number] = name
 

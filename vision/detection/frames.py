@@ -16,6 +16,23 @@ from vision.media import Frame, MediaInput, VideoReader
 from vision.runtime import score_thresholds
 
 
+def is_live(source: MediaInput, video: VideoReader) -> bool:
+    """Whether a video is a stream without a number of frames, which cannot be read again."""
+    return source.kind == "stream" and video.num_frames is None
+
+
+def find_problem(source: MediaInput, video: VideoReader, *, is_ended: bool) -> str:
+    """How a video broke off, to be said once it has been read; empty if it did not.
+
+    ``is_ended`` says that it ended by itself, not by Ctrl-C.
+    """
+    if problem := video.shortfall():
+        return f"video {source.name}: {problem}; what was read is kept"
+    if is_ended and is_live(source, video):
+        return f"stream {source.name} {video.how_it_ended()}; what was read is kept"
+    return ""
+
+
 @final
 class FrameDetector:
     """Detects in the frames of one video, in threads.

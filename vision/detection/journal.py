@@ -1,13 +1,12 @@
 """The progress of a detection run on disk, from which it resumes after a kill."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple, cast, final
+from typing import IO, Any, Literal, cast, final
 
 from vision.atomic import open_own
-from vision.detection.journal_lines import make_line, parse_line
+from vision.detection.journal_lines import Done, difference, make_line, parse_line
 from vision.detection.schema import Entry
 from vision.errors import ConfigError, DataError
 from vision.locks import locked
@@ -15,29 +14,12 @@ from vision.locks import locked
 FORMAT = "ssdlite-detections-1"
 
 
-class Done(NamedTuple):
-    """A completed input.
-
-    Attributes:
-        place: Path of its result, relative to the output folder.
-        start: Offset of its first line in the file, in bytes.
-        end: Offset of the end of its last line.
-        complete: Whether it was read to its end; otherwise a resumed run tries it again, and
-            keeps these entries until then.
-    """
-
-    place: str
-    start: int
-    end: int
-    complete: bool = True
-
-
 @final
 class Journal:
     """A file of JSON lines: the settings, then for each input a start, its entries and an end.
 
-    An input without its end counts as not started. Entries are read from the file on demand, so
-    that memory holds two offsets for each input and no entries.
+    An input with entries and without its end has been broken off by a kill. Entries are read from
+    the file on demand, so that memory holds two offsets for each input and no entries.
 
     Args:
         folder: Folder of the run's results.
@@ -45,7 +27,7 @@ class Journal:
         resume: Whether to continue an existing file.
 
     Attributes:
-        done: The completed inputs, by name.
+        done: The inputs with entries, by name.
 
     Raises:
         ConfigError: If the existing file has other settings, or another process works in the
@@ -89,48 +71,51 @@ class Journal:
 
     def _read_done(self, head: bytes) -> int:
         """Fill ``done``; return the end of the last complete line."""
-        start, end = 0, 0
+        begun, start, entries, end = "", 0, 0, 0
         with self._open("rb", buffering=-1) as file:
             for number, line in enumerate(file):
                 if not line.endswith(b"\n"):
                     break
                 if number == 0 and line != head:
-                    raise ConfigError(self._difference(line, head))
+                    raise ConfigError(difference(line, head, self.path))
                 if line.startswith(b'{"start"'):
-                    start = end
+                    self._keep(begun, start, entries, end)
+                    begun, start, entries = (
+                        parse_line(line, self.path)["start"],
+                        end,
+                        end + len(line),
+                    )
                 end += len(line)
                 if line.startswith(b'{"done"'):
                     done = parse_line(line, self.path)
                     complete = done.get("complete", True)
                     self.done[done["done"]] = Done(done["place"], start, end, complete)
+                    entries = end
+        self._keep(begun, start, entries, end)
         return end
 
-    def _difference(self, existing: bytes, expected: bytes) -> str:
-        try:
-            before = json.loads(existing)["settings"]
-        except (ValueError, KeyError, TypeError):
-            return f"{self.path} is damaged; remove it and start again"
-        now = json.loads(expected)["settings"]
-        keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
-        changed = ", ".join(keys) or "format"
-        return (
-            f"{self.path} was started with other settings ({changed}); resume with the same, or"
-            " start again with --overwrite"
-        )
+    def _keep(self, name: str, start: int, entries: int, end: int) -> None:
+        """Keep the entries of an input without its end, unless an earlier try has more.
+
+        ``start``, ``entries`` and ``end`` are the offsets of its start, first entry and end.
+        """
+        before = self.done.get(name)
+        if end > entries and (before is None or end - start > before.end - before.start):
+            self.done[name] = Done(None, start, end, complete=False)
 
     def check(self, places: Mapping[str, str]) -> None:
-        """Check that completed inputs are among these, with results at the same places.
+        """Check that the inputs with entries are among these, with results at the same places.
 
         Args:
             places: Paths of results, relative to the output folder, by input.
 
         Raises:
-            ConfigError: If a completed input is not.
+            ConfigError: If one is not.
         """
         for name, done in self.done.items():
-            if places.get(name) != done.place:
+            if name not in places or done.place not in {None, places[name]}:
                 raise ConfigError(
-                    f"{name} is done, but is not among the inputs now, or its result would have"
+                    f"{name} has results, but is not among the inputs now, or its result would have"
                     " another path; resume with the same inputs, or start again with --overwrite"
                 )
 
@@ -151,13 +136,17 @@ class Journal:
         self._write(make_line({"done": name, "place": place, "complete": complete}))
         self.done[name] = Done(place, self._started, self._end, complete)
 
+    def keep(self, name: str) -> None:
+        """Count the entries of an input that broke off as all that there will be."""
+        self.done[name] = self.done[name]._replace(complete=True)
+
     def entries(self, names: Sequence[str]) -> Iterator[Entry]:
-        """All entries of completed inputs, in the order of ``names``.
+        """All entries of the inputs in ``done``, in the order of ``names``.
 
         Raises:
             DataError: If the file is damaged.
         """
-        with self.path.open("rb") as file:
+        with self._open("rb", buffering=-1) as file:
             for done in (self.done[name] for name in names if name in self.done):
                 file.seek(done.start)
                 while file.tell() < done.end:

@@ -4,15 +4,48 @@ import json
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from vision.detection.schema import Entry
 from vision.errors import DataError
 
 
+class Done(NamedTuple):
+    """An input with entries: completed, or broken off.
+
+    Attributes:
+        place: Path of its result, relative to the output folder; None if it was being read when
+            the process was killed.
+        start: Offset of its first line in the file, in bytes.
+        end: Offset of the end of its last line.
+        complete: Whether it was read to its end; otherwise a resumed run tries it again, and
+            keeps these entries until then.
+    """
+
+    place: str | None
+    start: int
+    end: int
+    complete: bool = True
+
+
 def make_line(value: Mapping[str, Any]) -> bytes:
     """The line of an object."""
     return json.dumps(value).encode() + b"\n"
+
+
+def difference(existing: bytes, expected: bytes, path: Path) -> str:
+    """Why the run whose first line is ``existing`` is not continued; ``path`` is the journal."""
+    try:
+        before = json.loads(existing)["settings"]
+    except (ValueError, KeyError, TypeError):
+        return f"{path} is damaged; remove it and start again"
+    now = json.loads(expected)["settings"]
+    keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
+    changed = ", ".join(keys) or "format"
+    return (
+        f"{path} was started with other settings ({changed}); resume with the same, or"
+        " start again with --overwrite"
+    )
 
 
 def parse_line(line: bytes, path: Path) -> dict[str, Any]:
@@ -22,7 +55,7 @@ def parse_line(line: bytes, path: Path) -> dict[str, Any]:
         DataError: If the line is damaged; ``path`` is the journal.
     """
     value = _parse(line)
-    if "start" in value or _is_end(value) or _is_entry(value):
+    if isinstance(value.get("start"), str) or _is_end(value) or _is_entry(value):
         return value
     raise _damaged(line, path)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from vision.atomic import remove_partial, remove_unfinished
 from vision.choices import RESULTS
 from vision.detection.coco_ids import CocoIds
-from vision.detection.frames import FrameDetector
+from vision.detection.frames import FrameDetector, find_problem, is_live
 from vision.detection.image_files import write_data_yaml
 from vision.detection.journal import Journal
 from vision.detection.outcomes import Image, Outcome, read_first, write_and_draw
@@ -119,22 +119,30 @@ class _Run:
                 self._count(outcome)
 
     def video(self, source: MediaInput) -> None:
-        self.journal.start(source.name)
         try:
-            complete = self._video(source)
+            problem = self._video(source)
         except DataError as error:
             self.report.fail(str(error))
         else:
-            self.journal.finish(source.name, str(source.relative), complete=complete)
+            if problem:
+                self.report.fail(problem)
+            if problem is not None:
+                self.journal.finish(source.name, str(source.relative), complete=not problem)
         self.report.num_skipped -= 1
         if self.report.interruption is not None:
             raise self.report.interruption
 
-    def _video(self, source: MediaInput) -> bool:
-        """Detect in a video; False if it broke off."""
+    def _video(self, source: MediaInput) -> str | None:
+        """Detect in a video; how it broke off, or None for a stream that keeps its old entries."""
         settings = self.settings
         address = source.path if source.address is None else source.address
         with VideoReader(address, settings.stride, settings.reconnect) as video:
+            if source.name in self.journal.done and is_live(source, video):
+                self.journal.keep(source.name)
+                kept = "stream %s: what was read before is kept; name another --out for new frames"
+                logger.warning(kept, source.name)
+                return None
+            self.journal.start(source.name)
             if settings.pictures:
                 path = settings.out / source.relative
                 remove_partial(path.parent)
@@ -145,15 +153,7 @@ class _Run:
                     remove_unfinished(path)
             else:
                 is_ended = self._frames(source, video, None)
-            if problem := video.shortfall():
-                self.report.fail(f"video {source.name}: {problem}; what was read is kept")
-                return False
-            if is_ended and source.kind == "stream" and video.num_frames is None:
-                self.report.fail(
-                    f"stream {source.name} {video.how_it_ended()}; what was read is kept"
-                )
-                return False
-            return True
+            return find_problem(source, video, is_ended=is_ended)
 
     def _frames(self, source: MediaInput, video: VideoReader, writer: VideoWriter | None) -> bool:
         """Detect in the frames of a video; whether all that it gives were read.
