@@ -11,8 +11,14 @@ from vision.choices import RESULTS
 from vision.detection.parquet import write_parquet
 from vision.detection.results import csv_rows, json_list, json_rows, write_rows
 from vision.detection.schema import Entry, Omissions
-from vision.detection.shard_files import changed, read_coco_rows, read_entries, read_omissions
-from vision.detection.shards import ShardRecord, digest_names, in_order, read_record
+from vision.detection.shard_files import (
+    changed,
+    read_coco_rows,
+    read_entries,
+    read_omissions,
+    read_record,
+)
+from vision.detection.shards import ShardRecord, digest_names, in_order
 from vision.errors import DataError
 
 

@@ -1,4 +1,4 @@
-"""The result files of a shard as a merge reads them: checked, and row by row."""
+"""The record and the result files of a shard as a merge reads them: checked, and row by row."""
 
 import itertools
 import json
@@ -8,11 +8,13 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from vision.detection.journal import Journal
 from vision.detection.results import NO_OMISSIONS
 from vision.detection.schema import CocoResult, Entry, Omissions
 from vision.detection.settings import entries_in
+from vision.detection.shards import ShardRecord
 from vision.errors import DataError
-from vision.files import open_regular
+from vision.files import open_regular, read_text
 
 _OMISSIONS = TypeAdapter(Omissions)
 _ENTRY = TypeAdapter(Entry)
@@ -22,6 +24,30 @@ _COCO_RESULT = TypeAdapter(CocoResult)
 def changed(path: Path) -> DataError:
     """The error where a file fits neither its form nor the record of its shard."""
     return DataError(f"{path} holds other entries than its run wrote; run that shard again")
+
+
+def read_record(folder: Path) -> ShardRecord:
+    """The record of the shard in a folder.
+
+    Raises:
+        DataError: If there is none, since the run has not ended or had no ``--shard``, or if it
+            cannot be read.
+    """
+    path = folder / ShardRecord.NAME
+    if not path.exists():
+        if (folder / Journal.NAME).exists():
+            raise DataError(f"the run in {folder} has not ended; continue it with --resume")
+        raise DataError(f"{folder} has no {path.name}; name folders of runs with --shard")
+    try:
+        return ShardRecord.model_validate(json.loads(read_text(path)))
+    except (OSError, ValueError, RecursionError) as error:
+        what = _first_fault(error) if isinstance(error, ValidationError) else error
+        raise DataError(f"{path} cannot be read ({what}); run that shard again") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors()[0]
+    return ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"])))
 
 
 def read_omissions(path: Path) -> Omissions:

@@ -14,18 +14,17 @@ from pydantic import (
     ConfigDict,
     Field,
     InstanceOf,
-    ValidationError,
     model_validator,
     with_config,
 )
-from typing_extensions import NotRequired, Self, TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from vision.atomic import replacing
 from vision.choices import MAX_TILES
 from vision.detection.journal import Journal
 from vision.detection.schema import Category
 from vision.errors import ConfigError, DataError
-from vision.files import read_bytes, read_text
+from vision.files import read_bytes
 from vision.media import MediaInput
 
 ResultKind: TypeAlias = Literal["json", "coco", "csv", "parquet"]
@@ -112,7 +111,7 @@ class ShardRecord(BaseModel):
     inputs: list[ShardInput]
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "ShardRecord":
         if self.number >= self.total:
             raise ValueError(f"there is no shard {self.shard}")
         if len(set(self.results)) != len(self.results):
@@ -176,30 +175,6 @@ def write_record(
             partial.write_text(json.dumps(record.model_dump()), encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def read_record(folder: Path) -> ShardRecord:
-    """The record of the shard in a folder.
-
-    Raises:
-        DataError: If there is none, since the run has not ended or had no ``--shard``, or if it
-            cannot be read.
-    """
-    path = folder / ShardRecord.NAME
-    if not path.exists():
-        if (folder / Journal.NAME).exists():
-            raise DataError(f"the run in {folder} has not ended; continue it with --resume")
-        raise DataError(f"{folder} has no {path.name}; name folders of runs with --shard")
-    try:
-        return ShardRecord.model_validate(json.loads(read_text(path)))
-    except (OSError, ValueError, RecursionError) as error:
-        what = _first_fault(error) if isinstance(error, ValidationError) else error
-        raise DataError(f"{path} cannot be read ({what}); run that shard again") from error
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors()[0]
-    return ": ".join(filter(None, (".".join(map(str, fault["loc"])), fault["msg"])))
 
 
 def in_order(records: Sequence[ShardRecord]) -> list[tuple[int, ShardInput]]:
