@@ -17,18 +17,22 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from tests.convert.test_untrusted import GRAPH, manifest
 from tests.formats import layouts
 from tests.media.samples import make_files
+from vision.choices import RESULTS
 from vision.config import Config, load_config
 from vision.convert.tensorflow import read_tensorflow
-from vision.detection import Journal
+from vision.detection import Journal, merge_shards, read_shards
 from vision.detection.coco_ids import CocoIds
-from vision.detection.schema import Object
+from vision.detection.results import write_results
+from vision.detection.schema import CocoResult, DetectionsFile, Object
+from vision.detection.shards import Shard, write_record
 from vision.errors import VisionError
 from vision.formats import read_data
-from vision.media import find_inputs
+from vision.media import MediaInput, find_inputs
 from vision.metrics import read_coco_results
 from vision.weights.labels import read_labels
 from vision.weights.migration import parse_metadata
@@ -189,6 +193,45 @@ def write_detections(folder: Path) -> None:
     (folder / "detections.json").write_text(DETECTIONS)
 
 
+def write_shards(folder: Path) -> None:
+    """Two shards of three inputs, with results in all formats."""
+    found: Object = {"label": "cat", "score": 0.5, "box": [0, 0, 1, 1.5]}
+    sources = [MediaInput(Path(name), "image", Path(name)) for name in ("1.jpg", "2.jpg", "3.jpg")]
+    ids, saved = CocoIds(["cat", "dog"]), ["json", "coco", "csv"]
+    equal = {
+        "categories": ids.categories(),
+        "results": saved,
+        "settings": {"tiles": 2},
+    }
+    for number in range(2):
+        shard, place = Shard(number, 2), folder / str(number)
+        with Journal(place, SETTINGS, resume=False) as journal:
+            names = [source.name for source in shard.of(sources)]
+            for name in names:
+                journal.start(name)
+                journal.add({"image": name, "size": [2, 2], "detections": [found, found]})
+                journal.finish(name, name)
+            for kind in saved:
+                write_results(place / RESULTS[kind], kind, journal.entries(names), ids)
+            write_record(place, shard, sources, journal, equal)
+
+
+def read_merged(folder: Path) -> None:
+    """What is merged has the forms of docs/schemas, and each object once in each file."""
+    shards, out = read_shards([folder / "0", folder / "1"]), folder / "merged"
+    merged = merge_shards(shards, out)
+    result = json.loads((out / RESULTS["json"]).read_text())
+    TypeAdapter(DetectionsFile).validate_python(result)
+    objects = [item for entry in result["images"] for item in entry["detections"]]
+    assert merged.objects.total() == len(objects)
+    assert {entry["image"] for entry in result["images"]} <= {"1.jpg", "2.jpg", "3.jpg"}
+    assert len(set(shards.results)) == len(shards.results)
+    if "coco" in shards.results:
+        rows = json.loads((out / RESULTS["coco"]).read_text())
+        TypeAdapter(list[CocoResult]).validate_python(rows)
+        assert [row["score"] for row in rows] == [item["score"] for item in objects]
+
+
 INSTANCES = "annotations/instances_train2017.json"
 READERS = {
     "configuration": text("c.yaml", CONFIG, read_config),
@@ -238,6 +281,10 @@ READERS = {
     ),
     "list of inputs": Reader("l.txt", write_list, lambda folder: read_list(folder / "l.txt")),
     "journal": Reader(Journal.NAME, write_journal, read_journal),
+    **{
+        f"{name} of a shard": Reader(f"0/{name}", write_shards, read_merged)
+        for name in ("shard.json", RESULTS["json"], RESULTS["coco"])
+    },
     "frozen graph": Reader(
         "g.pb",
         lambda folder: (folder / "g.pb").write_bytes(GRAPH),

@@ -13,6 +13,17 @@ from jaxtyping import Float32, Int64, UInt8
 from numpy import ndarray
 from torch import Tensor
 
+__all__ = [
+    "Colour",
+    "Corners",
+    "Style",
+    "class_colour",
+    "draw_detections",
+    "label_names",
+    "place_tags",
+    "visible_corners",
+]
+
 Colour = tuple[int, int, int]
 Corners = tuple[int, int, int, int]
 """First and last column and row of a rectangle (left, top, right, bottom)."""

@@ -181,8 +181,9 @@ def test_what_nohup_ignores_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
+@SIGNALS
 def test_an_export_leaves_nothing(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """The signal comes when half of the file is written."""
     out = tmp_path / "graphs"
@@ -190,8 +191,9 @@ def test_an_export_leaves_nothing(
     def write_half(_: OnnxBackend, path: Path, *__: object) -> None:
         path.write_bytes(b"half")
         assert hidden(out)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
     monkeypatch.setattr(OnnxBackend, "write", write_half)
-    assert main(["export", "--weights", str(weights), "--to=onnx", "--out", str(out)]) == 143
+    code = main(["export", "--weights", str(weights), "--to=onnx", "--out", str(out)])
+    assert code == CODES[signal.Signals(number)]
     assert not out.exists() or list(out.iterdir()) == []

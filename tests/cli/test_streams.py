@@ -132,7 +132,8 @@ def test_a_stream_that_cannot_be_opened_is_a_line(
     with camera(*visits) as address:
         assert detect(weights, tmp_path / "out", address) == 1
     said = capsys.readouterr().out
-    assert "/live.mjpeg cannot be read" in said
+    assert "/live.mjpeg cannot be read: it does not answer" in said
+    assert ".mp4" not in said.splitlines()[0]
     assert "secret" not in said
 
 

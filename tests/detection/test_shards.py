@@ -113,9 +113,16 @@ def change(file: str, old: str, new: str) -> Callable[[list[Path]], object]:
         (change("shard.json", '"name": "cat"', '"name": "dog"'), "(categories)"),
         (change("shard.json", "1.png", "2.png"), "the inputs of"),
         (change("shard.json", '"number": 1', '"number": "x"'), "cannot be read"),
+        (change("shard.json", '"total": 4', '"total": 0'), "shard.json cannot be read (total: "),
+        (change("shard.json", '"total": 4', '"total": 1'), "there is no shard 1/1"),
+        (change("shard.json", '"json", "coco"', '"json", "png"'), "(results.1: Input should be"),
+        (change("shard.json", '"json", "coco"', '"json", "json"'), "results are named twice"),
+        (change("shard.json", '"tiles": 2', '"tiles": [2]'), "shard.json cannot be read (settings"),
+        (change("detections.json", '"score": ', '"score": 1'), "other entries"),
         (change("detections.json", "1.png", "2.png"), "other entries"),
         (change("detections.json", '"image"', '"damaged"'), "is damaged"),
         (change("coco_results.json", "{", "x{"), "holds other entries"),
+        (change("coco_results.json", '"bbox": [', '"bbox": [0, '), "holds other entries"),
     ],
 )
 def test_what_does_not_fit_is_one_line(
@@ -143,11 +150,17 @@ def test_a_shard_that_is_none_is_one_line(
 
 
 @pytest.mark.slow
-def test_more_shards_than_inputs(weights: Path, photos: Path, tmp_path: Path) -> None:
+def test_more_shards_than_inputs(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders = [tmp_path / str(number) for number in range(3)]
     for number, folder in enumerate(folders):
         words = ("--save=json,coco", f"--shard={number}/3")
         assert detect(weights, folder, photos / "0.png", photos / "1.png", *words) == 0
     assert merge(tmp_path / "merged", *folders) == 0
+    assert " of 3 shards; " in capsys.readouterr().out
     assert merge(tmp_path / "merged", *folders) == 2  # which replaces nothing unasked
     assert merge(folders[0], *folders, "--overwrite") == 2
+    assert detect(weights, tmp_path / "one", photos / "0.png", "--save=json", "--shard=0/1") == 0
+    assert merge(tmp_path / "single", tmp_path / "one") == 0
+    assert " of 1 shard; " in capsys.readouterr().out

@@ -210,6 +210,12 @@ def test_a_list_that_names_itself_is_refused(tmp_path: Path) -> None:
     assert ([source.path.name for source in sources], len(problems)) == (["a.jpg"], 1)
 
 
+def test_a_list_that_cannot_be_read_is_named_with_the_reason_alone(tmp_path: Path) -> None:
+    (tmp_path / "1.txt").write_bytes(b"\xff")
+    with pytest.raises(DataError, match=r"list .*1\.txt cannot be read: it is not UTF-8 text"):
+        find_inputs([str(tmp_path / "1.txt")])
+
+
 def test_lists_of_lists_are_read_once(tmp_path: Path) -> None:
     make_files(tmp_path, "a.jpg")
     for number in range(60):

@@ -180,7 +180,7 @@ def test_older_file_stays_intact_when_the_metadata_cannot_be_written(tmp_path: P
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    assert "do not exist" in message_of(tmp_path / "nothing.safetensors")
+    assert "such as hf://user/name, or" in message_of(tmp_path / "nothing.safetensors")
 
 
 def test_folder_in_place_of_a_file(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ def run(options: argparse.Namespace) -> CommandResult:
     with claimed(files, overwrite=options.overwrite):
         merged = merge_shards(shards, out)
     found, inputs = describe_counts(merged.objects), describe_counts(merged.inputs, "no image")
-    print(f"{found} in {inputs} of {len(shards.folders)} shards; results are in {out}")
+    folders = describe_counts({"shard": len(shards.folders)})
+    print(f"{found} in {inputs} of {folders}; results are in {out}")
     if merged.missing:
         print(
             f"{describe_counts({'input': len(merged.missing)})} failed in their shards (first:"

@@ -1,25 +1,25 @@
 """Shards of a detection run become the results that one run would have written."""
 
 import itertools
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from vision.choices import RESULTS
 from vision.detection.parquet import write_parquet
-from vision.detection.results import NO_OMISSIONS, csv_rows, json_list, json_rows, write_rows
+from vision.detection.results import csv_rows, json_list, json_rows, write_rows
 from vision.detection.schema import Entry, Omissions
-from vision.detection.settings import entries_in
-from vision.detection.shards import ShardRecord, digest_names, in_order, read_record
+from vision.detection.shard_files import (
+    changed,
+    read_coco_rows,
+    read_entries,
+    read_omissions,
+    read_record,
+)
+from vision.detection.shards import ShardRecord, digest_names, in_order
 from vision.errors import DataError
-from vision.files import open_regular
-
-_OMISSIONS = TypeAdapter(Omissions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Shards:
     records: Sequence[ShardRecord]
 
     @property
-    def results(self) -> list[str]:
+    def results(self) -> Sequence[str]:
         """The formats that the shards have, keys of `vision.detection.RESULTS`."""
         return self.records[0].results
 
@@ -130,7 +130,7 @@ def merge_shards(shards: Shards, out: Path) -> Merged:
 
 def _omissions(shards: Shards) -> Omissions:
     """What one run would have left out: an input that is not there fails in each shard."""
-    parts = [_omissions_in(folder / RESULTS["json"]) for folder in shards.folders]
+    parts = [read_omissions(folder / RESULTS["json"]) for folder in shards.folders]
     omissions: Omissions = {
         "failures": sorted({line for part in parts for line in part["failures"]}),
         "skipped": sum(part["skipped"] for part in parts),
@@ -139,17 +139,6 @@ def _omissions(shards: Shards) -> Omissions:
     if tiles := shards.records[0].settings.get("tiles"):
         omissions["tiles"] = tiles
     return omissions
-
-
-def _omissions_in(path: Path) -> Omissions:
-    try:
-        with open_regular(path) as file:
-            head = itertools.takewhile(lambda line: not line.startswith(b'"images"'), file)
-            content = json.loads(b"".join(head).rstrip(b",\n") + b"}")
-        return _OMISSIONS.validate_python({key: content[key] for key in NO_OMISSIONS})
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or "its first lines are damaged"
-        raise DataError(f"{path} cannot be read ({reason}); run that shard again") from error
 
 
 def _counted(entries: Iterable[Entry], merged: Merged) -> Iterator[Entry]:
@@ -162,38 +151,30 @@ def _counted(entries: Iterable[Entry], merged: Merged) -> Iterator[Entry]:
 def _entries(shards: Shards) -> Iterator[tuple[int, Entry]]:
     """The entries of all shards as one run has them, each with the number of its shard."""
     paths = [folder / RESULTS["json"] for folder in shards.folders]
-    readers = [entries_in(path) for path in paths]
+    readers = [read_entries(path) for path in paths]
     for number, source in in_order(shards.records):
         for _ in range(source.entries):
             entry = next(readers[number], None)
             if entry is None or entry["image"] != source.name:
-                raise _changed(paths[number])
+                raise changed(paths[number])
             yield number, entry
-    for path, reader in zip(paths, readers, strict=True):
-        if next(reader, None) is not None:
-            raise _changed(path)
+    _check_ends(paths, readers)
 
 
 def _coco_results(shards: Shards) -> Iterator[object]:
-    """The rows of COCO's result files: as many for each entry as it has detections."""
+    """The rows of COCO's result files: for each detection of an entry, the one with its score."""
     paths = [folder / RESULTS["coco"] for folder in shards.folders]
-    readers = [_coco_rows_in(path) for path in paths]
+    readers = [read_coco_rows(path) for path in paths]
     for number, entry in _entries(shards):
         rows = list(itertools.islice(readers[number], len(entry["detections"])))
-        if len(rows) < len(entry["detections"]):
-            raise _changed(paths[number])
+        scores = [item["score"] for item in entry["detections"]]
+        if [row["score"] for row in rows] != scores:
+            raise changed(paths[number])
         yield from rows
+    _check_ends(paths, readers)
 
 
-def _coco_rows_in(path: Path) -> Iterator[object]:
-    try:
-        with open_regular(path) as file:
-            for line in file:
-                if line.startswith(b"{"):
-                    yield json.loads(line.strip().rstrip(b","))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} cannot be read ({error}); run that shard again") from error
-
-
-def _changed(path: Path) -> DataError:
-    return DataError(f"{path} holds other entries than its run wrote; run that shard again")
+def _check_ends(paths: Sequence[Path], readers: Sequence[Iterator[object]]) -> None:
+    for path, reader in zip(paths, readers, strict=True):
+        if next(reader, None) is not None:
+            raise changed(path)

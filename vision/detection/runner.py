@@ -94,8 +94,8 @@ class _Run:
     def sources(self, sources: Sequence[MediaInput]) -> None:
         if self.settings.pictures and not has_h264() and {s.kind for s in sources} - {"image"}:
             logger.info(
-                "videos are written as MPEG-4 without sound; for H.264, which browsers play, with"
-                ' sound, run pip install ".[video]" in ssdlite\'s folder'
+                "videos are written as MPEG-4, any sound left out; for H.264, which browsers play,"
+                ' and the sound, run pip install ".[video]" in ssdlite\'s folder'
             )
         for is_image, group in itertools.groupby(sources, lambda source: source.kind == "image"):
             if is_image:

@@ -7,17 +7,28 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SkipValidation, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    model_validator,
+    with_config,
+)
+from typing_extensions import NotRequired, TypedDict
 
 from vision.atomic import replacing
+from vision.choices import MAX_TILES
 from vision.detection.journal import Journal
 from vision.detection.schema import Category
 from vision.errors import ConfigError, DataError
-from vision.files import read_bytes, read_text
+from vision.files import read_bytes
 from vision.media import MediaInput
 
+ResultKind: TypeAlias = Literal["json", "coco", "csv", "parquet"]
+"""The keys of `vision.choices.RESULTS`."""
 _FORM = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
 
 
@@ -61,9 +72,16 @@ class ShardInput(NamedTuple):
         is_done: Whether it was read to its end.
     """
 
-    name: SkipValidation[str]
+    name: InstanceOf[str]
     entries: Annotated[int, Field(ge=0)]
     is_done: bool
+
+
+@with_config(ConfigDict(extra="allow", strict=True))
+class _Settings(TypedDict):
+    """The settings that a merge reads; others are compared alone."""
+
+    tiles: NotRequired[Annotated[int, Field(ge=2, le=MAX_TILES)] | Literal["auto"]]
 
 
 class ShardRecord(BaseModel):
@@ -80,17 +98,25 @@ class ShardRecord(BaseModel):
         inputs: The inputs of this shard, in order.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
     NAME: ClassVar[str] = "shard.json"
 
     format: Literal["ssdlite-shard-1"] = "ssdlite-shard-1"
-    number: int
-    total: int
-    digest: str
-    settings: dict[str, Any]
+    number: Annotated[int, Field(ge=0)]
+    total: Annotated[int, Field(ge=1, lt=10**6)]
+    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    settings: _Settings
     categories: list[Category]
-    results: list[str]
+    results: list[ResultKind]
     inputs: list[ShardInput]
+
+    @model_validator(mode="after")
+    def _check(self) -> "ShardRecord":
+        if self.number >= self.total:
+            raise ValueError(f"there is no shard {self.shard}")
+        if len(set(self.results)) != len(self.results):
+            raise ValueError("results are named twice")
+        return self
 
     @property
     def shard(self) -> Shard:
@@ -149,25 +175,6 @@ def write_record(
             partial.write_text(json.dumps(record.model_dump()), encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def read_record(folder: Path) -> ShardRecord:
-    """The record of the shard in a folder.
-
-    Raises:
-        DataError: If there is none, since the run has not ended or had no ``--shard``, or if it
-            cannot be read.
-    """
-    path = folder / ShardRecord.NAME
-    if not path.exists():
-        if (folder / Journal.NAME).exists():
-            raise DataError(f"the run in {folder} has not ended; continue it with --resume")
-        raise DataError(f"{folder} has no {path.name}; name folders of runs with --shard")
-    try:
-        return ShardRecord.model_validate(json.loads(read_text(path)))
-    except (OSError, ValueError, RecursionError) as error:
-        what = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-        raise DataError(f"{path} cannot be read ({what}); run that shard again") from error
 
 
 def in_order(records: Sequence[ShardRecord]) -> list[tuple[int, ShardInput]]:

@@ -42,7 +42,7 @@ def read_text(path: Path) -> str:
     try:
         return read_file(path)
     except OSError as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text: {error.strerror}") from error
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def read_lines(path: Path) -> list[str]:

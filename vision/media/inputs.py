@@ -138,8 +138,7 @@ class _Search:
         try:
             lines = read_text(path).splitlines()
         except OSError as error:
-            reason = error.strerror
-            raise DataError(f"list {path} cannot be read as UTF-8 text: {reason}") from error
+            raise DataError(f"list {path} cannot be read: {error.strerror}") from error
         named = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
         if not named:
             raise DataError(f"list {path} names no input; write one per line")

@@ -17,6 +17,14 @@ from vision.media.connection import TIMEOUT, Connection
 
 _DEFAULT_RATE = 25.0
 _MAX_RATE = 1000.0
+_UNREADABLE = (
+    "it is missing, empty, damaged or in a codec that OpenCV does not support; converting it to"
+    " H.264 in .mp4 may help"
+)
+_STREAM_AWAY = (
+    "it does not answer or sends no frame; check that it is on, its address and password, and that"
+    " no other program uses it"
+)
 
 
 class Frame(NamedTuple):
@@ -70,10 +78,8 @@ class VideoReader:
         self._next_frame = self._decode(None)
         if self._next_frame is None:
             self.close()
-            raise DataError(
-                f"video {self._capture.name} cannot be read: it is missing, empty, damaged or in a"
-                " codec that OpenCV does not support; converting it to H.264 in .mp4 may help"
-            )
+            reason = _STREAM_AWAY if self._is_stream else _UNREADABLE
+            raise DataError(f"video {self._capture.name} cannot be read: {reason}")
         height, width = self._next_frame.image.shape[:2]
         self.size: tuple[int, int] = (height, width)
         self.num_frames: int | None = int(count) if math.isfinite(count) and count >= 1 else None

@@ -52,7 +52,7 @@ def find_weights(weights: str | Path) -> Path:
     except FileNotFoundError as error:
         hint = similar_file(weights, SHIPPED) or (
             f"; name a weights file, a run folder that has {BEST}, weights on the Hub such as"
-            f" {PREFIX}user/name, or the weights in the package: {', '.join(SHIPPED)}"
+            f" {PREFIX}/user/name, or the weights in the package: {', '.join(SHIPPED)}"
         )
         raise WeightsError(f"weights {path} do not exist{hint}") from error
     except OSError as error:
