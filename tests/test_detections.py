@@ -80,7 +80,7 @@ def test_forms_for_json_and_pandas() -> None:
     rows = json.loads(json.dumps(FOUND.to_list()))
     assert rows[0] == {"label": "dog", "score": 0.75, "box": [1, 2, 5, 8]}
     entry = {"image": "a.jpg", "size": [12, 10], "detections": rows}
-    content = {"format": FORMAT, "categories": [], "images": [entry]}
+    content: dict[str, object] = {"format": FORMAT, "categories": [], "images": [entry]}
     content |= {"failures": [], "skipped": 0, "capped": 0}
     TypeAdapter(DetectionsFile).validate_python(content)
     frame = FOUND.to_pandas()

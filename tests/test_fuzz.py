@@ -154,11 +154,6 @@ def write_csv(folder: Path, splits: layouts.Splits) -> None:
         rows.writerows(lines)
 
 
-def indexed_tar(folder: Path, splits: layouts.Splits) -> None:
-    layouts.webdataset(folder, splits)
-    read_data("webdataset", root=str(folder))
-
-
 def write_manifest(folder: Path) -> None:
     (folder / "shard").write_bytes(np.zeros(4, np.float32).tobytes())
     manifest(folder, (["shard"], [1, 1, 2, 2]))
@@ -237,7 +232,6 @@ READERS = {
     "imagefolder": data("train/metadata.jsonl", "image_folder", layouts.image_folder, "train"),
     "imagefolder CSV": data("train/metadata.csv", "image_folder", write_csv, "train"),
     "WebDataset": data("train-000000.tar", "webdataset", layouts.webdataset, "train"),
-    "WebDataset's index": data("train-000000.tar.index", "webdataset", indexed_tar, "train"),
     "labels": text("l.txt", "background\ncat\ndog\n", read_names),
     "label map": text(
         "l.pbtxt", "item { id: 1 name: 'cat' }\nitem { id: 2 display_name: 'dog' }", read_names

@@ -20,7 +20,6 @@ from vision.data.duplicates import duplicate_groups, image_hash
 from vision.errors import DataError
 from vision.formats import Annotations, Fault, Record, read_data
 from vision.formats.folders import Layout
-from vision.formats.tar_index import INDEX_SUFFIX
 from vision.progress import progress
 
 logger = logging.getLogger(__name__)
@@ -43,9 +42,8 @@ def read_undivided(
 
 
 def _state(folder: Path) -> tuple[int, int, int]:
-    """Number, size and latest change of the files below a folder, without indices of tars."""
-    files = (file for file in folder.rglob("*") if file.suffix != INDEX_SUFFIX)
-    states = [file.stat() for file in files if file.is_file()]
+    """Number, size and latest change of the files below a folder."""
+    states = [file.stat() for file in folder.rglob("*") if file.is_file()]
     sizes = sum(state.st_size for state in states)
     return len(states), sizes, max((state.st_mtime_ns for state in states), default=0)
 

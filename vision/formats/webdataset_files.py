@@ -10,7 +10,7 @@ from vision.formats.folders import SPLITS, Layout, files_in, folders_in, make_la
 from vision.formats.json_values import is_unicode
 from vision.formats.paths import full
 from vision.formats.records import Tally
-from vision.formats.tar_index import first_names, tar_members
+from vision.formats.tar_members import first_names, tar_members
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 BRACES = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
@@ -85,7 +85,7 @@ def find_samples(tar: Path, tally: Tally) -> Iterator[tuple[Member, Member]]:
     """The image and the JSON file of each key that has both, in the order of the images.
 
     Raises:
-        DataError: As `vision.formats.tar_index.tar_members`.
+        DataError: As `vision.formats.tar_members.tar_members`.
     """
     images: dict[str, Member] = {}
     texts: dict[str, Member] = {}

@@ -1,55 +1,29 @@
-"""The files inside of uncompressed tars: where each lies is found once and kept beside the tar."""
+"""The files inside of uncompressed tars: where each lies is found without unpacking."""
 
-import json
-import os
 import tarfile
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from pydantic import BaseModel, NonNegativeInt
-
-from vision.atomic import replacing
 from vision.errors import DataError
-from vision.files import Member, open_regular, read_bytes
+from vision.files import Member, open_regular
 
-INDEX_SUFFIX = ".index"
-"""What follows the name of a tar in that of its index."""
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")  # gzip, bzip2, xz, zstd
 _DAMAGED = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError)
 
 
-class _Index(BaseModel):
-    """What is kept: the tar's size and time of change, and name, offset and size of each file."""
-
-    size: int
-    mtime_ns: int
-    members: list[tuple[str, NonNegativeInt, NonNegativeInt]]
-
-
 def tar_members(path: Path) -> list[Member]:
-    """The regular files in a tar, in its order.
+    """The regular files in a tar, in its order, found from the headers of all files.
 
-    They are found from the headers of all files. The list is written to a file beside the tar,
-    called as the tar and `INDEX_SUFFIX`, where that is possible, and is read from there as long as
-    the tar has the same size and time of change. Links, devices and sparse files are left out.
+    Links, devices and sparse files are left out.
 
     Raises:
         DataError: If the tar cannot be read, is compressed, truncated or damaged.
     """
-    index = path.with_name(path.name + INDEX_SUFFIX)
     try:
         with open_regular(path) as file:
-            state = os.fstat(file.fileno())
-            rows = _read_index(index, state)
-            if rows is None:
-                rows = _list(file, path)
-                content = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "members": rows}
-                with suppress(OSError), replacing(index, sync=False) as partial:
-                    partial.write_text(json.dumps(content), encoding="ascii")
+            return [Member(path, *row) for row in _list(file, path)]
     except OSError as error:
         raise DataError(f"tar {path} cannot be read: {error.strerror or error}") from error
-    return [Member(path, *row) for row in rows]
 
 
 def first_names(path: Path, count: int) -> list[str]:
@@ -60,18 +34,6 @@ def first_names(path: Path, count: int) -> list[str]:
             return [info.name for info in infos if info.isreg()]
     except (OSError, *_DAMAGED):
         return []
-
-
-def _read_index(path: Path, state: os.stat_result) -> list[tuple[str, int, int]] | None:
-    """The kept list; None if there is none, or it is of another tar."""
-    try:
-        index = _Index.model_validate(json.loads(read_bytes(path)))
-    except (OSError, ValueError, RecursionError):  # among others, pydantic's
-        return None
-    if (index.size, index.mtime_ns) != (state.st_size, state.st_mtime_ns):
-        return None
-    is_inside = all(offset + size <= state.st_size for _, offset, size in index.members)
-    return index.members if is_inside else None
 
 
 def _list(file: BinaryIO, path: Path) -> list[tuple[str, int, int]]:
