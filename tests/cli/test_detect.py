@@ -413,7 +413,7 @@ def test_resuming_takes_the_same_inputs(
     out = tmp_path / "out"
     assert detect(weights, out, photos) == 1
     assert detect(weights, out, photos / "a.png", photos / "bad.png", "--resume") == 2
-    assert "b.png is done, but is not among the inputs now" in capsys.readouterr().err
+    assert "b.png has results, but is not among the inputs now" in capsys.readouterr().err
     write_image(tmp_path / "other/a.png", np.zeros((9, 9, 3), np.uint8))
     assert detect(weights, out, tmp_path / "other", photos, "--resume") == 2
     assert "or its result would have another path" in capsys.readouterr().err

@@ -100,7 +100,7 @@ class Journal:
         ``start``, ``entries`` and ``end`` are the offsets of its start, first entry and end.
         """
         before = self.done.get(name)
-        if end > entries and (before is None or end - start > before.end - before.start):
+        if name and end > entries and (before is None or end - start > before.end - before.start):
             self.done[name] = Done(None, start, end, complete=False)
 
     def check(self, places: Mapping[str, str]) -> None:
