@@ -43,7 +43,7 @@ def test_a_stream_s_password_is_in_no_output(
     camera: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     url = f"http://user:{SECRET}@{camera}/cam.mjpg?token={SECRET}"
-    gone = f"http://user:{SECRET}@127.0.0.1:9/cam.mjpg?token={SECRET}"
+    gone = f"http://user:{SECRET}@127.0.0.1:9/gone.mjpg?token={SECRET}"
     listed = tmp_path / "list.txt"
     listed.write_text(f"http://user:{SECRET}@[::1\n{url}\n")
     out = tmp_path / "out"
@@ -52,7 +52,7 @@ def test_a_stream_s_password_is_in_no_output(
     assert code == 1
     assert f"http://***@{camera}/cam.mjpg?***" in (out / "detections.json").read_text()
     assert (out / "detections.journal").exists()
-    assert "http://***@127.0.0.1:9/cam.mjpg?*** cannot be read" in said
+    assert "http://***@127.0.0.1:9/gone.mjpg?*** cannot be read" in said
     assert SECRET not in said
     for path in out.rglob("*"):
         assert SECRET not in path.name
