@@ -70,7 +70,7 @@ def refuse_pickle(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith("data.pkl")]
             heads = [archive.open(name).read(_PICKLE_HEAD) for name in names]
-    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+    except (OSError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return
     if any(b"ultralytics" in head for head in heads):
         raise WeightsError(f"weights {path} {_OF_YOLO}")
