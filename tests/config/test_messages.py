@@ -10,13 +10,13 @@ from vision.errors import ConfigError
 VOC: dict[str, Any] = {"format": "voc", "root": "a", "split": "s"}
 
 
-def message(values: dict[str, Any], *overrides: str) -> str:
+def message(values: dict[Any, Any], *overrides: str) -> str:
     with pytest.raises(ConfigError) as caught:
         config_from_dict(values, overrides, "run.yaml")
     return str(caught.value)
 
 
-UNKNOWN: list[tuple[dict[str, Any], str]] = [
+UNKNOWN: list[tuple[dict[Any, Any], str]] = [
     # A sibling misspelt.
     ({"train": {"epoch": 3}}, "train.epoch is not a key; did you mean train.epochs?"),
     ({"trian": {}}, "trian is not a key; did you mean train?"),
@@ -52,11 +52,12 @@ UNKNOWN: list[tuple[dict[str, Any], str]] = [
         "data.val.zroot is not a key; there are format, image_size, num_images, seed",
     ),
     ({"train": {1: 2}}, "train.1: keys should be strings, found 1"),
+    ({None: 1}, "the configuration: keys should be strings, found None"),
 ]
 
 
 @pytest.mark.parametrize(("values", "said"), UNKNOWN)
-def test_unknown_keys_get_a_did_you_mean(values: dict[str, Any], said: str) -> None:
+def test_unknown_keys_get_a_did_you_mean(values: dict[Any, Any], said: str) -> None:
     assert message(values) == f"run.yaml: {said}"
 
 

@@ -86,7 +86,7 @@ def change_post_process(model: ModelConfig, changes: Mapping[str, Any]) -> Model
 
 
 def config_from_dict(
-    values: dict[str, Any], overrides: Sequence[str] = (), where: str = "configuration"
+    values: dict[Any, Any], overrides: Sequence[str] = (), where: str = "configuration"
 ) -> Config:
     """Check nested values with overrides applied.
 
@@ -114,14 +114,14 @@ def dump_config(config: Config) -> str:
     return dump_yaml(config.model_dump(mode="json"))
 
 
-def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    """The values of a file over those of its bases."""
+def _read(path: Path, above: tuple[Path, ...]) -> dict[Any, Any]:
+    """The values of a file over those of its bases; keys are of any type until they are checked."""
     resolved = path.resolve()
     if resolved in above:
         raise ConfigError(f"{path}: _base_ leads back to the file itself")
     values = _parse_file(path)
     bases = values.pop("_base_", [])
-    merged: dict[str, Any] = {}
+    merged: dict[Any, Any] = {}
     for base in bases if isinstance(bases, list) else [bases]:
         if not isinstance(base, str):
             raise ConfigError(f"{path}: _base_ is a file name or a list of them, not {base!r}")
@@ -130,7 +130,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     return merged
 
 
-def _parse_file(path: Path) -> dict[str, Any]:
+def _parse_file(path: Path) -> dict[Any, Any]:
     try:
         values = parse_yaml(read_text(path, MAX_TEXT_BYTES))
     except OSError as error:
@@ -144,7 +144,7 @@ def _parse_file(path: Path) -> dict[str, Any]:
     return rename_keys(values or {}, str(path))
 
 
-def merge(onto: dict[str, Any], values: dict[str, Any]) -> None:
+def merge(onto: dict[Any, Any], values: dict[Any, Any]) -> None:
     """Lay ``values`` over ``onto``: mappings key by key, anything else as a whole.
 
     What changes is copied first: by YAML's anchors, two keys may hold one and the same mapping.

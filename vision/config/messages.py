@@ -30,10 +30,10 @@ def _shorten(text: str, length: int = _MAX_LENGTH) -> str:
 
 def explain(
     error: ValidationError,
-    values: Mapping[str, Any],
+    values: Mapping[Any, Any],
     where: str,
     overrides: Sequence[str] = (),
-    before: Mapping[str, Any] | None = None,
+    before: Mapping[Any, Any] | None = None,
 ) -> str:
     """All errors of a validation, each with its origin; on one line if there is only one.
 
@@ -66,7 +66,7 @@ def explain(
     return f"{head} {count} errors:" + "".join(f"\n  {': '.join(pair)}" for pair in found)
 
 
-def _errors_of(values: Mapping[str, Any] | None) -> set[tuple[object, str]]:
+def _errors_of(values: Mapping[Any, Any] | None) -> set[tuple[object, str]]:
     """Place and type of each error that values have."""
     try:
         Config.model_validate(values)

@@ -57,7 +57,7 @@ def name_data(folder: str | Path | None, recorded: DataConfig | None = None) -> 
     ]
 
 
-def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def apply_overrides(values: Mapping[Any, Any], overrides: Sequence[str]) -> dict[Any, Any]:
     """Other nested values, with the overrides set; ``values`` stay as they are.
 
     Raises:
@@ -76,7 +76,7 @@ def apply_overrides(values: Mapping[str, Any], overrides: Sequence[str]) -> dict
     return result
 
 
-def _set(values: dict[str, Any], override: str) -> None:
+def _set(values: dict[Any, Any], override: str) -> None:
     """Set one ``dotted.key=value``; what changes below ``values`` is copied first.
 
     By YAML's anchors, two keys may hold one and the same mapping.
@@ -122,7 +122,7 @@ def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
 
 
 def _drop_replaced(
-    values: dict[str, Any], before: Mapping[str, Any], source: str, keys: Sequence[str]
+    values: dict[Any, Any], before: Mapping[Any, Any], source: str, keys: Sequence[str]
 ) -> None:
     """Take out of a source what its overrides replace, unless they set it themselves.
 
