@@ -92,7 +92,7 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
 
 def _has_graphs(config: Config, device: torch.device, processes: Processes) -> bool:
     """Whether steps are CUDA graphs, which do not exchange gradients with other processes."""
-    return device.type == "cuda" and processes.size == 1 and config.train.compile != "off"
+    return device.type == "cuda" and processes.size == 1 and config.train.compile == "on"
 
 
 def _build_train_set(plan: Plan, processes: Processes) -> DetectionDataset:
