@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, default_collate
 
 from vision.data.sampler import EpochSampler
 from vision.data.transforms import Augment
@@ -90,8 +90,11 @@ class DetectionDataset(Dataset[Sample]):
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Samples as a batch, whose images are in channels-last memory format, as they were read."""
-    images = torch.stack([sample.image for sample in samples]).permute(0, 3, 1, 2)
+    """Samples as a batch, whose images are in channels-last memory format, as they were read.
+
+    In a worker process the images are stacked in memory that the main process shares.
+    """
+    images = default_collate([sample.image for sample in samples]).permute(0, 3, 1, 2)
     targets = [sample.target for sample in samples]
     return Batch(images, targets, pack_targets(targets))
 
