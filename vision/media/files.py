@@ -153,7 +153,7 @@ def named_files(
     path: Path,
     without: str | None,
     report: Callable[[str], None],
-    leave_out: Callable[[Path], object],
+    leave_out: Callable[[Iterable[Path]], object],
 ) -> list[tuple[Path, Path]]:
     """The images and videos that a path or pattern names, each with its path below the folder.
 
@@ -161,7 +161,7 @@ def named_files(
         path: A file, a folder or, where there is none of the name, a glob pattern.
         without: As for `files_below`.
         report: As for `files_below`.
-        leave_out: Called with each file that is neither an image nor a video.
+        leave_out: Called with the files that are neither images nor videos.
 
     Raises:
         DataError: If it does not exist, has no image or video, or is another kind of file.
@@ -188,8 +188,7 @@ def named_files(
     if files and others:
         what = f"neither images nor videos are left out (first: {others[0]})"
         logger.info("%s: %d files that are %s", path, len(others), what)
-    for below in others:
-        leave_out(folder / below)
+    leave_out(folder / below for below in others)
     if not files:
         what = "holds" if path.is_dir() else "matches"
         raise DataError(f"input {path} {what} no image or video; {_ACCEPTED}")

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -53,7 +53,7 @@ def find_inputs(
     inputs: Sequence[str],
     report: Callable[[str], None] | None = None,
     without: Path | None = None,
-    leave_out: Callable[[Path], object] = lambda _: None,
+    leave_out: Callable[[Iterable[Path]], object] = lambda _: None,
 ) -> list[MediaInput]:
     """The images and videos that the inputs name, in their order, each file once.
 
@@ -66,8 +66,7 @@ def find_inputs(
         report: Called with each problem below a folder or in a list; without it, the first one
             raises.
         without: A folder that is not searched: that of the results.
-        leave_out: Called with each file that a folder or pattern names and that is neither an image
-            nor a video.
+        leave_out: Called with the files of a folder or pattern that are neither images nor videos.
 
     Raises:
         DataError: If an input does not exist, is empty, or is another kind of file.
@@ -94,7 +93,7 @@ class _Search:
         self,
         report: Callable[[str], None] | None,
         without: Path | None,
-        leave_out: Callable[[Path], object],
+        leave_out: Callable[[Iterable[Path]], object],
     ) -> None:
         self._without = None if without is None else os.path.realpath(without)
         self.sources: dict[Path | str | int, MediaInput] = {}
