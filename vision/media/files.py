@@ -84,8 +84,12 @@ def files_below(folder: Path, without: str | None, report: Callable[[str], None]
     Args:
         folder: The folder.
         without: Real path of a folder in it that is left out.
-        report: Called with what is wrong with a folder that cannot be opened.
+        report: Called with what is wrong with a folder in it that cannot be opened.
+
+    Raises:
+        OSError: If the folder itself cannot be opened.
     """
+    os.scandir(folder).close()
 
     def fail(error: OSError) -> None:
         report(f"folder {error.filename} cannot be opened: {error.strerror}")
