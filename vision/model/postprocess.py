@@ -138,8 +138,7 @@ class PostProcess:
         sizes: Sequence[tuple[int, int]],
         threshold: float | Float32[Tensor, "C"],
     ) -> list[Detections]:
-        labels = selected.labels
-        corners = selected.boxes.new_tensor([size[::-1] for size in sizes])
+        labels, corners = selected.labels, selected.boxes.new_tensor([s[::-1] for s in sizes])
         pixels, compared, scores = self.place(selected, corners)
         if self.suppression == "soft_nms":
             chosen, scores = self.soften(compared, scores, labels)
