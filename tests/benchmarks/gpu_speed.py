@@ -14,6 +14,7 @@ import torch
 from tests.benchmarks import training
 from tests.benchmarks.gpu_checks import distance, gradients_of
 from tests.benchmarks.gpu_runs import Machine, Row, device_work, first_batch, timed, wait
+from tests.benchmarks.loader import write_photos
 from vision.data import DetectionDataset, EpochSampler, augment_batch, build_augment, make_loader
 from vision.engine.forward import CompiledForward
 from vision.engine.graphs import StepGraphs
@@ -143,7 +144,7 @@ def from_files(machine: Machine, size: int) -> Iterator[Row]:
     """Steps from JPEG files of VOC's size through workers, and the workers alone."""
     workers = 1 if machine.is_small else os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
-        training._write_photos(Path(name), 8)
+        write_photos(Path(name), 8)
         annotations = read_coco(name, "train")
         run = machine.run(size, precision="bf16")
         side = run.state.model.image_size
