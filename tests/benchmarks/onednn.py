@@ -39,7 +39,8 @@ def main() -> None:
     batch = first_batch(run)
     run.train_mode()
     train_step(run, batch)
-    with _stdout_lines() as lines, torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+    verbose = torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON)  # type: ignore[no-untyped-call]
+    with _stdout_lines() as lines, verbose:
         train_step(run, batch)
     times: dict[str, list[float]] = defaultdict(list)
     for line in lines:
