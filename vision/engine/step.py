@@ -4,14 +4,16 @@ import ctypes
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from vision.engine.graphs import Rate
 from vision.engine.optim import clip_gradients
 from vision.engine.run import Run
 from vision.errors import TrainingError
-from vision.model import Assignment, Losses, MultiBoxLoss
+from vision.model import Assignment, Losses
 from vision.structures import Batch, Target
 
 # Of glibc's malloc.h
@@ -52,25 +54,46 @@ def train_step(run: Run, batch: Batch) -> Losses:
         TrainingError: If the loss is not finite, on a CPU; the weights are as before the step.
             Elsewhere one would have to wait for the device: see `check_finite`.
     """
-    state, settings = run.state, run.settings
-    state.optimizer.zero_grad(set_to_none=True)
+    state = run.state
     height, width = batch.images.shape[2:]
-    criterion = run.losses[height, width]
     batch = batch.to(run.device)
     assert batch.packed is not None
-    assignment = criterion.assign(batch.packed, state.model.num_classes)
+    assignment = run.losses[height, width].assign(batch.packed, state.model.num_classes)
+    rate = None if state.ema is None else state.ema.rate
+    take = partial(_update, run)
+    if run.graphs is None:
+        losses = take(batch, assignment, rate)
+    else:
+        losses = run.graphs(take, state.optimizer, batch, assignment, rate)
+    state.schedule.step()
+    if state.ema is not None:
+        state.ema.n_averaged += 1
+    return losses
+
+
+def _update(run: Run, batch: Batch, assignment: Assignment, rate: Rate) -> Losses:
+    """All of a step that can be one CUDA graph: nothing of it depends on numbers of the CPU.
+
+    Args:
+        run: The run that the step belongs to.
+        batch: The images, on the device.
+        assignment: What the priors learn.
+        rate: The weight of the new values in the moving average.
+    """
+    state, settings = run.state, run.settings
+    state.optimizer.zero_grad(set_to_none=True)
     normaliser = _normaliser(run, assignment)
     losses = [
-        _forward_backward(run, criterion, batch, assignment, normaliser, part)
+        _forward_backward(run, batch, assignment, normaliser, part)
         for part in range(settings.accumulate)
     ]
     state.scaler.unscale_(state.optimizer)
     clip_gradients(state.model, settings.clip_ratio)
     state.scaler.step(state.optimizer)
     state.scaler.update()
-    state.schedule.step()
     if state.ema is not None:
-        state.ema.update_parameters(state.model)
+        assert rate is not None
+        state.ema.blend(rate)
     return Losses(*(torch.stack(values).sum() for values in zip(*losses, strict=True)))
 
 
@@ -87,18 +110,15 @@ def _normaliser(run: Run, assignment: Assignment) -> Tensor | None:
 
 
 def _forward_backward(
-    run: Run,
-    criterion: MultiBoxLoss,
-    batch: Batch,
-    assignment: Assignment,
-    normaliser: Tensor | None,
-    part: int,
+    run: Run, batch: Batch, assignment: Assignment, normaliser: Tensor | None, part: int
 ) -> Losses:
     """Forward and backward of a part of a batch: of every ``accumulate``-th image from it on.
 
     The sizes of the parts differ by one at most. Processes exchange gradients after the last one.
     """
     count = run.settings.accumulate
+    height, width = batch.images.shape[2:]
+    criterion = run.losses[height, width]
     images, assignment = batch.images[part::count], assignment.part(part, count)
     is_local = run.processes.size > 1 and part < count - 1
     with run.network.no_sync() if is_local else nullcontext():  # type: ignore[operator]
