@@ -13,11 +13,20 @@ from torch.utils._triton import has_triton
 
 from vision.errors import TrainingError
 from vision.model import Assignment, Losses, MultiBoxLoss
+from vision.structures import PackedTargets
 
 logger = logging.getLogger(__name__)
 
 Forward = Callable[
-    [nn.Module, MultiBoxLoss, Tensor, Assignment, Tensor | None, torch.dtype], Losses
+    [
+        nn.Module,
+        MultiBoxLoss,
+        Tensor,
+        PackedTargets | Assignment,
+        Tensor | None,
+        torch.dtype,
+    ],
+    Losses,
 ]
 Compile = Literal["off", "on", "auto"]
 MIN_STEPS = 2000
@@ -28,14 +37,14 @@ def forward(
     network: nn.Module,
     criterion: MultiBoxLoss,
     images: Tensor,
-    assignment: Assignment,
+    targets: PackedTargets | Assignment,
     normaliser: Tensor | None,
     dtype: torch.dtype,
 ) -> Losses:
     """The losses of some images, with the network in ``dtype`` autocast, unless it is float32."""
     with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         predictions = network(images)
-    losses: Losses = criterion(predictions, assignment, normaliser)
+    losses: Losses = criterion(predictions, targets, normaliser)
     return losses
 
 
@@ -84,7 +93,7 @@ class CompiledForward:
         network: nn.Module,
         criterion: MultiBoxLoss,
         images: Tensor,
-        assignment: Assignment,
+        targets: PackedTargets | Assignment,
         normaliser: Tensor | None,
         dtype: torch.dtype,
     ) -> Losses:
@@ -93,7 +102,7 @@ class CompiledForward:
         Raises:
             TrainingError: If compiling fails and is required.
         """
-        given = (network, criterion, images, assignment, normaliser, dtype)
+        given = (network, criterion, images, targets, normaliser, dtype)
         if self._compiled is None or len(images) != self.num_images:
             return forward(*given)
         size = tuple(images.shape[2:])

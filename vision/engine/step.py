@@ -12,7 +12,7 @@ from vision.engine.optim import clip_gradients
 from vision.engine.run import Run
 from vision.errors import TrainingError
 from vision.model import Assignment, Losses, MultiBoxLoss
-from vision.structures import Batch, Target
+from vision.structures import Batch, PackedTargets, Target
 
 # Of glibc's malloc.h
 _M_TRIM_THRESHOLD = -1
@@ -58,10 +58,13 @@ def train_step(run: Run, batch: Batch) -> Losses:
     criterion = run.losses[height, width]
     batch = batch.to(run.device)
     assert batch.packed is not None
-    assignment = criterion.assign(batch.packed, state.model.num_classes)
-    normaliser = _normaliser(run, assignment)
+    learnt: PackedTargets | Assignment = batch.packed
+    normaliser = None
+    if criterion.assignment == "ssd":
+        learnt = criterion.assign(batch.packed)
+        normaliser = _normaliser(run, learnt)
     losses = [
-        _forward_backward(run, criterion, batch, assignment, normaliser, part)
+        _forward_backward(run, criterion, batch, learnt, normaliser, part)
         for part in range(settings.accumulate)
     ]
     state.scaler.unscale_(state.optimizer)
@@ -90,7 +93,7 @@ def _forward_backward(
     run: Run,
     criterion: MultiBoxLoss,
     batch: Batch,
-    assignment: Assignment,
+    learnt: PackedTargets | Assignment,
     normaliser: Tensor | None,
     part: int,
 ) -> Losses:
@@ -99,11 +102,13 @@ def _forward_backward(
     The sizes of the parts differ by one at most. Processes exchange gradients after the last one.
     """
     count = run.settings.accumulate
-    images, assignment = batch.images[part::count], assignment.part(part, count)
+    images = batch.images[part::count]
+    if isinstance(learnt, Assignment):
+        learnt = learnt.part(part, count)
     is_local = run.processes.size > 1 and part < count - 1
     with run.network.no_sync() if is_local else nullcontext():  # type: ignore[operator]
         dtype = run.settings.autocast_dtype
-        losses = run.forward(run.network, criterion, images, assignment, normaliser, dtype)
+        losses = run.forward(run.network, criterion, images, learnt, normaliser, dtype)
         if run.device.type == "cpu":
             check_finite(losses, batch.targets[part::count])
         torch.autograd.backward(run.state.scaler.scale(losses.total))

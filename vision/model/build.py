@@ -47,7 +47,7 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
         Heads(*levels, 4, style, biased_depthwise=biased, last_head_1x1=last_1x1),
         image_size=config.image_size,
         layout=layout,
-        scores=variant.scores,
+        scores=config.score_function,
         pixels=variant.pixels,
     )
 

@@ -7,7 +7,7 @@ from vision.config import PRESETS, ModelConfig, config_from_dict
 from vision.weights.file import SavedBackbone, SavedDetector
 
 BACKBONE_KEYS: tuple[str, ...] = ("backbone", "preset", "width_mult", "activation")
-DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "image_size")
+DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "scores", "image_size")
 CONSEQUENCES = {
     "backbone": "no layer fits, so all layers are initialised at random",
     "neck": "all layers but the backbone's are initialised at random",
