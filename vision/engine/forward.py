@@ -1,4 +1,4 @@
-"""Forward pass and loss as training calls them: as they are, or compiled as one region."""
+"""Forward pass and loss as training calls them: as they are, or compiled."""
 
 import logging
 import os
@@ -13,7 +13,7 @@ from torch.utils._triton import has_triton
 
 from vision.errors import TrainingError
 from vision.model import Assignment, Losses, MultiBoxLoss
-from vision.structures import PackedTargets
+from vision.structures import PackedTargets, Predictions
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +42,39 @@ def forward(
     dtype: torch.dtype,
 ) -> Losses:
     """The losses of some images, with the network in ``dtype`` autocast, unless it is float32."""
-    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-        predictions = network(images)
-    losses: Losses = criterion(predictions, targets, normaliser)
+    losses: Losses = criterion(predict(network, images, dtype), targets, normaliser)
     return losses
+
+
+def predict(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Predictions:
+    """The predictions for some images."""
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        predictions: Predictions = network(images)
+    return predictions
+
+
+def compile_forward(mode: str | None = None) -> Forward:
+    """`forward` of network and loss compiled, each with its backward.
+
+    Assignment, whose shapes vary with the number of objects, happens between them.
+    """
+    predict_images = torch.compile(predict, dynamic=False, mode=mode)
+    take_losses = torch.compile(MultiBoxLoss.forward, dynamic=False, mode=mode)
+
+    def compiled(
+        network: nn.Module,
+        criterion: MultiBoxLoss,
+        images: Tensor,
+        targets: PackedTargets | Assignment,
+        normaliser: Tensor | None,
+        dtype: torch.dtype,
+    ) -> Losses:
+        predictions = predict_images(network, images, dtype)
+        if not isinstance(targets, Assignment):
+            targets = criterion.assign(targets, predictions)
+        return take_losses(criterion, predictions, targets, normaliser)
+
+    return compiled
 
 
 def choose_forward(choice: Compile, device: torch.device, num_images: int, steps: int) -> Forward:
@@ -70,7 +99,7 @@ def _can_compile() -> bool:
 
 
 class CompiledForward:
-    """`forward` and its backward as one compiled region of static shapes.
+    """`forward` and its backward as two compiled regions of static shapes: network and loss.
 
     A batch of another size, as the last one of an epoch may be, is not worth compiling for and
     goes through `forward` as it is.
@@ -85,7 +114,7 @@ class CompiledForward:
     def __init__(self, num_images: int, *, is_required: bool, mode: str | None = None) -> None:
         self.num_images = num_images
         self.is_required = is_required
-        self._compiled: Forward | None = torch.compile(forward, dynamic=False, mode=mode)
+        self._compiled: Forward | None = compile_forward(mode)
         self._sizes = set[tuple[int, ...]]()
 
     def __call__(

@@ -61,8 +61,8 @@ def train_step(run: Run, batch: Batch) -> Losses:
     learnt: PackedTargets | Assignment = batch.packed
     normaliser = None
     if criterion.assignment == "ssd":
-        learnt = criterion.assign(batch.packed)
-        normaliser = _normaliser(run, learnt)
+        learnt = assignment = criterion.assign(batch.packed)
+        normaliser = _normaliser(run, assignment)
     losses = [
         _forward_backward(run, criterion, batch, learnt, normaliser, part)
         for part in range(settings.accumulate)

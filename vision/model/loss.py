@@ -120,7 +120,6 @@ class MultiBoxLoss(nn.Module):
         )
         self.register_buffer("unlabelled_classes", columns, persistent=False)
 
-    @torch.compiler.disable
     @torch.no_grad()
     def assign(self, targets: PackedTargets, predictions: Predictions | None = None) -> Assignment:
         """What the priors learn from the objects of some images.
@@ -158,18 +157,20 @@ class MultiBoxLoss(nn.Module):
                 own sum of qualities (at least 1) if left out.
         """
         logits, offsets = predictions.logits.float(), predictions.offsets.float()
-        if not isinstance(targets, PackedTargets | Assignment):
-            targets = pack_targets(targets).to(logits.device)
-        if isinstance(targets, PackedTargets):
-            targets = self.assign(targets, predictions)
+        if isinstance(targets, Assignment):
+            assignment = targets
+        else:
+            is_packed = isinstance(targets, PackedTargets)
+            packed = targets if is_packed else pack_targets(targets).to(logits.device)
+            assignment = self.assign(packed, predictions)
         if self.unlabelled_classes is not None:
             logits = logits.index_fill(2, self.unlabelled_classes, NO_CLASS)
         is_ssd = self.assignment == "ssd"
-        classes = self._classify_ssd(logits, targets) if is_ssd else self._classify(logits, targets)
-        distances = self._localise(offsets, targets.offsets) * targets.quality[..., None]
-        localisation = distances.masked_fill(~targets.positive[..., None], 0).sum()
-        count = targets.quality.sum().clamp(min=1) if normaliser is None else normaliser
-        return Losses(classes / count, localisation / count)
+        classify = self._classify_ssd if is_ssd else self._classify
+        distances = self._localise(offsets, assignment.offsets) * assignment.quality[..., None]
+        localisation = distances.masked_fill(~assignment.positive[..., None], 0).sum()
+        count = assignment.quality.sum().clamp(min=1) if normaliser is None else normaliser
+        return Losses(classify(logits, assignment) / count, localisation / count)
 
     def _localise(
         self, offsets: Float[Tensor, "N P 4"], expected: Float[Tensor, "N P 4"]
