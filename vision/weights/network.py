@@ -45,7 +45,7 @@ def match_network(
         keys = compared = BACKBONE_KEYS
     elif has_other_neck:
         # Presets with priors of their own have none for another neck.
-        takes_fpn = PRESETS[theirs.preset].takes_fpn
+        takes_fpn = PRESETS[theirs.preset].takes_fpn or config.neck != "fpn"
         keys = tuple(key for key in BACKBONE_KEYS if key != "preset" or takes_fpn)
         compared = (*BACKBONE_KEYS, "neck")
     else:
