@@ -21,7 +21,7 @@ BETA = 6
 """Exponent of the overlap, that of the score being 1 (TOOD, section 4.1)."""
 NUM_CANDIDATES = 13
 """Priors that an object can get."""
-MIN_ALIGNMENT = 1e-12
+MIN_ALIGNMENT = 1e-30
 """The least that an object's alignments are divided by."""
 
 

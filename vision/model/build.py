@@ -15,8 +15,11 @@ from vision.model.variants import VARIANTS, Variant
 
 PYRAMID_CHANNELS = 128
 MIN_EXTRA_CHANNELS = 16
-NECKS = {"fpn": FeaturePyramid, "pan": PathAggregation}
-PAN_LAYOUT = PriorLayout(cells=5)
+NECKS: dict[str, type[FeaturePyramid | PathAggregation]] = {
+    "fpn": FeaturePyramid,
+    "pan": PathAggregation,
+}
+PAN_LAYOUT = PriorLayout(cells=5.0)
 """One square a cell, of five cells as in NanoDet-Plus, for task-aligned assignment."""
 
 

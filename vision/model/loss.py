@@ -159,9 +159,10 @@ class MultiBoxLoss(nn.Module):
         logits, offsets = predictions.logits.float(), predictions.offsets.float()
         if isinstance(targets, Assignment):
             assignment = targets
+        elif isinstance(targets, PackedTargets):
+            assignment = self.assign(targets, predictions)
         else:
-            is_packed = isinstance(targets, PackedTargets)
-            packed = targets if is_packed else pack_targets(targets).to(logits.device)
+            packed = pack_targets(targets).to(logits.device)
             assignment = self.assign(packed, predictions)
         if self.unlabelled_classes is not None:
             logits = logits.index_fill(2, self.unlabelled_classes, NO_CLASS)
