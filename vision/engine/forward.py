@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -33,6 +34,13 @@ MIN_STEPS = 2000
 """Steps of a run from which ``auto`` compiles: with fewer, compiling takes longer than it saves."""
 
 
+def predict(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Predictions:
+    """The predictions for some images, in ``dtype`` autocast, unless it is float32."""
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        predictions: Predictions = network(images)
+    return predictions
+
+
 def forward(
     network: nn.Module,
     criterion: MultiBoxLoss,
@@ -40,41 +48,18 @@ def forward(
     targets: PackedTargets | Assignment,
     normaliser: Tensor | None,
     dtype: torch.dtype,
+    *,
+    predict: Callable[..., Predictions] = predict,
+    take_losses: Callable[..., Losses] = MultiBoxLoss.forward,
 ) -> Losses:
-    """The losses of some images, with the network in ``dtype`` autocast, unless it is float32."""
-    losses: Losses = criterion(predict(network, images, dtype), targets, normaliser)
-    return losses
+    """The losses of some images; ``predict`` and ``take_losses`` may be compiled ones.
 
-
-def predict(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Predictions:
-    """The predictions for some images."""
-    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-        predictions: Predictions = network(images)
-    return predictions
-
-
-def compile_forward(mode: str | None = None) -> Forward:
-    """`forward` of network and loss compiled, each with its backward.
-
-    Assignment, whose shapes vary with the number of objects, happens between them.
+    Assignment, whose shapes vary with the number of objects, happens between the two.
     """
-    predict_images = torch.compile(predict, dynamic=False, mode=mode)
-    take_losses = torch.compile(MultiBoxLoss.forward, dynamic=False, mode=mode)
-
-    def compiled(
-        network: nn.Module,
-        criterion: MultiBoxLoss,
-        images: Tensor,
-        targets: PackedTargets | Assignment,
-        normaliser: Tensor | None,
-        dtype: torch.dtype,
-    ) -> Losses:
-        predictions = predict_images(network, images, dtype)
-        if not isinstance(targets, Assignment):
-            targets = criterion.assign(targets, predictions)
-        return take_losses(criterion, predictions, targets, normaliser)
-
-    return compiled
+    predictions = predict(network, images, dtype)
+    if not isinstance(targets, Assignment):
+        targets = criterion.assign(targets, predictions)
+    return take_losses(criterion, predictions, targets, normaliser)
 
 
 def choose_forward(choice: Compile, device: torch.device, num_images: int, steps: int) -> Forward:
@@ -114,7 +99,11 @@ class CompiledForward:
     def __init__(self, num_images: int, *, is_required: bool, mode: str | None = None) -> None:
         self.num_images = num_images
         self.is_required = is_required
-        self._compiled: Forward | None = compile_forward(mode)
+        self._compiled: Forward | None = partial(
+            forward,
+            predict=torch.compile(predict, dynamic=False, mode=mode),
+            take_losses=torch.compile(MultiBoxLoss.forward, dynamic=False, mode=mode),
+        )
         self._sizes = set[tuple[int, ...]]()
 
     def __call__(

@@ -1,10 +1,11 @@
-"""Task-aligned assignment: which prior learns which object, by what the network predicts."""
+"""Task-aligned assignment: which prior learns which object, by what is predicted; its losses."""
 
-# N batch, P priors, M objects of all images
+# N batch, P priors, C classes, M objects of all images
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+from torch.nn import functional
 
 import vision.boxes as box_ops
 from vision.model.matching import (
@@ -21,6 +22,8 @@ BETA = 6
 """Exponent of the overlap, that of the score being 1 (TOOD, section 4.1)."""
 NUM_CANDIDATES = 13
 """Priors that an object can get."""
+GIOU_WEIGHT = 2.0
+"""Of the boxes' loss beside the classes' (TOOD's code, NanoDet-Plus)."""
 MIN_ALIGNMENT = 1e-30
 """The least that an object's alignments are divided by."""
 
@@ -103,3 +106,39 @@ def _quality(
         for values in (own, overlap)
     )
     return own / highest_own.clamp(min=MIN_ALIGNMENT) * highest_overlap
+
+
+def quality_losses(
+    logits: Float[Tensor, "N P C"],
+    classes: Int64[Tensor, "N P"],
+    quality: Float[Tensor, "N P"],
+    *,
+    is_focal: bool,
+) -> Float[Tensor, "N P C"]:
+    """Binary cross-entropies of each class of each prior, with the quality as the class's target.
+
+    With ``is_focal`` they are multiplied by the squared difference of score and target: the quality
+    focal loss of GFL (arXiv 2006.04388, equation 5).
+    """
+    is_class = classes[..., None] == torch.arange(logits.shape[2], device=logits.device)
+    expected = is_class * quality[..., None]
+    losses = functional.binary_cross_entropy_with_logits(logits, expected, reduction="none")
+    return losses * (expected - logits.sigmoid()) ** 2 if is_focal else losses
+
+
+def giou_losses(
+    offsets: Float[Tensor, "N P 4"], expected: Float[Tensor, "N P 4"], priors: Float[Tensor, "P 4"]
+) -> Float[Tensor, "N P"]:
+    """One minus the generalised IoU of boxes (arXiv 1902.09630, algorithm 1), times its weight.
+
+    torchvision's `generalized_box_iou_loss` picks out the pairs that overlap, for whose number a
+    GPU would have to wait.
+    """
+    boxes, others = (
+        box_ops.to_corners(box_ops.decode(values, priors)) for values in (offsets, expected)
+    )
+    lower, upper = torch.minimum(boxes, others), torch.maximum(boxes, others)
+    overlap = box_ops.area(torch.cat([upper[..., :2], lower[..., 2:]], dim=-1))
+    union = box_ops.area(boxes) + box_ops.area(others) - overlap
+    hull = box_ops.area(torch.cat([lower[..., :2], upper[..., 2:]], dim=-1))
+    return GIOU_WEIGHT * (1 - overlap / union + (hull - union) / hull)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import vision.boxes as box_ops
-from vision.model.alignment import align
+from vision.model.alignment import align, giou_losses, quality_losses
 from vision.model.layers import Scores
 from vision.model.matching import match
 from vision.structures import PackedTargets, Predictions, Target, pack_targets
@@ -22,8 +22,6 @@ Localisation: TypeAlias = Literal["smooth_l1", "giou"]
 
 NO_CLASS = -1e4
 """A logit that adds nothing to a softmax's sum, and has a binary cross-entropy of 0."""
-GIOU_WEIGHT = 2.0
-"""Of the generalised IoU's loss, beside a classification loss of 1 (TOOD's code, NanoDet-Plus)."""
 
 
 class Assignment(NamedTuple):
@@ -145,60 +143,40 @@ class MultiBoxLoss(nn.Module):
     def forward(
         self,
         predictions: Predictions,
-        targets: Sequence[Target] | PackedTargets | Assignment,
+        targets: Sequence[Target] | Assignment,
         normaliser: Float[Tensor, ""] | None = None,
     ) -> Losses:
         """The losses of a batch.
 
         Args:
             predictions: Of the network.
-            targets: One an image, or what `pack_targets` or `assign` made of them.
+            targets: One an image, or what `assign` made of them.
             normaliser: What the sums are divided by where this is a part of a batch; this part's
                 own sum of qualities (at least 1) if left out.
         """
         logits, offsets = predictions.logits.float(), predictions.offsets.float()
-        if isinstance(targets, Assignment):
-            assignment = targets
-        elif isinstance(targets, PackedTargets):
-            assignment = self.assign(targets, predictions)
-        else:
-            packed = pack_targets(targets).to(logits.device)
-            assignment = self.assign(packed, predictions)
+        if not isinstance(targets, Assignment):
+            targets = self.assign(pack_targets(targets).to(logits.device), predictions)
         if self.unlabelled_classes is not None:
             logits = logits.index_fill(2, self.unlabelled_classes, NO_CLASS)
-        is_ssd = self.assignment == "ssd"
-        classify = self._classify_ssd if is_ssd else self._classify
-        distances = self._localise(offsets, assignment.offsets) * assignment.quality[..., None]
-        localisation = distances.masked_fill(~assignment.positive[..., None], 0).sum()
-        count = assignment.quality.sum().clamp(min=1) if normaliser is None else normaliser
-        return Losses(classify(logits, assignment) / count, localisation / count)
-
-    def _localise(
-        self, offsets: Float[Tensor, "N P 4"], expected: Float[Tensor, "N P 4"]
-    ) -> Float[Tensor, "N P _"]:
-        """The localisation loss of each prior, or of each of its offsets."""
-        if self.localisation == "smooth_l1":
-            return functional.smooth_l1_loss(offsets, expected, reduction="none")
-        boxes, objects = (
-            box_ops.to_corners(box_ops.decode(values, self.priors))
-            for values in (offsets, expected)
-        )
-        return GIOU_WEIGHT * (1 - generalised_iou(boxes, objects)[..., None])
+        if self.localisation == "giou":
+            distances = giou_losses(offsets, targets.offsets, self.priors)[..., None]
+        else:
+            distances = functional.smooth_l1_loss(offsets, targets.offsets, reduction="none")
+        distances = distances * targets.quality[..., None]
+        localisation = distances.masked_fill(~targets.positive[..., None], 0).sum()
+        classification = self._classify(logits, targets)
+        count = targets.quality.sum().clamp(min=1) if normaliser is None else normaliser
+        return Losses(classification / count, localisation / count)
 
     def _classify(self, logits: Float[Tensor, "N P D"], targets: Assignment) -> Float[Tensor, ""]:
-        """The sum of the classification losses of all classes and priors; D is C + 1."""
-        logits = logits[..., :-1]
-        is_class = targets.classes[..., None] == torch.arange(logits.shape[2], device=logits.device)
-        expected = is_class * targets.quality[..., None]
-        losses = functional.binary_cross_entropy_with_logits(logits, expected, reduction="none")
-        if self.classification == "quality":
-            losses = losses * (expected - logits.sigmoid()) ** 2
-        return losses.masked_fill(targets.ignored[..., None], 0).sum()
-
-    def _classify_ssd(
-        self, logits: Float[Tensor, "N P D"], targets: Assignment
-    ) -> Float[Tensor, ""]:
-        """The sum of the classification losses of positives and hardest negatives; D is C + 1."""
+        """The sum of the classification losses of the priors that take part; D is C + 1."""
+        if self.assignment == "tal":
+            is_focal = self.classification == "quality"
+            losses = quality_losses(
+                logits[..., :-1], targets.classes, targets.quality, is_focal=is_focal
+            )
+            return losses.masked_fill(targets.ignored[..., None], 0).sum()
         classes = targets.classes.masked_fill(~targets.positive, logits.shape[2] - 1)
         if self.scores == "softmax":
             losses = functional.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
@@ -222,21 +200,3 @@ class MultiBoxLoss(nn.Module):
         # prior, so that images may differ in how many they take without a loop over them.
         rank = hardness.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
         return (rank < num_negatives[:, None]) & ~positive & ~ignored
-
-
-def generalised_iou(
-    boxes: Float[Tensor, "N P 4"], others: Float[Tensor, "N P 4"]
-) -> Float[Tensor, "N P"]:
-    """The generalised IoU of pairs of ``xyxy`` boxes with an area (arXiv 1902.09630, algorithm 1).
-
-    torchvision's `generalized_box_iou_loss` picks out the pairs that overlap, for whose number a
-    GPU would have to wait.
-    """
-    top_left = torch.maximum(boxes[..., :2], others[..., :2])
-    overlap = box_ops.area(torch.cat([top_left, torch.minimum(boxes, others)[..., 2:]], dim=-1))
-    union = box_ops.area(boxes) + box_ops.area(others) - overlap
-    hull = torch.cat(
-        [torch.minimum(boxes, others)[..., :2], torch.maximum(boxes, others)[..., 2:]], -1
-    )
-    hull_area = box_ops.area(hull)
-    return overlap / union - (hull_area - union) / hull_area
