@@ -46,6 +46,10 @@ STEPS = 2
 """Steps of an epoch of `run_config`."""
 
 SMALL = ("train.small.epochs=1", "train.small.image_size=[128, 192]")
+ALIGNED = (
+    *("loss.assignment=tal", "loss.classification=quality", "loss.localisation=giou"),
+    *("model.neck=pan", "model.scores=sigmoid"),
+)
 RESUMED = ("train.epochs=3", "train.eval_every=2")
 EVALUATED = ("data.val.num_images=3",)
 NOT_EVALUATED = ("data.val=null", "train.tensorboard=false")
@@ -124,9 +128,11 @@ def test_another_seed_gives_another_run(first: Path, tmp_path: Path) -> None:
     assert read_log(tmp_path)[0]["loss"] != read_log(first)[0]["loss"]
 
 
+@pytest.mark.parametrize("network", [(), ALIGNED])
 def test_a_resumed_run_equals_an_unbroken_one(
     unbroken: Callable[..., Path],
     tmp_path: Path,
+    network: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -136,8 +142,8 @@ def test_a_resumed_run_equals_an_unbroken_one(
         raise KeyboardInterrupt
 
     config, expected, broken = (
-        run_config(*RESUMED, *EVALUATED),
-        unbroken(*RESUMED, *EVALUATED),
+        run_config(*RESUMED, *EVALUATED, *network),
+        unbroken(*RESUMED, *EVALUATED, *network),
         tmp_path / "broken",
     )
     with monkeypatch.context() as patch:

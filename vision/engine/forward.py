@@ -41,6 +41,17 @@ def predict(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Predictio
     return predictions
 
 
+def take_losses(
+    criterion: MultiBoxLoss,
+    predictions: Predictions,
+    assignment: Assignment,
+    normaliser: Tensor | None,
+) -> Losses:
+    """The losses of some predictions."""
+    losses: Losses = criterion(predictions, assignment, normaliser)
+    return losses
+
+
 def forward(
     network: nn.Module,
     criterion: MultiBoxLoss,
@@ -50,7 +61,7 @@ def forward(
     dtype: torch.dtype,
     *,
     predict: Callable[..., Predictions] = predict,
-    take_losses: Callable[..., Losses] = MultiBoxLoss.forward,
+    take_losses: Callable[..., Losses] = take_losses,
 ) -> Losses:
     """The losses of some images; ``predict`` and ``take_losses`` may be compiled ones.
 
@@ -102,7 +113,7 @@ class CompiledForward:
         self._compiled: Forward | None = partial(
             forward,
             predict=torch.compile(predict, dynamic=False, mode=mode),
-            take_losses=torch.compile(MultiBoxLoss.forward, dynamic=False, mode=mode),
+            take_losses=torch.compile(take_losses, dynamic=False, mode=mode),
         )
         self._sizes = set[tuple[int, ...]]()
 
