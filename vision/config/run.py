@@ -51,6 +51,4 @@ class Config(Section):
             raise ValueError("loss.assignment tal needs model.scores=sigmoid")
         if self.loss.assignment == "tal" and self.train.accumulate > 1:
             raise ValueError("loss.assignment tal needs train.accumulate=1")
-        if self.model.neck == "pan" and self.loss.assignment != "tal":
-            raise ValueError("model.neck pan needs loss.assignment=tal")
         return self
