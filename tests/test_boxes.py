@@ -295,6 +295,12 @@ def test_nms_by_hand(labels: list[int], threshold: float, expected: list[int]) -
     assert kept.tolist() == expected
 
 
+def test_nms_of_boxes_left_of_and_above_the_image_keeps_to_their_groups() -> None:
+    boxes = tensor((20, 20, 60, 60), (-41, -41, -1, -1), (-41, -41, -2, -1))
+    kept = box_ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 1, 1]), 0.5)
+    assert kept.tolist() == [0, 1]
+
+
 def test_nms_of_nothing_is_nothing() -> None:
     kept = box_ops.nms(NO_BOXES, torch.zeros(0), torch.zeros(0, dtype=torch.int64), 0.5)
     assert kept.tolist() == []

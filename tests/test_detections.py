@@ -81,7 +81,7 @@ def test_forms_for_json_and_pandas() -> None:
     assert rows[0] == {"label": "dog", "score": 0.75, "box": [1, 2, 5, 8]}
     entry = {"image": "a.jpg", "size": [12, 10], "detections": rows}
     content: dict[str, object] = {"format": FORMAT, "categories": [], "images": [entry]}
-    content |= {"failures": [], "skipped": 0, "capped": 0}
+    content |= {"failures": [], "skipped": 0, "capped": 0, "others": 0}
     TypeAdapter(DetectionsFile).validate_python(content)
     frame = FOUND.to_pandas()
     assert isinstance(frame, pd.DataFrame)

@@ -8,6 +8,7 @@ from types import FrameType
 
 import pytest
 
+from tests.permissions import heeded_permissions
 from vision.config import load_config
 from vision.convert import convert_weights
 from vision.detection.coco_ids import CocoIds
@@ -42,7 +43,7 @@ READERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "head": (".csv", head_of),
     "image": (".jpg", read_image),
     "size": (".jpg", image_size),
-    "input": (".jpg", lambda path: find_inputs([str(path)])),
+    "input": (".jpg", lambda path: [read_image(s.path) for s in find_inputs([str(path)])]),
     "list of inputs": (".txt", lambda path: find_inputs([str(path)])),
     "annotations": (".json", lambda path: CocoIds(["cat"], path)),
     "detections": (".json", lambda path: read_coco_results(instances(path), path)),
@@ -70,7 +71,9 @@ def impatient() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "NUL", "surrogate", "long"])
+@pytest.mark.parametrize(
+    "kind", ["pipe", "device", "folder", "NUL", "surrogate", "long", "locked", "in a locked folder"]
+)
 @pytest.mark.usefixtures("impatient")
 def test_what_is_no_plain_file_is_one_line(tmp_path: Path, name: str, kind: str) -> None:
     suffix, read = READERS[name]
@@ -83,13 +86,19 @@ def test_what_is_no_plain_file_is_one_line(tmp_path: Path, name: str, kind: str)
         path.symlink_to("/dev/zero")
     elif kind == "folder":
         path.mkdir()
-    with pytest.raises(VisionError) as caught:
+    elif "locked" in kind:
+        path.write_text("content")
+        (path if kind == "locked" else path.parent).chmod(0)
+    with heeded_permissions(), pytest.raises(VisionError) as caught:
         read(path)
+    path.parent.chmod(0o700)
     reasons = {
         "pipe": "not a regular file",
         "device": "not a regular file",
         "folder": "Is a directory",
         "long": "File name too long",
+        "locked": "Permission denied",
+        "in a locked folder": "Permission denied",
     }
     message = str(caught.value)
     assert len(message.splitlines()) == 1

@@ -1,6 +1,8 @@
 """Reading images of every kind, size and state, and resizing them."""
 
 import io
+import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -322,10 +324,15 @@ def test_resizing_keeps_edges_where_they_are() -> None:
 
 @pytest.mark.parametrize("size", [(12_400, 12_400), (20_000, 20_000), (1, 200_000_000)])
 def test_a_huge_image_is_refused_by_its_header(tmp_path: Path, size: tuple[int, int]) -> None:
+    """What follows the header is not read: half a gigabyte of a sparse file."""
     path = tmp_path / "huge.png"
     path.write_bytes(png_header(*size))
+    os.truncate(path, 2**29)
+    tracemalloc.start()
     with pytest.raises(DataError, match=rf"has {size[0] * size[1]:,} pixels, more than the 150,0"):
         read_image(path)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
 
 
 def test_the_pictures_of_an_animation_are_counted_and_the_first_is_read(tmp_path: Path) -> None:

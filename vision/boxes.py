@@ -155,6 +155,8 @@ def nms(
     # translated coordinates are so large that float32 would lose the digits that decide the IoU.
     if boxes.device.type != "mps":  # MPS has no float64.
         boxes = boxes.double()
+    if len(boxes):  # Negative corners would be in the region of another group.
+        boxes = boxes - boxes.min().clamp(max=0)
     kept: Tensor = batched_nms(boxes, scores.to(boxes.dtype), groups, iou_threshold)
     return kept
 

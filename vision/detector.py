@@ -3,6 +3,7 @@
 # N images, H W height and width of the network's input, h w those of a picture
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from os import PathLike
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from vision.config import change_post_process
 from vision.detections import Detections
-from vision.device import choose_device
+from vision.device import choose_device, num_cores
 from vision.errors import ConfigError, DataError
 from vision.image_inputs import ImageInput, are_many, to_rgb
 from vision.images import resize
@@ -37,6 +38,7 @@ from vision.runtime import (
     open_session,
     score_thresholds,
 )
+from vision.runtime.fixed_batches import Finish
 from vision.runtime.torch_backend import TorchSession
 from vision.tiles import Tile, Tiles, merge_tiles, place_tiles
 from vision.urls import is_url
@@ -269,10 +271,10 @@ class Detector:
             return (self._detect([image], threshold)[0] for image in images)
         if not are_many(images):
             return self._detect([images], threshold)[0]
-        remaining, found = iter(images), list[Detections]()
-        while batch := list(islice(remaining, MAX_BATCH if self.tiles == 1 else 1)):
-            found += self._detect(batch, threshold)
-        return found
+        remaining, length = iter(images), MAX_BATCH if self.tiles == 1 else 1
+        batches = iter(lambda: list(islice(remaining, length)), [])
+        started = (self._start(batch, threshold) for batch in batches)
+        return [one for found in _one_ahead(started) for one in found]
 
     def stream(
         self,
@@ -317,33 +319,61 @@ class Detector:
         Raises:
             ValueError: If there are not as many sizes as images.
         """
-        return self._run(images, sizes, self._threshold)
+        return self._run(images, sizes, self._threshold)()
 
     def _run(
         self,
         batch: UInt8[Tensor, "N 3 H W"],
         sizes: Sequence[tuple[int, int]],
         threshold: Threshold,
-    ) -> list[Detections]:
-        detections = self.post_process(self.session(batch), sizes, threshold)
-        return [replace(one.to("cpu"), names=self._names) for one in detections]
+    ) -> Finish:
+        """Begin to detect in a batch; a GPU works on it until it is waited for."""
+        if isinstance(self.session, TorchSession):
+            finish = self.session.start(batch, sizes, self.post_process, threshold)
+        else:
+            found = self.post_process(self.session(batch), sizes, threshold)
+            finish = lambda: found  # noqa: E731
+        return lambda: [replace(one, names=self._names) for one in finish()]
 
     def _detect(self, images: Sequence[ImageInput], threshold: Threshold) -> list[Detections]:
-        pixels, tiled, kept = [], list[list[Tile]](), list[ImageInput]()
-        for image in images:
-            _check_path(image)
-            rgb = to_rgb(image)
-            tiled.append(place_tiles((rgb.shape[0], rgb.shape[1]), self.image_size, self.tiles))
-            pixels += [resize(tile.of(rgb), self.image_size) for tile in tiled[-1]]
-            # A server may send another image the next time.
-            kept.append(rgb if isinstance(image, str) and is_url(image) else image)
-        sizes, found = [tile.size for tiles in tiled for tile in tiles], list[Detections]()
+        return self._start(images, threshold)()
+
+    def _start(self, images: Sequence[ImageInput], threshold: Threshold) -> Finish:
+        """Begin to detect in some images, which are prepared when it returns."""
+        is_cuda = isinstance(self.session, TorchSession) and self.session.device.type == "cuda"
+        if is_cuda and len(images) > 1:  # It would wait for one core.
+            with ThreadPoolExecutor(num_cores()) as pool:
+                prepared = list(pool.map(self._prepare, images))
+        else:
+            prepared = [self._prepare(image) for image in images]
+        pixels = [tile for tiles, _, _ in prepared for tile in tiles]
+        sizes = [tile.size for _, tiles, _ in prepared for tile in tiles]
+        finishes = []
         for start in range(0, len(sizes), MAX_BATCH):
             some = slice(start, start + MAX_BATCH)
-            batch = torch.from_numpy(np.stack(pixels[some])).permute(0, 3, 1, 2)
-            found += self._run(batch, sizes[some], threshold)
-        merged = merge_tiles(found, tiled, self.post_process)
-        return [replace(one, image=image) for one, image in zip(merged, kept, strict=True)]
+            shape = len(sizes[some]), *self.image_size, 3
+            batch = torch.empty(shape, dtype=torch.uint8, pin_memory=is_cuda)
+            np.stack(pixels[some], out=batch.numpy())
+            finishes.append(self._run(batch.permute(0, 3, 1, 2), sizes[some], threshold))
+
+        def finish() -> list[Detections]:
+            found = [one for part in finishes for one in part()]
+            merged = merge_tiles(found, [tiles for _, tiles, _ in prepared], self.post_process)
+            kept = [image for _, _, image in prepared]
+            return [replace(one, image=image) for one, image in zip(merged, kept, strict=True)]
+
+        return finish
+
+    def _prepare(
+        self, image: ImageInput
+    ) -> tuple[list[UInt8[ndarray, "H W 3"]], list[Tile], ImageInput]:
+        """The tiles of an image for the network, where they lie, and what to keep as the image."""
+        _check_path(image)
+        rgb = to_rgb(image)
+        tiles = place_tiles((rgb.shape[0], rgb.shape[1]), self.image_size, self.tiles)
+        # A server may send another image the next time.
+        kept = rgb if isinstance(image, str) and is_url(image) else image
+        return [resize(tile.of(rgb), self.image_size) for tile in tiles], tiles, kept
 
     def _threshold_of(self, score: Scores | None, classes: Names = None) -> Threshold:
         """Those of a score, or else the detector's own, without the classes that are not named."""
@@ -354,6 +384,15 @@ class Detector:
             return threshold
         lowest = self.post_process.score_threshold if threshold is None else threshold
         return only_classes(lowest, classes, self._names)
+
+
+def _one_ahead(started: Iterator[Finish]) -> Iterator[list[Detections]]:
+    """What each gives, waited for when the next one has been started."""
+    last: Finish = list
+    for finish in started:
+        yield last()
+        last = finish
+    yield last()
 
 
 def _check_path(image: ImageInput) -> None:

@@ -5,7 +5,7 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 
@@ -118,8 +118,17 @@ def check_regular(path: str | Path) -> int:
         return os.fstat(file.fileno()).st_size
 
 
-def read_bytes(path: str | AnyFile, limit: int = MAX_BYTES) -> bytes:
+def read_bytes(
+    path: str | AnyFile,
+    limit: int = MAX_BYTES,
+    check: Callable[[BinaryIO], object] = lambda _: None,
+) -> bytes:
     """The content of a file.
+
+    Args:
+        path: The file.
+        limit: Bytes that it may have.
+        check: Called with the open file before the content is read, to look at its head.
 
     Raises:
         OSError: As `open_regular`, or if it has more than ``limit`` bytes.
@@ -129,6 +138,8 @@ def read_bytes(path: str | AnyFile, limit: int = MAX_BYTES) -> bytes:
         if size > limit:
             reason = f"it has {size:,} bytes, more than the {limit:,} that are read"
             raise OSError(errno.EFBIG, reason, str(path))
+        check(file)
+        file.seek(0)
         return file.read()
 
 

@@ -64,10 +64,10 @@ def read_image(
     """
     file, path = path, Path(path)
     try:
-        data, flags = read_bytes(file, MAX_BYTES), cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
+        data = read_bytes(file, MAX_BYTES, lambda opened: _check_header(opened, path))
     except OSError as error:
         raise DataError(f"image {path} cannot be opened: {error.strerror or error}") from error
-    _check_header(data, path)
+    flags = cv2.IMREAD_COLOR_RGB | _REDUCED[reduction]
     image = _decode(data, flags, path)
     expected = annotated_size and reduced_size(annotated_size, reduction)
     if expected is None or image.shape[:2] == expected:
@@ -78,7 +78,7 @@ def read_image(
 
 def decode_image(data: bytes, name: str) -> UInt8[ndarray, "h w 3"]:
     """The image that `read_image` gives for a file of this content; errors say its ``name``."""
-    _check_header(data, name)
+    _check_header(io.BytesIO(data), name)
     return _decode(data, cv2.IMREAD_COLOR_RGB, name)
 
 
@@ -100,9 +100,9 @@ def resize(image: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarr
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
-def _check_header(data: bytes, path: str | Path) -> None:
+def _check_header(file: BinaryIO, path: str | Path) -> None:
     """Refuse what would take much memory, and samples that are not of 8 or 16 bits."""
-    with header_of(io.BytesIO(data), path) as image:
+    with header_of(file, path) as image:
         _check_pixels(image.width * image.height, path)
         if image.mode == "F":
             raise DataError(_32_BITS.format(path))

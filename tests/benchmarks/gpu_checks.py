@@ -21,6 +21,7 @@ from tests.benchmarks.gpu_runs import Machine, Row, first_batch
 from tests.dispatch import CountedOperations
 from vision.config import Config, config_from_dict, load_config
 from vision.engine import train
+from vision.engine.graphs import StepGraphs
 from vision.engine.run import Run
 from vision.engine.step import train_step
 from vision.model import Losses
@@ -101,6 +102,21 @@ def _reported_waits(machine: Machine) -> Iterator[None]:
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def graphs(machine: Machine) -> Iterator[Row]:
+    """Ten steps from the same weights, twice without CUDA graphs and once with them."""
+    size, found = machine.batch_sizes[1], []
+    for graphed in (False, False, True):
+        run = machine.run(size, precision="fp32", ema_decay=0.9)
+        batch = first_batch(run)
+        others = replace(batch, images=255 - batch.images)
+        run = replace(run, graphs=StepGraphs() if graphed and not machine.is_small else None)
+        losses = [train_step(run, one).total.item() for one in (batch, others) * 5]
+        found.append([value.cpu() for value in run.state.eval_model.parameters()])
+        yield f"losses{' with graphs' if graphed else ''}", f"{losses[0]:.5f} to {losses[-1]:.5f}"
+    yield "twice without: relative difference of the average", f"{distance(found[1], found[0]):.1e}"
+    yield "with graphs: relative difference of the average", f"{distance(found[2], found[0]):.1e}"
 
 
 def _training(machine: Machine, out: Path, **settings: Any) -> Config:  # noqa: ANN401

@@ -14,8 +14,10 @@ import torch
 from tests.benchmarks import training
 from tests.benchmarks.gpu_checks import distance, gradients_of
 from tests.benchmarks.gpu_runs import Machine, Row, device_work, first_batch, timed, wait
+from tests.benchmarks.loader import write_photos
 from vision.data import DetectionDataset, EpochSampler, augment_batch, build_augment, make_loader
-from vision.engine.forward import CompiledForward, forward
+from vision.engine.forward import CompiledForward
+from vision.engine.graphs import StepGraphs
 from vision.engine.run import Run
 from vision.engine.step import train_step
 from vision.formats import read_coco
@@ -56,23 +58,22 @@ def bare_step(run: Run, batch: Batch, network: Callable[..., Any] | None = None)
     run.state.optimizer.step()
 
 
-def _compiled(machine: Machine, size: int, mode: str | None) -> Iterator[Row]:
+def graphed_steps(machine: Machine, size: int) -> Iterator[Row]:
+    """Steps launched as CUDA graphs, not compiled, with the average."""
+    run, batch = _graphed(machine, size)
+    yield from _rows(machine, f"batch {size}, bf16, average", lambda: train_step(run, batch), size)
+
+
+def compiled_steps(machine: Machine, size: int) -> Iterator[Row]:
+    """Steps whose forward, loss and backward are compiled, launched as CUDA graphs."""
     torch.compiler.reset()
-    run = machine.run(size, precision="bf16", ema_decay=0.999)
-    region = CompiledForward(size, is_required=True, mode=mode)
-    run = replace(run, forward=region)
-    batch = first_batch(run)
-
-    def step() -> object:
-        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        return train_step(run, batch)
-
+    plain, batch = _graphed(machine, size)
+    run = replace(plain, forward=CompiledForward(size, is_required=True))
     start = time.perf_counter()
-    step()
+    train_step(run, batch)
     wait()
     yield "first step, with compiling", f"{time.perf_counter() - start:8.1f} s"
-    yield from _rows(machine, f"batch {size}, bf16, average", step, size)
-    plain = replace(run, forward=forward)
+    yield from _rows(machine, f"batch {size}, bf16, average", lambda: train_step(run, batch), size)
     exact = replace(plain, settings=replace(run.settings, autocast_dtype=torch.float32))
     (loss, ours), (other, theirs), (_, reference) = (
         gradients_of(one, batch) for one in (run, plain, exact)
@@ -82,17 +83,10 @@ def _compiled(machine: Machine, size: int, mode: str | None) -> Iterator[Row]:
     yield "differences of their gradients from fp32's", " and ".join(distances)
 
 
-def compiled_steps(machine: Machine, size: int) -> Iterator[Row]:
-    """Steps whose forward, loss and backward are compiled."""
-    yield from _compiled(machine, size, None)
-
-
-def graphed_steps(machine: Machine, size: int) -> Iterator[Row]:
-    """The same, launched as CUDA graphs."""
-    if machine.is_small:
-        yield "CUDA graphs", "not on a CPU"
-        return
-    yield from _compiled(machine, size, "reduce-overhead")
+def _graphed(machine: Machine, size: int) -> tuple[Run, Batch]:
+    run = machine.run(size, precision="bf16", ema_decay=0.999)
+    batch = first_batch(run)
+    return replace(run, graphs=None if machine.is_small else StepGraphs()), batch
 
 
 def compiled_bare(machine: Machine, size: int) -> Iterator[Row]:
@@ -150,7 +144,7 @@ def from_files(machine: Machine, size: int) -> Iterator[Row]:
     """Steps from JPEG files of VOC's size through workers, and the workers alone."""
     workers = 1 if machine.is_small else os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as name:
-        training._write_photos(Path(name), 8)
+        write_photos(Path(name), 8)
         annotations = read_coco(name, "train")
         run = machine.run(size, precision="bf16")
         side = run.state.model.image_size

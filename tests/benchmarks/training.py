@@ -10,43 +10,30 @@ import dataclasses
 import multiprocessing
 import platform
 import statistics
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
-from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
-from torchvision import tv_tensors
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
-from torchvision.transforms import v2
 
-import vision.boxes as box_ops
 from tests.benchmarks.gpu_runs import first_batch
 from vision.config import Config, config_from_dict
-from vision.data import DetectionDataset, build_augment, cached, make_loader, read_sources
-from vision.data.synthetic import SHAPES, make_layout, render_scene
-from vision.engine import write_json
+from vision.data import read_sources
+from vision.data.synthetic import SHAPES
 from vision.engine.build import build_run
 from vision.engine.optim import clip_gradients
 from vision.engine.plan import Plan
 from vision.engine.run import Run
 from vision.engine.step import keep_freed_memory, train_step
-from vision.formats import Record, read_coco
-from vision.media import write_image
 from vision.model import match
 from vision.structures import Batch, Predictions, pack_targets
 
 Step = Callable[[], object]
-PHOTO_SIZE = (375, 500)
-"""(height, width) of most of VOC's photographs."""
 
 
 def main() -> None:
@@ -55,7 +42,6 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--image-size", type=int, default=320)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--loaders-only", action="store_true")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     print(
@@ -63,9 +49,6 @@ def main() -> None:
         f" with {torch.get_num_threads()} threads, {options.device}; batch of"
         f" {options.batch_size} at {options.image_size} px, {options.rounds} rounds"
     )
-    if options.loaders_only:
-        _print_loaders(options)
-        return
     if options.device == "cpu":
         keep_freed_memory()  # for every kind of step, torchvision's too
     run = _run(options, "auto")
@@ -83,7 +66,6 @@ def main() -> None:
             f" {statistics.median(ratios):13.2f}"
         )
     _print_fractions(_shares(run, batch, options.rounds))
-    _print_loaders(options)
 
 
 def _run(options: argparse.Namespace, precision: str) -> Run:
@@ -249,108 +231,6 @@ def _print_fractions(seconds_of: dict[str, float]) -> None:
     for label, seconds in seconds_of.items():
         name = label.removesuffix(" (and matching)")
         print(f"  {name:12} {1000 * seconds:8.1f} ms {seconds / total:6.1%}")
-
-
-class _TorchvisionReference(Dataset[tuple[Tensor, Tensor]]):
-    """What torchvision's reference script does for SSDLite: Pillow, IoU crop, flip, float pixels.
-
-    Resizing, which its model does, is done here, as ours is.
-    """
-
-    def __init__(self, records: Sequence[Record], image_size: int) -> None:
-        self.records = records
-        self.transform = v2.Compose(
-            [
-                v2.RandomIoUCrop(),
-                v2.RandomHorizontalFlip(),
-                v2.SanitizeBoundingBoxes(),
-                v2.PILToTensor(),
-                v2.ToDtype(torch.float32, scale=True),
-                v2.Resize([image_size, image_size], antialias=True),
-            ]
-        )
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        record = self.records[index]
-        image = Image.open(record.image_id).convert("RGB")
-        boxes = tv_tensors.BoundingBoxes(
-            torch.from_numpy(record.boxes), format="XYXY", canvas_size=record.size
-        )
-        labels = torch.zeros(len(boxes), dtype=torch.int64)
-        sample = self.transform({"image": image, "boxes": boxes, "labels": labels})
-        return sample["image"], sample["boxes"]
-
-
-def _print_loaders(options: argparse.Namespace) -> None:
-    """Images a second from JPEG files of VOC's size, read, augmented and resized."""
-    size, batch_size = options.image_size, options.batch_size
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        _write_photos(folder, 8)
-        annotations = read_coco(str(folder), "train")
-        records = annotations.records * 64
-        augment = build_augment("ssdlite")
-        ours = DetectionDataset(records, annotations.names, (size, size), augment)
-        kept = cached(records, folder / "cache")
-        from_cache = DetectionDataset(kept, annotations.names, (size, size), augment)
-        theirs = _TorchvisionReference(records, size)
-        print(
-            f"loaders, images/s from {PHOTO_SIZE} JPEGs, IoU crop and flip, 1 core and 2 workers:"
-        )
-        rates: dict[str, list[float]] = {}
-        for _ in range(options.rounds):
-            for workers in (0, 2):
-                for label, loader in (
-                    ("ours", make_loader(ours, batch_size, workers)),
-                    ("ours, cached", make_loader(from_cache, batch_size, workers)),
-                    ("torchvision's reference", _reference_loader(theirs, batch_size, workers)),
-                ):
-                    rates.setdefault(f"{label}, {workers} workers", []).append(_rate(loader))
-        for label, found in rates.items():
-            print(f"  {label:36} {statistics.median(found):7.0f}")
-
-
-def _reference_loader(
-    dataset: _TorchvisionReference, batch_size: int, workers: int
-) -> "DataLoader[Any]":
-    return DataLoader(dataset, batch_size, num_workers=workers, collate_fn=_side_by_side)
-
-
-def _side_by_side(samples: list[tuple[Tensor, Tensor]]) -> tuple[tuple[Any, ...], ...]:
-    return tuple(zip(*samples, strict=True))
-
-
-def _rate(loader: "DataLoader[Any]") -> float:
-    """Images a second after the first batch, with which workers start."""
-    batches = iter(loader)
-    next(batches)
-    start, count = time.perf_counter(), 0
-    for batch in batches:
-        count += len(batch.targets if isinstance(batch, Batch) else batch[0])
-    return count / (time.perf_counter() - start)
-
-
-def _write_photos(folder: Path, count: int) -> None:
-    """Synthetic scenes as JPEG files, with a COCO file of their boxes."""
-    images: list[dict[str, Any]] = []
-    objects: list[dict[str, Any]] = []
-    for index in range(count):
-        layout = make_layout(0, index, PHOTO_SIZE)
-        name = f"{index}.jpg"
-        write_image(folder / "train" / name, render_scene(0, index, PHOTO_SIZE))
-        height, width = PHOTO_SIZE
-        images.append({"id": index, "file_name": name, "height": height, "width": width})
-        boxes = box_ops.xyxy_to_xywh(torch.from_numpy(layout.boxes)).tolist()
-        for box, label in zip(boxes, layout.labels.tolist(), strict=True):
-            objects.append(
-                {"id": len(objects) + 1, "image_id": index, "category_id": label, "bbox": box}
-            )
-    categories = [{"id": label, "name": shape} for label, shape in enumerate(SHAPES)]
-    content = {"images": images, "annotations": objects, "categories": categories}
-    write_json(folder / "annotations" / "instances_train.json", content)
 
 
 if __name__ == "__main__":

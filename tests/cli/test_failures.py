@@ -7,9 +7,13 @@ from argparse import Namespace
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 
+from tests.formats.builders import voc_xml, write_voc
+from tests.permissions import heeded_permissions
 from vision.cli.main import main
+from vision.media import write_image
 
 DEEP = "[" * 100_000
 
@@ -87,6 +91,59 @@ def test_hostile_names_and_depths_are_one_line(
     assert "Traceback" not in said
     if words[-1] == "z" * 300:
         assert said.strip().endswith(f"--out {words[-1]} cannot be used: File name too long")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "info locked/w.safetensors",
+        "info locked/run",
+        "detect a.jpg --out out --weights locked/w.onnx",
+        "detect a.jpg --out locked/out",
+        "detect locked --out out",
+        "detect locked/*.jpg --out out",
+        "detect locked/list.txt --out out",
+        "detect a.jpg --out out --save coco --annotations locked/a.json",
+        "train --config locked/c.yaml --out run",
+        "train --config base.yaml --out run",
+        "train --config quickstart --out locked/run",
+        "train --config quickstart --out run model.init=locked/w.safetensors",
+        "train --data locked --out run",
+        "train --config voc --out run data.train.root=voc data.val=null",
+        "eval --detections locked/d.json --annotations locked/a.json --out out",
+        "eval --weights locked/run --out out",
+        "check --data locked",
+        "convert torchvision locked/w.pth --out w.safetensors",
+        "convert tensorflow locked/model.ckpt --out w.safetensors",
+        "convert-data locked --to voc --out out",
+        "average locked/a.safetensors locked/b.safetensors --out w.safetensors",
+        "merge locked --out out",
+        "compare locked/a locked/b --out out",
+        "export --weights locked/w.safetensors --to onnx --out out",
+        "priors --config locked/c.yaml",
+        "download voc2007 --root locked/voc",
+    ],
+)
+def test_what_may_not_be_opened_is_one_line(
+    line: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("base.yaml").write_text("_base_: locked/c.yaml\n", encoding="utf-8")
+    write_image("a.jpg", np.zeros((8, 8, 3), np.uint8))
+    locked = [Path("locked"), write_voc(Path("voc"), {"a": voc_xml()}) / "JPEGImages"]
+    for folder in locked:
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0)
+    with heeded_permissions():
+        code = main(line.split())
+    for folder in locked:
+        folder.chmod(0o700)
+    said = capsys.readouterr().err
+    assert (code, len(said.splitlines()), "Traceback" in said) == (2, 1, False), said
+    assert "Permission denied" in said
 
 
 def command(*words: str) -> list[str]:

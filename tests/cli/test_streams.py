@@ -103,7 +103,20 @@ def test_the_end_of_a_stream_is_a_line_and_an_exit_code(
         assert detect(weights, out, address) == 1
     count = len(entries_in(out))
     assert count > 10
-    assert f"{words} {count} frames; what was read is kept" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{words} {count} frames; what was read is kept" in said
+    assert "\n1 input failed, as said above\n" in said
+    assert "--resume" not in said  # which keeps the frames, and reads no others
+
+
+def test_what_resume_tries_again_is_counted_without_streams(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").touch()
+    with camera(closes) as address:
+        assert detect(weights, tmp_path / "out", address, tmp_path / "a.png") == 1
+    said = capsys.readouterr().out
+    assert "2 inputs failed, as said above; --resume tries 1 of them again\n" in said
 
 
 @pytest.mark.parametrize("is_back", [False, True])

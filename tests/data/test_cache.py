@@ -89,6 +89,17 @@ def test_the_cache_gives_the_same_images_and_decodes_once(
     assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
+def test_the_cache_is_mapped_not_copied_and_is_never_changed(tmp_path: Path) -> None:
+    """Otherwise each process would have images of its own."""
+    (found,) = cached(read_synthetic(1, 0, (64, 64)).records, tmp_path)
+    (file,) = tmp_path.iterdir()
+    content = file.read_bytes()
+    first, again = found.read(), found.read()
+    assert np.shares_memory(first, again)
+    first[:] = 0
+    assert file.read_bytes() == content
+
+
 def test_a_changed_image_gets_another_cache(tmp_path: Path) -> None:
     path = write(tmp_path / "a.png", (600, 500))
     cached([record_of(path)], tmp_path / "cache")

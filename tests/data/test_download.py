@@ -360,6 +360,27 @@ def test_a_disk_that_fills_while_loading(
     assert server.asked == ["bytes=1000-"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes as POSIX has them")
+@pytest.mark.parametrize(
+    "name", ["a.tar", "a.tar.partial", "a.tar.version", f"../{MARKER}", "link to a file"]
+)
+def test_what_lies_in_the_place_of_a_file_is_named_at_once(
+    server: Server, voc: bytes, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A named pipe, at which opening a file waits for the other end; a link is not written to."""
+    root = tmp_path / "root"
+    work, precious = root / ".voc2007.partial", tmp_path / "precious"
+    work.mkdir(parents=True)
+    precious.write_text("mine")
+    if name == "link to a file":
+        (work / "a.tar.partial").symlink_to(precious)
+    else:
+        os.mkfifo(work / name)
+    said = error_of(root, capsys)
+    assert "it is not a regular file" in said or "it is a link" in said
+    assert precious.read_text() == "mine"
+
+
 def test_a_disk_that_fills_while_unpacking(
     server: Server,
     voc: bytes,

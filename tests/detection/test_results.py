@@ -94,11 +94,11 @@ def test_an_empty_result_has_the_form(weights: Path, photos: Path, tmp_path: Pat
     check(out)
     assert read(out / "coco_results.json") == []
     (photos / "a.png").write_text("broken")
-    (photos / "b.png").unlink()
+    (photos / "b.png").rename(photos / "b.txt")
     assert detect(weights, tmp_path / "none", photos, "--save=json,coco") == 1
     check(tmp_path / "none")
     file = read(tmp_path / "none/detections.json")
-    assert (file["images"], file["skipped"], file["capped"]) == ([], 0, 0)
+    assert [file[key] for key in ("images", "skipped", "capped", "others")] == [[], 0, 0, 1]
     (failure,) = file["failures"]
     assert failure.startswith(f"image {photos / 'a.png'}")
 

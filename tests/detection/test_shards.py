@@ -23,11 +23,12 @@ SAVED = "--save=json,coco,csv,parquet"
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve pictures, one of them damaged, and a film."""
+    """Twelve pictures, one of them damaged, a film, and a file that is neither."""
     folder, rng = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
     for number in range(11):
         write_image(folder / f"{number}.png", rng.integers(0, 255, (40, 60, 3), np.uint8))
     (folder / "5.png").write_bytes(b"damaged")
+    (folder / "notes.md").touch()
     (folder / os.fsdecode(b"caf\xe9.png")).write_bytes((folder / "0.png").read_bytes())
     with VideoWriter(folder / "film.mp4", 10.0) as writer:
         for level in (50, 150, 250):

@@ -1,9 +1,11 @@
 """Runs whose norms stay in evaluation mode, with their gradients written down.
 
-``python record_steps.py CONFIG OUT [CONFIG OUT ...]``, under torchrun.
+``python record_steps.py CONFIG OUT [CONFIG OUT ...]``, under torchrun; what is there is continued.
+With ``LOST_AFTER`` in the environment, the process and its torchrun are killed after so many steps.
 """
 
 import os
+import signal
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,8 +15,8 @@ import torch
 from torch import nn
 
 from tests.reference_model import randomise
-from vision.config import ModelConfig, load_config
-from vision.engine import train
+from vision.cli.main import main
+from vision.config import ModelConfig
 from vision.engine.distributed import started_processes
 from vision.engine.run import Run
 from vision.model import SSDLite, build_model
@@ -44,6 +46,9 @@ def record(config: str, out: str) -> None:
     def keep(model: nn.Module, _: float) -> None:
         grads = [value.grad for value in model.parameters()]
         gradients.append([grad.clone() for grad in grads if grad is not None])
+        if os.environ.get("LOST_AFTER") == str(len(gradients)):
+            os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
 
     with (
         patch("vision.engine.build.build_model", build),
@@ -51,16 +56,20 @@ def record(config: str, out: str) -> None:
         patch("vision.engine.step.clip_gradients", keep),
         patch("vision.metrics.analysis.DRAWS", 20),
     ):
-        train(load_config(config), Path(out))
+        assert main(["train", "--config", config, "--out", out, "--resume"]) == 0
     torch.save(gradients, Path(out) / f"gradients{os.environ.get('RANK', '')}.pt")
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    pairs = list(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+    if len(pairs) == 1:
+        record(*pairs[0])
+        sys.exit()
     # The processes of one launch can only meet once.
     with (
         started_processes("cpu") as processes,
         patch("vision.engine.trainer.started_processes", lambda _: nullcontext(processes)),
     ):
-        for pair in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        for pair in pairs:
             record(*pair)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,27 +14,21 @@ import torch
 from torch import Tensor
 
 from tests.engine.record_steps import record
-from tests.runs import read_log, run_config, scenes, write_run_config
-from vision.config import load_config
+from tests.runs import read_log, run_config, same_weights, scenes, write_run_config
 from vision.data import read_sources
 from vision.engine import train
 from vision.engine.build import build_run
 from vision.engine.distributed import Processes, started_processes
 from vision.engine.plan import Plan
-from vision.errors import ConfigError
+from vision.engine.run_folder import RunFolder
+from vision.errors import ConfigError, TrainingError
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).with_name("record_steps.py")
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603
-        [sys.executable, *words], env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
 
 
 def gradients(path: Path) -> list[list[Tensor]]:
@@ -46,7 +42,10 @@ CASES = {1: 14, 2: 16}
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The configuration and the run of each case, by its number of parts, one launch for all."""
+    """The configuration and the run of each case, by its number of parts, one launch for all.
+
+    In ``resumed`` the first epoch is a single process's.
+    """
     folder = tmp_path_factory.mktemp("two")
     words = []
     for accumulate, num_images in CASES.items():
@@ -61,8 +60,18 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         config = write_run_config(folder / f"{accumulate}.yaml", *overrides)
         words += [config, str(folder / str(accumulate))]
-    result = run(*TORCHRUN, str(SCRIPT), *words)
+    overrides = ["data.val=null", "train.tensorboard=false"]
+    train(run_config(*overrides, "train.epochs=1"), folder / "resumed")
+    words += [write_run_config(folder / "resumed.yaml", *overrides), str(folder / "resumed")]
+    result = subprocess.run(  # noqa: S603
+        [*TORCHRUN, "--standalone", "--nproc-per-node", "2", str(SCRIPT), *words],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
+    (folder / "stdout").write_text(result.stdout, encoding="utf-8")
     return folder
 
 
@@ -90,17 +99,56 @@ def numbers(row: dict[str, str]) -> dict[str, Any]:
     return {key: float(value) for key, value in row.items() if value}
 
 
-def test_torchrun_resumes(tmp_path: Path) -> None:
-    """What one process began; two begin runs in `two`."""
-    overrides = ("train.epochs=1", "data.val=null", "train.tensorboard=false")
-    config, out = write_run_config(tmp_path / "small.yaml", *overrides), tmp_path / "run"
-    train(load_config(config), out)
-    command = [*TORCHRUN, str(ROOT / "train.py"), "--config", config, "--out", str(out)]
-    result = run(*command, "--resume", "train.epochs=2")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("epoch 2/2: loss") == 1
-    assert result.stdout.count("weights, log and pictures are in") == 1
-    assert [row["epoch"] for row in read_log(out)] == ["1", "2"]
+def test_torchrun_resumes(two: Path) -> None:
+    """What one process began; one of two prints what is done and where it is."""
+    assert [row["epoch"] for row in read_log(two / "resumed")] == ["1", "2"]
+    output = (two / "stdout").read_text(encoding="utf-8")
+    assert output.count("resuming after epoch 1 and 0 steps") == 1
+    assert output.count("weights, log and pictures are in") == 3
+
+
+def test_a_lost_node_comes_back(two: Path, tmp_path: Path) -> None:
+    """Two of torchrun's agents are two machines; one is killed in the second epoch."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        endpoint = f"localhost:{free.getsockname()[1]}"
+    rendezvous = ["--nnodes", "2", "--nproc-per-node", "1", "--local-addr", "localhost"]
+    rendezvous += ["--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint]
+    words = ["--max-restarts", "1", str(SCRIPT), str(two / "1.yaml"), str(tmp_path)]
+
+    def start(*, hosts: bool, **variables: str) -> "subprocess.Popen[str]":
+        conf = ["--rdzv-conf", f"is_host={int(hosts)},keep_alive_interval=1"]
+        return subprocess.Popen(  # noqa: S603
+            [*TORCHRUN, *rendezvous, *conf, *words],
+            env={**ENVIRONMENT, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    nodes = [start(hosts=True), start(hosts=False, LOST_AFTER="3")]
+    try:
+        assert nodes[1].wait(300) == -signal.SIGKILL
+        assert [row["epoch"] for row in read_log(tmp_path)] == ["1"]
+        nodes.append(start(hosts=False))
+        messages = nodes[0].communicate(timeout=300)[1]
+        assert (nodes[0].returncode, nodes[2].wait(300)) == (0, 0), messages
+    finally:
+        for node in nodes:
+            node.terminate()
+            node.communicate()
+    assert "the connection to another process of the run is lost" in messages
+    assert read_log(tmp_path) == read_log(two / "1")
+    assert same_weights(tmp_path / "last.safetensors", two / "1" / "last.safetensors")
+
+
+def test_a_run_folder_that_machines_do_not_share_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Processes, "gather", lambda _, mine, total: [*mine, True][:total])
+    folder = RunFolder(tmp_path, resume=True)
+    assert not folder.has_checkpoints(Processes())
+    with pytest.raises(TrainingError, match="a file system that they share"):
+        folder.has_checkpoints(Processes(size=2))
 
 
 def test_a_batch_that_cannot_be_divided_is_refused() -> None:

@@ -1,5 +1,6 @@
 """How many operations a training step dispatches besides forward and backward."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,11 +13,12 @@ from tests.dispatch import CountedOperations
 from tests.runs import run_config
 from vision.data import read_sources
 from vision.engine.build import build_run
+from vision.engine.graphs import StepGraphs
 from vision.engine.optim import MovingAverage
 from vision.engine.plan import Plan
 from vision.engine.run import Run
 from vision.engine.step import train_step
-from vision.model import build_model
+from vision.model import Losses, build_model
 from vision.structures import Batch
 
 MAX_OPERATIONS = 500
@@ -94,3 +96,30 @@ def test_the_average_equals_pytorchs_to_the_bit() -> None:
     assert found.state_dict().keys() == expected.state_dict().keys()
     for name, value in expected.state_dict().items():
         assert torch.equal(found.state_dict()[name], value), name
+
+
+def recorded(function: Callable[[], Losses]) -> tuple[Callable[[], None], Losses]:
+    """What `vision.engine.graphs.capture` does on a GPU, by calling the function each time."""
+    losses = Losses(torch.zeros(()), torch.zeros(()))
+
+    def replay() -> None:
+        for ours, theirs in zip(losses, function(), strict=True):
+            ours.copy_(theirs)
+
+    return replay, losses
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_captured_steps_learn_the_same(name: str) -> None:
+    """Learning rates, which warm up, and weights of the average differ in each of the steps."""
+    overrides = (f"optim.name={name}", "optim.warmup_epochs=4", "train.precision=fp32")
+    plain, batch = make_run("cpu", *overrides)
+    captured, _ = make_run("cpu", *overrides)
+    captured = replace(captured, graphs=StepGraphs(recorded))
+    others = replace(batch, images=255 - batch.images)
+    for images in (batch, others, batch, batch, others, batch, others):
+        expected, found = train_step(plain, images), train_step(captured, images)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert plain.state.schedule.state_dict() == captured.state.schedule.state_dict()
+    averages = [run.state.eval_model.state_dict() for run in (captured, plain)]
+    torch.testing.assert_close(*averages, rtol=1e-3, atol=1e-5)

@@ -1,5 +1,6 @@
 """Writing videos and reading them back: content, order, end, and what is refused."""
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -231,3 +232,39 @@ def test_frames_of_too_many_pixels_are_refused(
     monkeypatch.setattr("vision.media.connection.MAX_PIXELS", 48 * 64)
     with VideoReader(tmp_path / "film.mp4") as video:
         assert video.size == (48, 64)
+
+
+@pytest.mark.parametrize("stated", [(1, 1), (20_000, 20_000)])
+def test_a_header_that_lies_about_the_size_of_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: tuple[int, int]
+) -> None:
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
+    writer.write(plain(90))
+    writer.release()
+    size, lie = struct.pack("<II", 64, 48), struct.pack("<II", *stated)
+    content = path.read_bytes()
+    assert content.count(size) == 2  # in the file's header and in the stream's
+    path.write_bytes(content.replace(size, lie))
+    monkeypatch.setattr("vision.media.connection.MAX_PIXELS", 48 * 64 - 1)
+    with pytest.raises(DataError, match=r"64 x 48 pixels, more than the 3,071|cannot be read"):
+        VideoReader(path)
+
+
+def test_a_huge_frame_after_small_ones_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FFmpeg scales it to the size of the first; other backends of OpenCV give it as it is."""
+    path = _write(tmp_path / "a.mp4", [20, 80])
+    sizes = iter([(48, 64), (96, 128)])
+
+    class Capture(cv2.VideoCapture):
+        def read(self, *_: object) -> tuple[bool, ndarray]:  # type: ignore[override]
+            return True, plain(20, *next(sizes))
+
+    monkeypatch.setattr(cv2, "VideoCapture", Capture)
+    monkeypatch.setattr("vision.media.connection.MAX_PIXELS", 48 * 64)
+    with VideoReader(path) as video:
+        assert video.size == (48, 64)
+        with pytest.raises(DataError, match="128 x 96 pixels, more than the 3,072"):
+            list(video)

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> CommandResult:
     unfinished = (options.out / Journal.NAME).exists()
     finished = any((options.out / name).exists() for name in (*RESULTS.values(), *LABELS))
     report = Report()
-    everything = find_inputs(options.inputs, report.fail, options.out)
+    everything = find_inputs(options.inputs, report.fail, options.out, report.others.update)
     if not everything:
         raise DataError("no image, video or stream is among the inputs")
     shard = parse_shard(options.shard) if options.shard else Shard(0, 1)

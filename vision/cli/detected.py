@@ -34,8 +34,7 @@ def conclude(
             " may be left out: raise --max or --score"
         )
     if report.failures:
-        failed = _inputs(len(report.failures))
-        print(f"{failed} failed, as said above; --resume tries again")
+        print(f"{_inputs(len(report.failures))} failed, as said above{_tried_again(report)}")
     values = {
         "out": out,
         "files": [out / RESULTS.get(kind, kind) for kind in (*RESULTS, *FOLDERS) if kind in saved],
@@ -46,6 +45,7 @@ def conclude(
         "failures": report.failures,
         "counts": report.counts,
         "capped": report.num_capped,
+        "others": len(report.others),
         "resumed": report.num_resumed,
     }
     return CommandResult(code, values, _steps(options, report))
@@ -55,10 +55,18 @@ def _inputs(number: int) -> str:
     return describe_counts({"input": number})
 
 
+def _tried_again(report: Report) -> str:
+    """Which of the failures ``--resume`` tries again: not streams whose frames are kept."""
+    if not report.num_final:
+        return "; --resume tries again"
+    number = len(report.failures) - report.num_final
+    return f"; --resume tries {number} of them again" if number else ""
+
+
 def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
     """Try again, join shards, lower the threshold, train on other classes, or measure."""
     weights = options.given_weights
-    if report.failures:
+    if len(report.failures) > report.num_final:
         return [_again(options, "--resume", why="Try those again that failed:")]
     if options.shard:
         words = ["merge", options.out, "OTHERS", "--out", "merged"]

@@ -18,7 +18,6 @@ from vision.data.transforms import (
     PRESETS,
     Augment,
     AugmentPreset,
-    V2Augment,
     build_augment,
     seeded,
 )
@@ -30,7 +29,6 @@ __all__ = [
     "DetectionDataset",
     "EpochSampler",
     "Sample",
-    "V2Augment",
     "augment_batch",
     "build_augment",
     "cached",

@@ -9,11 +9,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from vision.data.colour import BRIGHTNESS, CONTRAST, HUE, SATURATION
 from vision.data.transforms import PRESETS, seeded
 from vision.structures import Batch, Target
 
-# Ranges of torchvision's RandomPhotometricDistort, which applies each with probability 0.5.
-BRIGHTNESS, CONTRAST, SATURATION, HUE = (0.875, 1.125), (0.5, 1.5), (0.5, 1.5), (-0.05, 0.05)
 TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 TO_RGB = torch.linalg.inv(TO_YIQ)
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
 from pathlib import Path
 
@@ -67,10 +67,11 @@ def _read_reduced(
 
 
 def cached(records: Sequence[Record], folder: Path) -> list[Record]:
-    """The records with their decoded images in one file, which the system's page cache can hold.
+    """The records with their decoded images in one file, which all processes map into memory.
 
-    The file's name is a hash of the images' paths, sizes and modification times, so that a changed
-    data set gets another file.
+    The system keeps what is read as long as there is room, once for all processes. The file's name
+    is a hash of the images' paths, sizes and modification times, so that a changed data set gets
+    another file.
 
     Raises:
         DataError: If an image cannot be read, or the file cannot be written.
@@ -117,11 +118,19 @@ def _write(records: Sequence[Record], path: Path) -> None:
 
 
 def _read(path: Path, offset: int, size: tuple[int, int]) -> UInt8[ndarray, "h w 3"]:
-    count = prod(size) * 3
+    """An image of the file as it is mapped into memory, where all processes share it."""
+    end = offset + prod(size) * 3
     try:
-        image = np.fromfile(path, np.uint8, count, offset=offset)
+        state = path.stat()
+        if state.st_size < end:
+            raise DataError(f"cache {path} is truncated; remove it")
+        pixels = _mapped(path, (state.st_ino, state.st_size, state.st_mtime_ns))
     except OSError as error:
         raise DataError(f"cache {path} cannot be read: {error.strerror or error}") from error
-    if len(image) != count:
-        raise DataError(f"cache {path} is truncated; remove it")
-    return image.reshape(*size, 3)
+    return pixels[offset:end].reshape(*size, 3)
+
+
+@lru_cache(maxsize=4)  # the last argument tells of a changed file
+def _mapped(path: Path, _: tuple[int, int, int]) -> UInt8[ndarray, "bytes"]:
+    """All bytes of a file; what is changed in memory is a copy of this process's own."""
+    return np.asarray(np.memmap(path, np.uint8, mode="c"))

@@ -13,6 +13,7 @@ from vision.config.yaml12 import parse_yaml
 from vision.data.fetch import Archive, fetch
 from vision.data.unpack import unpack
 from vision.errors import DataError
+from vision.files import MAX_TEXT_BYTES, read_text
 
 __all__ = ["DOWNLOADS", "PublicData", "download", "train_command"]
 
@@ -133,7 +134,7 @@ def _download(name: str, data: PublicData, root: Path) -> bool:
     work, marker = root / f".{name}.partial", root / MARKER
     unpacked = work / "unpacked"
     present = [folder for folder in data.folders if (root / folder).exists()]
-    held = marker.read_text(encoding="utf-8").strip() if marker.exists() else name
+    held = read_text(marker, MAX_TEXT_BYTES).strip() if marker.exists() else name
     if held != name:
         raise DataError(f"--root {root} holds {held}; name another folder for {name}")
     if marker.exists() and len(present) == len(data.folders):

@@ -15,7 +15,9 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
+from vision.atomic import open_own, replacing
 from vision.errors import DataError
+from vision.files import MAX_TEXT_BYTES, open_regular, read_text
 from vision.progress import progress
 
 __all__ = ["Archive", "bytes_bar", "fetch"]
@@ -99,17 +101,18 @@ def _load_once(url: str, path: Path) -> None:
     """Load the rest of a file; all of it, if the server knows no ranges or has another version."""
     file, version_file = _partial(path), path.with_name(f"{path.name}.version")
     start = _size(file)
-    version = version_file.read_text(encoding="utf-8") if version_file.is_file() else ""
+    version = read_text(version_file, MAX_TEXT_BYTES) if version_file.exists() else ""
     response = _request(url, path, start)
     if response.status == PARTIAL_CONTENT and _version(response) != version:
         response.close()
         response = _request(url, path, 0)
     if response.status != PARTIAL_CONTENT:
         start = 0
-    version_file.write_text(_version(response), encoding="utf-8")
+    with replacing(version_file) as replacement:
+        replacement.write_text(_version(response), encoding="utf-8")
     length = _length(response)
     bar = bytes_bar(path.name, length, start)
-    with response, file.open("ab" if start else "wb") as stream, bar:
+    with response, open(file, "ab" if start else "wb", opener=open_own) as stream, bar:
         while chunk := _read(response, url, path):
             stream.write(chunk)
             bar.update(len(chunk))
@@ -173,7 +176,7 @@ def _length(response: HTTPResponse) -> int | None:
 
 def _md5(path: Path) -> str:
     digest = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as stream, bytes_bar(f"verify {path.name}", _size(path)) as bar:
+    with open_regular(path) as stream, bytes_bar(f"verify {path.name}", _size(path)) as bar:
         while chunk := stream.read(CHUNK):
             digest.update(chunk)
             bar.update(len(chunk))

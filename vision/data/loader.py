@@ -9,13 +9,14 @@ from threading import Thread
 from typing import NamedTuple
 
 import cv2
+import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, default_collate
 
 from vision.data.sampler import EpochSampler
-from vision.data.transforms import Augment, seeded
+from vision.data.transforms import Augment
 from vision.errors import DataError
 from vision.formats.records import Record
 from vision.images import resize
@@ -36,7 +37,7 @@ class DetectionDataset(Dataset[Sample]):
         records: The images and their objects.
         names: Class names in label order; boxes with other names are left out.
         image_size: (height, width) to resize to, or a function that gives it for an epoch.
-        augment: Augmentation before resizing, if any.
+        augment: Augmentation, which resizes too; if there is none, images are resized only.
         seed: Seed of augmentation, together with epoch and index.
         classes: Names whose boxes are kept, if not all of ``names``.
     """
@@ -69,11 +70,13 @@ class DetectionDataset(Dataset[Sample]):
         """
         epoch, index = key if isinstance(key, tuple) else (0, key)
         image, target = self.records[index].load(), self.targets[index]
-        if self.augment is not None:
-            with seeded(self.seed, epoch, index):
-                image, target = self.augment(image, target)
         size = self.image_size(epoch) if callable(self.image_size) else self.image_size
-        return Sample(torch.from_numpy(resize(image, size)), target)
+        if self.augment is None:
+            image = resize(image, size)
+        else:
+            rng = np.random.default_rng((self.seed, epoch, index))
+            image, target = self.augment(image, target, size, rng)
+        return Sample(torch.from_numpy(image), target)
 
     def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[Sample] | DataError:
         """The samples of a batch; or the error, for `_Loader` to raise.
@@ -87,8 +90,11 @@ class DetectionDataset(Dataset[Sample]):
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Samples as a batch, whose images are in channels-last memory format, as they were read."""
-    images = torch.stack([sample.image for sample in samples]).permute(0, 3, 1, 2)
+    """Samples as a batch, whose images are in channels-last memory format, as they were read.
+
+    In a worker process the images are stacked in memory that the main process shares.
+    """
+    images = default_collate([sample.image for sample in samples]).permute(0, 3, 1, 2)
     targets = [sample.target for sample in samples]
     return Batch(images, targets, pack_targets(targets))
 

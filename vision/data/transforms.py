@@ -1,81 +1,27 @@
-"""Augmentation presets, made of torchvision's v2 transforms."""
+"""Augmentation presets: what is changed at random in a training image."""
+
+# h and w the height and width of an image, H and W those of the network's input
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from numpy import ndarray
-from torchvision import tv_tensors
-from torchvision.transforms import v2
 
+from vision.data.colour import distort, draw_distortion, mean_grey
+from vision.data.geometry import View, Window, iou_crop, visible, zoom_out
 from vision.structures import Target
 
-ZOOM_OUT_FILL = {tv_tensors.Image: [123, 117, 104]}
-"""ImageNet's mean colour."""
-
 Augment: TypeAlias = Callable[
-    [UInt8[ndarray, "h w 3"], Target], tuple[UInt8[ndarray, "H W 3"], Target]
+    [UInt8[ndarray, "h w 3"], Target, tuple[int, int], np.random.Generator],
+    tuple[UInt8[ndarray, "H W 3"], Target],
 ]
-
-
-class V2Augment:
-    """V2 transforms on an image and its target.
-
-    The v2 transforms ignore plain dataclasses silently, so the target is unpacked into tensors
-    that they know, and packed again. Boxes that a transform leaves without area are removed.
-    """
-
-    def __init__(self, *transforms: v2.Transform) -> None:
-        self.transform = v2.Compose([*transforms, v2.SanitizeBoundingBoxes(labels_getter=_columns)])
-
-    def __call__(
-        self, image: UInt8[ndarray, "h w 3"], target: Target
-    ) -> tuple[UInt8[ndarray, "H W 3"], Target]:
-        """Transform the image and its target together, by torch's global random state."""
-        sample = {
-            "image": tv_tensors.Image(torch.from_numpy(image).permute(2, 0, 1)),
-            "boxes": tv_tensors.BoundingBoxes(target.boxes, format="XYXY", canvas_size=target.size),
-            "labels": target.labels,
-            "ignore": target.ignore,
-            "crowd": target.crowd,
-        }
-        changed: dict[str, Any] = self.transform(sample)
-        pixels = changed["image"].as_subclass(torch.Tensor).permute(1, 2, 0)
-        height, width = pixels.shape[:2]
-        boxes = changed["boxes"].as_subclass(torch.Tensor)
-        return np.ascontiguousarray(pixels.numpy()), Target(
-            boxes,
-            changed["labels"],
-            changed["ignore"],
-            target.image_id,
-            (height, width),
-            changed["crowd"],
-        )
-
-
-def _columns(sample: dict[str, Any]) -> tuple[torch.Tensor, ...]:
-    """The values that are removed together with their box."""
-    return sample["labels"], sample["ignore"], sample["crowd"]
-
-
-class _IoUCrop(v2.RandomIoUCrop):  # type: ignore[misc]
-    """SSD's crop (arXiv 1512.02325, section 2.2 "Data augmentation"), where one is possible.
-
-    Without a box no crop can reach the required overlap, and torchvision's would make hundreds of
-    attempts; in an image a few pixels wide or high it would choose a crop of size 0 and divide by
-    it.
-    """
-
-    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """The position of the crop; empty for no crop."""
-        boxes = next(item for item in flat_inputs if isinstance(item, tv_tensors.BoundingBoxes))
-        can_crop = len(boxes) > 0 and min(boxes.canvas_size) * self.min_scale >= 1
-        params: dict[str, Any] = super().make_params(flat_inputs) if can_crop else {}
-        return params
+"""Augments an image and its target and resizes them to a (height, width), by random numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,23 +29,62 @@ class AugmentPreset:
     """An augmentation recipe, in the order in which it is applied.
 
     Attributes:
-        photometric: Whether brightness, contrast, saturation and hue change.
-        geometry: Transforms of each image and its boxes.
+        photometric: Whether brightness, contrast, saturation, hue and the channels' order change.
+        zoom_out: Whether half of the images are laid on a larger canvas, see
+            `vision.data.geometry.zoom_out`.
+        crop: Whether images are cropped, see `vision.data.geometry.iou_crop`.
         flip: Whether images are flipped horizontally with probability 0.5.
     """
 
     photometric: bool = False
-    geometry: tuple[v2.Transform, ...] = ()
+    zoom_out: bool = False
+    crop: bool = False
     flip: bool = False
+
+    def __call__(
+        self,
+        image: UInt8[ndarray, "h w 3"],
+        target: Target,
+        size: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> tuple[UInt8[ndarray, "H W 3"], Target]:
+        """The image augmented and resized to ``size``, and its target in pixels of that.
+
+        Equal in distribution to torchvision's transforms followed by resizing, but the part of the
+        image that is seen is chosen first, and no other pixel is touched. Boxes that this leaves
+        without a pixel of width and height are removed.
+
+        Args:
+            image: The image, which is left as it is.
+            target: Its objects.
+            size: (height, width).
+            rng: The source of the random numbers.
+        """
+        boxes = target.boxes.numpy()
+        canvas = Window(0, 0, target.size[1], target.size[0])
+        canvas = zoom_out(canvas, rng) if self.zoom_out else canvas
+        window = iou_crop(canvas, boxes, rng) if self.crop else canvas
+        boxes, kept = visible(boxes, window, by_middle=window is not canvas)
+        view = View(window, target.size, size)
+        boxes, pixels = view.boxes(boxes), view.part(image)
+        if self.photometric:
+            pixels = distort(pixels, draw_distortion(rng), mean_grey(image))
+        pixels = view.filled(pixels)
+        if self.flip and rng.random() < 0.5:
+            pixels = np.asarray(cv2.flip(pixels, 1), np.uint8)
+            boxes[:, [0, 2]] = size[1] - boxes[:, [2, 0]]
+        columns = (target.labels, target.ignore, target.crowd)
+        labels, ignore, crowd = (column[torch.from_numpy(kept)] for column in columns)
+        return np.ascontiguousarray(pixels), Target(
+            torch.from_numpy(boxes), labels, ignore, target.image_id, size, crowd
+        )
 
 
 PRESETS = {
     "none": AugmentPreset(),
     "photometric": AugmentPreset(photometric=True, flip=True),
-    "ssdlite": AugmentPreset(geometry=(_IoUCrop(),), flip=True),
-    "ssd": AugmentPreset(
-        photometric=True, geometry=(v2.RandomZoomOut(fill=ZOOM_OUT_FILL), _IoUCrop()), flip=True
-    ),
+    "ssdlite": AugmentPreset(crop=True, flip=True),
+    "ssd": AugmentPreset(photometric=True, zoom_out=True, crop=True, flip=True),
 }
 """Recipes by ``augment.preset``.
 
@@ -116,12 +101,9 @@ def build_augment(preset: str, *, on_device: bool = False) -> Augment | None:
         on_device: Leave out what `vision.data.batch_augment.augment_batch` does on the device.
     """
     parts = PRESETS[preset]
-    transforms = list(parts.geometry)
-    if parts.photometric and not on_device:
-        transforms.insert(0, v2.RandomPhotometricDistort())
-    if parts.flip and not on_device:
-        transforms.append(v2.RandomHorizontalFlip())
-    return V2Augment(*transforms) if transforms else None
+    if on_device:
+        parts = replace(parts, photometric=False, flip=False)
+    return None if parts == AugmentPreset() else parts
 
 
 @contextmanager

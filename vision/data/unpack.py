@@ -6,11 +6,12 @@ import tarfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 from zipfile import ZipFile
 
 from vision.data.fetch import bytes_bar
 from vision.errors import DataError
+from vision.files import open_regular
 
 __all__ = ["unpack"]
 
@@ -41,7 +42,7 @@ def unpack(paths: Sequence[Path], prefix: str, names: Collection[str], folder: P
     wanted = [PurePosixPath(prefix, name) for name in names]
     try:
         for path in paths:
-            with ZipFile(path) if path.suffix == ".zip" else tarfile.open(path) as archive:
+            with open_regular(path) as file, _opened(file, path) as archive:
                 members = list(_members(archive, path.name))
                 with bytes_bar(
                     f"unpack {path.name}", sum(member.size for member in members)
@@ -53,6 +54,10 @@ def unpack(paths: Sequence[Path], prefix: str, names: Collection[str], folder: P
         unpacking.rename(folder)
     finally:
         shutil.rmtree(unpacking, ignore_errors=True)
+
+
+def _opened(file: BinaryIO, path: Path) -> ZipFile | tarfile.TarFile:
+    return ZipFile(file) if path.suffix == ".zip" else tarfile.open(fileobj=file)
 
 
 def _members(archive: ZipFile | tarfile.TarFile, name: str) -> Iterator[_Member]:

@@ -18,7 +18,7 @@ from vision.errors import DataError
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What begins a formula in a spreadsheet; CSV has an apostrophe before it."""
-NO_OMISSIONS: Omissions = {"failures": [], "skipped": 0, "capped": 0}
+NO_OMISSIONS: Omissions = {"failures": [], "skipped": 0, "capped": 0, "others": 0}
 
 
 def make_entry(

@@ -153,7 +153,9 @@ class _Run:
                     remove_unfinished(path)
             else:
                 is_ended = self._frames(source, video, None)
-            return find_problem(source, video, is_ended=is_ended)
+            problem = find_problem(source, video, is_ended=is_ended)
+            self.report.num_final += bool(problem) and is_live(source, video)
+            return problem
 
     def _frames(self, source: MediaInput, video: VideoReader, writer: VideoWriter | None) -> bool:
         """Detect in the frames of a video; whether all that it gives were read.

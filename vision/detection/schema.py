@@ -85,6 +85,10 @@ class Omissions(TypedDict):
         int,
         Field(ge=0, description="Images and frames with as many detections as one may have."),
     ]
+    others: Annotated[
+        int,
+        Field(ge=0, description="Files in folders that are neither images nor videos."),
+    ]
     tiles: NotRequired[
         Annotated[
             int | Literal["auto"],

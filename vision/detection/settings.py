@@ -155,6 +155,8 @@ class Report:
         inputs: Number of images and of frames with results, those of a resumed run included.
         objects: Number of detections in them by class name.
         failures: One line for each input that failed.
+        num_final: Failures of streams whose frames are kept, which are not tried again.
+        others: Files in folders that are neither images nor videos.
         num_capped: Images and frames with the most detections that one may have.
         num_skipped: Inputs that were not reached before an interruption.
         num_resumed: Inputs that the resumed run had completed.
@@ -166,6 +168,8 @@ class Report:
     inputs: Counter[str] = field(default_factory=Counter)
     objects: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    num_final: int = 0
+    others: set[Path] = field(default_factory=set)
     num_capped: int = 0
     num_skipped: int = 0
     num_resumed: int = 0
@@ -181,4 +185,5 @@ class Report:
     def omissions(self) -> Omissions:
         """What the results do not have."""
         skipped, capped = self.num_skipped, self.num_capped
-        return {"failures": sorted(self.failures), "skipped": skipped, "capped": capped}
+        failures, others = sorted(self.failures), len(self.others)
+        return {"failures": failures, "skipped": skipped, "capped": capped, "others": others}

@@ -15,6 +15,7 @@ from vision.data import DetectionDataset, EpochSampler, build_augment, cached, m
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.engine.evaluation import Evaluator
 from vision.engine.forward import choose_forward
+from vision.engine.graphs import StepGraphs
 from vision.engine.optim import (
     MovingAverage,
     autocast_dtype,
@@ -79,6 +80,7 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
             config.train.batch_size // (processes.size * config.train.accumulate),
             epochs * len(sampler),
         ),
+        StepGraphs() if _has_graphs(config, device, processes) else None,
         frozen,
         losses,
         sampler,
@@ -86,6 +88,15 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         make_loader(train_set, sampler, config.train.workers, pin_memory=device.type == "cuda"),
         _build_evaluator(plan, device, processes),
     )
+
+
+def _has_graphs(config: Config, device: torch.device, processes: Processes) -> bool:
+    """Whether steps are CUDA graphs, which do not exchange gradients with other processes.
+
+    Nor can they assign priors by predictions, since the number of objects varies.
+    """
+    is_alone = processes.size == 1 and config.loss.assignment == "ssd"
+    return device.type == "cuda" and is_alone and config.train.compile == "on"
 
 
 def _build_train_set(plan: Plan, processes: Processes) -> DetectionDataset:

@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from vision.errors import ConfigError
+from vision.errors import ConfigError, TrainingError
 
 Item = TypeVar("Item")
 
@@ -98,6 +98,7 @@ def started_processes(device: str) -> Iterator[Processes]:
 
     Raises:
         ConfigError: If the environment is incomplete or names a GPU that is not there.
+        TrainingError: If another process has ended before its work was done.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -119,11 +120,30 @@ def started_processes(device: str) -> Iterator[Processes]:
         for name in ("vision.data", "vision.engine"):
             logging.getLogger(name).setLevel(logging.WARNING)
     # The others wait while the first one fills the cache or computes metrics.
-    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(hours=6))
+    with _one_line_losses():
+        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(hours=6))
+        try:
+            yield processes
+        finally:
+            dist.destroy_process_group()
+
+
+@contextmanager
+def _one_line_losses() -> Iterator[None]:
+    """Raise TrainingError for what PyTorch raises when another process is gone.
+
+    Gloo's errors have no type of their own.
+    """
     try:
-        yield processes
-    finally:
-        dist.destroy_process_group()
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error).lower():
+            raise
+        reason = str(error).partition("\n")[0]
+        raise TrainingError(
+            f"the connection to another process of the run is lost ({reason:.200}); continue with"
+            " --resume, which torchrun's --max-restarts does by itself"
+        ) from error
 
 
 def _is_gpu(name: str) -> bool:

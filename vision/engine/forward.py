@@ -104,16 +104,15 @@ class CompiledForward:
         num_images: Images of a batch, or of a part of it, to compile for.
         is_required: Whether it is an error if compiling fails; else it is logged, and training
             goes on without.
-        mode: ``mode`` of `torch.compile`.
     """
 
-    def __init__(self, num_images: int, *, is_required: bool, mode: str | None = None) -> None:
+    def __init__(self, num_images: int, *, is_required: bool) -> None:
         self.num_images = num_images
         self.is_required = is_required
         self._compiled: Forward | None = partial(
             forward,
-            predict=torch.compile(predict, dynamic=False, mode=mode),
-            take_losses=torch.compile(take_losses, dynamic=False, mode=mode),
+            predict=torch.compile(predict, dynamic=False),
+            take_losses=torch.compile(take_losses, dynamic=False),
         )
         self._sizes = set[tuple[int, ...]]()
 

@@ -124,24 +124,33 @@ class MovingAverage(AveragedModel):
         self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
         self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
 
-    @torch.no_grad()
+    @property
+    def rate(self) -> float:
+        """The weight of the network's present values in the next update, 1 in the first."""
+        count = int(self.n_averaged)  # on the CPU, wherever the network is
+        # In float32, as it has always been, so that resumed runs stay the same to the bit.
+        decay = min(np.float32(1 + count) / np.float32(10 + count), np.float32(self.decay))
+        return float(1 - decay) if count else 1.0
+
     def update_parameters(self, model: nn.Module) -> None:
         """Take the present values of the network that this is the average of into it."""
         del model  # whose tensors are known since the beginning
-        count = int(self.n_averaged)  # on the CPU, wherever the network is
+        self.blend(self.rate)
+        self.n_averaged += 1
+
+    @torch.no_grad()
+    def blend(self, rate: float | Tensor) -> None:
+        """Take the network's present values into the average with a weight, without counting."""
         ours, theirs = ([pair[side] for pair in self._floats] for side in (0, 1))
-        if count == 0:
+        if isinstance(rate, float) and rate == 1:
             torch._foreach_copy_(ours, theirs)
         else:
-            # In float32, as it has always been, so that resumed runs stay the same to the bit.
-            decay = min(np.float32(1 + count) / np.float32(10 + count), np.float32(self.decay))
             differences = torch._foreach_sub(theirs, ours)  # noqa: SLF001
-            torch._foreach_mul_(differences, float(1 - decay))
+            torch._foreach_mul_(differences, rate)
             torch._foreach_add_(ours, differences)
         if self._counts:
             ours, theirs = ([pair[side] for pair in self._counts] for side in (0, 1))
             torch._foreach_copy_(ours, theirs)
-        self.n_averaged += 1
 
 
 def freeze(model: SSDLite, count: int) -> list[nn.Module]:

@@ -20,7 +20,6 @@ from vision.data import (
     settle_splits,
 )
 from vision.device import num_cores
-from vision.engine.checkpoint import Checkpoints
 from vision.engine.distributed import Processes
 from vision.engine.priors import choose_priors
 from vision.engine.recipe import Facts, apply_recipe
@@ -74,7 +73,7 @@ def make_plan(
     Raises:
         VisionError: One of its children, for what a user can mend; nothing has been written.
     """
-    is_resumed = resume and bool(Checkpoints(folder.states).paths())
+    is_resumed = resume and folder.has_checkpoints(processes)
     config, saved = _choose_network(given, folder, is_resumed=is_resumed)
     _check_freeze(config)
     earlier = load_config(folder.config).data if is_resumed and folder.config.is_file() else None

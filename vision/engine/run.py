@@ -8,13 +8,14 @@ from typing import Any, cast
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
 from vision.data import DetectionDataset, EpochSampler, Sample
 from vision.engine.distributed import Processes
 from vision.engine.evaluation import Evaluator, selection_score
 from vision.engine.forward import Forward
+from vision.engine.graphs import StepGraphs
+from vision.engine.optim import MovingAverage
 from vision.metrics import Metrics
 from vision.model import MultiBoxLoss, SSDLite
 
@@ -51,7 +52,7 @@ class RunState:
     names: list[str]
     config: dict[str, Any]
     model: SSDLite
-    ema: AveragedModel | None
+    ema: MovingAverage | None
     optimizer: torch.optim.Optimizer
     schedule: LambdaLR
     scaler: torch.amp.GradScaler
@@ -158,6 +159,7 @@ class Run:
         state: The network, its optimiser and the progress: what checkpoints hold.
         network: The network as training calls it: its gradients are averaged over processes.
         forward: Forward pass and loss, compiled or not.
+        graphs: Takes steps as CUDA graphs; None where they are taken operation by operation.
         frozen: Layers and norms that stay in evaluation mode.
         losses: The loss for each (height, width) of images, which has priors of its own.
         sampler: The indices of the training batches.
@@ -172,6 +174,7 @@ class Run:
     state: RunState
     network: nn.Module
     forward: Forward
+    graphs: StepGraphs | None
     frozen: list[nn.Module]
     losses: dict[tuple[int, int], MultiBoxLoss]
     sampler: EpochSampler

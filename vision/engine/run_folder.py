@@ -4,6 +4,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from vision.atomic import remove_partial
+from vision.engine.checkpoint import Checkpoints
+from vision.engine.distributed import Processes
 from vision.errors import TrainingError
 from vision.locks import NAME as LOCK
 from vision.locks import locked
@@ -60,6 +62,20 @@ class RunFolder:
                 f"run folder {self.path} exists; continue it with --resume, or name another"
                 " with --out"
             )
+
+    def has_checkpoints(self, processes: Processes) -> bool:
+        """Whether the folder holds what a run continues from; all processes must see the same.
+
+        Raises:
+            TrainingError: If some see it and others do not.
+        """
+        found = bool(Checkpoints(self.states).paths())
+        if len({*processes.gather([found], processes.size)}) > 1:
+            raise TrainingError(
+                f"some machines have checkpoints in {self.states} and others have none: put the"
+                " run folder on a file system that they share (--out)"
+            )
+        return found
 
     def make(self) -> None:
         """Create the folder, lock it, and remove unfinished files of a killed run.

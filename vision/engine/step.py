@@ -4,14 +4,16 @@ import ctypes
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from vision.engine.graphs import Rate
 from vision.engine.optim import clip_gradients
 from vision.engine.run import Run
 from vision.errors import TrainingError
-from vision.model import Assignment, Losses, MultiBoxLoss
+from vision.model import Assignment, Losses
 from vision.structures import Batch, PackedTargets, Target
 
 # Of glibc's malloc.h
@@ -52,28 +54,48 @@ def train_step(run: Run, batch: Batch) -> Losses:
         TrainingError: If the loss is not finite, on a CPU; the weights are as before the step.
             Elsewhere one would have to wait for the device: see `check_finite`.
     """
-    state, settings = run.state, run.settings
-    state.optimizer.zero_grad(set_to_none=True)
+    state = run.state
     height, width = batch.images.shape[2:]
-    criterion = run.losses[height, width]
     batch = batch.to(run.device)
     assert batch.packed is not None
-    learnt: PackedTargets | Assignment = batch.packed
-    normaliser = None
-    if criterion.assignment == "ssd":
-        learnt = assignment = criterion.assign(batch.packed)
-        normaliser = _normaliser(run, assignment)
+    criterion, targets = run.losses[height, width], batch.packed
+    learnt = criterion.assign(targets) if criterion.assignment == "ssd" else targets
+    rate = None if state.ema is None else state.ema.rate
+    take = partial(_update, run)
+    if run.graphs is None:
+        losses = take(batch, learnt, rate)
+    else:
+        assert isinstance(learnt, Assignment)
+        losses = run.graphs(take, state.optimizer, batch, learnt, rate)
+    state.schedule.step()
+    if state.ema is not None:
+        state.ema.n_averaged += 1
+    return losses
+
+
+def _update(run: Run, batch: Batch, learnt: Assignment | PackedTargets, rate: Rate) -> Losses:
+    """All of a step that can be one CUDA graph: nothing of it depends on numbers of the CPU.
+
+    Args:
+        run: The run that the step belongs to.
+        batch: The images, on the device.
+        learnt: What the priors learn, or the objects that they are assigned to by predictions.
+        rate: The weight of the new values in the moving average.
+    """
+    state, settings = run.state, run.settings
+    state.optimizer.zero_grad(set_to_none=True)
+    normaliser = _normaliser(run, learnt) if isinstance(learnt, Assignment) else None
     losses = [
-        _forward_backward(run, criterion, batch, learnt, normaliser, part)
+        _forward_backward(run, batch, learnt, normaliser, part)
         for part in range(settings.accumulate)
     ]
     state.scaler.unscale_(state.optimizer)
     clip_gradients(state.model, settings.clip_ratio)
     state.scaler.step(state.optimizer)
     state.scaler.update()
-    state.schedule.step()
     if state.ema is not None:
-        state.ema.update_parameters(state.model)
+        assert rate is not None
+        state.ema.blend(rate)
     return Losses(*(torch.stack(values).sum() for values in zip(*losses, strict=True)))
 
 
@@ -91,9 +113,8 @@ def _normaliser(run: Run, assignment: Assignment) -> Tensor | None:
 
 def _forward_backward(
     run: Run,
-    criterion: MultiBoxLoss,
     batch: Batch,
-    learnt: PackedTargets | Assignment,
+    learnt: Assignment | PackedTargets,
     normaliser: Tensor | None,
     part: int,
 ) -> Losses:
@@ -102,6 +123,8 @@ def _forward_backward(
     The sizes of the parts differ by one at most. Processes exchange gradients after the last one.
     """
     count = run.settings.accumulate
+    height, width = batch.images.shape[2:]
+    criterion = run.losses[height, width]
     images = batch.images[part::count]
     if isinstance(learnt, Assignment):
         learnt = learnt.part(part, count)

@@ -1,5 +1,6 @@
 """Finding the files that users and annotation files name, however a tool wrote the names."""
 
+import errno
 import os
 import re
 import unicodedata
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 from vision.errors import DataError
 from vision.files import read_text as read_file
 
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=[^/]+$)")
 """What Label Studio puts before the name of an uploaded file."""
 
@@ -134,11 +136,19 @@ class Files:
 
 
 def _visible_files(folder: str | Path) -> Iterator[str]:
-    """The paths of regular files below a folder; as `os.walk`, it follows no links to folders."""
+    """The paths of regular files below a folder; as `os.walk`, it follows no links to folders.
+
+    Raises:
+        DataError: If a folder cannot be opened.
+    """
     try:
         entries = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-    except (OSError, ValueError):  # no file can have that name
+    except ValueError:  # no file can have that name
         return
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return
+        raise DataError(f"folder {full(folder)} cannot be opened: {error.strerror}") from error
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from _visible_files(entry.path)

@@ -86,13 +86,19 @@ class Connection:
         return self._take(self._capture.grab)
 
     def read(self) -> tuple[bool, UInt8[ndarray, "h w 3"] | None]:
-        """Take and decode the next frame, BGR."""
+        """Take and decode the next frame, BGR.
+
+        Raises:
+            DataError: If it has too many pixels.
+        """
         frame: UInt8[ndarray, "h w 3"] | None = None
 
         def read() -> bool:
             nonlocal frame
             decoded, found = self._capture.read()
-            frame = np.asarray(found, np.uint8) if decoded else None
+            if decoded:
+                frame = np.asarray(found, np.uint8)
+                self._check_pixels(*map(float, frame.shape[1::-1]))
             return decoded
 
         return self._take(read), frame
@@ -130,14 +136,18 @@ class Connection:
             is_open = self._capture.open(check_utf8(self._source), cv2.CAP_ANY, limits)
         elif Path(self._source).is_file():
             is_open = self._capture.open(check_utf8(self._source))
-        width, height = self.get(cv2.CAP_PROP_FRAME_WIDTH), self.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        size = self.get(cv2.CAP_PROP_FRAME_WIDTH), self.get(cv2.CAP_PROP_FRAME_HEIGHT)
+        self._check_pixels(*size)
+        return is_open
+
+    def _check_pixels(self, width: float, height: float) -> None:
+        """Refuse huge frames, by the header and, since it may be wrong, one by one."""
         if width * height > MAX_PIXELS:
             self.release()
             raise DataError(
                 f"video {self.name} has frames of {width:.0f} x {height:.0f} pixels, more than the"
                 f" {MAX_PIXELS:,} that are read; make it smaller"
             )
-        return is_open
 
     def _reconnect(self) -> bool:
         """Open the stream again, with growing pauses; False if it is given up, or has an end."""

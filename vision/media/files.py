@@ -84,8 +84,12 @@ def files_below(folder: Path, without: str | None, report: Callable[[str], None]
     Args:
         folder: The folder.
         without: Real path of a folder in it that is left out.
-        report: Called with what is wrong with a folder that cannot be opened.
+        report: Called with what is wrong with a folder in it that cannot be opened.
+
+    Raises:
+        OSError: If the folder itself cannot be opened.
     """
+    os.scandir(folder).close()
 
     def fail(error: OSError) -> None:
         report(f"folder {error.filename} cannot be opened: {error.strerror}")
@@ -150,7 +154,10 @@ def _why_not(path: Path) -> str:
 
 
 def named_files(
-    path: Path, without: str | None, report: Callable[[str], None]
+    path: Path,
+    without: str | None,
+    report: Callable[[str], None],
+    leave_out: Callable[[Iterable[Path]], object],
 ) -> list[tuple[Path, Path]]:
     """The images and videos that a path or pattern names, each with its path below the folder.
 
@@ -158,6 +165,7 @@ def named_files(
         path: A file, a folder or, where there is none of the name, a glob pattern.
         without: As for `files_below`.
         report: As for `files_below`.
+        leave_out: Called with the files that are neither images nor videos.
 
     Raises:
         DataError: If it does not exist, has no image or video, or is another kind of file.
@@ -184,6 +192,7 @@ def named_files(
     if files and others:
         what = f"neither images nor videos are left out (first: {others[0]})"
         logger.info("%s: %d files that are %s", path, len(others), what)
+    leave_out(folder / below for below in others)
     if not files:
         what = "holds" if path.is_dir() else "matches"
         raise DataError(f"input {path} {what} no image or video; {_ACCEPTED}")

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -50,7 +50,10 @@ class MediaInput:
 
 
 def find_inputs(
-    inputs: Sequence[str], report: Callable[[str], None] | None = None, without: Path | None = None
+    inputs: Sequence[str],
+    report: Callable[[str], None] | None = None,
+    without: Path | None = None,
+    leave_out: Callable[[Iterable[Path]], object] = lambda _: None,
 ) -> list[MediaInput]:
     """The images and videos that the inputs name, in their order, each file once.
 
@@ -63,11 +66,12 @@ def find_inputs(
         report: Called with each problem below a folder or in a list; without it, the first one
             raises.
         without: A folder that is not searched: that of the results.
+        leave_out: Called with the files of a folder or pattern that are neither images nor videos.
 
     Raises:
         DataError: If an input does not exist, is empty, or is another kind of file.
     """
-    search = _Search(report, without)
+    search = _Search(report, without, leave_out)
     for text in inputs:
         search.add(text)
     return list(search.sources.values())
@@ -85,10 +89,16 @@ def find_images(inputs: Sequence[str]) -> list[Path]:
 class _Search:
     """A search in progress; ``sources`` has the results by resolved path or by address."""
 
-    def __init__(self, report: Callable[[str], None] | None, without: Path | None) -> None:
+    def __init__(
+        self,
+        report: Callable[[str], None] | None,
+        without: Path | None,
+        leave_out: Callable[[Iterable[Path]], object],
+    ) -> None:
         self._without = None if without is None else os.path.realpath(without)
         self.sources: dict[Path | str | int, MediaInput] = {}
         self._report = report
+        self._leave_out = leave_out
         self._used: set[str] = set()
         self._labels = Counter[str]()
         self._lists: dict[Path, bool] = {}  # each that was met: whether its end was reached
@@ -111,7 +121,8 @@ class _Search:
             if path.suffix.lower() == ".txt" and path.is_file():
                 self._add_list(path)
                 return
-            for file, below in named_files(path, self._without, self._report_or_raise):
+            how = self._without, self._report_or_raise, self._leave_out
+            for file, below in named_files(path, *how):
                 resolved = Path(os.path.realpath(file))  # which accepts circular links
                 if resolved not in self.sources:
                     self.sources[resolved] = self._source(file, result_path(below))

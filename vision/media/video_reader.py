@@ -45,8 +45,8 @@ class Frame(NamedTuple):
 class VideoReader:
     """The frames of a video, RGB, to be iterated over inside a ``with``.
 
-    Iterating again continues where iterating stopped. Frames keep their own size, even where it
-    changes within the video.
+    Iterating again continues where iterating stopped. Where the size changes within the video, some
+    of OpenCV's backends, among them FFmpeg, give all frames the size of the first.
 
     Args:
         source: A file, a URL such as ``rtsp://...``, or the number of a camera.

@@ -1,7 +1,7 @@
 """From predictions to detections: boxes and scores of every prior, then suppression."""
 
 # N batch, P priors, C classes, V = C + 1 with background, K selected pairs of an image, M boxes
-# that all images keep
+# that all images keep, D detections of an image
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -107,14 +107,14 @@ class PostProcess:
         if not max_above:
             device = decoded.scores.device
             return [Detections.empty(size).to(device) for size in sizes]
-        return self._suppress(self._select(decoded, above, max_above), sizes, threshold)
+        return self._suppress(self.select_above(decoded, above, max_above), sizes, threshold)
 
     def select(self, decoded: Decoded) -> PreNmsBoxes:
         """The boxes of each image that suppression looks at."""
         num_pairs = decoded.scores.shape[1] * decoded.scores.shape[2]
-        return self._select(decoded, decoded.scores > self.score_threshold, num_pairs)
+        return self.select_above(decoded, decoded.scores > self.score_threshold, num_pairs)
 
-    def _select(
+    def select_above(
         self, decoded: Decoded, above: Bool[Tensor, "N P C"], max_above: int
     ) -> PreNmsBoxes:
         """The best pairs ``above`` the threshold, of which an image has at most ``max_above``."""
@@ -138,18 +138,10 @@ class PostProcess:
         sizes: Sequence[tuple[int, int]],
         threshold: float | Float32[Tensor, "C"],
     ) -> list[Detections]:
-        boxes, scores, labels = selected
-        corner = boxes.new_tensor([(width, height) for height, width in sizes])[:, None]
-        unclipped = boxes * corner.repeat(1, 1, 2)
-        pixels = torch.minimum(unclipped.clamp(min=0), corner.repeat(1, 1, 2))
-        # A box outside the image has no area left, and a score of 0 drops it.
-        scores = torch.where(box_ops.area(pixels) > 0, scores, 0.0)
-        compared = pixels if self.clip_before_nms else unclipped
+        labels, corners = selected.labels, selected.boxes.new_tensor([s[::-1] for s in sizes])
+        pixels, compared, scores = self.place(selected, corners)
         if self.suppression == "soft_nms":
-            groups = torch.zeros_like(labels) if self.class_agnostic else labels
-            chosen, scores = box_ops.soft_nms(
-                compared, scores, groups, self.soft_nms_sigma, self.max_detections
-            )
+            chosen, scores = self.soften(compared, scores, labels)
             pixels = pixels.gather(1, chosen[..., None].expand(-1, -1, 4))
             labels = labels.gather(1, chosen)
             # The scores have been lowered, so they are compared with the threshold again.
@@ -166,6 +158,27 @@ class PostProcess:
             replace(every[start : start + length], size=size)
             for start, length, size in zip(starts, lengths, sizes, strict=True)
         ]
+
+    def place(
+        self, selected: PreNmsBoxes, corners: Float32[Tensor, "N 2"]
+    ) -> tuple[Float32[Tensor, "N K 4"], Float32[Tensor, "N K 4"], Float32[Tensor, "N K"]]:
+        """Boxes in pixels of images of these widths and heights, clipped and to compare; scores."""
+        sides = corners[:, None].repeat(1, 1, 2)
+        unclipped = selected.boxes * sides
+        pixels = torch.minimum(unclipped.clamp(min=0), sides)
+        # A box outside the image has no area left, and a score of 0 drops it.
+        scores = torch.where(box_ops.area(pixels) > 0, selected.scores, 0.0)
+        return pixels, pixels if self.clip_before_nms else unclipped, scores
+
+    def soften(
+        self,
+        boxes: Float32[Tensor, "N K 4"],
+        scores: Float32[Tensor, "N K"],
+        labels: Int64[Tensor, "N K"],
+    ) -> tuple[Int64[Tensor, "N D"], Float32[Tensor, "N D"]]:
+        """Places and lowered scores of the ``max_detections`` best boxes, by soft-NMS."""
+        groups = torch.zeros_like(labels) if self.class_agnostic else labels
+        return box_ops.soft_nms(boxes, scores, groups, self.soft_nms_sigma, self.max_detections)
 
     def _hard_nms(
         self,

@@ -32,12 +32,17 @@ class OwnProcess:
         title: The runtime's name.
         threads: Number of threads; with one, a forked process can run the graph.
         remedy: What helps besides loading in the forked process.
+        trouble: Why it does not run in one, with what helps first.
     """
 
     def __init__(
-        self, title: str, threads: int | None, remedy: str = f"load it with threads=1, or {SPAWN}"
+        self,
+        title: str,
+        threads: int | None,
+        remedy: str = f"load it with threads=1, or {SPAWN}",
+        trouble: str = "waits for threads that are not in this process: load it here, or",
     ) -> None:
-        self._title, self._remedy = title, remedy
+        self._reason = f"{title} {trouble} {remedy}"
         self._number = None if threads == 1 else os.getpid()
 
     def check(self) -> None:
@@ -47,7 +52,4 @@ class OwnProcess:
             ConfigError: If it was forked from that, so that the call would never return.
         """
         if self._number not in {None, os.getpid()}:
-            raise ConfigError(
-                f"this detector was loaded before a fork, and {self._title} waits for threads that"
-                f" are not in this process: load it here, or {self._remedy}"
-            )
+            raise ConfigError(f"this detector was loaded before a fork, and {self._reason}")

@@ -2,7 +2,9 @@
 
 # N images, H W height and width of the network's input
 
-from typing import ClassVar
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import UInt8
@@ -11,8 +13,11 @@ from torch import Tensor
 from vision.choices import Precision
 from vision.device import choose_device
 from vision.errors import ConfigError
-from vision.model import SSDLite, decode_predictions
+from vision.model import PostProcess, SSDLite, decode_predictions
 from vision.runtime.backend import Precisions, RuntimeOptions
+from vision.runtime.cuda_graph import CudaRecorder
+from vision.runtime.fixed_batches import Finish, FixedBatches, Threshold
+from vision.runtime.fork import SPAWN, OwnProcess
 from vision.structures import Decoded
 
 _DTYPES: dict[Precision, torch.dtype] = {
@@ -29,6 +34,9 @@ class TorchSession:
         network: Of `vision.model.fuse`; it is moved and changed in place.
         device: Where to run it.
         precision: Of the layers: ``fp32``, ``bf16`` or ``fp16``.
+
+    Attributes:
+        batches: Detects in recorded batches, on CUDA; None elsewhere.
 
     Raises:
         ConfigError: If the device does not compute in this precision.
@@ -53,12 +61,50 @@ class TorchSession:
         self.device = device
         self.options = RuntimeOptions("torch", str(device), self._precision)
         self._network.to(device)
+        self._process: OwnProcess | None = None
+        self.batches: FixedBatches | None = None
+        if device.type == "cuda":
+            self._process = cuda_process()
+            run, record = partial(_decode, self._network), CudaRecorder(device).record
+            self.batches = FixedBatches(run, self.image_size, self._network.num_classes, record)
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         """See `vision.runtime.backend.Session`."""
-        with torch.inference_mode():
-            predictions = self._network(images.to(self.device, non_blocking=True))
-            return decode_predictions(predictions, self._network.priors, self._network.scores)
+        self._check_process()
+        return _decode(self._network, images)
+
+    def start(
+        self,
+        images: UInt8[Tensor, "N 3 H W"],
+        sizes: Sequence[tuple[int, int]],
+        post_process: PostProcess,
+        threshold: Threshold,
+    ) -> Finish:
+        """Begin to detect, see `FixedBatches.start`; where there are none, it is done on return."""
+        self._check_process()
+        if self.batches is not None:
+            return self.batches.start(images, sizes, post_process, threshold)
+        found = post_process(self(images), sizes, threshold)
+        return lambda: [one.to("cpu") for one in found]
+
+    def _check_process(self) -> None:
+        if self._process is not None:
+            self._process.check()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the network: graphs are recorded again."""
+        return TorchSession, (self._network, self.device, self._precision)
+
+
+def cuda_process() -> OwnProcess:
+    """This process, without those that it forks."""
+    return OwnProcess("CUDA", None, SPAWN, "works in no forked process:")
+
+
+def _decode(network: SSDLite, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
+    with torch.inference_mode():
+        predictions = network(images.to(network.priors.device, non_blocking=True))
+        return decode_predictions(predictions, network.priors, network.scores)
 
 
 class TorchBackend:

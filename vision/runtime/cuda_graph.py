@@ -1,0 +1,92 @@
+"""CUDA graphs: hundreds of kernels started by one call. All that is specific to CUDA is here."""
+
+from collections.abc import Callable
+from threading import Lock
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+Finish: TypeAlias = Callable[[], Tensor]
+"""Waits for a result, and gives it in memory of the host."""
+Recorded: TypeAlias = Callable[..., Finish]
+"""Starts a recorded function on its inputs."""
+_RECORDING = Lock()
+"""One graph is recorded at a time: PyTorch waits for the device before it begins."""
+
+
+class CudaRecorder:
+    """Records functions as graphs on one GPU and starts them in one stream, copies in another.
+
+    It is not for several threads at once, but what a graph's start gives may be waited for in any.
+
+    Args:
+        device: The GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        with torch.cuda.device(device):
+            self._device = torch.device("cuda", torch.cuda.current_device())
+            self._work: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            self._copies: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def record(self, function: Callable[..., Tensor], *inputs: Tensor) -> Recorded:
+        """A function of tensors of the shapes of ``inputs``, of which a call may have fewer rows.
+
+        Args:
+            function: It must not depend on values in what it does, only in what it gives: a tensor
+                whose rows are those of the inputs.
+            inputs: On any device; the memory format is kept.
+
+        Raises:
+            RuntimeError: If CUDA cannot record the function.
+        """
+        with (
+            _RECORDING,
+            torch.cuda.device(self._device),
+            torch.cuda.stream(self._work),
+            torch.inference_mode(),
+        ):
+            held = [one.to(self._device, copy=True) for one in inputs]
+            for _ in range(3):  # Libraries choose and allocate in their first calls.
+                function(*held)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, self._pool, self._work, "thread_local"):
+                output = function(*held)
+
+        def start(*given: Tensor) -> Finish:
+            with torch.cuda.device(self._device), torch.inference_mode():
+                moved = self._copy(given)
+                with torch.cuda.stream(self._work):
+                    for one, place in zip(moved, held, strict=True):
+                        place[: len(one)].copy_(one)
+                    graph.replay()
+                    rows = output[: len(given[0])]
+                    result = torch.empty_like(rows, device="cpu", pin_memory=True)
+                    result.copy_(rows, non_blocking=True)
+                    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                    done.record()
+
+            def finish() -> Tensor:
+                done.synchronize()
+                return result
+
+            return finish
+
+        return start
+
+    def _copy(self, tensors: tuple[Tensor, ...]) -> list[Tensor]:
+        """The tensors on the GPU, copied while it works on what was started before."""
+        self._copies.wait_stream(torch.cuda.current_stream())  # Some may just be computed there.
+        with torch.cuda.stream(self._copies):
+            moved = [
+                (one if one.is_cuda or one.is_pinned() else one.pin_memory()).to(
+                    self._device, non_blocking=True
+                )
+                for one in tensors
+            ]
+        self._work.wait_stream(self._copies)
+        for one in moved:
+            one.record_stream(self._work)
+        return moved

@@ -1,0 +1,168 @@
+"""Batches of a few fixed sizes, whose network and post-processing are recorded once for each."""
+
+# N images, H W height and width of the network's input, C classes
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from threading import Lock
+from typing import TypeAlias
+
+import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from vision.detections import Detections
+from vision.model import PostProcess
+from vision.model.fixed_shapes import detect_in_fixed_shapes
+from vision.structures import Decoded
+
+logger = logging.getLogger(__name__)
+
+SIZES = (1, 2, 4, 8, 16, 32, 64)
+"""Sizes of batches: others are filled up to the next one, or cut."""
+NARROW = 256
+"""Candidates of an image that there is room for until one has more."""
+MAX_RECORDED = 2 * len(SIZES)
+"""Recorded batches that are kept, the last ones used."""
+
+Run: TypeAlias = Callable[[Tensor], Decoded]
+Recorded: TypeAlias = Callable[[Tensor, Tensor], Callable[[], Tensor]]
+"""Starts a recorded function; what it returns waits for the result."""
+Record: TypeAlias = Callable[..., Recorded]
+Finish: TypeAlias = Callable[[], list[Detections]]
+"""Waits for detections, on the CPU."""
+Threshold: TypeAlias = float | Float32[Tensor, "C"] | None
+
+
+class FixedBatches:
+    """Detects in batches that are started, and waited for later; several threads may do so.
+
+    Where a recorded batch cannot give all that `PostProcess` gives, it is detected again without.
+
+    Args:
+        run: The network with decoding.
+        image_size: (height, width) of its images.
+        num_classes: Number of classes.
+        record: `vision.runtime.cuda_graph.CudaRecorder.record`. Where it raises a RuntimeError, all
+            is left to ``run``, with a warning.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        image_size: tuple[int, int],
+        num_classes: int,
+        record: Callable[..., Recorded],
+    ) -> None:
+        self._run, self._record = run, record
+        self._image_size, self._num_classes = image_size, num_classes
+        self._recorded: OrderedDict[tuple[PostProcess, int, int | None], Recorded] = OrderedDict()
+        self._crowded, self._is_off = -1.0, False
+        self._lock = Lock()
+
+    def start(
+        self,
+        images: UInt8[Tensor, "N 3 H W"],
+        sizes: Sequence[tuple[int, int]],
+        post_process: PostProcess,
+        threshold: Threshold = None,
+    ) -> Finish:
+        """Begin to detect; the arguments are those of a `Session` and of `PostProcess`.
+
+        Raises:
+            ValueError: If there are not as many sizes as images.
+        """
+        if len(sizes) != len(images):
+            raise ValueError(f"expected {len(images)} sizes, got {len(sizes)}")
+        if not len(sizes):
+            return list
+        if threshold is None:
+            threshold = post_process.score_threshold
+        limits = torch.as_tensor(threshold, dtype=torch.float32).expand(self._num_classes)
+        started = []
+        for begin in range(0, len(sizes), SIZES[-1]):
+            some = slice(begin, begin + SIZES[-1])
+            started.append(self._start(images[some], sizes[some], post_process, limits))
+        return lambda: [one for finish in started for one in finish()]
+
+    def _start(
+        self,
+        images: UInt8[Tensor, "N 3 H W"],
+        sizes: Sequence[tuple[int, int]],
+        post_process: PostProcess,
+        limits: Float32[Tensor, "C"],
+    ) -> Finish:
+        corners = torch.tensor([size[::-1] for size in sizes], dtype=torch.float32)
+        settings = torch.cat([corners, limits.expand(len(sizes), -1)], dim=1)
+        lowest = float(limits.min())
+        again = partial(self._detect, images, sizes, post_process, limits)
+        with self._lock:
+            width = None if lowest <= self._crowded else NARROW
+            recorded = self._find(post_process, len(sizes), width)
+            if recorded is None:
+                return again
+            finish = recorded(images, settings)
+
+        def wait() -> list[Detections]:
+            rows = finish()
+            if bool(rows[:, -1].all()):
+                return _split(rows[:, :-1].reshape(len(rows), -1, 6), sizes)
+            self._crowded = max(self._crowded, lowest)
+            return again()
+
+        return wait
+
+    def _find(
+        self, post_process: PostProcess, num_images: int, width: int | None
+    ) -> Recorded | None:
+        """What was recorded for these, or is now; None where that is not possible."""
+        size = next(size for size in SIZES if size >= num_images)
+        key = (post_process, size, width)
+        if key not in self._recorded and not self._is_off:
+            images = torch.zeros(size, 3, *self._image_size, dtype=torch.uint8)
+            images = images.to(memory_format=torch.channels_last)
+            settings = torch.zeros(size, 2 + self._num_classes)
+            function = partial(_rows, self._run, post_process, width)
+            try:
+                self._recorded[key] = self._record(function, images, settings)
+            except RuntimeError as error:  # of CUDA: out of memory, or a driver that cannot
+                self._is_off = True
+                logger.warning(
+                    "detection goes on without CUDA graphs: %s", str(error).splitlines()[0]
+                )
+            if len(self._recorded) > MAX_RECORDED:
+                self._recorded.popitem(last=False)
+        if key in self._recorded:
+            self._recorded.move_to_end(key)
+        return self._recorded.get(key)
+
+    def _detect(
+        self,
+        images: UInt8[Tensor, "N 3 H W"],
+        sizes: Sequence[tuple[int, int]],
+        post_process: PostProcess,
+        limits: Float32[Tensor, "C"],
+    ) -> list[Detections]:
+        """Detections without what was recorded."""
+        return [one.to("cpu") for one in post_process(self._run(images), sizes, limits)]
+
+
+def _rows(
+    run: Run, post_process: PostProcess, width: int | None, images: Tensor, settings: Tensor
+) -> Float32[Tensor, "N _"]:
+    """What a batch's detections are made from by `_split`, and whether each image's are all."""
+    found = detect_in_fixed_shapes(
+        post_process, run(images), settings[:, :2], settings[:, 2:], width
+    )
+    return torch.cat([found.rows.flatten(1), found.is_complete[:, None]], dim=1)
+
+
+def _split(rows: Float32[Tensor, "N D 6"], sizes: Sequence[tuple[int, int]]) -> list[Detections]:
+    found = []
+    for each, size in zip(rows, sizes, strict=True):
+        filled = each[each[:, 4] > 0]
+        columns = filled[:, :4].contiguous(), filled[:, 4].contiguous(), filled[:, 5].long()
+        found.append(Detections(*columns, size))
+    return found
