@@ -231,7 +231,7 @@ def test_heads_can_start_at_random(neck: Literal["none", "fpn"]) -> None:
     for key, value in model.state_dict().items():
         is_taken = torch.equal(value, saved.model.state_dict()[key])
         assert is_taken != (key in heads) or "num_batches" in key or "pixel" in key, key
-    scores = model.class_heads[0][1].bias.view(-1, 3)[:, :2].sigmoid()
+    scores = model.state_dict()["class_heads.0.1.bias"].view(-1, 3)[:, :2].sigmoid()
     assert_close(scores, torch.full_like(scores, 0.01), rtol=0, atol=1e-3)
 
 

@@ -20,6 +20,7 @@ from torch.testing import assert_close
 from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.reference_model import randomise
 from tests.runs import (
+    ALIGNED,
     contents,
     forking,
     read_log,
@@ -46,10 +47,6 @@ STEPS = 2
 """Steps of an epoch of `run_config`."""
 
 SMALL = ("train.small.epochs=1", "train.small.image_size=[128, 192]")
-ALIGNED = (
-    *("loss.assignment=tal", "loss.classification=quality", "loss.localisation=giou"),
-    *("model.neck=pan", "model.scores=sigmoid"),
-)
 RESUMED = ("train.epochs=3", "train.eval_every=2")
 EVALUATED = ("data.val.num_images=3",)
 NOT_EVALUATED = ("data.val=null", "train.tensorboard=false")
