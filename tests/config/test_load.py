@@ -509,7 +509,7 @@ def test_overrides_leave_the_given_values_alone() -> None:
         ("model.width_mult", 0.6),
         ("model.width_mult", "1.0"),
         ("model.backbone", "resnet"),
-        ("model.neck", "pan"),
+        ("model.neck", "bifpn"),
         ("model.activation", "swish"),
         ("augment.preset", None),
         ("augment.preset", "no"),
