@@ -22,8 +22,8 @@ SCRIPT = Path(__file__).parents[2] / "train.py"
 def test_compiled_it_learns_the_same(tmp_path: Path, network: tuple[str, ...]) -> None:
     """Up to rounding, which fused operations change. In a process whose shapes are not checked."""
     # Frozen layers have no gradient to compile; one block of each kind is left, and all heads.
-    overrides = ("train.epochs=1", "train.precision=fp32", "data.val=null", "train.freeze=16")
-    overrides += network
+    short = ("train.epochs=1", "train.precision=fp32", "data.val=null", "train.freeze=16")
+    overrides = (*short, *network)
     train(run_config(*overrides), tmp_path / "plain")
     config = write_run_config(tmp_path / "small.yaml", *overrides, "train.compile=true")
     command = [sys.executable, str(SCRIPT), "--config", config, "--out", str(tmp_path / "compiled")]
