@@ -73,11 +73,17 @@ def test_what_does_not_fit_is_detected_without_them(
     assert_same(detector(images[:2], score=0.0), expected)
 
 
+@pytest.mark.parametrize("starts", [False, True])
 def test_a_gpu_that_cannot_record_detects_without(
-    detector: Detector, images: Images, caplog: pytest.LogCaptureFixture
+    detector: Detector, images: Images, caplog: pytest.LogCaptureFixture, *, starts: bool
 ) -> None:
-    def record(*_: object) -> Recorded:
+    """As one whose graphs give other results, which is found when the first one starts."""
+
+    def fail(*_: object) -> Any:  # noqa: ANN401
         raise RuntimeError("out of memory\nmore")
+
+    def record(*_: object) -> Recorded:
+        return fail if starts else fail()
 
     expected = detector(images[:3])
     batched(detector, record)
@@ -127,7 +133,7 @@ def test_a_gpu_records_what_the_cpu_answers(detector: Detector, images: Images) 
     for found, other in zip(detector(given), expected, strict=True):
         assert found.labels.tolist() == other.labels.tolist()
         torch.testing.assert_close(found.scores, other.scores, rtol=0, atol=1e-3)
-    batches = detector.session.batches  # type: ignore[union-attr]
+    batches = detector.session.batches  # type: ignore[attr-defined]
     assert [size for _, size, _ in batches._recorded] == [64, 4]
 
 
@@ -146,6 +152,7 @@ def test_copies_record_for_themselves(detector: Detector, images: Images) -> Non
     expected, session = detector(images[:2]), detector.session
     batched(detector)
     for again in (pickle.loads(pickle.dumps(session)), copy.deepcopy(session)):  # noqa: S301
+        assert isinstance(again, TorchSession)
         assert again.batches is None  # on the CPU
         detector.session = again
         assert_same(detector(images[:2]), expected)

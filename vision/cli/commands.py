@@ -118,6 +118,8 @@ def _detect(parser: Parser) -> None:
     group.add_argument("--workers", type=common.num_threads, metavar="N", help=text)
     text = "images in each call of the network; more than 1 for GPUs"
     group.add_argument("--batch", type=common.positive, default=1, metavar="N", help=text)
+    text = "detect in images on the machines of a Ray cluster; local: on this one (default: none)"
+    group.add_argument("--ray", metavar="ADDRESS|local", help=text)
     common.add_runtime(parser)
 
 

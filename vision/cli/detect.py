@@ -1,10 +1,9 @@
 """``ssdlite detect``."""
 
 import argparse
-import itertools
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,13 +11,13 @@ import cv2
 import torch
 from tqdm import tqdm
 
+from vision.cli.detect_options import check_ray, classes, load_options, post_process, scores
 from vision.cli.detect_settings import (
     LABELS,
     check_is_new,
     make_settings,
     saved_identity,
     saved_kinds,
-    split_words,
 )
 from vision.cli.detected import SOME_FAILED, conclude
 from vision.cli.options import check_output_folder
@@ -27,22 +26,24 @@ from vision.detection import (
     RESULTS,
     CocoIds,
     Journal,
+    Outcomes,
     Report,
+    Settings,
     Shard,
     ShardRecord,
     check_complete,
     check_inputs_stay,
     detect_sources,
     digest_weights,
+    outcomes_on_ray,
     parse_shard,
     write_record,
 )
 from vision.detector import Detector
 from vision.device import num_cores
-from vision.errors import ConfigError, DataError
+from vision.errors import DataError
 from vision.media import MediaInput, find_inputs
 from vision.progress import progress
-from vision.runtime import USUAL_SCORE, Score, read_names
 from vision.weights import find_weights
 
 WORKERS_FOR_GPU = 4
@@ -67,9 +68,11 @@ def run(options: argparse.Namespace) -> CommandResult:
         values = {"out": options.out, "resumed": len(sources), "failures": report.failures}
         return CommandResult(SOME_FAILED if report.failures else 0, values)
     check_inputs_stay(sources, options.out)
+    if options.ray:
+        check_ray(options, sources)
     saved = saved_kinds(options.save)
-    options.classes = _classes(options)
-    workers = options.workers or _num_workers(everything, options.device)
+    options.classes = classes(options)
+    workers = options.workers or _num_workers(options, everything)
     detector = _load(options, workers)
     ids = CocoIds(detector.names, options.annotations if "coco" in saved else None, options.classes)
     if "coco" in saved:
@@ -77,11 +80,11 @@ def run(options: argparse.Namespace) -> CommandResult:
     settings = make_settings(options, sources, workers)
     start = time.perf_counter()
     check_is_new(options, sources, settings, is_unfinished=unfinished)
-    identity = _identity(options)
+    identity, outcomes = _identity(options), _outcomes(options, settings)
     with Journal(options.out, identity, resume=options.resume) as journal:
         (options.out / ShardRecord.NAME).unlink(missing_ok=True)  # that of an earlier run
         with _progress(sources, journal) as bar:
-            detect_sources(sources, detector, settings, journal, ids, report, bar.update)
+            detect_sources(sources, detector, settings, journal, ids, report, bar.update, outcomes)
         if options.shard:
             equal = {**identity, "weights": digest_weights(options.weights)}
             kept = {"categories": ids.categories(), "results": settings.results, "settings": equal}
@@ -100,74 +103,42 @@ def _progress(sources: Sequence[MediaInput], journal: Journal) -> "tqdm[NoReturn
     return progress(None, "detect", total, unit=" images")
 
 
-def _num_workers(sources: Sequence[MediaInput], device: str | None) -> int:
-    """One for each core; one for a single image, on which all cores work."""
-    if device not in {None, "cpu"} or (device is None and torch.cuda.is_available()):
+def _num_workers(options: argparse.Namespace, sources: Sequence[MediaInput]) -> int:
+    """One for each core; one for a single image, on which all cores work.
+
+    With ``--ray``, of each task: it has one core, unless it has a GPU.
+    """
+    device = options.device
+    if device not in {None, "cpu"}:
+        return WORKERS_FOR_GPU
+    if options.ray:
+        return 1
+    if device is None and torch.cuda.is_available():
         return WORKERS_FOR_GPU
     return 1 if len(sources) == 1 and sources[0].kind == "image" else num_cores()
 
 
 def _load(options: argparse.Namespace, workers: int) -> Detector:
-    """The detector; several workers have one thread each, and OpenCV has none of its own."""
-    threads = options.threads
+    """The detector; several workers have one thread each, and OpenCV has none of its own.
+
+    With ``--ray`` only its names are used here, where there may be no GPU.
+    """
+    loaded = load_options(options)
+    if options.ray:
+        return Detector.load(**loaded | {"device": "cpu", "precision": None})
     if workers > 1:
-        threads = threads or 1
+        loaded["threads"] = options.threads or 1
         cv2.setNumThreads(0)
-    return Detector.load(
-        options.weights,
-        _scores(options),
-        options.device,
-        backend=options.backend,
-        precision=options.precision,
-        threads=threads,
-        streams=workers,
-        tiles=options.tiles,
-        postprocess=_post_process(options),
-    )
+    return Detector.load(**loaded, streams=workers)
 
 
-def _post_process(options: argparse.Namespace) -> dict[str, Any]:
-    """Keys of ``model.postprocess`` that the options set."""
-    given = {
-        "max_detections": options.max,
-        "suppression": options.suppression,
-        "class_agnostic": options.class_agnostic or None,
-    }
-    return {key: value for key, value in given.items() if value is not None}
-
-
-def _scores(options: argparse.Namespace) -> Score | Mapping[str, Score]:
-    """Score thresholds from ``--score`` and ``--classes``."""
-    default: Score = USUAL_SCORE
-    by_name: dict[str, Score] = {}
-    for text in options.score or []:
-        name, _, value = text.rpartition("=")
-        try:
-            score: Score = "best" if value == "best" else float(value)
-        except ValueError:
-            raise ConfigError(f"--score {text}: expected a number, best, or CLASS=number") from None
-        if name:
-            by_name[name] = score
-        else:
-            default = score
-    if options.classes:
-        names = options.classes
-        unused = [name for name in by_name if name not in names]
-        if unused:
-            raise ConfigError(f"--score {unused[0]}=...: --classes leaves {unused[0]} out")
-        return {name: by_name.get(name, default) for name in names}
-    return {"": default, **by_name} if by_name else default
-
-
-def _classes(options: argparse.Namespace) -> list[str] | None:
-    """The names in ``--classes``: each a class, also one with a comma, or several with commas."""
-    if options.classes is None:
+def _outcomes(options: argparse.Namespace, settings: Settings) -> Outcomes | None:
+    """Detection on the machines of ``--ray``, where weights are looked up by their name."""
+    if not options.ray:
         return None
-    known = read_names(options.weights) if "," in "".join(options.classes) else []
-    given = [[text] if text in known else split_words(text) for text in options.classes]
-    if names := list(dict.fromkeys(itertools.chain.from_iterable(given))):
-        return names
-    raise ConfigError("--classes: expected names, found nothing")
+    loaded = {**load_options(options), "weights": options.given_weights}
+    loaded["threads"] = options.threads or 1
+    return lambda sources: outcomes_on_ray(options.ray, sources, settings, loaded)
 
 
 def _identity(options: argparse.Namespace) -> dict[str, Any]:
@@ -176,8 +147,8 @@ def _identity(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "weights": [os.path.realpath(options.weights), stat.st_size, stat.st_mtime_ns],
         "backend": [options.backend, options.precision],
-        "score and classes": _scores(options),
-        "suppression": _post_process(options),
+        "score and classes": scores(options),
+        "suppression": post_process(options),
         "stride": options.stride,
         **saved_identity(options),
     }

@@ -1,12 +1,15 @@
 """Detection in folders, videos and streams, as a resumable pipeline."""
 
 from vision.choices import FOLDERS, RESULTS
+from vision.detection.bulk import BulkDetector
 from vision.detection.coco_ids import CocoIds
 from vision.detection.counting import describe, parse_region
 from vision.detection.image_files import check_file_names
+from vision.detection.images import Outcomes
 from vision.detection.journal import Journal
 from vision.detection.merge import merge_shards, read_shards
 from vision.detection.pipeline import ordered_map
+from vision.detection.ray_cluster import outcomes_on_ray
 from vision.detection.runner import detect_sources
 from vision.detection.settings import (
     Report,
@@ -27,8 +30,10 @@ from vision.detection.shards import (
 __all__ = [
     "FOLDERS",
     "RESULTS",
+    "BulkDetector",
     "CocoIds",
     "Journal",
+    "Outcomes",
     "Report",
     "Settings",
     "Shard",
@@ -43,6 +48,7 @@ __all__ = [
     "digest_weights",
     "merge_shards",
     "ordered_map",
+    "outcomes_on_ray",
     "parse_region",
     "parse_shard",
     "read_shards",

@@ -11,9 +11,9 @@ from vision.choices import RESULTS
 from vision.detection.coco_ids import CocoIds
 from vision.detection.frames import FrameDetector, find_problem, is_live
 from vision.detection.image_files import write_data_yaml
+from vision.detection.images import ImageDetector, Outcomes
 from vision.detection.journal import Journal
-from vision.detection.outcomes import Image, Outcome, read_first, write_and_draw
-from vision.detection.pipeline import map_batches
+from vision.detection.outcomes import Outcome
 from vision.detection.results import write_results
 from vision.detection.settings import Report, Settings
 from vision.detector import Detector
@@ -32,6 +32,7 @@ def detect_sources(
     ids: CocoIds,
     report: Report,
     advance: Callable[[], object] = lambda: None,
+    outcomes: Outcomes | None = None,
 ) -> None:
     """Detect in all sources that are not in the journal, then write the results of all.
 
@@ -46,6 +47,7 @@ def detect_sources(
         ids: Image and category ids of COCO results.
         report: Updated during the run.
         advance: Called after each image and frame.
+        outcomes: Detects in images, in any order; `ImageDetector.outcomes` by default.
 
     Raises:
         ConfigError: If a source in the journal is not among the sources, or its result would now
@@ -55,7 +57,8 @@ def detect_sources(
             file, or a signal a stream.
     """
     journal.check({source.name: str(source.relative) for source in sources})
-    run = _Run(detector, settings, journal, report, advance)
+    outcomes = outcomes or ImageDetector(detector, settings).outcomes
+    run = _Run(detector, settings, journal, report, advance, outcomes)
     remaining = [source for source in sources if source.name not in journal]
     report.num_resumed, report.num_skipped = len(sources) - len(remaining), len(remaining)
     if "yolo" in settings.folders:
@@ -90,6 +93,7 @@ class _Run:
     journal: Journal
     report: Report
     advance: Callable[[], object]
+    outcomes: Outcomes
 
     def sources(self, sources: Sequence[MediaInput]) -> None:
         if self.settings.pictures and not has_h264() and {s.kind for s in sources} - {"image"}:
@@ -105,10 +109,8 @@ class _Run:
                     self.video(source)
 
     def images(self, sources: Sequence[MediaInput]) -> None:
-        settings = self.settings
-        work = self._read_and_write
-        with closing(map_batches(work, sources, settings.batch, settings.workers)) as outcomes:
-            for source, outcome in zip(sources, outcomes, strict=True):
+        with closing(self.outcomes(sources)) as outcomes:
+            for source, outcome in outcomes:
                 if outcome.entry is None:
                     self.report.fail(str(outcome.failure))
                 else:
@@ -178,22 +180,6 @@ class _Run:
                 self.report.interruption = interruption
             return False
         return True
-
-    def _read_and_write(self, sources: Sequence[MediaInput]) -> list[Outcome]:
-        """Read a batch of images, detect in them, and write the annotated images."""
-        images: dict[int, Image] = {}
-        outcomes: dict[int, Outcome] = {}
-        for index, source in enumerate(sources):
-            try:
-                images[index] = read_first(source)
-            except DataError as error:  # noqa: PERF203 - the others are still read
-                outcomes[index] = Outcome(failure=error)
-        results = self.detector(list(images.values()))
-        for (index, image), detections in zip(images.items(), results, strict=True):
-            outcomes[index] = write_and_draw(
-                self.settings, self.detector.names, sources[index], image, detections
-            )
-        return [outcomes[index] for index in range(len(sources))]
 
     def _count(self, outcome: Outcome) -> None:
         if self.settings.show is not None and outcome.picture is not None:

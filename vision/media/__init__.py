@@ -6,7 +6,7 @@ OpenCV's BGR and (width, height) do not leave this package.
 from vision.media.files import VIDEO_SUFFIXES, comparable, write_image
 from vision.media.frames import read_frames
 from vision.media.h264 import has_h264
-from vision.media.inputs import MediaInput, find_images, find_inputs
+from vision.media.inputs import MediaInput, find_images, find_inputs, image_input
 from vision.media.remote import read_remote
 from vision.media.video_reader import Frame, VideoReader
 from vision.media.video_writer import VideoWriter
@@ -23,6 +23,7 @@ __all__ = [
     "find_images",
     "find_inputs",
     "has_h264",
+    "image_input",
     "read_frames",
     "read_remote",
     "write_image",

@@ -77,6 +77,14 @@ def find_inputs(
     return list(search.sources.values())
 
 
+def image_input(name: str) -> MediaInput:
+    """The image of a path or URL, which is not looked at before it is read."""
+    if not is_remote(name):
+        return MediaInput(Path(name), "image", Path(Path(name).name))
+    label = show_url(name)
+    return MediaInput(Path(label), "image", Path(Path(label).name), name, label)
+
+
 def find_images(inputs: Sequence[str]) -> list[Path]:
     """The images among what the inputs name, but for those in formats that are not read."""
     sources = [source for source in find_inputs(inputs) if source.kind == "image"]

@@ -34,14 +34,19 @@ class CudaRecorder:
     def record(self, function: Callable[..., Tensor], *inputs: Tensor) -> Recorded:
         """A function of tensors of the shapes of ``inputs``, of which a call may have fewer rows.
 
+        When it is started for the first time, its result is compared with what the function gives
+        without a graph.
+
         Args:
             function: It must not depend on values in what it does, only in what it gives: a tensor
                 whose rows are those of the inputs.
             inputs: On any device; the memory format is kept.
 
         Raises:
-            RuntimeError: If CUDA cannot record the function.
+            RuntimeError: If CUDA cannot record the function; from the first start, if the results
+                differ.
         """
+        is_checked = False
         with (
             _RECORDING,
             torch.cuda.device(self._device),
@@ -56,14 +61,20 @@ class CudaRecorder:
                 output = function(*held)
 
         def start(*given: Tensor) -> Finish:
+            nonlocal is_checked
             with torch.cuda.device(self._device), torch.inference_mode():
                 moved = self._copy(given)
                 with torch.cuda.stream(self._work):
                     for one, place in zip(moved, held, strict=True):
                         place[: len(one)].copy_(one)
                     graph.replay()
+                    if not is_checked and not torch.allclose(output, function(*held), 1e-3, 1e-2):
+                        raise RuntimeError(
+                            "a graph gives other results than the same steps without"
+                        )
+                    is_checked = True
                     rows = output[: len(given[0])]
-                    result = torch.empty_like(rows, device="cpu", pin_memory=True)
+                    result = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
                     result.copy_(rows, non_blocking=True)
                     done = torch.cuda.Event()  # type: ignore[no-untyped-call]
                     done.record()

@@ -45,8 +45,8 @@ class FixedBatches:
         run: The network with decoding.
         image_size: (height, width) of its images.
         num_classes: Number of classes.
-        record: `vision.runtime.cuda_graph.CudaRecorder.record`. Where it raises a RuntimeError, all
-            is left to ``run``, with a warning.
+        record: `vision.runtime.cuda_graph.CudaRecorder.record`. Where it raises a RuntimeError, or
+            what it gives does, all is left to ``run``, with a warning.
     """
 
     def __init__(
@@ -103,7 +103,11 @@ class FixedBatches:
             recorded = self._find(post_process, len(sizes), width)
             if recorded is None:
                 return again
-            finish = recorded(images, settings)
+            try:
+                finish = recorded(images, settings)
+            except RuntimeError as error:
+                self._turn_off(error)
+                return again
 
         def wait() -> list[Detections]:
             rows = finish()
@@ -128,15 +132,17 @@ class FixedBatches:
             try:
                 self._recorded[key] = self._record(function, images, settings)
             except RuntimeError as error:  # of CUDA: out of memory, or a driver that cannot
-                self._is_off = True
-                logger.warning(
-                    "detection goes on without CUDA graphs: %s", str(error).splitlines()[0]
-                )
+                self._turn_off(error)
             if len(self._recorded) > MAX_RECORDED:
                 self._recorded.popitem(last=False)
         if key in self._recorded:
             self._recorded.move_to_end(key)
         return self._recorded.get(key)
+
+    def _turn_off(self, error: RuntimeError) -> None:
+        self._is_off = True
+        self._recorded.clear()
+        logger.warning("detection goes on without CUDA graphs: %s", str(error).splitlines()[0])
 
     def _detect(
         self,

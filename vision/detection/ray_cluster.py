@@ -1,0 +1,140 @@
+"""Detection in images by the machines of a Ray cluster."""
+
+import functools
+import itertools
+import logging
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
+from typing import Any
+
+from vision.detection.bulk import open_images
+from vision.detection.images import ImageDetector
+from vision.detection.outcomes import Outcome
+from vision.detection.settings import Settings
+from vision.errors import DataError, VisionError
+from vision.extras import require_package
+from vision.media import MediaInput
+
+logger = logging.getLogger(__name__)
+
+LOCAL = "local"
+"""Stands for a cluster of this machine alone, which ends with the run."""
+CHUNK = 32
+"""Most images of a task."""
+RETRIES = 10
+"""Times that a task starts again after its process or machine was lost; a picture that kills each
+process which reads it ends the run then."""
+WAIT_SECONDS = 30.0
+
+
+def outcomes_on_ray(
+    address: str, sources: Sequence[MediaInput], settings: Settings, options: Mapping[str, Any]
+) -> Generator[tuple[MediaInput, Outcome]]:
+    """The outcome of each image, in any order.
+
+    Images go to the machines in tasks of `CHUNK`, each with ``settings.workers`` CPUs or one GPU.
+    A task whose machine is lost starts again on any other; machines that join the cluster get
+    tasks too. All of them see images, weights and, for annotated images and other files of each
+    image, the output folder under the same paths; relative ones count from the working directory
+    of this process.
+
+    Args:
+        address: Of the cluster, as ``ray.init`` takes it; ``local`` for one of this machine.
+        sources: Images.
+        settings: What is written.
+        options: Arguments of `vision.Detector.load`.
+
+    Raises:
+        ConfigError: If Ray is not installed, or a machine cannot meet the options.
+        WeightsError: If a machine cannot open the weights.
+        DataError: If there is no such cluster, or it is lost.
+    """
+    needs = {"num_gpus": 1} if _on_gpu(options["device"]) else {"num_cpus": settings.workers}
+    job = pickle.dumps((settings, options, str(Path.cwd())))
+    with _connected(address) as ray:
+        task = ray.remote(**needs, max_retries=RETRIES)(_detect)
+        size = max(1, min(CHUNK, len(sources) // (4 * max(1, _capacity(ray, needs)))))
+        remaining = iter(sources)
+        chunks = iter(lambda: list(itertools.islice(remaining, size)), [])  # until one is empty
+        pending: dict[Any, list[MediaInput]] = {}
+        try:
+            while True:
+                room = max(1, 2 * _capacity(ray, needs) - len(pending))
+                for chunk in itertools.islice(chunks, room):
+                    pending[task.remote(job, chunk)] = chunk
+                if not pending:
+                    return
+                for ref in _wait(ray, list(pending), needs):
+                    yield from zip(pending.pop(ref), ray.get(ref), strict=True)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, VisionError) else error from None
+        except ray.exceptions.RayError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise DataError(f"--ray {address}: {reason}; continue with --resume") from error
+
+
+def _on_gpu(device: str | None) -> bool:
+    """Whether a device is one that Ray counts; without one, its tasks have CPUs alone."""
+    return device not in {None, "cpu"}
+
+
+def _detect(job: bytes, sources: Sequence[MediaInput]) -> list[Outcome]:
+    """The outcome of each of some images: a task of Ray."""
+    return [outcome for _, outcome in _open_job(job).outcomes(sources)]
+
+
+@functools.lru_cache(maxsize=1)
+def _open_job(job: bytes) -> ImageDetector:
+    """The detector of a run, which a process of Ray opens once for all of its tasks."""
+    settings, options, folder = pickle.loads(job)  # noqa: S301 - from `outcomes_on_ray`
+    with suppress(OSError):  # Absolute paths do without it.
+        os.chdir(folder)
+    return open_images(settings, options)
+
+
+def _capacity(ray: Any, needs: Mapping[str, int]) -> int:  # noqa: ANN401
+    """How many tasks the machines that are alive can run at once."""
+    (kind, count), *_ = needs.items()
+    key = {"num_gpus": "GPU", "num_cpus": "CPU"}[kind]
+    machines = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    return sum(int(machine.get(key, 0)) // count for machine in machines)
+
+
+def _wait(ray: Any, pending: list[Any], needs: Mapping[str, int]) -> list[Any]:  # noqa: ANN401
+    """The tasks that are done, at least one; it is said when no machine could run any."""
+    while not (done := ray.wait(pending, timeout=WAIT_SECONDS)[0]):
+        if not _capacity(ray, needs):
+            what = " and ".join(f"{key}={count}" for key, count in needs.items())
+            logger.warning("no machine of the cluster has room for %s; waiting for one", what)
+    found: list[Any] = done
+    return found
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """Ray, connected to a cluster, with our answers to signals.
+
+    What it prints, such as machines that are lost, does not mix with the command's output.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray = require_package("ray", "ray")
+    handler = signal.getsignal(signal.SIGTERM)
+    options = {"include_dashboard": False} if address == LOCAL else {}
+    try:
+        ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"--ray {address}: there is no such cluster ({reason})") from error
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)  # Ray's own ends the process at once.
+    try:
+        with redirect_stdout(sys.stderr):
+            yield ray
+    finally:
+        ray.shutdown()
