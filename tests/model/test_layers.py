@@ -92,6 +92,15 @@ def test_relu6_in_place_has_pytorchs_gradient_and_keeps_its_result_alone(
     assert torch.equal(ours.grad, theirs.grad)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+def test_relu6_in_place_can_be_traced_and_exported_with_gradients_on() -> None:
+    block, features = ConvNormAct(3, 8, BlockStyle()).eval(), torch.randn(1, 3, 9, 9)
+    traced = torch.jit.trace(block, features)  # type: ignore[no-untyped-call]
+    exported = torch.export.export(block, (features,)).module()
+    for found in (traced(features), exported(features)):
+        assert torch.equal(found, block(features))
+
+
 def test_style_without_norm_gives_a_biased_convolution_and_relu() -> None:
     block = ConvNormAct(3, 8, BlockStyle("none", "relu"))
     assert [type(layer) for layer in block] == [nn.Conv2d, nn.ReLU]

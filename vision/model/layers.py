@@ -42,9 +42,10 @@ class ReLU6(nn.ReLU6):
     the maps need. Compiled code has no such copy.
     """
 
-    def forward(self, features: Float[Tensor, "*map"]) -> Float[Tensor, "*map"]:
+    def forward(self, features: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         """The features limited to [0, 6]."""
-        if self.inplace and features.requires_grad and not torch.compiler.is_compiling():
+        is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        if self.inplace and features.requires_grad and not is_traced:
             result: Tensor = _Relu6InPlace.apply(features)
             return result
         return super().forward(features)
