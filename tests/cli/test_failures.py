@@ -183,7 +183,7 @@ def train_with(streams: str, words: list[str], errors: Path) -> None:
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
     if streams == "2>&-":
         os.close(2)
-    sys.stderr = None if streams == "2>&-" else os.fdopen(2, "w", 1, closefd=False)  # type: ignore[assignment]
+    sys.stderr = None if streams == "2>&-" else os.fdopen(2, "w", 1, closefd=False)
     if streams == "| true":
         read, write = os.pipe()
         os.close(read)
