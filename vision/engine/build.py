@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from vision.config import Config
 from vision.data import DetectionDataset, EpochSampler, build_augment, cached, make_loader, reduced
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.engine.evaluation import Evaluator
 from vision.engine.forward import choose_forward
-from vision.engine.graphs import StepGraphs
+from vision.engine.graphs import choose_graphs
 from vision.engine.optim import (
     MovingAverage,
     autocast_dtype,
@@ -28,7 +27,7 @@ from vision.engine.run import LoopSettings, Run, RunState
 from vision.errors import ConfigError
 from vision.formats import Record
 from vision.model import SSDLite, build_loss, build_model, build_post_process
-from vision.weights import SavedDetector, silence_classes, start_from
+from vision.weights import SavedDetector, expect_few, silence_classes, start_from
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +72,14 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         device,
         processes,
         state,
-        _wrap(model, device, processes),
+        processes.wrap(model, device),
         choose_forward(
             config.train.compile,
             device,
             config.train.batch_size // (processes.size * config.train.accumulate),
             epochs * len(sampler),
         ),
-        StepGraphs() if _has_graphs(config, device, processes) else None,
+        choose_graphs(config.train.compile, device, processes.size, config.loss.assignment),
         frozen,
         losses,
         sampler,
@@ -88,11 +87,6 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         make_loader(train_set, sampler, config.train.workers, pin_memory=device.type == "cuda"),
         _build_evaluator(plan, device, processes),
     )
-
-
-def _has_graphs(config: Config, device: torch.device, processes: Processes) -> bool:
-    """Whether steps are CUDA graphs, which do not exchange gradients with other processes."""
-    return device.type == "cuda" and processes.size == 1 and config.train.compile == "on"
 
 
 def _build_train_set(plan: Plan, processes: Processes) -> DetectionDataset:
@@ -148,16 +142,6 @@ def _build_network(
     return model.to(device).to(memory_format=torch.channels_last), frozen
 
 
-def _wrap(model: SSDLite, device: torch.device, processes: Processes) -> nn.Module:
-    """The network as training calls it: with gradients averaged over processes.
-
-    Weights that are loaded later must be the same in all processes.
-    """
-    if processes.size == 1:
-        return model
-    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
-
-
 def _build_evaluator(plan: Plan, device: torch.device, processes: Processes) -> Evaluator | None:
     if plan.val is None:
         return None
@@ -197,10 +181,18 @@ def start_run(run: Run, plan: Plan) -> None:
     state = run.state
     if plan.saved is not None:
         assert plan.config.model.init is not None
-        start = start_from(state.model, plan.saved, plan.names, plan.config.model.init)
+        start = start_from(
+            state.model,
+            plan.saved,
+            plan.names,
+            plan.config.model.init,
+            with_heads=plan.config.model.init_heads,
+        )
         state.origin, state.known = start.origin, start.known
         for line in start.lines:
             logger.info(line)
+    else:
+        expect_few(state.model)
     unknown = [label for label in plan.unlabelled_classes if plan.names[label] not in state.known]
     silence_classes(state.model, unknown)
     if state.ema is not None:
