@@ -87,18 +87,67 @@ def match(target: Target, priors: Tensor, threshold: float = 0.5) -> tuple[list[
             objects[p] = k
             served.add(k)
             taken.add(p)
-    passed_over = [
-        any(
-            intersection(box, place) >= threshold * area(place)
-            if is_crowd
-            else is_ignored and iou(box, place) >= threshold
-            for box, is_ignored, is_crowd in zip(
-                boxes, ignored_boxes, target.crowd.tolist(), strict=True
-            )
-        )
-        for place in places
+    ignored = [_is_ignored(place, target, threshold) for place in places]
+    return objects, [objects[p] < 0 and ignored[p] for p in range(len(places))]
+
+
+def align(
+    target: Target, priors: Tensor, logits: Tensor, offsets: Tensor, threshold: float = 0.5
+) -> tuple[list[int], list[bool], list[float]]:
+    """Task-aligned object of each prior (-1 for none), whether it is ignored, and its quality.
+
+    ``logits`` and ``offsets`` are one image's.
+    """
+    boxes, places = relative(target), priors.tolist()
+    found = [decode(row, prior) for row, prior in zip(offsets.tolist(), places, strict=True)]
+    passed_over = target.ignore.tolist()
+    sound = [k for k, box in enumerate(boxes) if area(box) > 0 and not passed_over[k]]
+    overlap = {(k, p): iou(boxes[k], box) for k in sound for p, box in enumerate(found)}
+    score = logits.sigmoid().tolist()
+    alignment = {
+        (k, p): score[p][int(target.labels[k])] * value**6 for (k, p), value in overlap.items()
+    }
+    claims: dict[int, list[int]] = {}
+    for k in sound:
+        x0, y0, x1, y1 = boxes[k]
+        inside = [
+            p
+            for p, (x, y, *_) in enumerate(places)
+            if x0 < x < x1 and y0 < y < y1 and alignment[k, p] > 0
+        ]
+        for p in sorted(inside, key=lambda p: alignment[k, p], reverse=True)[:13]:
+            claims.setdefault(p, []).append(k)
+    objects = [
+        max(claims.get(p, []), key=lambda k: overlap[k, p], default=-1) for p in range(len(places))
     ]
-    return objects, [objects[p] < 0 and passed_over[p] for p in range(len(places))]
+    left = [k for k in sound if k not in objects]
+    free = [p for p, k in enumerate(objects) if k < 0]
+    pairs = [(iou(boxes[k], corners(places[p])), k, p) for k in left for p in free]
+    for value, k, p in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
+        if value > 0 and k not in objects and objects[p] < 0:
+            objects[p] = k
+    quality = []
+    for p, k in enumerate(objects):
+        own = [other for other, object_ in enumerate(objects) if object_ == k]
+        highest = max(alignment[k, other] for other in own) if k >= 0 else 0.0
+        best = max(overlap[k, other] for other in own) if k >= 0 else 0.0
+        quality.append(alignment[k, p] / highest * best if highest > 0 else 0.0)
+    ignored = [
+        objects[p] < 0 and _is_ignored(box, target, threshold) for p, box in enumerate(found)
+    ]
+    return objects, ignored, quality
+
+
+def _is_ignored(place: Box, target: Target, threshold: float) -> bool:
+    """Whether a box lies on a difficult object, or inside a crowd."""
+    return any(
+        intersection(box, place) >= threshold * area(place)
+        if is_crowd
+        else is_ignored and iou(box, place) >= threshold
+        for box, is_ignored, is_crowd in zip(
+            relative(target), target.ignore.tolist(), target.crowd.tolist(), strict=True
+        )
+    )
 
 
 def loss(

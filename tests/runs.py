@@ -14,6 +14,12 @@ from torch import Tensor
 from vision.config import Config, config_from_dict, dump_config
 from vision.engine import train
 
+ALIGNED = (
+    *("loss.assignment=tal", "loss.classification=quality", "loss.localisation=giou"),
+    *("model.neck=pan", "model.scores=sigmoid"),
+)
+"""Overrides for task-aligned assignment, its losses and the neck that it is for."""
+
 
 def scenes(num_images: int = 8, seed: int = 0) -> dict[str, Any]:
     """A source of drawn scenes of the size that `run_config` trains at."""

@@ -51,7 +51,7 @@ def gradients_of(run: Run, batch: Batch) -> tuple[float, list[Tensor]]:
     height, width = batch.images.shape[2:]
     criterion, moved = run.losses[height, width], batch.to(run.device)
     assert moved.packed is not None
-    assignment = criterion.assign(moved.packed, run.state.model.num_classes)
+    assignment = criterion.assign(moved.packed)
     buffers = [value.clone() for value in run.state.model.buffers()]
     dtype = run.settings.autocast_dtype
     losses = run.forward(run.network, criterion, moved.images, assignment, None, dtype)
@@ -268,7 +268,7 @@ def _gradients_by_backward(run: Run, batch: Batch) -> tuple[float, list[Tensor]]
     height, width = batch.images.shape[2:]
     criterion, moved = run.losses[height, width], batch.to(run.device)
     assert moved.packed is not None
-    assignment = criterion.assign(moved.packed, run.state.model.num_classes)
+    assignment = criterion.assign(moved.packed)
     losses = run.forward(run.network, criterion, moved.images, assignment, None, torch.float32)
     torch.autograd.backward(losses.total)
     gradients = [value.grad for value in run.state.model.parameters()]

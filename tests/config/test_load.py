@@ -134,6 +134,30 @@ def test_a_configuration_cannot_be_changed() -> None:
         Config().train.epochs = 3  # type: ignore[misc]
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["loss.classification=quality"], "classification quality needs assignment tal"),
+        (["loss.assignment=tal"], "loss.assignment tal needs model.scores=sigmoid"),
+        (
+            ["loss.assignment=tal", "model.preset=tensorflow", "train.accumulate=2"],
+            "loss.assignment tal needs train.accumulate=1",
+        ),
+        (
+            ["model.neck=pan", "model.priors.min_scale=0.1"],
+            "neck pan has priors of its own; leave priors out",
+        ),
+    ],
+)
+def test_parts_of_the_loss_and_network_that_do_not_go_together(
+    words: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_from_dict({}, words)
+    assert str(caught.value).endswith(f": {message}")
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", shipped_configs())
 def test_each_shipped_configuration_is_sound(name: str) -> None:
     config = load_config(name)
@@ -485,7 +509,7 @@ def test_overrides_leave_the_given_values_alone() -> None:
         ("model.width_mult", 0.6),
         ("model.width_mult", "1.0"),
         ("model.backbone", "resnet"),
-        ("model.neck", "pan"),
+        ("model.neck", "bifpn"),
         ("model.activation", "swish"),
         ("augment.preset", None),
         ("augment.preset", "no"),

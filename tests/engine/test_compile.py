@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from tests.runs import read_log, run_config, write_run_config
+from tests.runs import ALIGNED, read_log, run_config, write_run_config
 from vision.engine import train
 
 pytestmark = pytest.mark.slow
@@ -18,10 +18,12 @@ SCRIPT = Path(__file__).parents[2] / "train.py"
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_compiled_it_learns_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", [(), ALIGNED])
+def test_compiled_it_learns_the_same(tmp_path: Path, network: tuple[str, ...]) -> None:
     """Up to rounding, which fused operations change. In a process whose shapes are not checked."""
     # Frozen layers have no gradient to compile; one block of each kind is left, and all heads.
-    overrides = ("train.epochs=1", "train.precision=fp32", "data.val=null", "train.freeze=16")
+    short = ("train.epochs=1", "train.precision=fp32", "data.val=null", "train.freeze=16")
+    overrides = (*short, *network)
     train(run_config(*overrides), tmp_path / "plain")
     config = write_run_config(tmp_path / "small.yaml", *overrides, "train.compile=true")
     command = [sys.executable, str(SCRIPT), "--config", config, "--out", str(tmp_path / "compiled")]

@@ -2,7 +2,7 @@
 
 import csv
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -115,6 +115,16 @@ def test_another_network_takes_the_backbone_alone(tmp_path: Path) -> None:
     assert [line.split()[0] for line in warnings] == ["model.neck"]
 
 
+def test_path_aggregation_keeps_the_preset_of_the_backbone(tmp_path: Path) -> None:
+    """It has priors of its own, so that those of the preset do not matter."""
+    path = tmp_path / "w.safetensors"
+    theirs = config_from_dict({"model": {"preset": "tensorflow", "width_mult": 0.25}})
+    save_weights(path, build_model(theirs.model, 1), theirs, ["dog"], {})
+    asked = config_from_dict({"model": {"neck": "pan"}}).model
+    model, _ = match_network(asked, load_initial_weights(str(path)))
+    assert (model.width_mult, model.preset, model.neck) == (0.25, "tensorflow", "pan")
+
+
 def test_a_run_takes_the_network_and_evaluates_the_start_first(
     first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -209,6 +219,20 @@ def test_new_heads_of_sigmoids_are_no_flood() -> None:
     assert_close(
         biases[0].view(-1, 3)[:, :2].sigmoid().max(), torch.tensor(0.01), atol=1e-3, rtol=0
     )
+
+
+@pytest.mark.parametrize("neck", ["none", "fpn"])
+def test_heads_can_start_at_random(neck: Literal["none", "fpn"]) -> None:
+    """All else is the weights'; the scores of all classes begin near .01."""
+    config = ModelConfig(neck=neck, image_size=(128, 128), width_mult=0.25, scores="sigmoid")
+    saved, model = load_weights_of(config), build_model(config, 2)
+    start_from(model, saved, ["a", "b"], "w", with_heads=False)
+    heads = model.head_keys()
+    for key, value in model.state_dict().items():
+        is_taken = torch.equal(value, saved.model.state_dict()[key])
+        assert is_taken != (key in heads) or "num_batches" in key or "pixel" in key, key
+    scores = model.state_dict()["class_heads.0.1.bias"].view(-1, 3)[:, :2].sigmoid()
+    assert_close(scores, torch.full_like(scores, 0.01), rtol=0, atol=1e-3)
 
 
 def load_weights_of(config: ModelConfig) -> Any:  # noqa: ANN401

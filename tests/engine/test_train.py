@@ -20,6 +20,7 @@ from torch.testing import assert_close
 from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.reference_model import randomise
 from tests.runs import (
+    ALIGNED,
     contents,
     forking,
     read_log,
@@ -124,9 +125,11 @@ def test_another_seed_gives_another_run(first: Path, tmp_path: Path) -> None:
     assert read_log(tmp_path)[0]["loss"] != read_log(first)[0]["loss"]
 
 
+@pytest.mark.parametrize("network", [(), ALIGNED])
 def test_a_resumed_run_equals_an_unbroken_one(
     unbroken: Callable[..., Path],
     tmp_path: Path,
+    network: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -136,8 +139,8 @@ def test_a_resumed_run_equals_an_unbroken_one(
         raise KeyboardInterrupt
 
     config, expected, broken = (
-        run_config(*RESUMED, *EVALUATED),
-        unbroken(*RESUMED, *EVALUATED),
+        run_config(*RESUMED, *EVALUATED, *network),
+        unbroken(*RESUMED, *EVALUATED, *network),
         tmp_path / "broken",
     )
     with monkeypatch.context() as patch:
@@ -319,6 +322,7 @@ def test_a_loss_that_is_not_finite_names_the_batch_and_spares_what_is_saved(
     [
         ("data.train=null", ConfigError, "data.train is missing"),
         ("data.train={format: synthetic, num_images: 1, seed: 3}", ConfigError, "one image"),
+        ("model.neck=pan", ConfigError, "model.neck=pan, with one prior a cell, needs"),
         ("train.device=cuda:99", ConfigError, "device cuda:99 cannot be used"),
         ("data.classes=[circles]", DataError, "did you mean 'circle'"),
     ],

@@ -12,6 +12,7 @@ from numpy import ndarray
 import vision
 from tests.detectors import detector_of
 from tests.exported import BACKENDS, Images
+from tests.reference_model import randomise
 from tests.runs import scenes
 from tests.shared import SHARED, needs_shared
 from vision.cli.main import main
@@ -24,7 +25,7 @@ from vision.export import ExportSpec, export_detector
 from vision.export.compare import MIN_SCORE, detections_of
 from vision.images import read_image
 from vision.media import write_image
-from vision.model import fuse
+from vision.model import build_model, fuse
 from vision.runtime import Form, Precision, get_graph_backend
 from vision.runtime.onnx_graph import OnnxRunner
 from vision.weights import SHIPPED, SavedDetector, load_weights
@@ -50,6 +51,24 @@ def test_every_form_agrees_with_pytorch(
     suffixes += (".txt",) if form == "frigate" else ()
     suffixes += (".decoding.json", ".priors.npy") if form == "raw" else ()
     assert names == {f"w_{form}_fp32{suffix}" for suffix in suffixes}
+
+
+@pytest.mark.slow
+def test_path_aggregation_with_sigmoid_scores_agrees_with_pytorch(
+    saved: SavedDetector, images: Images, tmp_path: Path
+) -> None:
+    update = {"neck": "pan", "scores": "sigmoid", "width_mult": 0.25}
+    config = saved.config.model_copy(update={"model": saved.config.model.model_copy(update=update)})
+    model = build_model(config.model, len(saved.names)).eval()
+    randomise(model)
+    other = replace(saved, model=model, config=config)
+    for form in ("raw", "decoded", "nms"):
+        spec = ExportSpec("onnx", form)
+        agreement = export_detector(other, spec, spec.file(tmp_path, "w"), images).agreement
+        assert agreement.num_detections > 8
+        assert agreement.num_unmatched == 0
+        assert agreement.score_error < 1e-5
+        assert agreement.box_error < 1e-2
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from vision.model.layers import (
     BlockStyle,
     ConvNormAct,
     Padding,
+    ReLU6,
     StridedConv,
     depthwise_separable,
     initialise,
@@ -61,8 +62,34 @@ def test_norms_have_eps_1e_3_and_momentum_003() -> None:
 
 def test_convolution_before_a_norm_has_no_bias() -> None:
     block = ConvNormAct(3, 8, BlockStyle())
-    assert [type(layer) for layer in block] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU6]
+    assert [type(layer) for layer in block] == [nn.Conv2d, nn.BatchNorm2d, ReLU6]
     assert block[0].bias is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_relu6_in_place_has_pytorchs_gradient_and_keeps_its_result_alone(
+    dtype: torch.dtype,
+) -> None:
+    """PyTorch's own in place keeps a copy of its input besides."""
+    values = torch.cat([torch.tensor([-0.0, 0.0, 6.0, -1.0, 7.0]), 9 * torch.rand(50) - 2])
+    ours, theirs = (values.to(dtype).requires_grad_() for _ in range(2))
+    weights, features = torch.rand(55).to(dtype), ours + 0
+    kept = list[int]()
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor.data_ptr())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        found = ReLU6(inplace=True)(features)
+    expected = nn.functional.relu6(theirs + 0)
+    assert torch.equal(found, expected)
+    assert kept == [found.data_ptr()] == [features.data_ptr()]
+    (found * weights).sum().backward()
+    (expected * weights).sum().backward()  # type: ignore[no-untyped-call]
+    assert ours.grad is not None
+    assert theirs.grad is not None
+    assert torch.equal(ours.grad, theirs.grad)
 
 
 def test_style_without_norm_gives_a_biased_convolution_and_relu() -> None:

@@ -82,8 +82,10 @@ def _read_folder(root: str) -> dict[str, Annotations]:
     }
 
 
-def _priors(config: Config) -> Priors:
-    """The priors that a training with this configuration has."""
+def _priors(config: Config) -> Priors | None:
+    """The priors that boxes are matched with in a training with this configuration."""
+    if config.loss.assignment != "ssd":
+        return None
     network = config.model
     if network.init is not None:
         saved = load_initial_weights(network.init, network.backbone)

@@ -17,11 +17,13 @@ class Preset(NamedTuple):
         backbone: The backbone that it is a variant of; None for any.
         side: The side of the images that its priors are laid out for; None for any.
         takes_fpn: Whether it has priors for the neck ``fpn``.
+        scores: How its logits become scores.
     """
 
     backbone: str | None = None
     side: int | None = None
     takes_fpn: bool = True
+    scores: Literal["softmax", "sigmoid"] = "softmax"
 
 
 PRESETS = {
@@ -29,7 +31,7 @@ PRESETS = {
     "torchvision": Preset("mobilenet_v2"),
     "torchvision_v3": Preset("mobilenet_v3_large"),
     "torchvision_ssdlite": Preset("mobilenet_v3_large"),
-    "tensorflow": Preset("mobilenet_v2", takes_fpn=False),
+    "tensorflow": Preset("mobilenet_v2", takes_fpn=False, scores="sigmoid"),
     "qfgaohao": Preset("mobilenet_v2", 300, takes_fpn=False),
     "mmdetection": Preset("mobilenet_v2", 320, takes_fpn=False),
     "lufficc": Preset("mobilenet_v2", 320, takes_fpn=False),
@@ -84,15 +86,21 @@ class ModelConfig(Section):
 
     backbone: Literal["mobilenet_v2", "mobilenet_v3_large"] = "mobilenet_v2"
     """The network that gives the feature maps."""
-    neck: Literal["none", "fpn"] = "none"
+    neck: Literal["none", "fpn", "pan"] = "none"
     """``fpn``: a feature pyramid before the heads, and priors on the map of stride 8 too, for which
-    ``priors.min_scale`` should be small."""
+    ``priors.min_scale`` should be small. ``pan``: path aggregation over the maps of stride 8 to 32,
+    without extra layers and with one prior a cell, for ``loss.assignment`` ``tal``."""
     preset: Literal[tuple(PRESETS)] = "ssdlite"  # type: ignore[valid-type]
     """Whose variant of the network: for weights that another project has trained."""
+    scores: Literal["softmax", "sigmoid"] | None = None
+    """How logits become scores: over classes and background, or each class by itself; null for the
+    preset's, which is ``softmax`` but for ``tensorflow``."""
     init: str | None = None
     """Weights that training starts from: ``coco`` or ``voc`` (in the package), a weights file, a
     run folder, ``hf://user/name``, or ``imagenet``; ``none`` for random ones. Keys of the network
     that are not set are those of the weights."""
+    init_heads: bool = True
+    """Whether class and box heads start from those weights too, or at random."""
     image_size: NetworkSize = (320, 320)
     """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
     width_mult: float = 1.0
@@ -105,7 +113,7 @@ class ModelConfig(Section):
 
     @model_validator(mode="after")
     def _preset_fits(self) -> "ModelConfig":
-        backbone, side, takes_fpn = PRESETS[self.preset]
+        backbone, side, takes_fpn, _ = PRESETS[self.preset]
         if backbone not in {None, self.backbone}:
             raise ValueError(
                 f"preset {self.preset} is a variant of {backbone}, not {self.backbone}"
@@ -114,6 +122,8 @@ class ModelConfig(Section):
             raise ValueError(f"preset {self.preset} has priors of its own; leave priors out")
         if self.neck == "fpn" and not takes_fpn:
             raise ValueError(f"preset {self.preset} has no priors for neck fpn")
+        if self.neck == "pan" and self.priors != PriorsConfig():
+            raise ValueError("neck pan has priors of its own; leave priors out")
         if side is not None and self.image_size != (side, side):
             raise ValueError(
                 f"preset {self.preset} has its priors laid out for {side} pixels; set"
@@ -125,6 +135,11 @@ class ModelConfig(Section):
     def has_fixed_priors(self) -> bool:
         """Whether the preset's priors are laid out for one size, without scales."""
         return PRESETS[self.preset].side is not None
+
+    @property
+    def score_function(self) -> Literal["softmax", "sigmoid"]:
+        """How logits become scores, by ``scores`` or the preset."""
+        return self.scores or PRESETS[self.preset].scores
 
     @field_validator("priors", mode="before")
     @classmethod

@@ -44,3 +44,11 @@ class Config(Section):
                 f" model.image_size {list(full)}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _aligned_scores_are_sigmoids(self) -> "Config":
+        if self.loss.assignment == "tal" and self.model.score_function != "sigmoid":
+            raise ValueError("loss.assignment tal needs model.scores=sigmoid")
+        if self.loss.assignment == "tal" and self.train.accumulate > 1:
+            raise ValueError("loss.assignment tal needs train.accumulate=1")
+        return self

@@ -132,14 +132,31 @@ class OptimConfig(Section):
 
 
 class LossConfig(Section):
-    """How priors are matched with objects, and how many negatives are used."""
+    """Which priors learn an object, how many negatives are used, and what is minimised."""
 
+    assignment: Literal["ssd", "tal"] = "ssd"
+    """``ssd``: priors that overlap an object are positive. ``tal``: those whose predicted scores
+    and boxes suit it (task alignment, arXiv 2108.07755), which needs ``model.scores`` ``sigmoid``;
+    all others are negatives."""
+    classification: Literal["cross_entropy", "quality"] = "cross_entropy"
+    """``cross_entropy`` of the ``model.scores``. ``quality``: quality focal loss (arXiv
+    2006.04388), for ``tal``."""
+    localisation: Literal["smooth_l1", "giou"] = "smooth_l1"
+    """``smooth_l1`` of the offsets, or ``giou``: the generalised IoU of the boxes (arXiv
+    1902.09630)."""
     match_iou: float = Field(0.5, gt=0, lt=1)
-    """A prior is positive if its IoU with an object is at least this."""
+    """A prior is positive if its IoU with an object is at least this; with ``tal`` it only
+    decides about difficult objects."""
     negative_ratio: float = Field(3.0, gt=0, le=MAX_COUNT)
-    """Number of hardest negatives for each positive prior of an image."""
+    """Number of hardest negatives for each positive prior of an image, for ``ssd``."""
     min_negatives: int = Field(3, ge=0, le=MAX_COUNT)
-    """Fewest negatives of an image, so that images without objects count too."""
+    """Fewest negatives of an image, so that images without objects count too, for ``ssd``."""
+
+    @model_validator(mode="after")
+    def _quality_is_aligned(self) -> "LossConfig":
+        if self.classification == "quality" and self.assignment != "tal":
+            raise ValueError("classification quality needs assignment tal")
+        return self
 
 
 class AugmentConfig(Section):

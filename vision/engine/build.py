@@ -28,7 +28,7 @@ from vision.engine.run import LoopSettings, Run, RunState
 from vision.errors import ConfigError
 from vision.formats import Record
 from vision.model import SSDLite, build_loss, build_model, build_post_process
-from vision.weights import SavedDetector, silence_classes, start_from
+from vision.weights import SavedDetector, expect_few, silence_classes, start_from
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +91,12 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
 
 
 def _has_graphs(config: Config, device: torch.device, processes: Processes) -> bool:
-    """Whether steps are CUDA graphs, which do not exchange gradients with other processes."""
-    return device.type == "cuda" and processes.size == 1 and config.train.compile == "on"
+    """Whether steps are CUDA graphs, which do not exchange gradients with other processes.
+
+    Nor can they assign priors by predictions, since the number of objects varies.
+    """
+    is_alone = processes.size == 1 and config.loss.assignment == "ssd"
+    return device.type == "cuda" and is_alone and config.train.compile == "on"
 
 
 def _build_train_set(plan: Plan, processes: Processes) -> DetectionDataset:
@@ -197,10 +201,18 @@ def start_run(run: Run, plan: Plan) -> None:
     state = run.state
     if plan.saved is not None:
         assert plan.config.model.init is not None
-        start = start_from(state.model, plan.saved, plan.names, plan.config.model.init)
+        start = start_from(
+            state.model,
+            plan.saved,
+            plan.names,
+            plan.config.model.init,
+            with_heads=plan.config.model.init_heads,
+        )
         state.origin, state.known = start.origin, start.known
         for line in start.lines:
             logger.info(line)
+    else:
+        expect_few(state.model)
     unknown = [label for label in plan.unlabelled_classes if plan.names[label] not in state.known]
     silence_classes(state.model, unknown)
     if state.ema is not None:

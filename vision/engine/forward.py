@@ -1,10 +1,11 @@
-"""Forward pass and loss as training calls them: as they are, or compiled as one region."""
+"""Forward pass and loss as training calls them: as they are, or compiled."""
 
 import logging
 import os
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -13,30 +14,63 @@ from torch.utils._triton import has_triton
 
 from vision.errors import TrainingError
 from vision.model import Assignment, Losses, MultiBoxLoss
+from vision.structures import PackedTargets, Predictions
 
 logger = logging.getLogger(__name__)
 
 Forward = Callable[
-    [nn.Module, MultiBoxLoss, Tensor, Assignment, Tensor | None, torch.dtype], Losses
+    [
+        nn.Module,
+        MultiBoxLoss,
+        Tensor,
+        PackedTargets | Assignment,
+        Tensor | None,
+        torch.dtype,
+    ],
+    Losses,
 ]
 Compile = Literal["off", "on", "auto"]
 MIN_STEPS = 2000
 """Steps of a run from which ``auto`` compiles: with fewer, compiling takes longer than it saves."""
 
 
+def predict(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Predictions:
+    """The predictions for some images, in ``dtype`` autocast, unless it is float32."""
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        predictions: Predictions = network(images)
+    return predictions
+
+
+def take_losses(
+    criterion: MultiBoxLoss,
+    predictions: Predictions,
+    assignment: Assignment,
+    normaliser: Tensor | None,
+) -> Losses:
+    """The losses of some predictions."""
+    losses: Losses = criterion(predictions, assignment, normaliser)
+    return losses
+
+
 def forward(
     network: nn.Module,
     criterion: MultiBoxLoss,
     images: Tensor,
-    assignment: Assignment,
+    targets: PackedTargets | Assignment,
     normaliser: Tensor | None,
     dtype: torch.dtype,
+    *,
+    predict: Callable[..., Predictions] = predict,
+    take_losses: Callable[..., Losses] = take_losses,
 ) -> Losses:
-    """The losses of some images, with the network in ``dtype`` autocast, unless it is float32."""
-    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
-        predictions = network(images)
-    losses: Losses = criterion(predictions, assignment, normaliser)
-    return losses
+    """The losses of some images; ``predict`` and ``take_losses`` may be compiled ones.
+
+    Assignment, whose shapes vary with the number of objects, happens between the two.
+    """
+    predictions = predict(network, images, dtype)
+    if not isinstance(targets, Assignment):
+        targets = criterion.assign(targets, predictions)
+    return take_losses(criterion, predictions, targets, normaliser)
 
 
 def choose_forward(choice: Compile, device: torch.device, num_images: int, steps: int) -> Forward:
@@ -61,7 +95,7 @@ def _can_compile() -> bool:
 
 
 class CompiledForward:
-    """`forward` and its backward as one compiled region of static shapes.
+    """`forward` and its backward as two compiled regions of static shapes: network and loss.
 
     A batch of another size, as the last one of an epoch may be, is not worth compiling for and
     goes through `forward` as it is.
@@ -75,7 +109,11 @@ class CompiledForward:
     def __init__(self, num_images: int, *, is_required: bool) -> None:
         self.num_images = num_images
         self.is_required = is_required
-        self._compiled: Forward | None = torch.compile(forward, dynamic=False)
+        self._compiled: Forward | None = partial(
+            forward,
+            predict=torch.compile(predict, dynamic=False),
+            take_losses=torch.compile(take_losses, dynamic=False),
+        )
         self._sizes = set[tuple[int, ...]]()
 
     def __call__(
@@ -83,7 +121,7 @@ class CompiledForward:
         network: nn.Module,
         criterion: MultiBoxLoss,
         images: Tensor,
-        assignment: Assignment,
+        targets: PackedTargets | Assignment,
         normaliser: Tensor | None,
         dtype: torch.dtype,
     ) -> Losses:
@@ -92,7 +130,7 @@ class CompiledForward:
         Raises:
             TrainingError: If compiling fails and is required.
         """
-        given = (network, criterion, images, assignment, normaliser, dtype)
+        given = (network, criterion, images, targets, normaliser, dtype)
         if self._compiled is None or len(images) != self.num_images:
             return forward(*given)
         size = tuple(images.shape[2:])

@@ -146,10 +146,10 @@ def _fill_unset(config: Config, earlier: Config) -> Config:
 
 
 def _fits(config: Config, saved: SavedDetector) -> bool:
-    """Whether the network that trains has the layers of the weights."""
+    """Whether the network that trains has the layers of the weights, and starts from all."""
     ours, theirs = config.model, saved.config.model
     keys = ("backbone", "neck", "width_mult")
-    return all(getattr(ours, key) == getattr(theirs, key) for key in keys)
+    return ours.init_heads and all(getattr(ours, key) == getattr(theirs, key) for key in keys)
 
 
 def _read_data(

@@ -14,7 +14,7 @@ from vision.engine.optim import clip_gradients
 from vision.engine.run import Run
 from vision.errors import TrainingError
 from vision.model import Assignment, Losses
-from vision.structures import Batch, Target
+from vision.structures import Batch, PackedTargets, Target
 
 # Of glibc's malloc.h
 _M_TRIM_THRESHOLD = -1
@@ -58,33 +58,35 @@ def train_step(run: Run, batch: Batch) -> Losses:
     height, width = batch.images.shape[2:]
     batch = batch.to(run.device)
     assert batch.packed is not None
-    assignment = run.losses[height, width].assign(batch.packed, state.model.num_classes)
+    criterion, targets = run.losses[height, width], batch.packed
+    learnt = criterion.assign(targets) if criterion.assignment == "ssd" else targets
     rate = None if state.ema is None else state.ema.rate
     take = partial(_update, run)
     if run.graphs is None:
-        losses = take(batch, assignment, rate)
+        losses = take(batch, learnt, rate)
     else:
-        losses = run.graphs(take, state.optimizer, batch, assignment, rate)
+        assert isinstance(learnt, Assignment)
+        losses = run.graphs(take, state.optimizer, batch, learnt, rate)
     state.schedule.step()
     if state.ema is not None:
         state.ema.n_averaged += 1
     return losses
 
 
-def _update(run: Run, batch: Batch, assignment: Assignment, rate: Rate) -> Losses:
+def _update(run: Run, batch: Batch, learnt: Assignment | PackedTargets, rate: Rate) -> Losses:
     """All of a step that can be one CUDA graph: nothing of it depends on numbers of the CPU.
 
     Args:
         run: The run that the step belongs to.
         batch: The images, on the device.
-        assignment: What the priors learn.
+        learnt: What the priors learn, or the objects that they are assigned to by predictions.
         rate: The weight of the new values in the moving average.
     """
     state, settings = run.state, run.settings
     state.optimizer.zero_grad(set_to_none=True)
-    normaliser = _normaliser(run, assignment)
+    normaliser = _normaliser(run, learnt) if isinstance(learnt, Assignment) else None
     losses = [
-        _forward_backward(run, batch, assignment, normaliser, part)
+        _forward_backward(run, batch, learnt, normaliser, part)
         for part in range(settings.accumulate)
     ]
     state.scaler.unscale_(state.optimizer)
@@ -110,7 +112,11 @@ def _normaliser(run: Run, assignment: Assignment) -> Tensor | None:
 
 
 def _forward_backward(
-    run: Run, batch: Batch, assignment: Assignment, normaliser: Tensor | None, part: int
+    run: Run,
+    batch: Batch,
+    learnt: Assignment | PackedTargets,
+    normaliser: Tensor | None,
+    part: int,
 ) -> Losses:
     """Forward and backward of a part of a batch: of every ``accumulate``-th image from it on.
 
@@ -119,11 +125,13 @@ def _forward_backward(
     count = run.settings.accumulate
     height, width = batch.images.shape[2:]
     criterion = run.losses[height, width]
-    images, assignment = batch.images[part::count], assignment.part(part, count)
+    images = batch.images[part::count]
+    if isinstance(learnt, Assignment):
+        learnt = learnt.part(part, count)
     is_local = run.processes.size > 1 and part < count - 1
     with run.network.no_sync() if is_local else nullcontext():  # type: ignore[operator]
         dtype = run.settings.autocast_dtype
-        losses = run.forward(run.network, criterion, images, assignment, normaliser, dtype)
+        losses = run.forward(run.network, criterion, images, learnt, normaliser, dtype)
         if run.device.type == "cpu":
             check_finite(losses, batch.targets[part::count])
         torch.autograd.backward(run.state.scaler.scale(losses.total))

@@ -96,7 +96,9 @@ class Trainer:
         if is_written:
             recorder.write_setup(dump_config(config), device)
             if not is_resumed:
-                board.matches(run.train_set.targets, run.state.model.priors, config.loss.match_iou)
+                if config.loss.assignment == "ssd":
+                    priors, match_iou = run.state.model.priors, config.loss.match_iou
+                    board.matches(run.train_set.targets, priors, match_iou)
                 draw_sheet(run, folder.sheet)
         return cls(run, recorder, checkpoints, signals, is_val_other)
 

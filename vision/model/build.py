@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vision.config import LossConfig, ModelConfig
+from vision.errors import ConfigError
 from vision.model.backbones import BACKBONES
 from vision.model.layers import BlockStyle, Norm, initialise
 from vision.model.loss import MultiBoxLoss
-from vision.model.neck import FeaturePyramid, extra_layers
+from vision.model.neck import FeaturePyramid, PathAggregation, extra_layers
 from vision.model.postprocess import PostProcess
 from vision.model.priors import PriorLayout, priors_per_cell
 from vision.model.ssdlite import Heads, SSDLite
@@ -15,6 +16,12 @@ from vision.model.variants import VARIANTS, Variant
 
 PYRAMID_CHANNELS = 128
 MIN_EXTRA_CHANNELS = 16
+NECKS: dict[str, type[FeaturePyramid | PathAggregation]] = {
+    "fpn": FeaturePyramid,
+    "pan": PathAggregation,
+}
+PAN_LAYOUT = PriorLayout(cells=5.0)
+"""One square a cell, of five cells as in NanoDet-Plus, for task-aligned assignment."""
 
 
 def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> SSDLite:
@@ -24,14 +31,15 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
         norm, config.activation, variant.padding, variant.norm_eps, variant.norm_momentum
     )
     backbone = BACKBONES[config.backbone](0, config.width_mult, style, **variant.backbone)
-    extra_channels = _extra_channels(variant, config.width_mult)
+    has_extras = config.neck != "pan"
+    extra_channels = _extra_channels(variant, config.width_mult) if has_extras else []
     channels = [*backbone.feature_channels, *(outputs for _, outputs in extra_channels)]
     extras = extra_layers(
         backbone.feature_channels[-1], extra_channels, style, linear=variant.linear_extras
     )
     neck = None
-    if config.neck == "fpn":
-        neck = FeaturePyramid(channels, PYRAMID_CHANNELS, style)
+    if config.neck != "none":
+        neck = NECKS[config.neck](channels, PYRAMID_CHANNELS, style)
         initialise(neck)
         channels = [PYRAMID_CHANNELS] * len(channels)
     else:
@@ -47,13 +55,15 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
         Heads(*levels, 4, style, biased_depthwise=biased, last_head_1x1=last_1x1),
         image_size=config.image_size,
         layout=layout,
-        scores=variant.scores,
+        scores=config.score_function,
         pixels=variant.pixels,
     )
 
 
 def prior_layout(config: ModelConfig) -> PriorLayout:
     """How the priors of a configuration are laid out."""
+    if config.neck == "pan":
+        return PAN_LAYOUT
     return replace(VARIANTS[config.preset].layout, **config.priors.model_dump())
 
 
@@ -80,7 +90,12 @@ def build_loss(
     """The loss for a network's priors, at its own image size or another.
 
     ``unlabelled_classes`` are labels of classes without a box in the training data.
+
+    Raises:
+        ConfigError: If the network has too few priors for the assignment.
     """
+    if isinstance(model.neck, PathAggregation) and config.assignment != "tal":
+        raise ConfigError("model.neck=pan, with one prior a cell, needs loss.assignment=tal")
     priors = model.priors if image_size is None else model.priors_at(image_size)
     return MultiBoxLoss(
         priors, scores=model.scores, unlabelled_classes=unlabelled_classes, **config.model_dump()

@@ -22,7 +22,7 @@ PAIRS_AT_ONCE = 8_000_000
 
 
 class FixedDetections(NamedTuple):
-    """Detections of images, highest score first; rows with the score 0 are empty.
+    """Detections of images, highest score first; rows of zeros are empty.
 
     Attributes:
         rows: Box in pixels (``xyxy``), score and label.
@@ -72,7 +72,8 @@ def detect_in_fixed_shapes(
     boxes = pixels.gather(1, chosen[..., None].expand(-1, -1, 4))
     labels = labels.gather(1, chosen)
     rows = torch.cat([boxes, scores[..., None], labels[..., None].to(scores.dtype)], dim=2)
-    return FixedDetections(rows, is_complete)
+    # What empty rows hold would depend on how ties of the score 0 are resolved.
+    return FixedDetections(torch.where(scores[..., None] > 0, rows, 0.0), is_complete)
 
 
 def _in_parts(

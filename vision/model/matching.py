@@ -25,10 +25,13 @@ class Matches(NamedTuple):
     Attributes:
         objects: Row of the packed targets of a positive prior's object, -1 for the others.
         ignored: Priors that are neither positive nor negative.
+        quality: How well a positive prior suits its object, from 0 to 1: the weight of its loss; 0
+            for the others.
     """
 
     objects: Int64[Tensor, "N P"]
     ignored: Bool[Tensor, "N P"]
+    quality: Float[Tensor, "N P"]
 
 
 def match(targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float = 0.5) -> Matches:
@@ -57,8 +60,8 @@ def match(targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float
         objects = match_on_gpu(targets, priors, match_iou)
     ignored = torch.zeros_like(objects, dtype=torch.bool)
     if targets.has_ignored:
-        ignored = (objects < 0) & _ignored(targets, box_ops.to_corners(priors), match_iou)
-    return Matches(objects, ignored)
+        ignored = (objects < 0) & find_ignored(targets, box_ops.to_corners(priors), match_iou)
+    return Matches(objects, ignored, (objects >= 0).to(priors.dtype))
 
 
 def match_on_gpu(
@@ -66,17 +69,15 @@ def match_on_gpu(
 ) -> Int64[Tensor, "N P"]:
     """The row of the object that each prior learns, -1 for none, without waiting for the device."""
     overlaps = box_ops.iou(targets.boxes, box_ops.to_corners(priors)).float()
-    keys = _keys(overlaps, targets.positive)
-    best = _per_image(keys, targets)
+    keys = sort_keys(overlaps, targets.positive)
+    best = max_per_image(keys, targets)
     is_match = (best // keys.numel()).int().view(torch.float32) >= match_iou
-    forced = _force_best(keys, targets)
+    forced = force_best(keys, targets)
     best = torch.where(forced >= 0, forced, best.masked_fill(~is_match, -1))
-    # The lower part of a key counts backwards through objects and priors.
-    rows = (keys.numel() - 1 - best % keys.numel()) // len(priors)
-    return rows.masked_fill(best < 0, -1)
+    return rows_of(best, keys)
 
 
-def _keys(overlaps: Float[Tensor, "M P"], positive: Bool[Tensor, "M"]) -> Int64[Tensor, "M P"]:
+def sort_keys(overlaps: Float[Tensor, "M P"], positive: Bool[Tensor, "M"]) -> Int64[Tensor, "M P"]:
     """Numbers in the order of the overlaps, all different; -1 where there is nothing to find.
 
     The bits of a float, as an integer, rise with it from 0 on. They are the upper part of a key.
@@ -89,14 +90,21 @@ def _keys(overlaps: Float[Tensor, "M P"], positive: Bool[Tensor, "M"]) -> Int64[
     return keys.masked_fill(~(positive[:, None] & (overlaps > 0)), -1)
 
 
-def _per_image(values: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Tensor, "N P"]:
+def rows_of(best: Int64[Tensor, "N P"], keys: Int64[Tensor, "M P"]) -> Int64[Tensor, "N P"]:
+    """The object of each of some keys, or -1."""
+    # The lower part of a key counts backwards through objects and priors.
+    rows = (keys.numel() - 1 - best % keys.numel()) // keys.shape[1]
+    return rows.masked_fill(best < 0, -1)
+
+
+def max_per_image(values: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Tensor, "N P"]:
     """The maximum of each prior over the objects of each image, -1 where there is none."""
     maxima = values.new_full((max(1, targets.num_images), values.shape[1]), -1)
     rows = targets.images[:, None].expand_as(values)
     return maxima.scatter_reduce_(0, rows, values, "amax")[: targets.num_images]
 
 
-def _force_best(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Tensor, "N P"]:
+def force_best(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Tensor, "N P"]:
     """The key of the object that gets each prior as its own, -1 for the other priors.
 
     In each round every object bids for the best prior that no greater IoU has bid for, and a bid
@@ -116,18 +124,21 @@ def _force_best(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Ten
     return held.view(-1, num_priors)[: targets.num_images]
 
 
-def _ignored(
-    targets: PackedTargets, corners: Float[Tensor, "P 4"], match_iou: float
+def find_ignored(
+    targets: PackedTargets, corners: Float[Tensor, "*N P 4"], match_iou: float
 ) -> Bool[Tensor, "N P"]:
-    """Priors on difficult objects, or inside crowds."""
-    rows = targets.rows
+    """Which boxes, of priors or of each image's own, lie on difficult objects or inside crowds."""
+    rows, num_boxes = targets.rows, corners.shape[-2]
     if rows.device.type == "cpu":
         rows = rows[targets.difficult | targets.crowd]
-    areas = match_iou * box_ops.area(corners)
-    result = torch.zeros(targets.num_images, len(corners), device=corners.device).bool()
-    for chunk in torch.split(rows, max(1, CHUNK_PAIRS // len(corners))):
+    result = torch.zeros(targets.num_images, num_boxes, device=corners.device).bool()
+    for chunk in torch.split(rows, max(1, CHUNK_PAIRS // num_boxes)):
         some = targets._replace(rows=chunk)
-        on_difficult = (box_ops.iou(some.boxes, corners) >= match_iou) & some.difficult[:, None]
-        inside = (box_ops.intersection(some.boxes, corners) >= areas) & some.crowd[:, None]
-        result |= _per_image((on_difficult | inside).long(), some) > 0
+        boxes = corners if corners.ndim == 2 else corners[some.images]
+        objects = some.boxes if corners.ndim == 2 else some.boxes[:, None]
+        shape, areas = (len(chunk), num_boxes), match_iou * box_ops.area(boxes)
+        near = box_ops.iou(objects, boxes).view(shape) >= match_iou
+        inside = box_ops.intersection(objects, boxes).view(shape) >= areas
+        is_ignored = (near & some.difficult[:, None]) | (inside & some.crowd[:, None])
+        result |= max_per_image(is_ignored.long(), some) > 0
     return result

@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vision.model.backbones.base import Backbone
 from vision.model.layers import BlockStyle, Scores, depthwise_separable, initialise
-from vision.model.neck import FeaturePyramid
+from vision.model.neck import FeaturePyramid, PathAggregation
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.structures import Predictions
 
@@ -68,14 +68,14 @@ class Heads(nn.ModuleList):
 class SSDLite(nn.Module):
     """SSDLite (MobileNetV2, arXiv 1801.04381, section 6.2), composed of its parts.
 
-    There are heads on the backbone's maps of stride 16 and 32 and on each extra layer; with a
-    feature pyramid also on the map of stride 8. `vision.model.build.build_model` makes the parts
+    There are heads on the backbone's maps of stride 16 and 32 and on each extra layer; with a neck
+    also on the map of stride 8. `vision.model.build.build_model` makes the parts
     fit; the sizes of the feature maps, and with them the priors, are measured.
 
     Args:
         backbone: It gives the maps of stride 8, 16 and 32.
         extras: Layers of `vision.model.neck.extra_layers`, each of which halves the map before it.
-        neck: A feature pyramid before the heads; None for none.
+        neck: A feature pyramid or path aggregation before the heads; None for none.
         class_heads: They give a logit for each class and background.
         box_heads: They give four offsets.
         image_size: (height, width) of the images.
@@ -98,7 +98,7 @@ class SSDLite(nn.Module):
         self,
         backbone: Backbone,
         extras: nn.ModuleList,
-        neck: FeaturePyramid | None,
+        neck: FeaturePyramid | PathAggregation | None,
         class_heads: Heads,
         box_heads: Heads,
         *,

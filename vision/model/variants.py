@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vision.model.layers import Padding, Scores
+from vision.model.layers import Padding
 from vision.model.priors import PriorLayout
 from vision.model.ssdlite import PixelRange
 
@@ -26,7 +26,6 @@ class Variant:
         linear_extras: Whether the last convolution of extra layers has no activation.
         biased_depthwise: Whether the heads' depthwise convolutions have biases before their norm.
         last_head_1x1: Whether the last level's heads are one 1x1 convolution.
-        scores: From logits to scores.
         clip_before_nms: Whether boxes are clipped to the image before suppression, or after it.
         pixels: What is subtracted from red, green and blue, 0 to 255, and what that is divided by.
         layout: Of the priors, without the scales that ``model.priors`` sets.
@@ -41,7 +40,6 @@ class Variant:
     linear_extras: bool = False
     biased_depthwise: bool = False
     last_head_1x1: bool = False
-    scores: Scores = "softmax"
     clip_before_nms: bool = True
     pixels: PixelRange = ((127.5,) * 3, (127.5,) * 3)
     layout: PriorLayout = field(default_factory=PriorLayout)
@@ -75,7 +73,6 @@ VARIANTS: dict[str, Variant] = {
         # Its momentum is 0.0003, for hundreds of thousands of steps, which would not follow a
         # fine-tuning; so the default stays.
         scale_all_channels=True,
-        scores="sigmoid",
         clip_before_nms=False,
         layout=PriorLayout(clip="none", reduce_boxes_in_lowest_layer=True),
     ),

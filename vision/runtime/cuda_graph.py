@@ -74,7 +74,7 @@ class CudaRecorder:
                         )
                     is_checked = True
                     rows = output[: len(given[0])]
-                    result = torch.empty_like(rows, device="cpu", pin_memory=True)
+                    result = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
                     result.copy_(rows, non_blocking=True)
                     done = torch.cuda.Event()  # type: ignore[no-untyped-call]
                     done.record()

@@ -11,7 +11,6 @@ import numpy as np
 import vision.boxes as box_ops
 from vision.config import ModelConfig
 from vision.model import SSDLite, build_post_process
-from vision.model.variants import VARIANTS
 
 
 def decoding_of(config: ModelConfig) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def decoding_of(config: ModelConfig) -> dict[str, Any]:
     post_process = build_post_process(config)
     return {
         "image_size": list(config.image_size),
-        "scores": VARIANTS[config.preset].scores,
+        "scores": config.score_function,
         "center_variance": box_ops.CENTRE_VARIANCE,
         "size_variance": box_ops.SIZE_VARIANCE,
         "max_log_ratio": box_ops.MAX_LOG_RATIO,

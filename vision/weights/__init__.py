@@ -9,7 +9,7 @@ from vision.weights.file import (
     save_backbone,
     save_weights,
 )
-from vision.weights.initialisation import silence_classes, start_from
+from vision.weights.initialisation import expect_few, silence_classes, start_from
 from vision.weights.labels import known_classes
 from vision.weights.locate import SHIPPED, find_weights
 from vision.weights.migration import migrate_state
@@ -21,6 +21,7 @@ __all__ = [
     "SavedBackbone",
     "SavedDetector",
     "average",
+    "expect_few",
     "find_weights",
     "interpolate",
     "known_classes",

@@ -37,7 +37,12 @@ class Start:
 
 
 def start_from(
-    model: SSDLite, saved: SavedBackbone | SavedDetector, names: Sequence[str], init: str
+    model: SSDLite,
+    saved: SavedBackbone | SavedDetector,
+    names: Sequence[str],
+    init: str,
+    *,
+    with_heads: bool = True,
 ) -> Start:
     """Fill a network from weights: the backbone, all tensors of equal shape, and classes by name.
 
@@ -51,8 +56,9 @@ def start_from(
         saved: The weights.
         names: The network's class names.
         init: Name of the weights, for messages.
+        with_heads: Whether class and box heads are taken too.
     """
-    tensors, their_names = _comparable(model, saved)
+    tensors, their_names = _comparable(model, saved, with_heads=with_heads)
     state = {key: value.cpu() for key, value in model.state_dict().items()}
     heads = class_keys(model)
     weights = [key for key in state if key not in heads and not key.endswith(NOT_WEIGHTS)]
@@ -60,8 +66,8 @@ def start_from(
     state |= {key: tensors[key] for key in loaded}
     known, unlike = _match_classes(state, tensors, heads, names, their_names)
     model.load_state_dict(state)
-    if model.scores == "sigmoid" and (unlike or not their_names):
-        _set_bias(model, unlike or heads, range(len(names)), RARE)
+    if unlike or not their_names:
+        expect_few(model, unlike or heads)
     random = [key for key in weights if key not in loaded]
     unused = [
         key for key in tensors if key not in {*loaded, *heads} and not key.endswith(NOT_WEIGHTS)
@@ -79,12 +85,12 @@ def start_from(
 
 
 def _comparable(
-    model: SSDLite, saved: SavedBackbone | SavedDetector
+    model: SSDLite, saved: SavedBackbone | SavedDetector, *, with_heads: bool
 ) -> tuple[Mapping[str, Tensor], list[str]]:
     """The tensors that have the same inputs in both networks, and the names of their classes.
 
     With another backbone or neck the heads have other inputs, even where their shapes are equal;
-    they are left out then, and there are no names.
+    they are left out then, and there are no names, as without ``with_heads``.
     """
     if isinstance(saved, SavedBackbone):
         return saved.tensors, []
@@ -92,10 +98,12 @@ def _comparable(
     tensors = theirs.state_dict()
     if type(theirs.backbone) is not type(model.backbone):
         return {}, []
-    if (theirs.neck is None) == (model.neck is None):
+    if type(theirs.neck) is type(model.neck) and with_heads:
         return tensors, saved.names
-    heads = theirs.head_keys()
-    return {key: value for key, value in tensors.items() if key not in heads}, []
+    others = theirs.head_keys()
+    if type(theirs.neck) is not type(model.neck):
+        others |= {key for key in tensors if key.startswith("neck.")}
+    return {key: value for key, value in tensors.items() if key not in others}, []
 
 
 def _match_classes(
@@ -157,6 +165,12 @@ def silence_classes(model: SSDLite, labels: Sequence[int]) -> None:
     for key in class_keys(model):
         if state[key].ndim > 1:
             by_class(state[key], model.num_classes)[:, list(labels)] = 0
+
+
+def expect_few(model: SSDLite, keys: Iterable[str] | None = None) -> None:
+    """Let random class heads with sigmoid scores, or those of some keys, start from low scores."""
+    if model.scores == "sigmoid":
+        _set_bias(model, keys or class_keys(model), range(model.num_classes), RARE)
 
 
 def _set_bias(model: SSDLite, keys: Iterable[str], labels: Sequence[int], value: float) -> None:

@@ -7,7 +7,7 @@ from vision.config import PRESETS, ModelConfig, config_from_dict
 from vision.weights.file import SavedBackbone, SavedDetector
 
 BACKBONE_KEYS: tuple[str, ...] = ("backbone", "preset", "width_mult", "activation")
-DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "image_size")
+DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "scores", "image_size")
 CONSEQUENCES = {
     "backbone": "no layer fits, so all layers are initialised at random",
     "neck": "all layers but the backbone's are initialised at random",
@@ -45,7 +45,7 @@ def match_network(
         keys = compared = BACKBONE_KEYS
     elif has_other_neck:
         # Presets with priors of their own have none for another neck.
-        takes_fpn = PRESETS[theirs.preset].takes_fpn
+        takes_fpn = PRESETS[theirs.preset].takes_fpn or config.neck != "fpn"
         keys = tuple(key for key in BACKBONE_KEYS if key != "preset" or takes_fpn)
         compared = (*BACKBONE_KEYS, "neck")
     else:
