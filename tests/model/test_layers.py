@@ -10,12 +10,12 @@ from torch.testing import assert_close
 from torchvision.models import mobilenetv2
 
 from tests.reference_model import randomise
+from vision.model.activations import ReLU6
 from vision.model.backbones.mobilenet_v2 import InvertedResidual
 from vision.model.layers import (
     BlockStyle,
     ConvNormAct,
     Padding,
-    ReLU6,
     StridedConv,
     depthwise_separable,
     initialise,
