@@ -172,10 +172,8 @@ class MultiBoxLoss(nn.Module):
     def _classify(self, logits: Float[Tensor, "N P D"], targets: Assignment) -> Float[Tensor, ""]:
         """The sum of the classification losses of the priors that take part; D is C + 1."""
         if self.assignment == "tal":
-            is_focal = self.classification == "quality"
-            losses = quality_losses(
-                logits[..., :-1], targets.classes, targets.quality, is_focal=is_focal
-            )
+            focal, logits = self.classification == "quality", logits[..., :-1]
+            losses = quality_losses(logits, targets.classes, targets.quality, is_focal=focal)
             return losses.masked_fill(targets.ignored[..., None], 0).sum()
         classes = targets.classes.masked_fill(~targets.positive, logits.shape[2] - 1)
         if self.scores == "softmax":
