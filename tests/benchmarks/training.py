@@ -54,7 +54,7 @@ def main() -> None:
     )
     if options.device == "cpu":
         keep_freed_memory()  # for every kind of step, torchvision's too
-    run = _run(options, "auto")
+    run = synthetic_run(options, "auto")
     batch = first_batch(run)
     steps = _steps(options, run, batch)
     if options.cpu_time:
@@ -75,7 +75,7 @@ def main() -> None:
     _print_fractions(_shares(run, batch, options.rounds))
 
 
-def _run(options: argparse.Namespace, precision: str) -> Run:
+def synthetic_run(options: argparse.Namespace, precision: str) -> Run:
     """A run on synthetic scenes, which writes no file."""
     size = options.image_size
     source = {"format": "synthetic", "num_images": options.batch_size, "image_size": size}
@@ -135,7 +135,7 @@ def _serve(orders: Connection, options: argparse.Namespace) -> None:
 
 def _eager(options: argparse.Namespace) -> Step:
     """The full step as PyTorch takes it by default: NCHW in float32."""
-    run = _run(options, "fp32")
+    run = synthetic_run(options, "fp32")
     batch = first_batch(run)
     run.state.model.to(memory_format=torch.contiguous_format)
     plain = dataclasses.replace(batch, images=batch.images.contiguous())

@@ -9,9 +9,11 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 
 from tests.formats.builders import voc_xml, write_voc
 from tests.permissions import heeded_permissions
+from tests.runs import forking, write_run_config
 from vision.cli.main import main
 from vision.media import write_image
 
@@ -173,6 +175,45 @@ def test_a_full_output_is_one_line() -> None:
         )
     assert done.returncode == 2
     assert done.stderr.splitlines() == ["ssdlite info: error: No space left on device"]
+
+
+def train_with(streams: str, words: list[str], errors: Path) -> None:
+    """Train as a shell starts it with other streams; for a process of its own."""
+    torch.set_num_threads(1)
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
+    if streams == "2>&-":
+        os.close(2)
+    sys.stderr = None if streams == "2>&-" else os.fdopen(2, "w", 1, closefd=False)
+    if streams == "| true":
+        read, write = os.pipe()
+        os.close(read)
+        os.dup2(write, 1)
+    else:
+        os.dup2(os.open("/dev/full" if streams == "> /dev/full" else os.devnull, os.O_WRONLY), 1)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    code = main(words)
+    os._exit(code)  # as the entry point does, whose streams are flushed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize(
+    ("streams", "code", "said"),
+    [("| true", 141, ""), ("> /dev/full", 2, "No space left on device"), ("2>&-", 0, "")],
+)
+def test_a_training_is_complete_whoever_reads_what_it_prints(
+    tmp_path: Path, streams: str, code: int, said: str
+) -> None:
+    config, out = write_run_config(tmp_path / "c.yaml", "train.epochs=1"), tmp_path / "run"
+    words = ["train", "--config", config, "--out", str(out)]
+    errors = tmp_path / "errors"
+    process = forking().Process(target=train_with, args=(streams, words, errors))
+    process.start()
+    process.join()
+    assert process.exitcode == code
+    lines = errors.read_text("utf-8").splitlines()
+    assert lines == ([f"ssdlite train: error: {said}"] if said else [])
+    assert {"best.safetensors", "metrics.json", "report.html"} <= {p.name for p in out.iterdir()}
 
 
 @pytest.mark.slow

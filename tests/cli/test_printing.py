@@ -99,7 +99,7 @@ def test_errors_and_the_log_are_harmless(
 
 
 def test_a_spreadsheet_computes_nothing(tmp_path: Path) -> None:
-    names = ['=HYPERLINK("http://evil/8","x")', "@cat", "-1", "\ttab", "cat"]
+    names = ['=HYPERLINK("http://evil/8","x")', "@cat", "-1", "+1", "\ttab", "\rreturn", "cat"]
     path, out = weights_file(tmp_path, names, {}), tmp_path / "out"
     write_image(tmp_path / "=cmd|' C calc'!A0.png", np.zeros((20, 20, 3), np.uint8))
     words = ["detect", "*.png", "--weights", str(path), "--out", str(out), "--save=csv"]
@@ -108,7 +108,7 @@ def test_a_spreadsheet_computes_nothing(tmp_path: Path) -> None:
         assert main([*words, "--score=0.1", "--max=300"]) == 0
     with (out / "detections.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert {row["label"] for row in rows} == {*(f"'{name}" for name in names[:4]), "cat"}
+    assert {row["label"] for row in rows} == {*(f"'{name}" for name in names[:-1]), "cat"}
     assert {row["image"] for row in rows} == {"'=cmd|' C calc'!A0.png"}
 
 

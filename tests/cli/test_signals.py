@@ -1,6 +1,7 @@
 """Signals to ``ssdlite detect``: what was done is complete, and the exit code names the signal."""
 
 import json
+import multiprocessing
 import os
 import signal
 import threading
@@ -14,14 +15,18 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.runs import entries_in
+from tests.engine.test_train import at_step
+from tests.runs import entries_in, write_run_config
 from vision.cli.main import main
 from vision.cli.signals import raised_signals
 from vision.detection import Journal
 from vision.detection.schema import Entry
+from vision.detector import Detector
+from vision.engine.checkpoint import Checkpoints
 from vision.errors import Signalled
 from vision.media import VideoReader, VideoWriter, write_image
 from vision.runtime.onnx_backend import OnnxBackend
+from vision.structures import Predictions
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 SIGNALS = pytest.mark.parametrize("number", CODES)
@@ -179,6 +184,46 @@ def test_what_nohup_ignores_stays_ignored() -> None:
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.slow
+@SIGNALS
+def test_a_training_saves_a_checkpoint_that_is_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    def send(predictions: Predictions) -> Predictions:
+        assert len(multiprocessing.active_children()) == 1
+        os.kill(os.getpid(), number)
+        return predictions
+
+    overrides = ("train.epochs=1", "train.workers=1", "data.val=null")
+    config, out = write_run_config(tmp_path / "c.yaml", *overrides), tmp_path / "run"
+    words = ["train", "--config", config, "--out", str(out)]
+    with monkeypatch.context() as patch:
+        at_step(patch, 1, send)
+        assert main(words) == CODES[signal.Signals(number)]
+    assert "interrupted, all is saved: the same command with --resume" in capsys.readouterr().err
+    assert multiprocessing.active_children() == []
+    assert [path.name for path in Checkpoints(out / "states").paths()] == ["step-000000001.pt"]
+    assert main([*words, "--resume"]) == 0
+    assert "resuming after epoch 0 and 1 steps" in capsys.readouterr().out
+    assert hidden(out) == []
+
+
+@SIGNALS
+def test_an_evaluation_leaves_no_worker(
+    learnt: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def send(*_: object) -> None:
+        assert len(multiprocessing.active_children()) == 2
+        os.kill(os.getpid(), number)
+        raise AssertionError("a signal ends the evaluation at once")
+
+    monkeypatch.setattr(Detector, "detect_batch", send)
+    words = ["eval", "--weights", str(learnt), "--out", str(tmp_path / "out"), "train.workers=2"]
+    assert main(words) == CODES[signal.Signals(number)]
+    assert multiprocessing.active_children() == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @SIGNALS

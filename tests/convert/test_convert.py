@@ -1,6 +1,7 @@
 """Other projects' weights: the converted network answers as theirs does."""
 
 import importlib.util
+import pickle
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -362,10 +363,17 @@ def test_what_is_no_weights_file_is_one_line(tmp_path: Path, source: str) -> Non
         assert "\n" not in str(caught.value)
 
 
-def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
-    torch.save({"state_dict": nn.Linear(1, 1)}, tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match="would run code"):
-        convert_weights("qfgaohao", str(tmp_path / "w.pth"))
+@pytest.mark.parametrize("kind", ["module", "module, old form", "plain pickle"])
+def test_a_pickle_with_code_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "w.pth"
+    if kind == "plain pickle":
+        path.write_bytes(pickle.dumps({"state_dict": print}))
+    else:
+        content = {"state_dict": nn.Linear(1, 1)}
+        torch.save(content, path, _use_new_zipfile_serialization=kind == "module")
+    with pytest.raises(WeightsError, match=r"would run code on loading; if you trust it") as caught:
+        convert_weights("qfgaohao", str(path))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x0a\xff\xff"])

@@ -5,9 +5,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.disk import files_end_at
 from tests.formats.builders import voc_object, voc_xml, write_voc
+from tests.model.test_matching import FAR, HALF_A, NEAR_A, THIRD_A, A, as_priors, as_target
 from tests.runs import run_config, scenes
 from vision.engine import train
 from vision.engine.tensorboard import TensorBoardWriter
@@ -38,6 +40,28 @@ def test_events_end_at_a_full_disk_and_the_run_does_not(
     assert capfd.readouterr() == ("", "")
     assert threading.excepthook == hook
     assert max(path.stat().st_size for path in tmp_path.glob("events*")) > 2000
+
+
+def test_the_priors_of_each_object_are_counted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: three priors overlap object A by half or more, one FAR, and none is of the ignored.
+
+    They come in two chunks, and the fifth image is beyond the limit.
+    """
+    monkeypatch.setattr("vision.engine.tensorboard.MAX_MATCHED", 4)
+    monkeypatch.setattr("vision.engine.tensorboard.CHUNK", 3)
+    targets = [as_target(A), as_target(A, FAR), as_target(), as_target(FAR, ignore=(True,))]
+    board = TensorBoardWriter(tmp_path, 0)
+    board.matches([*targets, as_target(A)], as_priors(A, NEAR_A, HALF_A, THIRD_A, FAR), 0.5)
+    board.matches([as_target()], as_priors(A), 0.5)  # nothing to count
+    board.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    (event,) = events.Histograms("matched priors of an object")
+    found = event.histogram_value
+    counts = [3, 3, 1]
+    assert (found.num, found.min, found.max) == (len(counts), min(counts), max(counts))
+    assert (found.sum, found.sum_squares) == (sum(counts), sum(n * n for n in counts))
 
 
 @pytest.mark.slow

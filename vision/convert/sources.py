@@ -1,5 +1,6 @@
 """The projects whose weights ``ssdlite convert`` and ``model.init`` read."""
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -81,7 +82,9 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             f" {', '.join(KNOWN_WEIGHTS)}"
         ) from error
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # about forms of pickle, which then fail or do not
+            warnings.simplefilter("ignore")
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsError(
             f"{path} cannot be read as weights alone: it is damaged, or holds objects that would"

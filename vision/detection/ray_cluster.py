@@ -11,7 +11,7 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from vision.detection.bulk import open_images
 from vision.detection.images import ImageDetector
@@ -30,7 +30,19 @@ CHUNK = 32
 RETRIES = 10
 """Times that a task starts again after its process or machine was lost; a picture that kills each
 process which reads it ends the run then."""
-WAIT_SECONDS = 30.0
+WAIT_SECONDS = 60.0
+"""After so long without a result it is said if no machine could give one."""
+
+
+class _Need(NamedTuple):
+    """What a task takes of its machine: so many CPUs or GPUs, which are Ray's words."""
+
+    kind: Literal["CPU", "GPU"]
+    amount: int
+
+    def options(self) -> dict[str, int]:
+        """The same as arguments of ``ray.remote``."""
+        return {f"num_{self.kind.lower()}s": self.amount}
 
 
 def outcomes_on_ray(
@@ -55,33 +67,30 @@ def outcomes_on_ray(
         WeightsError: If a machine cannot open the weights.
         DataError: If there is no such cluster, or it is lost.
     """
-    needs = {"num_gpus": 1} if _on_gpu(options["device"]) else {"num_cpus": settings.workers}
+    on_gpu = options["device"] not in {None, "cpu"}  # Tasks without a device see no GPU.
+    need = _Need("GPU", 1) if on_gpu else _Need("CPU", settings.workers)
     job = pickle.dumps((settings, options, str(Path.cwd())))
     with _connected(address) as ray:
-        task = ray.remote(**needs, max_retries=RETRIES)(_detect)
-        size = max(1, min(CHUNK, len(sources) // (4 * max(1, _capacity(ray, needs)))))
+        task = ray.remote(**need.options(), max_retries=RETRIES)(_detect)
+        size = max(1, min(CHUNK, len(sources) // (4 * max(1, _capacity(ray, need)))))
         remaining = iter(sources)
         chunks = iter(lambda: list(itertools.islice(remaining, size)), [])  # until one is empty
         pending: dict[Any, list[MediaInput]] = {}
+        _warn_without_room(ray, need)
         try:
             while True:
-                room = max(1, 2 * _capacity(ray, needs) - len(pending))
+                room = max(1, 2 * _capacity(ray, need) - len(pending))
                 for chunk in itertools.islice(chunks, room):
                     pending[task.remote(job, chunk)] = chunk
                 if not pending:
                     return
-                for ref in _wait(ray, list(pending), needs):
+                for ref in _wait(ray, list(pending), need):
                     yield from zip(pending.pop(ref), ray.get(ref), strict=True)
         except ray.exceptions.RayTaskError as error:
             raise error.cause if isinstance(error.cause, VisionError) else error from None
         except ray.exceptions.RayError as error:
             reason = str(error).strip().partition("\n")[0]
             raise DataError(f"--ray {address}: {reason}; continue with --resume") from error
-
-
-def _on_gpu(device: str | None) -> bool:
-    """Whether a device is one that Ray counts; without one, its tasks have CPUs alone."""
-    return device not in {None, "cpu"}
 
 
 def _detect(job: bytes, sources: Sequence[MediaInput]) -> list[Outcome]:
@@ -98,22 +107,27 @@ def _open_job(job: bytes) -> ImageDetector:
     return open_images(settings, options)
 
 
-def _capacity(ray: Any, needs: Mapping[str, int]) -> int:  # noqa: ANN401
+def _capacity(ray: Any, need: _Need) -> int:  # noqa: ANN401
     """How many tasks the machines that are alive can run at once."""
-    (kind, count), *_ = needs.items()
-    key = {"num_gpus": "GPU", "num_cpus": "CPU"}[kind]
     machines = (node["Resources"] for node in ray.nodes() if node["Alive"])
-    return sum(int(machine.get(key, 0)) // count for machine in machines)
+    return sum(int(machine.get(need.kind, 0)) // need.amount for machine in machines)
 
 
-def _wait(ray: Any, pending: list[Any], needs: Mapping[str, int]) -> list[Any]:  # noqa: ANN401
-    """The tasks that are done, at least one; it is said when no machine could run any."""
+def _wait(ray: Any, pending: list[Any], need: _Need) -> list[Any]:  # noqa: ANN401
+    """The tasks that are done, at least one."""
     while not (done := ray.wait(pending, timeout=WAIT_SECONDS)[0]):
-        if not _capacity(ray, needs):
-            what = " and ".join(f"{key}={count}" for key, count in needs.items())
-            logger.warning("no machine of the cluster has room for %s; waiting for one", what)
+        _warn_without_room(ray, need)
     found: list[Any] = done
     return found
+
+
+def _warn_without_room(ray: Any, need: _Need) -> None:  # noqa: ANN401
+    if not _capacity(ray, need):
+        logger.warning(
+            "no machine of the cluster has %d %s for a task: waiting for one",
+            need.amount,
+            need.kind,
+        )
 
 
 @contextmanager

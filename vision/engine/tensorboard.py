@@ -66,9 +66,8 @@ class TensorBoardWriter:
         """Add a histogram of the number of priors that each of the first training objects has."""
         if self._writer is None:
             return
-        counts = []
-        starts = range(0, min(len(targets), MAX_MATCHED), CHUNK)
-        for start in progress(starts, "matches"):
+        counts, targets = [], targets[:MAX_MATCHED]
+        for start in progress(range(0, len(targets), CHUNK), "matches"):
             packed = pack_targets(targets[start : start + CHUNK])
             objects = match(packed.to(priors.device), priors, match_iou).objects.cpu()
             per_object = torch.bincount(objects[objects >= 0], minlength=len(packed.rows))
