@@ -180,14 +180,9 @@ def start_run(run: Run, plan: Plan) -> None:
     """Set the weights that a new run starts from, and log where they come from."""
     state = run.state
     if plan.saved is not None:
-        assert plan.config.model.init is not None
-        start = start_from(
-            state.model,
-            plan.saved,
-            plan.names,
-            plan.config.model.init,
-            with_heads=plan.config.model.init_heads,
-        )
+        init, with_heads = plan.config.model.init, plan.config.model.init_heads
+        assert init is not None
+        start = start_from(state.model, plan.saved, plan.names, init, with_heads=with_heads)
         state.origin, state.known = start.origin, start.known
         for line in start.lines:
             logger.info(line)
