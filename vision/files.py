@@ -6,6 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 
@@ -116,6 +117,16 @@ def check_regular(path: str | Path) -> int:
     """
     with open_regular(path) as file:
         return os.fstat(file.fileno()).st_size
+
+
+def check_opens(folder: Path) -> None:
+    """Make sure that a folder can be opened, if it is there.
+
+    Raises:
+        OSError: If it cannot.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.scandir(folder).close()
 
 
 def read_bytes(

@@ -47,6 +47,7 @@ def test_a_batch_has_the_results_of_detect(weights: Path, photos: Path) -> None:
         (False, ["photos"], 'run pip install ".[ray]"'),
         (True, ["photos", "film.mp4"], "--ray: input film.mp4 is no image"),
         (True, ["photos", "--show"], "--show has no window"),
+        (True, ["photos", "--ray=127.0.0.1:1"], "--ray 127.0.0.1:1: there is no such cluster"),
     ],
 )
 def test_what_ray_cannot_do_is_one_line(
@@ -60,7 +61,7 @@ def test_what_ray_cannot_do_is_one_line(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", ModuleType("ray") if has_ray else None)
     Path("film.mp4").write_bytes(b"film")
-    assert detect(weights, Path("out"), *words, "--ray=local") == 2
+    assert detect(weights, Path("out"), "--ray=local", *words) == 2
     assert line in capsys.readouterr().err
     assert not Path("out").exists()
 

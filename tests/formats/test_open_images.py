@@ -70,6 +70,15 @@ def test_refusals(tmp_path: Path, rows: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+def test_a_row_that_ends_before_the_image_is_a_fault(tmp_path: Path) -> None:
+    root, file = write(tmp_path), tmp_path / "validation-annotations-bbox.csv"
+    file.write_text("LabelName,XMin,XMax,YMin,YMax,ImageID\n/m/01yrx,0,1,0,1,a\n/m/01yrx,0,1,0,1\n")
+    found = read_open_images(root, "val")
+    assert [record.names for record in found.records] == [("Cat",)]
+    (fault,) = found.faults
+    assert "bbox.csv:3: expected a name and numbers" in fault.message
+
+
 def test_refuses_what_is_not_there_or_other_columns(tmp_path: Path) -> None:
     root = write(tmp_path)
     with pytest.raises(DataError, match=r"has none of \*train-annotations-bbox.csv, train/labels"):

@@ -10,12 +10,12 @@ from torch.testing import assert_close
 from torchvision.models import mobilenetv2
 
 from tests.reference_model import randomise
+from vision.model.activations import ReLU6
 from vision.model.backbones.mobilenet_v2 import InvertedResidual
 from vision.model.layers import (
     BlockStyle,
     ConvNormAct,
     Padding,
-    ReLU6,
     StridedConv,
     depthwise_separable,
     initialise,
@@ -90,6 +90,15 @@ def test_relu6_in_place_has_pytorchs_gradient_and_keeps_its_result_alone(
     assert ours.grad is not None
     assert theirs.grad is not None
     assert torch.equal(ours.grad, theirs.grad)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
+def test_relu6_in_place_can_be_traced_and_exported_with_gradients_on() -> None:
+    block, features = ConvNormAct(3, 8, BlockStyle()).eval(), torch.randn(1, 3, 9, 9)
+    traced = torch.jit.trace(block, features)  # type: ignore[no-untyped-call]
+    exported = torch.export.export(block, (features,)).module()
+    for found in (traced(features), exported(features)):
+        assert torch.equal(found, block(features))
 
 
 def test_style_without_norm_gives_a_biased_convolution_and_relu() -> None:

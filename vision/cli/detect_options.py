@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vision.cli.detect_settings import split_words
+from vision.detection import check_reachable
 from vision.errors import ConfigError
 from vision.extras import require_package
 from vision.media import MediaInput
@@ -75,6 +76,7 @@ def check_ray(options: argparse.Namespace, sources: Sequence[MediaInput]) -> Non
 
     Raises:
         ConfigError: If Ray is not installed, an input is no image, or there is a window.
+        DataError: If nothing answers at their address.
     """
     require_package("ray", "ray")
     if options.show:
@@ -82,3 +84,4 @@ def check_ray(options: argparse.Namespace, sources: Sequence[MediaInput]) -> Non
     for source in sources:
         if source.kind != "image":
             raise ConfigError(f"--ray: input {source.name} is no image; detect in it without --ray")
+    check_reachable(options.ray)

@@ -5,7 +5,7 @@
 import argparse
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ def check_output_folder(path: Path) -> None:
 def _check_place(path: Path, folder: Path, option: str) -> None:
     """Make sure that ``path`` can be read and ``folder`` written to, once its parents are made."""
     try:
-        path.exists()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.stat()  # which, unlike Path.exists of any Python, says what is wrong
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
     except OSError as error:
         raise DataError(f"{option} {path} cannot be used: {error.strerror or error}") from error

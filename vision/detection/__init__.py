@@ -9,7 +9,7 @@ from vision.detection.images import Outcomes
 from vision.detection.journal import Journal
 from vision.detection.merge import merge_shards, read_shards
 from vision.detection.pipeline import ordered_map
-from vision.detection.ray_cluster import outcomes_on_ray
+from vision.detection.ray_cluster import check_reachable, outcomes_on_ray
 from vision.detection.runner import detect_sources
 from vision.detection.settings import (
     Report,
@@ -42,6 +42,7 @@ __all__ = [
     "check_file_names",
     "check_folders_are_new",
     "check_inputs_stay",
+    "check_reachable",
     "check_results_stay",
     "describe",
     "detect_sources",

@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -32,6 +33,21 @@ RETRIES = 10
 process which reads it ends the run then."""
 WAIT_SECONDS = 60.0
 """After so long without a result it is said if no machine could give one."""
+
+
+def check_reachable(address: str) -> None:
+    """Make sure that something answers at ``host:port``, which Ray would try for minutes.
+
+    Raises:
+        DataError: If nothing does.
+    """
+    host, _, port = address.rpartition(":")
+    if not port.isdigit() or "/" in address:
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise DataError(f"--ray {address}: there is no such cluster ({error})") from error
 
 
 class _Need(NamedTuple):

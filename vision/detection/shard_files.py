@@ -34,12 +34,13 @@ def read_record(folder: Path) -> ShardRecord:
             cannot be read.
     """
     path = folder / ShardRecord.NAME
-    if not path.exists():
-        if (folder / Journal.NAME).exists():
-            raise DataError(f"the run in {folder} has not ended; continue it with --resume")
-        raise DataError(f"{folder} has no {path.name}; name folders of runs with --shard")
     try:
         return ShardRecord.model_validate(json.loads(read_text(path)))
+    except FileNotFoundError as error:
+        reason = f"{folder} has no {path.name}; name folders of runs with --shard"
+        if (folder / Journal.NAME).exists():
+            reason = f"the run in {folder} has not ended; continue it with --resume"
+        raise DataError(reason) from error
     except (OSError, ValueError, RecursionError) as error:
         what = _first_fault(error) if isinstance(error, ValidationError) else error
         raise DataError(f"{path} cannot be read ({what}); run that shard again") from error

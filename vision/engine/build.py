@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from vision.config import Config
 from vision.data import DetectionDataset, EpochSampler, build_augment, cached, make_loader, reduced
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.engine.evaluation import Evaluator
 from vision.engine.forward import choose_forward
-from vision.engine.graphs import StepGraphs
+from vision.engine.graphs import choose_graphs
 from vision.engine.optim import (
     MovingAverage,
     autocast_dtype,
@@ -73,14 +72,14 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         device,
         processes,
         state,
-        _wrap(model, device, processes),
+        processes.wrap(model, device),
         choose_forward(
             config.train.compile,
             device,
             config.train.batch_size // (processes.size * config.train.accumulate),
             epochs * len(sampler),
         ),
-        StepGraphs() if _has_graphs(config, device, processes) else None,
+        choose_graphs(config.train.compile, device, processes.size, config.loss.assignment),
         frozen,
         losses,
         sampler,
@@ -88,15 +87,6 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         make_loader(train_set, sampler, config.train.workers, pin_memory=device.type == "cuda"),
         _build_evaluator(plan, device, processes),
     )
-
-
-def _has_graphs(config: Config, device: torch.device, processes: Processes) -> bool:
-    """Whether steps are CUDA graphs, which do not exchange gradients with other processes.
-
-    Nor can they assign priors by predictions, since the number of objects varies.
-    """
-    is_alone = processes.size == 1 and config.loss.assignment == "ssd"
-    return device.type == "cuda" and is_alone and config.train.compile == "on"
 
 
 def _build_train_set(plan: Plan, processes: Processes) -> DetectionDataset:
@@ -152,16 +142,6 @@ def _build_network(
     return model.to(device).to(memory_format=torch.channels_last), frozen
 
 
-def _wrap(model: SSDLite, device: torch.device, processes: Processes) -> nn.Module:
-    """The network as training calls it: with gradients averaged over processes.
-
-    Weights that are loaded later must be the same in all processes.
-    """
-    if processes.size == 1:
-        return model
-    return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
-
-
 def _build_evaluator(plan: Plan, device: torch.device, processes: Processes) -> Evaluator | None:
     if plan.val is None:
         return None
@@ -200,14 +180,9 @@ def start_run(run: Run, plan: Plan) -> None:
     """Set the weights that a new run starts from, and log where they come from."""
     state = run.state
     if plan.saved is not None:
-        assert plan.config.model.init is not None
-        start = start_from(
-            state.model,
-            plan.saved,
-            plan.names,
-            plan.config.model.init,
-            with_heads=plan.config.model.init_heads,
-        )
+        init, with_heads = plan.config.model.init, plan.config.model.init_heads
+        assert init is not None
+        start = start_from(state.model, plan.saved, plan.names, init, with_heads=with_heads)
         state.origin, state.known = start.origin, start.known
         for line in start.lines:
             logger.info(line)

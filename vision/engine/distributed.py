@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from vision.errors import ConfigError, TrainingError
 
@@ -73,6 +74,15 @@ class Processes:
         if self.size > 1:
             for value in network.buffers():
                 dist.broadcast(value, 0)
+
+    def wrap(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """The network as training calls it: with gradients averaged over processes.
+
+        Weights that are loaded later must be the same in all processes.
+        """
+        if self.size == 1:
+            return network
+        return DistributedDataParallel(network, [device] if device.type == "cuda" else None)
 
     def barrier(self) -> None:
         """Wait until all processes have come here."""

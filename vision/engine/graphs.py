@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from vision.engine.forward import Compile
 from vision.errors import TrainingError
 from vision.model import Assignment, Losses
+from vision.model.loss import AssignBy
 from vision.structures import Batch
 
 Rate: TypeAlias = float | Tensor | None
@@ -29,6 +31,18 @@ class _Captured(NamedTuple):
     assignment: Assignment
     replay: Replay
     losses: Losses
+
+
+def choose_graphs(
+    choice: Compile, device: torch.device, num_processes: int, assignment: AssignBy
+) -> "StepGraphs | None":
+    """Graphs where ``train.compile`` is ``on`` and steps can be captured, None elsewhere.
+
+    Processes exchange gradients in the midst of a step. Priors that are assigned by predictions
+    are so too, and the number of objects varies.
+    """
+    is_possible = device.type == "cuda" and num_processes == 1 and assignment == "ssd"
+    return StepGraphs() if is_possible and choice == "on" else None
 
 
 def capture(function: Callable[[], Losses]) -> tuple[Replay, Losses]:

@@ -44,9 +44,9 @@ class RunState:
         rows: The log, a row for each epoch.
         origin: Where the weights come from that the run started from; empty for random ones.
         known: Classes that those weights know.
-        start: Metrics of those weights, if they were evaluated.
-        val: Tells apart the validation data that ``best`` and ``start`` were measured on; empty
-            without any, None where an earlier version did not note it.
+        start: Their metrics, if they were evaluated.
+        val: Tells apart the validation data of ``best`` and ``start``; None if an older version did
+            not note it.
     """
 
     names: list[str]
@@ -105,17 +105,14 @@ class RunState:
             self.ema.module.load_state_dict(saved["model"])
         # The hyperparameters of the present configuration hold from the next step on, not those
         # saved with the momenta and the number of steps; learning rates are those of that step.
-        groups = [
-            {key: value for key, value in group.items() if key not in {"params", "lr"}}
-            for group in self.optimizer.param_groups
-        ]
+        groups = [dict(group) for group in self.optimizer.param_groups]
         base_lrs = list(self.schedule.base_lrs)
         self.optimizer.load_state_dict(saved["optimizer"])
         self.schedule.load_state_dict(saved["schedule"])
         self.schedule.base_lrs = base_lrs
         factor = self.schedule.lr_lambdas[0](self.steps)
         for group, values, lr in zip(self.optimizer.param_groups, groups, base_lrs, strict=True):
-            group.update(values, lr=lr * factor)
+            group.update({**values, "lr": lr * factor})
         if saved["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(saved["scaler"])
         for entry in fields(self):
@@ -159,7 +156,7 @@ class Run:
         state: The network, its optimiser and the progress: what checkpoints hold.
         network: The network as training calls it: its gradients are averaged over processes.
         forward: Forward pass and loss, compiled or not.
-        graphs: Takes steps as CUDA graphs; None where they are taken operation by operation.
+        graphs: Takes steps as CUDA graphs, where it is chosen.
         frozen: Layers and norms that stay in evaluation mode.
         losses: The loss for each (height, width) of images, which has priors of its own.
         sampler: The indices of the training batches.

@@ -50,8 +50,8 @@ def read_open_images(
     descriptions = _descriptions(folder, file)
     objects: dict[Path, list[AnnotatedObject]] = {}
     for number, row in enumerate(_rows(file), start=2):
-        found = files.by_stem.get(row["ImageID"]) or []
-        if not found:
+        found = files.by_stem.get(row.get("ImageID", "")) or []
+        if not found and "ImageID" in row:
             result.tally.note("rows of images that are not here left out", file)
             continue
         with result.collecting("invalid annotation", file):
@@ -114,7 +114,7 @@ def _object(row: dict[str, str], descriptions: dict[str, str], where: str) -> An
         name = row["LabelName"]
     except (KeyError, ValueError) as error:
         raise DataError(f"{where}: expected a name and numbers, found {row}") from error
-    if not name:
+    if not name or "ImageID" not in row:
         raise DataError(f"{where}: expected a name and numbers, found {row}")
     is_group = row.get("IsGroupOf") == "1"
     return AnnotatedObject(descriptions.get(name, name), (x0, y0, x1, y1), is_group, is_group)

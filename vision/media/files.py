@@ -16,7 +16,7 @@ from numpy import ndarray
 
 from vision.atomic import replacing
 from vision.errors import DataError
-from vision.files import check_regular, similar_file
+from vision.files import check_opens, check_regular, similar_file
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ def files_below(folder: Path, without: str | None, report: Callable[[str], None]
     Raises:
         OSError: If the folder itself cannot be opened.
     """
-    os.scandir(folder).close()
+    check_opens(folder)
 
     def fail(error: OSError) -> None:
         report(f"folder {error.filename} cannot be opened: {error.strerror}")
@@ -180,6 +180,7 @@ def named_files(
     elif glob.has_magic(str(path)):
         folder = fixed_part(path)
         try:
+            check_opens(folder)
             paths = match_below(folder, path.relative_to(folder))
         except ValueError as error:  # a NUL, or half of a surrogate pair
             raise DataError(f"input {path}: no file can have this name") from error

@@ -165,17 +165,15 @@ class MultiBoxLoss(nn.Module):
             distances = functional.smooth_l1_loss(offsets, targets.offsets, reduction="none")
         distances = distances * targets.quality[..., None]
         localisation = distances.masked_fill(~targets.positive[..., None], 0).sum()
-        classification = self._classify(logits, targets)
         count = targets.quality.sum().clamp(min=1) if normaliser is None else normaliser
-        return Losses(classification / count, localisation / count)
+        return Losses(self._classify(logits, targets) / count, localisation / count)
 
     def _classify(self, logits: Float[Tensor, "N P D"], targets: Assignment) -> Float[Tensor, ""]:
         """The sum of the classification losses of the priors that take part; D is C + 1."""
         if self.assignment == "tal":
             is_focal = self.classification == "quality"
-            losses = quality_losses(
-                logits[..., :-1], targets.classes, targets.quality, is_focal=is_focal
-            )
+            scores = logits[..., :-1]
+            losses = quality_losses(scores, targets.classes, targets.quality, is_focal=is_focal)
             return losses.masked_fill(targets.ignored[..., None], 0).sum()
         classes = targets.classes.masked_fill(~targets.positive, logits.shape[2] - 1)
         if self.scores == "softmax":
