@@ -76,8 +76,11 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
         Journal(tmp_path, SETTINGS | {"score": ["0.5"]}, resume=True)
 
 
-def test_a_journal_that_is_none_is_refused(tmp_path: Path) -> None:
-    (tmp_path / Journal.NAME).write_text("{}\n")
+@pytest.mark.parametrize(
+    "line", ["{}", "[1]", '{"settings": "a.jpg"}', '{"settings": null}', "[" * 5000]
+)
+def test_a_journal_that_is_none_is_refused(tmp_path: Path, line: str) -> None:
+    (tmp_path / Journal.NAME).write_text(f"{line}\n")
     with pytest.raises(ConfigError, match="is damaged; remove it"):
         Journal(tmp_path, SETTINGS, resume=True)
 

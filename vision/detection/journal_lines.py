@@ -35,11 +35,9 @@ def make_line(value: Mapping[str, Any]) -> bytes:
 
 def difference(existing: bytes, expected: bytes, path: Path) -> str:
     """Why the run whose first line is ``existing`` is not continued; ``path`` is the journal."""
-    try:
-        before = json.loads(existing)["settings"]
-    except (ValueError, KeyError, TypeError):
+    before, now = _parse(existing).get("settings"), json.loads(expected)["settings"]
+    if not isinstance(before, dict):
         return f"{path} is damaged; remove it and start again"
-    now = json.loads(expected)["settings"]
     keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     changed = ", ".join(keys) or "format"
     return (
