@@ -56,6 +56,9 @@ class _Window(io.RawIOBase):
         self._file = open_regular(member.archive)
         self._member = member
         self._position = 0
+        if os.fstat(self._file.fileno()).st_size < member.offset + member.size:
+            self.close()
+            raise OSError(errno.EIO, "its tar ends before it does", str(member))
 
     def readable(self) -> bool:
         return True
@@ -84,9 +87,7 @@ class _Window(io.RawIOBase):
         count = max(0, min(count, self._member.size - self._position))
         self._file.seek(self._member.offset + self._position)
         data = self._file.read(count)
-        if len(data) < count:
-            raise OSError(errno.EIO, "its tar ends before it does", str(self._member))
-        self._position += count
+        self._position += len(data)
         return data
 
 

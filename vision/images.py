@@ -100,7 +100,7 @@ def resize(image: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarr
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
-def _check_header(file: BinaryIO, path: str | Path) -> None:
+def _check_header(file: BinaryIO | io.BytesIO, path: str | Path) -> None:
     """Refuse what would take much memory, and samples that are not of 8 or 16 bits."""
     with header_of(file, path) as image:
         _check_pixels(image.width * image.height, path)
