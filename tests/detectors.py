@@ -28,7 +28,7 @@ def decoded_by(model: SSDLite, images: Tensor) -> Decoded:
 
 
 def record_eagerly(function: Callable[..., Tensor], *inputs: Tensor) -> Recorded:
-    """What stands for `CudaRecorder.record` without a GPU: the same rows, but not on the way."""
+    """What stands for `CudaRecorder.record` without a GPU: the same rows, computed at once."""
     held = [one.clone() for one in inputs]
 
     def start(*given: Tensor) -> Callable[[], Tensor]:

@@ -317,7 +317,8 @@ class Detector:
             sizes: (height, width) of the images that boxes refer to.
 
         Raises:
-            ValueError: If there are not as many sizes as images.
+            ValueError: If there are not as many sizes as images, or, on CUDA, the images have
+                another size than the network's input.
         """
         return self._run(images, sizes, self._threshold)()
 

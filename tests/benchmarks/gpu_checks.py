@@ -210,7 +210,8 @@ def moving_average(machine: Machine) -> Iterator[Row]:
             with torch.no_grad():
                 for value in run.state.model.parameters():
                     value.copy_(torch.randn(value.shape, generator=generator))
-            run.state.ema.update_parameters(run.state.model)
+            run.state.ema.blend(run.state.ema.rate)
+            run.state.ema.n_averaged += 1
         found.append([value.detach().cpu() for value in run.state.ema.module.parameters()])
     yield "relative difference", f"{distance(found[1], found[0]):.1e}"
 

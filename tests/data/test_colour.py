@@ -6,11 +6,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from jaxtyping import UInt8
+from numpy import ndarray
 from torchvision.transforms import v2
 
 from tests.data.test_transforms import ks_distance
 from tests.formats.builders import picture
-from vision.data.colour import Distortion, distort, draw_distortion, mean_grey
+from vision.data.colour import Distortion, distort, draw_distortion
 
 CHANGES = {
     "nothing": Distortion(),
@@ -28,12 +30,7 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("name", CHANGES)
-def test_each_change_is_torchvisions(name: str) -> None:
-    """To a level where steps are rounded, not cut, and to 8 where the hue is held in 8 bits."""
-    change = CHANGES[name]
-    image = np.asarray(cv2.GaussianBlur(picture(60, 80), (0, 0), 2), np.uint8)
-    image = np.asarray(cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX), np.uint8)  # type: ignore[call-overload]
+def torchvisions(image: UInt8[ndarray, "_ _ 3"], change: Distortion) -> Any:  # noqa: ANN401
     params: dict[str, Any] = {
         "brightness_factor": change.brightness,
         "contrast_factor": change.contrast,
@@ -43,17 +40,36 @@ def test_each_change_is_torchvisions(name: str) -> None:
         "channel_permutation": torch.tensor(change.order),
     }
     pixels = torch.from_numpy(image).permute(2, 0, 1)
-    expected = v2.RandomPhotometricDistort().transform(pixels, params).permute(1, 2, 0).numpy()
-    found = distort(image, change, mean_grey(image))
-    gaps = np.abs(found.astype(int) - expected)
+    return v2.RandomPhotometricDistort().transform(pixels, params).permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_each_change_is_torchvisions(name: str) -> None:
+    """To a level where steps are rounded, not cut, and to 8 where the hue is held in 8 bits."""
+    change = CHANGES[name]
+    image = np.asarray(cv2.GaussianBlur(picture(60, 80), (0, 0), 2), np.uint8)
+    image = np.asarray(cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX), np.uint8)  # type: ignore[call-overload]
+    found = distort(image, change, image)
+    gaps = np.abs(found.astype(int) - torchvisions(image, change))
     assert gaps.max() <= (8 if change.hue else 2)
     assert gaps.mean() < 1.5
     assert (name == "nothing") == np.array_equal(found, image)
 
 
+@pytest.mark.parametrize("is_contrast_first", [True, False])
+def test_the_mean_grey_of_bright_images_is_that_of_the_levels_cut_at_255(
+    *, is_contrast_first: bool
+) -> None:
+    change = Distortion(1.125, 1.5, is_contrast_first=is_contrast_first)
+    ramp = np.tile(np.arange(200, 256, dtype=np.uint8)[:, None, None], (1, 4, 3))
+    for image in (ramp, np.full((4, 4, 3), 255, np.uint8)):
+        gaps = distort(image, change, image).astype(int) - torchvisions(image, change)
+        assert np.abs(gaps).max() <= 2
+
+
 def test_contrast_changes_about_the_grey_of_the_image_that_a_crop_is_part_of() -> None:
-    image = np.full((4, 4, 3), 100, np.uint8)
-    assert (distort(image, Distortion(contrast=0.5), 200.0) == 150).all()
+    image, whole = np.full((4, 4, 3), 100, np.uint8), np.full((8, 8, 3), 200, np.uint8)
+    assert (distort(image, Distortion(contrast=0.5), whole) == 150).all()
 
 
 def test_distortions_have_torchvisions_distribution() -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from tests.cli.test_detect import detect, weights
 from tests.runs import contents, entries_in
 from tests.test_package import FENCED, ROOT
-from vision.detection import BulkDetector, Journal
+from vision.detection import BulkDetector, Journal, Settings, outcomes_on_ray
+from vision.errors import DataError
 from vision.media import write_image
 
 __all__ = ["weights"]
@@ -47,6 +48,7 @@ def test_a_batch_has_the_results_of_detect(weights: Path, photos: Path) -> None:
         (False, ["photos"], 'run pip install ".[ray]"'),
         (True, ["photos", "film.mp4"], "--ray: input film.mp4 is no image"),
         (True, ["photos", "--show"], "--show has no window"),
+        (True, ["photos", "--device=1"], "--ray chooses the GPU of each task; name --device cuda"),
         (True, ["photos", "--ray=127.0.0.1:1"], "--ray 127.0.0.1:1: there is no such cluster"),
     ],
 )
@@ -64,6 +66,29 @@ def test_what_ray_cannot_do_is_one_line(
     assert detect(weights, Path("out"), "--ray=local", *words) == 2
     assert line in capsys.readouterr().err
     assert not Path("out").exists()
+
+
+def test_a_cluster_that_is_lost_before_its_first_task_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Seen by the first question about its machines, of a module that stands for Ray."""
+    lost, closed = type("RayError", (Exception,), {}), list[bool]()
+
+    def nodes() -> None:
+        raise lost("the head has gone\nmore")
+
+    ray = SimpleNamespace(
+        exceptions=SimpleNamespace(RayError=lost, RayTaskError=type("RayTaskError", (lost,), {})),
+        init=lambda *_, **__: None,
+        remote=lambda **_: lambda function: function,
+        nodes=nodes,
+        shutdown=lambda: closed.append(True),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    outcomes = outcomes_on_ray("local", [], Settings(Path()), {"device": None})
+    with pytest.raises(DataError, match="--ray local: the head has gone; continue with"):
+        next(outcomes)
+    assert closed == [True]
 
 
 @pytest.mark.slow

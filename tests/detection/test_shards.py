@@ -13,6 +13,8 @@ from tests.cli.test_detect import detect, weights
 from vision.choices import RESULTS
 from vision.cli.main import main
 from vision.detection import Journal
+from vision.detection.shard_files import read_omissions
+from vision.errors import DataError
 from vision.media import VideoWriter, write_image
 
 __all__ = ["weights"]
@@ -97,6 +99,16 @@ def change(file: str, old: str, new: str) -> Callable[[list[Path]], object]:
         return path.write_text(text.replace(old, new, 1), "utf-8")
 
     return apply
+
+
+def test_shards_of_versions_that_counted_no_other_files_have_none(tmp_path: Path) -> None:
+    path = tmp_path / RESULTS["json"]
+    head = '{"format": "ssdlite-detections-2",\n"categories": [],\n"failures": ["a"],\n"skipped": 1'
+    path.write_text(head + ',\n"capped": 2,\n"images": [\n]}\n')
+    assert read_omissions(path) == {"failures": ["a"], "skipped": 1, "capped": 2, "others": 0}
+    path.write_text(head + ',\n"images": [\n]}\n')
+    with pytest.raises(DataError, match="its first lines are damaged"):
+        read_omissions(path)
 
 
 @pytest.mark.slow

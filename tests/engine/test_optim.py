@@ -9,7 +9,6 @@ from torch.testing import assert_close
 
 from vision.config import Config, OptimConfig
 from vision.engine.optim import (
-    MovingAverage,
     autocast_dtype,
     build_optimizer,
     build_schedule,
@@ -87,21 +86,6 @@ def test_the_backbone_has_a_rate_of_its_own(name: Literal["sgd", "adamw"]) -> No
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             assert group["lr"] == pytest.approx(0.02 if id(parameter) in backbone else 0.1)
-
-
-def test_the_average_forgets_its_first_weights_soon_and_keeps_to_its_decay() -> None:
-    model = build_model(Config().model, 3)
-    averaged = MovingAverage(model, 0.5)
-    key, tally = "box_heads.0.1.bias", 0.0
-    weight = model.get_parameter(key)
-    with torch.no_grad():
-        for step in range(12):
-            weight.fill_(float(step))
-            decay = min(0.5, (1 + step) / (10 + step)) if step else 0.0
-            tally = decay * tally + (1 - decay) * step
-            averaged.update_parameters(model)
-    found = averaged.module.get_parameter(key)
-    assert_close(found, torch.full_like(found, tally))
 
 
 def test_long_gradients_are_shortened_filter_by_filter_and_others_left_alone() -> None:

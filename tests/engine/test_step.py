@@ -14,11 +14,10 @@ from tests.runs import run_config
 from vision.data import read_sources
 from vision.engine.build import build_run
 from vision.engine.graphs import StepGraphs
-from vision.engine.optim import MovingAverage
 from vision.engine.plan import Plan
 from vision.engine.run import Run
 from vision.engine.step import train_step
-from vision.model import Losses, build_model
+from vision.model import Losses
 from vision.structures import Batch
 
 MAX_OPERATIONS = 500
@@ -73,8 +72,10 @@ def test_no_step_waits_for_the_gpu(precision: str) -> None:
 
 def test_the_average_equals_pytorchs_to_the_bit() -> None:
     """With the arithmetic of earlier versions, which went through PyTorch's `AveragedModel`."""
-    model = build_model(run_config().model, 3)
     decay = 0.3
+    run, batch = make_run("cpu", f"train.ema_decay={decay}", "train.precision=fp32")
+    found = run.state.ema
+    assert found is not None
 
     @torch.no_grad()
     def update(averaged: Any, current: Any, count: Tensor | int) -> None:  # noqa: ANN401
@@ -85,14 +86,11 @@ def test_the_average_equals_pytorchs_to_the_bit() -> None:
             else:
                 ours.copy_(theirs)
 
-    found = MovingAverage(model, decay)
-    expected = AveragedModel(model, multi_avg_fn=update, use_buffers=True)
-    for _ in range(5):
-        with torch.no_grad():
-            for value in (*model.parameters(), *model.buffers()):
-                value.add_(torch.rand_like(value) if value.is_floating_point() else 1)
-        found.update_parameters(model)
-        expected.update_parameters(model)
+    expected = AveragedModel(run.state.model, multi_avg_fn=update, use_buffers=True)
+    expected.update_parameters(run.state.model)  # the step that the run has taken
+    for _ in range(4):
+        train_step(run, batch)
+        expected.update_parameters(run.state.model)
     assert found.state_dict().keys() == expected.state_dict().keys()
     for name, value in expected.state_dict().items():
         assert torch.equal(found.state_dict()[name], value), name

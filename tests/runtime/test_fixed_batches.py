@@ -54,6 +54,17 @@ def test_lists_of_any_length_are_detected_alike(
         detector.detect_batch(batch, [(9, 9)] * (count + 1))
 
 
+def test_images_of_another_size_are_refused_and_recorded_batches_stay(
+    detector: Detector, images: Images
+) -> None:
+    batches = batched(detector)
+    detector(images[0])
+    batch = torch.zeros(2, 3, 64, 128, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"shape \(3, 128, 128\), got \(3, 64, 128\)"):
+        detector.detect_batch(batch, [(9, 9)] * 2)
+    assert len(batches._recorded) == 1
+
+
 def test_what_does_not_fit_is_detected_without_them(
     detector: Detector, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vision.choices import device_name
 from vision.cli.detect_settings import split_words
 from vision.detection import check_reachable
 from vision.errors import ConfigError
@@ -75,12 +76,17 @@ def check_ray(options: argparse.Namespace, sources: Sequence[MediaInput]) -> Non
     """Make sure that the machines of ``--ray`` can do what is asked for.
 
     Raises:
-        ConfigError: If Ray is not installed, an input is no image, or there is a window.
+        ConfigError: If Ray is not installed, an input is no image, there is a window, or the device
+            has a number, since each task sees only the GPU that Ray gives it.
         DataError: If nothing answers at their address.
     """
     require_package("ray", "ray")
     if options.show:
         raise ConfigError("--show has no window on the machines of --ray; leave out one of them")
+    if ":" in device_name(options.device or ""):
+        raise ConfigError(
+            f"--ray chooses the GPU of each task; name --device cuda, not {options.device}"
+        )
     for source in sources:
         if source.kind != "image":
             raise ConfigError(f"--ray: input {source.name} is no image; detect in it without --ray")

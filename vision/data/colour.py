@@ -53,19 +53,26 @@ def draw_distortion(rng: np.random.Generator) -> Distortion:
 
 
 def distort(
-    image: UInt8[ndarray, "h w 3"], change: Distortion, grey: float
-) -> UInt8[ndarray, "h w 3"]:
-    """The image with its colours changed, in torchvision's order, rounded after each step.
+    image: UInt8[ndarray, "_ _ 3"], change: Distortion, whole: UInt8[ndarray, "_ _ 3"]
+) -> UInt8[ndarray, "_ _ 3"]:
+    """The image with its colours changed, in torchvision's order.
+
+    Brightness and a contrast that follows it are one table of levels. Levels are rounded after
+    each table, after the saturation and after the hue.
 
     Args:
         image: RGB.
         change: What to change.
-        grey: Mean grey of the image that this one is a part of, about which the contrast changes.
+        whole: The image that this one is a part of. The contrast changes about its mean grey after
+            the change of brightness, also where saturation and hue change before the contrast.
     """
-    levels = np.clip(LEVELS * change.brightness, 0, 255)
-    after = _contrasted(LEVELS, change.contrast, grey * change.brightness)
-    if change.is_contrast_first:
-        levels, after = _contrasted(levels, change.contrast, grey * change.brightness), LEVELS
+    levels, after = np.clip(LEVELS * change.brightness, 0, 255), LEVELS
+    if change.contrast != 1:
+        grey = _mean_grey(_mapped(whole, levels))
+        if change.is_contrast_first:
+            levels = _contrasted(levels, change.contrast, grey)
+        else:
+            after = _contrasted(LEVELS, change.contrast, grey)
     pixels = _mapped(image, levels)
     if change.saturation != 1:
         to_grey = np.tile(GREY, (3, 1))
@@ -78,8 +85,7 @@ def distort(
     return pixels if change.order == (0, 1, 2) else _mixed(pixels, np.eye(3)[list(change.order)])
 
 
-def mean_grey(image: UInt8[ndarray, "h w 3"]) -> float:
-    """The mean grey of an image."""
+def _mean_grey(image: UInt8[ndarray, "h w 3"]) -> float:
     return float(GREY @ cv2.mean(image)[:3])
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import UInt8
 from numpy import ndarray
 
-from vision.data.colour import distort, draw_distortion, mean_grey
+from vision.data.colour import distort, draw_distortion
 from vision.data.geometry import View, Window, iou_crop, visible, zoom_out
 from vision.structures import Target
 
@@ -50,8 +50,9 @@ class AugmentPreset:
     ) -> tuple[UInt8[ndarray, "H W 3"], Target]:
         """The image augmented and resized to ``size``, and its target in pixels of that.
 
-        Equal in distribution to torchvision's transforms followed by resizing, but the part of the
-        image that is seen is chosen first, and no other pixel is touched. Boxes that this leaves
+        Boxes have the distribution of torchvision's transforms followed by resizing, but the part
+        of the image that is seen is chosen first, and only its pixels are resized and changed.
+        Colours differ by a few levels, see `vision.data.colour.distort`. Boxes that are left
         without a pixel of width and height are removed.
 
         Args:
@@ -68,7 +69,7 @@ class AugmentPreset:
         view = View(window, target.size, size)
         boxes, pixels = view.boxes(boxes), view.part(image)
         if self.photometric:
-            pixels = distort(pixels, draw_distortion(rng), mean_grey(image))
+            pixels = distort(pixels, draw_distortion(rng), image)
         pixels = view.filled(pixels)
         if self.flip and rng.random() < 0.5:
             pixels = np.asarray(cv2.flip(pixels, 1), np.uint8)

@@ -93,20 +93,14 @@ def outcomes_on_ray(
         chunks = iter(lambda: list(itertools.islice(remaining, size)), [])  # until one is empty
         pending: dict[Any, list[MediaInput]] = {}
         _warn_without_room(ray, need)
-        try:
-            while True:
-                room = max(1, 2 * _capacity(ray, need) - len(pending))
-                for chunk in itertools.islice(chunks, room):
-                    pending[task.remote(job, chunk)] = chunk
-                if not pending:
-                    return
-                for ref in _wait(ray, list(pending), need):
-                    yield from zip(pending.pop(ref), ray.get(ref), strict=True)
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause if isinstance(error.cause, VisionError) else error from None
-        except ray.exceptions.RayError as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise DataError(f"--ray {address}: {reason}; continue with --resume") from error
+        while True:
+            room = max(1, 2 * _capacity(ray, need) - len(pending))
+            for chunk in itertools.islice(chunks, room):
+                pending[task.remote(job, chunk)] = chunk
+            if not pending:
+                return
+            for ref in _wait(ray, list(pending), need):
+                yield from zip(pending.pop(ref), ray.get(ref), strict=True)
 
 
 def _detect(job: bytes, sources: Sequence[MediaInput]) -> list[Outcome]:
@@ -148,7 +142,7 @@ def _warn_without_room(ray: Any, need: _Need) -> None:  # noqa: ANN401
 
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
-    """Ray, connected to a cluster, with our answers to signals.
+    """Ray, connected to a cluster, with our answers to signals; its errors become this package's.
 
     What it prints, such as machines that are lost, does not mix with the command's output.
     """
@@ -166,5 +160,10 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         with redirect_stdout(sys.stderr):
             yield ray
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause if isinstance(error.cause, VisionError) else error from None
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise DataError(f"--ray {address}: {reason}; continue with --resume") from error
     finally:
         ray.shutdown()

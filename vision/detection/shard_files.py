@@ -54,6 +54,8 @@ def _first_fault(error: ValidationError) -> str:
 def read_omissions(path: Path) -> Omissions:
     """What the run of a shard left out, from the head of ``detections.json``.
 
+    Runs of earlier versions have not counted ``others``, which is 0 then.
+
     Raises:
         DataError: If it cannot be read.
     """
@@ -61,8 +63,9 @@ def read_omissions(path: Path) -> Omissions:
         with open_regular(path) as file:
             head = itertools.takewhile(lambda line: not line.startswith(b'"images"'), file)
             content = json.loads(b"".join(head).rstrip(b",\n") + b"}")
-        return _OMISSIONS.validate_python({key: content[key] for key in NO_OMISSIONS})
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        present = {key: content[key] for key in NO_OMISSIONS if key in content}
+        return _OMISSIONS.validate_python({"others": 0, **present})
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or "its first lines are damaged"
         raise DataError(f"{path} cannot be read ({reason}); run that shard again") from error
 

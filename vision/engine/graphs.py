@@ -38,8 +38,8 @@ def choose_graphs(
 ) -> "StepGraphs | None":
     """Graphs where ``train.compile`` is ``on`` and steps can be captured, None elsewhere.
 
-    Processes exchange gradients in the midst of a step. Priors that are assigned by predictions
-    are so too, and the number of objects varies.
+    Several processes exchange gradients within a step, which is not captured. With ``tal`` priors
+    are assigned within the step too, and the sizes of tensors vary with the number of objects.
     """
     is_possible = device.type == "cuda" and num_processes == 1 and assignment == "ssd"
     return StepGraphs() if is_possible and choice == "on" else None
@@ -61,9 +61,9 @@ def capture(function: Callable[[], Losses]) -> tuple[Replay, Losses]:
 class StepGraphs:
     """Takes training steps, each size of batch by a graph of its own after some steps without.
 
-    What changes from step to step and is a number elsewhere, learning rates and the weight of the
-    new values in the moving average, is read from the device's memory by all steps, so that they
-    are rounded alike with and without a graph.
+    Learning rates change from step to step. All steps read them from the device's memory, so that
+    they are rounded alike with and without a graph. The weight of the new values in the moving
+    average changes too: captured steps read it from the device's memory, those before get a number.
 
     Args:
         record: `capture`, or what stands for it on a CPU.

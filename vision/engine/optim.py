@@ -1,5 +1,6 @@
 """Optimiser, schedule, moving average and autocast dtype from a configuration."""
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -8,7 +9,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel
 
 from vision.config import OptimConfig
 from vision.model import SSDLite
@@ -108,16 +108,23 @@ def _filter_lengths(weights: Sequence[Tensor]) -> Float[Tensor, "filters"]:
     return torch.cat(lengths)
 
 
-class MovingAverage(AveragedModel):
+class MovingAverage(nn.Module):
     """An exponential moving average of a network, its running statistics included.
 
     After t updates the decay is min(``decay``, (1 + t) / (10 + t)), so that the first weights,
-    which detect nothing yet, are soon forgotten. It keeps the layout of PyTorch's `AveragedModel`,
+    which detect nothing yet, are soon forgotten. It has the state of PyTorch's `AveragedModel`,
     whose update goes through the parameters one by one and waits for the device.
+
+    An update, as `vision.engine.step.train_step` makes it, blends with `rate` and then adds 1 to
+    ``n_averaged``, the number of updates.
     """
 
+    n_averaged: Tensor
+
     def __init__(self, model: SSDLite, decay: float) -> None:
-        super().__init__(model, use_buffers=True)
+        super().__init__()
+        self.module = copy.deepcopy(model)
+        self.register_buffer("n_averaged", torch.tensor(0))
         self.decay = decay
         values = [*model.parameters(), *model.buffers()]
         pairs = list(zip([*self.module.parameters(), *self.module.buffers()], values, strict=True))
@@ -131,12 +138,6 @@ class MovingAverage(AveragedModel):
         # In float32, as it has always been, so that resumed runs stay the same to the bit.
         decay = min(np.float32(1 + count) / np.float32(10 + count), np.float32(self.decay))
         return float(1 - decay) if count else 1.0
-
-    def update_parameters(self, model: nn.Module) -> None:
-        """Take the present values of the network that this is the average of into it."""
-        del model  # whose tensors are known since the beginning
-        self.blend(self.rate)
-        self.n_averaged += 1
 
     @torch.no_grad()
     def blend(self, rate: float | Tensor) -> None:

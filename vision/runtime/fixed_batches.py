@@ -72,10 +72,15 @@ class FixedBatches:
         """Begin to detect; the arguments are those of a `Session` and of `PostProcess`.
 
         Raises:
-            ValueError: If there are not as many sizes as images.
+            ValueError: If there are not as many sizes as images, or the images have another size
+                than the network's input.
         """
         if len(sizes) != len(images):
             raise ValueError(f"expected {len(images)} sizes, got {len(sizes)}")
+        if images.shape[1:] != (3, *self._image_size):
+            raise ValueError(
+                f"expected images of shape {(3, *self._image_size)}, got {tuple(images.shape[1:])}"
+            )
         if not len(sizes):
             return list
         if threshold is None:
