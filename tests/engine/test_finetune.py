@@ -143,7 +143,7 @@ def test_path_aggregation_keeps_the_preset_of_the_backbone(tmp_path: Path) -> No
 def test_the_loss_goes_with_what_the_weights_set(
     tmp_path: Path, theirs: Sequence[str], ours: Sequence[str], message: str | None
 ) -> None:
-    """What does not is refused before any data are read."""
+    """A loss that does not is refused before data are read."""
     saved = config_from_dict({"model": {"width_mult": 0.25}}, theirs)
     path = tmp_path / "w.safetensors"
     save_weights(path, build_model(saved.model, 1), saved, ["dog"], {})

@@ -137,7 +137,7 @@ def _check_freeze(config: Config) -> None:
 
 
 def _fill_unset(config: Config, earlier: Config) -> Config:
-    """The configuration with a run's earlier values where the user set none, but the user's data."""
+    """The configuration with a run's earlier values where the user set none; its data stay."""
     values = earlier.model_dump(mode="json")
     given = config.model_dump(mode="json", exclude_unset=True)
     merge(values, {**given, "data": None})
