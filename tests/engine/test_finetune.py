@@ -127,7 +127,7 @@ def test_path_aggregation_keeps_the_preset_of_the_backbone(tmp_path: Path) -> No
     path = tmp_path / "w.safetensors"
     theirs = config_from_dict({"model": {"preset": "tensorflow", "width_mult": 0.25}})
     save_weights(path, build_model(theirs.model, 1), theirs, ["dog"], {})
-    asked = config_from_dict({"model": {"neck": "pan"}}).model
+    asked = ModelConfig(neck="pan")
     model, _ = match_network(asked, load_initial_weights(str(path)))
     assert (model.width_mult, model.preset, model.neck) == (0.25, "tensorflow", "pan")
 
