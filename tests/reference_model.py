@@ -123,15 +123,16 @@ def align(
     left = [k for k in sound if k not in objects]
     free = [p for p, k in enumerate(objects) if k < 0]
     pairs = [(iou(boxes[k], corners(places[p])), k, p) for k in left for p in free]
+    least = [0.0] * len(places)
     for value, k, p in sorted(pairs, key=lambda pair: (-pair[0], pair[1], pair[2])):
         if value > 0 and k not in objects and objects[p] < 0:
-            objects[p] = k
+            objects[p], least[p] = k, value
     quality = []
     for p, k in enumerate(objects):
         own = [other for other, object_ in enumerate(objects) if object_ == k]
         highest = max(alignment[k, other] for other in own) if k >= 0 else 0.0
         best = max(overlap[k, other] for other in own) if k >= 0 else 0.0
-        quality.append(alignment[k, p] / highest * best if highest > 0 else 0.0)
+        quality.append(max(least[p], alignment[k, p] / highest * best if highest > 0 else 0.0))
     ignored = [
         objects[p] < 0 and _is_ignored(box, target, threshold) for p, box in enumerate(found)
     ]

@@ -140,6 +140,14 @@ def test_a_configuration_cannot_be_changed() -> None:
         (["loss.classification=quality"], "classification quality needs assignment tal"),
         (["loss.assignment=tal"], "loss.assignment tal needs model.scores=sigmoid"),
         (
+            ["loss.assignment=tal", "model.init=coco", "model.preset=ssdlite"],
+            "loss.assignment tal needs model.scores=sigmoid",
+        ),
+        (
+            ["model.neck=pan"],
+            "model.neck pan, with one prior a cell, needs loss.assignment=tal",
+        ),
+        (
             ["loss.assignment=tal", "model.preset=tensorflow", "train.accumulate=2"],
             "loss.assignment tal needs train.accumulate=1",
         ),

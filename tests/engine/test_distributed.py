@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tests.engine.record_steps import record
-from tests.runs import read_log, run_config, same_weights, scenes, write_run_config
+from tests.runs import ALIGNED, read_log, run_config, same_weights, scenes, write_run_config
 from vision.data import read_sources
 from vision.engine import train
 from vision.engine.build import build_run
@@ -36,30 +36,34 @@ def gradients(path: Path) -> list[list[Tensor]]:
     return found
 
 
-CASES = {1: 14, 2: 16}
-"""Parts of a batch, and training images: without parts, each epoch's last batch is smaller."""
+CASES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "whole": (14, ()),
+    "parts": (16, ("train.accumulate=2",)),
+    "aligned": (14, ALIGNED),
+}
+"""Training images and overrides: where batches have no parts, each epoch's last one is smaller."""
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The configuration and the run of each case, by its number of parts, one launch for all.
+    """The configuration and the run of each case, one launch for all.
 
     In ``resumed`` the first epoch is a single process's.
     """
     folder = tmp_path_factory.mktemp("two")
     words = []
-    for accumulate, num_images in CASES.items():
+    for case, (num_images, own) in CASES.items():
         overrides = [
             f"data.train={scenes(num_images)}",
             f"data.val={scenes(7, seed=1)}",
             "train.batch_size=8",
             "train.precision=fp32",
-            f"train.accumulate={accumulate}",
             "optim.lr=0.001",
             "train.tensorboard=false",
+            *own,
         ]
-        config = write_run_config(folder / f"{accumulate}.yaml", *overrides)
-        words += [config, str(folder / str(accumulate))]
+        config = write_run_config(folder / f"{case}.yaml", *overrides)
+        words += [config, str(folder / case)]
     overrides = ["data.val=null", "train.tensorboard=false"]
     train(run_config(*overrides, "train.epochs=1"), folder / "resumed")
     words += [write_run_config(folder / "resumed.yaml", *overrides), str(folder / "resumed")]
@@ -75,11 +79,11 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("accumulate", CASES)
+@pytest.mark.parametrize("case", CASES)
 def test_two_processes_give_the_gradients_and_metrics_of_one(
-    two: Path, tmp_path: Path, accumulate: int
+    two: Path, tmp_path: Path, case: str
 ) -> None:
-    one, two = tmp_path / "one", two / str(accumulate)
+    one, two = tmp_path / "one", two / case
     record(str(two.with_suffix(".yaml")), str(one))
     expected = gradients(one / "gradients.pt")
     assert len(expected) == 4
@@ -114,7 +118,7 @@ def test_a_lost_node_comes_back(two: Path, tmp_path: Path) -> None:
         endpoint = f"localhost:{free.getsockname()[1]}"
     rendezvous = ["--nnodes", "2", "--nproc-per-node", "1", "--local-addr", "localhost"]
     rendezvous += ["--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint]
-    words = ["--max-restarts", "1", str(SCRIPT), str(two / "1.yaml"), str(tmp_path)]
+    words = ["--max-restarts", "1", str(SCRIPT), str(two / "whole.yaml"), str(tmp_path)]
 
     def start(*, hosts: bool, **variables: str) -> "subprocess.Popen[str]":
         conf = ["--rdzv-conf", f"is_host={int(hosts)},keep_alive_interval=1"]
@@ -137,8 +141,8 @@ def test_a_lost_node_comes_back(two: Path, tmp_path: Path) -> None:
             node.terminate()
             node.communicate()
     assert "the connection to another process of the run is lost" in messages
-    assert read_log(tmp_path) == read_log(two / "1")
-    assert same_weights(tmp_path / "last.safetensors", two / "1" / "last.safetensors")
+    assert read_log(tmp_path) == read_log(two / "whole")
+    assert same_weights(tmp_path / "last.safetensors", two / "whole" / "last.safetensors")
 
 
 def test_a_run_folder_that_machines_do_not_share_is_refused(

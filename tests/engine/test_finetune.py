@@ -1,8 +1,10 @@
 """A training that starts from weights: what is taken, chosen, left out, and kept."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -11,14 +13,17 @@ from torch.testing import assert_close
 
 from tests.formats.builders import write_coco
 from tests.reference_model import randomise
-from tests.runs import read_log, read_metrics, run_config, same_weights, scenes
+from tests.runs import ALIGNED, read_log, read_metrics, run_config, same_weights, scenes
 from vision.config import Config, ModelConfig, config_from_dict, load_config
 from vision.convert import load_initial_weights
 from vision.engine import train
+from vision.engine.distributed import SINGLE_PROCESS
+from vision.engine.plan import make_plan
 from vision.engine.recipe import Facts, choose_recipe
+from vision.engine.run_folder import RunFolder
 from vision.engine.step import train_step
 from vision.engine.trainer import Trainer
-from vision.errors import WeightsError
+from vision.errors import ConfigError, WeightsError
 from vision.model import BACKBONES, MultiBoxLoss, build_model
 from vision.model.loss import Losses
 from vision.structures import Predictions, Target
@@ -75,6 +80,8 @@ def finetuning(first: Path, *overrides: str, **data: Any) -> Config:  # noqa: AN
         ({"priors": {"min_scale": 0.1}}, {"min_scale": 0.1, "max_scale": 0.9}, ["priors"]),
         ({"priors": {"min_scale": 0.3}}, {}, []),
         ({"preset": "ssdlite"}, {"preset": "ssdlite"}, ["preset"]),
+        ({"scores": "softmax"}, {"scores": "softmax"}, ["scores"]),
+        ({"scores": "sigmoid"}, {"scores": "sigmoid"}, []),
         ({"activation": "relu6", "width_mult": 0.5}, {}, ["activation", "width_mult"]),
     ],
 )
@@ -120,9 +127,38 @@ def test_path_aggregation_keeps_the_preset_of_the_backbone(tmp_path: Path) -> No
     path = tmp_path / "w.safetensors"
     theirs = config_from_dict({"model": {"preset": "tensorflow", "width_mult": 0.25}})
     save_weights(path, build_model(theirs.model, 1), theirs, ["dog"], {})
-    asked = config_from_dict({"model": {"neck": "pan"}}).model
+    asked = ModelConfig(neck="pan")
     model, _ = match_network(asked, load_initial_weights(str(path)))
     assert (model.width_mult, model.preset, model.neck) == (0.25, "tensorflow", "pan")
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "message"),
+    [
+        (ALIGNED, [], "model.neck pan, with one prior a cell, needs loss.assignment=tal"),
+        ([], ["loss.assignment=tal"], "loss.assignment tal needs model.scores=sigmoid"),
+        (["model.preset=tensorflow"], ["loss.assignment=tal"], None),
+    ],
+)
+def test_the_loss_goes_with_what_the_weights_set(
+    tmp_path: Path, theirs: Sequence[str], ours: Sequence[str], message: str | None
+) -> None:
+    """A loss that does not is refused before data are read."""
+    saved = config_from_dict({"model": {"width_mult": 0.25}}, theirs)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, build_model(saved.model, 1), saved, ["dog"], {})
+    given = config_from_dict({"model": {"init": str(path)}, "data": {"train": scenes(8)}}, ours)
+    folder = RunFolder(tmp_path / "run", resume=False)
+    arguments = (given, folder, torch.device("cpu"), SINGLE_PROCESS)
+    if message is None:
+        plan = make_plan(*arguments, resume=False)
+        assert plan.config.model.preset == "tensorflow"
+        return
+    with (
+        patch("vision.engine.plan.read_sources", side_effect=AssertionError),
+        pytest.raises(ConfigError, match=message),
+    ):
+        make_plan(*arguments, resume=False)
 
 
 def test_a_run_takes_the_network_and_evaluates_the_start_first(

@@ -322,7 +322,6 @@ def test_a_loss_that_is_not_finite_names_the_batch_and_spares_what_is_saved(
     [
         ("data.train=null", ConfigError, "data.train is missing"),
         ("data.train={format: synthetic, num_images: 1, seed: 3}", ConfigError, "one image"),
-        ("model.neck=pan", ConfigError, "model.neck=pan, with one prior a cell, needs"),
         ("train.device=cuda:99", ConfigError, "device cuda:99 cannot be used"),
         ("data.classes=[circles]", DataError, "did you mean 'circle'"),
     ],

@@ -59,7 +59,7 @@ def test_equals_plain_arithmetic(seed: int, counts: list[int], num_priors: int) 
 
 @given(SEEDS, st.integers(2, 9))
 @settings(max_examples=15)
-def test_every_object_gets_a_prior(seed: int, count: int) -> None:
+def test_every_object_gets_a_prior_that_learns_it(seed: int, count: int) -> None:
     """Small ones that hold no centre, and equal ones, of which one would get all."""
     generator = seeded(seed)
     centre = torch.rand(count, 2, generator=generator) * torch.tensor([300, 200]) + 10
@@ -69,8 +69,10 @@ def test_every_object_gets_a_prior(seed: int, count: int) -> None:
     target = Target(boxes, torch.zeros(count, dtype=torch.int64), size=(220, 320))
     priors = prior_boxes([(8, 8), (4, 4)])
     predictions = random_predictions(1, len(priors), seed)
-    found = align(pack_targets([target]), priors, predictions).objects
-    assert set(found.flatten().tolist()) == {-1, *range(count)}
+    found = align(pack_targets([target]), priors, predictions)
+    assert set(found.objects.flatten().tolist()) == {-1, *range(count)}
+    for row in range(count):
+        assert found.quality[found.objects == row].max() > 0
 
 
 def test_no_part_of_it_waits_for_the_device() -> None:

@@ -46,9 +46,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _aligned_scores_are_sigmoids(self) -> "Config":
-        if self.loss.assignment == "tal" and self.model.score_function != "sigmoid":
+    def _assignment_fits(self) -> "Config":
+        if self.loss.assignment == "ssd":
+            if self.model.neck == "pan":
+                raise ValueError("model.neck pan, with one prior a cell, needs loss.assignment=tal")
+            return self
+        # Scores that are not set may be those of the weights, which are known later.
+        is_chosen = self.model.init is None or self.model.model_fields_set & {"scores", "preset"}
+        if is_chosen and self.model.score_function != "sigmoid":
             raise ValueError("loss.assignment tal needs model.scores=sigmoid")
-        if self.loss.assignment == "tal" and self.train.accumulate > 1:
+        if self.train.accumulate > 1:
             raise ValueError("loss.assignment tal needs train.accumulate=1")
         return self

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +18,15 @@ from vision.structures import PackedTargets, Predictions
 
 logger = logging.getLogger(__name__)
 
+Normalise: TypeAlias = Callable[[Assignment], Tensor]
+"""Gives the divisor of the loss's sums for what the priors of some images learn."""
 Forward = Callable[
     [
         nn.Module,
         MultiBoxLoss,
         Tensor,
         PackedTargets | Assignment,
-        Tensor | None,
+        Normalise | None,
         torch.dtype,
     ],
     Losses,
@@ -57,7 +59,7 @@ def forward(
     criterion: MultiBoxLoss,
     images: Tensor,
     targets: PackedTargets | Assignment,
-    normaliser: Tensor | None,
+    normalise: Normalise | None,
     dtype: torch.dtype,
     *,
     predict: Callable[..., Predictions] = predict,
@@ -65,11 +67,13 @@ def forward(
 ) -> Losses:
     """The losses of some images; ``predict`` and ``take_losses`` may be compiled ones.
 
-    Assignment, whose shapes vary with the number of objects, happens between the two.
+    Assignment, whose shapes vary with the number of objects, happens between the two, and so does
+    ``normalise``, for which processes may exchange sums; without it the images are a whole batch.
     """
     predictions = predict(network, images, dtype)
     if not isinstance(targets, Assignment):
         targets = criterion.assign(targets, predictions)
+    normaliser = None if normalise is None else normalise(targets)
     return take_losses(criterion, predictions, targets, normaliser)
 
 
@@ -122,7 +126,7 @@ class CompiledForward:
         criterion: MultiBoxLoss,
         images: Tensor,
         targets: PackedTargets | Assignment,
-        normaliser: Tensor | None,
+        normalise: Normalise | None,
         dtype: torch.dtype,
     ) -> Losses:
         """As `forward`.
@@ -130,7 +134,7 @@ class CompiledForward:
         Raises:
             TrainingError: If compiling fails and is required.
         """
-        given = (network, criterion, images, targets, normaliser, dtype)
+        given = (network, criterion, images, targets, normalise, dtype)
         if self._compiled is None or len(images) != self.num_images:
             return forward(*given)
         size = tuple(images.shape[2:])

@@ -121,7 +121,9 @@ def _choose_network(
     model, warnings = match_network(config.model, saved)
     for line in warnings:
         logger.warning("warning: %s", line)
-    return config.model_copy(update={"model": model}), saved
+    config = config.model_copy(update={"model": model})
+    config_from_dict(config.model_dump(mode="json"))  # Refuses what does not go with it.
+    return config, saved
 
 
 def _check_freeze(config: Config) -> None:
@@ -135,10 +137,7 @@ def _check_freeze(config: Config) -> None:
 
 
 def _fill_unset(config: Config, earlier: Config) -> Config:
-    """The configuration with the values that a run began with where the user set none.
-
-    The data are the user's.
-    """
+    """The configuration with a run's earlier values where the user set none; its data stay."""
     values = earlier.model_dump(mode="json")
     given = config.model_dump(mode="json", exclude_unset=True)
     merge(values, {**given, "data": None})
@@ -148,7 +147,7 @@ def _fill_unset(config: Config, earlier: Config) -> Config:
 def _fits(config: Config, saved: SavedDetector) -> bool:
     """Whether the network that trains has the layers of the weights, and starts from all."""
     ours, theirs = config.model, saved.config.model
-    keys = ("backbone", "neck", "width_mult")
+    keys = ("backbone", "neck", "width_mult", "score_function")
     return ours.init_heads and all(getattr(ours, key) == getattr(theirs, key) for key in keys)
 
 

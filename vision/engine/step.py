@@ -9,6 +9,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from vision.engine.distributed import Processes
+from vision.engine.forward import Normalise
 from vision.engine.graphs import Rate
 from vision.engine.optim import clip_gradients
 from vision.engine.run import Run
@@ -84,9 +86,9 @@ def _update(run: Run, batch: Batch, learnt: Assignment | PackedTargets, rate: Ra
     """
     state, settings = run.state, run.settings
     state.optimizer.zero_grad(set_to_none=True)
-    normaliser = _normaliser(run, learnt) if isinstance(learnt, Assignment) else None
+    normalise = _choose_normaliser(run, learnt)
     losses = [
-        _forward_backward(run, batch, learnt, normaliser, part)
+        _forward_backward(run, batch, learnt, normalise, part)
         for part in range(settings.accumulate)
     ]
     state.scaler.unscale_(state.optimizer)
@@ -99,23 +101,33 @@ def _update(run: Run, batch: Batch, learnt: Assignment | PackedTargets, rate: Ra
     return Losses(*(torch.stack(values).sum() for values in zip(*losses, strict=True)))
 
 
-def _normaliser(run: Run, assignment: Assignment) -> Tensor | None:
-    """The divisor of the loss's sums with which the parts add up to the loss of the whole batch.
+def _choose_normaliser(run: Run, learnt: Assignment | PackedTargets) -> Normalise | None:
+    """The divisor with which parts add up to the loss of the whole batch; None for a single part.
 
-    Each part is divided by the positives of the whole batch, not by its own. Gradients of several
-    processes are averaged, not summed, so that the divisor is smaller by their number.
+    An assignment that is known beforehand is that of all parts of this process. One by predictions
+    is known in the forward pass, which is then of a single part.
     """
     if run.processes.size == 1 and run.settings.accumulate == 1:
         return None
-    positives = run.processes.sum(assignment.positive.sum().float())
-    return positives.clamp(min=1) / run.processes.size
+    if not isinstance(learnt, Assignment):
+        return partial(_divide_by, run.processes)
+    divisor = _divide_by(run.processes, learnt)
+    return lambda _: divisor
+
+
+def _divide_by(processes: Processes, assignment: Assignment) -> Tensor:
+    """The sum of qualities of the whole batch, by which each part is divided, not by its own.
+
+    Gradients of several processes are averaged, not summed, so that it is smaller by their number.
+    """
+    return processes.sum(assignment.quality.sum()).clamp(min=1) / processes.size
 
 
 def _forward_backward(
     run: Run,
     batch: Batch,
     learnt: Assignment | PackedTargets,
-    normaliser: Tensor | None,
+    normalise: Normalise | None,
     part: int,
 ) -> Losses:
     """Forward and backward of a part of a batch: of every ``accumulate``-th image from it on.
@@ -131,7 +143,7 @@ def _forward_backward(
     is_local = run.processes.size > 1 and part < count - 1
     with run.network.no_sync() if is_local else nullcontext():  # type: ignore[operator]
         dtype = run.settings.autocast_dtype
-        losses = run.forward(run.network, criterion, images, learnt, normaliser, dtype)
+        losses = run.forward(run.network, criterion, images, learnt, normalise, dtype)
         if run.device.type == "cpu":
             check_finite(losses, batch.targets[part::count])
         torch.autograd.backward(run.state.scaler.scale(losses.total))

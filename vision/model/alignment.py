@@ -42,8 +42,10 @@ def align(
     get goes to the one that its box overlaps most. An object that is left without a prior gets the
     free one that overlaps it most, as in `vision.model.matching.match`. The quality of a prior is
     its alignment, scaled so that the highest of each object equals the highest IoU of its boxes
-    (section 3.3). A prior that is not positive is ignored if its predicted box overlaps a difficult
-    object by ``match_iou``, or if that fraction of the box lies in a crowd.
+    (section 3.3); that of a prior which is an object's only one for lack of candidates is at least
+    its own IoU with the object, so that it teaches something. A prior that is not positive is
+    ignored if its predicted box overlaps a difficult object by ``match_iou``, or if that fraction
+    of the box lies in a crowd.
 
     All images are matched at once by few operations, none of which waits for the device.
 
@@ -57,12 +59,12 @@ def align(
     logits = predictions.logits[targets.images, :, targets.labels].float()
     overlaps = box_ops.iou(targets.boxes[:, None], boxes[targets.images])[:, 0]
     alignment = logits.sigmoid() * overlaps**BETA
-    rows = _choose(targets, priors, alignment, overlaps)
+    rows, least = _choose(targets, priors, alignment, overlaps)
     positive = rows >= 0
     ignored = torch.zeros_like(positive)
     if targets.has_ignored:
         ignored = ~positive & find_ignored(targets, boxes, match_iou)
-    return Matches(rows, ignored, _quality(rows, alignment, overlaps))
+    return Matches(rows, ignored, _quality(rows, alignment, overlaps).maximum(least))
 
 
 def _choose(
@@ -70,8 +72,8 @@ def _choose(
     priors: Float[Tensor, "P 4"],
     alignment: Float[Tensor, "M P"],
     overlaps: Float[Tensor, "M P"],
-) -> Int64[Tensor, "N P"]:
-    """The row of the object that each prior learns, -1 for none."""
+) -> tuple[Int64[Tensor, "N P"], Float[Tensor, "N P"]]:
+    """The row of the object that each prior learns, -1 for none, and the least quality of each."""
     candidates = alignment.masked_fill(~_inside(priors, targets.boxes), 0)
     values, places = candidates.topk(min(NUM_CANDIDATES, len(priors)), dim=1)
     chosen = overlaps.gather(1, places).masked_fill(values <= 0, 0)
@@ -81,7 +83,9 @@ def _choose(
     is_left = targets.positive & (counts[1:] == 0)
     keys = sort_keys(box_ops.iou(targets.boxes, box_ops.to_corners(priors)), is_left)
     forced = force_best(keys.masked_fill((rows >= 0)[targets.images], -1), targets)
-    return torch.where(forced >= 0, rows_of(forced, keys), rows)
+    # The upper part of a key is the overlap.
+    least = (forced // keys.numel()).int().view(torch.float32).masked_fill(forced < 0, 0)
+    return torch.where(forced >= 0, rows_of(forced, keys), rows), least
 
 
 def _inside(priors: Float[Tensor, "P 4"], boxes: Float[Tensor, "M 4"]) -> Bool[Tensor, "M P"]:

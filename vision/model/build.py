@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from vision.config import LossConfig, ModelConfig
-from vision.errors import ConfigError
 from vision.model.backbones import BACKBONES
 from vision.model.layers import BlockStyle, Norm, initialise
 from vision.model.loss import MultiBoxLoss
@@ -90,12 +89,7 @@ def build_loss(
     """The loss for a network's priors, at its own image size or another.
 
     ``unlabelled_classes`` are labels of classes without a box in the training data.
-
-    Raises:
-        ConfigError: If the network has too few priors for the assignment.
     """
-    if isinstance(model.neck, PathAggregation) and config.assignment != "tal":
-        raise ConfigError("model.neck=pan, with one prior a cell, needs loss.assignment=tal")
     priors = model.priors if image_size is None else model.priors_at(image_size)
     return MultiBoxLoss(
         priors, scores=model.scores, unlabelled_classes=unlabelled_classes, **config.model_dump()

@@ -14,6 +14,7 @@ CONSEQUENCES = {
     "preset": "padding, pixel normalisation and priors differ, which costs much of their accuracy",
     "width_mult": "no layer fits, so all layers are initialised at random",
     "activation": "the layers were trained with another function, which costs some accuracy",
+    "scores": "class heads must be relearned, which costs most of their accuracy",
     "priors": "class and box heads must be relearned, which costs most of their accuracy",
 }
 """What follows from a value that differs from the weights'."""
@@ -52,12 +53,17 @@ def match_network(
         keys, compared = DETECTOR_KEYS, tuple(CONSEQUENCES)
         values["priors"] = source["priors"] | config.priors.model_dump(exclude_unset=True)
     values |= {key: source[key] for key in keys if key not in is_set}
+    # The loss is the caller's to check; this neck has no other assignment.
+    loss = {"assignment": "tal"} if values["neck"] == "pan" else {}
+    merged = config_from_dict({"model": values, "loss": loss}).model
+    # Null is the preset's function, which may be the same.
+    values["scores"], source["scores"] = merged.score_function, theirs.score_function
     warnings = [
         _warning(key, values, source)
         for key in compared
         if key in is_set and values[key] != source[key]
     ]
-    return config_from_dict({"model": values}).model, warnings
+    return merged, warnings
 
 
 def _warning(key: str, values: Mapping[str, Any], source: Mapping[str, Any]) -> str:
