@@ -20,6 +20,7 @@ def test_of_many_names_the_first_are_listed() -> None:
 
 def test_each_line_is_kept() -> None:
     assert str(ConfigError("2 errors:\n  one\n  two")) == "2 errors:\n  one\n  two"
+    assert str(DataError("a key 'file\nname' in a.json")) == "a key 'file\\nname' in a.json"
 
 
 def test_control_characters_are_escaped() -> None:

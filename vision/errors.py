@@ -35,17 +35,21 @@ def _shorten(line: str) -> str:
 class VisionError(ValueError):
     """Base class; a message names the place, what was expected and found, and the remedy.
 
-    Messages quote what files hold: control characters are escaped, and of a line longer than
-    `MAX_LINE` characters the middle is left out.
+    Messages quote what files hold: control characters are escaped, line breaks too where a message
+    has one line, and of a line longer than `MAX_LINE` characters the middle is left out.
     """
 
+    _kept = ""
+
     def __init__(self, message: object = "") -> None:
-        lines = escape_controls(str(message), keep="\n").split("\n")
+        lines = escape_controls(str(message), keep=self._kept).split("\n")
         super().__init__("\n".join(map(_shorten, lines)))
 
 
 class ConfigError(VisionError):
-    """An invalid configuration or command line."""
+    """An invalid configuration, with a line for each fault, or an invalid command line."""
+
+    _kept = "\n"
 
 
 class DataError(VisionError):

@@ -78,7 +78,7 @@ class RunState:
     @property
     def eval_model(self) -> SSDLite:
         """The network that is evaluated and saved: the average where there is one."""
-        return self.model if self.ema is None else cast("SSDLite", self.ema.module)
+        return self.model if self.ema is None else self.ema.module
 
     def compare(self, metrics: Metrics) -> bool:
         """Count an evaluation, and return whether it is the best so far."""

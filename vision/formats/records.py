@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32, UInt8
 from numpy import ndarray
 
 import vision.boxes as box_ops
-from vision.errors import DataError, escape_controls
+from vision.errors import DataError
 from vision.files import AnyFile, Member
 from vision.formats.paths import nfc
 from vision.image_info import image_size, lacks_end
@@ -198,7 +198,7 @@ class Annotations:
         try:
             yield
         except DataError as error:
-            self.faults.append(Fault(kind, str(where), escape_controls(str(error))))
+            self.faults.append(Fault(kind, str(where), str(error)))
 
     def check(self) -> "Annotations":
         """These annotations, if they have no fault.
