@@ -77,7 +77,8 @@ def test_a_cluster_that_is_lost_before_its_first_task_is_one_line(
     def nodes() -> None:
         raise lost("the head has gone\nmore")
 
-    ray = SimpleNamespace(
+    ray = ModuleType("ray")
+    vars(ray).update(
         exceptions=SimpleNamespace(RayError=lost, RayTaskError=type("RayTaskError", (lost,), {})),
         init=lambda *_, **__: None,
         remote=lambda **_: lambda function: function,
