@@ -58,7 +58,12 @@ def test_path_aggregation_with_sigmoid_scores_agrees_with_pytorch(
     saved: SavedDetector, images: Images, tmp_path: Path
 ) -> None:
     update = {"neck": "pan", "scores": "sigmoid", "width_mult": 0.25}
-    config = saved.config.model_copy(update={"model": saved.config.model.model_copy(update=update)})
+    config = saved.config.model_copy(
+        update={
+            "model": saved.config.model.model_copy(update=update),
+            "loss": saved.config.loss.model_copy(update={"assignment": "tal"}),
+        }
+    )
     model = build_model(config.model, len(saved.names)).eval()
     randomise(model)
     other = replace(saved, model=model, config=config)
