@@ -60,6 +60,9 @@ def bare_step(run: Run, batch: Batch, network: Callable[..., Any] | None = None)
 
 def graphed_steps(machine: Machine, size: int) -> Iterator[Row]:
     """Steps launched as CUDA graphs, not compiled, with the average."""
+    if machine.is_small:
+        yield "CUDA graphs", "not on a CPU"
+        return
     run, batch = _graphed(machine, size)
     yield from _rows(machine, f"batch {size}, bf16, average", lambda: train_step(run, batch), size)
 
