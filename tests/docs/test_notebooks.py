@@ -1,14 +1,15 @@
 """The notebooks of the docs run from the first cell to the last, in an empty folder."""
 
+import io
 import os
 import shlex
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import nbformat
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from tests.exported import trace_once
@@ -54,10 +55,13 @@ def run_cells(sources: list[str], folder: Path, traced: Path) -> str:
         assert (program, main(words)) == ("ssdlite", 0)
 
     shell.system = system
-    with capture_output() as shown:
+    values = []
+    with redirect_stdout(io.StringIO()) as shown:
         for source in sources:
-            shell.run_cell(source).raise_error()
-    return shown.stdout + str([one.data for one in shown.outputs])
+            result = shell.run_cell(source)
+            result.raise_error()
+            values.append(shell.display_formatter.format(result.result))
+    return f"{shown.getvalue()}{values}"
 
 
 @pytest.mark.slow
