@@ -135,7 +135,7 @@ def _ten_steps(
     others = replace(batch, images=255 - batch.images)
     run = replace(run, graphs=StepGraphs() if graphed else None)
     losses = [train_step(run, one).total.item() for one in (batch, others) * 5]
-    values = [value.cpu() for value in run.state.eval_model.parameters()]
+    values = [value.detach().cpu() for value in run.state.eval_model.parameters()]
     return f"{losses[0]:.5f} to {losses[-1]:.5f}", values
 
 
