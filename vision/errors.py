@@ -87,7 +87,9 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, cutoff: f
     """
     known = list(known)
     similar = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
-    return f"; did you mean {prefix}{similar[0]}?" if similar else f"; there are {listed(known)}"
+    if similar:
+        return f"; did you mean {prefix}{similar[0]}?"
+    return f"; there {'is' if len(known) == 1 else 'are'} {listed(known)}"
 
 
 def listed(names: Iterable[str]) -> str:

@@ -166,5 +166,3 @@ class AugmentConfig(Section):
     preset: Literal["none", "photometric", "ssdlite", "ssd"] = "ssdlite"
     """``photometric`` is photometric distortion and flip, without crops; ``ssdlite`` is IoU crop
     and flip; ``ssd`` is photometric distortion, zoom-out, IoU crop and flip."""
-    on_device: bool = False
-    """Flip and photometric distortion run on whole batches, on the device that trains."""

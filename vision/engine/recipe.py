@@ -121,8 +121,6 @@ def _choices(config: Config, given: Config, facts: Facts) -> Iterator[Choice]:
         yield ("augment.preset", "ssdlite", "of many boxes per image crops leave most")
     else:
         yield ("augment.preset", "photometric", "crops would cost some of the few boxes")
-        if "preset" not in given.augment.model_fields_set:
-            yield ("augment.on_device", True, "a batch at once is quicker")
     if facts.cores is not None and facts.cores <= FEW_CORES:
         yield ("train.workers", 0, "reading processes would take cores from the network")
 
