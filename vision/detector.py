@@ -134,6 +134,7 @@ class Detector:
 
     @score.setter
     def score(self, score: Scores | None) -> None:
+        """Set the score; `ConfigError` if it is out of range or of a class without a name."""
         self._threshold: Threshold = None
         self._threshold = self._threshold_of(score)
         self._score = score

@@ -73,17 +73,7 @@ class CudaRecorder:
                             "a graph gives other results than the same steps without"
                         )
                     is_checked = True
-                    rows = output[: len(given[0])]
-                    result = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
-                    result.copy_(rows, non_blocking=True)
-                    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                    done.record()
-
-            def finish() -> Tensor:
-                done.synchronize()
-                return result
-
-            return finish
+                    return _to_host(output[: len(given[0])])
 
         return start
 
@@ -101,3 +91,17 @@ class CudaRecorder:
         for one in moved:
             one.record_stream(self._work)
         return moved
+
+
+def _to_host(rows: Tensor) -> Finish:
+    """Begin to copy rows to the host, in the present stream."""
+    result = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
+    result.copy_(rows, non_blocking=True)
+    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    done.record()
+
+    def finish() -> Tensor:
+        done.synchronize()
+        return result
+
+    return finish
