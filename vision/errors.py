@@ -21,9 +21,9 @@ _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 """Control characters, line breaks, and what reverses the direction of a text."""
 
 MAX_LINE = 1500
-"""Characters of a line of a message."""
+"""Maximum number of characters of a line of a message."""
 MAX_LISTED = 20
-"""Names that a message lists."""
+"""Maximum number of names that a message lists."""
 
 
 def _shorten(line: str) -> str:

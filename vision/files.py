@@ -16,7 +16,7 @@ MAX_TEXT_BYTES = 2**24
 """Largest file of those that people write: configurations and lists of names."""
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 MIN_SIMILARITY = 0.75
-"""Of a suggested file's name without its suffix."""
+"""Minimum similarity of a suggested file's name, without its suffix."""
 
 
 class Member(NamedTuple):

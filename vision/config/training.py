@@ -151,7 +151,8 @@ class LossConfig(Section):
     negative_ratio: float = Field(3.0, gt=0, le=MAX_COUNT)
     """Number of hardest negatives for each positive prior of an image, for ``ssd``."""
     min_negatives: int = Field(3, ge=0, le=MAX_COUNT)
-    """Fewest negatives of an image, so that images without objects count too, for ``ssd``."""
+    """Minimum number of negatives of an image, so that images without objects count, for
+    ``ssd``."""
 
     @model_validator(mode="after")
     def _quality_is_aligned(self) -> "LossConfig":

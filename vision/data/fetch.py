@@ -24,9 +24,9 @@ __all__ = ["Archive", "bytes_bar", "fetch"]
 
 CHUNK = 1 << 20
 TIMEOUT = 60.0
-"""Seconds without a byte after which a connection counts as cut."""
+"""Seconds without a byte after which a connection counts as lost."""
 PAUSE = 2.0
-"""Seconds before a connection that was cut is taken up again."""
+"""Seconds before a lost connection is opened again."""
 PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ Augment: TypeAlias = Callable[
     [UInt8[ndarray, "h w 3"], Target, tuple[int, int], np.random.Generator],
     tuple[UInt8[ndarray, "H W 3"], Target],
 ]
-"""Augments an image and its target and resizes them to a (height, width), by random numbers."""
+"""Augments an image and its target at random and resizes them to a (height, width)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ class _Run:
             raise self.report.interruption
 
     def _video(self, source: MediaInput) -> str | None:
-        """Detect in a video; how it broke off, or None for a stream that keeps its old entries."""
+        """Detect in a video; return how it broke off, or None if a stream keeps its old entries."""
         settings = self.settings
         address = source.path if source.address is None else source.address
         with VideoReader(address, settings.stride, settings.reconnect) as video:

@@ -87,8 +87,8 @@ def _log_progress(
 ) -> None:
     """Show the mean loss so far in the bar, or now and then in a line where there is no bar.
 
-    With it stands how long all steps that are left will take, if they take as long as those of
-    this epoch, which has taken so many seconds so far.
+    It also says how long the remaining steps will take at the pace of this epoch, whose steps so
+    far took ``seconds``.
     """
     state, settings, num_steps = run.state, run.settings, len(run.sampler)
     is_line_due = state.steps % settings.log_every == 0

@@ -17,7 +17,7 @@ from vision.media import write_image
 COLUMNS = 4
 IMAGES = 16
 LONG_SIDE = 400
-"""Of an image on the sheet, in pixels."""
+"""Longer side of an image on the sheet, in pixels."""
 GAP, CAPTION, HEAD, DPI = 8, 20, 30, 100
 """Pixels between images, below each for its name, and above all; and in an inch."""
 NAME = 50

@@ -37,9 +37,9 @@ Images = Sequence[UInt8[ndarray, "H W 3"]]
 DEFAULT_IMAGES = "synthetic scenes and crops of a sample photograph"
 """What `default_images` gives, in words."""
 NUM_COMPARED = 64
-"""Images that the commands compare on."""
+"""Number of images that the commands compare on."""
 NUM_CALIBRATED = 300
-"""Images that the commands calibrate int8 on."""
+"""Number of images that the commands calibrate int8 on."""
 
 
 def default_images(count: int, size: tuple[int, int]) -> list[UInt8[ndarray, "H W 3"]]:

@@ -21,7 +21,7 @@ from vision.structures import Decoded
 Images: TypeAlias = Sequence[Shaped[ndarray, "1 ..."]]
 """Batches of one image, as a graph takes them."""
 Precisions: TypeAlias = Mapping[Precision, tuple[Precision, ...]]
-"""For each precision of a file, those that it can run in, the default first."""
+"""For each precision of a file, the precisions that it can run in, the default first."""
 Runner: TypeAlias = Callable[[Shaped[ndarray, "N ..."]], list[ndarray]]
 """From the input of a graph to its outputs."""
 

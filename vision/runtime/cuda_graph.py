@@ -18,7 +18,7 @@ _RECORDING = Lock()
 class CudaRecorder:
     """Records functions as graphs on one GPU and starts them in one stream, copies in another.
 
-    It is not for several threads at once, but what a graph's start gives may be waited for in any.
+    One thread at a time may use it, but any thread may wait for a result.
 
     Args:
         device: The GPU.

@@ -8,7 +8,7 @@ from torch import Tensor
 from vision.errors import WeightsError
 
 MAX_LISTED = 12
-"""Tensors that an error names."""
+"""Maximum number of tensors that an error names."""
 _FLOATS, _COUNTS = frozenset({"F16", "BF16", "F32", "F64"}), frozenset({"I64"})
 """Types of tensors by safetensors' names."""
 
