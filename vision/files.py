@@ -58,7 +58,7 @@ class _Window(io.RawIOBase):
         self._position = 0
         if os.fstat(self._file.fileno()).st_size < member.offset + member.size:
             self.close()
-            raise OSError(errno.EIO, "its tar ends before it does", str(member))
+            raise OSError(errno.EIO, "its tar ends in the middle of it", str(member))
 
     def readable(self) -> bool:
         return True

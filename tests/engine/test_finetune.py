@@ -509,12 +509,10 @@ def test_batches_and_workers_are_no_more_than_there_is(
     words = ("train.batch_size=1000000000", "train.workers=1000", "train.epochs=1", "data.val=null")
     with caplog.at_level("INFO"):
         train(run_config(*words), tmp_path)
-    assert "train.batch_size is 1000000000: lowered to 8, as there are no more training images" in (
+    assert "train.batch_size is 1000000000: lowered to 8 for the number of training images" in (
         caplog.text
     )
-    assert (
-        "train.workers is 1000: lowered to 1, as there are no more processor cores" in caplog.text
-    )
+    assert "train.workers is 1000: lowered to 1 for the number of processor cores" in caplog.text
     assert load_config(tmp_path / "config.yaml").train.batch_size == 8
 
 

@@ -238,7 +238,7 @@ def test_refuses_to_resume_another_network_or_other_classes(finished: Path, over
 
 
 def test_other_training_images_are_named_with_what_helps(finished: Path) -> None:
-    with pytest.raises(TrainingError, match=r"images are others .*images 8 -> 7.*model\.init="):
+    with pytest.raises(TrainingError, match=r"images are not those .*images 8 -> 7.*model\.init="):
         train(run_config(*ONE_EPOCH, "data.train.num_images=7"), finished, resume=True)
 
 
@@ -433,7 +433,7 @@ def test_stops_early_when_nothing_gets_better(
 
 
 def test_patience_without_evaluations_is_a_users_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train\.patience counts evaluations, and there"):
+    with pytest.raises(ConfigError, match=r"train\.patience counts evaluations, which need"):
         train(run_config("data.val=null", "train.patience=2"), tmp_path)
 
 

@@ -162,7 +162,7 @@ def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[st
         refused.append(f"classes {', '.join(saved['names'])} -> {', '.join(state.names)}")
     if refused and {*fixed} <= {"images", "steps of an epoch"} and saved["names"] == state.names:
         raise TrainingError(
-            f"the training images are others than when {folder.parent} began ({refused[0]});"
+            f"the training images are not those that {folder.parent} began with ({refused[0]});"
             " put them back to resume, or train on what is there now with another --out,"
             f" from the weights so far: model.init={folder.parent / 'best.safetensors'}"
         )

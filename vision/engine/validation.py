@@ -45,7 +45,7 @@ def measure_again(run: Run, recorder: Recorder) -> Evaluation | None:
             folder.metrics.unlink(missing_ok=True)
         return None
     logger.warning(
-        "warning: the validation data or model.postprocess are others than before, or the"
+        "warning: the validation data or model.postprocess have changed, or the"
         " checkpoint does not say: the best weights are measured again, and earlier rows of %s"
         " cannot be compared with later ones",
         folder.log.name,

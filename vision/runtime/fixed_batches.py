@@ -147,7 +147,7 @@ class FixedBatches:
     def _turn_off(self, error: RuntimeError) -> None:
         self._is_off = True
         self._recorded.clear()
-        logger.warning("detection goes on without CUDA graphs: %s", str(error).splitlines()[0])
+        logger.warning("detection continues without CUDA graphs: %s", str(error).splitlines()[0])
 
     def _detect(
         self,

@@ -49,6 +49,6 @@ def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
     bad = [key for key, value in tensors.items() if not value.isfinite().all()]
     if bad:
         raise WeightsError(
-            f"{where} hold values that are no numbers or infinite, in {len(bad)} tensors"
+            f"{where} hold NaN or infinite values, in {len(bad)} tensors"
             f" (first: {bad[0]}); take those of an earlier epoch or another training"
         )
