@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from tests.formats.builders import record, write_image
 from vision.data import (
+    PRESETS,
     Augment,
     DetectionDataset,
     EpochSampler,
