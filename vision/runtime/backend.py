@@ -116,8 +116,8 @@ class Backend(Protocol):
     precisions: ClassVar[tuple[Precision, ...]]
     benchmarked: ClassVar[Precisions]
 
-    def build(self, network: SSDLite, options: RuntimeOptions) -> Session:
-        """Make a network ready to run.
+    def build(self, network: SSDLite, options: RuntimeOptions) -> Session | Runner:
+        """Make a network ready to run: a session, or the runner of its graph, form ``decoded``.
 
         Args:
             network: Of `vision.model.fuse`; it may be changed in place.
