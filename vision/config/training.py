@@ -165,5 +165,6 @@ class AugmentConfig(Section):
     """Augmentation of training images."""
 
     preset: Literal["none", "photometric", "ssdlite", "ssd"] = "ssdlite"
-    """``photometric`` is photometric distortion and flip, without crops; ``ssdlite`` is IoU crop
-    and flip; ``ssd`` is photometric distortion, zoom-out, IoU crop and flip."""
+    """``photometric`` changes brightness, contrast, saturation and hue, and flips; ``ssdlite``
+    crops and flips; ``ssd`` changes these and the order of the channels, zooms out, crops and
+    flips."""
