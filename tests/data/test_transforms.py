@@ -164,6 +164,13 @@ def test_presets() -> None:
     assert ["none", *PRESETS] == list(get_args(AugmentConfig.model_fields["preset"].annotation))
 
 
+@pytest.mark.parametrize(("name", "brightest"), [("photometric", {0}), ("ssd", {0, 1, 2})])
+def test_colours_change_places_in_the_preset_ssd_alone(name: str, brightest: set[int]) -> None:
+    image, target = np.full((20, 30, 3), (200, 60, 40), np.uint8), target_of([], (20, 30))
+    changed = [augmented(PRESETS[name], image, target, seed)[0] for seed in range(60)]
+    assert {int(one.mean((0, 1)).argmax()) for one in changed} == brightest
+
+
 def test_zooming_out_lays_the_image_on_grey() -> None:
     image, target = np.zeros((20, 30, 3), np.uint8), target_of([[0, 0, 30, 20]], (20, 30))
     zoomed = 0
