@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vision.errors import DataError
+from vision.formats.folders import SPLIT_NAMES
 from vision.formats.paths import Files, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
-SPLIT_NAMES = {"val": ("validation", "val"), "train": ("train",), "test": ("test",)}
 CORNERS = ("XMin", "YMin", "XMax", "YMax")
 
 
