@@ -31,7 +31,6 @@ from vision.export import Agreement
 from vision.images import read_image
 from vision.runtime import RuntimeOptions, graph_backends
 from vision.runtime.onnx_backend import OnnxBackend
-from vision.runtime.openvino_backend import OpenVinoBackend
 
 
 def test_candidates_take_turns_and_warm_ups_do_not_count() -> None:
@@ -166,8 +165,9 @@ def test_the_command_from_weights_to_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     context = forking()
-    monkeypatch.setattr(OpenVinoBackend, "benchmarked", {})
-    monkeypatch.setattr(OnnxBackend, "benchmarked", {"fp32": ("fp32",)})
+    for backend in graph_backends().values():
+        precisions = {"fp32": ("fp32",)} if isinstance(backend, OnnxBackend) else {}
+        monkeypatch.setattr(type(backend), "benchmarked", precisions)
     # Tests run side by side: two threads for each would wait for each other.
     monkeypatch.setattr("vision.benchmark.candidates.num_cores", lambda: 1)
     monkeypatch.setattr("vision.benchmark.measure.multiprocessing.get_context", lambda _: context)
