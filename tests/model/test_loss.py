@@ -91,8 +91,8 @@ def test_equals_torchvision(seed: int, counts: list[int]) -> None:
     expected, matches = torchvision_loss(predictions, targets)
     for row, (found, target) in enumerate(zip(matches, targets, strict=True)):
         assert torch.equal(match(pack_targets([target]), PRIORS).objects[0], found), row
-    floor = {"min_negatives": 0} if 0 in counts else {}
-    losses = MultiBoxLoss(PRIORS, **floor)(predictions, targets)
+    floor = 0 if 0 in counts else 3
+    losses = MultiBoxLoss(PRIORS, min_negatives=floor)(predictions, targets)
     assert_close(losses.classification, expected["classification"], rtol=1e-4, atol=1e-5)
     assert_close(losses.localisation, expected["bbox_regression"], rtol=1e-4, atol=1e-5)
 
@@ -110,7 +110,7 @@ def test_equals_plain_arithmetic_with_objects_to_ignore(
     generator = seeded(seed)
     targets = [reference.random_target(generator, count, SIZE, flags=True) for count in counts]
     priors = reference.random_priors(generator, 40)
-    predictions = random_predictions(len(targets), 40, seed)
+    predictions = reference.random_predictions(len(targets), 40, seed)
     loss = MultiBoxLoss(priors, negative_ratio=ratio, min_negatives=floor, scores=scores)
     expected = reference.loss(*predictions, targets, priors, ratio, floor, scores)
     losses = loss(predictions, targets)
