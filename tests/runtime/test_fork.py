@@ -62,6 +62,6 @@ def test_a_pickled_detector_opens_its_file_again(
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_graph_in_memory_cannot_be_pickled(saved: SavedDetector, backend: str) -> None:
-    session = get_graph_backend(backend).build(fuse(saved.model), RuntimeOptions(threads=1))
+    runner = get_graph_backend(backend).build(fuse(saved.model), RuntimeOptions(threads=1))
     with pytest.raises(ConfigError, match=r"cannot be pickled: write a file with ssdlite export"):
-        pickle.dumps(session)
+        pickle.dumps(runner)

@@ -123,7 +123,7 @@ def test_an_output_of_a_trillion_numbers_is_refused_unread(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("<net>" + "<a>" * 50_000 + "</a>" * 50_000 + "</net>", "100 elements within each other"),
+        ("<net>" + "<a>" * 50_000 + "</a>" * 50_000 + "</net>", "100 nested elements"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><net>&b;</net>', "cannot be read by OpenVINO"),
         ("<net>", "cannot be read by OpenVINO"),
     ],

@@ -151,7 +151,8 @@ class LossConfig(Section):
     negative_ratio: float = Field(3.0, gt=0, le=MAX_COUNT)
     """Number of hardest negatives for each positive prior of an image, for ``ssd``."""
     min_negatives: int = Field(3, ge=0, le=MAX_COUNT)
-    """Fewest negatives of an image, so that images without objects count too, for ``ssd``."""
+    """Minimum number of negatives of an image, so that images without objects count, for
+    ``ssd``."""
 
     @model_validator(mode="after")
     def _quality_is_aligned(self) -> "LossConfig":
@@ -164,7 +165,6 @@ class AugmentConfig(Section):
     """Augmentation of training images."""
 
     preset: Literal["none", "photometric", "ssdlite", "ssd"] = "ssdlite"
-    """``photometric`` is photometric distortion and flip, without crops; ``ssdlite`` is IoU crop
-    and flip; ``ssd`` is photometric distortion, zoom-out, IoU crop and flip."""
-    on_device: bool = False
-    """Flip and photometric distortion run on whole batches, on the device that trains."""
+    """``photometric`` changes brightness, contrast, saturation and hue, and flips; ``ssdlite``
+    crops and flips; ``ssd`` changes these and the order of the channels, zooms out, crops and
+    flips."""

@@ -20,8 +20,8 @@ Rate: TypeAlias = float | Tensor | None
 Update: TypeAlias = Callable[[Batch, Assignment, Rate], Losses]
 Replay: TypeAlias = Callable[[], None]
 WARM_UPS = 3
-"""Steps of each size of batch before the one that is captured: they choose kernels, compile, and
-allocate what lasts."""
+"""Steps of each batch size before one is captured. They choose kernels, compile, and allocate
+the memory that all later steps use."""
 
 
 class _Captured(NamedTuple):
@@ -59,7 +59,7 @@ def capture(function: Callable[[], Losses]) -> tuple[Replay, Losses]:
 
 
 class StepGraphs:
-    """Takes training steps, each size of batch by a graph of its own after some steps without.
+    """Takes training steps: the first few of each batch size directly, later ones by a graph.
 
     Learning rates change from step to step. All steps read them from the device's memory, so that
     they are rounded alike with and without a graph. The weight of the new values in the moving
@@ -155,7 +155,7 @@ class StepGraphs:
 
 
 def _beside(function: Callable[[], Losses]) -> Losses:
-    """Call a function on another stream of the GPU, as what is captured later must have been."""
+    """Call a function on another stream of the GPU, which capturing it later requires."""
     if not torch.cuda.is_available():
         return function()
     stream, current = torch.cuda.Stream(), torch.cuda.current_stream()  # type: ignore[no-untyped-call]
