@@ -5,6 +5,8 @@ import os
 import shlex
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import nbformat
 import pytest
@@ -47,8 +49,7 @@ def run_cells(sources: list[str], folder: Path, traced: Path) -> str:
     """
     os.chdir(folder)
     torch.set_num_threads(1)
-    torch.onnx.export = trace_once(traced)
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    shell: Any = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
 
     def system(line: str) -> None:
         program, *words = shlex.split(line)
@@ -56,7 +57,10 @@ def run_cells(sources: list[str], folder: Path, traced: Path) -> str:
 
     shell.system = system
     values = []
-    with redirect_stdout(io.StringIO()) as shown:
+    with (
+        redirect_stdout(io.StringIO()) as shown,
+        patch("torch.onnx.export", trace_once(traced)),
+    ):
         for source in sources:
             result = shell.run_cell(source)
             result.raise_error()
