@@ -22,6 +22,13 @@ needs_browser = pytest.mark.skipif(
 )
 
 
+def assert_needs_no_network(page: str) -> None:
+    """All that a page shows is in it."""
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert {address.partition(":")[0] for address in addresses if ":" in address} == {"data"}
+    assert "url(" not in page
+
+
 def opened(page: str, width: int, folder: Path, place: str = "", *options: str) -> dict[str, str]:
     """What a script in a page notes as data of the root element; no error is on the console."""
     assert CHROMIUM is not None

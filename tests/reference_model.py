@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from vision.structures import Target
+from vision.structures import Predictions, Target
 
 Box = Sequence[float]
 
@@ -264,6 +264,18 @@ def post_process(
 
 def _cut(box: Box, size: tuple[int, int]) -> list[float]:
     return [min(max(value, 0), size[1 - k % 2]) for k, value in enumerate(box)]
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def random_predictions(num_images: int, num_priors: int, seed: int = 0) -> Predictions:
+    """Of three classes, as leaves of a graph; boxes are near their priors."""
+    generator = seeded(seed)
+    logits = 2 * torch.randn(num_images, num_priors, 4, generator=generator)
+    offsets = torch.randn(num_images, num_priors, 4, generator=generator)
+    return Predictions(logits.requires_grad_(), offsets.requires_grad_())
 
 
 def random_boxes(generator: torch.Generator, count: int, size: tuple[int, int]) -> Tensor:

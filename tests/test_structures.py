@@ -12,7 +12,6 @@ from jaxtyping import TypeCheckError
 from torch import Tensor
 from torch.testing import assert_close
 
-from tests import reference_model as reference
 from vision.structures import Batch, Target, pack_targets
 
 # Under pytest jaxtyping finds a wrong shape before the class does, with an error of its own.
@@ -171,21 +170,6 @@ def test_without_objects_there_is_one_row_of_nothing(count: int) -> None:
     assert packed.rows.shape == (1, 11)
     assert not packed.positive.any()
     assert (packed.num_images, packed.max_objects, packed.has_ignored) == (count, 0, False)
-
-
-def test_mirrored_on_the_device_is_what_mirrored_targets_pack_to() -> None:
-    generator = torch.Generator().manual_seed(0)
-    targets = [reference.random_target(generator, count, flags=True) for count in (4, 0, 3, 5)]
-    flips = torch.tensor([True, True, False, True])
-    mirrored = []
-    for target, flip in zip(targets, flips.tolist(), strict=True):
-        x0, y0, x1, y1 = target.boxes.unbind(1)
-        width = target.size[1]
-        boxes = torch.stack([width - x1, y0, width - x0, y1], dim=1)
-        mirrored.append(replace(target, boxes=boxes) if flip else target)
-    found, expected = pack_targets(targets).flipped(flips), pack_targets(mirrored)
-    assert torch.equal(found.rows, expected.rows)
-    assert torch.equal(found.boxes, expected.boxes)
 
 
 def test_batch_moves_images_and_packed_targets_and_leaves_targets() -> None:

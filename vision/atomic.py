@@ -15,7 +15,7 @@ _PARTIAL = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(SUFFIX)}(\.[^.]+)?")
 """Names of the temporary files and folders of this module, of no one else."""
 _NOT_REGULAR = "it is not a regular file; remove it"
 _MAX_STEM = 150
-"""Bytes of a file's name in that of its visible temporary file; file systems take 255."""
+"""Maximum number of bytes of a file's name in its visible temporary file's, which may have 255."""
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Windows has none of both
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 

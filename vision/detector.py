@@ -47,7 +47,7 @@ OneImage: TypeAlias = str | Path | bytes | Image.Image
 Names: TypeAlias = str | Sequence[str] | None
 Threshold: TypeAlias = float | Float32[Tensor, "C"] | None
 MAX_BATCH = 64
-"""Images of a list, or tiles of an image, that go through the network together at most."""
+"""Maximum number of images of a list, or tiles of an image, in one pass of the network."""
 
 
 class Detector:
@@ -134,6 +134,7 @@ class Detector:
 
     @score.setter
     def score(self, score: Scores | None) -> None:
+        """Set the score; `ConfigError` if it is out of range or of a class without a name."""
         self._threshold: Threshold = None
         self._threshold = self._threshold_of(score)
         self._score = score

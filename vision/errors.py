@@ -21,9 +21,9 @@ _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
 """Control characters, line breaks, and what reverses the direction of a text."""
 
 MAX_LINE = 1500
-"""Characters of a line of a message."""
+"""Maximum number of characters of a line of a message."""
 MAX_LISTED = 20
-"""Names that a message lists."""
+"""Maximum number of names that a message lists."""
 
 
 def _shorten(line: str) -> str:
@@ -87,7 +87,9 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, cutoff: f
     """
     known = list(known)
     similar = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
-    return f"; did you mean {prefix}{similar[0]}?" if similar else f"; there are {listed(known)}"
+    if similar:
+        return f"; did you mean {prefix}{similar[0]}?"
+    return f"; there {'is' if len(known) == 1 else 'are'} {listed(known)}"
 
 
 def listed(names: Iterable[str]) -> str:

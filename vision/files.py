@@ -16,7 +16,7 @@ MAX_TEXT_BYTES = 2**24
 """Largest file of those that people write: configurations and lists of names."""
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 MIN_SIMILARITY = 0.75
-"""Of a suggested file's name without its suffix."""
+"""Minimum similarity of a suggested file's name, without its suffix."""
 
 
 class Member(NamedTuple):
@@ -58,7 +58,7 @@ class _Window(io.RawIOBase):
         self._position = 0
         if os.fstat(self._file.fileno()).st_size < member.offset + member.size:
             self.close()
-            raise OSError(errno.EIO, "its tar ends before it does", str(member))
+            raise OSError(errno.EIO, "its tar ends in the middle of it", str(member))
 
     def readable(self) -> bool:
         return True

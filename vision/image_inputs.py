@@ -26,7 +26,7 @@ __all__ = [
 ImageInput: TypeAlias = str | Path | bytes | Image.Image | ndarray | Tensor
 """One image: see `to_rgb`."""
 CHANNELS = (1, 3, 4)
-"""Of grey, RGB and RGBA."""
+"""Numbers of channels of grey, RGB and RGBA."""
 _NOT_MANY = (str, bytes, bytearray, memoryview, Image.Image, Mapping, IOBase)
 """What can be iterated over, but is one image, or none."""
 _EXPECTED = (

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 _LISTED = 10
-"""Rows that a text lists."""
+"""Maximum number of rows that a text lists."""
 _COUNTED = 10
-"""Names that a count lists."""
+"""Maximum number of names that a count lists."""
 _PLURALS = {"knife": "knives", "mouse": "mice", "sheep": "sheep"}
 """Those of COCO's and VOC's classes that no rule gives."""
 

@@ -116,14 +116,6 @@ class PackedTargets(NamedTuple):
         """Regions inside which priors are ignored."""
         return self.rows[:, 10].bool()
 
-    def flipped(self, images: Bool[Tensor, "N"]) -> "PackedTargets":
-        """The same with some images mirrored left to right."""
-        left, top, right, bottom = self.rows[:, :4].unbind(1)
-        width = (1 / self.rows[:, 4]).round()
-        mirrored = torch.stack([width - right, top, width - left, bottom], dim=1)
-        boxes = torch.where(images[self.images][:, None], mirrored, self.rows[:, :4])
-        return self._replace(rows=torch.cat([boxes, self.rows[:, 4:]], dim=1))
-
     def to(self, device: torch.device | str) -> "PackedTargets":
         """The same on ``device``; a copy to CUDA does not block."""
         # CUDA copies pageable memory to a buffer first; others may still read it after the call.

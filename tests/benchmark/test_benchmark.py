@@ -1,9 +1,9 @@
 """The benchmark: fair turns, right arithmetic, and a table from beginning to end."""
 
+import importlib
 import json
 import os
 import shlex
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.runs import forking
+from tests.runs import forking, result_of
 from vision.benchmark import (
     EAGER,
     Candidate,
     Times,
     draw_chart,
+    list_candidates,
+    measure,
     measure_times,
     row_of,
     support_matrix,
@@ -28,10 +30,11 @@ from vision.cli.commands import parse
 from vision.cli.main import main
 from vision.errors import DataError
 from vision.export import Agreement
+from vision.export.write import Export
 from vision.images import read_image
 from vision.runtime import RuntimeOptions, graph_backends
 from vision.runtime.onnx_backend import OnnxBackend
-from vision.runtime.openvino_backend import OpenVinoBackend
+from vision.weights import SHIPPED, load_weights
 
 
 def test_candidates_take_turns_and_warm_ups_do_not_count() -> None:
@@ -102,6 +105,24 @@ def test_the_matrix_has_each_precision_of_each_backend_and_what_was_measured() -
     assert [line[2] for line in cells if line[1] == "int8full"] == ["raw"]
 
 
+def test_the_size_of_a_graph_is_that_of_its_own_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sizes = []
+
+    def export(_: object, __: object, path: Path, *_others: object) -> Export:
+        sizes.append(1000 * (len(sizes) + 1))
+        path.write_bytes(bytes(sizes[-1]))
+        path.with_suffix(".beside").write_bytes(bytes(7))
+        return Export(path, Agreement(8, 20, 3e-6, 2e-4, 0))
+
+    monkeypatch.setattr("vision.benchmark.candidates.export_detector", export)
+    saved = load_weights(SHIPPED["voc"])
+    candidates, _ = list_candidates(Path("w.safetensors"), saved, [], [], tmp_path, None)
+    exported = {one.file: one.num_bytes for one in candidates if one.agreement is not None}
+    assert list(exported.values()) == [size + 7 for size in sizes]
+
+
 @pytest.mark.parametrize("precision", [0.0, None])
 def test_the_picture_shows_what_was_measured(tmp_path: Path, precision: float | None) -> None:
     """A mark of precision and latency, also at zero, or a bar of latency alone."""
@@ -119,25 +140,18 @@ def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         draw_chart([], tmp_path / "file" / "x.png")
 
 
-def run_python(code: str) -> str:
-    """What a process of its own prints."""
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
-
-
-MEMORY = """
-import importlib, sys
-from pathlib import Path
-import numpy as np
-import vision.benchmark.measure as measure
-before = measure.peak_of_this_process()
-held = np.ones(400_000_000, np.uint8)
-print(measure.peak_of_this_process() - before)
-sys.modules["resource"] = None
-importlib.reload(measure)
-measure.STATUS = Path("nowhere")
-print(measure.peak_of_this_process())
-"""
+def peaks() -> tuple[int, int | None]:
+    """The growth of the peak memory by 400 MB, and the peak where there is no way to know it."""
+    before = measure.peak_of_this_process()
+    assert before is not None
+    held = np.ones(400_000_000, np.uint8)
+    peak = measure.peak_of_this_process()
+    assert peak is not None
+    assert held.all()
+    sys.modules["resource"] = None  # type: ignore[assignment]
+    importlib.reload(measure)
+    measure.STATUS = Path("nowhere")
+    return peak - before, measure.peak_of_this_process()
 
 
 @pytest.mark.slow
@@ -147,9 +161,9 @@ def test_memory_grows_with_what_is_held_and_is_not_known_without_the_module_reso
 
     Without the module, as on Windows, the benchmark starts all the same.
     """
-    grown, unknown = run_python(MEMORY).split()
-    assert int(grown) > 300_000_000
-    assert unknown == "None"
+    grown, unknown = result_of(peaks)
+    assert grown > 300_000_000
+    assert unknown is None
 
 
 def test_a_table_has_a_gap_where_the_memory_is_not_known() -> None:
@@ -166,8 +180,9 @@ def test_the_command_from_weights_to_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     context = forking()
-    monkeypatch.setattr(OpenVinoBackend, "benchmarked", {})
-    monkeypatch.setattr(OnnxBackend, "benchmarked", {"fp32": ("fp32",)})
+    for backend in graph_backends().values():
+        precisions = {"fp32": ("fp32",)} if isinstance(backend, OnnxBackend) else {}
+        monkeypatch.setattr(type(backend), "benchmarked", precisions)
     # Tests run side by side: two threads for each would wait for each other.
     monkeypatch.setattr("vision.benchmark.candidates.num_cores", lambda: 1)
     monkeypatch.setattr("vision.benchmark.measure.multiprocessing.get_context", lambda _: context)

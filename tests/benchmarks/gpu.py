@@ -75,7 +75,6 @@ def _sections(machine: Machine) -> dict[str, Section]:
         "resume after an interruption": checks.resume,
         "torchvision's step": partial(speed.torchvision_step, size=large),
         "SyncBatchNorm under one process": checks.sync_bn,
-        "augment.on_device": partial(speed.augment_on_device, size=large),
         "throughput from files": partial(speed.from_files, size=large),
     }
     return {title: partial(function, machine) for title, function in functions.items()}

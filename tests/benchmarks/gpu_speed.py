@@ -15,7 +15,7 @@ from tests.benchmarks import training
 from tests.benchmarks.gpu_checks import distance, gradients_of
 from tests.benchmarks.gpu_runs import Machine, Row, device_work, first_batch, timed, wait
 from tests.benchmarks.loader import write_photos
-from vision.data import DetectionDataset, EpochSampler, augment_batch, build_augment, make_loader
+from vision.data import PRESETS, DetectionDataset, EpochSampler, make_loader
 from vision.engine.forward import CompiledForward
 from vision.engine.graphs import StepGraphs
 from vision.engine.run import Run
@@ -130,19 +130,6 @@ def torchvision_step(machine: Machine, size: int) -> Iterator[Row]:
         yield label, timed(step, min(5, machine.num_timed), size)
 
 
-def augment_on_device(machine: Machine, size: int) -> Iterator[Row]:
-    """The augmentation of a batch alone, and with a step."""
-    run = machine.run(size, precision="bf16")
-    batch = first_batch(run)
-    moved = batch.to(machine.device)
-    yield "augmentation", timed(lambda: augment_batch(moved, "ssd", 1), machine.num_timed, size)
-
-    def step() -> object:
-        return train_step(run, augment_batch(batch.to(machine.device), "ssd", 1))
-
-    yield "step with it", timed(step, machine.num_timed, size)
-
-
 def from_files(machine: Machine, size: int) -> Iterator[Row]:
     """Steps from JPEG files of VOC's size through workers, and the workers alone."""
     workers = 1 if machine.is_small else os.cpu_count() or 1
@@ -152,7 +139,7 @@ def from_files(machine: Machine, size: int) -> Iterator[Row]:
         run = machine.run(size, precision="bf16")
         side = run.state.model.image_size
         records = annotations.records * max(1, size * (2 if machine.is_small else 24) // 8)
-        dataset = DetectionDataset(records, annotations.names, side, build_augment("ssdlite"))
+        dataset = DetectionDataset(records, annotations.names, side, PRESETS["ssdlite"])
         sampler = EpochSampler(len(dataset), size, seed=0)
         loader = make_loader(dataset, sampler, workers, pin_memory=not machine.is_small)
         run = replace(run, train_loader=loader)

@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset
 import vision.boxes as box_ops
 from tests.benchmarks.other_loaders import Letterbox, TorchvisionReference
 from vision.config import config_from_dict
-from vision.data import DetectionDataset, build_augment, cached, make_loader, read_sources
+from vision.data import PRESETS, DetectionDataset, cached, make_loader, read_sources
 from vision.data.synthetic import SHAPES, make_layout, render_scene
 from vision.engine import write_json
 from vision.formats import Record
@@ -103,9 +103,8 @@ def _loaders(
     kept = cached(records, folder / "cache")
     loaders: dict[str, DataLoader[Any]] = {}
     for label, preset in (("crop, flip", "ssdlite"), ("colour, zoom-out, crop, flip", "ssd")):
-        augment = build_augment(preset)
         for source, kind in ((records, "ours"), (kept, "ours, cached")):
-            dataset = DetectionDataset(source, names, (size, size), augment)
+            dataset = DetectionDataset(source, names, (size, size), PRESETS[preset])
             loader = make_loader(dataset, BATCH_SIZE, options.workers)
             loaders[f"{kind}: {label}"] = loader
         for backend in ("pil", "tensor"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from defusedxml.ElementTree import fromstring
 
-from tests.browser import needs_browser, opened
+from tests.browser import assert_needs_no_network, needs_browser, opened
 from tests.check import corpus
 from tests.check.test_check import read
 from vision.check import Priors, check_data, render_page, scan_data
@@ -26,9 +26,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_needs_no_network_and_escapes_names(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    addresses = re.findall(r'(?:src|href)="([^"]*)"', text)
-    assert {address.partition(":")[0] for address in addresses if ":" in address} == {"data"}
-    assert "url(" not in text
+    assert_needs_no_network(text)
     assert "<script" not in text
     assert "&lt;script&gt;" in text
 

@@ -65,7 +65,7 @@ def test_names_and_defaults_that_scripts_rely_on() -> None:
     assert (optim.name, optim.schedule, optim.backbone_lr) == ("sgd", "cosine", 1.0)
     # What makes a run other than the plain recipe is off.
     assert (train.accumulate, train.ema_decay, train.freeze) == (1, 0.0, 0)
-    assert (train.patience, train.compile, Config().augment.on_device) == (None, "auto", False)
+    assert (train.patience, train.compile) == (None, "auto")
     assert {"lr", "momentum", "weight_decay", "clip_ratio", "warmup_epochs"} < set(
         type(optim).model_fields
     )

@@ -45,7 +45,7 @@ UNKNOWN: list[tuple[dict[Any, Any], str]] = [
     # Nothing like it.
     ({"zzz": 1}, "zzz is not a key; there are augment, data, loss, model, optim, train"),
     ({"_base_": "x"}, "_base_ is not a key; there are augment, data, loss, model, optim, train"),
-    ({"augment": {"qqq": 1}}, "augment.qqq is not a key; there are on_device, preset"),
+    ({"augment": {"qqq": 1}}, "augment.qqq is not a key; there is preset"),
     # A key of another format's source.
     (
         {"data": {"val": {"format": "synthetic", "num_images": 1, "zroot": "a"}}},

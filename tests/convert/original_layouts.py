@@ -379,3 +379,10 @@ def mmdetection_boxes(offsets: Tensor) -> Tensor:
     centres = centres + 0.1 * offsets[..., :2] * sides
     halved = sides * (0.2 * offsets[..., 2:]).exp() / 2
     return torch.cat([centres - halved, centres + halved], dim=-1)
+
+
+def in_our_order(values: Tensor) -> Tensor:
+    """Six priors a cell are 1, 2, 1/2, 3, 1/3 and the larger square there, 3 on the first map."""
+    first = 19 * 19 * 3
+    rest = values[:, first:].reshape(1, -1, 6, values.shape[2])[:, :, [0, 5, 1, 2, 3, 4]]
+    return torch.cat([values[:, :first], rest.reshape(1, -1, values.shape[2])], dim=1)

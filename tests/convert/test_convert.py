@@ -142,14 +142,10 @@ def test_equals_the_tensorflow_graph(tmp_path: Path, multiplier: float) -> None:
     with torch.no_grad():
         codes, logits = original.tensorflow_forward(variables, pictures(300))
         found = saved.model(pictures(300))
-    first = 19 * 19 * 3
-
-    def ours(values: Tensor) -> Tensor:
-        rest = values[:, first:].reshape(1, -1, 6, values.shape[2])[:, :, [0, 5, 1, 2, 3, 4]]
-        return torch.cat([values[:, :first], rest.reshape(1, -1, values.shape[2])], dim=1)
-
-    assert_close(found.offsets, ours(codes)[..., [1, 0, 3, 2]], rtol=1e-4, atol=1e-4)
-    assert_close(found.logits, ours(logits).roll(-1, dims=2), rtol=1e-4, atol=1e-4)
+    offsets = original.in_our_order(codes)[..., [1, 0, 3, 2]]
+    assert_close(found.offsets, offsets, rtol=1e-4, atol=1e-4)
+    expected = original.in_our_order(logits).roll(-1, dims=2)
+    assert_close(found.logits, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 import vision.boxes as box_ops
+from tests.convert.original_layouts import in_our_order
 from tests.shared import SHARED, needs_shared
 from vision.convert import convert_weights
 from vision.detections import Detections
@@ -56,13 +57,6 @@ def pedestrians(tmp_path_factory: pytest.TempPathFactory) -> SavedDetector:
     saved = convert_weights("tensorflow", GRAPH, names)
     assert isinstance(saved, SavedDetector)
     return saved
-
-
-def in_our_order(values: Tensor) -> Tensor:
-    """Six priors a cell are 1, 2, 1/2, 3, 1/3 and the larger square there, 3 on the first map."""
-    first = 19 * 19 * 3
-    rest = values[:, first:].reshape(1, -1, 6, values.shape[2])[:, :, [0, 5, 1, 2, 3, 4]]
-    return torch.cat([values[:, :first], rest.reshape(1, -1, values.shape[2])], dim=1)
 
 
 def check(saved: SavedDetector, picture: np.ndarray, expected: Answer, relative: float = 0) -> int:

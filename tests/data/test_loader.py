@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader
 
 from tests.formats.builders import record, write_image
 from vision.data import (
+    PRESETS,
     Augment,
     DetectionDataset,
     EpochSampler,
     Sample,
-    build_augment,
     collate,
     make_loader,
     read_synthetic,
@@ -222,8 +222,7 @@ def test_batches_are_the_same_whatever_the_number_of_workers() -> None:
     names = sorted({name for record in records for name in record.names})
     found = []
     for workers in (0, 1, 2):
-        augment = build_augment("ssd")
-        dataset = DetectionDataset(records, names, SIZE, augment, seed=1)
+        dataset = DetectionDataset(records, names, SIZE, PRESETS["ssd"], seed=1)
         sampler = EpochSampler(len(dataset), 4, seed=1)
         loader = make_loader(dataset, sampler, workers)
         epochs = []

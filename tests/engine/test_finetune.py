@@ -41,7 +41,6 @@ from vision.weights import (
 pytestmark = pytest.mark.slow
 
 NAMES = ["circle", "square", "star", "triangle"]
-THEIRS = {"image_size": 160, "width_mult": 0.25, "priors": {"min_scale": 0.3}}
 
 
 @pytest.fixture(scope="module")
@@ -112,24 +111,16 @@ def test_keys_of_the_network_that_are_not_set_are_the_weights(
         assert line.endswith(f"leave model.{key} out to keep theirs")
 
 
-def test_another_network_takes_the_backbone_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("neck", "preset"), [("fpn", "ssdlite"), ("pan", "tensorflow")])
+def test_another_network_takes_the_backbone_alone(tmp_path: Path, neck: str, preset: str) -> None:
+    """Path aggregation has priors of its own, so that those of the preset do not matter."""
     path = tmp_path / "w.safetensors"
     theirs = config_from_dict({"model": {"preset": "tensorflow", "width_mult": 0.25}})
     save_weights(path, build_model(theirs.model, 1), theirs, ["dog"], {})
-    asked = config_from_dict({"model": {"neck": "fpn"}}).model
+    asked = config_from_dict({"model": {"neck": neck}}).model
     model, warnings = match_network(asked, load_initial_weights(str(path)))
-    assert (model.width_mult, model.preset, model.neck) == (0.25, "ssdlite", "fpn")
+    assert (model.width_mult, model.preset, model.neck) == (0.25, preset, neck)
     assert [line.split()[0] for line in warnings] == ["model.neck"]
-
-
-def test_path_aggregation_keeps_the_preset_of_the_backbone(tmp_path: Path) -> None:
-    """It has priors of its own, so that those of the preset do not matter."""
-    path = tmp_path / "w.safetensors"
-    theirs = config_from_dict({"model": {"preset": "tensorflow", "width_mult": 0.25}})
-    save_weights(path, build_model(theirs.model, 1), theirs, ["dog"], {})
-    asked = ModelConfig(neck="pan")
-    model, _ = match_network(asked, load_initial_weights(str(path)))
-    assert (model.width_mult, model.preset, model.neck) == (0.25, "tensorflow", "pan")
 
 
 @pytest.mark.parametrize(
@@ -509,12 +500,10 @@ def test_batches_and_workers_are_no_more_than_there_is(
     words = ("train.batch_size=1000000000", "train.workers=1000", "train.epochs=1", "data.val=null")
     with caplog.at_level("INFO"):
         train(run_config(*words), tmp_path)
-    assert "train.batch_size is 1000000000: lowered to 8, as there are no more training images" in (
+    assert "train.batch_size is 1000000000: lowered to 8 for the number of training images" in (
         caplog.text
     )
-    assert (
-        "train.workers is 1000: lowered to 1, as there are no more processor cores" in caplog.text
-    )
+    assert "train.workers is 1000: lowered to 1 for the number of processor cores" in caplog.text
     assert load_config(tmp_path / "config.yaml").train.batch_size == 8
 
 

@@ -16,9 +16,8 @@ from vision.engine.step import train_step
 from vision.images import read_image
 
 
-@pytest.mark.parametrize("on_device", [False, True])
 def test_the_sheet_shows_what_the_network_gets_and_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, on_device: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown, trained = list[Any](), list[Any]()
     draw, step = draw_target, train_step
@@ -32,9 +31,7 @@ def test_the_sheet_shows_what_the_network_gets_and_changes_nothing(
         trained.extend(zip(images, (target.image_id for target in batch.targets), strict=True))
         return step(run, batch)
 
-    config = run_config(
-        "augment.preset=ssd", f"augment.on_device={str(on_device).lower()}", "train.epochs=1"
-    )
+    config = run_config("augment.preset=ssd", "train.epochs=1")
     monkeypatch.setattr(vision.engine.epoch, "train_step", stepped)
     with monkeypatch.context() as patch:
         patch.setattr(vision.engine.sheet, "draw_target", drawn)

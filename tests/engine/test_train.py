@@ -178,7 +178,6 @@ def test_a_resumed_run_equals_an_unbroken_one(
                 "train.workers=2",
                 "optim.backbone_lr=0.1",
                 "augment.preset=ssd",
-                "augment.on_device=true",
                 *NOT_EVALUATED,
             ),
         ),

@@ -79,24 +79,13 @@ def as_coco(
     return instances, results
 
 
-@settings(max_examples=40, deadline=None)
-@given(SEEDS)
-def test_equals_pycocotools(seed: int) -> None:
-    found, truth = random_data(seed, num_classes=NUM_CLASSES, crowds=True)
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.booleans())
+def test_equals_pycocotools(seed: int, has_ties: bool) -> None:
+    data = grid_data(seed, NUM_CLASSES) if has_ties else None
+    found, truth = data or random_data(seed, num_classes=NUM_CLASSES, crowds=True)
     instances, results = as_coco(found, truth)
     assume(results)  # pycocotools cannot read an empty list
-    result = coco_ap(found, truth, NUM_CLASSES)
-    expected, expected_per_class = with_pycocotools(instances, results)
-    assert numbers(result) == pytest.approx(expected, abs=1e-9)
-    assert result.per_class == pytest.approx(expected_per_class, abs=1e-9)
-
-
-@settings(max_examples=60)
-@given(SEEDS)
-def test_ties_equal_pycocotools(seed: int) -> None:
-    found, truth = grid_data(seed, NUM_CLASSES)
-    instances, results = as_coco(found, truth)
-    assume(results)
     result = coco_ap(found, truth, NUM_CLASSES)
     expected, expected_per_class = with_pycocotools(instances, results)
     assert numbers(result) == pytest.approx(expected, abs=1e-9)

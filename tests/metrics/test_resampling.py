@@ -61,4 +61,3 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_the_interval_is_the_middle_of_the_draws() -> None:
     values = np.random.default_rng(0).permutation(np.append(np.arange(101.0), [np.nan] * 9))
     assert interval(values) == pytest.approx((2.5, 97.5))
-    assert interval(values, 0.5) == pytest.approx((25, 75))

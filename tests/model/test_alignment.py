@@ -11,6 +11,7 @@ from torchvision.ops import generalized_box_iou_loss
 import vision.boxes as box_ops
 from tests import reference_model as reference
 from tests.dispatch import CountedOperations
+from tests.reference_model import random_predictions, seeded
 from vision.model import MultiBoxLoss, prior_boxes
 from vision.model.alignment import align
 from vision.structures import Predictions, Target, pack_targets
@@ -19,18 +20,6 @@ SEEDS = st.integers(0, 10_000)
 SIZE = (240, 320)
 NUM_CLASSES = 3
 WAITS = ("nonzero", "_local_scalar_dense", "masked_select", "index.Tensor_bool")
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def random_predictions(num_images: int, num_priors: int, seed: int) -> Predictions:
-    """Leaves of a graph, whose boxes are near their priors."""
-    generator = seeded(seed)
-    logits = 2 * torch.randn(num_images, num_priors, NUM_CLASSES + 1, generator=generator)
-    offsets = torch.randn(num_images, num_priors, 4, generator=generator)
-    return Predictions(logits.requires_grad_(), offsets.requires_grad_())
 
 
 def cases(seed: int, counts: list[int], num_priors: int) -> tuple[list[Target], Tensor]:

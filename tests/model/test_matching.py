@@ -14,6 +14,7 @@ from torchvision.ops import box_iou
 import vision.boxes as box_ops
 from tests import reference_model as reference
 from tests.dispatch import CountedOperations
+from tests.reference_model import seeded
 from vision.model import match, prior_boxes
 from vision.model.matching import CHUNK_PAIRS, match_on_gpu
 from vision.structures import Target, pack_targets
@@ -24,10 +25,6 @@ SIZE = (128, 256)
 PRIORS = prior_boxes([(12, 12), (6, 6), (3, 3), (2, 2), (1, 1), (1, 1)])
 
 Box = tuple[float, float, float, float]
-
-
-def seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def as_target(*boxes: Box, ignore: tuple[bool, ...] = (), crowd: tuple[bool, ...] = ()) -> Target:

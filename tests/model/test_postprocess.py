@@ -204,13 +204,15 @@ def test_no_more_than_max_detections_the_best(limit: int, kept: list[int]) -> No
     assert found.labels.tolist() == kept
 
 
-def test_one_prior_may_be_two_classes_and_suppression_keeps_to_a_class() -> None:
+def test_one_prior_may_be_two_classes_unless_suppression_is_class_agnostic() -> None:
     logits = torch.full((1, len(PRIORS), 4), -50.0)
     logits[..., -1] = 0
     logits[0, 7] = torch.tensor([1.0, 0.9, -50, -50])
-    found = run(Predictions(logits, torch.zeros(1, len(PRIORS), 4)))
+    predictions = Predictions(logits, torch.zeros(1, len(PRIORS), 4))
+    found = run(predictions)
     assert found.labels.tolist() == [0, 1]
     assert torch.equal(found.boxes[0], found.boxes[1])
+    assert run(predictions, class_agnostic=True).labels.tolist() == [0]
 
 
 def test_score_must_be_above_the_threshold() -> None:
@@ -318,15 +320,6 @@ def test_images_of_a_batch_are_processed_as_if_alone(
         assert torch.equal(found.labels, alone.labels)
         assert_close(found.scores, alone.scores)
         assert_close(found.boxes, alone.boxes)
-
-
-def test_class_agnostic_suppression_leaves_one_box_of_two_classes() -> None:
-    logits = torch.full((1, len(PRIORS), 4), -50.0)
-    logits[..., -1] = 0
-    logits[0, 7] = torch.tensor([1.0, 0.9, -50, -50])
-    predictions = Predictions(logits, torch.zeros(1, len(PRIORS), 4))
-    assert run(predictions).labels.tolist() == [0, 1]
-    assert run(predictions, class_agnostic=True).labels.tolist() == [0]
 
 
 @pytest.mark.slow

@@ -100,7 +100,7 @@ def test_a_gpu_that_cannot_record_detects_without(
     batched(detector, record)
     for _ in range(2):
         assert_same(detector(images[:3]), expected)
-    assert caplog.messages == ["detection goes on without CUDA graphs: out of memory"]
+    assert caplog.messages == ["detection continues without CUDA graphs: out of memory"]
 
 
 def test_the_next_batch_is_prepared_while_one_runs(

@@ -145,6 +145,6 @@ def test_elements_within_each_other_have_a_limit(tmp_path: Path) -> None:
     assert text.count("</ssdlite>") == 1
     nested = "<a>" * 50_000 + "</a>" * 50_000
     path.write_text(text.replace("</ssdlite>", f"{nested}</ssdlite>"), encoding="utf-8")
-    with pytest.raises(WeightsError, match="100 elements within each other") as caught:
+    with pytest.raises(WeightsError, match="100 nested elements") as caught:
         Detector.load(path)
     assert len(str(caught.value).splitlines()) == 1

@@ -144,6 +144,7 @@ def test_a_run_of_an_older_version_resumes_as_one_of_today(tmp_path: Path) -> No
     config["model.name"] = OLD_NAMES[config.pop("model.neck")]
     del config["model.backbone"]
     config["optim.trunk_lr"] = config.pop("optim.backbone_lr")
+    config["augment.on_device"] = False
     config["number format"] = config.pop("autocast dtype")
     del state["version"]
     state["chance"] = state.pop("rng_state")
@@ -183,6 +184,19 @@ def test_old_keys_are_accepted_with_a_warning_that_names_the_new(
     assert load_config(tmp_path / "run.yaml") == expected
     where = tmp_path / "run.yaml"
     assert caplog.messages == [f"warning: {where}: {_old_key(old)} is now written {new}"]
+
+
+def test_a_removed_key_is_ignored_with_a_warning_where_it_was_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, expected = tmp_path / "run.yaml", config_from_dict({"augment": {"preset": "ssd"}})
+    for value in ("false", "true"):
+        assert not caplog.messages
+        path.write_text(f"augment: {{preset: ssd, on_device: {value}}}")
+        assert load_config(path) == expected
+    (message,) = caplog.messages
+    assert message.startswith(f"warning: {path}: augment.on_device is ignored: ")
+    assert load_config(path, ["augment.on_device=true"]) == expected
 
 
 def _old_key(override: str) -> str:

@@ -361,4 +361,4 @@ def test_weights_that_are_no_numbers_are_named(saved: Path, tmp_path: Path, valu
     path = tmp_path / "other.safetensors"
     stem = "backbone.features.0.0.weight"
     change_tensors(saved, path, {stem: torch.full((8, 3, 3, 3), value)})
-    assert f"no numbers or infinite, in 1 tensors (first: {stem})" in message_of(path)
+    assert f"NaN or infinite values, in 1 tensors (first: {stem})" in message_of(path)

@@ -12,13 +12,11 @@ from vision.check.fixes import repair
 from vision.check.images import Item, scan_data
 from vision.check.page import render_page
 from vision.check.quick import quick_warnings
-from vision.check.report import CheckReport, Finding, Place
+from vision.check.report import CheckReport
 
 __all__ = [
     "CheckReport",
-    "Finding",
     "Item",
-    "Place",
     "Priors",
     "check_before_training",
     "check_configured",

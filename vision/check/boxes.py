@@ -16,7 +16,7 @@ from vision.check.report import Corners, Finding, Place, enumerated, find
 from vision.formats import AnnotatedObject, Annotations, Record
 
 SAME_IOU = 0.9
-"""Boxes of one image that overlap by more are of one object."""
+"""IoU above which two boxes of one image are taken for boxes of one object."""
 SWAPPED = "boxes whose corners were swapped"
 TOLERANCE = 1.0
 """Pixels by which a box may leave its image: some tools count from 1, others round."""
@@ -25,7 +25,7 @@ SIZES = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 ASPECTS = (1 / 4, 1 / 3, 1 / 2, 1.0, 2.0, 3.0, 4.0)
 """Bounds of the groups of width to height."""
 CHUNK = 512
-"""Boxes whose overlaps with all priors are computed at once."""
+"""Number of boxes whose overlaps with all priors are computed at once."""
 
 
 class Priors(NamedTuple):
@@ -93,7 +93,7 @@ def _numbers(box: Sequence[float]) -> str:
 
 
 def _twice(split: str, record: Record) -> Iterator[tuple[str, Place]]:
-    """Objects that have two boxes."""
+    """Find objects that have two boxes."""
     first, second = np.nonzero(np.triu(same_objects(record), 1))
     by_kind: dict[str, dict[int, int]] = {}
     for one, other in zip(first.tolist(), second.tolist(), strict=True):

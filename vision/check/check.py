@@ -71,7 +71,7 @@ def _listed(splits: Mapping[str, Annotations]) -> tuple[list[Finding], list[Find
 
 
 def _unlisted(splits: Mapping[str, Annotations]) -> Iterator[Place]:
-    """Images beside those of the data that nothing was read of, in formats that are read or not."""
+    """Find image files, of formats that are read or not, that no annotation belongs to."""
     files = {record.image_id for one in splits.values() for record in one.records}
     named = {fault.where for one in splits.values() for fault in one.faults}
     named |= {

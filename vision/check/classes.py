@@ -13,13 +13,13 @@ from vision.weights.labels import canonical
 FEW_BOXES = 20
 """Boxes of a class in train below which a detector will hardly learn it."""
 MAX_RATIO = 50
-"""Ratio of the most to the least frequent class of train that is told."""
+"""Ratio of the most to the least frequent class of train from which on it is reported."""
 RARE = 0.05
 """A name spelt like another is taken for a slip if it has at most this fraction of its boxes."""
 SPELT_ALIKE = 0.85
-"""Least ratio of `difflib.SequenceMatcher` of such names."""
+"""Minimum ratio of `difflib.SequenceMatcher` of such names."""
 MIN_LETTERS = 4
-"""Least length of such names: "car" and "cat" are no slip."""
+"""Minimum length of such names: "car" and "cat" are no slip."""
 
 
 def check_classes(

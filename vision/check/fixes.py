@@ -21,9 +21,9 @@ from vision.formats import Annotations, Record
 from vision.images import read_image
 
 QUALITY = 95
-"""Of JPEGs that are written anew."""
+"""Quality of the JPEGs that are written again."""
 SAME_OBJECT_IOU = 0.5
-"""Boxes of one class in two copies of an image that overlap by more are of one object."""
+"""IoU above which boxes of one class in two copies of an image are of one object."""
 
 
 def repair(
@@ -38,7 +38,7 @@ def repair(
     Args:
         splits: The data.
         items: Their images, of `vision.check.images.scan_data`.
-        folder: An empty folder for images that are written anew: those that EXIF turns, upright,
+        folder: An empty folder for images that are written again: those that EXIF turns, upright,
             and those whose end is missing.
     """
     usable = [item for item in items if not item.scan.error]

@@ -9,7 +9,7 @@ from vision.data.duplicates import duplicate_groups
 from vision.formats import Annotations, Record
 
 ORDER = ("test", "val", "train")
-"""Splits that keep an image that several have, first to last."""
+"""Which split keeps an image that several have: the first of these."""
 
 
 class Item(NamedTuple):

@@ -46,7 +46,7 @@ KINDS = {
         "error", "Training refuses the data: rename it, or name the classes in data.classes."
     ),
     "images whose end is missing": Kind(
-        "warning", "The rest of the picture is grey: copy the file again.", "written anew"
+        "warning", "The rest of the picture is grey: copy the file again.", "written again"
     ),
     "size other than stated": Kind(
         "warning",
@@ -108,4 +108,4 @@ TOLD_BY_RECORDS = frozenset(
 TRAINED_ALL_THE_SAME = frozenset(
     {"box without area", "box outside its image", "file listed twice", "same image in two splits"}
 )
-"""Errors with which training goes on: it leaves out such boxes, or its measure is too good."""
+"""Errors that do not stop training: such boxes are left out, or the metrics are too good."""

@@ -12,9 +12,9 @@ from vision.formats import Annotations, Record
 from vision.pages import render, thumbnail
 
 MAX_SHOWN = 12
-"""Places of a kind that are shown as pictures."""
+"""Maximum number of places of each kind that are shown as pictures."""
 MAX_LISTED = 200
-"""Further places of a kind that are listed."""
+"""Maximum number of further places of each kind that are listed."""
 
 
 class Picture(NamedTuple):

@@ -12,9 +12,9 @@ from vision.formats import counted
 
 Corners = tuple[float, float, float, float]
 NUM_CLASSES = 10
-"""Classes whose boxes the summary counts."""
+"""Maximum number of classes whose boxes the summary counts."""
 NUM_SHOWN = 3
-"""Places that a line of the summary names."""
+"""Maximum number of places that a line of the summary names."""
 
 
 class Place(NamedTuple):

@@ -33,7 +33,7 @@ from vision.structures import Target
 
 PAGE = "compare.html"
 MAX_NAMED = 8
-"""Classes of each kind that are left out and named."""
+"""Maximum number of left-out classes of each kind that are named."""
 LEFT_OUT = ("known to A alone", "known to B alone", "in the data alone")
 
 

@@ -15,9 +15,9 @@ from vision.weights import SavedDetector, refit_norms, save_backbone
 from vision.weights.migration import FOLDED
 
 NUM_REFITTED = 300
-"""Most images that the norms are refitted on, taken evenly from those given."""
+"""Maximum number of images that the norms are refitted on, spread over those given."""
 MIN_REFITTED = 100
-"""With fewer, the variances of the maps of one pixel are too inexact."""
+"""Number of images below which variances of maps of one pixel are too inexact."""
 
 
 def run(options: argparse.Namespace) -> CommandResult:

@@ -74,7 +74,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--half": ("--precision fp16",),
     "--int8": ("--precision int8",),
 }
-"""Options by other names; of what each may mean, the first that the command has."""
+"""Options of other tools: the first of those named here that the command has is meant."""
 _SIZE_NOTE = (
     "images are resized to what the weights were trained at, model.image_size of a training"
 )

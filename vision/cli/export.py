@@ -31,7 +31,7 @@ from vision.weights import SavedDetector, find_weights, load_weights
 MIN_ADVISED = 50
 """Number of images that a comparison should have."""
 LARGE_LOSS = 0.005
-"""int8 is warned of from this loss of voc.mAP50 on."""
+"""Loss of voc.mAP50 from which on int8 brings a warning."""
 
 
 def run(options: argparse.Namespace) -> CommandResult:

@@ -24,17 +24,14 @@ def explain_failure(error: Exception) -> tuple[str, int] | None:
     """The line that explains an error to the user, and the exit code; None for a bug."""
     if isinstance(error, VisionError):
         return str(error), USER_ERROR
-    if isinstance(error, ModuleNotFoundError) and not _is_own(error):
-        text = f"the package {error.name} is not installed; in ssdlite's folder, run"
+    missing = (error.name or "vision") if isinstance(error, ModuleNotFoundError) else "vision"
+    if missing.partition(".")[0] != "vision":
+        text = f"the package {missing} is not installed; in ssdlite's folder, run"
         return f"{text} pip install -e .", USER_ERROR
     if "operator torchvision::" in str(error):
         text = "torchvision was built for another version of PyTorch; install both together, from"
         return f"{text} one index: pip install --force-reinstall torch torchvision", USER_ERROR
     return _explain_other(error)
-
-
-def _is_own(error: ModuleNotFoundError) -> bool:
-    return error.name is None or error.name.partition(".")[0] == "vision"
 
 
 def _explain_other(error: Exception) -> tuple[str, int] | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from vision.cli.terminal import CommandResult, paint, step
 from vision.errors import escape_controls
-from vision.model import SSDLite, count_macs, count_parameters
+from vision.model import count_macs, count_parameters
 from vision.weights import SavedBackbone, SavedDetector, load_any
 from vision.weights.migration import FOLDED
 
@@ -48,12 +48,13 @@ def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
     network = f"SSDLite on {config.backbone}{neck}"
     lines = {"network": f"{network}, width {config.width_mult}, preset {config.preset}"}
     if isinstance(saved, SavedDetector):
+        maps = ", ".join(f"{height}x{width}" for height, width in saved.model.map_sizes)
         lines |= {
             "classes": f"{len(saved.names)}: {', '.join(saved.names)}",
             "image size": f"{height} x {width} (height x width)",
             "parameters": f"{count_parameters(saved.model):,}",
             "MACs": f"{count_macs(saved.model, config.image_size) / 1e6:,.0f} million",
-            "priors": f"{len(saved.model.priors):,}, {_map_sizes(saved.model)}",
+            "priors": f"{len(saved.model.priors):,}, maps of {maps}",
         }
     else:
         count = sum(value.numel() for key, value in saved.tensors.items() if "running" not in key)
@@ -70,10 +71,6 @@ def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
         voc, coco = _number(metrics, "voc", "mAP50"), _number(metrics, "coco", "AP")
         lines["on val"] = f"voc.mAP50 {voc}, coco.AP {coco}"
     return lines
-
-
-def _map_sizes(model: SSDLite) -> str:
-    return "maps of " + ", ".join(f"{height}x{width}" for height, width in model.map_sizes)
 
 
 def _number(metrics: object, family: str, key: str) -> str:

@@ -15,7 +15,7 @@ _OVERRIDE = re.compile(r"[\w.\s-]*=")
 _MISSING = "the following arguments are required: "
 _UNKNOWN = "unrecognized arguments: "
 MIN_SIMILARITY = 0.81
-"""Of a suggested option: --source and --score, which both start with dashes, have 0.8."""
+"""Minimum similarity of a suggested option; --source and --score have 0.8."""
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
@@ -84,7 +84,7 @@ class Parser(argparse.ArgumentParser):
         return name.startswith("--") and name not in {"--", *self._option_string_actions}
 
     def _suggest(self, unknown: str) -> str:
-        """What it is called here, else the option spelt alike."""
+        """The option of the same meaning, else the one spelt alike."""
         name, sign, value = unknown.partition("=")
         if not sign and name in self._words:
             value = "".join(self._words[self._words.index(name) + 1 :][:1])

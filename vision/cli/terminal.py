@@ -14,10 +14,10 @@ from typing import Any, NamedTuple, TextIO, cast
 from vision.cli.printing import HarmlessStream, as_message
 
 STYLES = {"error": "1;31", "warning": "33", "heading": "1", "command": "36"}
-"""ANSI codes of what is set off."""
+"""ANSI codes of highlighted text."""
 
 MAX_STEPS = 3
-"""Things to do next that are named."""
+"""Maximum number of next steps that are printed."""
 
 
 class Step(NamedTuple):
@@ -89,7 +89,7 @@ class Formatter(logging.Formatter):
 
 @contextmanager
 def output_of(options: argparse.Namespace) -> Iterator[None]:
-    """Lead lines and messages to where ``--quiet`` and ``--json`` want them.
+    """Send output and messages where ``--quiet`` and ``--json`` say.
 
     With ``--quiet`` messages are warnings and errors only, and bars are left out. With ``--json``
     lines go to standard error, with both nowhere, so that standard output has the result alone.

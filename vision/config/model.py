@@ -70,9 +70,9 @@ class PostProcessConfig(Section):
     max_candidates: int = Field(1000, ge=1, le=MAX_COUNT)
     """Number of the best (prior, class) pairs of an image that suppression works on."""
     max_per_class: int | None = Field(None, ge=1, le=MAX_COUNT)
-    """Most pairs of one class among them; null for any number."""
+    """Maximum number of these pairs of one class; null for any number."""
     max_detections: int = Field(100, ge=1, le=MAX_COUNT)
-    """Most detections of an image."""
+    """Maximum number of detections of an image."""
     suppression: Literal["nms", "soft_nms"] = "nms"
     """``soft_nms`` lowers the score of overlapping boxes instead of dropping them."""
     class_agnostic: bool = False

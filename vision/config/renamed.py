@@ -1,4 +1,4 @@
-"""Keys of the configuration that had another name once: the old names are still accepted."""
+"""Keys of the configuration that were renamed or removed: files that have them still load."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -13,12 +13,16 @@ RENAMED: dict[str, Callable[[Any], dict[str, Any]]] = {
     "optim.trunk_lr": lambda multiple: {"backbone_lr": multiple},
 }
 """By the old dotted key: from its value to the keys beside it that stand for it now."""
+REMOVED = {"augment.on_device": "the processes that read images change their colours and flip them"}
+"""By the dotted key that is ignored now: why. A false value needs no warning."""
 
 
 def rename_keys(
     values: Mapping[Any, Any], where: str | None = None, section: str = ""
 ) -> dict[Any, Any]:
-    """The values by today's keys; of an old key and a new one that both are given, the new holds.
+    """The values by today's keys, without those that were removed.
+
+    Of an old key and a new one that are both given, the new one holds.
 
     Args:
         values: Nested, or flat with dotted keys.
@@ -29,6 +33,10 @@ def rename_keys(
     renamed, kept = dict[Any, Any](), dict[Any, Any]()
     for key, value in values.items():
         dotted = f"{section}.{key}" if section else str(key)
+        if dotted in REMOVED:
+            if value and where is not None:
+                logger.warning("warning: %s: %s is ignored: %s", where, dotted, REMOVED[dotted])
+            continue
         if dotted not in RENAMED:
             is_section = isinstance(value, Mapping)
             kept[key] = rename_keys(value, where, dotted) if is_section else value

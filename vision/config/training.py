@@ -62,9 +62,9 @@ class TrainConfig(Section):
     """BatchNorm takes its statistics over all processes, if several train on GPUs."""
     compile: Literal["off", "on", "auto"] = "auto"
     """Whether forward pass, loss and backward pass are compiled by ``torch.compile``, which takes
-    minutes: ``auto`` does so on CUDA in runs of 2,000 steps or more. With ``on``, a step on CUDA in
-    one process with ``loss.assignment=ssd`` is also launched as one CUDA graph. ``true`` is ``on``,
-    ``false`` is ``off``."""
+    minutes: ``auto`` does so on CUDA in runs of 2,000 steps or more. With ``on`` and ``auto`` steps
+    on CUDA in one process with ``loss.assignment=ssd`` are also launched as CUDA graphs. ``true``
+    is ``on``, ``false`` is ``off``."""
     save_minutes: float = Field(10.0, gt=0, le=MAX_COUNT)
     """Minutes between checkpoints to resume from within an epoch; one is written after each epoch
     as well."""
@@ -151,7 +151,8 @@ class LossConfig(Section):
     negative_ratio: float = Field(3.0, gt=0, le=MAX_COUNT)
     """Number of hardest negatives for each positive prior of an image, for ``ssd``."""
     min_negatives: int = Field(3, ge=0, le=MAX_COUNT)
-    """Fewest negatives of an image, so that images without objects count too, for ``ssd``."""
+    """Minimum number of negatives of an image, so that images without objects count, for
+    ``ssd``."""
 
     @model_validator(mode="after")
     def _quality_is_aligned(self) -> "LossConfig":
@@ -164,7 +165,6 @@ class AugmentConfig(Section):
     """Augmentation of training images."""
 
     preset: Literal["none", "photometric", "ssdlite", "ssd"] = "ssdlite"
-    """``photometric`` is photometric distortion and flip, without crops; ``ssdlite`` is IoU crop
-    and flip; ``ssd`` is photometric distortion, zoom-out, IoU crop and flip."""
-    on_device: bool = False
-    """Flip and photometric distortion run on whole batches, on the device that trains."""
+    """``photometric`` changes brightness, contrast, saturation and hue, and flips; ``ssdlite``
+    crops and flips; ``ssd`` changes these and the order of the channels, zooms out, crops and
+    flips."""

@@ -20,7 +20,7 @@ from vision.weights.class_rows import select_classes
 from vision.weights.file import SavedBackbone, SavedDetector
 
 MAX_LISTED = 5
-"""Keys of a kind that an error names."""
+"""Maximum number of keys of each kind that an error names."""
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 
 

@@ -43,4 +43,4 @@ QFGAOHAO = CheckpointLayout(
 QFGAOHAO_BACKBONE = replace(
     QFGAOHAO, backbone_only=True, conv=lambda role: _conv(role).removeprefix("base_net.")
 )
-"""Of its ImageNet classifier, such as ``mb2-imagenet-71_8.pth``."""
+"""The layout of its ImageNet classifier, such as ``mb2-imagenet-71_8.pth``."""

@@ -22,7 +22,7 @@ MERGED = "/Conv2D/merged_input"
 DEPTHWISE = "/depthwise_weights"
 
 MAX_NUMBERS = 2**26
-"""Numbers in all constants of a graph that is read: ten times those of the largest detector."""
+"""Maximum number of values in a graph's constants: ten times those of the largest detector."""
 
 Side: TypeAlias = Annotated[int, Field(ge=0, lt=2**31)]
 

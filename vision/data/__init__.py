@@ -1,7 +1,6 @@
 """Data sets: readers for the configuration's sources, augmentation, caching and batches."""
 
 from vision.data.auto import settle_splits
-from vision.data.batch_augment import augment_batch
 from vision.data.build import (
     check_known,
     choose_classes,
@@ -18,8 +17,6 @@ from vision.data.transforms import (
     PRESETS,
     Augment,
     AugmentPreset,
-    build_augment,
-    seeded,
 )
 
 __all__ = [
@@ -29,8 +26,6 @@ __all__ = [
     "DetectionDataset",
     "EpochSampler",
     "Sample",
-    "augment_batch",
-    "build_augment",
     "cached",
     "check_known",
     "choose_classes",
@@ -42,6 +37,5 @@ __all__ = [
     "read_synthetic",
     "reduced",
     "sample_images",
-    "seeded",
     "settle_splits",
 ]

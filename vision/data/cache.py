@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 REDUCTIONS = (8, 4, 2)
 CHUNK = 64
-"""Images that are decoded before they are written."""
+"""Number of images that are decoded before they are written."""
 MIN_RATIO = 2
-"""Least ratio of a reduced image's sides to the network's, so that crops need no enlarging."""
+"""Minimum ratio of a reduced image's sides to the network's, so that crops need no enlarging."""
 
 
 def reduced(record: Record, image_size: tuple[int, int]) -> Record:

@@ -68,7 +68,7 @@ def distort(
     """
     levels, after = np.clip(LEVELS * change.brightness, 0, 255), LEVELS
     if change.contrast != 1:
-        grey = _mean_grey(_mapped(whole, levels))
+        grey = float(GREY @ cv2.mean(_mapped(whole, levels))[:3])
         if change.is_contrast_first:
             levels = _contrasted(levels, change.contrast, grey)
         else:
@@ -83,10 +83,6 @@ def distort(
         pixels = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL), np.uint8)
     pixels = _mapped(pixels, after)
     return pixels if change.order == (0, 1, 2) else _mixed(pixels, np.eye(3)[list(change.order)])
-
-
-def _mean_grey(image: UInt8[ndarray, "h w 3"]) -> float:
-    return float(GREY @ cv2.mean(image)[:3])
 
 
 def _contrasted(levels: ndarray, factor: float, grey: float) -> ndarray:

@@ -18,7 +18,7 @@ from vision.files import MAX_TEXT_BYTES, read_text
 __all__ = ["DOWNLOADS", "PublicData", "download", "train_command"]
 
 SPACE = 2.1
-"""Most space that is needed, by the size of the archives: these, their files, and a little more."""
+"""Disk space for the archives, their files and a little more, as a multiple of the archives."""
 MARKER = ".downloaded"
 
 

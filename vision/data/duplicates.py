@@ -15,7 +15,7 @@ MAX_DISTANCE = 32
 """Most different bits, of 255, in hashes of one picture. Compressed again, resized or brightened,
 photographs differ in up to 30; different ones of VOC, COCO, microscopes and cards in 52 or more."""
 CHUNK = 2048
-"""Images compared with all others at a time, which bounds the memory."""
+"""Number of images compared with all others at a time, which bounds the memory."""
 
 
 def image_hash(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "32"]:

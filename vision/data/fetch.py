@@ -24,9 +24,9 @@ __all__ = ["Archive", "bytes_bar", "fetch"]
 
 CHUNK = 1 << 20
 TIMEOUT = 60.0
-"""Seconds without a byte after which a connection counts as cut."""
+"""Seconds without a byte after which a connection counts as lost."""
 PAUSE = 2.0
-"""Seconds before a connection that was cut is taken up again."""
+"""Seconds before a lost connection is opened again."""
 PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
         path.unlink()
         raise DataError(
             f"{path} has the MD5 checksum {checksum}, expected {archive.md5}; it was deleted, and"
-            " the same command loads it anew"
+            " the same command loads it again"
         )
     return path
 
@@ -91,7 +91,7 @@ def _load(url: str, path: Path) -> None:
             size = _size(_partial(path))
             if size <= before:
                 raise
-            logger.info("the connection was cut after %d bytes, and is taken up again", size)
+            logger.info("the connection was lost after %d bytes, and is opened again", size)
             time.sleep(PAUSE)
         else:
             return

@@ -17,11 +17,11 @@ FILL = (123, 117, 104)
 OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 """IoU that a crop must have with an object; with 1 the image is kept as it is."""
 MIN_SIDE = 0.3
-"""Least side of a crop, as a fraction of the image's."""
+"""Minimum side of a crop, as a fraction of the image's."""
 ASPECTS = (0.5, 2.0)
 TRIES = 40
 MIN_PIXELS = 1
-"""Least side of a box that is kept, in pixels of the image."""
+"""Minimum side of a box that is kept, in pixels of the image."""
 Span: TypeAlias = tuple[int, int]
 
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch.utils.data import Sampler
-
-from vision.data.transforms import seeded
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):
@@ -58,8 +57,9 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         return [min(size, self.length - size * number) for number in range(len(self))]
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        with seeded(self.seed, self.epoch):
-            order = torch.randperm(self.length).tolist()
+        state = np.random.SeedSequence((self.seed, self.epoch)).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(state[0] >> 1))
+        order = torch.randperm(self.length, generator=generator).tolist()
         for number in range(self.start, len(self)):
             batch = order[number * self.batch_size : (number + 1) * self.batch_size]
             yield [(self.epoch, index) for index in batch[self.rank :: self.world_size]]

@@ -2,9 +2,8 @@
 
 # h and w the height and width of an image, H and W those of the network's input
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import cv2
@@ -21,7 +20,7 @@ Augment: TypeAlias = Callable[
     [UInt8[ndarray, "h w 3"], Target, tuple[int, int], np.random.Generator],
     tuple[UInt8[ndarray, "H W 3"], Target],
 ]
-"""Augments an image and its target and resizes them to a (height, width), by random numbers."""
+"""Augments an image and its target at random and resizes them to a (height, width)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,8 @@ class AugmentPreset:
     """An augmentation recipe, in the order in which it is applied.
 
     Attributes:
-        photometric: Whether brightness, contrast, saturation, hue and the channels' order change.
+        photometric: Whether brightness, contrast, saturation and hue change.
+        permute: Whether the order of the channels changes with them.
         zoom_out: Whether half of the images are laid on a larger canvas, see
             `vision.data.geometry.zoom_out`.
         crop: Whether images are cropped, see `vision.data.geometry.iou_crop`.
@@ -37,6 +37,7 @@ class AugmentPreset:
     """
 
     photometric: bool = False
+    permute: bool = False
     zoom_out: bool = False
     crop: bool = False
     flip: bool = False
@@ -69,7 +70,9 @@ class AugmentPreset:
         view = View(window, target.size, size)
         boxes, pixels = view.boxes(boxes), view.part(image)
         if self.photometric:
-            pixels = distort(pixels, draw_distortion(rng), image)
+            change = draw_distortion(rng)
+            change = change if self.permute else change._replace(order=(0, 1, 2))
+            pixels = distort(pixels, change, image)
         pixels = view.filled(pixels)
         if self.flip and rng.random() < 0.5:
             pixels = np.asarray(cv2.flip(pixels, 1), np.uint8)
@@ -82,38 +85,13 @@ class AugmentPreset:
 
 
 PRESETS = {
-    "none": AugmentPreset(),
     "photometric": AugmentPreset(photometric=True, flip=True),
     "ssdlite": AugmentPreset(crop=True, flip=True),
-    "ssd": AugmentPreset(photometric=True, zoom_out=True, crop=True, flip=True),
+    "ssd": AugmentPreset(photometric=True, permute=True, zoom_out=True, crop=True, flip=True),
 }
-"""Recipes by ``augment.preset``.
+"""Recipes by ``augment.preset``, but for ``none``.
 
-``photometric`` cuts nothing off, so that small data sets lose none of their few objects;
+``photometric`` cuts nothing off, so that small data sets lose none of their few objects, and keeps
+the order of the channels, since colours may tell their classes apart;
 ``ssdlite`` is how torchvision trains its SSDlite; ``ssd`` is the augmentation of the SSD paper.
 """
-
-
-def build_augment(preset: str, *, on_device: bool = False) -> Augment | None:
-    """The augmentation of single images; None where nothing is to be done.
-
-    Args:
-        preset: A key of `PRESETS`.
-        on_device: Leave out what `vision.data.batch_augment.augment_batch` does on the device.
-    """
-    parts = PRESETS[preset]
-    if on_device:
-        parts = replace(parts, photometric=False, flip=False)
-    return None if parts == AugmentPreset() else parts
-
-
-@contextmanager
-def seeded(*key: int) -> Iterator[None]:
-    """Torch's global random state seeded from ``key`` inside, and restored afterwards."""
-    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
-    state = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)

@@ -3,7 +3,7 @@
 from vision.choices import FOLDERS, RESULTS
 from vision.detection.bulk import BulkDetector
 from vision.detection.coco_ids import CocoIds
-from vision.detection.counting import describe, parse_region
+from vision.detection.counting import parse_region
 from vision.detection.image_files import check_file_names
 from vision.detection.images import Outcomes
 from vision.detection.journal import Journal
@@ -44,7 +44,6 @@ __all__ = [
     "check_inputs_stay",
     "check_reachable",
     "check_results_stay",
-    "describe",
     "detect_sources",
     "digest_weights",
     "merge_shards",

@@ -23,7 +23,7 @@ from vision.errors import DataError
 from vision.media import MediaInput, comparable, write_image
 
 _LABELME_VERSION = "5.5.0"
-"""Whose form the files have."""
+"""The version of LabelMe whose files are written."""
 
 
 def check_file_names(sources: Sequence[MediaInput]) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of one image or frame: its entry, its files and annotated picture, or an error."""
+"""The results of one image or frame: its entry, files and annotated picture, or an error."""
 
 import io
 import logging
@@ -57,7 +57,7 @@ class FoundFrame:
 
 
 def read_first(source: MediaInput) -> Image:
-    """The image, or the first one of an animation, which is said.
+    """The image; of an animation the first one, with a line in the log.
 
     Raises:
         DataError: If it cannot be read.

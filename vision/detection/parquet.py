@@ -11,7 +11,7 @@ from vision.errors import DataError
 from vision.extras import require_package
 
 _ROWS = 20_000
-"""Rows in memory at once."""
+"""Maximum number of rows in memory."""
 COLUMNS = {
     "image": "string",
     "frame": "int64",

@@ -27,12 +27,12 @@ logger = logging.getLogger(__name__)
 LOCAL = "local"
 """Stands for a cluster of this machine alone, which ends with the run."""
 CHUNK = 32
-"""Most images of a task."""
+"""Maximum number of images of a task."""
 RETRIES = 10
 """Times that a task starts again after its process or machine was lost; a picture that kills each
 process which reads it ends the run then."""
 WAIT_SECONDS = 60.0
-"""After so long without a result it is said if no machine could give one."""
+"""Seconds without a result after which a warning is logged if no machine can run a task."""
 
 
 def check_reachable(address: str) -> None:
@@ -51,7 +51,7 @@ def check_reachable(address: str) -> None:
 
 
 class _Need(NamedTuple):
-    """What a task takes of its machine: so many CPUs or GPUs, which are Ray's words."""
+    """The CPUs or GPUs that a task reserves on its machine."""
 
     kind: Literal["CPU", "GPU"]
     amount: int

@@ -56,7 +56,7 @@ def write_results(
 ) -> None:
     """Write entries in a format, a key of `vision.detection.RESULTS`, in constant memory.
 
-    What was left out stands in JSON alone.
+    Only the JSON form says what was left out.
 
     Raises:
         DataError: If the file cannot be written, or an entry has no COCO id.
@@ -144,6 +144,6 @@ def csv_rows(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """A text that is no formula to a spreadsheet, as OWASP advises, and can be written as UTF-8."""
+    """A text that UTF-8 can hold and that no spreadsheet takes for a formula, as OWASP advises."""
     text = text.encode(errors="backslashreplace").decode()
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -59,6 +59,7 @@ def detect_sources(
     journal.check({source.name: str(source.relative) for source in sources})
     outcomes = outcomes or ImageDetector(detector, settings).outcomes
     run = _Run(detector, settings, journal, report, advance, outcomes)
+    names = [source.name for source in sources]
     remaining = [source for source in sources if source.name not in journal]
     report.num_resumed, report.num_skipped = len(sources) - len(remaining), len(remaining)
     if "yolo" in settings.folders:
@@ -67,19 +68,7 @@ def detect_sources(
         run.sources(remaining)
     except KeyboardInterrupt as interruption:
         report.interruption = interruption
-    names = [source.name for source in sources]
-    for entry in journal.entries(names):
-        report.inputs["frame" if "frame" in entry else "image"] += 1
-        report.objects.update(item["label"] for item in entry["detections"])
-        report.num_capped += len(entry["detections"]) >= detector.post_process.max_detections
-        if "counts" in entry:
-            report.counts[entry["image"]] = entry["counts"]
-    omissions = report.omissions()
-    if detector.tiles != 1:
-        omissions["tiles"] = detector.tiles
-    for kind in settings.results:
-        path, entries = settings.out / RESULTS[kind], journal.entries(names)
-        write_results(path, kind, entries, ids, omissions)
+    run.results(names, ids)
     if report.interruption is not None:
         left = describe_counts({"input": report.num_skipped}, "no input")
         logger.warning("%s left out; --resume detects there too", left)
@@ -94,6 +83,22 @@ class _Run:
     report: Report
     advance: Callable[[], object]
     outcomes: Outcomes
+
+    def results(self, names: Sequence[str], ids: CocoIds) -> None:
+        """Count what is in the journal, and write it in each form."""
+        report, post_process = self.report, self.detector.post_process
+        for entry in self.journal.entries(names):
+            report.inputs["frame" if "frame" in entry else "image"] += 1
+            report.objects.update(item["label"] for item in entry["detections"])
+            report.num_capped += len(entry["detections"]) >= post_process.max_detections
+            if "counts" in entry:
+                report.counts[entry["image"]] = entry["counts"]
+        omissions = report.omissions()
+        if self.detector.tiles != 1:
+            omissions["tiles"] = self.detector.tiles
+        for kind in self.settings.results:
+            path, entries = self.settings.out / RESULTS[kind], self.journal.entries(names)
+            write_results(path, kind, entries, ids, omissions)
 
     def sources(self, sources: Sequence[MediaInput]) -> None:
         if self.settings.pictures and not has_h264() and {s.kind for s in sources} - {"image"}:
@@ -135,7 +140,7 @@ class _Run:
             raise self.report.interruption
 
     def _video(self, source: MediaInput) -> str | None:
-        """Detect in a video; how it broke off, or None for a stream that keeps its old entries."""
+        """Detect in a video; return how it broke off, or None if a stream keeps its old entries."""
         settings = self.settings
         address = source.path if source.address is None else source.address
         with VideoReader(address, settings.stride, settings.reconnect) as video:

@@ -72,7 +72,7 @@ class Category(TypedDict):
 
 
 class Omissions(TypedDict):
-    """What a run has not detected, or not all of it, and the tiles that it looked at."""
+    """What the results of a run lack, and its tiles."""
 
     failures: Annotated[
         list[str],

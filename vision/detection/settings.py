@@ -24,7 +24,7 @@ from vision.media import MediaInput
 logger = logging.getLogger(__name__)
 
 _NO_ENTRY = (b"[", b"]", b'{"format":', *(f'"{key}":'.encode() for key in HEAD))
-"""How the lines of a result file begin that are no entry."""
+"""Beginnings of the lines of a result file that are not entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ class Report:
         self.failures.append(problem)
 
     def omissions(self) -> Omissions:
-        """What the results do not have."""
+        """What the results lack, as ``detections.json`` has it."""
         skipped, capped = self.num_skipped, self.num_capped
         failures, others = sorted(self.failures), len(self.others)
         return {"failures": failures, "skipped": skipped, "capped": capped, "others": others}

@@ -79,7 +79,7 @@ class ShardInput(NamedTuple):
 
 @with_config(ConfigDict(extra="allow", strict=True))
 class _Settings(TypedDict):
-    """The settings that a merge reads; others are compared alone."""
+    """The settings that a merge reads; all others are only compared."""
 
     tiles: NotRequired[Annotated[int, Field(ge=2, le=MAX_TILES)] | Literal["auto"]]
 
@@ -120,7 +120,7 @@ class ShardRecord(BaseModel):
 
     @property
     def shard(self) -> Shard:
-        """Which shard it is."""
+        """The shard's number and the number of shards."""
         return Shard(self.number, self.total)
 
 

@@ -14,7 +14,7 @@ from vision.extras import require_package
 from vision.interop import to_supervision
 
 LOW_SCORE = 0.1
-"""Down to which a detection continues a track, as in ByteTrack's paper; it begins none."""
+"""Lowest score of a detection that continues a track, as in ByteTrack's paper."""
 
 
 @final

@@ -1,20 +1,17 @@
 """Training and evaluation."""
 
-from vision.engine.comparison import SharedResults, detect_with_both
+from vision.engine.comparison import detect_with_both
 from vision.engine.distributed import is_first_process
 from vision.engine.evaluation import Results, best_thresholds, evaluate, evaluate_detector
 from vision.engine.recipe import least_epochs
 from vision.engine.recorder import write_json
 from vision.engine.run_folder import RunFolder
-from vision.engine.summary import WriteReport
 from vision.engine.trainer import Trainer, train
 
 __all__ = [
     "Results",
     "RunFolder",
-    "SharedResults",
     "Trainer",
-    "WriteReport",
     "best_thresholds",
     "detect_with_both",
     "evaluate",

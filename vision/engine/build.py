@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from vision.config import Config
-from vision.data import DetectionDataset, EpochSampler, build_augment, cached, make_loader, reduced
+from vision.data import PRESETS, DetectionDataset, EpochSampler, cached, make_loader, reduced
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.engine.evaluation import Evaluator
 from vision.engine.forward import choose_forward
@@ -91,7 +91,6 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
 
 def _build_train_set(plan: Plan, processes: Processes) -> DetectionDataset:
     config = plan.config
-    augment = build_augment(config.augment.preset, on_device=config.augment.on_device)
     records: list[Record] = [
         reduced(record, config.model.image_size) for record in plan.annotations.records
     ]
@@ -102,7 +101,13 @@ def _build_train_set(plan: Plan, processes: Processes) -> DetectionDataset:
         records = cached(records, Path(config.data.cache))
         if processes.local_rank == 0:
             processes.barrier()
-    return DetectionDataset(records, plan.names, config.image_size_of, augment, config.train.seed)
+    return DetectionDataset(
+        records,
+        plan.names,
+        config.image_size_of,
+        PRESETS.get(config.augment.preset),
+        config.train.seed,
+    )
 
 
 def _build_sampler(config: Config, num_images: int, processes: Processes) -> EpochSampler:
@@ -162,7 +167,6 @@ def _loop_settings(plan: Plan, dtype: torch.dtype) -> LoopSettings:
         **{name: value for name, value in config.train if name in names},
         clip_ratio=config.optim.clip_ratio,
         autocast_dtype=dtype,
-        device_preset=config.augment.preset if config.augment.on_device else None,
         evaluates_start=isinstance(plan.saved, SavedDetector),
     )
 

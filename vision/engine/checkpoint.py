@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from vision.atomic import remove_partial, replacing
+from vision.config import rename_keys
 from vision.engine.checkpoint_content import check_content
 from vision.engine.distributed import Processes
 from vision.engine.run import RunState
@@ -152,7 +153,7 @@ def _verify(path: Path) -> None:
 
 def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[str]:
     """Lines that name what has changed since a checkpoint; an error if it must not change."""
-    now, before = state.config, saved["config"]
+    now, before = state.config, rename_keys(saved["config"])
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     lines = {key: f"changed since: {key} {before.get(key)} -> {now.get(key)}" for key in changed}
     fixed = [key for key in changed if FIXED.match(key)]
@@ -161,7 +162,7 @@ def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[st
         refused.append(f"classes {', '.join(saved['names'])} -> {', '.join(state.names)}")
     if refused and {*fixed} <= {"images", "steps of an epoch"} and saved["names"] == state.names:
         raise TrainingError(
-            f"the training images are others than when {folder.parent} began ({refused[0]});"
+            f"the training images are not those that {folder.parent} began with ({refused[0]});"
             " put them back to resume, or train on what is there now with another --out,"
             f" from the weights so far: model.init={folder.parent / 'best.safetensors'}"
         )

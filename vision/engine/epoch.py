@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from vision.data import augment_batch
 from vision.engine.evaluation import describe_values
 from vision.engine.forecast import describe_duration
 from vision.engine.run import Run, RunState
@@ -56,7 +55,7 @@ def train_epoch(
     ) as bar:
         for batch in run.train_loader:
             assert isinstance(batch, Batch)
-            losses = train_step(run, _augment(run, batch))
+            losses = train_step(run, batch)
             size = sizes[state.step]
             sums += torch.stack([*losses, torch.ones_like(losses[0])]) * size
             state.step += 1
@@ -66,15 +65,6 @@ def train_epoch(
                 sums = _update_state(run, sums, start)
                 pause()
     _update_state(run, sums, start)
-
-
-def _augment(run: Run, batch: Batch) -> Batch:
-    """The batch after the part of the augmentation that runs on the device."""
-    preset = run.settings.device_preset
-    if preset is None:
-        return batch
-    key = (run.settings.seed, run.state.epoch, run.state.step, run.processes.rank)
-    return augment_batch(batch.to(run.device), preset, *key)
 
 
 def _update_state(run: Run, sums: Tensor, start: float) -> Tensor:
@@ -97,8 +87,8 @@ def _log_progress(
 ) -> None:
     """Show the mean loss so far in the bar, or now and then in a line where there is no bar.
 
-    With it stands how long all steps that are left will take, if they take as long as those of
-    this epoch, which has taken so many seconds so far.
+    It also says how long the remaining steps will take at the pace of this epoch, whose steps so
+    far took ``seconds``.
     """
     state, settings, num_steps = run.state, run.settings, len(run.sampler)
     is_line_due = state.steps % settings.log_every == 0

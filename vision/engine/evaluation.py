@@ -33,7 +33,7 @@ from vision.structures import Batch
 logger = logging.getLogger(__name__)
 
 HEADLINE = ("voc.mAP50", "coco.AP")
-"""The two metrics that stand in the log, in TensorBoard and in messages."""
+"""The two metrics that the log, TensorBoard and messages show."""
 Evaluation: TypeAlias = tuple[Metrics, list[Detections]]
 """Metrics of a detector, and its detections of each image."""
 SCORE_STEP = 1e-4
@@ -41,7 +41,7 @@ SCORE_STEP = 1e-4
 
 
 class Results(NamedTuple):
-    """An evaluation with the data that it was made on, and what is irregular in these."""
+    """An evaluation, its data, and the irregularities of the data."""
 
     metrics: Metrics
     detections: list[Detections]
@@ -191,10 +191,10 @@ def selection_score(metrics: Mapping[str, Any], start: Mapping[str, Any] | None)
 
 
 def describe_values(values: Mapping[str, Any]) -> str:
-    """Both metrics of `HEADLINE`, for a person."""
+    """Both metrics of `HEADLINE` as text."""
     return ", ".join(f"{key} {describe_number(values[key])}" for key in HEADLINE)
 
 
 def describe_number(value: float | None) -> str:
-    """An average precision, for a person."""
+    """An average precision as text."""
     return "undefined" if value is None else f"{value:.3f}"

@@ -18,9 +18,9 @@ from vision.structures import Target
 logger = logging.getLogger(__name__)
 
 CHUNK = 512
-"""Boxes whose overlaps with all priors are computed at once."""
+"""Number of boxes whose overlaps with all priors are computed at once."""
 NUM_READ = 4
-"""Images whose reading is timed, where there are so many."""
+"""Maximum number of images whose reading is timed."""
 
 
 def log_coverage(run: Run) -> None:
@@ -137,7 +137,7 @@ def _now(device: torch.device) -> float:
 
 
 def describe_duration(seconds: float) -> str:
-    """How long, for a person: ``3 min 20 s``."""
+    """A duration as text: ``3 min 20 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -106,8 +106,8 @@ class CompiledForward:
 
     Args:
         num_images: Images of a batch, or of a part of it, to compile for.
-        is_required: Whether it is an error if compiling fails; else it is logged, and training
-            goes on without.
+        is_required: Whether it is an error if compiling fails; otherwise it is logged, and training
+            continues without compiling.
     """
 
     def __init__(self, num_images: int, *, is_required: bool) -> None:

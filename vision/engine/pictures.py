@@ -1,6 +1,6 @@
 """The pictures of a run: the log as curves, and images with ground truth and detections.
 
-A run can do without these: where one cannot be written, that is said and the run continues.
+A run does not depend on them: if one cannot be written, a warning is logged and the run continues.
 """
 
 # h and w the height and width of an image, H its height with a legend
@@ -52,11 +52,11 @@ PANELS = (
 _GREY, _WHITE = (64, 64, 64), (255, 255, 255)
 _LEGEND = ("ground truth", "detections")
 NUM_PICTURES = 8
-"""Validation pictures that a finished run draws."""
+"""Number of validation pictures that a finished run draws."""
 SCORE = 0.4
 """Score from which detections are drawn."""
 MAX_STEM = 200
-"""Bytes of an image's name in that of its picture: file systems take 255 in all."""
+"""Maximum number of bytes of an image's name in its picture's name, which may have 255."""
 
 
 @contextmanager

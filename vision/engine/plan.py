@@ -171,7 +171,7 @@ def _read_data(
         check_known(names, config.data, val, "data.val")
     elif config.train.patience is not None:
         raise ConfigError(
-            "train.patience counts evaluations, and there are none without data.val; name one,"
+            "train.patience counts evaluations, which need data.val; name it,"
             " or leave train.patience out"
         )
     return annotations, val, names
@@ -193,6 +193,6 @@ def _limit(config: Config, num_images: int, processes: Processes) -> Config:
         if value > limit:
             values[key] = limit
             logger.info(
-                "train.%s is %d: lowered to %d, as there are no more %s", key, value, limit, things
+                "train.%s is %d: lowered to %d for the number of %s", key, value, limit, things
             )
     return config.model_copy(update={"train": settings.model_copy(update=values)})

@@ -38,7 +38,7 @@ class PriorFit(NamedTuple):
         return 1 - self.missed.total() / total, 1 - self.still_missed.total() / total
 
     def pays(self) -> bool:
-        """Whether a start from nothing was measured to gain from as large a difference."""
+        """Whether so large a gain in recall has paid in training from random weights."""
         gains = [
             (self.missed[name] - self.still_missed[name]) / n for name, n in self.total.items()
         ]
@@ -69,7 +69,7 @@ def fit_priors(config: Config, annotations: Annotations, names: Sequence[str]) -
 def choose_priors(
     config: Config, annotations: Annotations, names: Sequence[str], *, keeps: bool
 ) -> tuple[Config, str]:
-    """The configuration with fitted priors where that pays, and a line that tells of it.
+    """The configuration, with fitted priors if that pays, and a line for the log.
 
     ``keeps`` tells whether training goes on with the heads of a detector, which know its priors.
     """

@@ -11,7 +11,7 @@ MANY_NEW = 4
 LARGE, MIDDLE = 384, 352
 """Image sides for those, and for crowded images."""
 CROWDED = 5
-"""Boxes per image from which on many are small, and a crop leaves most of them."""
+"""Boxes per image from which on many are small, and a crop keeps most of them."""
 FEW_BOXES = 200
 """Boxes per class below which several new ones take more epochs."""
 MANY_BOXES = 500
@@ -23,7 +23,7 @@ FEW_CORES = 2
 ADAMW_KEYS = frozenset({"optim.lr", "optim.weight_decay"})
 """Keys whose values suit no other optimiser."""
 Choice: TypeAlias = tuple[str, Any, str]
-"""A key, its value, and why."""
+"""A key, its value and the reason for it."""
 
 
 class Facts(NamedTuple):
@@ -121,8 +121,6 @@ def _choices(config: Config, given: Config, facts: Facts) -> Iterator[Choice]:
         yield ("augment.preset", "ssdlite", "of many boxes per image crops leave most")
     else:
         yield ("augment.preset", "photometric", "crops would cost some of the few boxes")
-        if "preset" not in given.augment.model_fields_set:
-            yield ("augment.on_device", True, "a batch at once is quicker")
     if facts.cores is not None and facts.cores <= FEW_CORES:
         yield ("train.workers", 0, "reading processes would take cores from the network")
 
@@ -155,7 +153,7 @@ def _choices_for_classes(config: Config, facts: Facts) -> Iterator[Choice]:
 
 
 def _epochs(facts: Facts) -> tuple[int, str]:
-    """How many, and why: for more images fewer, since each has as many steps as it has images."""
+    """The number of epochs and why: fewer for more images, which make more steps an epoch."""
     if not facts.new:
         return least_epochs(facts.images), "known classes need few"
     if facts.boxes_per_class >= MANY_BOXES:

@@ -127,7 +127,6 @@ class LoopSettings:
     Attributes:
         clip_ratio: Longest gradient of a filter, as a fraction of the length of its weights.
         autocast_dtype: The type that the network computes in.
-        device_preset: Preset of the augmentation that runs on the device, if any does.
         evaluates_start: Whether the weights before the first step are evaluated and kept.
     """
 
@@ -141,7 +140,6 @@ class LoopSettings:
     save_minutes: float
     clip_ratio: float
     autocast_dtype: torch.dtype
-    device_preset: str | None
     evaluates_start: bool
 
 

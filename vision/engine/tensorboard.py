@@ -24,11 +24,11 @@ from vision.structures import Target, pack_targets
 logger = logging.getLogger(__name__)
 
 NUM_ON_BOARD = 4
-"""Validation pictures that TensorBoard shows."""
+"""Number of validation pictures in TensorBoard."""
 MAX_MATCHED = 2000
-"""Training images whose matches TensorBoard counts."""
+"""Number of training images whose matches TensorBoard shows."""
 CHUNK = 64
-"""Images that are matched at once."""
+"""Number of images matched at once."""
 
 
 class TensorBoardWriter:

@@ -139,7 +139,7 @@ class Trainer:
         return time.perf_counter() - began
 
     def _is_pause_due(self) -> bool:
-        """Whether to save now: because the last time is long ago, or since a signal came in."""
+        """Whether to save now, since the last checkpoint is old or a signal has arrived."""
         run, waited = self.run, time.monotonic() - self._saved_at
         is_due = waited > 60 * run.settings.save_minutes or self.interrupts.number is not None
         if run.processes.size == 1:
@@ -165,7 +165,7 @@ class Trainer:
             self.interrupts.leave()
 
     def _evaluate(self) -> Evaluation:
-        """Evaluate the weights as they are; a signal ends this at once, since all is saved."""
+        """Evaluate the present weights; a signal ends this at once, since everything is saved."""
         run, state = self.run, self.run.state
         assert run.evaluator is not None
         # Each process has running statistics of its own, where BatchNorm does not span them.

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def settle_validation(run: Run) -> bool:
-    """Note what this run evaluates on; whether what was measured is of other data.
+    """Note what this run evaluates on; return whether earlier metrics are of other data.
 
     Evaluations since the best one are counted from 0 then.
     """
@@ -32,7 +32,7 @@ def settle_validation(run: Run) -> bool:
 
 
 def measure_again(run: Run, recorder: Recorder) -> Evaluation | None:
-    """Evaluate the start and the best weights on the validation data of now, and write that.
+    """Evaluate the first and the best weights on the present validation data; write the metrics.
 
     Returns:
         The evaluation of the best weights, None if they are gone or there are no such data.
@@ -45,7 +45,7 @@ def measure_again(run: Run, recorder: Recorder) -> Evaluation | None:
             folder.metrics.unlink(missing_ok=True)
         return None
     logger.warning(
-        "warning: the validation data or model.postprocess are others than before, or the"
+        "warning: the validation data or model.postprocess have changed, or the"
         " checkpoint does not say: the best weights are measured again, and earlier rows of %s"
         " cannot be compared with later ones",
         folder.log.name,
@@ -89,7 +89,7 @@ def load_best(path: Path, state: RunState) -> SavedDetector:
 
 
 def _load(run: Run, path: Path) -> SavedDetector | None:
-    """Weights of the run, in all processes; None, which is said, if the file is gone."""
+    """Weights of the run, in all processes; None, with a warning, if the file is gone."""
     saved = None
     if run.processes.is_first and path.is_file():
         saved = load_best(path, run.state)
@@ -106,7 +106,7 @@ def _write(
     recorder: Recorder,
     state: RunState,
 ) -> None:
-    """The best weights with their metrics of now, and ``metrics.json``."""
+    """Write the best weights with their new metrics, and ``metrics.json``."""
     training = {key: value for key, value in saved.training.items() if key != "thresholds"}
     training["metrics"] = metrics
     is_folded = saved.norms_folded

@@ -22,13 +22,13 @@ from vision.runtime.torch_backend import TorchSession
 from vision.structures import Decoded, Predictions
 
 MIN_SCORE = 0.1
-"""Detections below are not compared."""
+"""Score below which detections are not compared."""
 MAX_SCORE_ERROR = 1e-3
 MAX_HALF_SCORE_ERROR = 5e-3
 """For fp16: OpenVINO multiplies the pixels' scale into the first convolution, which rounds its
 weights a second time."""
 MAX_BOX_ERROR = 0.5
-"""In pixels of the network's input."""
+"""Largest difference of a box that is allowed, in pixels of the network's input."""
 
 
 @dataclass(frozen=True, slots=True)

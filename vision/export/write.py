@@ -23,6 +23,7 @@ from vision.runtime import (
     GraphBackend,
     Metadata,
     Precision,
+    Runner,
     RuntimeOptions,
     get_graph_backend,
 )
@@ -37,9 +38,9 @@ Images = Sequence[UInt8[ndarray, "H W 3"]]
 DEFAULT_IMAGES = "synthetic scenes and crops of a sample photograph"
 """What `default_images` gives, in words."""
 NUM_COMPARED = 64
-"""Images that the commands compare on."""
+"""Number of images that the commands compare on."""
 NUM_CALIBRATED = 300
-"""Images that the commands calibrate int8 on."""
+"""Number of images that the commands calibrate int8 on."""
 
 
 def default_images(count: int, size: tuple[int, int]) -> list[UInt8[ndarray, "H W 3"]]:
@@ -151,14 +152,7 @@ def export_detector(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary_folder(path.parent) as folder:
-            draft = folder / path.name
-            logger.info("writing the graph for %s, which takes up to a minute", backend.title)
-            backend.write(draft, network, metadata, inputs)
-            if spec.form == "raw":
-                stem = draft.with_name(draft.name.removesuffix(backend.suffix))
-                write_decoding(stem, network, saved.names, saved.config.model)
-            backend.read_metadata(draft)  # an error if it could not be loaded again
-            runner = backend.open(draft, RuntimeOptions())
+            runner = _write_draft(backend, folder / path.name, network, metadata, inputs)
             agreement, *rounding = (
                 compare(runner, spec.form, reference, post_process, images, tolerance)
                 for reference in references
@@ -170,6 +164,23 @@ def export_detector(
     except OSError as error:
         raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from error
     return Export(path, agreement, *rounding)
+
+
+def _write_draft(
+    backend: GraphBackend,
+    path: Path,
+    network: SSDLite,
+    metadata: Metadata,
+    calibration: Sequence[ndarray],
+) -> Runner:
+    """Write a graph that is still to be compared, and open it."""
+    logger.info("writing the graph for %s, which takes up to a minute", backend.title)
+    backend.write(path, network, metadata, calibration)
+    if metadata.form == "raw":
+        stem = path.with_name(path.name.removesuffix(backend.suffix))
+        write_decoding(stem, network, metadata.names, metadata.config.model)
+    backend.read_metadata(path)  # an error if it could not be loaded again
+    return backend.open(path, RuntimeOptions())
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ def convert_data(source: Path, name: str, out: Path) -> list[str]:
         DataError: If the data cannot be read, or ``out`` holds something.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} holds something already; name a folder that does not")
+        raise DataError(f"{out} is not empty; name a new folder")
     layout = find_layout(source)
     splits: dict[str, Annotations] = {}
     for split, keys in layout.splits.items():

@@ -29,7 +29,7 @@ from vision.formats.yolo_files import has_rows, yolo_splits
 from vision.images import IMAGE_SUFFIXES
 
 MAX_PROBED = 100
-"""Files of a kind that are looked into."""
+"""Maximum number of files of a kind that are opened."""
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 _ANNOTATION = re.compile(rb"<(?:\w+:)?annotation[\s>]")
 

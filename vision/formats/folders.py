@@ -12,19 +12,12 @@ from vision.images import IMAGE_SUFFIXES
 
 Keys: TypeAlias = dict[str, str]
 """Arguments of a format's reader."""
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-    "all": "all",
-    "default": "all",
-    "trainval": "all",
-}
-"""Names of splits in tools' exports, and what they mean; ``all`` is yet to be split."""
+SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+"""What tools call a split."""
+SPLITS = {name: split for split, names in SPLIT_NAMES.items() for name in names}
+SPLITS |= {"training": "train", "testing": "test"}
+SPLITS |= dict.fromkeys(("all", "default", "trainval"), "all")
+"""The splits by the names in tools' exports; ``all`` is yet to be split."""
 PREFERRED = ("annotations", "labels", "jpegimages", "images")
 """Folders, in lower case, that are looked into before others."""
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import vision.formats.json_table as tables
 from vision.errors import DataError
+from vision.formats.folders import SPLIT_NAMES
 from vision.formats.paths import Files, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
-SPLIT_NAMES = {"val": ("validation", "val", "valid"), "train": ("train",), "test": ("test",)}
 METADATA = ("metadata.jsonl", "metadata.csv")
 CATEGORY_KEYS = ("categories", "category", "labels", "label")
 

@@ -22,7 +22,7 @@ from vision.formats.webdataset_files import BRACES, COMPRESSED, find_webdataset,
 from vision.images import IMAGE_SUFFIXES
 
 _PARTS = {"images", "labels", "jpegimages", "annotations", "train", "val", "valid", "test"}
-"""Names, in small letters, of folders that are one part of a data set."""
+"""Names, in lower case, of folders that are one part of a data set."""
 
 
 def find_layout(root: str | Path) -> Layout:

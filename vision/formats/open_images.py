@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vision.errors import DataError
+from vision.formats.folders import SPLIT_NAMES
 from vision.formats.paths import Files, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
-SPLIT_NAMES = {"val": ("validation", "val"), "train": ("train",), "test": ("test",)}
 CORNERS = ("XMin", "YMin", "XMax", "YMax")
 
 
@@ -35,16 +35,11 @@ def read_open_images(
     """
     folder = Path(root).expanduser()
     names = SPLIT_NAMES.get(split or "", (split or "",))
-    file = _first(
-        folder,
-        [annotations]
-        if annotations
-        else [f"*{name}-annotations-bbox.csv" for name in names]
-        + [f"{name}/labels/detections.csv" for name in names],
-    )
-    image_folder = _first(
-        folder, [images] if images else [f"{name}/data" for name in names] + [*names]
-    )
+    tables = [f"*{name}-annotations-bbox.csv" for name in names]
+    tables += [f"{name}/labels/detections.csv" for name in names]
+    file = _first(folder, [annotations] if annotations else tables)
+    folders = [f"{name}/data" for name in names] + [*names]
+    image_folder = _first(folder, [images] if images else folders)
     files = Files(image_folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
     result = Annotations()
     descriptions = _descriptions(folder, file)

@@ -24,7 +24,7 @@ from vision.images import read_image
 from vision.structures import Target
 
 ROUNDING = 1e-3
-"""Pixels by which a box may reach beyond its image unsaid: fractions of sides are rounded."""
+"""Pixels by which a box may reach beyond its image without a note, since fractions are rounded."""
 SWAPPED = "boxes whose corners were swapped"
 """What a `Tally` says of a box from its right to its left, or from its bottom to its top."""
 

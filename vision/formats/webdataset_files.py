@@ -17,7 +17,7 @@ BRACES = re.compile(r"\{(\d{1,18})\.\.(\d{1,18})\}")
 """Numbers of several tars in one name, ``train-{000..012}.tar``."""
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 _PROBED = 8
-"""Files at the beginning of a tar among which a sample is looked for."""
+"""Number of files at the beginning of a tar among which a sample is looked for."""
 
 
 def find_tars(root: str, split: str | None) -> list[Path]:

@@ -13,14 +13,12 @@ import yaml
 import vision.formats.json_table as tables
 from vision.config.yaml12 import parse_yaml
 from vision.errors import DataError
-from vision.formats.folders import files_in, head_of
+from vision.formats.folders import SPLIT_NAMES, files_in, head_of
 from vision.formats.json_file import load_json
 from vision.formats.paths import Files, any_case, full, nfc, path_tails, read_lines, read_text
 from vision.formats.records import Tally
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
-SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-"""What tools call a split."""
 _ROW = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+-?[\d.]+(?:[eE]-?\d+)?){4,}\s*(?:\n|$)")
 PLACES = ("{}/images", "images/{}", "{}", "{}.txt")
 """Where the images of a split are, if no file says it."""

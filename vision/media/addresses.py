@@ -8,9 +8,9 @@ from vision.errors import DataError
 from vision.urls import is_url, mask_url
 
 _MAX_DIGITS = 3
-"""Of a camera's number."""
+"""Maximum number of digits of a camera's number."""
 _MAX_NAME = 200
-"""Characters of a file name that is made of a URL; file systems take 255 with the suffix."""
+"""Maximum number of characters of a file name made of a URL; file systems take 255 in all."""
 
 
 def read_address(text: str, folder: Path) -> tuple[str | int, str, Path] | None:

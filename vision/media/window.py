@@ -21,7 +21,7 @@ _QUIT = frozenset({27, ord("q")})  # 27 is Escape
 _WAIT_MS = 1
 _TRY_SECONDS = 30
 _AVERAGED = 30
-"""Images over whose times the rate is taken."""
+"""Number of images over which the rate is averaged."""
 
 
 @final
@@ -77,7 +77,7 @@ def _why_not() -> str:
 
 
 def _try_window() -> bytes | None:
-    """Open a window; what was said if that fails.
+    """Open a window; return the error message if that fails.
 
     It is tried in a process of its own, which the library aborts where it finds no display.
     """

@@ -2,11 +2,7 @@
 
 from vision.metrics.analysis import (
     Analysis,
-    CalibrationBin,
-    Curve,
-    Group,
     Mistake,
-    OperatingPoint,
     Suspect,
     analyse,
 )
@@ -18,13 +14,9 @@ from vision.metrics.voc import VocResult, voc_ap
 
 __all__ = [
     "Analysis",
-    "CalibrationBin",
     "CocoResult",
-    "Curve",
-    "Group",
     "Metrics",
     "Mistake",
-    "OperatingPoint",
     "Suspect",
     "VocResult",
     "analyse",

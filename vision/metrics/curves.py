@@ -63,9 +63,9 @@ def best_thresholds(
 ) -> list[OperatingPoint | None]:
     """The threshold of each class with the highest F1; None where no detection is right.
 
-    The best score on a class's few boxes is chance. Therefore F1 is that of the class's boxes and
-    of ``shared_boxes`` boxes more, of which as many are found, and with as many wrong detections,
-    as on average over all classes. Of thresholds with the same F1 the highest is taken.
+    The best score on a class's few boxes is mostly noise. Therefore F1 is that of the class's boxes
+    and of ``shared_boxes`` boxes more, of which as many are found, and with as many wrong
+    detections, as on average over all classes. Of thresholds with the same F1 the highest is taken.
 
     Args:
         matching: Which detection finds which box.

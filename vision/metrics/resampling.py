@@ -51,12 +51,11 @@ def bootstrap(
     return np.array(values, dtype=np.float64)
 
 
-def interval(values: Float64[ndarray, "draws"], level: float = 0.95) -> tuple[float, float]:
-    """The percentile confidence interval (Efron and Tibshirani, chapter 13).
+def interval(values: Float64[ndarray, "draws"]) -> tuple[float, float]:
+    """The 95% percentile confidence interval (Efron and Tibshirani, chapter 13).
 
     Args:
         values: A metric of each resample, or its difference between two detectors; NaN is skipped.
-        level: Fraction of the resamples inside the interval, in (0, 1).
 
     Returns:
         Lower and upper end; both NaN if all values are.
@@ -64,7 +63,7 @@ def interval(values: Float64[ndarray, "draws"], level: float = 0.95) -> tuple[fl
     known = values[~np.isnan(values)]
     if not len(known):
         return np.nan, np.nan
-    low, high = np.quantile(known, ((1 - level) / 2, (1 + level) / 2))
+    low, high = np.quantile(known, (0.025, 0.975))
     return float(low), float(high)
 
 

@@ -23,9 +23,9 @@ BETA = 6
 NUM_CANDIDATES = 13
 """Priors that an object can get."""
 GIOU_WEIGHT = 2.0
-"""Of the boxes' loss beside the classes' (TOOD's code, NanoDet-Plus)."""
+"""Weight of the boxes' loss relative to the classes' (TOOD's code, NanoDet-Plus)."""
 MIN_ALIGNMENT = 1e-30
-"""The least that an object's alignments are divided by."""
+"""Lower bound of the divisor of an object's alignments."""
 
 
 def align(

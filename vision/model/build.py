@@ -42,7 +42,7 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
         initialise(neck)
         channels = [PYRAMID_CHANNELS] * len(channels)
     else:
-        channels = channels[1:]  # Without a pyramid the map of stride 8 knows too little.
+        channels = channels[1:]  # Without a pyramid the map of stride 8 is not deep enough.
     layout = prior_layout(config)
     levels = (channels, priors_per_cell(len(channels), layout))
     biased, last_1x1 = variant.biased_depthwise, variant.last_head_1x1

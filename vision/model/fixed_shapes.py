@@ -16,9 +16,10 @@ from vision.model.postprocess import PostProcess
 from vision.structures import Decoded
 
 ROUNDS = 24
-"""Rounds of `greedy_nms`: it follows chains of so many boxes, each deciding about the next."""
+"""Rounds of `greedy_nms`, the length of the chains of boxes, each deciding the next, it
+resolves."""
 PAIRS_AT_ONCE = 8_000_000
-"""Overlaps that are computed at once, which bounds the memory: 64 MB for each step of theirs."""
+"""Number of overlaps computed at once, which bounds the memory: 64 MB for each operation."""
 
 
 class FixedDetections(NamedTuple):

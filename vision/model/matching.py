@@ -16,7 +16,7 @@ MAX_PAIRS = 1 << 24
 """Objects times priors that are matched on a GPU; more are matched on the CPU, which needs less
 memory for each, and waits."""
 CHUNK_PAIRS = 1 << 22
-"""Objects times priors of which it is found at once whether they are ignored."""
+"""Number of pairs of object and prior whose overlaps `find_ignored` computes at once."""
 
 
 class Matches(NamedTuple):

@@ -15,9 +15,9 @@ import vision.boxes as box_ops
 from vision.structures import PackedTargets
 
 CHUNK = 32
-"""Objects whose overlaps with all priors are computed at once, so that they stay in the cache."""
+"""Number of objects whose overlaps with all priors are computed at once: they fit the cache."""
 MAX_OBJECTS = 2048
-"""Objects that are matched at once, besides those that have a prior of their own."""
+"""Number of objects matched at once, besides those that have a prior of their own."""
 MIN_PAIRS, SHARE, STRIDE = 1 << 16, 12, 101
 """Of more pairs, if many overlap, a twelfth is sorted at once; each 101st says which."""
 FIRST_BLOCK, MAX_BLOCK = 32, 4096

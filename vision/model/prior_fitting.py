@@ -15,7 +15,7 @@ from vision.model.priors import PriorLayout, prior_shapes
 MIN_SCALES = [percent / 100 for percent in range(3, 41)]
 MAX_SCALES = [percent / 100 for percent in (50, 60, 70, 80, 90, 95, 100)]
 MAX_BOXES = 3000
-"""Boxes that scales are tried on; of more, as many from all over the data."""
+"""Maximum number of boxes that scales are tried on, evenly spread over the data."""
 SAME_REACH = 0.002
 """Fractions of boxes within reach that differ by less are taken for equal."""
 

@@ -13,7 +13,7 @@ from vision.report.differences import MISTAKES, class_rows, describe_images, ver
 from vision.report.gallery import Photo
 
 NUM_SHOWN = 12
-"""Images in which B makes fewer mistakes that are shown, and as many in which it makes more."""
+"""Images shown in which B makes fewer mistakes, and as many in which it makes more."""
 NUM_NAMED = 4
 """Mistakes of each kind that are named below a picture."""
 SIDE = 400

@@ -21,7 +21,7 @@ MIN_SWAPPED = 3
 MIN_CLASS_BOXES = 10
 """Boxes of a class below which its average precision says nothing."""
 NUM_NAMED = 5
-"""Classes of few boxes that are named."""
+"""Maximum number of classes with few boxes that are named."""
 RARE_FRACTION, MIN_MEDIAN = 0.25, 20
 """Boxes of a rare class as a fraction of the median class's, where that has so many at least."""
 THEN_TRAIN = "Then train again."
@@ -67,7 +67,7 @@ def num_swapped(analysis: Analysis, pair: Collection[int]) -> int:
 
 
 def on_few_boxes(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
-    """Of all classes, or of some: what is measured on them says little."""
+    """Advice where all or some classes have too few boxes to measure precision on."""
     counts, names = analysis.metrics.voc.num_boxes, analysis.metrics.names
     num_boxes = sum(counts)
     few = sorted((count, name) for name, count in zip(names, counts, strict=True) if is_few(count))

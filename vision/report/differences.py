@@ -7,7 +7,7 @@ from vision.metrics.comparison import Comparison, Difference
 from vision.report.data_advice import MIN_BOXES
 
 NUM_LISTED = 10
-"""Images that are listed in the terminal."""
+"""Maximum number of images that are listed in the terminal."""
 MISTAKES = (
     "A mistake is a missed object or a wrong detection, at the score threshold of each class that"
     " gives the detector its highest F1."

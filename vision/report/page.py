@@ -19,7 +19,7 @@ from vision.report.summary import summarise
 NUM_CONFUSED = 8
 """Pairs of confused classes that are listed."""
 NUM_OFTEN = 3
-"""Classes that are named of each kind of suspects."""
+"""Maximum number of classes that are named for each kind of suspects."""
 MAX_LISTED = 5000
 """Suspects that are listed, the most suspicious; more would make the page slow."""
 NUM_MAIN = 8

@@ -21,7 +21,7 @@ from vision.structures import Decoded
 Images: TypeAlias = Sequence[Shaped[ndarray, "1 ..."]]
 """Batches of one image, as a graph takes them."""
 Precisions: TypeAlias = Mapping[Precision, tuple[Precision, ...]]
-"""For each precision of a file, those that it can run in, the default first."""
+"""For each precision of a file, the precisions that it can run in, the default first."""
 Runner: TypeAlias = Callable[[Shaped[ndarray, "N ..."]], list[ndarray]]
 """From the input of a graph to its outputs."""
 
@@ -116,8 +116,8 @@ class Backend(Protocol):
     precisions: ClassVar[tuple[Precision, ...]]
     benchmarked: ClassVar[Precisions]
 
-    def build(self, network: SSDLite, options: RuntimeOptions) -> Session:
-        """Make a network ready to run.
+    def build(self, network: SSDLite, options: RuntimeOptions) -> Session | Runner:
+        """Make a network ready to run: a session, or the runner of its graph, form ``decoded``.
 
         Args:
             network: Of `vision.model.fuse`; it may be changed in place.

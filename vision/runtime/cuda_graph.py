@@ -18,7 +18,7 @@ _RECORDING = Lock()
 class CudaRecorder:
     """Records functions as graphs on one GPU and starts them in one stream, copies in another.
 
-    It is not for several threads at once, but what a graph's start gives may be waited for in any.
+    One thread at a time may use it, but any thread may wait for a result.
 
     Args:
         device: The GPU.
@@ -73,17 +73,7 @@ class CudaRecorder:
                             "a graph gives other results than the same steps without"
                         )
                     is_checked = True
-                    rows = output[: len(given[0])]
-                    result = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
-                    result.copy_(rows, non_blocking=True)
-                    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-                    done.record()
-
-            def finish() -> Tensor:
-                done.synchronize()
-                return result
-
-            return finish
+                    return _to_host(output[: len(given[0])])
 
         return start
 
@@ -101,3 +91,17 @@ class CudaRecorder:
         for one in moved:
             one.record_stream(self._work)
         return moved
+
+
+def _to_host(rows: Tensor) -> Finish:
+    """Begin to copy rows to the host, in the present stream."""
+    result = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
+    result.copy_(rows, non_blocking=True)
+    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    done.record()
+
+    def finish() -> Tensor:
+        done.synchronize()
+        return result
+
+    return finish

@@ -16,7 +16,7 @@ from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.model import SSDLite
 from vision.progress import progress
-from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.backend import Images, Precisions, RuntimeOptions
 from vision.runtime.fork import SPAWN, OwnProcess
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
 from vision.runtime.metadata import Metadata
@@ -36,14 +36,9 @@ class ExecuTorchBackend:
     file_precisions: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
 
-    def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
-        """A session of a program that is kept in memory."""
-        program = _lower(GRAPHS["decoded"](network, None), (), {})
-        return GraphSession(
-            ExecuTorchRunner(program, options),
-            network.image_size,
-            options.resolved("executorch", "fp32"),
-        )
+    def build(self, network: SSDLite, options: RuntimeOptions) -> "ExecuTorchRunner":
+        """The runner of a program that is kept in memory."""
+        return ExecuTorchRunner(_lower(GRAPHS["decoded"](network, None), (), {}), options)
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write one .pte file, for one image at a time."""

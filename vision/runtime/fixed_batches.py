@@ -21,11 +21,11 @@ from vision.structures import Decoded
 logger = logging.getLogger(__name__)
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)
-"""Sizes of batches: others are filled up to the next one, or cut."""
+"""Sizes of recorded batches: others are padded to the next size, or divided."""
 NARROW = 256
-"""Candidates of an image that there is room for until one has more."""
+"""Candidates of an image that are recorded at first; more once an image has more."""
 MAX_RECORDED = 2 * len(SIZES)
-"""Recorded batches that are kept, the last ones used."""
+"""Maximum number of recorded batches; the least recently used ones are dropped."""
 
 Run: TypeAlias = Callable[[Tensor], Decoded]
 Recorded: TypeAlias = Callable[[Tensor, Tensor], Callable[[], Tensor]]
@@ -126,7 +126,7 @@ class FixedBatches:
     def _find(
         self, post_process: PostProcess, num_images: int, width: int | None
     ) -> Recorded | None:
-        """What was recorded for these, or is now; None where that is not possible."""
+        """The recorded function, recorded now if there is none yet; None if that fails."""
         size = next(size for size in SIZES if size >= num_images)
         key = (post_process, size, width)
         if key not in self._recorded and not self._is_off:
@@ -147,7 +147,7 @@ class FixedBatches:
     def _turn_off(self, error: RuntimeError) -> None:
         self._is_off = True
         self._recorded.clear()
-        logger.warning("detection goes on without CUDA graphs: %s", str(error).splitlines()[0])
+        logger.warning("detection continues without CUDA graphs: %s", str(error).splitlines()[0])
 
     def _detect(
         self,

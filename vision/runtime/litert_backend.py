@@ -17,7 +17,7 @@ from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package
 from vision.files import read_bytes
 from vision.model import SSDLite
-from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.backend import Images, Precisions, RuntimeOptions
 from vision.runtime.fork import OwnProcess
 from vision.runtime.litert_graph import METADATA_FILE, to_litert
 from vision.runtime.metadata import Metadata
@@ -39,13 +39,9 @@ class LiteRtBackend:
         "int8w": ("int8w",),
     }
 
-    def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
-        """A session of a graph that is kept in memory."""
-        return GraphSession(
-            LiteRtRunner(to_litert(network), options),
-            network.image_size,
-            options.resolved("litert", "fp32"),
-        )
+    def build(self, network: SSDLite, options: RuntimeOptions) -> "LiteRtRunner":
+        """The runner of a graph that is kept in memory."""
+        return LiteRtRunner(to_litert(network), options)
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .tflite file and, for the form ``ssd``, its class names beside it."""

@@ -1,7 +1,5 @@
 """LiteRT graphs from networks: traced, quantised, with TensorFlow Lite's operator and metadata."""
 
-# P priors
-
 import io
 import tempfile
 import zipfile
@@ -10,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 from numpy import ndarray
 from torch import Tensor, nn
 
@@ -99,7 +96,8 @@ def _append_suppression(
     tree = schema.ModelT.InitFromPackedBuf(model, 0)
     _read_buffers(tree, model)
     (graph,) = tree.subgraphs
-    anchors = _tensor(schema, tree, "anchors", _anchors(network))
+    priors = network.priors[:, [1, 0, 3, 2]]  # centre y, centre x, height, width
+    anchors = _tensor(schema, tree, "anchors", priors.float().numpy())
     limit = post_process.max_detections
     shapes = ([1, limit, 4], [1, limit], [1, limit], [1])
     outputs = [_tensor(schema, tree, *one) for one in zip(SSD_OUTPUTS, shapes, strict=True)]
@@ -153,12 +151,6 @@ def _tensor(schema: Any, tree: Any, name: str, content: ndarray | list[int]) -> 
     tensors = tree.subgraphs[0].tensors
     tensors.append(tensor)
     return len(tensors) - 1
-
-
-def _anchors(network: SSDLite) -> Float32[ndarray, "P 4"]:
-    """The priors as the operator takes them: centre y, centre x, height, width, relative."""
-    priors: ndarray = network.priors[:, [1, 0, 3, 2]].float().numpy()
-    return priors
 
 
 def _options(post_process: PostProcess, num_classes: int) -> bytes:

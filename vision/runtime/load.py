@@ -143,7 +143,10 @@ def build_session(model: SSDLite, options: RuntimeOptions) -> Session:
     name = options.backend or "torch"
     backend, precision = get_backend(name), options.precision or "fp32"
     if precision in backend.precisions:
-        return backend.build(fuse(model), options)
+        built = backend.build(fuse(model), options)
+        if isinstance(built, Session):
+            return built
+        return GraphSession(built, model.image_size, options.resolved(name, precision))
     if isinstance(backend, GraphBackend) and precision in backend.file_precisions:
         raise ConfigError(
             f"precision {precision} of backend {name} takes a file; write one with"

@@ -26,7 +26,8 @@ PIXELS: dict[Form, str] = {
     "frigate": SINGLE_PIXELS.replace("RGB", "BGR"),
 }
 MAX_OUTPUT = 2**27
-"""Numbers of an output for one image; 20,000 priors have 1,000 classes in less."""
+"""Maximum number of values of an output for one image: enough for 20,000 priors and 1,000
+classes."""
 
 Shapes: TypeAlias = Sequence[Sequence[int | None]]
 """Shapes as a graph states them, None for a size that it leaves open."""

@@ -20,7 +20,7 @@ from vision.errors import ConfigError, WeightsError
 from vision.extras import require_package, silenced
 from vision.files import check_regular, read_bytes
 from vision.model import SSDLite
-from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.backend import Images, Precisions, RuntimeOptions
 from vision.runtime.fork import IN_MEMORY, OwnProcess
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
 from vision.runtime.metadata import Metadata
@@ -40,14 +40,12 @@ class NcnnBackend:
     file_precisions: ClassVar[Precisions] = {"fp32": ("fp32",)}
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",)}
 
-    def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
-        """A session of a graph that is written and read again."""
+    def build(self, network: SSDLite, options: RuntimeOptions) -> "NcnnRunner":
+        """The runner of a graph that is written and read again."""
         with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
             path = Path(folder) / f"model{self.suffix}"
             _convert(GRAPHS["decoded"](network, None), path)
-            return GraphSession(
-                NcnnRunner(path, 2, options), network.image_size, options.resolved("ncnn", "fp32")
-            )
+            return NcnnRunner(path, 2, options)
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .param file, the .bin file of its weights and the metadata as .json."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from vision.choices import Form, Precision
 from vision.model import SSDLite
-from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.backend import Images, Precisions, RuntimeOptions
 from vision.runtime.metadata import Metadata
 from vision.runtime.onnx_graph import OnnxRunner, to_onnx
 from vision.runtime.quantise import quantise_onnx, sensitive_nodes
@@ -25,11 +25,10 @@ class OnnxBackend:
     }
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
 
-    def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
-        """A session of a graph that is kept in memory."""
+    def build(self, network: SSDLite, options: RuntimeOptions) -> OnnxRunner:
+        """The runner of a graph that is kept in memory."""
         data = to_onnx(network).SerializeToString()
-        runner = OnnxRunner(data, options.graph_device, options.threads)
-        return GraphSession(runner, network.image_size, options.resolved("onnx", "fp32"))
+        return OnnxRunner(data, options.graph_device, options.threads)
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write one .onnx file."""

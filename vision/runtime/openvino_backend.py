@@ -19,7 +19,7 @@ from vision.extras import require_package, silenced
 from vision.files import check_regular
 from vision.model import SSDLite
 from vision.progress import progress
-from vision.runtime.backend import GraphSession, Images, Precisions, RuntimeOptions
+from vision.runtime.backend import Images, Precisions, RuntimeOptions
 from vision.runtime.fork import IN_MEMORY, OwnProcess
 from vision.runtime.metadata import Metadata, Shapes
 from vision.runtime.onnx_graph import temporary_file, to_onnx
@@ -63,11 +63,9 @@ class OpenVinoBackend:
     }
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32", "bf16"), "int8": ("int8",)}
 
-    def build(self, network: SSDLite, options: RuntimeOptions) -> GraphSession:
-        """A session of a graph that is kept in memory."""
-        model = _convert(to_onnx(network))
-        runner = OpenVinoRunner(model, options)
-        return GraphSession(runner, network.image_size, options.resolved("openvino", "fp32"))
+    def build(self, network: SSDLite, options: RuntimeOptions) -> "OpenVinoRunner":
+        """The runner of a graph that is kept in memory."""
+        return OpenVinoRunner(_convert(to_onnx(network)), options)
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .xml file of the graph and the .bin file of its weights."""

@@ -19,7 +19,7 @@ NUM_FLOAT = 4
 """First convolutions that stay in float: few channels of widely different ranges."""
 
 NUM_CORRECTED = 50
-"""Images that biases are corrected on: each convolution is a pass over them."""
+"""Number of images that biases are corrected on: each convolution needs a pass over them."""
 
 
 def sensitive_nodes(model: Any, network: SSDLite) -> list[str]:  # noqa: ANN401

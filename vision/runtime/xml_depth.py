@@ -35,7 +35,7 @@ class _Depth:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise WeightsError(
-                f"weights {self._path} have more than {MAX_DEPTH} elements within each other; they"
+                f"weights {self._path} have more than {MAX_DEPTH} nested elements; they"
                 " were not written by ssdlite export"
             )
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from vision.errors import WeightsError
 
 MAX_LISTED = 12
-"""Tensors that an error names."""
+"""Maximum number of tensors that an error names."""
 _FLOATS, _COUNTS = frozenset({"F16", "BF16", "F32", "F64"}), frozenset({"I64"})
 """Types of tensors by safetensors' names."""
 
@@ -49,6 +49,6 @@ def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
     bad = [key for key, value in tensors.items() if not value.isfinite().all()]
     if bad:
         raise WeightsError(
-            f"{where} hold values that are no numbers or infinite, in {len(bad)} tensors"
+            f"{where} hold NaN or infinite values, in {len(bad)} tensors"
             f" (first: {bad[0]}); take those of an earlier epoch or another training"
         )

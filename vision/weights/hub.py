@@ -20,7 +20,7 @@ DEFAULT_FILE = "model.safetensors"
 TIMEOUT = 5.0
 """Seconds for which the hub may be silent before the cache is used."""
 SERVER_ERROR = 500
-"""From this status of HTTP on, the hub itself fails."""
+"""Lowest HTTP status that tells of a failure of the hub itself."""
 _NAME = re.compile(r"hf:/{1,2}(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<file>[^@]+))?(?:@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LOG_IN = "hf auth login, or the variable HF_TOKEN, gives access to private ones"

@@ -42,13 +42,12 @@ def recorded_licence(training: Mapping[str, Any]) -> str:
 
 
 def migrate_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A state of training, by today's state-dict and configuration keys."""
+    """A state of training, by today's state-dict keys."""
     average = state["ema"]
     return {
         **state,
         "model": migrate_keys(state["model"]),
         "ema": average if average is None else migrate_keys(average),
-        "config": rename_keys(state["config"]),
     }
 
 

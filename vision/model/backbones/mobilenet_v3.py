@@ -43,7 +43,7 @@ BLOCKS = (
 )
 STEM_CHANNELS = 16
 HIDDEN_CHANNELS = 1280
-"""Of the classifier's hidden layer."""
+"""Channels of the classifier's hidden layer."""
 LAST_EXPANSION = 6
 """Channels of the last convolution for each channel of the last block."""
 FIRST_OF_STRIDE_16 = 7
