@@ -4,15 +4,22 @@ import csv
 import json
 import multiprocessing
 import multiprocessing.context
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vision.cli.main import main
 from vision.config import Config, config_from_dict, dump_config
 from vision.engine import train
+
+T = TypeVar("T")
 
 ALIGNED = (
     *("loss.assignment=tal", "loss.classification=quality", "loss.localisation=giou"),
@@ -48,8 +55,48 @@ def forking() -> multiprocessing.context.ForkServerContext:
     There is one server for the process that calls.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.runs", "vision.benchmark"])
+    context.set_forkserver_preload(["tests.runs", "tests.detectors", "vision.benchmark"])
     return context
+
+
+def exit_code(target: Callable[..., object], *args: object) -> int | None:
+    """How a process of its own ends that calls a function; negative for a signal."""
+    process = forking().Process(target=target, args=args)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def result_of(function: Callable[..., T], *args: object) -> T:
+    """What a function gives, or raises, in a process of its own."""
+    with ProcessPoolExecutor(1, forking()) as pool:
+        return pool.submit(function, *args).result()
+
+
+def command_with(
+    words: Sequence[str], stdout: str | None, stderr: str | None, **environment: str
+) -> None:
+    """Run a command as a shell starts it with other streams; for a process of its own.
+
+    Args:
+        words: The command.
+        stdout: A file; ``|`` for a pipe that nobody reads, None for no stream.
+        stderr: The same.
+        environment: Variables to set.
+    """
+    torch.set_num_threads(1)
+    os.environ.update(environment)
+    for number, name, path in ((1, "stdout", stdout), (2, "stderr", stderr)):
+        os.close(number)
+        if path == "|":
+            read, write = os.pipe()
+            os.close(read)
+            os.dup2(write, number)
+        elif path is not None:
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        stream = None if path is None else os.fdopen(number, "w", closefd=False)
+        setattr(sys, name, stream)
+    sys.exit(main(words))
 
 
 def resume_on_one_thread(config: Config, folder: Path) -> None:

@@ -1,7 +1,5 @@
 """`Detector`: from files and from networks, one image or a batch, and its thresholds."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from numpy import ndarray
 from PIL import Image
 
 from tests.detectors import detector_of
+from tests.runs import result_of
 from vision.detections import Detections
 from vision.detector import Detector
 from vision.errors import ConfigError, DataError, WeightsError
@@ -24,7 +23,7 @@ from vision.media import VideoWriter, write_image
 from vision.model import build_post_process
 from vision.runtime import RuntimeOptions, Score
 from vision.runtime.backend import GraphSession
-from vision.runtime.scores import check_number
+from vision.runtime.scores import check_number, only_classes
 from vision.weights import SHIPPED, SavedDetector, load_weights, save_weights
 
 Images = list[UInt8[ndarray, "h w 3"]]
@@ -192,17 +191,9 @@ def test_a_generator_is_read_as_the_detections_are_asked_for(
 
 def test_numbers_in_place_of_class_names_are_one_line() -> None:
     # In a process of its own, which checks no annotations.
-    code = (
-        "from vision.errors import ConfigError\n"
-        "from vision.runtime.scores import only_classes\n"
-        "try:\n"
-        "    only_classes(0.4, [0], ['cat'])\n"
-        "except ConfigError as error:\n"
-        "    print(error)"
-    )
-    words = [sys.executable, "-c", code]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603
-    assert done.stdout == "classes: expected class names such as cat, got [0]\n", done.stderr
+    message = r"^classes: expected class names such as cat, got \[0\]$"
+    with pytest.raises(ConfigError, match=message):
+        result_of(only_classes, 0.4, [0], ["cat"])
 
 
 def test_scores_and_classes_of_one_call(saved: SavedDetector, photos: Images) -> None:

@@ -1,9 +1,9 @@
 """The benchmark: fair turns, right arithmetic, and a table from beginning to end."""
 
+import importlib
 import json
 import os
 import shlex
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.runs import forking
+from tests.runs import forking, result_of
 from vision.benchmark import (
     EAGER,
     Candidate,
     Times,
     draw_chart,
+    measure,
     measure_times,
     row_of,
     support_matrix,
@@ -118,25 +119,18 @@ def test_a_picture_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
         draw_chart([], tmp_path / "file" / "x.png")
 
 
-def run_python(code: str) -> str:
-    """What a process of its own prints."""
-    command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
-
-
-MEMORY = """
-import importlib, sys
-from pathlib import Path
-import numpy as np
-import vision.benchmark.measure as measure
-before = measure.peak_of_this_process()
-held = np.ones(400_000_000, np.uint8)
-print(measure.peak_of_this_process() - before)
-sys.modules["resource"] = None
-importlib.reload(measure)
-measure.STATUS = Path("nowhere")
-print(measure.peak_of_this_process())
-"""
+def peaks() -> tuple[int, int | None]:
+    """The growth of the peak memory by 400 MB, and the peak where there is no way to know it."""
+    before = measure.peak_of_this_process()
+    assert before is not None
+    held = np.ones(400_000_000, np.uint8)
+    peak = measure.peak_of_this_process()
+    assert peak is not None
+    assert held.all()
+    sys.modules["resource"] = None  # type: ignore[assignment]
+    importlib.reload(measure)
+    measure.STATUS = Path("nowhere")
+    return peak - before, measure.peak_of_this_process()
 
 
 @pytest.mark.slow
@@ -146,9 +140,9 @@ def test_memory_grows_with_what_is_held_and_is_not_known_without_the_module_reso
 
     Without the module, as on Windows, the benchmark starts all the same.
     """
-    grown, unknown = run_python(MEMORY).split()
-    assert int(grown) > 300_000_000
-    assert unknown == "None"
+    grown, unknown = result_of(peaks)
+    assert grown > 300_000_000
+    assert unknown is None
 
 
 def test_a_table_has_a_gap_where_the_memory_is_not_known() -> None:

@@ -109,17 +109,34 @@ def graphs(machine: Machine) -> Iterator[Row]:
     if machine.is_small:
         yield "CUDA graphs", "not on a CPU"
         return
-    size, found = machine.batch_sizes[1], []
-    for graphed in (False, False, True):
-        run = machine.run(size, precision="fp32", ema_decay=0.9)
-        batch = first_batch(run)
-        others = replace(batch, images=255 - batch.images)
-        run = replace(run, graphs=StepGraphs() if graphed else None)
-        losses = [train_step(run, one).total.item() for one in (batch, others) * 5]
-        found.append([value.cpu() for value in run.state.eval_model.parameters()])
-        yield f"losses{' with graphs' if graphed else ''}", f"{losses[0]:.5f} to {losses[-1]:.5f}"
-    yield "twice without: relative difference of the average", f"{distance(found[1], found[0]):.1e}"
-    yield "with graphs: relative difference of the average", f"{distance(found[2], found[0]):.1e}"
+    for optim, precision in (
+        ({"name": "sgd"}, "fp32"),
+        ({"name": "adamw", "lr": 1e-3, "layer_decay": 0.85}, "bf16"),
+    ):
+        label = f"{optim['name']}, {precision}"
+        found = []
+        for graphed in (False, False, True):
+            losses, values = _ten_steps(machine, optim, precision, graphed=graphed)
+            found.append(values)
+            yield f"{label}: losses{' with graphs' if graphed else ''}", losses
+        yield (
+            f"{label}: difference of the averages, twice without",
+            f"{distance(found[1], found[0]):.1e}",
+        )
+        yield f"{label}: the same, with graphs and without", f"{distance(found[2], found[0]):.1e}"
+
+
+def _ten_steps(
+    machine: Machine, optim: dict[str, Any], precision: str, *, graphed: bool
+) -> tuple[str, list[Tensor]]:
+    """Losses, and the average of the weights, after steps with two batches in turn."""
+    run = machine.run(machine.batch_sizes[1], optim, precision=precision, ema_decay=0.9)
+    batch = first_batch(run)
+    others = replace(batch, images=255 - batch.images)
+    run = replace(run, graphs=StepGraphs() if graphed else None)
+    losses = [train_step(run, one).total.item() for one in (batch, others) * 5]
+    values = [value.detach().cpu() for value in run.state.eval_model.parameters()]
+    return f"{losses[0]:.5f} to {losses[-1]:.5f}", values
 
 
 def _training(machine: Machine, out: Path, **settings: Any) -> Config:  # noqa: ANN401

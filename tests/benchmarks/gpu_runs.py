@@ -1,7 +1,7 @@
 """Runs and measurements that the sections of `tests.benchmarks.gpu` share."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -59,9 +59,10 @@ class Machine:
             "augment": {"preset": "none"},
         }
 
-    def run(self, size: int, **train: Any) -> Run:  # noqa: ANN401
+    def run(self, size: int, optim: Mapping[str, Any] | None = None, **train: Any) -> Run:  # noqa: ANN401
         """A run that writes no file, on this machine's device unless ``device`` is another."""
-        config = config_from_dict(self.values(size, **train), [], "benchmark")
+        values = self.values(size, **train) | {"optim": dict(optim or {})}
+        config = config_from_dict(values, [], "benchmark")
         annotations = read_sources(config.data.train, "data.train")
         plan = Plan(config, annotations.names, annotations)
         return build_run(plan, torch.device(config.train.device))

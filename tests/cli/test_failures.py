@@ -1,7 +1,6 @@
 """What no command expects: one line for files and memory, 70 for bugs, nothing for pipes."""
 
 import os
-import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -9,11 +8,10 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-import torch
 
 from tests.formats.builders import voc_xml, write_voc
 from tests.permissions import heeded_permissions
-from tests.runs import forking, write_run_config
+from tests.runs import command_with, exit_code, write_run_config
 from vision.cli.main import main
 from vision.media import write_image
 
@@ -148,87 +146,41 @@ def test_what_may_not_be_opened_is_one_line(
     assert "Permission denied" in said
 
 
-def command(*words: str) -> list[str]:
-    return [
-        sys.executable,
-        "-c",
-        "import sys; from vision.cli.main import main; sys.exit(main())",
-        *words,
-    ]
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 
 
-def test_a_closed_pipe_is_quiet() -> None:
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(  # noqa: S603
-        command("info", "voc"), stdout=write, stderr=subprocess.PIPE, text=True, check=False
-    )
-    os.close(write)
-    assert (done.returncode, done.stderr) == (141, "")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_output_is_one_line() -> None:
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run(  # noqa: S603
-            command("info", "voc"), stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
-    assert done.returncode == 2
-    assert done.stderr.splitlines() == ["ssdlite info: error: No space left on device"]
-
-
-def train_with(streams: str, words: list[str], errors: Path) -> None:
-    """Train as a shell starts it with other streams; for a process of its own."""
-    torch.set_num_threads(1)
-    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
-    if streams == "2>&-":
-        os.close(2)
-    sys.stderr = None if streams == "2>&-" else os.fdopen(2, "w", 1, closefd=False)
-    if streams == "| true":
-        read, write = os.pipe()
-        os.close(read)
-        os.dup2(write, 1)
-    else:
-        os.dup2(os.open("/dev/full" if streams == "> /dev/full" else os.devnull, os.O_WRONLY), 1)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    code = main(words)
-    os._exit(code)  # as the entry point does, whose streams are flushed
+@needs_full
+@pytest.mark.parametrize(
+    ("stdout", "code", "said"), [("|", 141, ""), ("/dev/full", 2, "No space left on device")]
+)
+def test_a_result_that_cannot_be_printed(tmp_path: Path, stdout: str, code: int, said: str) -> None:
+    errors = tmp_path / "errors"
+    assert exit_code(command_with, ["info", "voc"], stdout, str(errors)) == code
+    assert errors.read_text("utf-8") == (f"ssdlite info: error: {said}\n" if said else "")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@needs_full
 @pytest.mark.parametrize(
-    ("streams", "code", "said"),
-    [("| true", 141, ""), ("> /dev/full", 2, "No space left on device"), ("2>&-", 0, "")],
+    ("stdout", "code", "said"),
+    [("|", 141, ""), ("/dev/full", 2, "No space left on device"), (os.devnull, 0, None)],
 )
 def test_a_training_is_complete_whoever_reads_what_it_prints(
-    tmp_path: Path, streams: str, code: int, said: str
+    tmp_path: Path, stdout: str, code: int, said: str | None
 ) -> None:
+    """The last has no standard error."""
     config, out = write_run_config(tmp_path / "c.yaml", "train.epochs=1"), tmp_path / "run"
     words = ["train", "--config", config, "--out", str(out)]
     errors = tmp_path / "errors"
-    process = forking().Process(target=train_with, args=(streams, words, errors))
-    process.start()
-    process.join()
-    assert process.exitcode == code
-    lines = errors.read_text("utf-8").splitlines()
-    assert lines == ([f"ssdlite train: error: {said}"] if said else [])
+    assert exit_code(command_with, words, stdout, None if said is None else str(errors)) == code
+    if said is not None:
+        assert errors.read_text("utf-8") == (f"ssdlite train: error: {said}\n" if said else "")
     assert {"best.safetensors", "metrics.json", "report.html"} <= {p.name for p in out.iterdir()}
 
 
 @pytest.mark.slow
 def test_a_missing_standard_error_is_no_error(tmp_path: Path) -> None:
     picture = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
-    done = subprocess.run(  # noqa: S603
-        [
-            "/bin/sh",
-            "-c",
-            '"$@" 2>&-',
-            "sh",
-            *command("detect", str(picture), "--out", str(tmp_path / "o")),
-        ],
-        check=False,
-        stdout=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0
+    words = ["detect", str(picture), "--out", str(tmp_path / "o")]
+    assert exit_code(command_with, words, os.devnull, None) == 0
     assert (tmp_path / "o/detections.json").is_file()

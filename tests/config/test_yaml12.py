@@ -182,6 +182,27 @@ def test_a_tag_that_does_not_fit_and_a_depth_without_end_are_refused(text: str) 
         parse_yaml(text)
 
 
-def test_many_keys_are_compared_once_each() -> None:
-    keys = {f"k{number}": number for number in range(20_000)}
-    assert parse_yaml("\n".join(f"{key}: {value}" for key, value in keys.items())) == keys
+class Key(str):
+    """A text that counts how often it is compared."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Key.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_many_keys_are_compared_once_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    construct = yaml.SafeLoader.construct_object
+
+    def counted(loader: yaml.SafeLoader, node: yaml.Node, deep: bool = False) -> object:
+        value = construct(loader, node, deep)  # type: ignore[no-untyped-call]
+        return Key(value) if isinstance(value, str) else value
+
+    monkeypatch.setattr(yaml.SafeLoader, "construct_object", counted)
+    keys = {f"k{number}": number for number in range(2_000)}
+    found = parse_yaml("\n".join(f"{key}: {value}" for key, value in keys.items()))
+    assert Key.compared < 10 * len(keys)  # each with each would be two million
+    assert found == keys

@@ -1,15 +1,20 @@
 """The notebooks of the docs run from the first cell to the last, in an empty folder."""
 
-import asyncio
 import os
-import sys
+import shlex
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
+from tests.exported import trace_once
+from tests.runs import result_of
 from tests.test_package import ROOT
+from vision.cli.main import main
 
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 SHOWN = {
@@ -19,28 +24,46 @@ SHOWN = {
 """What the outputs of each contain."""
 
 
+def cells_of(path: Path) -> list[nbformat.NotebookNode]:
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    nbformat.validate(notebook)
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
 def test_each_notebook_is_known() -> None:
     assert {path.stem for path in NOTEBOOKS} == set(SHOWN)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_are_valid_and_have_no_outputs(path: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    nbformat.validate(notebook)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+    assert all(not cell.outputs and cell.execution_count is None for cell in cells_of(path))
+
+
+def run_cells(sources: list[str], folder: Path, traced: Path) -> str:
+    """What IPython shows of some cells; for a process of its own.
+
+    Commands of a shell are all our own, and run in this process too.
+    """
+    os.chdir(folder)
+    torch.set_num_threads(1)
+    torch.onnx.export = trace_once(traced)
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+
+    def system(line: str) -> None:
+        program, *words = shlex.split(line)
+        assert (program, main(words)) == ("ssdlite", 0)
+
+    shell.system = system
+    with capture_output() as shown:
+        for source in sources:
+            shell.run_cell(source).raise_error()
+    return shown.stdout + str([one.data for one in shown.outputs])
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folders = (str(Path(sys.executable).parent), os.environ["PATH"])
-    monkeypatch.setenv("PATH", os.pathsep.join(folders))  # that of the command ssdlite
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
-    asyncio.run(client.async_execute())
-    outputs = str([cell.outputs for cell in notebook.cells if cell.cell_type == "code"])
+def test_notebooks_run(path: Path, tmp_path: Path, shared_folder: Path) -> None:
+    sources = [cell.source for cell in cells_of(path)]
+    shown = result_of(run_cells, sources, tmp_path, shared_folder)
     for text in SHOWN[path.stem]:
-        assert text in outputs
+        assert text in shown

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.detectors import detector_of
-from tests.exported import Images
+from tests.exported import BACKENDS, Images
 from tests.runtime.test_fork import codes_after_a_fork
 from vision.detector import Detector
 from vision.errors import ConfigError, WeightsError
@@ -49,11 +49,12 @@ def needs(backend: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the converters
-@pytest.mark.parametrize("to", graph_backends())
+@pytest.mark.parametrize("to", [name for name in graph_backends() if name not in BACKENDS])
 @pytest.mark.slow
 def test_a_detector_of_a_file_answers_as_pytorch_does(
     saved: SavedDetector, images: Images, tmp_path: Path, to: str
 ) -> None:
+    """ONNX's and OpenVINO's do in test_export.py and in tests/runtime."""
     needs(to)
     spec = ExportSpec(to)
     written = export_detector(saved, spec, spec.file(tmp_path, "w"), images)

@@ -155,10 +155,16 @@ def test_places_never_collide(
 
 
 PARTS = st.sampled_from(["..", "s", "t", "s*", "?", "**", ".", "a.jpg", "A.jpg", "[st]", "link"])
+CLIMBS = st.builds(
+    lambda above, up, below: [*above, *[".."] * up, *below],
+    st.lists(PARTS, min_size=1, max_size=3),
+    st.integers(0, 3),
+    st.lists(PARTS, max_size=1).map(lambda below: [*below, "a.jpg"]),
+)
 
 
-@given(st.lists(PARTS, min_size=1, max_size=6), st.booleans())
-@settings(max_examples=200, deadline=None)
+@given(st.lists(PARTS, min_size=1, max_size=6) | CLIMBS, st.booleans())
+@settings(max_examples=80, deadline=None)
 def test_no_result_leaves_the_output_folder(
     tmp_path_factory: pytest.TempPathFactory, parts: list[str], is_absolute: bool
 ) -> None:

@@ -2,8 +2,6 @@
 
 import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.detectors import call_before_and_after_a_fork
 from tests.exported import BACKENDS
+from tests.runs import exit_code
 from vision.detector import Detector
 from vision.errors import ConfigError
 from vision.model import fuse
@@ -21,55 +21,14 @@ from vision.weights import SavedDetector, save_weights
 pytest.importorskip("onnx")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
-FORKED = """
-import os, signal, sys
-import numpy as np
-from vision.detector import Detector
-from vision.errors import ConfigError
 
-def call_before_and_after_a_fork(path, threads):
-    detector = Detector.load(path, score=0.0, threads=threads or None)
-    image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
-    expected = detector(image)
-    child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        try:
-            found = detector(image)
-        except ConfigError as error:
-            assert "loaded before a fork" in str(error)
-            os._exit(2)
-        os._exit(0 if (found.boxes - expected.boxes).abs().max() < 0.01 else 1)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert len(detector(image)) == len(expected)
-    return code if code >= 0 else 100 - code
-
-for case in sys.argv[1:]:
-    path, threads = case.rsplit(":", 1)
-    child = os.fork()  # each case has a process in which nothing has run
-    if child == 0:
-        code = call_before_and_after_a_fork(path, int(threads))
-        os._exit(code)
-    print(case, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-def codes_after_a_fork(cases: Iterable[str]) -> dict[str, int]:
+def codes_after_a_fork(cases: Iterable[str]) -> dict[str, int | None]:
     """What forked processes that call a detector give: 0 for results, 2 for an error.
 
     Args:
         cases: Each ``FILE:THREADS``, with 0 for the runtime's own number.
     """
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_NUM_THREADS"}
-    done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", FORKED, *cases],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
-    )
-    lines = [line.rsplit(" ", 1) for line in done.stdout.splitlines()]
-    return {case: int(code) for case, code in lines}
+    return {case: exit_code(call_before_and_after_a_fork, *case.rsplit(":", 1)) for case in cases}
 
 
 @needs_fork

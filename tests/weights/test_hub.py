@@ -1,18 +1,17 @@
 """Weights on the Hugging Face Hub, which a server on loopback stands in for."""
 
-import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 from huggingface_hub import constants
 
-from tests.runs import same_weights
+from tests.runs import command_with, exit_code, same_weights
 from tests.weights.hub_server import COMMIT, TOKEN, Hub, serve
 from vision.cli.main import main
 from vision.errors import ConfigError, WeightsError
@@ -179,27 +178,20 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
 def test_commands_take_the_address_from_hf_endpoint_and_print_no_token(
     learnt: Path, tmp_path: Path
 ) -> None:
+    stdout, stderr = tmp_path / "stdout", tmp_path / "stderr"
+    streams, home = (str(stdout), str(stderr)), str(tmp_path / "home")
+
+    def ssdlite(token: str, *words: str) -> int | None:
+        environment = {"HF_ENDPOINT": hub.address, "HF_HOME": home, "HF_TOKEN": token}
+        return exit_code(partial(command_with, words, *streams, **environment))
+
     with serve() as hub:
-        environment = {
-            **os.environ,
-            "HF_ENDPOINT": hub.address,
-            "HF_HOME": str(tmp_path / "home"),
-            "HF_TOKEN": TOKEN,
-        }
-
-        def ssdlite(*words: str) -> subprocess.CompletedProcess[str]:
-            code = "import sys; from vision.cli.main import main; sys.exit(main())"
-            command = [sys.executable, "-c", code, *words]
-            return subprocess.run(  # noqa: S603
-                command, env=environment, capture_output=True, text=True, check=False
-            )
-
-        pushed = ssdlite("push", str(learnt), "hf://user/scenes")
+        assert ssdlite(TOKEN, "push", str(learnt), "hf://user/scenes") == 0
+        assert "README.md are on http://127.0.0.1:" in stdout.read_text("utf-8")
+        assert TOKEN not in stdout.read_text("utf-8") + stderr.read_text("utf-8")
         hub.private.add("user/scenes")
-        environment["HF_TOKEN"] = f"{TOKEN}_wrong"
-        refused = ssdlite("info", "hf://user/scenes")
-    assert (pushed.returncode, refused.returncode) == (0, 2)
-    assert "README.md are on http://127.0.0.1:" in pushed.stdout
-    assert refused.stderr.startswith("ssdlite info: error: weights hf://user/scenes: there is none")
-    assert TOKEN not in f"{pushed.stdout}{pushed.stderr}{refused.stdout}{refused.stderr}"
+        assert ssdlite(f"{TOKEN}_wrong", "info", "hf://user/scenes") == 2
+    said = stderr.read_text("utf-8")
+    assert said.startswith("ssdlite info: error: weights hf://user/scenes: there is none")
+    assert TOKEN not in stdout.read_text("utf-8") + said
     assert {TOKEN, f"{TOKEN}_wrong"} <= set(hub.tokens)
