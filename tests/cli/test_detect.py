@@ -365,7 +365,7 @@ def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_
         # Links to one file count as one: each gets a name of its own.
     names = sorted(path.name for path in folder.iterdir())
     words = (str(weights), str(folder), str(out), "--resume")
-    for least in (10, 20):
+    for least in (8, 16):
         process = forking().Process(target=growth, args=words)
         process.start()
         deadline = time.monotonic() + 120
@@ -377,7 +377,7 @@ def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_
     grown = result_of(growth, *words)
     assert [Path(entry["image"]).name for entry in entries_in(out)] == names
     assert sorted(path.name for path in out.glob("*.jpg")) == names
-    assert grown < 100e6  # all at once would take .4 GB, and the last 40 of them .28 GB
+    assert grown < 150e6  # the 44 that were left would take .3 GB at once
 
 
 @pytest.mark.slow

@@ -1,14 +1,17 @@
 """The notebooks of the docs run from the first cell to the last, in an empty folder."""
 
+import io
 import os
 import shlex
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import nbformat
 import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
 from tests.exported import trace_once
@@ -46,18 +49,23 @@ def run_cells(sources: list[str], folder: Path, traced: Path) -> str:
     """
     os.chdir(folder)
     torch.set_num_threads(1)
-    torch.onnx.export = trace_once(traced)
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    shell: Any = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
 
     def system(line: str) -> None:
         program, *words = shlex.split(line)
         assert (program, main(words)) == ("ssdlite", 0)
 
     shell.system = system
-    with capture_output() as shown:
+    values = []
+    with (
+        redirect_stdout(io.StringIO()) as shown,
+        patch("torch.onnx.export", trace_once(traced)),
+    ):
         for source in sources:
-            shell.run_cell(source).raise_error()
-    return shown.stdout + str([one.data for one in shown.outputs])
+            result = shell.run_cell(source)
+            result.raise_error()
+            values.append(shell.display_formatter.format(result.result))
+    return f"{shown.getvalue()}{values}"
 
 
 @pytest.mark.slow

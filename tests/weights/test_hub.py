@@ -181,11 +181,12 @@ def test_commands_take_the_address_from_hf_endpoint_and_print_no_token(
     stdout, stderr = tmp_path / "stdout", tmp_path / "stderr"
     streams, home = (str(stdout), str(stderr)), str(tmp_path / "home")
 
-    def ssdlite(token: str, *words: str) -> int | None:
-        environment = {"HF_ENDPOINT": hub.address, "HF_HOME": home, "HF_TOKEN": token}
-        return exit_code(partial(command_with, words, *streams, **environment))
-
     with serve() as hub:
+
+        def ssdlite(token: str, *words: str) -> int | None:
+            environment = {"HF_ENDPOINT": hub.address, "HF_HOME": home, "HF_TOKEN": token}
+            return exit_code(partial(command_with, words, *streams, **environment))
+
         assert ssdlite(TOKEN, "push", str(learnt), "hf://user/scenes") == 0
         assert "README.md are on http://127.0.0.1:" in stdout.read_text("utf-8")
         assert TOKEN not in stdout.read_text("utf-8") + stderr.read_text("utf-8")
