@@ -194,5 +194,5 @@ def soft_nms(
         overlap = iou(boxes[rows, best][:, None], boxes)[:, 0]
         is_same_group = groups == groups[rows, best][:, None]
         scores *= torch.where(is_same_group, torch.exp(-(overlap**2) / sigma), 1.0)
-        scores[rows, best] = 0.0  # A selected box is not selected again.
+        scores.scatter_(1, best[:, None], 0.0)  # A selected box is not selected again.
     return torch.stack(selected, dim=1), torch.stack(selected_scores, dim=1)

@@ -17,6 +17,7 @@ from vision.benchmark import (
     Candidate,
     Times,
     draw_chart,
+    list_candidates,
     measure,
     measure_times,
     row_of,
@@ -29,9 +30,11 @@ from vision.cli.commands import parse
 from vision.cli.main import main
 from vision.errors import DataError
 from vision.export import Agreement
+from vision.export.write import Export
 from vision.images import read_image
 from vision.runtime import RuntimeOptions, graph_backends
 from vision.runtime.onnx_backend import OnnxBackend
+from vision.weights import SHIPPED, load_weights
 
 
 def test_candidates_take_turns_and_warm_ups_do_not_count() -> None:
@@ -100,6 +103,24 @@ def test_the_matrix_has_each_precision_of_each_backend_and_what_was_measured() -
     assert cells[0][2:] == ["raw, decoded, nms, jetson", "1.5", "15.5", "0.5000", "0.2500", proof]
     assert cells[1][3:] == ["-", "-", "-", "-", "not run"]
     assert [line[2] for line in cells if line[1] == "int8full"] == ["raw"]
+
+
+def test_the_size_of_a_graph_is_that_of_its_own_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sizes = []
+
+    def export(_: object, __: object, path: Path, *_others: object) -> Export:
+        sizes.append(1000 * (len(sizes) + 1))
+        path.write_bytes(bytes(sizes[-1]))
+        path.with_suffix(".beside").write_bytes(bytes(7))
+        return Export(path, Agreement(8, 20, 3e-6, 2e-4, 0))
+
+    monkeypatch.setattr("vision.benchmark.candidates.export_detector", export)
+    saved = load_weights(SHIPPED["voc"])
+    candidates, _ = list_candidates(Path("w.safetensors"), saved, [], [], tmp_path, None)
+    exported = {one.file: one.num_bytes for one in candidates if one.agreement is not None}
+    assert list(exported.values()) == [size + 7 for size in sizes]
 
 
 @pytest.mark.parametrize("precision", [0.0, None])

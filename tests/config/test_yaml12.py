@@ -198,7 +198,7 @@ def test_many_keys_are_compared_once_each(monkeypatch: pytest.MonkeyPatch) -> No
     construct = yaml.SafeLoader.construct_object
 
     def counted(loader: yaml.SafeLoader, node: yaml.Node, deep: bool = False) -> object:
-        value = construct(loader, node, deep)  # type: ignore[no-untyped-call]
+        value = construct(loader, node, deep)
         return Key(value) if isinstance(value, str) else value
 
     monkeypatch.setattr(yaml.SafeLoader, "construct_object", counted)

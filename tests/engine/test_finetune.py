@@ -117,7 +117,7 @@ def test_another_network_takes_the_backbone_alone(tmp_path: Path, neck: str, pre
     path = tmp_path / "w.safetensors"
     theirs = config_from_dict({"model": {"preset": "tensorflow", "width_mult": 0.25}})
     save_weights(path, build_model(theirs.model, 1), theirs, ["dog"], {})
-    asked = config_from_dict({"model": {"neck": neck}}).model
+    asked = ModelConfig.model_validate({"neck": neck})
     model, warnings = match_network(asked, load_initial_weights(str(path)))
     assert (model.width_mult, model.preset, model.neck) == (0.25, preset, neck)
     assert [line.split()[0] for line in warnings] == ["model.neck"]

@@ -13,10 +13,11 @@ from tests.dispatch import CountedOperations
 from tests.runs import run_config
 from vision.data import read_sources
 from vision.engine.build import build_run
-from vision.engine.graphs import StepGraphs
+from vision.engine.graphs import WARM_UPS, StepGraphs
 from vision.engine.plan import Plan
 from vision.engine.run import Run
 from vision.engine.step import train_step
+from vision.errors import TrainingError
 from vision.model import Losses
 from vision.structures import Batch
 
@@ -105,6 +106,28 @@ def recorded(function: Callable[[], Losses]) -> tuple[Callable[[], None], Losses
             ours.copy_(theirs)
 
     return replay, losses
+
+
+def test_steps_that_cannot_be_captured_are_taken_without_a_graph(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where graphs were not asked for by ``train.compile=on``: that is an error."""
+
+    def fail(_: Callable[[], Losses]) -> tuple[Callable[[], None], Losses]:
+        raise RuntimeError("operation not permitted when stream is capturing\nand more")
+
+    plain, batch = make_run("cpu", "train.precision=fp32")
+    other, _ = make_run("cpu", "train.precision=fp32")
+    other = replace(other, graphs=StepGraphs(fail, is_required=False))
+    for _ in range(6):
+        torch.testing.assert_close(train_step(other, batch), train_step(plain, batch))
+    (line,) = (record.message for record in caplog.records if "graph" in record.message)
+    assert line.endswith("cannot be captured (operation not permitted when stream is capturing)")
+    other = replace(other, graphs=StepGraphs(fail))
+    for _ in range(WARM_UPS):
+        train_step(other, batch)
+    with pytest.raises(TrainingError, match=r"\(operation .* capturing\); set train.compile=off"):
+        train_step(other, batch)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])

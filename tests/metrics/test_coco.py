@@ -79,7 +79,7 @@ def as_coco(
     return instances, results
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SEEDS, st.booleans())
 def test_equals_pycocotools(seed: int, has_ties: bool) -> None:
     data = grid_data(seed, NUM_CLASSES) if has_ties else None

@@ -90,14 +90,14 @@ def list_candidates(
             path, where, num_bytes, agreement = weights, device, 0, None
             if isinstance(backend, GraphBackend):
                 spec = ExportSpec(name, precision=precision)
-                path, where = spec.file(folder, weights.stem), "cpu"
+                path, where = spec.file(folder / name / precision, weights.stem), "cpu"
+                path.parent.mkdir(parents=True)
                 try:
                     agreement = export_detector(saved, spec, path, images, calibration).agreement
                 except (ConfigError, WeightsError) as error:
                     left_out.append(f"{name} {precision} left out: {error}")
                     continue
-                stem = path.name.removesuffix(backend.suffix)
-                num_bytes = sum(part.stat().st_size for part in folder.glob(f"{stem}.*"))
+                num_bytes = sum(part.stat().st_size for part in path.parent.iterdir())
             rows += [
                 Candidate(
                     f"{name} {run_in}",

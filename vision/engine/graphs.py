@@ -1,5 +1,6 @@
 """Training steps as CUDA graphs, which a GPU launches at once."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from vision.errors import TrainingError
 from vision.model import Assignment, Losses
 from vision.model.loss import AssignBy
 from vision.structures import Batch
+
+logger = logging.getLogger(__name__)
 
 Rate: TypeAlias = float | Tensor | None
 Update: TypeAlias = Callable[[Batch, Assignment, Rate], Losses]
@@ -36,13 +39,13 @@ class _Captured(NamedTuple):
 def choose_graphs(
     choice: Compile, device: torch.device, num_processes: int, assignment: AssignBy
 ) -> "StepGraphs | None":
-    """Graphs where ``train.compile`` is ``on`` and steps can be captured, None elsewhere.
+    """Graphs where steps can be captured, unless ``train.compile`` is ``off``; None elsewhere.
 
     Several processes exchange gradients within a step, which is not captured. With ``tal`` priors
     are assigned within the step too, and the sizes of tensors vary with the number of objects.
     """
     is_possible = device.type == "cuda" and num_processes == 1 and assignment == "ssd"
-    return StepGraphs() if is_possible and choice == "on" else None
+    return StepGraphs(is_required=choice == "on") if is_possible and choice != "off" else None
 
 
 def capture(function: Callable[[], Losses]) -> tuple[Replay, Losses]:
@@ -67,12 +70,18 @@ class StepGraphs:
 
     Args:
         record: `capture`, or what stands for it on a CPU.
+        is_required: Whether a step that cannot be captured is an error; otherwise it is taken
+            without a graph, as all that follow are, and a warning says why.
     """
 
     def __init__(
-        self, record: Callable[[Callable[[], Losses]], tuple[Replay, Losses]] = capture
+        self,
+        record: Callable[[Callable[[], Losses]], tuple[Replay, Losses]] = capture,
+        *,
+        is_required: bool = True,
     ) -> None:
         self._record = record
+        self._is_required, self._is_off = is_required, False
         self._captured: dict[torch.Size, _Captured] = {}
         self._calls = Counter[torch.Size]()
 
@@ -94,7 +103,7 @@ class StepGraphs:
             rate: The weight of the new values in the moving average; None without one.
 
         Raises:
-            TrainingError: If the step cannot be captured.
+            TrainingError: If the step cannot be captured, and has to be.
         """
         size = batch.images.shape
         if size not in self._captured:
@@ -104,11 +113,11 @@ class StepGraphs:
             self._calls[size] += 1
         numbers = [*(group["lr"] for group in optimizer.param_groups), rate or 0.0]
         self._numbers.copy_(torch.tensor(numbers), non_blocking=True)
-        if self._calls[size] <= WARM_UPS:
+        if self._calls[size] > WARM_UPS and size not in self._captured and not self._is_off:
+            self._capture(update, optimizer, batch, assignment, rate)
+        if size not in self._captured:
             with self._lrs_on_device(optimizer):
                 return _beside(lambda: update(batch, assignment, rate))
-        if size not in self._captured:
-            self._captured[size] = self._capture(update, optimizer, batch, assignment, rate)
         images, targets, replay, losses = self._captured[size]
         for ours, theirs in zip((images, *targets), (batch.images, *assignment), strict=True):
             ours.copy_(theirs)
@@ -122,7 +131,7 @@ class StepGraphs:
         batch: Batch,
         assignment: Assignment,
         rate: float | None,
-    ) -> _Captured:
+    ) -> None:
         images, targets = batch.images.clone(), Assignment(*(part.clone() for part in assignment))
         inputs = replace(batch, images=images, targets=[], packed=None)
         weight = None if rate is None else self._numbers[-1]
@@ -132,13 +141,18 @@ class StepGraphs:
                 return update(inputs, targets, weight)
 
         try:
-            return _Captured(images, targets, *self._record(step))
+            recorded = self._record(step)
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
-            raise TrainingError(
-                f"the training step cannot be captured as a CUDA graph ({reason}); set"
-                " train.compile=off"
-            ) from error
+            if self._is_required:
+                raise TrainingError(
+                    f"the training step cannot be captured as a CUDA graph ({reason}); set"
+                    " train.compile=off"
+                ) from error
+            logger.warning("training without CUDA graphs: a step cannot be captured (%s)", reason)
+            self._is_off = True
+            return
+        self._captured[batch.images.shape] = _Captured(images, targets, *recorded)
 
     @contextmanager
     def _lrs_on_device(self, optimizer: Optimizer) -> Iterator[None]:
