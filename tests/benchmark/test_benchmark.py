@@ -108,7 +108,7 @@ def test_the_matrix_has_each_precision_of_each_backend_and_what_was_measured() -
 def test_the_size_of_a_graph_is_that_of_its_own_files(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    sizes = []
+    sizes: list[int] = []
 
     def export(_: object, __: object, path: Path, *_others: object) -> Export:
         sizes.append(1000 * (len(sizes) + 1))

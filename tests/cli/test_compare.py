@@ -14,9 +14,8 @@ import vision.cli.compare
 from tests.cli.test_eval import FOUND, TRUTH, voc_of
 from tests.cli.test_train import error_line
 from tests.formats.builders import picture
-from tests.runs import run_config, scenes
+from tests.runs import scenes
 from vision.cli.main import main
-from vision.engine import train
 from vision.media import write_image
 from vision.metrics.comparison import compare_detections
 
@@ -88,17 +87,6 @@ def test_spoilt_weights_are_worse(
         first, second, change, low, high = numbers(lines, metric)
         assert change == pytest.approx(second - first, abs=0.0011)
         assert 0 < low <= change <= high
-    assert any(line.startswith("B is better by ") for line in lines)
-
-
-@pytest.mark.slow
-def test_a_trained_detector_is_told_from_a_half_trained_one(
-    learnt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    values = ("train.precision=fp32", "optim.lr=0.1", "augment.preset=none")
-    data = f"data.train={[scenes()] * 10}"
-    train(run_config("train.epochs=3", *values, data), tmp_path / "half")
-    lines = compare(capsys, tmp_path / "out", tmp_path / "half", learnt)
     assert any(line.startswith("B is better by ") and "coco.AP" in line for line in lines)
 
 

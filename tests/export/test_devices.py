@@ -58,8 +58,7 @@ def needs(backend: str) -> None:
 def short(saved: SavedDetector) -> Iterator[SavedDetector]:
     """A network of few blocks, of each kind: what takes time are nodes to lower."""
     stages = [(1, 16, 1, 2), (6, 24, 2, 2), (6, 32, 1, 2), (6, 64, 1, 2)]
-    strides = {"FIRST_OF_STRIDE_16": 4, "FIRST_OF_STRIDE_32": 5}
-    with patch.multiple(mobilenet_v2, STAGES=stages, **strides):
+    with patch.multiple(mobilenet_v2, STAGES=stages, FIRST_OF_STRIDE_16=4, FIRST_OF_STRIDE_32=5):
         model = build_model(saved.config.model, len(saved.names)).eval()
         randomise(model)
         yield replace(saved, model=model)
