@@ -13,6 +13,7 @@ from tests.dispatch import CountedOperations
 from tests.runs import run_config
 from vision.data import read_sources
 from vision.engine.build import build_run
+from vision.engine.forward import choose_graphs
 from vision.engine.graphs import WARM_UPS, StepGraphs
 from vision.engine.plan import Plan
 from vision.engine.run import Run
@@ -112,8 +113,10 @@ def test_steps_that_cannot_be_captured_are_taken_without_a_graph(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Where graphs were not asked for by ``train.compile=on``: that is an error."""
+    failures = []
 
     def fail(_: Callable[[], Losses]) -> tuple[Callable[[], None], Losses]:
+        failures.append(1)
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
     plain, batch = make_run("cpu", "train.precision=fp32")
@@ -121,6 +124,7 @@ def test_steps_that_cannot_be_captured_are_taken_without_a_graph(
     other = replace(other, graphs=StepGraphs(fail, is_required=False))
     for _ in range(6):
         torch.testing.assert_close(train_step(other, batch), train_step(plain, batch))
+    assert len(failures) == 1
     (line,) = (record.message for record in caplog.records if "graph" in record.message)
     assert line.endswith("cannot be captured (operation not permitted when stream is capturing)")
     other = replace(other, graphs=StepGraphs(fail))
@@ -128,6 +132,47 @@ def test_steps_that_cannot_be_captured_are_taken_without_a_graph(
         train_step(other, batch)
     with pytest.raises(TrainingError, match=r"\(operation .* capturing\); set train.compile=off"):
         train_step(other, batch)
+
+
+def test_full_batches_alone_have_a_graph_and_only_one_of_the_present_size() -> None:
+    """The first batch is a partial one, as after a resume before the end of an epoch."""
+    captured = []
+
+    def counted(function: Callable[[], Losses]) -> tuple[Callable[[], None], Losses]:
+        captured.append(1)
+        return recorded(function)
+
+    run, batch = make_run("cpu", "train.precision=fp32")
+    graphs = StepGraphs(counted)
+    run = replace(run, graphs=graphs)
+    partial = replace(batch, images=batch.images[:3], targets=batch.targets[:3], packed=None)
+    sizes = [partial, *[batch] * (WARM_UPS + 2), partial, partial, batch]
+    expected = [0, *[0] * WARM_UPS, 1, 1, 1, 1, 1]
+    for images, count in zip(sizes, expected, strict=True):
+        train_step(run, images)
+        assert len(captured) == count
+
+
+@pytest.mark.parametrize(
+    ("change", "has_graphs", "is_required"),
+    [
+        ({}, True, False),
+        ({"choice": "on"}, True, True),
+        ({"choice": "off"}, False, None),
+        ({"device": torch.device("cpu")}, False, None),
+        ({"dtype": torch.float16}, False, None),
+        ({"dtype": torch.bfloat16}, True, False),
+        ({"assignment": "tal"}, False, None),
+        ({"parts": 2}, False, None),
+    ],
+)
+def test_steps_are_graphs_where_these_were_compared(
+    change: dict[str, Any], has_graphs: bool, is_required: bool | None
+) -> None:
+    given = {"device": torch.device("cuda:1"), "dtype": torch.float32, "assignment": "ssd"}
+    graphs = choose_graphs(**{"choice": "auto", "parts": 1, **given, **change})
+    assert (graphs is not None) == has_graphs
+    assert graphs is None or graphs.is_required == is_required
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])

@@ -62,9 +62,9 @@ class TrainConfig(Section):
     """BatchNorm takes its statistics over all processes, if several train on GPUs."""
     compile: Literal["off", "on", "auto"] = "auto"
     """Whether forward pass, loss and backward pass are compiled by ``torch.compile``, which takes
-    minutes: ``auto`` does so on CUDA in runs of 2,000 steps or more. With ``on`` and ``auto`` steps
-    on CUDA in one process with ``loss.assignment=ssd`` are also launched as CUDA graphs. ``true``
-    is ``on``, ``false`` is ``off``."""
+    minutes: ``auto`` does so on CUDA in runs of 2,000 steps or more. Unless it is ``off``, steps on
+    CUDA are also CUDA graphs, in one process with ``loss.assignment=ssd``, ``train.accumulate=1``
+    and another precision than fp16. ``true`` is ``on``, ``false`` is ``off``."""
     save_minutes: float = Field(10.0, gt=0, le=MAX_COUNT)
     """Minutes between checkpoints to resume from within an epoch; one is written after each epoch
     as well."""

@@ -13,8 +13,7 @@ from vision.config import Config
 from vision.data import PRESETS, DetectionDataset, EpochSampler, cached, make_loader, reduced
 from vision.engine.distributed import SINGLE_PROCESS, Processes
 from vision.engine.evaluation import Evaluator
-from vision.engine.forward import choose_forward
-from vision.engine.graphs import choose_graphs
+from vision.engine.forward import choose_forward, choose_graphs
 from vision.engine.optim import (
     MovingAverage,
     autocast_dtype,
@@ -67,6 +66,7 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         size: build_loss(config.loss, model, size, plan.unlabelled_classes)
         for size in {config.model.image_size, config.image_size_of(0)}
     }
+    parts = processes.size * config.train.accumulate
     return Run(
         _loop_settings(plan, dtype),
         device,
@@ -74,12 +74,9 @@ def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PR
         state,
         processes.wrap(model, device),
         choose_forward(
-            config.train.compile,
-            device,
-            config.train.batch_size // (processes.size * config.train.accumulate),
-            epochs * len(sampler),
+            config.train.compile, device, config.train.batch_size // parts, epochs * len(sampler)
         ),
-        choose_graphs(config.train.compile, device, processes.size, config.loss.assignment),
+        choose_graphs(config.train.compile, device, dtype, config.loss.assignment, parts),
         frozen,
         losses,
         sampler,

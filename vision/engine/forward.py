@@ -1,4 +1,4 @@
-"""Forward pass and loss as training calls them: as they are, or compiled."""
+"""Forward pass and loss as training calls them: as they are, or compiled; steps as CUDA graphs."""
 
 import logging
 import os
@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._triton import has_triton
 
+from vision.engine.graphs import StepGraphs
 from vision.errors import TrainingError
 from vision.model import Assignment, Losses, MultiBoxLoss
+from vision.model.loss import AssignBy
 from vision.structures import PackedTargets, Predictions
 
 logger = logging.getLogger(__name__)
@@ -90,6 +92,28 @@ def choose_forward(choice: Compile, device: torch.device, num_images: int, steps
     if choice == "off" or (choice == "auto" and not is_worth_it):
         return forward
     return CompiledForward(num_images, is_required=choice == "on")
+
+
+def choose_graphs(
+    choice: Compile, device: torch.device, dtype: torch.dtype, assignment: AssignBy, parts: int
+) -> StepGraphs | None:
+    """Graphs of whole steps where these can be captured; None elsewhere and with ``off``.
+
+    Several processes exchange gradients within a step, which is not captured. With ``tal`` priors
+    are assigned within the step too, and the sizes of tensors vary with the number of objects. In
+    float16, in several parts, and on GPUs of AMD no captured steps have been compared with others.
+
+    Args:
+        choice: ``train.compile``.
+        device: The device of the network.
+        dtype: The type that the network computes in.
+        assignment: ``loss.assignment``.
+        parts: Number of parts of a batch, in different processes or one after the other.
+    """
+    is_compared = device.type == "cuda" and torch.version.hip is None and dtype != torch.float16
+    if choice == "off" or not is_compared or assignment != "ssd" or parts > 1:
+        return None
+    return StepGraphs(is_required=choice == "on")
 
 
 def _can_compile() -> bool:

@@ -1,20 +1,18 @@
 """Training steps as CUDA graphs, which a GPU launches at once."""
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from vision.engine.forward import Compile
 from vision.errors import TrainingError
 from vision.model import Assignment, Losses
-from vision.model.loss import AssignBy
 from vision.structures import Batch
 
 logger = logging.getLogger(__name__)
@@ -23,8 +21,8 @@ Rate: TypeAlias = float | Tensor | None
 Update: TypeAlias = Callable[[Batch, Assignment, Rate], Losses]
 Replay: TypeAlias = Callable[[], None]
 WARM_UPS = 3
-"""Steps of each batch size before one is captured. They choose kernels, compile, and allocate
-the memory that all later steps use."""
+"""Steps of a batch size before one is captured. They choose kernels, compile, and allocate the
+memory that all later steps use."""
 
 
 class _Captured(NamedTuple):
@@ -36,18 +34,6 @@ class _Captured(NamedTuple):
     losses: Losses
 
 
-def choose_graphs(
-    choice: Compile, device: torch.device, num_processes: int, assignment: AssignBy
-) -> "StepGraphs | None":
-    """Graphs where steps can be captured, unless ``train.compile`` is ``off``; None elsewhere.
-
-    Several processes exchange gradients within a step, which is not captured. With ``tal`` priors
-    are assigned within the step too, and the sizes of tensors vary with the number of objects.
-    """
-    is_possible = device.type == "cuda" and num_processes == 1 and assignment == "ssd"
-    return StepGraphs(is_required=choice == "on") if is_possible and choice != "off" else None
-
-
 def capture(function: Callable[[], Losses]) -> tuple[Replay, Losses]:
     """Record what a function launches on the GPU, without doing it.
 
@@ -55,14 +41,22 @@ def capture(function: Callable[[], Losses]) -> tuple[Replay, Losses]:
         What does it, and where it leaves the result each time.
     """
     graph = torch.cuda.CUDAGraph()
-    # Meanwhile the thread that pins batches makes calls that would end a "global" capture.
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    # Meanwhile the thread that pins batches makes calls that would end a "global" capture. After a
+    # failed capture the outer context returns to the present stream, which the inner one does not.
+    with (
+        torch.cuda.stream(torch.cuda.current_stream()),
+        torch.cuda.graph(graph, capture_error_mode="thread_local"),
+    ):
         losses = function()
     return graph.replay, losses
 
 
 class StepGraphs:
-    """Takes training steps: the first few of each batch size directly, later ones by a graph.
+    """Takes training steps by a CUDA graph, after some steps without one.
+
+    Only full batches have a graph: others, as the last batch of an epoch often is, are taken
+    without one. After a change of the images' size the graph is captured again, and the memory of
+    the old one is free.
 
     Learning rates change from step to step. All steps read them from the device's memory, so that
     they are rounded alike with and without a graph. The weight of the new values in the moving
@@ -70,8 +64,8 @@ class StepGraphs:
 
     Args:
         record: `capture`, or what stands for it on a CPU.
-        is_required: Whether a step that cannot be captured is an error; otherwise it is taken
-            without a graph, as all that follow are, and a warning says why.
+        is_required: Whether a step that cannot be captured is an error. Otherwise it and all that
+            follow are taken without a graph, and a warning says why.
     """
 
     def __init__(
@@ -81,9 +75,10 @@ class StepGraphs:
         is_required: bool = True,
     ) -> None:
         self._record = record
-        self._is_required, self._is_off = is_required, False
-        self._captured: dict[torch.Size, _Captured] = {}
-        self._calls = Counter[torch.Size]()
+        self.is_required, self._is_off = is_required, False
+        self._size = torch.Size([0])
+        self._calls = 0
+        self._captured: _Captured | None = None
 
     def __call__(
         self,
@@ -105,24 +100,43 @@ class StepGraphs:
         Raises:
             TrainingError: If the step cannot be captured, and has to be.
         """
-        size = batch.images.shape
-        if size not in self._captured:
-            if not self._calls:
-                count = len(optimizer.param_groups) + 1
-                self._numbers = torch.zeros(count, device=batch.images.device)
-            self._calls[size] += 1
+        if self._is_off:
+            return update(batch, assignment, rate)
+        device = batch.images.device
+        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+            return self._step(update, optimizer, batch, assignment, rate)
+
+    def _step(
+        self,
+        update: Update,
+        optimizer: Optimizer,
+        batch: Batch,
+        assignment: Assignment,
+        rate: float | None,
+    ) -> Losses:
+        is_full = self._is_full(batch.images, len(optimizer.param_groups))
         numbers = [*(group["lr"] for group in optimizer.param_groups), rate or 0.0]
         self._numbers.copy_(torch.tensor(numbers), non_blocking=True)
-        if self._calls[size] > WARM_UPS and size not in self._captured and not self._is_off:
+        if is_full and self._captured is None and self._calls > WARM_UPS:
             self._capture(update, optimizer, batch, assignment, rate)
-        if size not in self._captured:
+        if not is_full or self._captured is None:
             with self._lrs_on_device(optimizer):
-                return _beside(lambda: update(batch, assignment, rate))
-        images, targets, replay, losses = self._captured[size]
+                return self._beside(lambda: update(batch, assignment, rate))
+        images, targets, replay, losses = self._captured
         for ours, theirs in zip((images, *targets), (batch.images, *assignment), strict=True):
             ours.copy_(theirs)
         replay()
         return Losses(*(value.clone() for value in losses))
+
+    def _is_full(self, images: Tensor, num_groups: int) -> bool:
+        """Whether a batch is as large as the largest one of its images' size so far."""
+        size = images.shape
+        if size[1:] != self._size[1:] or size[0] > self._size[0]:
+            self._size, self._calls, self._captured = size, 0, None
+            self._numbers = torch.zeros(num_groups + 1, device=images.device)
+        is_full = size == self._size
+        self._calls += is_full
+        return is_full
 
     def _capture(
         self,
@@ -141,18 +155,16 @@ class StepGraphs:
                 return update(inputs, targets, weight)
 
         try:
-            recorded = self._record(step)
+            self._captured = _Captured(images, targets, *self._record(step))
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            if self._is_required:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            if self.is_required:
                 raise TrainingError(
                     f"the training step cannot be captured as a CUDA graph ({reason}); set"
                     " train.compile=off"
                 ) from error
             logger.warning("training without CUDA graphs: a step cannot be captured (%s)", reason)
             self._is_off = True
-            return
-        self._captured[batch.images.shape] = _Captured(images, targets, *recorded)
 
     @contextmanager
     def _lrs_on_device(self, optimizer: Optimizer) -> Iterator[None]:
@@ -167,14 +179,20 @@ class StepGraphs:
             for group, values in zip(groups, saved, strict=True):
                 group.update(values)
 
+    def _beside(self, function: Callable[[], Losses]) -> Losses:
+        """Call a function on another stream of the GPU, as what is captured later must have been.
 
-def _beside(function: Callable[[], Losses]) -> Losses:
-    """Call a function on another stream of the GPU, which capturing it later requires."""
-    if not torch.cuda.is_available():
-        return function()
-    stream, current = torch.cuda.Stream(), torch.cuda.current_stream()  # type: ignore[no-untyped-call]
-    stream.wait_stream(current)
-    with torch.cuda.stream(stream):
-        losses = function()
-    current.wait_stream(stream)
-    return losses
+        It is the same stream each time, since each stream keeps the memory that it has freed.
+        """
+        if not self._numbers.is_cuda:
+            return function()
+        stream, current = self._side_stream, torch.cuda.current_stream()
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            losses = function()
+        current.wait_stream(stream)
+        return losses
+
+    @cached_property
+    def _side_stream(self) -> torch.cuda.Stream:
+        return torch.cuda.Stream()  # type: ignore[no-untyped-call]
