@@ -1,6 +1,7 @@
 """What no command expects: one line for files and memory, 70 for bugs, nothing for pipes."""
 
 import os
+import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -157,6 +158,19 @@ def test_a_result_that_cannot_be_printed(tmp_path: Path, stdout: str, code: int,
     errors = tmp_path / "errors"
     assert exit_code(command_with, ["info", "voc"], stdout, str(errors)) == code
     assert errors.read_text("utf-8") == (f"ssdlite info: error: {said}\n" if said else "")
+
+
+@pytest.mark.slow
+def test_an_interpreter_that_ends_has_nothing_left_to_flush_into_a_closed_pipe() -> None:
+    """It would end with 120 and a message."""
+    read, write = os.pipe()
+    os.close(read)
+    code = "import sys; from vision.cli.main import main; sys.exit(main(['info', 'voc']))"
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.slow

@@ -206,3 +206,7 @@ def test_many_keys_are_compared_once_each(monkeypatch: pytest.MonkeyPatch) -> No
     found = parse_yaml("\n".join(f"{key}: {value}" for key, value in keys.items()))
     assert Key.compared < 10 * len(keys)  # each with each would be two million
     assert found == keys
+    Key.compared = 0
+    with pytest.raises(yaml.YAMLError, match="'a' is given twice"):
+        parse_yaml("a: 1\na: 2")
+    assert Key.compared  # keys of different hashes need no comparison, equal ones one that counts

@@ -228,7 +228,7 @@ def test_train_and_val_of_one_folder_have_one_seed(tmp_path: Path) -> None:
     config_from_dict({"data": data})
 
 
-def test_another_root_is_split_anew(tmp_path: Path) -> None:
+def test_another_root_is_split_again(tmp_path: Path) -> None:
     data = settled(flat(tmp_path / "one", FLAT["all"]))
     values = {"data": data.model_dump(mode="json")}
     changed = config_from_dict(values, ["data.val.root=other"]).data.val

@@ -53,10 +53,12 @@ def test_every_form_agrees_with_pytorch(
     assert names == {f"w_{form}_fp32{suffix}" for suffix in suffixes}
 
 
+@pytest.mark.parametrize("form", ["raw", "nms"])
 @pytest.mark.slow
 def test_path_aggregation_with_sigmoid_scores_agrees_with_pytorch(
-    saved: SavedDetector, images: Images, tmp_path: Path
+    saved: SavedDetector, images: Images, tmp_path: Path, form: Form
 ) -> None:
+    """The form decoded is what nms begins with; raw has its scores computed outside the graph."""
     update = {"neck": "pan", "scores": "sigmoid", "width_mult": 0.25}
     config = saved.config.model_copy(
         update={
@@ -67,8 +69,7 @@ def test_path_aggregation_with_sigmoid_scores_agrees_with_pytorch(
     model = build_model(config.model, len(saved.names)).eval()
     randomise(model)
     other = replace(saved, model=model, config=config)
-    # This form's graph has what those of raw and decoded consist of.
-    spec = ExportSpec("onnx", "nms")
+    spec = ExportSpec("onnx", form)
     agreement = export_detector(other, spec, spec.file(tmp_path, "w"), images).agreement
     assert agreement.num_detections > 8
     assert agreement.num_unmatched == 0

@@ -63,7 +63,7 @@ def test_a_list_of_train_and_val_together_is_not_taken_beside_train(tmp_path: Pa
     assert set(find_layout(tmp_path).splits) == {"train", "val", "test"}
 
 
-def test_a_list_of_train_and_val_together_is_split_anew(tmp_path: Path) -> None:
+def test_a_list_of_train_and_val_together_is_split_again(tmp_path: Path) -> None:
     layouts.voc(tmp_path, {"val": ["v0"], "trainval": ["img0", "v0"]})
     assert find_layout(tmp_path).splits == {"all": {"root": str(tmp_path), "split": "trainval"}}
 

@@ -46,7 +46,7 @@ def repair(
         id(item) for group in near_groups(usable) for item in group if item.split != group[0].split
     }
     kept = [
-        item._replace(record=_written_anew(item, folder / str(number)))
+        item._replace(record=_rewritten(item, folder / str(number)))
         for number, item in enumerate(usable)
         if id(item) not in leaks
     ]
@@ -57,7 +57,7 @@ def repair(
     }
 
 
-def _written_anew(item: Item, folder: Path) -> Record:
+def _rewritten(item: Item, folder: Path) -> Record:
     """The record, of an image file in ``folder`` if its own is turned or has no end."""
     if item.scan.orientation == UPRIGHT and not item.scan.is_truncated:
         return item.record

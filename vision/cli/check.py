@@ -117,4 +117,4 @@ def _write_repaired(
             print(f"  {finding.kind}: {finding.count}, {finding.fix}")
     left = sum(not finding.fix for finding in report.findings if finding.level == "error")
     if left:
-        print(f"  {left} kinds of errors are left, which have to be corrected by hand")
+        print(f"  kinds of errors that are left to correct by hand: {left}")

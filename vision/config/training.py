@@ -166,5 +166,5 @@ class AugmentConfig(Section):
 
     preset: Literal["none", "photometric", "ssdlite", "ssd"] = "ssdlite"
     """``photometric`` changes brightness, contrast, saturation and hue, and flips; ``ssdlite``
-    crops and flips; ``ssd`` changes these and the order of the channels, zooms out, crops and
-    flips."""
+    crops and flips; ``ssd`` does all of that, and changes the order of the channels and zooms
+    out."""

@@ -12,7 +12,7 @@ from vision.images import IMAGE_SUFFIXES
 
 Keys: TypeAlias = dict[str, str]
 """Arguments of a format's reader."""
-SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+SPLIT_NAMES = {"train": ("train",), "val": ("validation", "val", "valid"), "test": ("test",)}
 """What tools call a split."""
 SPLITS = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 SPLITS |= {"training": "train", "testing": "test"}

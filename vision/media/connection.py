@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 TIMEOUT = 10.0
 """Seconds after which a stream that sends no frame, or does not answer, is taken for ended."""
 _DELAYS = (1.0, 30.0)
-"""Seconds before the first and, doubled each time, at most before another try to open a stream."""
+"""Seconds before the first try to open a stream again, doubled for each further try, and their
+maximum."""
 _SAID_EVERY = 60.0
 """Seconds between two lines about a stream that is away."""
 

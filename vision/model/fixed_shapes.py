@@ -16,8 +16,8 @@ from vision.model.postprocess import PostProcess
 from vision.structures import Decoded
 
 ROUNDS = 24
-"""Rounds of `greedy_nms`, the length of the chains of boxes, each deciding the next, it
-resolves."""
+"""Number of rounds of `greedy_nms`: it resolves chains of as many boxes, of which each decides
+about the next."""
 PAIRS_AT_ONCE = 8_000_000
 """Number of overlaps computed at once, which bounds the memory: 64 MB for each operation."""
 

@@ -17,7 +17,7 @@ SHIPPED = {
 }
 """The files of the detectors in the package, by name."""
 _PICKLE_HEAD = 2**20
-"""Number of bytes of a pickle that are searched for the name of its author."""
+"""Bytes of a pickle that are searched for the name of the program that wrote it."""
 BEST = "best.safetensors"
 _YOLO = re.compile(r"yolo\w*-?\w*\.pt$", re.IGNORECASE)
 """Names of the weights that Ultralytics ships, such as ``yolov8n.pt``."""
