@@ -134,7 +134,9 @@ def test_the_recipe_of_the_shipped_weights_names_a_heading_that_exists() -> None
 
 
 @pytest.mark.slow
-def test_a_run_of_an_older_version_resumes_as_one_of_today(tmp_path: Path) -> None:
+def test_a_run_of_an_older_version_resumes_as_one_of_today(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     overrides = ("train.ema_decay=0.9", "train.keep_states=1", "data.val=null")
     train(run_config(*overrides, "train.epochs=1"), tmp_path / "new")
     shutil.copytree(tmp_path / "new", tmp_path / "old")
@@ -144,7 +146,7 @@ def test_a_run_of_an_older_version_resumes_as_one_of_today(tmp_path: Path) -> No
     config["model.name"] = OLD_NAMES[config.pop("model.neck")]
     del config["model.backbone"]
     config["optim.trunk_lr"] = config.pop("optim.backbone_lr")
-    config["augment.on_device"] = False
+    config["augment.on_device"] = True
     config["number format"] = config.pop("autocast dtype")
     del state["version"]
     state["chance"] = state.pop("rng_state")
@@ -154,8 +156,12 @@ def test_a_run_of_an_older_version_resumes_as_one_of_today(tmp_path: Path) -> No
     torch.save({**state, "model": model, "ema": average}, path)
     written = tmp_path / "old" / "config.yaml"
     written.write_text(yaml.safe_dump(old_config(yaml.safe_load(written.read_text()))))
-    for name in ("new", "old"):
-        train(run_config(*overrides), tmp_path / name, resume=True)
+    for name, num_changed in (("new", 0), ("old", 1)):
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            train(run_config(*overrides), tmp_path / name, resume=True)
+        said = [line for line in caplog.messages if "augment.on_device is ignored now" in line]
+        assert len(said) == num_changed
     assert same_weights(*(tmp_path / run / "last.safetensors" for run in ("old", "new")))
     assert read_log(tmp_path / "old") == read_log(tmp_path / "new")
     assert len(read_log(tmp_path / "old")) == 2

@@ -13,6 +13,7 @@ import torch
 
 from vision.atomic import remove_partial, replacing
 from vision.config import rename_keys
+from vision.config.renamed import REMOVED
 from vision.engine.checkpoint_content import check_content
 from vision.engine.distributed import Processes
 from vision.engine.run import RunState
@@ -156,6 +157,8 @@ def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[st
     now, before = state.config, rename_keys(saved["config"])
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     lines = {key: f"changed since: {key} {before.get(key)} -> {now.get(key)}" for key in changed}
+    removed = [key for key in REMOVED if saved["config"].get(key)]
+    lines |= {key: f"changed since: {key} is ignored now: {REMOVED[key]}" for key in removed}
     fixed = [key for key in changed if FIXED.match(key)]
     refused = [lines[key] for key in fixed]
     if saved["names"] != state.names:
