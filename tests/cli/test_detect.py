@@ -373,11 +373,12 @@ def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_
             time.sleep(0.02)
         process.kill()
         process.join()
-        assert least <= len(list(out.glob("*.jpg"))) < count
+        # Enough are left for the bound below to be exceeded, if they were held at once.
+        assert least <= len(list(out.glob("*.jpg"))) <= least + 16
     grown = result_of(growth, *words)
     assert [Path(entry["image"]).name for entry in entries_in(out)] == names
     assert sorted(path.name for path in out.glob("*.jpg")) == names
-    assert grown < 150e6  # the 44 that were left would take .3 GB at once
+    assert grown < 150e6  # the 28 or more that were left would take .2 GB at once
 
 
 @pytest.mark.slow
