@@ -71,7 +71,9 @@ def test_refusals(tmp_path: Path, rows: list[object] | str, said: str) -> None:
 
 
 def test_refuses_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"^image folder {tmp_path} has none of val/metadata.js"):
+    with pytest.raises(
+        DataError, match=f"^image folder {tmp_path} has none of validation/metadata.js"
+    ):
         read_image_folder(str(tmp_path), "val")
 
 
