@@ -356,9 +356,9 @@ def test_a_full_disk_is_one_line_and_what_is_done_stays(
 
 @pytest.mark.slow
 def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_path: Path) -> None:
-    """60 photographs of 7 MB decoded, killed twice; 2,000 in docs/experiments.md."""
+    """80 photographs of 7 MB decoded, killed twice; 2,000 in docs/experiments.md."""
     folder, out = tmp_path / "in", tmp_path / "out"
-    count = 60
+    count = 80
     write_image(folder / "0000.jpg", np.full((1200, 2000, 3), 90, np.uint8))
     for number in range(1, count):
         os.link(folder / "0000.jpg", folder / f"{number:04}.jpg")
@@ -374,7 +374,7 @@ def test_a_folder_in_constant_memory_and_resumed_after_kills(weights: Path, tmp_
         process.kill()
         process.join()
         # Enough are left for the bound below to be exceeded, if they were held at once.
-        assert least <= len(list(out.glob("*.jpg"))) <= least + 16
+        assert least <= len(list(out.glob("*.jpg"))) <= least + 36
     grown = result_of(growth, *words)
     assert [Path(entry["image"]).name for entry in entries_in(out)] == names
     assert sorted(path.name for path in out.glob("*.jpg")) == names
