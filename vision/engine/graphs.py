@@ -102,31 +102,21 @@ class StepGraphs:
         """
         if self._is_off:
             return update(batch, assignment, rate)
-        device = batch.images.device
-        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-            return self._step(update, optimizer, batch, assignment, rate)
-
-    def _step(
-        self,
-        update: Update,
-        optimizer: Optimizer,
-        batch: Batch,
-        assignment: Assignment,
-        rate: float | None,
-    ) -> Losses:
-        is_full = self._is_full(batch.images, len(optimizer.param_groups))
-        numbers = [*(group["lr"] for group in optimizer.param_groups), rate or 0.0]
-        self._numbers.copy_(torch.tensor(numbers), non_blocking=True)
-        if is_full and self._captured is None and self._calls > WARM_UPS:
-            self._capture(update, optimizer, batch, assignment, rate)
-        if not is_full or self._captured is None:
-            with self._lrs_on_device(optimizer):
-                return self._beside(lambda: update(batch, assignment, rate))
-        images, targets, replay, losses = self._captured
-        for ours, theirs in zip((images, *targets), (batch.images, *assignment), strict=True):
-            ours.copy_(theirs)
-        replay()
-        return Losses(*(value.clone() for value in losses))
+        images = batch.images
+        with torch.cuda.device(images.device) if images.is_cuda else nullcontext():
+            is_full = self._is_full(images, len(optimizer.param_groups))
+            numbers = [*(group["lr"] for group in optimizer.param_groups), rate or 0.0]
+            self._numbers.copy_(torch.tensor(numbers), non_blocking=True)
+            if is_full and self._captured is None and self._calls > WARM_UPS:
+                self._capture(update, optimizer, batch, assignment, rate)
+            if not is_full or self._captured is None:
+                with self._lrs_on_device(optimizer):
+                    return self._beside(lambda: update(batch, assignment, rate))
+            inputs = (self._captured.images, *self._captured.assignment)
+            for ours, theirs in zip(inputs, (images, *assignment), strict=True):
+                ours.copy_(theirs)
+            self._captured.replay()
+            return Losses(*(value.clone() for value in self._captured.losses))
 
     def _is_full(self, images: Tensor, num_groups: int) -> bool:
         """Whether a batch is as large as the largest one of its images' size so far."""
