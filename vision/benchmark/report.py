@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from vision.atomic import replacing
 from vision.benchmark.measure import Times
 from vision.errors import DataError
+
+MARKERS = "os^D"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +121,19 @@ def draw_chart(rows: Sequence[Row], path: Path) -> None:
     axes = figure.add_subplot(xlabel="milliseconds from a decoded image to detections, median")
     places = [(row.name, row.detect_ms, row.voc_map50) for row in rows if row.voc_map50 is not None]
     if places:
-        for name, *place in places:
-            axes.plot(*place, "o", label=name)
+        for index, (name, *place) in enumerate(places):
+            # There are ten colours, which each marker has once.
+            axes.plot(*place, MARKERS[index // 10 % len(MARKERS)], label=name)
         axes.set_ylabel("voc.mAP50")
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
         figure.legend(loc="outside right upper")
     else:
         axes.barh([row.name for row in rows], [row.detect_ms for row in rows])
         axes.invert_yaxis()
-    axes.set_xlim(left=0)
+        axes.set_xlim(left=0)
     axes.margins(y=0.2)
     axes.grid(alpha=0.3)
     try:
