@@ -12,7 +12,7 @@ import vision.boxes as box_ops
 from tests import reference_model as reference
 from tests.dispatch import CountedOperations
 from tests.reference_model import random_predictions, seeded
-from vision.model import MultiBoxLoss, prior_boxes
+from vision.model import MultiBoxLoss, alignment, matching, prior_boxes
 from vision.model.alignment import align
 from vision.structures import Predictions, Target, pack_targets
 
@@ -64,7 +64,31 @@ def test_every_object_gets_a_prior_that_learns_it(seed: int, count: int) -> None
         assert found.quality[found.objects == row].max() > 0
 
 
-def test_no_part_of_it_waits_for_the_device() -> None:
+@given(SEEDS, st.integers(2, 9))
+@settings(max_examples=15)
+def test_parts_of_a_batch_and_a_gpu_find_the_same(seed: int, count: int) -> None:
+    """Objects in parts of two at a time, and free priors given as on a GPU."""
+    targets, priors = cases(seed, [count, 0, 2 * count], 40)
+    packed, predictions = pack_targets(targets), random_predictions(3, 40, seed)
+    expected = align(packed, priors, predictions)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(alignment, "CHUNK_PAIRS", 80)
+        patched.setattr(matching, "_free_on_cpu", matching._free_on_gpu)
+        found = align(packed, priors, predictions)
+    for one, other in zip(found, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_crowd_is_not_searched_in_rounds() -> None:
+    """On a CPU; each of 300 rounds would go through the best 300 priors of 300 objects."""
+    targets, priors = cases(0, [300], 400)
+    with CountedOperations() as counted:
+        align(pack_targets(targets), priors, random_predictions(1, 400, 0))
+    assert counted.counts["aten.scatter_reduce_.two"] < 10
+
+
+def test_no_part_of_it_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matching, "_free_on_cpu", matching._free_on_gpu)
     targets, priors = cases(0, [3, 0, 5], 60)
     packed = pack_targets(targets)._replace(has_ignored=False)
     predictions = random_predictions(3, 60, 0)

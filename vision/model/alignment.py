@@ -1,6 +1,6 @@
 """Task-aligned assignment: which prior learns which object, by what is predicted; its losses."""
 
-# N batch, P priors, C classes, M objects of all images
+# N batch, P priors, C classes, M objects of all images, K of some of them
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -9,9 +9,10 @@ from torch.nn import functional
 
 import vision.boxes as box_ops
 from vision.model.matching import (
+    CHUNK_PAIRS,
     Matches,
     find_ignored,
-    force_best,
+    give_free,
     max_per_image,
     rows_of,
     sort_keys,
@@ -47,7 +48,8 @@ def align(
     ignored if its predicted box overlaps a difficult object by ``match_iou``, or if that fraction
     of the box lies in a crowd.
 
-    All images are matched at once by few operations, none of which waits for the device.
+    All images are matched at once by few operations, none of which waits for a GPU; in batches of
+    very many objects a part of them at a time, and those without a prior on the CPU.
 
     Args:
         targets: What the images show.
@@ -56,60 +58,79 @@ def align(
         match_iou: IoU with a difficult object from which a prior is ignored.
     """
     boxes = box_ops.to_corners(box_ops.decode(predictions.offsets.float(), priors))
-    logits = predictions.logits[targets.images, :, targets.labels].float()
-    overlaps = box_ops.iou(targets.boxes[:, None], boxes[targets.images])[:, 0]
-    alignment = logits.sigmoid() * overlaps**BETA
-    rows, least = _choose(targets, priors, alignment, overlaps)
+    rows = _choose(targets, priors, predictions, boxes)
+    forced = give_free(targets, priors, rows)
+    rows = torch.where(forced >= 0, forced, rows)
     positive = rows >= 0
     ignored = torch.zeros_like(positive)
     if targets.has_ignored:
         ignored = ~positive & find_ignored(targets, boxes, match_iou)
-    return Matches(rows, ignored, _quality(rows, alignment, overlaps).maximum(least))
+    index = rows.clamp(min=0)
+    objects = targets.boxes[index]
+    least = _overlaps(objects, box_ops.to_corners(priors)).masked_fill(forced < 0, 0)
+    overlaps = _overlaps(objects, boxes).masked_fill(~positive, 0)
+    logits = predictions.logits.float().gather(2, targets.labels[index][..., None])[..., 0]
+    quality = _scale(logits.sigmoid() * overlaps**BETA, overlaps, index, len(targets.rows))
+    return Matches(rows, ignored, quality.maximum(least))
 
 
 def _choose(
     targets: PackedTargets,
     priors: Float[Tensor, "P 4"],
-    alignment: Float[Tensor, "M P"],
-    overlaps: Float[Tensor, "M P"],
-) -> tuple[Int64[Tensor, "N P"], Float[Tensor, "N P"]]:
-    """The row of the object that each prior learns, -1 for none, and the least quality of each."""
-    candidates = alignment.masked_fill(~_inside(priors, targets.boxes), 0)
-    values, places = candidates.topk(min(NUM_CANDIDATES, len(priors)), dim=1)
-    chosen = overlaps.gather(1, places).masked_fill(values <= 0, 0)
-    keys = sort_keys(torch.zeros_like(overlaps).scatter(1, places, chosen), targets.positive)
-    rows = rows_of(max_per_image(keys, targets), keys)
-    counts = rows.new_zeros(len(keys) + 1).index_fill_(0, rows.flatten() + 1, 1)
-    is_left = targets.positive & (counts[1:] == 0)
-    keys = sort_keys(box_ops.iou(targets.boxes, box_ops.to_corners(priors)), is_left)
-    forced = force_best(keys.masked_fill((rows >= 0)[targets.images], -1), targets)
-    # The upper part of a key is the overlap.
-    least = (forced // keys.numel()).int().view(torch.float32).masked_fill(forced < 0, 0)
-    return torch.where(forced >= 0, rows_of(forced, keys), rows), least
+    predictions: Predictions,
+    boxes: Float[Tensor, "N P 4"],
+) -> Int64[Tensor, "N P"]:
+    """The row of the object that each prior learns by what is predicted, -1 for none."""
+    greatest = boxes.new_zeros(boxes.shape[:2])
+    rows = torch.full(greatest.shape, -1, device=boxes.device)
+    chunks = torch.split(targets.rows, max(1, CHUNK_PAIRS // len(priors)))
+    first = 0
+    for chunk in chunks:
+        some = targets._replace(rows=chunk)
+        overlaps = box_ops.iou(some.boxes[:, None], boxes[some.images])[:, 0]
+        logits = predictions.logits[some.images, :, some.labels].float()
+        alignment = logits.sigmoid() * overlaps**BETA
+        candidates = alignment.masked_fill(~_inside(priors, some.boxes), 0)
+        values, places = candidates.topk(min(NUM_CANDIDATES, len(priors)), dim=1)
+        chosen = overlaps.gather(1, places).masked_fill(values <= 0, 0)
+        keys = sort_keys(torch.zeros_like(overlaps).scatter(1, places, chosen), some.positive)
+        best = max_per_image(keys, some)
+        # The upper part of a key is the overlap.
+        overlap = (best // keys.numel()).int().view(torch.float32).masked_fill(best < 0, 0)
+        is_better = overlap > greatest
+        rows = torch.where(is_better, rows_of(best, keys) + first, rows)
+        greatest = torch.where(is_better, overlap, greatest)
+        first += len(chunk)
+    return rows
 
 
-def _inside(priors: Float[Tensor, "P 4"], boxes: Float[Tensor, "M 4"]) -> Bool[Tensor, "M P"]:
+def _inside(priors: Float[Tensor, "P 4"], boxes: Float[Tensor, "K 4"]) -> Bool[Tensor, "K P"]:
     """Whether the centre of each prior lies in each box."""
     centres = priors[:, :2]
     return ((centres > boxes[:, None, :2]) & (centres < boxes[:, None, 2:])).all(dim=2)
 
 
-def _quality(
-    rows: Int64[Tensor, "N P"], alignment: Float[Tensor, "M P"], overlaps: Float[Tensor, "M P"]
+def _overlaps(
+    objects: Float[Tensor, "N P 4"], boxes: Float[Tensor, "*N P 4"]
 ) -> Float[Tensor, "N P"]:
-    """The alignment of each positive prior, scaled; 0 for the others."""
-    positive, index = rows >= 0, rows.clamp(min=0)
-    columns = torch.arange(rows.shape[1], device=rows.device)
-    own, overlap = (
-        values[index, columns].masked_fill(~positive, 0) for values in (alignment, overlaps)
+    """The IoU of each prior's object with its own box."""
+    return box_ops.iou(objects[..., None, :], boxes.expand_as(objects)[..., None, :])[..., 0, 0]
+
+
+def _scale(
+    alignment: Float[Tensor, "N P"],
+    overlaps: Float[Tensor, "N P"],
+    rows: Int64[Tensor, "N P"],
+    num_objects: int,
+) -> Float[Tensor, "N P"]:
+    """Alignments, the highest of each object scaled to the highest IoU of its priors' boxes."""
+    highest_alignment, highest_overlap = (
+        values.new_zeros(num_objects).scatter_reduce_(0, rows.flatten(), values.flatten(), "amax")[
+            rows
+        ]
+        for values in (alignment, overlaps)
     )
-    highest_own, highest_overlap = (
-        values.new_zeros(len(alignment)).scatter_reduce_(
-            0, index.flatten(), values.flatten(), "amax"
-        )[index]
-        for values in (own, overlap)
-    )
-    return own / highest_own.clamp(min=MIN_ALIGNMENT) * highest_overlap
+    return alignment / highest_alignment.clamp(min=MIN_ALIGNMENT) * highest_overlap
 
 
 def quality_losses(

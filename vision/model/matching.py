@@ -17,6 +17,8 @@ MAX_PAIRS = 1 << 24
 memory for each, and waits."""
 CHUNK_PAIRS = 1 << 22
 """Number of pairs of object and prior whose overlaps `find_ignored` computes at once."""
+NEVER = 2.0
+"""An IoU that no prior reaches, so that `match_on_cpu` gives each object one prior alone."""
 
 
 class Matches(NamedTuple):
@@ -122,6 +124,49 @@ def force_best(keys: Int64[Tensor, "M P"], targets: PackedTargets) -> Int64[Tens
         bid_slots = slots.gather(1, picks[:, None])[:, 0]
         held.scatter_reduce_(0, bid_slots, bids, "amax")
     return held.view(-1, num_priors)[: targets.num_images]
+
+
+def give_free(
+    targets: PackedTargets, priors: Float[Tensor, "P 4"], rows: Int64[Tensor, "N P"]
+) -> Int64[Tensor, "N P"]:
+    """The row of the object without a prior that gets each free prior, -1 for none."""
+    counts = rows.new_zeros(len(targets.rows) + 1).index_fill_(0, rows.flatten() + 1, 1)
+    is_left = targets.positive & (counts[1:] == 0)
+    is_large = len(targets.rows) * len(priors) > MAX_PAIRS
+    if priors.device.type == "cpu" or is_large:
+        forced = _free_on_cpu(targets.to("cpu"), priors.cpu(), rows.cpu(), is_left.cpu())
+        return forced.to(priors.device)
+    return _free_on_gpu(targets, priors, rows, is_left)
+
+
+def _free_on_gpu(
+    targets: PackedTargets,
+    priors: Float[Tensor, "P 4"],
+    rows: Int64[Tensor, "N P"],
+    is_left: Bool[Tensor, "M"],
+) -> Int64[Tensor, "N P"]:
+    """`give_free` by few operations, none of which waits."""
+    keys = sort_keys(box_ops.iou(targets.boxes, box_ops.to_corners(priors)), is_left)
+    forced = force_best(keys.masked_fill((rows >= 0)[targets.images], -1), targets)
+    return rows_of(forced, keys)
+
+
+def _free_on_cpu(
+    targets: PackedTargets,
+    priors: Float[Tensor, "P 4"],
+    rows: Int64[Tensor, "N P"],
+    is_left: Bool[Tensor, "M"],
+) -> Int64[Tensor, "N P"]:
+    """`give_free` with work for those objects alone that are left."""
+    result = torch.full_like(rows, -1)
+    for image in set(targets.images[is_left].tolist()):
+        left = (is_left & (targets.images == image)).nonzero()[:, 0]
+        free = (rows[image] < 0).nonzero()[:, 0]
+        some = targets._replace(rows=targets.rows[left])
+        found = match_on_cpu(some, priors[free], NEVER)[image]
+        is_found = found >= 0
+        result[image, free[is_found]] = left[found[is_found]]
+    return result
 
 
 def find_ignored(
