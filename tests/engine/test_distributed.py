@@ -57,7 +57,6 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"data.train={scenes(num_images)}",
             f"data.val={scenes(7, seed=1)}",
             "train.batch_size=8",
-            "train.precision=fp32",
             "optim.lr=0.001",
             "train.tensorboard=false",
             *own,
