@@ -8,8 +8,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import torch
 from safetensors.torch import load_file
@@ -18,6 +20,7 @@ from torch import Tensor
 from vision.cli.main import main
 from vision.config import Config, config_from_dict, dump_config
 from vision.engine import train
+from vision.model.backbones import mobilenet_v2
 
 T = TypeVar("T")
 
@@ -44,6 +47,12 @@ def run_config(*overrides: str) -> Config:
         "train": {"epochs": 2, "batch_size": 4, "workers": 0, "precision": "fp32"},
     }
     return config_from_dict(values, overrides)
+
+
+def few_blocks() -> AbstractContextManager[object]:
+    """MobileNetV2 has few blocks, of each kind, where what takes time is the number of layers."""
+    stages = [(1, 16, 1, 2), (6, 24, 2, 2), (6, 32, 1, 2), (6, 64, 1, 2)]
+    return patch.multiple(mobilenet_v2, STAGES=stages, FIRST_OF_STRIDE_16=4, FIRST_OF_STRIDE_32=5)
 
 
 def write_run_config(path: Path, *overrides: str) -> str:
