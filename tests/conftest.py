@@ -76,7 +76,6 @@ def learnt(shared_folder: Path) -> Path:
 
     config = run_config(
         "train.epochs=10",
-        "train.precision=fp32",
         "train.eval_every=10",
         "optim.lr=0.1",
         "augment.preset=none",

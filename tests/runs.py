@@ -8,8 +8,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest.mock import patch
 
 import torch
 from safetensors.torch import load_file
@@ -18,6 +20,7 @@ from torch import Tensor
 from vision.cli.main import main
 from vision.config import Config, config_from_dict, dump_config
 from vision.engine import train
+from vision.model.backbones import mobilenet_v2
 
 T = TypeVar("T")
 
@@ -34,13 +37,22 @@ def scenes(num_images: int = 8, seed: int = 0) -> dict[str, Any]:
 
 
 def run_config(*overrides: str) -> Config:
-    """A run of two epochs of two steps on the least network, evaluated on its training data."""
+    """A run of two epochs of two steps on the least network, evaluated on its training data.
+
+    In float32: ``auto`` is bf16 on some CPUs, whose runs take longer and end otherwise.
+    """
     values = {
         "model": {"image_size": 128, "width_mult": 0.25},
         "data": {"train": scenes(), "val": scenes()},
-        "train": {"epochs": 2, "batch_size": 4, "workers": 0},
+        "train": {"epochs": 2, "batch_size": 4, "workers": 0, "precision": "fp32"},
     }
     return config_from_dict(values, overrides)
+
+
+def few_blocks() -> AbstractContextManager[object]:
+    """MobileNetV2 has few blocks, of each kind, where what takes time is the number of layers."""
+    stages = [(1, 16, 1, 2), (6, 24, 2, 2), (6, 32, 1, 2), (6, 64, 1, 2)]
+    return patch.multiple(mobilenet_v2, STAGES=stages, FIRST_OF_STRIDE_16=4, FIRST_OF_STRIDE_32=5)
 
 
 def write_run_config(path: Path, *overrides: str) -> str:

@@ -1,4 +1,4 @@
-"""Runs whose norms stay in evaluation mode, with their gradients written down.
+"""Runs of few blocks whose norms stay in evaluation mode, with their gradients written down.
 
 ``python record_steps.py CONFIG OUT [CONFIG OUT ...]``, under torchrun; what is there is continued.
 With ``LOST_AFTER`` in the environment, the process and its torchrun are killed after so many steps.
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from tests.reference_model import randomise
+from tests.runs import few_blocks
 from vision.cli.main import main
 from vision.config import ModelConfig
 from vision.engine.distributed import started_processes
@@ -51,6 +52,7 @@ def record(config: str, out: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with (
+        few_blocks(),
         patch("vision.engine.build.build_model", build),
         patch("vision.engine.run.Run.train_mode", eval_mode),
         patch("vision.engine.step.clip_gradients", keep),

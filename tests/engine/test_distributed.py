@@ -14,7 +14,15 @@ import torch
 from torch import Tensor
 
 from tests.engine.record_steps import record
-from tests.runs import ALIGNED, read_log, run_config, same_weights, scenes, write_run_config
+from tests.runs import (
+    ALIGNED,
+    few_blocks,
+    read_log,
+    run_config,
+    same_weights,
+    scenes,
+    write_run_config,
+)
 from vision.data import read_sources
 from vision.engine import train
 from vision.engine.build import build_run
@@ -57,7 +65,6 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"data.train={scenes(num_images)}",
             f"data.val={scenes(7, seed=1)}",
             "train.batch_size=8",
-            "train.precision=fp32",
             "optim.lr=0.001",
             "train.tensorboard=false",
             *own,
@@ -65,7 +72,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         config = write_run_config(folder / f"{case}.yaml", *overrides)
         words += [config, str(folder / case)]
     overrides = ["data.val=null", "train.tensorboard=false"]
-    train(run_config(*overrides, "train.epochs=1"), folder / "resumed")
+    with few_blocks():
+        train(run_config(*overrides, "train.epochs=1"), folder / "resumed")
     words += [write_run_config(folder / "resumed.yaml", *overrides), str(folder / "resumed")]
     result = subprocess.run(  # noqa: S603
         [*TORCHRUN, "--standalone", "--nproc-per-node", "2", str(SCRIPT), *words],

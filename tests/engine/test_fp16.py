@@ -26,7 +26,7 @@ from vision.structures import Batch
 
 def make_run(*overrides: str) -> Run:
     """A run whose loss is scaled as for fp16, in float32: on a CPU fp16 takes too long."""
-    config = run_config("data.val=null", "train.precision=fp32", *overrides)
+    config = run_config("data.val=null", *overrides)
     annotations = read_sources(config.data.train, "data.train")
     run = build_run(Plan(config, annotations.names, annotations), torch.device("cpu"))
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, growth_interval=2)

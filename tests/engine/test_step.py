@@ -44,7 +44,7 @@ def make_run(device: str, *overrides: str) -> tuple[Run, Batch]:
 def test_a_step_dispatches_few_operations_besides_forward_and_backward(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    run, batch = make_run("cpu", "train.precision=fp32")
+    run, batch = make_run("cpu")
     mode = CountedOperations()
     run = replace(run, forward=mode.paused(run.forward))
     monkeypatch.setattr(torch.autograd, "backward", mode.paused(torch.autograd.backward))
@@ -75,7 +75,7 @@ def test_no_step_waits_for_the_gpu(precision: str) -> None:
 def test_the_average_equals_pytorchs_to_the_bit() -> None:
     """With the arithmetic of earlier versions, which went through PyTorch's `AveragedModel`."""
     decay = 0.3
-    run, batch = make_run("cpu", f"train.ema_decay={decay}", "train.precision=fp32")
+    run, batch = make_run("cpu", f"train.ema_decay={decay}")
     found = run.state.ema
     assert found is not None
 
@@ -119,8 +119,8 @@ def test_steps_that_cannot_be_captured_are_taken_without_a_graph(
         failures.append(1)
         raise RuntimeError("operation not permitted when stream is capturing\nand more")
 
-    plain, batch = make_run("cpu", "train.precision=fp32")
-    other, _ = make_run("cpu", "train.precision=fp32")
+    plain, batch = make_run("cpu")
+    other, _ = make_run("cpu")
     other = replace(other, graphs=StepGraphs(fail, is_required=False))
     for _ in range(6):
         torch.testing.assert_close(train_step(other, batch), train_step(plain, batch))
@@ -142,7 +142,7 @@ def test_full_batches_alone_have_a_graph_and_only_one_of_the_present_size() -> N
         captured.append(1)
         return recorded(function)
 
-    run, batch = make_run("cpu", "train.precision=fp32")
+    run, batch = make_run("cpu")
     graphs = StepGraphs(counted)
     run = replace(run, graphs=graphs)
     partial = replace(batch, images=batch.images[:3], targets=batch.targets[:3], packed=None)
@@ -178,7 +178,7 @@ def test_steps_are_graphs_where_these_were_compared(
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
 def test_captured_steps_learn_the_same(name: str) -> None:
     """Learning rates, which warm up, and weights of the average differ in each of the steps."""
-    overrides = (f"optim.name={name}", "optim.warmup_epochs=4", "train.precision=fp32")
+    overrides = (f"optim.name={name}", "optim.warmup_epochs=4")
     plain, batch = make_run("cpu", *overrides)
     captured, _ = make_run("cpu", *overrides)
     captured = replace(captured, graphs=StepGraphs(recorded))

@@ -274,9 +274,7 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole(
     """With frozen norms: those that learn see fewer images at once."""
     found = []
     for accumulate in (1, 2, 3):
-        config = run_config(
-            "train.batch_size=8", f"train.accumulate={accumulate}", "train.precision=fp32"
-        )
+        config = run_config("train.batch_size=8", f"train.accumulate={accumulate}")
         annotations = read_sources(config.data.train, "data.train")
         run = build_run(Plan(config, annotations.names, annotations), torch.device("cpu"))
         model = run.state.model

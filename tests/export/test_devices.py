@@ -11,7 +11,6 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -19,12 +18,12 @@ import pytest
 from tests.detectors import detector_of
 from tests.exported import BACKENDS, Images
 from tests.reference_model import randomise
+from tests.runs import few_blocks
 from tests.runtime.test_fork import codes_after_a_fork
 from vision.detector import Detector
 from vision.errors import ConfigError, WeightsError
 from vision.export import ExportSpec, export_detector
 from vision.model import build_model
-from vision.model.backbones import mobilenet_v2
 from vision.runtime import (
     Form,
     Precision,
@@ -56,9 +55,8 @@ def needs(backend: str) -> None:
 
 @pytest.fixture
 def short(saved: SavedDetector) -> Iterator[SavedDetector]:
-    """A network of few blocks, of each kind: what takes time are nodes to lower."""
-    stages = [(1, 16, 1, 2), (6, 24, 2, 2), (6, 32, 1, 2), (6, 64, 1, 2)]
-    with patch.multiple(mobilenet_v2, STAGES=stages, FIRST_OF_STRIDE_16=4, FIRST_OF_STRIDE_32=5):
+    """What takes time are nodes to lower."""
+    with few_blocks():
         model = build_model(saved.config.model, len(saved.names)).eval()
         randomise(model)
         yield replace(saved, model=model)
