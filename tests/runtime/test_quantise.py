@@ -1,13 +1,20 @@
-"""Quantisation to int8: what stays in float, and corrected biases."""
+"""Quantisation to int8: what stays in float, the ranges measured, and corrected biases."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.exported import Images
+from tests.reference_model import randomise
+from vision.config import ModelConfig
+from vision.model import build_model, fuse
+from vision.model.backbones import mobilenet_v2
 from vision.runtime import quantise
+from vision.runtime.executorch_quantise import quantise_executorch
+from vision.runtime.graphs import GRAPHS, without_shape_checks
 from vision.runtime.quantise import NUM_FLOAT, channel_means, quantise_onnx, sensitive_nodes
 from vision.weights import SavedDetector
 
@@ -64,3 +71,38 @@ def test_the_first_convolutions_and_the_heads_stay_in_float(
     kept = sensitive_nodes(model, saved.model)
     assert kept[:NUM_FLOAT] == [node.name for node in convolutions[:NUM_FLOAT]]
     assert len(kept) == NUM_FLOAT + 24  # six levels, two heads, two convolutions each
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporter
+@pytest.mark.slow
+def test_executorch_measures_convolutions_behind_relu6_and_before_padding(
+    images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranges are those that ReLU6 leaves, padding is not rounded again, decoding is in float."""
+    pytest.importorskip("executorch")
+    monkeypatch.setattr(mobilenet_v2, "STAGES", [(1, 16, 1, 2), (6, 24, 2, 2), (6, 32, 2, 2)])
+    monkeypatch.setattr(mobilenet_v2, "FIRST_OF_STRIDE_16", 4)
+    monkeypatch.setattr(mobilenet_v2, "FIRST_OF_STRIDE_32", 5)
+    config = ModelConfig(preset="tensorflow", image_size=(128, 128))
+    model = build_model(config, 2).eval()
+    randomise(model)
+    graph = GRAPHS["decoded"](fuse(model), None)
+    module = graph.traceable().to(memory_format=torch.contiguous_format)
+    with without_shape_checks(), torch.no_grad():
+        quantised = quantise_executorch(module, (graph.example(1),), [i[None] for i in images[:2]])
+    found: dict[str, list[Any]] = {}
+    for node in quantised.graph.nodes:
+        found.setdefault(str(node.target).removeprefix("aten.").partition(".")[0], []).append(node)
+    for relu6 in found["hardtanh"]:
+        (rounded,) = relu6.users
+        assert relu6.args[0] in found["conv2d"]
+        assert "quantize_per_tensor" in rounded.name
+        assert rounded.args[1] <= 6.001 / 255
+    padded = [node.args[0] in found["pad"] for node in found["conv2d"]]
+    assert padded.count(True) == len(found["pad"])
+    for name, count in (("conv2d", padded.count(False)), ("pad", len(found["pad"])), ("exp", 0)):
+        inputs = [str(node.all_input_nodes[0].target) for node in found[name]]
+        assert sum("dequantize" in one for one in inputs) == count
+    # Of the sums of residual blocks both sides are in 8 bits, of those in decoding none.
+    sides = [sum("dequantize" in str(n.target) for n in a.all_input_nodes) for a in found["add"]]
+    assert sides == [2, 0, 0]

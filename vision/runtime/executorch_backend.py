@@ -2,7 +2,6 @@
 
 # N batch
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ from vision.extras import require_package, silenced
 from vision.model import SSDLite
 from vision.progress import progress
 from vision.runtime.backend import Images, Precisions, RuntimeOptions
+from vision.runtime.executorch_quantise import quantise_executorch
 from vision.runtime.fork import SPAWN, OwnProcess
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
 from vision.runtime.metadata import Metadata
@@ -71,7 +71,7 @@ def _lower(graph: Graph, calibration: Images, constants: dict[str, str]) -> byte
     images = progress(calibration, "calibrate", unit=" images") if calibration else None
     with silenced(), without_shape_checks(), torch.no_grad():
         if images is not None:
-            module = _quantise(module, example, images)
+            module = quantise_executorch(module, example, images)
         program = torch.export.export(module, example, strict=False)
         lowered = exir.to_edge_transform_and_lower(
             program,
@@ -79,22 +79,6 @@ def _lower(graph: Graph, calibration: Images, constants: dict[str, str]) -> byte
             constant_methods=constants or None,
         ).to_executorch()
     return bytes(lowered.buffer)
-
-
-def _quantise(module: Any, example: tuple[torch.Tensor], calibration: Iterable[Any]) -> Any:  # noqa: ANN401
-    """A module whose convolutions XNNPACK computes in 8 bits, weights by channel."""
-    pt2e = require_package("torchao.quantization.pt2e.quantize_pt2e", "executorch")
-    xnnpack = require_package(
-        "executorch.backends.xnnpack.quantizer.xnnpack_quantizer", "executorch"
-    )
-    quantizer = xnnpack.XNNPACKQuantizer()
-    quantizer.set_global(xnnpack.get_symmetric_quantization_config(is_per_channel=True))
-    prepared = pt2e.prepare_pt2e(
-        torch.export.export(module, example, strict=False).module(), quantizer
-    )
-    for image in calibration:
-        prepared(torch.from_numpy(np.ascontiguousarray(image)))
-    return pt2e.convert_pt2e(prepared)
 
 
 def _load(source: Path | bytes) -> Any:  # noqa: ANN401
