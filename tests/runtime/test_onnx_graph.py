@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from vision.runtime.onnx_graph import OPSET, OnnxRunner
 from vision.weights import SavedDetector
 
 onnx: Any = pytest.importorskip("onnx")
+onnxruntime: Any = pytest.importorskip("onnxruntime")
 
 
 def test_what_an_onnx_file_says_of_itself(exported: dict[str, Path]) -> None:
@@ -30,6 +32,14 @@ def test_what_an_onnx_file_says_of_itself(exported: dict[str, Path]) -> None:
     dims = taken.type.tensor_type.shape.dim
     assert taken.name == "images"
     assert [d.dim_param or d.dim_value for d in dims] == ["batch", 128, 128, 3]
+
+
+def test_threads_of_onnx_runtime_do_not_spin_between_calls(exported: dict[str, Path]) -> None:
+    """They take the cores from what prepares the next image and suppresses boxes."""
+    with patch("onnxruntime.InferenceSession", wraps=onnxruntime.InferenceSession) as opened:
+        OnnxRunner(exported["onnx"])
+    options = opened.call_args.args[1]
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 @pytest.mark.slow
