@@ -116,7 +116,7 @@ def test_the_weights_in_the_package_are_read_in_silence(
 @pytest.mark.parametrize(
     ("name", "digest"),
     [
-        ("voc", "9df7a81f2b52b120ac28db3d8ad59c017708925c045733a00ea909bbddbfa2b6"),
+        ("voc", "a1c4c6fe40417ca0aa691f08e5228e1dfb04d07b5353d04032bcb3655e5bc9b6"),
         ("coco", "6251e7f856dbd0f1b11e0603a33e8cb3c4f89bc94682fe502f162f663ec81a58"),
     ],
 )
