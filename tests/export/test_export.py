@@ -85,6 +85,8 @@ def test_a_file_says_what_it_takes_to_run_it(exported: dict[str, Path]) -> None:
     names = [node.name for node in model.graph.node]
     assert all(names)
     assert len(set(names)) == len(names)
+    for tensor in model.graph.initializer:
+        tensor.ClearField("raw_data")  # Weights may have any three letters.
     content = model.SerializeToString()
     assert str(Path.cwd()).encode() not in content
     assert b".py" not in content
