@@ -1,6 +1,7 @@
 """CPU time and memory of matching images of few and of many objects.
 
-``python -m tests.benchmarks.matching``; the second time is that of task-aligned assignment.
+``python -m tests.benchmarks.matching``; the second time is one call of task-aligned
+assignment.
 """
 
 import argparse

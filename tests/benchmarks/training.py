@@ -62,7 +62,7 @@ def main() -> None:
     else:
         with _in_a_child(options) as child:
             # Not last: the system is busy with the child's memory for a while after its step, and
-            # the next kind, the full step, would pay for it
+            # the next kind, the full step, would pay for it.
             eager = steps.pop("full step, eager NCHW fp32")
             steps |= {"eager in a process of its own memory": child}
             steps |= {"full step, eager NCHW fp32": eager}

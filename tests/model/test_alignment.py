@@ -84,7 +84,7 @@ def test_a_crowd_is_not_searched_in_rounds() -> None:
     targets, priors = cases(0, [300], 400)
     with CountedOperations() as counted:
         align(pack_targets(targets), priors, random_predictions(1, 400, 0))
-    assert counted.counts["aten.scatter_reduce_.two"] < 10
+    assert 0 < counted.counts["aten.scatter_reduce_.two"] < 10
 
 
 def test_no_part_of_it_waits_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:

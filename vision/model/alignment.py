@@ -69,7 +69,7 @@ def align(
     objects = targets.boxes[index]
     least = _overlaps(objects, box_ops.to_corners(priors)).masked_fill(forced < 0, 0)
     overlaps = _overlaps(objects, boxes).masked_fill(~positive, 0)
-    logits = predictions.logits.float().gather(2, targets.labels[index][..., None])[..., 0]
+    logits = predictions.logits.gather(2, targets.labels[index][..., None])[..., 0].float()
     quality = _scale(logits.sigmoid() * overlaps**BETA, overlaps, index, len(targets.rows))
     return Matches(rows, ignored, quality.maximum(least))
 

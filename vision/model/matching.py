@@ -16,7 +16,7 @@ MAX_PAIRS = 1 << 24
 """Objects times priors that are matched on a GPU; more are matched on the CPU, which needs less
 memory for each, and waits."""
 CHUNK_PAIRS = 1 << 22
-"""Number of pairs of object and prior whose overlaps `find_ignored` computes at once."""
+"""Pairs of object and prior whose overlaps are computed at once, by `find_ignored` and `align`."""
 NEVER = 2.0
 """An IoU that no prior reaches, so that `match_on_cpu` gives each object one prior alone."""
 
@@ -162,8 +162,10 @@ def _free_on_cpu(
     for image in set(targets.images[is_left].tolist()):
         left = (is_left & (targets.images == image)).nonzero()[:, 0]
         free = (rows[image] < 0).nonzero()[:, 0]
-        some = targets._replace(rows=targets.rows[left])
-        found = match_on_cpu(some, priors[free], NEVER)[image]
+        rows_left = targets.rows[left]
+        rows_left[:, 7] = 0
+        some = targets._replace(rows=rows_left, num_images=1)
+        found = match_on_cpu(some, priors[free], NEVER)[0]
         is_found = found >= 0
         result[image, free[is_found]] = left[found[is_found]]
     return result
