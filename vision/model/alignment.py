@@ -83,9 +83,8 @@ def _choose(
     """The row of the object that each prior learns by what is predicted, -1 for none."""
     greatest = boxes.new_zeros(boxes.shape[:2])
     rows = torch.full(greatest.shape, -1, device=boxes.device)
-    chunks = torch.split(targets.rows, max(1, CHUNK_PAIRS // len(priors)))
     first = 0
-    for chunk in chunks:
+    for chunk in torch.split(targets.rows, max(1, CHUNK_PAIRS // len(priors))):
         some = targets._replace(rows=chunk)
         overlaps = box_ops.iou(some.boxes[:, None], boxes[some.images])[:, 0]
         logits = predictions.logits[some.images, :, some.labels].float()
@@ -120,14 +119,13 @@ def _overlaps(
 def _scale(
     alignment: Float[Tensor, "N P"],
     overlaps: Float[Tensor, "N P"],
-    rows: Int64[Tensor, "N P"],
+    index: Int64[Tensor, "N P"],
     num_objects: int,
 ) -> Float[Tensor, "N P"]:
     """Alignments, the highest of each object scaled to the highest IoU of its priors' boxes."""
+    flat = index.flatten()
     highest_alignment, highest_overlap = (
-        values.new_zeros(num_objects).scatter_reduce_(0, rows.flatten(), values.flatten(), "amax")[
-            rows
-        ]
+        values.new_zeros(num_objects).scatter_reduce_(0, flat, values.flatten(), "amax")[index]
         for values in (alignment, overlaps)
     )
     return alignment / highest_alignment.clamp(min=MIN_ALIGNMENT) * highest_overlap

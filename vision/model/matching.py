@@ -14,7 +14,7 @@ from vision.structures import PackedTargets
 
 MAX_PAIRS = 1 << 24
 """Objects times priors that are matched on a GPU; more are matched on the CPU, which needs less
-memory for each, and waits."""
+memory for each, and waits. Of task-aligned assignment that is the part of `give_free`."""
 CHUNK_PAIRS = 1 << 22
 """Pairs of object and prior whose overlaps are computed at once, by `find_ignored` and `align`."""
 NEVER = 2.0
@@ -163,7 +163,7 @@ def _free_on_cpu(
         left = (is_left & (targets.images == image)).nonzero()[:, 0]
         free = (rows[image] < 0).nonzero()[:, 0]
         rows_left = targets.rows[left]
-        rows_left[:, 7] = 0
+        rows_left[:, 7] = 0  # The index of the image, now the only one.
         some = targets._replace(rows=rows_left, num_images=1)
         found = match_on_cpu(some, priors[free], NEVER)[0]
         is_found = found >= 0

@@ -22,10 +22,11 @@ def quantise_executorch(
     example: tuple[Tensor],
     calibration: Iterable[UInt8[ndarray, "1 H W 3"]],
 ) -> Any:  # noqa: ANN401
-    """A graph whose network is in 8 bits, weights by channel; decoding and scores stay in float.
+    """A graph whose network's convolutions and sums are in 8 bits, weights by channel.
 
     Padding, convolution and ReLU6 are one operation to XNNPACK, which its quantiser does not know:
     it would measure the range of a convolution before ReLU6 cuts it, which is many times as wide.
+    All else stays in float, decoding and scores included.
 
     Args:
         module: A `vision.runtime.graphs.Graph`, in contiguous memory.
