@@ -18,7 +18,7 @@ from numpy import ndarray
 from PIL import Image
 
 from vision.errors import DataError
-from vision.files import AnyFile, Member, open_regular, read_bytes
+from vision.files import AnyFile, open_regular, read_bytes
 
 MAX_PIXELS = 150_000_000
 """Largest image that is read: 450 MB of memory."""
@@ -123,9 +123,7 @@ def header_of(
 ) -> Iterator[Image.Image]:
     """Pillow's image, not decoded; whatever goes wrong with it is a DataError about ``path``."""
     try:
-        opened = (
-            open_regular(source) if isinstance(source, str | Path | Member) else nullcontext(source)
-        )
+        opened = open_regular(source) if isinstance(source, str | AnyFile) else nullcontext(source)
         with opened as file:
             with _HEADER_LOCK, warnings.catch_warnings():  # catch_warnings is not thread-safe.
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)

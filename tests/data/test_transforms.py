@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 from tests.formats.builders import picture, record, stripes, write_image
 from vision.config import AugmentConfig
 from vision.data import PRESETS, AugmentPreset, DetectionDataset
-from vision.data.geometry import FILL, TRIES, Window, iou_crop
+from vision.data.transforms import FILL, TRIES, Window, iou_crop
 from vision.formats import AnnotatedObject
 from vision.structures import Target
 
