@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 ALIGNED = (
     *("loss.assignment=tal", "loss.classification=quality", "loss.localisation=giou"),
-    *("model.neck=pan", "model.scores=sigmoid"),
+    "model.scores=sigmoid",
 )
-"""Overrides for task-aligned assignment, its losses and the neck that it is for."""
+"""Overrides for task-aligned assignment and its losses."""
 
 
 def scenes(num_images: int = 8, seed: int = 0) -> dict[str, Any]:

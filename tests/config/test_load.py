@@ -144,16 +144,8 @@ def test_a_configuration_cannot_be_changed() -> None:
             "loss.assignment tal needs model.scores=sigmoid",
         ),
         (
-            ["model.neck=pan"],
-            "model.neck pan, with one prior a cell, needs loss.assignment=tal",
-        ),
-        (
             ["loss.assignment=tal", "model.preset=tensorflow", "train.accumulate=2"],
             "loss.assignment tal needs train.accumulate=1",
-        ),
-        (
-            ["model.neck=pan", "model.priors.min_scale=0.1"],
-            "neck pan has priors of its own; leave priors out",
         ),
     ],
 )

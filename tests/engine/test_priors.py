@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.runs import ALIGNED, run_config, write_run_config
+from tests.runs import run_config, write_run_config
 from vision.cli.main import main
 from vision.config import Config, ModelConfig, PriorsConfig, load_config
 from vision.data import read_sources
@@ -46,10 +46,10 @@ def test_the_priors_of_a_detector_stay() -> None:
 
 
 def test_priors_without_scales_stay() -> None:
-    config = run_config(*ALIGNED)
+    config = run_config("model.preset=qfgaohao", "model.image_size=300")
     priors, line = chosen(config)
     assert priors == config.model.priors
-    assert line == "model.priors=auto: not changed; neck pan has priors of its own"
+    assert line == "model.priors=auto: not changed; preset qfgaohao has priors of its own"
 
 
 def test_boxes_that_are_all_ignored_are_refused() -> None:

@@ -55,17 +55,13 @@ def test_every_form_agrees_with_pytorch(
 
 @pytest.mark.parametrize("form", ["raw", "nms"])
 @pytest.mark.slow
-def test_path_aggregation_with_sigmoid_scores_agrees_with_pytorch(
+def test_sigmoid_scores_agree_with_pytorch(
     saved: SavedDetector, images: Images, tmp_path: Path, form: Form
 ) -> None:
     """The form decoded is what nms begins with; raw has its scores computed outside the graph."""
-    update = {"neck": "pan", "scores": "sigmoid", "width_mult": 0.25}
-    config = saved.config.model_copy(
-        update={
-            "model": saved.config.model.model_copy(update=update),
-            "loss": saved.config.loss.model_copy(update={"assignment": "tal"}),
-        }
-    )
+    update = {"scores": "sigmoid", "width_mult": 0.25}
+    model_config = saved.config.model.model_copy(update=update)
+    config = saved.config.model_copy(update={"model": model_config})
     model = build_model(config.model, len(saved.names)).eval()
     randomise(model)
     other = replace(saved, model=model, config=config)

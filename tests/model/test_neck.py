@@ -1,4 +1,4 @@
-"""The feature pyramid and path aggregation, and the networks that have them."""
+"""The feature pyramid, and the networks that have it."""
 
 import pytest
 import torch
@@ -11,10 +11,10 @@ from vision.config import ModelConfig
 from vision.model import build_model
 from vision.model.count import count_macs
 from vision.model.layers import BlockStyle
-from vision.model.neck import FeaturePyramid, PathAggregation
+from vision.model.neck import FeaturePyramid
 
 FPN = ModelConfig(neck="fpn")
-PAN = ModelConfig(neck="pan", scores="sigmoid")
+SIGMOID = ModelConfig(neck="fpn", scores="sigmoid")
 
 
 def maps(*sides: int) -> list[Tensor]:
@@ -22,7 +22,7 @@ def maps(*sides: int) -> list[Tensor]:
     return [torch.randn(2, 4 + side, side, side, generator=generator) for side in sides]
 
 
-def plain_sums(pyramid: FeaturePyramid | PathAggregation) -> None:
+def plain_sums(pyramid: FeaturePyramid) -> None:
     """Let each 1x1 sum its channels, and other layers pass the mean of both channels on."""
     with torch.no_grad():
         for name, weight in pyramid.named_parameters():
@@ -51,41 +51,6 @@ def test_a_map_is_the_sum_of_its_own_and_the_coarser_ones(sides: tuple[int, ...]
             assert_close(joined[index][:, channel], coarser.clamp(0, 6), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("sides", [(8, 4, 2), (19, 10, 5)])
-def test_path_aggregation_joins_down_and_up(sides: tuple[int, ...]) -> None:
-    """On the way up every second cell of the finer map is added."""
-    levels = [level.abs() / 40 for level in maps(*sides)]
-    pyramid = PathAggregation([level.shape[1] for level in levels], 2, BlockStyle("none"))
-    plain_sums(pyramid)
-    down = [level.sum(dim=1) for level in levels]
-    for index in range(len(sides) - 2, -1, -1):
-        cells = torch.arange(sides[index]) * sides[index + 1] // sides[index]
-        down[index] = (down[index] + down[index + 1][:, cells][:, :, cells]).clamp(0, 6)
-    expected = down[:1]
-    for level in down[1:]:
-        expected.append((level + expected[-1][:, ::2, ::2]).clamp(0, 6))
-    assert max(float(level.max()) for level in expected) < 6
-    for found, level in zip(pyramid(levels), expected, strict=True):
-        assert_close(found, torch.stack([level, level], dim=1), rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_path_aggregation_costs_little_more() -> None:
-    plain = count_macs(build_model(ModelConfig(), 20), (320, 320))
-    network = build_model(PAN, 20)
-    assert count_macs(network, (320, 320)) <= 1.15 * plain
-    assert network.map_sizes == [(40, 40), (20, 20), (10, 10)]
-    assert not network.extras
-
-
-def test_path_aggregation_has_one_square_prior_a_cell() -> None:
-    priors = build_model(ModelConfig(neck="pan", image_size=(128, 256)), 1).priors
-    assert len(priors) == 16 * 32 + 8 * 16 + 4 * 8
-    for first, stride in ((0, 8), (16 * 32, 16), (16 * 32 + 8 * 16, 32)):
-        pixels = priors[first] * torch.tensor([256, 128, 256, 128])
-        assert pixels.tolist() == [stride / 2, stride / 2, 5 * stride, 5 * stride]
-
-
 @pytest.mark.slow
 def test_it_costs_at_most_an_eighth_more() -> None:
     plain = count_macs(build_model(ModelConfig(), 20), (320, 320))
@@ -102,7 +67,7 @@ def test_backbone_and_extra_layers_bear_the_names_of_the_plain_network() -> None
     assert all(plain[key].shape == other[key].shape for key in shared)
 
 
-@pytest.mark.parametrize("config", [FPN, PAN])
+@pytest.mark.parametrize("config", [FPN, SIGMOID])
 def test_for_inference_it_answers_the_same(config: ModelConfig) -> None:
     network = build_model(config, 3).eval()
     randomise(network)
@@ -110,7 +75,7 @@ def test_for_inference_it_answers_the_same(config: ModelConfig) -> None:
     with torch.inference_mode():
         logits = network(images.to(torch.uint8)).logits
         _, scores = decoded_by(network, images.to(torch.uint8))
-    expected = logits.sigmoid() if config == PAN else logits.softmax(dim=-1)
+    expected = logits.sigmoid() if config == SIGMOID else logits.softmax(dim=-1)
     assert_close(scores, expected[..., :-1], rtol=1e-3, atol=1e-4)
 
 

@@ -21,8 +21,6 @@ def run(options: argparse.Namespace) -> CommandResult:
         saved = load_initial_weights(config.model.init, config.model.backbone)
         model, _ = match_network(config.model, saved)
         config = config.model_copy(update={"model": model})
-    if config.model.neck == "pan":
-        raise ConfigError("neck pan has priors of its own, without scales")
     if config.model.has_fixed_priors:
         raise ConfigError(f"preset {config.model.preset} has priors of its own, without scales")
     annotations = read_sources(config.data.train, "data.train")

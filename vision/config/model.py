@@ -86,10 +86,9 @@ class ModelConfig(Section):
 
     backbone: Literal["mobilenet_v2", "mobilenet_v3_large"] = "mobilenet_v2"
     """The network that gives the feature maps."""
-    neck: Literal["none", "fpn", "pan"] = "none"
+    neck: Literal["none", "fpn"] = "none"
     """``fpn``: a feature pyramid before the heads, and priors on the map of stride 8 too, for which
-    ``priors.min_scale`` should be small. ``pan``: path aggregation over the maps of stride 8 to 32,
-    without extra layers and with one prior a cell, for ``loss.assignment`` ``tal``."""
+    ``priors.min_scale`` should be small."""
     preset: Literal[tuple(PRESETS)] = "ssdlite"  # type: ignore[valid-type]
     """Whose variant of the network: for weights that another project has trained."""
     scores: Literal["softmax", "sigmoid"] | None = None
@@ -122,8 +121,6 @@ class ModelConfig(Section):
             raise ValueError(f"preset {self.preset} has priors of its own; leave priors out")
         if self.neck == "fpn" and not takes_fpn:
             raise ValueError(f"preset {self.preset} has no priors for neck fpn")
-        if self.neck == "pan" and self.priors != PriorsConfig():
-            raise ValueError("neck pan has priors of its own; leave priors out")
         if side is not None and self.image_size != (side, side):
             raise ValueError(
                 f"preset {self.preset} has its priors laid out for {side} pixels; set"

@@ -48,8 +48,6 @@ class Config(Section):
     @model_validator(mode="after")
     def _assignment_fits(self) -> "Config":
         if self.loss.assignment == "ssd":
-            if self.model.neck == "pan":
-                raise ValueError("model.neck pan, with one prior a cell, needs loss.assignment=tal")
             return self
         # Scores that are not set may be those of the weights, which are known later.
         is_chosen = self.model.init is None or self.model.model_fields_set & {"scores", "preset"}

@@ -74,9 +74,9 @@ def choose_priors(
     ``keeps`` tells whether training goes on with the heads of a detector, which know its priors.
     """
     network = config.model
-    if network.neck == "pan" or network.has_fixed_priors:
-        owner = "neck pan" if network.neck == "pan" else f"preset {network.preset}"
-        return config, f"model.priors=auto: not changed; {owner} has priors of its own"
+    if network.has_fixed_priors:
+        reason = f"preset {network.preset} has priors of its own"
+        return config, f"model.priors=auto: not changed; {reason}"
     if keeps:
         kept = "those of the weights are kept, since with others their heads would start at random"
         return config, f"model.priors=auto: {kept}"

@@ -7,7 +7,7 @@ from vision.config import LossConfig, ModelConfig
 from vision.model.backbones import BACKBONES
 from vision.model.layers import BlockStyle, Norm, initialise
 from vision.model.loss import MultiBoxLoss
-from vision.model.neck import FeaturePyramid, PathAggregation, extra_layers
+from vision.model.neck import FeaturePyramid, extra_layers
 from vision.model.postprocess import PostProcess
 from vision.model.priors import PriorLayout, priors_per_cell
 from vision.model.ssdlite import Heads, SSDLite
@@ -15,12 +15,6 @@ from vision.model.variants import VARIANTS, Variant
 
 PYRAMID_CHANNELS = 128
 MIN_EXTRA_CHANNELS = 16
-NECKS: dict[str, type[FeaturePyramid | PathAggregation]] = {
-    "fpn": FeaturePyramid,
-    "pan": PathAggregation,
-}
-PAN_LAYOUT = PriorLayout(cells=5.0)
-"""One square a cell, of five cells as in NanoDet-Plus, for task-aligned assignment."""
 
 
 def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> SSDLite:
@@ -30,15 +24,14 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
         norm, config.activation, variant.padding, variant.norm_eps, variant.norm_momentum
     )
     backbone = BACKBONES[config.backbone](0, config.width_mult, style, **variant.backbone)
-    has_extras = config.neck != "pan"
-    extra_channels = _extra_channels(variant, config.width_mult) if has_extras else []
+    extra_channels = _extra_channels(variant, config.width_mult)
     channels = [*backbone.feature_channels, *(outputs for _, outputs in extra_channels)]
     extras = extra_layers(
         backbone.feature_channels[-1], extra_channels, style, linear=variant.linear_extras
     )
     neck = None
-    if config.neck != "none":
-        neck = NECKS[config.neck](channels, PYRAMID_CHANNELS, style)
+    if config.neck == "fpn":
+        neck = FeaturePyramid(channels, PYRAMID_CHANNELS, style)
         initialise(neck)
         channels = [PYRAMID_CHANNELS] * len(channels)
     else:
@@ -61,8 +54,6 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
 
 def prior_layout(config: ModelConfig) -> PriorLayout:
     """How the priors of a configuration are laid out."""
-    if config.neck == "pan":
-        return PAN_LAYOUT
     return replace(VARIANTS[config.preset].layout, **config.priors.model_dump())
 
 

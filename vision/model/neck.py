@@ -64,44 +64,9 @@ class FeaturePyramid(nn.Module):
         return [smooth(level) for level, smooth in zip(reversed(joined), self.smooth, strict=True)]
 
 
-class PathAggregation(nn.Module):
-    """A Path Aggregation Network (arXiv 1803.01534, section 3.1) of 5x5 separable convolutions.
-
-    Maps are projected by 1x1. From the coarsest to the finest, the joined map of the coarser level
-    is added at its size (nearest neighbour) and a convolution follows; then from the finest to the
-    coarsest, that of the finer level is added by a convolution of stride 2, and one follows again.
-
-    Args:
-        channels: Channels of the input maps, finest first; each has half the sides of the last.
-        width: Channels of all output maps.
-        style: Norm, activation and padding.
-    """
-
-    def __init__(self, channels: Sequence[int], width: int, style: BlockStyle) -> None:
-        super().__init__()
-        self.lateral = nn.ModuleList(
-            nn.Sequential(*style.conv_norm(inputs, width, kernel=1)) for inputs in channels
-        )
-        self.top_down, self.reduce, self.bottom_up = (
-            nn.ModuleList(_separable(width, style, kernel=5, stride=stride) for _ in channels[1:])
-            for stride in (1, 2, 1)
-        )
-
-    def forward(self, maps: Sequence[Float[Tensor, "N _ _ _"]]) -> list[Float[Tensor, "N C _ _"]]:
-        """The joined maps, of the sizes of ``maps`` and in their order."""
-        projected = [lateral(level) for level, lateral in zip(maps, self.lateral, strict=True)]
-        down = [projected.pop()]
-        for level, join in zip(reversed(projected), self.top_down, strict=True):
-            down.append(join(level + functional.interpolate(down[-1], level.shape[2:])))
-        joined = [down.pop()]
-        for level, reduce, join in zip(reversed(down), self.reduce, self.bottom_up, strict=True):
-            joined.append(join(level + reduce(joined[-1])))
-        return joined
-
-
-def _separable(width: int, style: BlockStyle, *, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+def _separable(width: int, style: BlockStyle) -> nn.Sequential:
     """A depthwise convolution and a 1x1, each with norm and activation."""
     return nn.Sequential(
-        ConvNormAct(width, width, style, kernel=kernel, stride=stride, groups=width),
+        ConvNormAct(width, width, style, groups=width),
         ConvNormAct(width, width, style, kernel=1),
     )

@@ -28,8 +28,6 @@ class PriorLayout:
         clip: What is clipped to 0..1: nothing, the sides, or sides and centres.
         reduce_boxes_in_lowest_layer: Whether the first level has three priors a cell: a square of
             half the scale, and ratios 2 and 1/2 of the scale.
-        cells: Of layouts with one prior a cell: its width and height in cells of its map. The other
-            attributes have no effect then.
     """
 
     min_scale: float = 0.2
@@ -39,13 +37,10 @@ class PriorLayout:
     strides: tuple[float, ...] | None = None
     clip: Literal["none", "sides", "all"] = "sides"
     reduce_boxes_in_lowest_layer: bool = False
-    cells: float | None = None
 
 
 def priors_per_cell(num_levels: int, layout: PriorLayout = PriorLayout()) -> list[int]:
     """Priors of a cell of each level."""
-    if layout.cells is not None:
-        return [1] * num_levels
     counts = [2 + len(ASPECT_RATIOS)] * num_levels
     if layout.reduce_boxes_in_lowest_layer:
         counts[0] = 1 + len(REDUCED_RATIOS)
@@ -66,9 +61,6 @@ def prior_boxes(
         map_sizes: (height, width) of each level's feature map, finest first.
         layout: Scales, and the differences of other projects.
     """
-    if layout.cells is not None:
-        sides = [torch.tensor([[layout.cells / w, layout.cells / h]]) for h, w in map_sizes]
-        return torch.cat([_level(*level, None) for level in zip(map_sizes, sides, strict=True)])
     levels = []
     for index, shapes in enumerate(prior_shapes(len(map_sizes), layout)):
         stride = None if layout.strides is None else layout.strides[index]

@@ -14,7 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vision.model.backbones.base import Backbone
 from vision.model.layers import BlockStyle, Scores, depthwise_separable, initialise
-from vision.model.neck import FeaturePyramid, PathAggregation
+from vision.model.neck import FeaturePyramid
 from vision.model.priors import PriorLayout, prior_boxes
 from vision.structures import Predictions
 
@@ -75,7 +75,7 @@ class SSDLite(nn.Module):
     Args:
         backbone: It gives the maps of stride 8, 16 and 32.
         extras: Layers of `vision.model.neck.extra_layers`, each of which halves the map before it.
-        neck: A feature pyramid or path aggregation before the heads; None for none.
+        neck: A feature pyramid before the heads; None for none.
         class_heads: They give a logit for each class and background.
         box_heads: They give four offsets.
         image_size: (height, width) of the images.
@@ -98,7 +98,7 @@ class SSDLite(nn.Module):
         self,
         backbone: Backbone,
         extras: nn.ModuleList,
-        neck: FeaturePyramid | PathAggregation | None,
+        neck: FeaturePyramid | None,
         class_heads: Heads,
         box_heads: Heads,
         *,

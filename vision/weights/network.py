@@ -53,9 +53,7 @@ def match_network(
         keys, compared = DETECTOR_KEYS, tuple(CONSEQUENCES)
         values["priors"] = source["priors"] | config.priors.model_dump(exclude_unset=True)
     values |= {key: source[key] for key in keys if key not in is_set}
-    # The loss is the caller's to check; this neck has no other assignment.
-    loss = {"assignment": "tal"} if values["neck"] == "pan" else {}
-    merged = config_from_dict({"model": values, "loss": loss}).model
+    merged = config_from_dict({"model": values}).model
     # Null is the preset's function, which may be the same.
     values["scores"], source["scores"] = merged.score_function, theirs.score_function
     warnings = [
