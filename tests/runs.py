@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 ALIGNED = (
     *("loss.assignment=tal", "loss.classification=quality", "loss.localisation=giou"),
-    "model.scores=sigmoid",
+    *("model.neck=fpn", "model.scores=sigmoid"),
 )
-"""Overrides for task-aligned assignment and its losses."""
+"""Overrides for task-aligned assignment and its losses, with the pyramid as in ``bccd_fpn``."""
 
 
 def scenes(num_images: int = 8, seed: int = 0) -> dict[str, Any]:

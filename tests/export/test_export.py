@@ -55,11 +55,11 @@ def test_every_form_agrees_with_pytorch(
 
 @pytest.mark.parametrize("form", ["raw", "nms"])
 @pytest.mark.slow
-def test_sigmoid_scores_agree_with_pytorch(
+def test_the_pyramid_with_sigmoid_scores_agrees_with_pytorch(
     saved: SavedDetector, images: Images, tmp_path: Path, form: Form
 ) -> None:
     """The form decoded is what nms begins with; raw has its scores computed outside the graph."""
-    update = {"scores": "sigmoid", "width_mult": 0.25}
+    update = {"neck": "fpn", "scores": "sigmoid", "width_mult": 0.25}
     model_config = saved.config.model.model_copy(update=update)
     config = saved.config.model_copy(update={"model": model_config})
     model = build_model(config.model, len(saved.names)).eval()

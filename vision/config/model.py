@@ -88,7 +88,7 @@ class ModelConfig(Section):
     """The network that gives the feature maps."""
     neck: Literal["none", "fpn"] = "none"
     """``fpn``: a feature pyramid before the heads, and priors on the map of stride 8 too, for which
-    ``priors.min_scale`` should be small."""
+    ``priors.min_scale`` should be small, such as 0.06."""
     preset: Literal[tuple(PRESETS)] = "ssdlite"  # type: ignore[valid-type]
     """Whose variant of the network: for weights that another project has trained."""
     scores: Literal["softmax", "sigmoid"] | None = None

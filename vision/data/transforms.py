@@ -178,8 +178,7 @@ class AugmentPreset:
     Attributes:
         photometric: Whether brightness, contrast, saturation and hue change.
         permute: Whether the order of the channels changes with them.
-        zoom_out: Whether half of the images are laid on a larger canvas, see
-            `zoom_out`.
+        zoom_out: Whether half of the images are laid on a larger canvas.
         crop: Whether images are cropped, see `iou_crop`.
         flip: Whether images are flipped horizontally with probability 0.5.
     """

@@ -51,7 +51,13 @@ class FeaturePyramid(nn.Module):
         self.lateral = nn.ModuleList(
             nn.Sequential(*style.conv_norm(inputs, width, kernel=1)) for inputs in channels
         )
-        self.smooth = nn.ModuleList(_separable(width, style) for _ in channels)
+        self.smooth = nn.ModuleList(
+            nn.Sequential(
+                ConvNormAct(width, width, style, groups=width),
+                ConvNormAct(width, width, style, kernel=1),
+            )
+            for _ in channels
+        )
 
     def forward(self, maps: Sequence[Float[Tensor, "N _ _ _"]]) -> list[Float[Tensor, "N C _ _"]]:
         """The joined maps, of the sizes of ``maps`` and in their order."""
@@ -62,11 +68,3 @@ class FeaturePyramid(nn.Module):
                 projected = projected + functional.interpolate(joined[-1], level.shape[2:])
             joined.append(projected)
         return [smooth(level) for level, smooth in zip(reversed(joined), self.smooth, strict=True)]
-
-
-def _separable(width: int, style: BlockStyle) -> nn.Sequential:
-    """A depthwise convolution and a 1x1, each with norm and activation."""
-    return nn.Sequential(
-        ConvNormAct(width, width, style, groups=width),
-        ConvNormAct(width, width, style, kernel=1),
-    )

@@ -10,7 +10,7 @@ BACKBONE_KEYS: tuple[str, ...] = ("backbone", "preset", "width_mult", "activatio
 DETECTOR_KEYS: tuple[str, ...] = (*BACKBONE_KEYS, "neck", "scores", "image_size")
 CONSEQUENCES = {
     "backbone": "no layer fits, so all layers are initialised at random",
-    "neck": "all layers but the backbone's are initialised at random",
+    "neck": "the neck and all heads are initialised at random",
     "preset": "padding, pixel normalisation and priors differ, which costs much of their accuracy",
     "width_mult": "no layer fits, so all layers are initialised at random",
     "activation": "the layers were trained with another function, which costs some accuracy",
@@ -45,8 +45,8 @@ def match_network(
     if isinstance(saved, SavedBackbone):
         keys = compared = BACKBONE_KEYS
     elif has_other_neck:
-        # Presets with priors of their own have none for another neck.
-        takes_fpn = PRESETS[theirs.preset].takes_fpn or config.neck != "fpn"
+        # A preset with priors of its own has none for the pyramid.
+        takes_fpn = PRESETS[theirs.preset].takes_fpn
         keys = tuple(key for key in BACKBONE_KEYS if key != "preset" or takes_fpn)
         compared = (*BACKBONE_KEYS, "neck")
     else:
