@@ -86,13 +86,18 @@ def test_a_row_has_medians_tails_and_ratios() -> None:
 
 def test_the_matrix_has_each_precision_of_each_backend_and_what_was_measured() -> None:
     times = Times([0.01] * 20, [0.0155] * 20)
-    rows = [row_of("onnx fp32", times, times, 99.6, 250_000_000, (0.5, 0.25))]
+    slow = Times([0.02] * 20, [0.031] * 20)
+    rows = [
+        row_of("torch fp32", slow, slow, 49.6, 250_000_000, (0.5, None)),
+        row_of("onnx fp32", times, times, 99.6, 250_000_000, (0.5, 0.25)),
+    ]
     agreement = Agreement(8, 20, 3e-6, 2e-4, 0)
     options = RuntimeOptions("onnx", "cpu", "fp32")
     plain = Candidate("torch fp32", Path("w"), RuntimeOptions("torch", "cpu", "fp32"))
     exported = Candidate("onnx fp32", Path("w"), options, num_bytes=1_500_000, agreement=agreement)
     _, _, *lines = support_matrix([plain, exported], rows).splitlines()
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    reference, *cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    assert reference == ["PyTorch", "fp32", "", "", "31.0", "0.5000", "-", "PyTorch itself"]
     expected = [
         [one.title, precision]
         for one in graph_backends().values()

@@ -1,4 +1,4 @@
-"""What each backend writes, with what was measured of it: the support matrix of the docs."""
+"""PyTorch and each backend that writes files, with what was measured: the docs' support matrix."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,24 @@ NOT_RUN = ["-"] * 4 + ["not run"]
 def support_matrix(candidates: Sequence[Candidate], rows: Sequence[Row]) -> str:
     """A table in Markdown: forms, size, milliseconds, precision and how it was proved.
 
+    PyTorch itself, to which the files are compared, comes first.
+
     Args:
         candidates: What was measured.
         rows: The measurements, by the candidates' names.
     """
     by_name = {row.name: row for row in rows}
+    lines = [HEADS]
+    for one in candidates:
+        if one.options.backend == "torch":
+            title = "PyTorch, eager" if one.is_plain else "PyTorch"
+            values = ["", "", *_times_and_metrics(by_name[one.name]), "PyTorch itself"]
+            lines.append([title, one.options.precision or "fp32", *values])
     measured = {
         (one.options.backend, one.options.precision): _measured(one, by_name[one.name])
         for one in candidates
         if one.agreement is not None
     }
-    lines = [HEADS]
     for name, backend in graph_backends().items():
         for precision in backend.file_precisions:
             forms = ", ".join(ExportSpec(name, precision=precision).forms)
@@ -43,5 +50,9 @@ def _measured(candidate: Candidate, row: Row) -> list[str]:
         f" {agreement.score_error:.0e}, boxes {agreement.box_error:.0e} px,"
         f" {agreement.num_unmatched} unmatched"
     )
+    return [f"{candidate.num_bytes / 1e6:.1f}", *_times_and_metrics(row), proof]
+
+
+def _times_and_metrics(row: Row) -> list[str]:
     metrics = ["-" if one is None else f"{one:.4f}" for one in (row.voc_map50, row.coco_ap)]
-    return [f"{candidate.num_bytes / 1e6:.1f}", f"{row.detect_ms:.1f}", *metrics, proof]
+    return [f"{row.detect_ms:.1f}", *metrics]
