@@ -147,7 +147,8 @@ class FixedBatches:
     def _turn_off(self, error: RuntimeError) -> None:
         self._is_off = True
         self._recorded.clear()
-        logger.warning("detection continues without CUDA graphs: %s", str(error).splitlines()[0])
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        logger.warning("detection continues without CUDA graphs: %s", reason)
 
     def _detect(
         self,
