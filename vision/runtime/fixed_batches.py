@@ -54,7 +54,7 @@ class FixedBatches:
         run: Run,
         image_size: tuple[int, int],
         num_classes: int,
-        record: Callable[..., Recorded],
+        record: Record,
     ) -> None:
         self._run, self._record = run, record
         self._image_size, self._num_classes = image_size, num_classes
