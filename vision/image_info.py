@@ -3,11 +3,12 @@
 import os
 from io import BytesIO
 
+from PIL.ExifTags import Base
+
 from vision.errors import DataError
 from vision.files import AnyFile, open_regular
 from vision.images import JPEG_END, JPEG_START, header_of, is_truncated, read_image
 
-_EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _ROTATED_BY_DECODER = frozenset({"TIFF"})  # regardless of flags, by Pillow and OpenCV
 
@@ -23,7 +24,7 @@ def image_size(
     try:
         with header_of(path, str(path)) as image:
             stored = (image.height, image.width)
-            is_sideways = image.getexif().get(_EXIF_ORIENTATION) in _SIDEWAYS
+            is_sideways = image.getexif().get(Base.Orientation) in _SIDEWAYS
             is_header_enough = image.format not in _ROTATED_BY_DECODER
     except DataError:
         is_header_enough = False  # `read_image` decides, and reports what is wrong.

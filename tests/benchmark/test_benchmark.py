@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.runs import forking, result_of
 from vision.benchmark import (
@@ -24,7 +25,7 @@ from vision.benchmark import (
     support_matrix,
     table,
 )
-from vision.benchmark.candidates import LoadedCandidate
+from vision.benchmark.candidates import TORCHVISION, LoadedCandidate, load_candidate
 from vision.benchmark.measure import TURN, WARM_UPS
 from vision.cli.commands import parse
 from vision.cli.main import main
@@ -58,6 +59,28 @@ def test_candidates_take_turns_and_warm_ups_do_not_count() -> None:
     assert [len(one.forward) for one in times.values()] == [2 * TURN] * 2
     assert times["b"].relative_to(times["a"]) > 1.5
     assert times["a"].overhead() > 1.5
+
+
+@pytest.mark.parametrize("name", [EAGER, "torch fp32", TORCHVISION])
+def test_the_forward_is_timed_to_its_end(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU works on after a call: the time ends once the outputs are on the host."""
+    file = None if name == TORCHVISION else SHIPPED["voc"]
+    options = RuntimeOptions("torch", "cpu:0")
+    loaded = load_candidate(Candidate(name, file, options, is_plain=name == EAGER), threads=1)
+    size = (320, 320)
+    if loaded.detector is not None:
+        size = loaded.detector.image_size
+        assert loaded.detector.session.options.device == "cpu:0"
+    on_host: list[torch.Tensor] = []
+    to_host = torch.Tensor.cpu
+
+    def cpu(tensor: torch.Tensor) -> torch.Tensor:
+        on_host.append(to_host(tensor))
+        return on_host[-1]
+
+    monkeypatch.setattr("torch.Tensor.cpu", cpu)
+    loaded.forward(np.zeros((*size, 3), np.uint8))
+    assert on_host
 
 
 def test_a_row_has_medians_tails_and_ratios() -> None:

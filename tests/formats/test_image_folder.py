@@ -92,6 +92,22 @@ def test_metadata_may_be_csv(tmp_path: Path, write_objects: Callable[[object], s
     assert found.names == ["cat"]
 
 
+def test_objects_in_csv_may_have_what_python_writes_otherwise(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png")
+    objects = '{""bbox"": [[1, 2, 3, 4]], ""categories"": [""cat""], ""crowd"": [false, null]}'
+    (tmp_path / "metadata.csv").write_text(f'file_name,objects\na.png,"{objects}"\n')
+    (record,) = read_image_folder(str(tmp_path)).check().records
+    assert record.boxes.tolist() == [[1, 2, 4, 6]]
+
+
+def test_a_name_may_have_what_unicode_calls_a_line_break(tmp_path: Path) -> None:
+    row = {"file_name": "a.png", "objects": {"bbox": [[1, 2, 3, 4]], "categories": ["a\u2028b"]}}
+    write_image(tmp_path / "a.png")
+    text = json.dumps(row, ensure_ascii=False)
+    (tmp_path / "metadata.jsonl").write_text(text, encoding="utf-8")
+    assert read_image_folder(str(tmp_path)).check().names == ["a\u2028b"]
+
+
 def test_metadata_in_parquet_is_refused_with_what_helps(tmp_path: Path) -> None:
     (tmp_path / "metadata.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"metadata.jsonl, with pandas"):

@@ -16,7 +16,7 @@ import pytest
 from tests.cli.test_detect import detect, weights
 from tests.runs import entries_in
 from vision.errors import ConfigError, DataError
-from vision.media import find_images, find_inputs, read_remote, write_image
+from vision.media import find_images, find_inputs, read_frames, read_remote, write_image
 from vision.urls import read_url
 
 __all__ = ["weights"]
@@ -99,6 +99,14 @@ def test_remote_images_have_the_results_of_files(
     for path in (tmp_path / "http").rglob("*"):
         assert SECRET not in path.name
         assert path.is_dir() or SECRET.encode() not in path.read_bytes()
+
+
+def test_frames_of_remote_images_are_those_of_files(photos: Path, store: str, server: str) -> None:
+    files = list(read_frames(photos))
+    assert all(map(np.array_equal, read_frames(store), files))
+    url = f"http://me:{quote(SECRET)}@{server}/a.png"
+    assert all(map(np.array_equal, read_frames(url), files[:1]))
+    assert len(list(read_frames([store, url]))) == len(files) + 1
 
 
 def test_secrets_are_in_no_error(server: str) -> None:

@@ -103,6 +103,18 @@ def test_a_gpu_that_cannot_record_detects_without(
     assert caplog.messages == ["detection continues without CUDA graphs: out of memory"]
 
 
+def test_a_failure_without_a_reason_detects_without(
+    detector: Detector, images: Images, caplog: pytest.LogCaptureFixture
+) -> None:
+    def record(*_: object) -> Recorded:
+        raise RuntimeError
+
+    expected = detector(images[:1])
+    batched(detector, record)
+    assert_same(detector(images[:1]), expected)
+    assert caplog.messages == ["detection continues without CUDA graphs: RuntimeError"]
+
+
 def test_the_next_batch_is_prepared_while_one_runs(
     detector: Detector, images: Images, monkeypatch: pytest.MonkeyPatch
 ) -> None:

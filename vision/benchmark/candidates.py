@@ -13,7 +13,7 @@ from torch import Tensor
 from torchvision.models.detection import ssdlite320_mobilenet_v3_large
 
 from vision.detector import Detector
-from vision.device import num_cores
+from vision.device import choose_device, num_cores
 from vision.errors import ConfigError, WeightsError
 from vision.export import Agreement, ExportSpec, export_detector
 from vision.model import SSDLite, build_post_process, decode_predictions
@@ -53,7 +53,7 @@ class LoadedCandidate:
     """A candidate that is ready to run.
 
     Attributes:
-        forward: The network alone, on an image of its size.
+        forward: The network alone, on an image of its size, until its output is on the host.
         detect: From a decoded image to detections.
         detector: For its average precision; None for torchvision's, which is not trained.
     """
@@ -81,7 +81,7 @@ def list_candidates(
         images: Of the network's size, to compare on.
         calibration: Of the network's size, for int8.
         folder: For exported graphs.
-        device: For weights in PyTorch; graphs run on the CPU.
+        device: For PyTorch, torchvision's detector included; graphs run on the CPU.
     """
     rows = [Candidate(EAGER, weights, RuntimeOptions("torch", device), is_plain=True)]
     left_out = []
@@ -108,7 +108,7 @@ def list_candidates(
                 )
                 for run_in in precisions
             ]
-    return [*rows, Candidate(TORCHVISION)], left_out
+    return [*rows, Candidate(TORCHVISION, options=RuntimeOptions(device=device))], left_out
 
 
 def load_candidate(
@@ -122,10 +122,10 @@ def load_candidate(
         streams: Number of calls that run at once.
     """
     torch.set_num_threads(threads or num_cores())
-    if candidate.file is None:
-        torchvision = TorchvisionDetector()
-        return LoadedCandidate(torchvision.forward, torchvision.detect, None)
     options = candidate.options
+    if candidate.file is None:
+        torchvision = TorchvisionDetector(choose_device(options.device or "auto"))
+        return LoadedCandidate(torchvision.forward, torchvision.detect, None)
     detector = Detector.load(
         candidate.file,
         SCORE,
@@ -138,8 +138,11 @@ def load_candidate(
     if candidate.is_plain:
         saved = load_weights(candidate.file)
         post_process = build_post_process(saved.config.model)
-        detector = Detector(_PlainSession(saved.model), post_process, saved.names, score=SCORE)
-    return LoadedCandidate(lambda image: detector.session(_batch(image)), detector, detector)
+        session = _PlainSession(saved.model, choose_device(options.device or "auto"))
+        detector = Detector(session, post_process, saved.names, score=SCORE)
+    return LoadedCandidate(
+        lambda image: detector.session(_batch(image)).boxes.cpu(), detector, detector
+    )
 
 
 def _batch(image: Image) -> UInt8[Tensor, "1 3 h w"]:
@@ -149,34 +152,37 @@ def _batch(image: Image) -> UInt8[Tensor, "1 3 h w"]:
 class _PlainSession:
     """The network as it was trained: BatchNorm not folded, channels first."""
 
-    def __init__(self, model: SSDLite) -> None:
+    def __init__(self, model: SSDLite, device: torch.device) -> None:
         self.image_size = model.image_size
-        self.options = RuntimeOptions("torch", "cpu", "fp32")
-        self._model = model
+        self.options = RuntimeOptions("torch", str(device), "fp32")
+        self._model = model.to(device)
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
         with torch.inference_mode():
-            predictions = self._model(images.contiguous())
+            predictions = self._model(images.contiguous().to(self._model.priors.device))
             return decode_predictions(predictions, self._model.priors, self._model.scores)
 
 
 class TorchvisionDetector:
     """Torchvision's SSDlite on MobileNetV3 with random weights, to compare the speed with."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.model = ssdlite320_mobilenet_v3_large(
                 weights=None, weights_backbone=None, num_classes=21, score_thresh=SCORE
             ).eval()
+        self.model.to(device)
 
     def forward(self, image: Image) -> object:
         """Backbone and heads."""
         with torch.inference_mode():
-            features = self.model.backbone(_batch(image) / 255)
-            return self.model.head(list(features.values()))
+            features = self.model.backbone(_batch(image).to(self._device) / 255)
+            outputs = self.model.head(list(features.values()))
+            return [output.cpu() for output in outputs.values()]
 
     def detect(self, image: Image) -> object:
         """From a decoded image to detections, by its own pre- and post-processing."""
         with torch.inference_mode():
-            return self.model([_batch(image)[0] / 255])
+            return self.model([_batch(image)[0].to(self._device) / 255])

@@ -14,10 +14,10 @@ from torch import Tensor
 import vision.boxes as box_ops
 from vision.check.report import Corners, Finding, Place, enumerated, find
 from vision.formats import AnnotatedObject, Annotations, Record
+from vision.formats.records import SWAPPED
 
 SAME_IOU = 0.9
 """IoU above which two boxes of one image are taken for boxes of one object."""
-SWAPPED = "boxes whose corners were swapped"
 TOLERANCE = 1.0
 """Pixels by which a box may leave its image: some tools count from 1, others round."""
 SIZES = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)

@@ -58,8 +58,8 @@ def _pictures(
 
     def picture(place: Place) -> Picture | None:
         image = thumbnail(records.get((place.split, place.file)), place.boxes)
-        is_other = place.other and place.other != (place.split, place.file)
-        other = thumbnail(records.get(place.other), ()) if place.other and is_other else None
+        twin = place.other if place.other != (place.split, place.file) else None
+        other = thumbnail(records.get(twin), ()) if twin else None
         return None if image is None else Picture(place, image, other)
 
     shown = [made for made in pool.map(picture, finding.places[:MAX_SHOWN]) if made is not None]

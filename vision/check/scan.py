@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from jaxtyping import UInt8
 from numpy import ndarray
+from PIL.ExifTags import Base
 
 from vision.data.cache import reduced
 from vision.data.duplicates import image_hash
@@ -22,7 +23,6 @@ from vision.image_info import lacks_end
 from vision.images import header_of
 from vision.progress import progress
 
-_EXIF_ORIENTATION = 0x0112
 UPRIGHT = 1
 HASH_SIZE = (64, 64)
 """(height, width) that hashes are taken at; larger photographs are decoded at a fraction."""
@@ -63,7 +63,7 @@ def _scan(record: Record) -> Scan:
             return Scan(pixels=pixels)
         data = read_bytes(file)
         with header_of(io.BytesIO(data), Path(record.image_id)) as header:
-            orientation = int(header.getexif().get(_EXIF_ORIENTATION, UPRIGHT))
+            orientation = int(header.getexif().get(Base.Orientation, UPRIGHT))
             is_jpeg = header.format in {"JPEG", "MPO"}
         return Scan(hashlib.sha256(data).digest(), pixels, orientation, is_jpeg, lacks_end(file))
     except (DataError, OSError) as error:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vision.atomic import replacing
 from vision.check import (
     CheckReport,
     Item,
@@ -26,6 +25,7 @@ from vision.formats import Annotations, read_data
 from vision.formats.coco import write_coco
 from vision.formats.layout import find_layout
 from vision.model import build_model
+from vision.report import write_page
 from vision.weights import match_network
 
 FAULTY = 1
@@ -99,8 +99,7 @@ def _write(
 ) -> None:
     page = render_page(report, splits, title)
     write_json(folder / DATA, report.to_dict())
-    with replacing(folder / PAGE) as path:
-        path.write_text(page, encoding="utf-8")
+    write_page(folder / PAGE, page)
     print(f"the page is {folder / PAGE}, its data are in {DATA}")
 
 

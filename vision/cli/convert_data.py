@@ -5,8 +5,6 @@ import argparse
 from vision.cli.terminal import CommandResult, step
 from vision.formats.convert import convert_data
 
-__all__ = ["run"]
-
 
 def run(options: argparse.Namespace) -> CommandResult:
     """Write a folder of labelled images in another format, and say what was lost."""

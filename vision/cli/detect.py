@@ -4,7 +4,6 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 import cv2
@@ -143,7 +142,7 @@ def _outcomes(options: argparse.Namespace, settings: Settings) -> Outcomes | Non
 
 def _identity(options: argparse.Namespace) -> dict[str, Any]:
     """The settings that must not change between a run and its continuation."""
-    stat = Path(options.weights).stat()
+    stat = options.weights.stat()
     return {
         "weights": [os.path.realpath(options.weights), stat.st_size, stat.st_mtime_ns],
         "backend": [options.backend, options.precision],

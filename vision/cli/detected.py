@@ -84,6 +84,6 @@ def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
 def _again(options: argparse.Namespace, *added: object, why: str) -> Step:
     """The command that was run with other options, without URLs, which may have passwords."""
     words = [word for word in options.words if word not in {"--resume", "--overwrite"}]
-    is_url = {word for word in options.inputs if "://" in word}
-    words = ["INPUT" if word in is_url else word for word in words]
+    urls = {word for word in options.inputs if "://" in word}
+    words = ["INPUT" if word in urls else word for word in words]
     return step("detect", *words, *added, why=why)

@@ -5,8 +5,6 @@ import argparse
 from vision.cli.terminal import CommandResult, Step
 from vision.data.download import download, train_command
 
-__all__ = ["run"]
-
 
 def run(options: argparse.Namespace) -> CommandResult:
     """Load a public data set, and say how to train on it."""

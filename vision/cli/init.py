@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vision.atomic import replacing
 from vision.check import CheckReport, check_configured, named_findings
+from vision.check.kinds import LEVELS
 from vision.cli.options import check_output_path
 from vision.cli.terminal import CommandResult, step
 from vision.config import load_config, name_data
@@ -71,10 +72,9 @@ def run(options: argparse.Namespace) -> CommandResult:
 
 def _findings(report: CheckReport) -> str:
     """The errors, warnings and notes in short."""
-    levels = ("error", "warning", "note")
     found = {
         level: named_findings(one for one in report.findings if one.level == level)
-        for level in levels
+        for level in LEVELS
     }
     return "; ".join(f"{level}s: {text}" for level, text in found.items() if text) or "nothing"
 

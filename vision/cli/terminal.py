@@ -60,7 +60,7 @@ def paint(text: str, style: str, *, to_stderr: bool = False) -> str:
 
 
 def paint_lines(text: str) -> str:
-    """Lines whose first words are a level of messages, or which follow no line, set off."""
+    """A text in which the level that a line begins with, ``error`` or ``warning``, is set off."""
     lines = text.split("\n")
     for number, line in enumerate(lines):
         level = line.partition(":")[0]

@@ -3,7 +3,7 @@
 # n points of a line or zone, h and w the height and width of a frame
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -128,7 +128,7 @@ class RegionCounter:
     def draw_counts(self, picture: UInt8[ndarray, "h w 3"]) -> None:
         """Draw the counts, in place: at the first end of a line, at the top of a zone."""
         style, points = Style.for_image(picture), self._points
-        text = describe({kind: dict(counter) for kind, counter in self._counts.items()})
+        text = describe(self._counts)
         height, width = style.tag_size(text)
         (left, top), right = points.min(axis=0), points[:, 0].max()
         x, y = points[0] if self._is_line else ((left + right) / 2, top)
@@ -153,7 +153,7 @@ class RegionCounter:
             self._counts["entered"][name] += 1
 
 
-def describe(counts: Counts, *, classes: bool = False) -> str:
+def describe(counts: Mapping[str, Mapping[str, int]], *, classes: bool = False) -> str:
     """Counts in words: ``in 3, out 1``, with classes ``in 3 (2 dogs, 1 cat), out 1 (1 dog)``."""
     texts = []
     for kind, by_name in counts.items():

@@ -92,7 +92,7 @@ def write_image_files(
             name = f"{place.with_suffix('')}_{number}.jpg"
             write_image(out / "crops" / _file_name(item["label"]) / name, crop)
     if "yolo" in folders:
-        _write_image(out / "yolo/images" / place, source, image)
+        _copy_image(out / "yolo/images" / place, source, image)
         rows = [f"{names.index(item['label'])} {_fractions(item, image)}\n" for item in items]
         _write_text(out / "yolo/labels" / place.with_suffix(".txt"), "".join(rows))
     if "labelme" in folders:
@@ -110,7 +110,7 @@ def _file_name(label: str) -> str:
     return name if name.strip(" .") else "_"
 
 
-def _write_image(path: Path, source: MediaInput, image: UInt8[ndarray, "h w 3"]) -> None:
+def _copy_image(path: Path, source: MediaInput, image: UInt8[ndarray, "h w 3"]) -> None:
     """Copy an image file; a frame, a remote image, or one in another format is written."""
     is_file = source.kind == "image" and source.address is None
     if not is_file or source.path.suffix.lower() != path.suffix.lower():

@@ -9,8 +9,8 @@ from typing import Any
 
 from vision.choices import RESULTS
 from vision.detection.parquet import write_parquet
-from vision.detection.results import csv_rows, json_list, json_rows, write_rows
-from vision.detection.schema import Entry, Omissions
+from vision.detection.results import coco_rows, csv_rows, json_rows, write_rows
+from vision.detection.schema import CocoResult, Entry, Omissions
 from vision.detection.shard_files import (
     changed,
     read_coco_rows,
@@ -120,7 +120,7 @@ def merge_shards(shards: Shards, out: Path) -> Merged:
         elif kind == "csv":
             write_rows(path, csv_rows(entries))
         elif kind == "coco":
-            write_rows(path, itertools.chain(json_list(_coco_results(shards)), "\n"))
+            write_rows(path, coco_rows(_coco_results(shards)))
         else:
             write_parquet(path, entries)
     inputs = (source for _, source in in_order(shards.records))
@@ -162,7 +162,7 @@ def _entries(shards: Shards) -> Iterator[tuple[int, Entry]]:
     _check_ends(paths, readers)
 
 
-def _coco_results(shards: Shards) -> Iterator[object]:
+def _coco_results(shards: Shards) -> Iterator[CocoResult]:
     """The rows of COCO's result files: for each detection of an entry, the one with its score."""
     paths = [folder / RESULTS["coco"] for folder in shards.folders]
     readers = [read_coco_rows(path) for path in paths]

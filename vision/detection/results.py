@@ -68,7 +68,7 @@ def write_results(
     if kind == "json":
         write_rows(path, json_rows(entries, ids.categories(), omissions))
     elif kind == "coco":
-        write_rows(path, _coco_rows(entries, ids))
+        write_rows(path, coco_rows(row for entry in entries for row in _coco_results(entry, ids)))
     else:
         write_rows(path, csv_rows(entries))
 
@@ -86,7 +86,7 @@ def write_rows(path: Path, rows: Iterable[str]) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def json_list(values: Iterable[object]) -> Iterator[str]:
+def _json_list(values: Iterable[object]) -> Iterator[str]:
     """The text of a JSON list, piece by piece, with one value per line."""
     separator = "[\n"
     for value in values:
@@ -102,12 +102,13 @@ def json_rows(
     head = {"format": FORMAT, **omissions, "categories": categories}
     yield "{" + "".join(f"{json.dumps(key)}: {json.dumps(head[key])},\n" for key in head)
     yield '"images": '
-    yield from json_list(entries)
+    yield from _json_list(entries)
     yield "}\n"
 
 
-def _coco_rows(entries: Iterable[Entry], ids: CocoIds) -> Iterator[str]:
-    yield from json_list(result for entry in entries for result in _coco_results(entry, ids))
+def coco_rows(results: Iterable[CocoResult]) -> Iterator[str]:
+    """The text of ``coco_results.json``."""
+    yield from _json_list(results)
     yield "\n"
 
 

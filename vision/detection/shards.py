@@ -19,11 +19,11 @@ from pydantic import (
 )
 from typing_extensions import NotRequired, TypedDict
 
-from vision.atomic import replacing
 from vision.choices import MAX_TILES
 from vision.detection.journal import Journal
+from vision.detection.results import write_rows
 from vision.detection.schema import Category
-from vision.errors import ConfigError, DataError
+from vision.errors import ConfigError
 from vision.files import read_bytes
 from vision.media import MediaInput
 
@@ -169,12 +169,7 @@ def write_record(
         inputs=[ShardInput(name, counts[name], name in journal) for name in names],
         **equal,
     )
-    path = folder / ShardRecord.NAME
-    try:
-        with replacing(path) as partial:
-            partial.write_text(json.dumps(record.model_dump()), encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_rows(folder / ShardRecord.NAME, [json.dumps(record.model_dump())])
 
 
 def in_order(records: Sequence[ShardRecord]) -> list[tuple[int, ShardInput]]:

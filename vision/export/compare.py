@@ -29,6 +29,8 @@ MAX_HALF_SCORE_ERROR = 5e-3
 weights a second time."""
 MAX_BOX_ERROR = 0.5
 """Largest difference of a box that is allowed, in pixels of the network's input."""
+SUPPRESSED: tuple[Form, ...] = ("nms", "ssd", "frigate")
+"""Forms of graphs that suppress by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,7 @@ def compare(
         images: Of the network's size.
         tolerance: Detections whose scores differ by no more may change places.
     """
-    suppressed = form in {"nms", "ssd", "frigate"}
-    min_score = max(MIN_SCORE, post_process.score_threshold) if suppressed else MIN_SCORE
+    min_score = max(MIN_SCORE, post_process.score_threshold) if form in SUPPRESSED else MIN_SCORE
     threshold = min(MIN_SCORE / 2, post_process.score_threshold)
     post_process = replace(post_process, score_threshold=threshold)
     if form == "ssd":  # TensorFlow Lite's operator suppresses across classes, and clips nothing.
@@ -136,18 +137,17 @@ def detections_of(
 ) -> list[Detections]:
     """Detections of images by a graph of any form, in the pixels of its input."""
     size = (pixels.shape[1], pixels.shape[2])
-    sizes = [size] * len(pixels)
     outputs = map(torch.from_numpy, runner(graph_input(form, pixels)))
-    if form in {"nms", "ssd", "frigate"}:
+    if form in SUPPRESSED:
         return [one.scale_to(size) for one in _suppressed(form, list(outputs))]
     if form == "jetson":
         scores, boxes = outputs
-        return post_process(Decoded(boxes, scores[..., 1:]), sizes)
-    if form == "raw":
+        decoded = Decoded(boxes, scores[..., 1:])
+    elif form == "raw":
         decoded = decode_predictions(Predictions(*outputs), network.priors, network.scores)
     else:
         decoded = Decoded(*outputs)
-    return post_process(decoded, sizes)
+    return post_process(decoded, [size] * len(pixels))
 
 
 def _suppressed(form: Form, outputs: list[Tensor]) -> list[Detections]:

@@ -63,7 +63,7 @@ def _rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
     if file.suffix == ".csv":
         return _csv_rows(file)
     rows = []
-    for number, line in enumerate(read_text(file).splitlines(), start=1):
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
         if not line.strip():
             continue
         where = f"{file}:{number}"
@@ -86,12 +86,20 @@ def _csv_rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
     for number, row in enumerate(found, start=2):
         where, text = f"{file}:{number}", row.get("objects")
         try:
-            objects = ast.literal_eval(text) if text else None
+            objects = _parse(text) if text else None
         except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
             raise DataError(f"{where}: expected objects as JSON, found {text!r}") from error
         tables.texts(where, [row], "file_name")
         rows.append((where, {"file_name": row["file_name"], "objects": objects}))
     return rows
+
+
+def _parse(text: str) -> Any:  # noqa: ANN401
+    """The value of a cell, in JSON or as Python writes it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return ast.literal_eval(text)
 
 
 def _objects(row: dict[str, Any], where: str) -> list[AnnotatedObject]:

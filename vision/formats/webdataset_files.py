@@ -117,7 +117,7 @@ def _note_unpaired(
 
 
 def _is_inside(name: str) -> bool:
-    """Whether a name in a tar could be that of a file in a folder; for messages, as it is read."""
+    """Whether a name in a tar could be one of a file in a folder, and stand in a message."""
     path = PurePosixPath(name)
     is_plain = is_unicode(name) and "\0" not in name
     return is_plain and not path.is_absolute() and ".." not in path.parts

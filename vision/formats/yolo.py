@@ -52,13 +52,13 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
     folders = {place: label_folders(place, folder) for place in {path.parent for path in images}}
     used: set[Path] = set()
     num_names = 0
+    has_keypoints = "kpt_shape" in description  # which follow the box in a row
     for image in images:
         files = (place / f"{image.stem}.txt" for place in folders[image.parent])
         label_file = next((file for file in files if file.is_file()), None)
         with result.collecting("invalid annotation", label_file or image):
             rows = [] if label_file is None else _rows(label_file)
             used |= set() if label_file is None else {label_file}
-            has_keypoints = "kpt_shape" in description
             objects = [
                 _object(row[:5] if has_keypoints else row, names, where, result.tally)
                 for where, row in rows

@@ -54,6 +54,7 @@ class Connection:
 
     Attributes:
         name: The source without its secrets.
+        is_stream: Whether it is a URL or a camera, and no file.
         stopped: To be set by another thread that needs no more frames; a wait ends then.
         is_silent: Whether the last frame was waited for in vain, rather than the stream closed.
         num_reconnections: How many times the stream has come back.
@@ -64,9 +65,9 @@ class Connection:
 
     def __init__(self, source: str | Path | int, reconnect: float = 0.0) -> None:
         self._source = source
-        self._is_stream = isinstance(source, int) or "://" in str(source)
-        self._reconnect_for = reconnect if self._is_stream else 0.0
-        self.name = mask_url(str(source)) if self._is_stream else str(source)
+        self.is_stream = isinstance(source, int) or "://" in str(source)
+        self._reconnect_for = reconnect if self.is_stream else 0.0
+        self.name = mask_url(str(source)) if self.is_stream else str(source)
         self.stopped = threading.Event()
         self.is_silent = False
         self.num_reconnections = 0
@@ -131,7 +132,7 @@ class Connection:
         is_open = False
         if isinstance(self._source, int):
             is_open = self._capture.open(self._source)  # OpenCV gives up a silent camera itself.
-        elif self._is_stream:
+        elif self.is_stream:
             limit = round(1000 * TIMEOUT)
             limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
             is_open = self._capture.open(check_utf8(self._source), cv2.CAP_ANY, limits)

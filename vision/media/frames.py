@@ -10,8 +10,9 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.errors import DataError
-from vision.images import read_image
+from vision.images import decode_image, read_image
 from vision.media.inputs import MediaInput, find_inputs
+from vision.media.remote import read_remote
 from vision.media.video_reader import VideoReader
 
 logger = logging.getLogger(__name__)
@@ -39,12 +40,15 @@ def read_frames(
 def _frames(inputs: Sequence[MediaInput], stride: int) -> Iterator[UInt8[ndarray, "h w 3"]]:
     for each in inputs:
         try:
-            if each.kind == "image":
+            if each.kind == "image" and isinstance(each.address, str):
+                yield decode_image(read_remote(each.address), each.name)
+            elif each.kind == "image":
                 yield read_image(each.path)
-                continue
-            with VideoReader(each.path if each.address is None else each.address, stride) as video:
-                yield from video
-        except DataError as error:
+            else:
+                source = each.path if each.address is None else each.address
+                with VideoReader(source, stride) as video:
+                    yield from video
+        except DataError as error:  # noqa: PERF203 - the others are read
             if len(inputs) == 1:
                 raise
             logger.warning("%s", error)

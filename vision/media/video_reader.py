@@ -68,7 +68,6 @@ class VideoReader:
     def __init__(self, source: str | Path | int, stride: int = 1, reconnect: float = 0.0) -> None:
         self._stride = stride
         self.num_read = 0
-        self._is_stream = isinstance(source, int) or "://" in str(source)
         self._start = 0.0
         self._capture = Connection(source, reconnect)
         self.stopped = self._capture.stopped
@@ -78,7 +77,7 @@ class VideoReader:
         self._next_frame = self._decode(None)
         if self._next_frame is None:
             self.close()
-            reason = _STREAM_AWAY if self._is_stream else _UNREADABLE
+            reason = _STREAM_AWAY if self._capture.is_stream else _UNREADABLE
             raise DataError(f"video {self._capture.name} cannot be read: {reason}")
         height, width = self._next_frame.image.shape[:2]
         self.size: tuple[int, int] = (height, width)
@@ -142,10 +141,10 @@ class VideoReader:
         if not math.isfinite(stated):
             stated = 0.0
         if before is None:
-            self._start = stated if self._is_stream else 0.0
+            self._start = stated if self._capture.is_stream else 0.0
             return max(0.0, stated - self._start)
         seconds = stated - self._start
         if seconds <= before.seconds:
             seconds = before.seconds + self._stride / self.fps
-            self._start = stated - seconds if self._is_stream else 0.0
+            self._start = stated - seconds if self._capture.is_stream else 0.0
         return seconds

@@ -72,14 +72,11 @@ class Outcomes:
 
     def wrong(self) -> Bool[ndarray, "K"]:
         """Which detections are wrong."""
-        wrong: Bool[ndarray, "K"] = self.kept & self.matching.assignment.is_wrong
-        return wrong
+        return np.asarray(self.kept & self.matching.assignment.is_wrong)
 
     def missed(self) -> Bool[ndarray, "n"]:
         """Which boxes that count are not found."""
-        found = self.matching.is_found(self.kept)
-        missed: Bool[ndarray, "n"] = ~(found | self.matching.ignored)
-        return missed
+        return np.asarray(~(self.matching.is_found(self.kept) | self.matching.ignored))
 
     def count_mistakes(self, num_images: int) -> Int64[ndarray, "I"]:
         """Wrong detections and missed boxes of each image."""

@@ -35,6 +35,12 @@ class Metrics:
         """Number of classes that the means are over: those with a box that counts."""
         return sum(boxes > 0 for boxes in self.voc.num_boxes)
 
+    @property
+    def absent_names(self) -> list[str]:
+        """The classes without a box that counts."""
+        pairs = zip(self.names, self.voc.num_boxes, strict=True)
+        return [name for name, boxes in pairs if not boxes]
+
     def to_dict(self) -> dict[str, Any]:
         """Both metrics as a JSON object, with null for undefined values."""
         numbers = self._coco_numbers()
@@ -83,8 +89,7 @@ class Metrics:
 
     def _absent_classes(self) -> list[str]:
         """A line that names the classes without a box, if there are any."""
-        pairs = zip(map(escape_controls, self.names), self.voc.num_boxes, strict=True)
-        absent = [name for name, boxes in pairs if not boxes]
+        absent = [escape_controls(name) for name in self.absent_names]
         named = ", ".join(absent[:NUM_NAMED]) + (", ..." if len(absent) > NUM_NAMED else "")
         return [f"{_classes(len(absent))} without a box: {named}"] if absent else []
 

@@ -74,13 +74,7 @@ def render_comparison(
         comparison=comparison,
         rows=rows,
         largest=max(abs(row.ap_change) for row in rows) or 1.0,
-        absent=[
-            name
-            for name, count in zip(
-                comparison.metrics[0].names, comparison.metrics[0].voc.num_boxes, strict=True
-            )
-            if not count
-        ],
+        absent=comparison.metrics[0].absent_names,
         mistakes=MISTAKES,
         groups=[
             ("B makes fewer mistakes", len(better), _draw_pairs(comparison, better, photos)),

@@ -76,11 +76,7 @@ def render_report(
         min_class_boxes=MIN_CLASS_BOXES,
         min_suspicion=MIN_SUSPICION,
         confident=CONFIDENT,
-        absent=[
-            name
-            for name, count in zip(names, analysis.metrics.voc.num_boxes, strict=True)
-            if not count
-        ],
+        absent=analysis.metrics.absent_names,
         matrix=(matrix := confusion_matrix(analysis.confusion, names)),
         confused=matrix.worst(NUM_CONFUSED),
         errors=ERRORS,

@@ -88,7 +88,7 @@ def _most_affected(analysis: Analysis, kind: str) -> tuple[str, str | None]:
 def next_steps(analysis: Analysis, commands: Commands) -> list[Sentence]:
     """What to do next about a detector, each with its command, each command once."""
     found = "See what it finds on other photographs, at the best score threshold of each class."
-    advice = [*advise(analysis, commands)]
+    advice = advise(analysis, commands)
     steps = [*advice[:2], Sentence("", found, commands.detect), *advice[2:]]
     by_command: dict[str, Sentence] = {}
     for sentence in steps:

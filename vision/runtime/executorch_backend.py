@@ -104,8 +104,7 @@ class ExecuTorchRunner:
         options: The device; ExecuTorch chooses the threads by itself.
 
     Raises:
-        ConfigError: If ExecuTorch is not installed, the device is not the CPU, or threads are
-            named.
+        ConfigError: If ExecuTorch is not installed, or the device is not the CPU.
         WeightsError: If the file is missing or damaged.
     """
 

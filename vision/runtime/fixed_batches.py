@@ -54,7 +54,7 @@ class FixedBatches:
         run: Run,
         image_size: tuple[int, int],
         num_classes: int,
-        record: Callable[..., Recorded],
+        record: Record,
     ) -> None:
         self._run, self._record = run, record
         self._image_size, self._num_classes = image_size, num_classes
@@ -147,7 +147,8 @@ class FixedBatches:
     def _turn_off(self, error: RuntimeError) -> None:
         self._is_off = True
         self._recorded.clear()
-        logger.warning("detection continues without CUDA graphs: %s", str(error).splitlines()[0])
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        logger.warning("detection continues without CUDA graphs: %s", reason)
 
     def _detect(
         self,

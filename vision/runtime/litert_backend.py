@@ -119,12 +119,8 @@ def _run(interpreter: Any, image: Shaped[ndarray, "1 ..."]) -> list[ndarray]:  #
         image = np.clip(np.rint(image / scale) + zero, -128, 127).astype(np.int8)
     interpreter.set_tensor(taken["index"], image)
     interpreter.invoke()
-    return [_as_float(interpreter.get_tensor(one["index"]), one) for one in _outputs(interpreter)]
-
-
-def _outputs(interpreter: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-    details: list[dict[str, Any]] = interpreter.get_output_details()
-    return details
+    outputs = interpreter.get_output_details()
+    return [_as_float(interpreter.get_tensor(one["index"]), one) for one in outputs]
 
 
 def _as_float(values: ndarray, details: dict[str, Any]) -> ndarray:

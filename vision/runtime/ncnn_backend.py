@@ -25,13 +25,12 @@ from vision.runtime.fork import IN_MEMORY, OwnProcess
 from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
 from vision.runtime.metadata import Metadata
 
+INPUT, OUTPUTS = "in0", ("out0", "out1")
+"""What pnnx calls the blobs: float pixels of 0 to 255, 3 x H x W, RGB; outputs without a batch."""
+
 
 class NcnnBackend:
-    """See `vision.runtime.backend.GraphBackend`.
-
-    The graphs take float pixels of 0 to 255, 3 x H x W, RGB, in the blob ``in0``; outputs are the
-    blobs ``out0`` and ``out1``, without a batch dimension.
-    """
+    """See `vision.runtime.backend.GraphBackend`."""
 
     title: ClassVar[str] = "ncnn"
     suffix: ClassVar[str] = ".ncnn.param"
@@ -45,14 +44,14 @@ class NcnnBackend:
         with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
             path = Path(folder) / f"model{self.suffix}"
             _convert(GRAPHS["decoded"](network, None), path)
-            return NcnnRunner(path, 2, options)
+            return NcnnRunner(path, options)
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
         """Write the .param file, the .bin file of its weights and the metadata as .json."""
         del calibration
         graph = GRAPHS[metadata.form](network, None)
         _convert(graph, path)
-        text = metadata.to_json("in0", ("out0", "out1"), "float32, 3 x H x W, RGB from 0 to 255")
+        text = metadata.to_json(INPUT, OUTPUTS, "float32, 3 x H x W, RGB from 0 to 255")
         path.with_suffix(".json").write_text(text)
 
     def read_metadata(self, path: Path) -> Metadata:
@@ -68,7 +67,7 @@ class NcnnBackend:
 
     def open(self, path: Path, options: RuntimeOptions) -> "NcnnRunner":
         """Make a .param file and the .bin file beside it ready to run."""
-        return NcnnRunner(path, 2, options)
+        return NcnnRunner(path, options)
 
 
 class _Pixels(nn.Module):
@@ -106,7 +105,7 @@ def _convert(graph: Graph, path: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet_output() -> Iterator[None]:
-    """Send what a library writes to the process's standard output to nowhere."""
+    """Send what a library writes to the process's standard output and error to nowhere."""
     kept = [os.dup(1), os.dup(2)]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -125,7 +124,6 @@ class NcnnRunner:
 
     Args:
         path: A .param file with its .bin file beside it.
-        num_outputs: Of the graph.
         options: Device and threads.
 
     Raises:
@@ -133,13 +131,13 @@ class NcnnRunner:
         WeightsError: If a file is missing or damaged.
     """
 
-    def __init__(self, path: Path, num_outputs: int, options: RuntimeOptions) -> None:
+    def __init__(self, path: Path, options: RuntimeOptions) -> None:
         if options.graph_device != "cpu":
             raise ConfigError(f"device {options.graph_device} cannot be used by ncnn; take cpu")
         self._path, self._options = path.resolve(), options
         self._process = OwnProcess(NcnnBackend.title, options.threads)
         self._ncnn: Any = require_package("ncnn", "ncnn")
-        self._net, self._num_outputs = self._ncnn.Net(), num_outputs
+        self._net = self._ncnn.Net()
         if options.threads is not None:
             self._net.opt.num_threads = options.threads
         # Half precision is ncnn's default: it moves boxes by up to 16 pixels.
@@ -166,14 +164,14 @@ class NcnnRunner:
         """Pickle the path: the file is opened again where it is unpickled."""
         if not self._path.exists():  # that of `NcnnBackend.build`
             raise ConfigError(IN_MEMORY)
-        return NcnnRunner, (self._path, self._num_outputs, self._options)
+        return NcnnRunner, (self._path, self._options)
 
     def _run(self, image: UInt8[ndarray, "H W 3"]) -> list[ndarray]:
         extractor = self._net.create_extractor()
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
         # A Mat does not keep the array that it is made of.
-        extractor.input("in0", self._ncnn.Mat(pixels).clone())
-        outputs = [extractor.extract(f"out{number}") for number in range(self._num_outputs)]
+        extractor.input(INPUT, self._ncnn.Mat(pixels).clone())
+        outputs = [extractor.extract(name) for name in OUTPUTS]
         if any(status for status, _ in outputs):
             raise WeightsError("ncnn cannot run the graph: its parts do not fit each other")
         return [np.array(values) for _, values in outputs]

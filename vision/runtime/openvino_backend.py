@@ -99,11 +99,7 @@ class OpenVinoBackend:
 
     def open(self, path: Path, options: RuntimeOptions) -> "OpenVinoRunner":
         """Make an .xml file and the .bin file beside it ready to run."""
-        return _open(path, options)
-
-
-def _open(path: Path, options: RuntimeOptions) -> "OpenVinoRunner":
-    return OpenVinoRunner(_read(path), options, path.resolve())
+        return OpenVinoRunner(_read(path), options, path.resolve())
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401
@@ -262,7 +258,7 @@ class OpenVinoRunner:
         """Pickle the path: the file is opened again where it is unpickled."""
         if self._path is None:
             raise ConfigError(IN_MEMORY)
-        return _open, (self._path, self._options)
+        return OpenVinoBackend().open, (self._path, self._options)
 
     def _run(self, image: Shaped[ndarray, "1 ..."]) -> list[ndarray]:
         request = self._of_thread.request
