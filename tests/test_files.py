@@ -136,6 +136,14 @@ def test_a_file_of_a_terabyte_is_one_line(tmp_path: Path, name: str) -> None:
         read(path)
 
 
+def test_only_what_ends_the_lines_of_files_ends_a_line(tmp_path: Path) -> None:
+    """Unicode's other line breaks are part of a name."""
+    path = tmp_path / "names.txt"
+    path.write_bytes("a\u2028b\r\nc\x0cd\re\n\nf".encode())
+    assert read_lines(path) == ["a\u2028b", "c\x0cd", "e", "f"]
+    assert read_labels(path) == {1: "a\u2028b", 2: "c\x0cd", 3: "e", 4: "f"}
+
+
 def test_text_may_begin_with_a_byte_order_mark_and_must_be_utf8(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"\xef\xbb\xbfcaf\xc3\xa9")

@@ -168,6 +168,11 @@ def read_text(path: str | Path, limit: int = MAX_BYTES) -> str:
         raise OSError(errno.EILSEQ, reason, str(path)) from error
 
 
+def split_lines(text: str) -> list[str]:
+    """The lines of a text, as Python reads those of a file: Unicode's other breaks end none."""
+    return [line.rstrip("\n") for line in io.StringIO(text, newline=None)]
+
+
 def similar_file(path: str | Path, others: Iterable[str] = ()) -> str:
     """The end of a message on a missing file: the file spelt alike, empty if there is none.
 

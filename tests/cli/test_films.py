@@ -298,3 +298,18 @@ def test_yolo_and_labelme_lead_to_the_original_images(weights: Path, tmp_path: P
         content = json.loads(file.read_text())
         assert (file.parent / content["imagePath"]).samefile(tmp_path / "in" / name)
         assert (content["imageHeight"], content["imageWidth"]) == (40, 60)
+
+
+def test_labelme_has_an_absolute_path_where_none_leads_to_the_image(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows between two drives."""
+
+    def relpath(*_: object) -> str:
+        raise ValueError("path is on mount 'C:', start on mount 'D:'")
+
+    write_image(tmp_path / "in/a.png", np.zeros((40, 60, 3), np.uint8))
+    monkeypatch.setattr("vision.detection.image_files.os.path.relpath", relpath)
+    assert detect(weights, tmp_path / "out", tmp_path / "in", "--save=labelme") == 0
+    content = json.loads((tmp_path / "out/labelme/a.json").read_text())
+    assert content["imagePath"] == str(tmp_path / "in/a.png")

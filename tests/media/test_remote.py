@@ -12,9 +12,11 @@ from urllib.parse import quote
 import fsspec
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.cli.test_detect import detect, weights
 from tests.runs import entries_in
+from vision.detection.outcomes import read_first
 from vision.errors import ConfigError, DataError
 from vision.media import find_images, find_inputs, read_frames, read_remote, write_image
 from vision.urls import read_url
@@ -107,6 +109,16 @@ def test_frames_of_remote_images_are_those_of_files(photos: Path, store: str, se
     url = f"http://me:{quote(SECRET)}@{server}/a.png"
     assert all(map(np.array_equal, read_frames(url), files[:1]))
     assert len(list(read_frames([store, url]))) == len(files) + 1
+
+
+def test_of_an_animation_the_first_frame_is_used_and_that_is_said(
+    photos: Path, server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    frames = [Image.new("L", (6, 4), grey) for grey in (10, 200)]
+    frames[0].save(photos / "moving.gif", save_all=True, append_images=frames[1:])
+    (source,) = find_inputs([f"http://me:{quote(SECRET)}@{server}/moving.gif?key={SECRET}"])
+    assert (read_first(source) == 10).all()
+    assert caplog.messages == [f"{source.name}: only the first of its 2 frames is used"]
 
 
 def test_secrets_are_in_no_error(server: str) -> None:

@@ -50,6 +50,11 @@ heads.find((button) => button.textContent === "AP50").click();
 note("rising", column(2));
 heads.find((button) => button.textContent === "class").click();
 note("names", column(0));
+document.querySelectorAll("#class-table tbody td:first-child").forEach((cell, row) => {
+  cell.textContent = ["10 cats", "9 cows", "dog"][row];
+});
+heads.find((button) => button.textContent === "class").click();
+note("numbered", column(0));
 document.querySelector("#matrix g[data-text] rect").dispatchEvent(
   new PointerEvent("pointerover", { bubbles: true }));
 note("cell", document.getElementById("matrix-text").textContent);
@@ -236,6 +241,7 @@ def test_a_browser_shows_filters_and_sorts(
         "falling": "0.900 0.800 0.600",
         "rising": "0.600 0.800 0.900",
         "names": "cat cow dog",
+        "numbered": "dog 10 cats 9 cows",
         "cell": "50 of 60 cat objects (83%) are found",
         "place": "#curve-class=cow&amp;mistakes-class=dog",
         "broken": "0",

@@ -36,7 +36,7 @@ KINDS = {
         "joined",
     ),
     "same image in two splits": Kind(
-        "error", "Accuracy on images that were trained on says nothing.", "cut out of train"
+        "error", "Accuracy on images that were trained on says nothing.", "kept in one split"
     ),
     "no box to train": Kind("error", "Training would learn nothing."),
     "split whose boxes are all ignored": Kind(
@@ -63,7 +63,9 @@ KINDS = {
     ),
     "near-identical images": Kind("warning", "They add little to training."),
     "near-identical images in two splits": Kind(
-        "warning", "Accuracy looks better than it is: move them into one split.", "cut out of train"
+        "warning",
+        "Accuracy looks better than it is: move them into one split.",
+        "kept in one split",
     ),
     "similar class names": Kind("warning", "If they mean one class, give it one name."),
     "class whose boxes are all ignored": Kind(

@@ -129,7 +129,8 @@ def _evaluate_file(options: argparse.Namespace) -> Evaluated:
     if options.images and not options.report:
         raise ConfigError("--images goes with --report: metrics need no images")
     detections, targets, names = read_coco_results(options.annotations, options.detections)
-    photos = options.images and photos_in(options.images, options.annotations, targets)
+    folder = options.images
+    photos = photos_in(folder, options.annotations, targets) if folder else None
     metrics = evaluate_detections(detections, targets, names, engine=options.engine)
     title = f"{options.detections} on {options.annotations}"
     return Evaluated(metrics, detections, targets, photos, title, None)

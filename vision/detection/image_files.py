@@ -97,11 +97,19 @@ def write_image_files(
         _write_text(out / "yolo/labels" / place.with_suffix(".txt"), "".join(rows))
     if "labelme" in folders:
         file = out / "labelme" / place.with_suffix(".json")
-        shown = os.path.relpath(source.path, file.parent)
         if "frame" in entry or source.address is not None:
             write_image(file.with_suffix(".jpg"), image)
             shown = f"{file.stem}.jpg"
+        else:
+            shown = _relative(source.path, file.parent)
         _write_text(file, json.dumps(_labelme(shown, image, entry), indent=2) + "\n")
+
+
+def _relative(path: Path, folder: Path) -> str:
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:  # of another drive of Windows
+        return str(path.absolute())
 
 
 def _file_name(label: str) -> str:

@@ -4,7 +4,8 @@ import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
 from jaxtyping import UInt8
 from numpy import ndarray
@@ -63,12 +64,14 @@ def read_first(source: MediaInput) -> Image:
         DataError: If it cannot be read.
     """
     file: Path | io.BytesIO = source.path
+    suffix = source.path.suffix
     if isinstance(source.address, str):
+        suffix = PurePosixPath(urlsplit(source.address).path).suffix
         data = read_remote(source.address)
         image, file = decode_image(data, source.name), io.BytesIO(data)
     else:
         image = read_image(source.path)
-    if source.path.suffix.lower() in ANIMATED_SUFFIXES and (count := num_frames(file)) > 1:
+    if suffix.lower() in ANIMATED_SUFFIXES and (count := num_frames(file)) > 1:
         logger.warning("%s: only the first of its %d frames is used", source.name, count)
     return image
 

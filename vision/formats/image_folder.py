@@ -9,6 +9,7 @@ from typing import Any
 
 import vision.formats.json_table as tables
 from vision.errors import DataError
+from vision.files import split_lines
 from vision.formats.folders import SPLIT_NAMES
 from vision.formats.paths import Files, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
@@ -63,7 +64,7 @@ def _rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
     if file.suffix == ".csv":
         return _csv_rows(file)
     rows = []
-    for number, line in enumerate(read_text(file).split("\n"), start=1):
+    for number, line in enumerate(split_lines(read_text(file)), start=1):
         if not line.strip():
             continue
         where = f"{file}:{number}"

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from vision.errors import DataError
 from vision.files import read_text as read_file
+from vision.files import split_lines
 
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=[^/]+$)")
@@ -49,7 +50,7 @@ def read_text(path: Path) -> str:
 
 def read_lines(path: Path) -> list[str]:
     """The lines of `read_text` that are not empty, without space around them."""
-    lines = map(str.strip, read_text(path).splitlines())
+    lines = map(str.strip, split_lines(read_text(path)))
     return [line for line in lines if line]
 
 

@@ -8,6 +8,7 @@ import torch
 import vision.boxes as box_ops
 from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import DataError
+from vision.files import split_lines
 from vision.formats.paths import full, read_text
 from vision.formats.records import AnnotatedObject, Annotations, Record, Tally
 from vision.formats.written import copy_images, new_folder, objects_to_write
@@ -76,7 +77,7 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
 
 def _rows(file: Path) -> list[tuple[str, list[str]]]:
     """The rows of a text file that are not empty, each with its place for messages."""
-    lines = enumerate(read_text(file).splitlines(), start=1)
+    lines = enumerate(split_lines(read_text(file)), start=1)
     return [(f"{file}:{number}", line.split()) for number, line in lines if line.strip()]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from vision.errors import DataError
-from vision.files import read_text
+from vision.files import read_text, split_lines
 from vision.images import IMAGE_SUFFIXES
 from vision.media.addresses import read_address
 from vision.media.files import (
@@ -155,7 +155,7 @@ class _Search:
         if resolved in self._lists:
             raise DataError(f"list {path} names itself, or a list that names it; remove that line")
         try:
-            lines = read_text(path).splitlines()
+            lines = split_lines(read_text(path))
         except OSError as error:
             raise DataError(f"list {path} cannot be read: {error.strerror}") from error
         named = [line.strip() for line in lines if line.strip() and not line.startswith("#")]

@@ -58,10 +58,9 @@ function sortTable(table, column, button) {
   const descending = head.ariaSort !== "descending";
   const text = (row) => row.cells[column].textContent.trim();
   const number = (row) => parseFloat(text(row).replaceAll(",", ""));
-  const isText = [...body.rows].every((row) => isNaN(number(row)));
   const sign = descending ? -1 : 1;
   const order = (a, b) =>
-    isText ? -sign * text(a).localeCompare(text(b)) : sign * ((number(a) || -1) - (number(b) || -1));
+    column === 0 ? -sign * text(a).localeCompare(text(b), undefined, { numeric: true }) : sign * ((number(a) || -1) - (number(b) || -1));
   body.append(...[...body.rows].sort(order));
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   head.ariaSort = descending ? "descending" : "ascending";

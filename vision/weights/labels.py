@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vision.errors import WeightsError
-from vision.files import MAX_TEXT_BYTES, read_text
+from vision.files import MAX_TEXT_BYTES, read_text, split_lines
 
 _VOC = """
 aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, dog, horse,
@@ -89,7 +89,7 @@ def read_labels(path: Path) -> dict[int, str]:
 
 
 def _label_list(text: str) -> dict[int, str]:
-    lines = text.splitlines()
+    lines = split_lines(text)
     if len(lines) == 1:
         lines = lines[0].split(",")
     names = [line.strip() for line in lines if line.strip()]
