@@ -10,7 +10,7 @@ from vision.data.build import (
     sample_images,
 )
 from vision.data.cache import cached, reduced
-from vision.data.loader import DetectionDataset, Sample, collate, make_loader
+from vision.data.loader import DetectionDataset, Loader, Sample, collate, make_loader
 from vision.data.sampler import EpochSampler
 from vision.data.synthetic import read_synthetic
 from vision.data.transforms import (
@@ -25,6 +25,7 @@ __all__ = [
     "AugmentPreset",
     "DetectionDataset",
     "EpochSampler",
+    "Loader",
     "Sample",
     "cached",
     "check_known",

@@ -107,8 +107,8 @@ def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation 
     best, mean = state.best, load_weights(folder.last).model
     for fraction in run.settings.interpolation:
         mean.load_state_dict(interpolate(start, end, fraction, new))
-        metrics, detections = evaluate(mean)
-        values = metrics.to_dict()
+        evaluation = evaluate(mean)
+        values = evaluation.metrics.to_dict()
         logger.info(
             "mean of start and end, weight of the end %g: val %s",
             fraction,
@@ -117,8 +117,9 @@ def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation 
         value = selection_score(values, state.start)
         if value <= best:
             continue
-        best, kept = value, (metrics, detections)
+        best, kept = value, evaluation
         if run.processes.is_first:
+            metrics = evaluation.metrics
             recorder.write_weights(folder.best, mean, state, metrics, interpolation=fraction)
     run.processes.barrier()
     return kept
