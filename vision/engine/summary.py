@@ -58,10 +58,10 @@ def summarise(
     if "interpolation" in facts:
         mean = f", the mean with the start with weight {facts['interpolation']:g} of the end"
     logger.info("best after epoch %d%s: %s", facts["epoch"], mean, folder.best)
+    if is_first:
+        with optional(folder.curves):
+            draw_curves(state.rows, folder.curves)
     if run.evaluator is None:
-        if is_first:
-            with optional(folder.curves):
-                draw_curves(state.rows, folder.curves)
         return None
     dataset = run.evaluator.dataset
     metrics, detections = best or run.evaluator(saved.model)
@@ -71,8 +71,6 @@ def summarise(
         values = saved.training["metrics"] or metrics.to_dict()
         recorder.write_metrics({**values, **facts}, state)
         _add_thresholds(folder.best, saved, facts["thresholds"])
-        with optional(folder.curves):
-            draw_curves(state.rows, folder.curves)
         with optional(folder.pictures):
             draw_pictures(saved, dataset, run.device, folder.pictures)
         if write_report is not None:
