@@ -17,7 +17,7 @@ from tests.formats.layouts import (
     roboflow_voc,
     write_shot,
 )
-from vision.config import AutoSource, DataConfig, config_from_dict
+from vision.config import AutoSource, DataConfig, config_from_dict, name_data
 from vision.data import read_sources, settle_splits
 from vision.data.auto import read_auto
 from vision.errors import ConfigError, DataError
@@ -224,8 +224,20 @@ def test_train_and_val_of_one_folder_have_one_seed(tmp_path: Path) -> None:
     data = {"train": {**source, "split": "train"}, "val": {**source, "split": "val", "seed": 1}}
     with pytest.raises(ConfigError, match="need the same seed"):
         config_from_dict({"data": data})
+    other = {**source, "root": "other", "split": "train", "seed": 1}
+    with pytest.raises(ConfigError, match="need the same seed"):
+        config_from_dict({"data": {"train": [other, data["train"]], "val": [data["val"]]}})
     data["val"] = {**source, "root": "other", "split": "val", "seed": 1}
     config_from_dict({"data": data})
+
+
+def test_a_folder_among_several_keeps_its_split(tmp_path: Path) -> None:
+    data = settled(flat(tmp_path / "one", FLAT["all"]))
+    assert isinstance(data.val, AutoSource)
+    recorded = data.model_copy(update={"train": [settled(tmp_path / "one").train], "val": None})
+    again = config_from_dict({}, name_data(tmp_path / "one", recorded)).data
+    assert again.val == data.val
+    assert data.val.val_below is not None
 
 
 def test_another_root_is_split_again(tmp_path: Path) -> None:
