@@ -274,6 +274,7 @@ WRONG: dict[str, list[Any]] = {
     "rows": [5, ["x"]],
     "start": [[], 5],
     "ema": [5],
+    "val": [5],
 }
 LOADED = {"rng_state", "model", "optimizer", "schedule"}
 """Parts whose last value is found wrong when it is loaded."""
