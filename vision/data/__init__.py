@@ -4,6 +4,7 @@ from vision.data.auto import settle_splits
 from vision.data.build import (
     check_known,
     choose_classes,
+    count_unignored,
     describe,
     irregularities,
     read_sources,
@@ -31,6 +32,7 @@ __all__ = [
     "check_known",
     "choose_classes",
     "collate",
+    "count_unignored",
     "describe",
     "irregularities",
     "make_loader",
