@@ -74,6 +74,7 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
     ("model", "names", "words", "message"),
     [
         ({"preset": "tensorflow"}, ["cat"], [], "different networks: model.preset"),
+        ({"scores": "sigmoid"}, ["cat"], [], "different networks: model.scores"),
         ({"priors": {"min_scale": 0.1}}, ["cat"], [], "different networks: model.priors"),
         ({}, ["dog"], [], "b.safetensors lacks cat of the first file's classes; name a"),
         ({}, ["cat"], ["--fractions", "0.5"], "2 weights files have 1 fractions"),
@@ -125,6 +126,13 @@ def test_the_old_name_of_the_fractions_warns(
     assert run_average(first, first, "--shares", 0.75, 0.25, "--out", out) == 0
     assert "--shares is now --fractions\n" in capsys.readouterr().out
     assert load_weights(out).training["mean"] == f"0.75 of {first}, 0.25 of {first}"
+
+
+@pytest.mark.slow
+def test_scores_that_are_the_preset_s_own_are_the_same_named_or_not(tmp_path: Path) -> None:
+    first = weights(tmp_path / "a.safetensors", ["cat"], 1)
+    other = weights(tmp_path / "b.safetensors", ["cat"], 2, scores="softmax")
+    assert average([first, other]).names == ["cat"]
 
 
 @pytest.mark.slow

@@ -406,6 +406,22 @@ def test_a_start_matches_classes_by_name_across_voc_and_coco(tmp_path: Path) -> 
 
 
 @pytest.mark.slow
+def test_a_start_matches_the_same_name_before_one_of_the_same_meaning(tmp_path: Path) -> None:
+    config, names = ModelConfig(image_size=(128, 128), width_mult=0.25), ["sofa", "couch", "TV"]
+    theirs = build_model(config, 3)
+    randomise(theirs)
+    path = tmp_path / "w.safetensors"
+    save_weights(path, theirs, Config(model=config), names, {})
+    ours = build_model(config, 4)
+    names = ["couch", "tvmonitor", "sofa", "Sofa"]
+    start = start_from(ours, load_initial_weights(str(path)), names, str(path))
+    assert start.known == names
+    mine = ours.state_dict()["class_heads.0.1.weight"].reshape(6, 5, -1)
+    source = theirs.state_dict()["class_heads.0.1.weight"].reshape(6, 4, -1)
+    assert torch.equal(mine[:, :3], source[:, [1, 2, 0]])
+
+
+@pytest.mark.slow
 def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
     """TensorFlow's finest map has three priors a cell, ours has six."""
     config = ModelConfig(preset="tensorflow", image_size=(128, 128))

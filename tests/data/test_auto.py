@@ -1,5 +1,6 @@
 """A folder without validation data is split: a fifth, near duplicates together, and stable."""
 
+import json
 import logging
 import shutil
 from collections.abc import Sequence
@@ -12,12 +13,14 @@ import pytest
 from tests.formats.builders import voc_object, voc_xml
 from tests.formats.layouts import (
     FLAT,
+    NAMES,
     SPLIT,
     labelimg_voc,
     roboflow_voc,
     write_shot,
+    yolo_without_yaml,
 )
-from vision.config import AutoSource, DataConfig, config_from_dict
+from vision.config import AutoSource, DataConfig, config_from_dict, name_data
 from vision.data import read_sources, settle_splits
 from vision.data.auto import read_auto
 from vision.errors import ConfigError, DataError
@@ -118,6 +121,20 @@ def test_near_duplicates_are_on_one_side(tmp_path: Path) -> None:
         assert all(
             f"{name}_copy{row}" in side for name in side & set(numbered(20)[::2]) for row in (0, 1)
         )
+
+
+def test_images_of_one_name_outside_the_folder_are_all_split(tmp_path: Path) -> None:
+    """Each camera numbers its images from 0; a list beside ``data.yaml`` names their folders."""
+    for camera in ("one", "two", "three"):
+        yolo_without_yaml(tmp_path / camera, {"train": numbered(10)})
+        for path in (tmp_path / camera / "images" / "train").iterdir():
+            write_shot(path, f"{camera} {path.stem}")
+    folders = [str(tmp_path / camera / "images" / "train") for camera in ("one", "two", "three")]
+    data = tmp_path / "data" / "data.yaml"
+    data.parent.mkdir()
+    data.write_text(f"train: {json.dumps(folders)}\nnames: {json.dumps(NAMES)}\n")
+    train, val = (read_auto(str(data), split).records for split in ("train", "val"))
+    assert (len(train), len(val)) == (24, 6)
 
 
 def test_a_large_group_is_train_and_the_smallest_of_large_ones_val(tmp_path: Path) -> None:
@@ -224,8 +241,20 @@ def test_train_and_val_of_one_folder_have_one_seed(tmp_path: Path) -> None:
     data = {"train": {**source, "split": "train"}, "val": {**source, "split": "val", "seed": 1}}
     with pytest.raises(ConfigError, match="need the same seed"):
         config_from_dict({"data": data})
+    other = {**source, "root": "other", "split": "train", "seed": 1}
+    with pytest.raises(ConfigError, match="need the same seed"):
+        config_from_dict({"data": {"train": [other, data["train"]], "val": [data["val"]]}})
     data["val"] = {**source, "root": "other", "split": "val", "seed": 1}
     config_from_dict({"data": data})
+
+
+def test_a_folder_among_several_keeps_its_split(tmp_path: Path) -> None:
+    data = settled(flat(tmp_path / "one", FLAT["all"]))
+    assert isinstance(data.val, AutoSource)
+    recorded = data.model_copy(update={"train": [settled(tmp_path / "one").train], "val": None})
+    again = config_from_dict({}, name_data(tmp_path / "one", recorded)).data
+    assert again.val == data.val
+    assert data.val.val_below is not None
 
 
 def test_another_root_is_split_again(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """How many boxes no prior reaches, which is said before training starts."""
 
+import logging
+import sys
 from collections import Counter
 
 import pytest
@@ -55,6 +57,22 @@ def test_counts_boxes_that_no_prior_reaches(
 def test_the_overlap_is_that_of_the_configuration(match_iou: float, missed: int) -> None:
     found, total = unreached([target([HALF], [0])], PRIORS, NAMES, match_iou)
     assert (found.total(), total.total()) == (missed, 1)
+
+
+def test_there_is_no_bar_when_messages_are_kept_back(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    found = []
+    try:
+        for level in (logging.NOTSET, logging.INFO):
+            logging.disable(level)
+            unreached([target([HALF], [0])], PRIORS, NAMES)
+            found.append(capsys.readouterr().err)
+    finally:
+        logging.disable(logging.NOTSET)
+    assert "priors" in found[0]
+    assert found[1] == ""
 
 
 def test_counts_more_boxes_than_fit_at_once() -> None:

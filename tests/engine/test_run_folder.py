@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from tests.runs import contents, read_log, read_metrics, run_config, same_weights, scenes
 from vision.config import load_config
-from vision.data import DetectionDataset, Sample, read_sources
+from vision.data import Loader, read_sources
 from vision.detections import Detections
 from vision.detector import Detector
 from vision.draw import draw_detections
 from vision.engine import evaluate_detector, train
 from vision.engine.checkpoint_content import check_content
+from vision.engine.evaluation import Evaluation
 from vision.engine.pictures import draw_legend, draw_target
 from vision.errors import ConfigError, TrainingError, VisionError
 from vision.media import write_image
-from vision.metrics import Metrics, evaluate_detections
+from vision.metrics import evaluate_detections
 from vision.weights import load_weights
 
 pytestmark = pytest.mark.slow
@@ -62,15 +62,11 @@ def script(monkeypatch: pytest.MonkeyPatch, values: Sequence[float | None]) -> N
     """Let each evaluation that training makes find the next of some values of mAP."""
     coming = iter(values)
 
-    def scripted(
-        _: object, loader: DataLoader[Sample], *__: object, **___: object
-    ) -> tuple[Metrics, list[Detections]]:
+    def scripted(_: object, loader: Loader, *__: object, **___: object) -> Evaluation:
         nothing, value = evaluate_detections([], [], NAMES), next(coming)
-        dataset = loader.dataset
-        assert isinstance(dataset, DetectionDataset)
-        found = [Detections.empty(target.size) for target in dataset.targets]
+        found = [Detections.empty(target.size) for target in loader.dataset.targets]
         voc = replace(nothing.voc, ap=[value] * len(NAMES))
-        return replace(nothing, voc=voc, coco=replace(nothing.coco, AP=value)), found
+        return Evaluation(replace(nothing, voc=voc, coco=replace(nothing.coco, AP=value)), found)
 
     monkeypatch.setattr("vision.engine.evaluation.evaluate", scripted)
 
@@ -278,6 +274,7 @@ WRONG: dict[str, list[Any]] = {
     "rows": [5, ["x"]],
     "start": [[], 5],
     "ema": [5],
+    "val": [5],
 }
 LOADED = {"rng_state", "model", "optimizer", "schedule"}
 """Parts whose last value is found wrong when it is loaded."""

@@ -11,6 +11,7 @@ from vision.config.data import (
     DataSources,
     SyntheticSource,
     VocSource,
+    auto_sources,
 )
 from vision.config.files import (
     change_post_process,
@@ -44,6 +45,7 @@ __all__ = [
     "PriorsConfig",
     "SyntheticSource",
     "VocSource",
+    "auto_sources",
     "change_post_process",
     "config_from_dict",
     "dump_config",

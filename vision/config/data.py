@@ -1,6 +1,7 @@
 """Section ``data``: where images and boxes come from."""
 
 import unicodedata
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -129,8 +130,7 @@ class AutoSource(Section):
 
     def is_at(self, root: str) -> bool:
         """Whether another root is the same folder."""
-        paths = [Path(name).expanduser().resolve() for name in (self.root, root)]
-        return paths[0] == paths[1]
+        return Path(self.root).expanduser().resolve() == Path(root).expanduser().resolve()
 
 
 class SyntheticSource(Section):
@@ -159,14 +159,16 @@ DataSource: TypeAlias = Annotated[
 ]
 
 
-def _one_or_many(value: object) -> str:
-    return "many" if isinstance(value, list) else "one"
-
-
 DataSources: TypeAlias = Annotated[
     Annotated[DataSource, Tag("one")] | Annotated[list[DataSource], Tag("many")],
-    Discriminator(_one_or_many),
+    Discriminator(lambda value: "many" if isinstance(value, list) else "one"),
 ]
+
+
+def auto_sources(*parts: DataSources | None) -> list[AutoSource]:
+    """The sources of format ``auto`` in parts of the section."""
+    flat = [one for part in parts for one in (part if isinstance(part, list) else [part])]
+    return [source for source in flat if isinstance(source, AutoSource)]
 
 
 class DataConfig(Section):
@@ -188,18 +190,15 @@ class DataConfig(Section):
     def _distinct(cls, classes: list[str] | None) -> list[str] | None:
         if classes is not None and not classes:
             raise ValueError("it is empty; name a class, or write null to discover them")
-        if classes is not None:
-            classes = [unicodedata.normalize("NFC", name) for name in classes]
-        twice = sorted({name for name in classes or [] if (classes or []).count(name) > 1})
+        names = [unicodedata.normalize("NFC", name) for name in classes or []]
+        twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"named twice: {', '.join(twice)}")
-        return classes
+        return names or None
 
     @model_validator(mode="after")
     def _split_alike(self) -> "DataConfig":
-        train, val = self.train, self.val
-        if not isinstance(train, AutoSource) or not isinstance(val, AutoSource):
-            return self
-        if train.is_at(val.root) and train.seed != val.seed:
+        pairs = product(auto_sources(self.train), auto_sources(self.val))
+        if any(train.is_at(val.root) and train.seed != val.seed for train, val in pairs):
             raise ValueError("train and val of one folder need the same seed, to be split by it")
         return self

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from vision.config.data import AutoSource, DataConfig
+from vision.config.data import DataConfig, auto_sources
 from vision.config.renamed import rename_keys
 from vision.config.yaml12 import parse_yaml
 from vision.errors import ConfigError
@@ -45,10 +45,10 @@ def name_data(folder: str | Path | None, recorded: DataConfig | None = None) -> 
     """
     if folder is None:
         return []
-    sources = [] if recorded is None else [recorded.train, recorded.val]
+    recorded = recorded or DataConfig()
     kept: dict[str, object] = {}
-    for source in sources:
-        if isinstance(source, AutoSource) and source.is_at(str(folder)):
+    for source in auto_sources(recorded.train, recorded.val):
+        if source.is_at(str(folder)):
             kept = source.model_dump(include={"seed", "val_below"})
     values = {"format": "auto", "root": str(folder), **kept}
     return [

@@ -11,6 +11,8 @@ from vision.model.ssdlite import SSDLite
 
 Part: TypeAlias = Literal["stem", "block", "last", "extra", "class_head", "box_head"]
 BACKBONE_PARTS = frozenset({"stem", "block", "last"})
+NORM_PARTS = (".weight", ".bias", ".running_mean", ".running_var")
+"""Suffixes of a norm's key in a state dict of PyTorch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class CheckpointLayout:
     norm: Callable[[str], str] = next_in_sequence
     weight: Callable[[str, Role], str] = lambda key, _: f"{key}.weight"
     bias: str = ".bias"
-    norm_parts: tuple[str, str, str, str] = (".weight", ".bias", ".running_mean", ".running_var")
+    norm_parts: tuple[str, str, str, str] = NORM_PARTS
     background_first: bool = True
     postprocess: Mapping[str, Any] = field(default_factory=dict)
     prior_order: Mapping[int, tuple[int, ...]] = field(default_factory=dict)

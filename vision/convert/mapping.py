@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vision.config import WIDTH_MULTS, Config, ModelConfig
 from vision.convert.classes import class_names, count_classes
-from vision.convert.layout import BACKBONE_PARTS, CheckpointLayout, Role, layers
+from vision.convert.layout import BACKBONE_PARTS, NORM_PARTS, CheckpointLayout, Role, layers
 from vision.errors import WeightsError
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
@@ -21,7 +21,6 @@ from vision.weights.file import SavedBackbone, SavedDetector
 
 MAX_LISTED = 5
 """Maximum number of keys of each kind that an error names."""
-NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
 def convert_detector(
@@ -136,7 +135,7 @@ def _pairs(source: CheckpointLayout, model: SSDLite) -> Iterator[tuple[Role, str
             yield layer.role, f"{layer.conv}.bias", conv + source.bias
         if layer.norm is not None:
             for ours, theirs in zip(NORM_PARTS, source.norm_parts, strict=True):
-                yield layer.role, f"{layer.norm}.{ours}", source.norm(conv) + theirs
+                yield layer.role, layer.norm + ours, source.norm(conv) + theirs
 
 
 def _arrange(source: CheckpointLayout, role: Role, value: Tensor, model: SSDLite) -> Tensor:

@@ -114,4 +114,4 @@ def download(name: str) -> Path:
             f"{url} cannot be fetched ({error}); fetch it on another machine, then: ssdlite convert"
             " torchvision FILE --out W.safetensors, and model.init=W.safetensors"
         ) from error
-    return Path(path)
+    return path

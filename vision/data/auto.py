@@ -2,7 +2,7 @@
 
 import logging
 
-from vision.config import AutoSource, DataConfig, DataSource, DataSources
+from vision.config import AutoSource, DataConfig, DataSource, DataSources, auto_sources
 from vision.data.division import choose_val, read_undivided
 from vision.errors import DataError
 from vision.formats import Annotations, Tally, read_data
@@ -49,7 +49,9 @@ def settle_splits(data: DataConfig, earlier: DataConfig | None = None) -> DataCo
     Raises:
         DataError: If a folder cannot be read.
     """
-    kept = [source for source in _auto_sources(earlier) if source.val_below is not None]
+    earlier = earlier or DataConfig()
+    found = auto_sources(earlier.train, earlier.val)
+    kept = [source for source in found if source.val_below is not None]
 
     def settle(source: DataSource) -> DataSource:
         if not isinstance(source, AutoSource) or source.val_below is not None:
@@ -71,12 +73,6 @@ def settle_splits(data: DataConfig, earlier: DataConfig | None = None) -> DataCo
         return None if sources is None else settle(sources)
 
     return data.model_copy(update={"train": settle_all(data.train), "val": settle_all(data.val)})
-
-
-def _auto_sources(data: DataConfig | None) -> list[AutoSource]:
-    sources = [] if data is None else [data.train, data.val]
-    flat = [one for source in sources for one in (source if isinstance(source, list) else [source])]
-    return [source for source in flat if isinstance(source, AutoSource)]
 
 
 def _undivided(layout: Layout) -> str | None:

@@ -3,14 +3,15 @@
 # H and W the height and width of an image
 
 import difflib
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 
 from jaxtyping import UInt8
 from numpy import ndarray
 
 from vision.config import DataConfig, DataSource
 from vision.errors import ConfigError, DataError, listed
-from vision.formats import Annotations, counted, read_data
+from vision.formats import Annotations, Record, counted, read_data
 from vision.formats.paths import nfc
 from vision.images import resize
 
@@ -93,7 +94,7 @@ def choose_classes(
                 f"data.classes names {name!r}, which no training box has; did you mean"
                 f" {similar[0]!r}?"
             )
-    check_flags(annotations, "data.train")
+    _check_flags(annotations)
     if not any(counts[name] for name in names):
         with_boxes = ", ".join(name for name, count in counts.items() if count)
         raise DataError(
@@ -103,21 +104,26 @@ def choose_classes(
     return list(names), left_out
 
 
-def check_flags(annotations: Annotations, key: str) -> None:
-    """Refuse data of which every box is ignored: training would learn nothing from them.
+def count_unignored(records: Iterable[Record]) -> Counter[str]:
+    """Boxes of each class that are not ignored."""
+    return Counter(name for record in records for name in record.unignored_names())
+
+
+def _check_flags(annotations: Annotations) -> None:
+    """Refuse training data of which every box is ignored: training would learn nothing from them.
 
     Raises:
         DataError: If it is so; names the flag.
     """
     records = annotations.records
     total = sum(len(record.names) for record in records)
-    if not total or any(record.unignored_names() for record in records):
+    if not total or count_unignored(records):
         return
     is_crowd = any(record.crowd.any() for record in records)
     flag = "iscrowd" if is_crowd else "difficult (or ignore)"
     raise DataError(
-        f"{key}: all {total} boxes are flagged {flag}, so that none would be learned; set the flag"
-        " to 0 in the annotations, if they are ordinary objects"
+        f"data.train: all {total} boxes are flagged {flag}, so that none would be learned; set the"
+        " flag to 0 in the annotations, if they are ordinary objects"
     )
 
 
@@ -146,9 +152,8 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
     counts = annotations.count()
     total = sum(counts[name] for name in names)
     empty = sum(not set(record.names) & set(names) for record in annotations.records)
-    ignored = total - sum(
-        name in names for record in annotations.records for name in record.unignored_names()
-    )
+    unignored = count_unignored(annotations.records)
+    ignored = total - sum(unignored[name] for name in names)
     lines = [
         f"{key}: {counted(len(annotations.records), 'image')}, {empty:,} of them without objects",
         f"  {counted(total, 'box')}, {ignored:,} of them difficult or crowds",
@@ -157,8 +162,7 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
     absent = [name for name in names if not counts[name]]
     if absent:
         lines.append(f"  no boxes of: {', '.join(absent)}")
-    unignored = {name for record in annotations.records for name in record.unignored_names()}
-    ignored_names = [name for name in names if counts[name] and name not in unignored]
+    ignored_names = [name for name in names if counts[name] and not unignored[name]]
     if ignored_names:
         listed = ", ".join(ignored_names)
         lines.append(f"  warning: all boxes are difficult or crowds, none counts, of: {listed}")

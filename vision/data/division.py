@@ -6,8 +6,6 @@ added: a run records the number, ``val_below``, that parts the sides.
 
 import hashlib
 import logging
-from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 from jaxtyping import UInt8
 from numpy import ndarray
 
+from vision.data.build import count_unignored
 from vision.data.cache import reduced
 from vision.data.duplicates import duplicate_groups, image_hash
 from vision.errors import DataError
@@ -66,10 +65,11 @@ def _read_once(
         groups = []
     grouped = {index for group in groups for index in group}
     groups += [[index] for index in range(len(readable)) if index not in grouped]
-    by_name = {}
+    by_name: dict[str, list[Record]] = {}
     for group in groups:
         records = [annotations.records[index] for index in group]
-        by_name[min(_name(record, folder) for record in records)] = records
+        # Outside the folder, images of several folders can have one name: they stay together.
+        by_name.setdefault(min(_name(record, folder) for record in records), []).extend(records)
     return annotations, by_name
 
 
@@ -106,20 +106,15 @@ def choose_val(
     }
     total = sum(len(records) for records in groups.values())
     target = max(round(VAL_FRACTION * total), min(MIN_VAL, total // 3))
-    left = Counter(name for records in groups.values() for name in _classes(records).elements())
+    left = count_unignored(record for records in groups.values() for record in records)
     val: list[Record] = []
     for name in sorted(groups, key=lambda name: places[name]):
         if len(val) >= target if val_below is None else places[name] >= val_below:
             val_below = places[name] if val_below is None else val_below
             break
-        classes = _classes(groups[name])
+        classes = count_unignored(groups[name])
         if len(groups[name]) <= target and all(left[key] > classes[key] for key in classes):
             val += groups[name]
             left -= classes
     smallest = min(groups.values(), key=len, default=[])
     return val or smallest, 1.0 if val_below is None else val_below
-
-
-def _classes(records: Sequence[Record]) -> Counter[str]:
-    """Boxes of each class."""
-    return Counter(name for record in records for name in record.unignored_names())

@@ -30,13 +30,13 @@ class PublicData:
         archives: What it consists of.
         prefix: Folder in the archives that becomes the root.
         folders: What is unpacked of that folder.
-        words: What follows ``ssdlite train`` to train on ``{root}``.
+        config: Name of the configuration that trains on it.
     """
 
     archives: tuple[Archive, ...]
     prefix: str
     folders: tuple[str, ...]
-    words: str
+    config: str
 
 
 _VOC = "https://thor.robots.ox.ac.uk/pascal/VOC"
@@ -48,7 +48,6 @@ _COCO = "http://images.cocodataset.org"  # its https has the certificate of anot
 _COCO_ANNOTATIONS = "f4bbac642086de4f52a3fdda2de5fa2c"
 _COCO_TRAIN = "cced6f7f71b7629ddf16f17bbcfab6b2"
 _COCO_VAL = "442b8da7639aecaf257c1dceb8ba8c80"
-_ROOTS = "data.train.root={root} data.val.root={root}"
 
 # VOC's checksums are those of torchvision.datasets.voc. COCO publishes none: these are the ones
 # that PaddleDetection and the download scripts of many other projects agree on.
@@ -60,7 +59,7 @@ DOWNLOADS = {
         ),
         "VOCdevkit/VOC2007",
         _VOC_FOLDERS,
-        f"--config voc {_ROOTS}",
+        "voc",
     ),
     "voc2012": PublicData(
         (
@@ -70,7 +69,7 @@ DOWNLOADS = {
         ),
         "VOCdevkit/VOC2012",
         _VOC_FOLDERS,
-        f"--config voc {_ROOTS}",
+        "voc",
     ),
     "coco2017": PublicData(
         (
@@ -82,7 +81,7 @@ DOWNLOADS = {
         ),
         "",
         ("annotations", "train2017", "val2017"),
-        f"--config coco {_ROOTS}",
+        "coco",
     ),
 }
 """The data sets by name."""
@@ -92,8 +91,8 @@ def train_command(name: str, root: Path) -> str:
     """The command that trains on a data set in ``root``."""
     text = str(root)
     value = text if _is_text(text) else json.dumps(text)  # a folder 2007 is no number
-    words = [word.format(root=value) for word in DOWNLOADS[name].words.split()]
-    return f"ssdlite train {shlex.join(words)}"
+    roots = [f"data.{split}.root={value}" for split in ("train", "val")]
+    return shlex.join(["ssdlite", "train", "--config", DOWNLOADS[name].config, *roots])
 
 
 def _is_text(text: str) -> bool:

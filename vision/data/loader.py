@@ -79,7 +79,7 @@ class DetectionDataset(Dataset[Sample]):
         return Sample(torch.from_numpy(image), target)
 
     def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[Sample] | DataError:
-        """The samples of a batch; or the error, for `_Loader` to raise.
+        """The samples of a batch; or the error, for `Loader` to raise.
 
         Raised in a worker process, its message would become that process's traceback.
         """
@@ -103,7 +103,11 @@ def _collate_unless_error(samples: list[Sample] | DataError) -> Batch | DataErro
     return samples if isinstance(samples, DataError) else collate(samples)
 
 
-class _Loader(DataLoader[Sample]):
+class Loader(DataLoader[Sample]):
+    """Batches of a data set; what its processes cannot read is raised here."""
+
+    dataset: DetectionDataset
+
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         for batch in super().__iter__():
             if isinstance(batch, DataError):
@@ -119,7 +123,7 @@ def make_loader(
     pin_memory: bool = False,
     rank: int = 0,
     world_size: int = 1,
-) -> DataLoader[Sample]:
+) -> Loader:
     """Batches of a data set.
 
     Args:
@@ -136,7 +140,7 @@ def make_loader(
         sampler = batches
     else:
         sampler = BatchSampler(range(rank, len(dataset), world_size), batches, drop_last=False)
-    return _Loader(
+    return Loader(
         dataset,
         batch_sampler=sampler,
         num_workers=workers,

@@ -34,6 +34,7 @@ class _Content(BaseModel):
     origin: str
     known: list[str]
     start: dict[str, Any] | None
+    val: str | None
 
 
 def check_content(saved: object, where: str) -> None:

@@ -16,7 +16,6 @@ from vision.engine.step import check_finite, check_weights, train_step
 from vision.engine.tensorboard import TensorBoardWriter
 from vision.model import Losses
 from vision.progress import progress
-from vision.structures import Batch
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +53,6 @@ def train_epoch(
         **others,
     ) as bar:
         for batch in run.train_loader:
-            assert isinstance(batch, Batch)
             losses = train_step(run, batch)
             size = sizes[state.step]
             sums += torch.stack([*losses, torch.ones_like(losses[0])]) * size

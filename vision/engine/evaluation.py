@@ -4,16 +4,15 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader
 
 from vision.choices import CocoEngine
 from vision.config import Config
 from vision.data import (
     DetectionDataset,
-    Sample,
+    Loader,
     check_known,
     describe,
     irregularities,
@@ -28,16 +27,20 @@ from vision.metrics.analysis import Analysis
 from vision.model import PostProcess, SSDLite
 from vision.progress import progress
 from vision.runtime import RuntimeOptions
-from vision.structures import Batch
 
 logger = logging.getLogger(__name__)
 
 HEADLINE = ("voc.mAP50", "coco.AP")
 """The two metrics that the log, TensorBoard and messages show."""
-Evaluation: TypeAlias = tuple[Metrics, list[Detections]]
-"""Metrics of a detector, and its detections of each image."""
 SCORE_STEP = 1e-4
 """The step that best thresholds are rounded down to, since a detection must exceed its own."""
+
+
+class Evaluation(NamedTuple):
+    """Metrics of a detector, and its detections of each image."""
+
+    metrics: Metrics
+    detections: list[Detections]
 
 
 class Results(NamedTuple):
@@ -61,7 +64,7 @@ class Evaluator:
         processes: The processes that evaluate together.
     """
 
-    loader: DataLoader[Sample]
+    loader: Loader
     post_process: PostProcess
     names: Sequence[str]
     device: torch.device
@@ -70,7 +73,6 @@ class Evaluator:
     @property
     def dataset(self) -> DetectionDataset:
         """The validation data of all processes."""
-        assert isinstance(self.loader.dataset, DetectionDataset)
         return self.loader.dataset
 
     def __call__(self, model: SSDLite) -> Evaluation:
@@ -82,7 +84,7 @@ class Evaluator:
 
 def evaluate(
     detector: Detector,
-    loader: DataLoader[Sample],
+    loader: Loader,
     classes: Sequence[str] | None = None,
     *,
     processes: Processes = SINGLE_PROCESS,
@@ -97,9 +99,7 @@ def evaluate(
         processes: They share the images; all return the same.
         engine: What computes COCO's metrics.
     """
-    dataset = loader.dataset
-    assert isinstance(dataset, DetectionDataset)
-    targets, names = dataset.targets, detector.names
+    targets, names = loader.dataset.targets, detector.names
     detections = processes.gather(detect_all(detector, loader), len(targets))
     if classes is not None and list(classes) != list(names):
         is_evaluated = torch.tensor([name in classes for name in names])
@@ -109,21 +109,18 @@ def evaluate(
         metrics = evaluate_detections(detections, targets, names, engine=engine)
     metrics = processes.broadcast(metrics)
     assert metrics is not None
-    return metrics, detections
+    return Evaluation(metrics, detections)
 
 
-def detect_all(detector: Detector, loader: DataLoader[Sample]) -> list[Detections]:
+def detect_all(detector: Detector, loader: Loader) -> list[Detections]:
     """Detections of each image of a loader, in its own pixels, on the CPU."""
     detections: list[Detections] = []
     if detector.tiles != 1:
-        dataset = loader.dataset
-        assert isinstance(dataset, DetectionDataset)
         for indices in progress(loader.batch_sampler, "evaluate"):
-            found = detector([dataset.records[index].load() for index in indices])
+            found = detector([loader.dataset.records[index].load() for index in indices])
             detections += [replace(one, image=None) for one in found]
         return detections
     for batch in progress(loader, "evaluate"):
-        assert isinstance(batch, Batch)
         detections += detector.detect_batch(batch.images, [target.size for target in batch.targets])
     return detections
 
@@ -154,8 +151,8 @@ def evaluate_detector(
     tiles = detector.tiles
     detector = Detector(detector.session, detector.post_process, names)
     detector.tiles = tiles
-    results = evaluate(detector, loader, classes, engine=engine)
-    return Results(*results, dataset, irregularities(annotations, classes))
+    evaluation = evaluate(detector, loader, classes, engine=engine)
+    return Results(*evaluation, dataset, irregularities(annotations, classes))
 
 
 def best_thresholds(analysis: Analysis) -> dict[str, float]:

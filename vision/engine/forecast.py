@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 import vision.boxes as box_ops
+from vision.engine.forward import predict
 from vision.engine.run import Run
+from vision.progress import progress
 from vision.structures import Target
 
 logger = logging.getLogger(__name__)
@@ -51,9 +52,7 @@ def unreached(
     corners = box_ops.to_corners(priors).cpu()
     boxes = relative_boxes(targets)
     labels = torch.cat([target.labels[~target.ignore] for target in targets])
-    chunks = tqdm(
-        torch.split(boxes, CHUNK), desc="priors", leave=False, dynamic_ncols=True, disable=None
-    )
+    chunks = progress(torch.split(boxes, CHUNK), "priors")
     best = torch.cat([box_ops.iou(chunk, corners).amax(dim=1) for chunk in chunks])
     missed = labels[best < match_iou]
     return (
@@ -109,15 +108,14 @@ def _seconds_per_step(run: Run) -> float:
 
 def _compute_seconds(run: Run, count: int) -> float:
     """Seconds of forward and backward of ``count`` images, after one warm-up."""
-    network, dtype = copy.deepcopy(run.state.model), run.settings.autocast_dtype
+    network = copy.deepcopy(run.state.model)
     shape = (count, 3, *network.image_size)
     images = torch.zeros(shape, dtype=torch.uint8, device=run.device)
     images = images.contiguous(memory_format=torch.channels_last)
     for _ in range(2):
         start = _now(run.device)
-        with torch.autocast(run.device.type, dtype, enabled=dtype != torch.float32):
-            predictions = network(images)
-        torch.autograd.backward(sum(part.float().square().mean() for part in predictions))
+        predictions = predict(network, images, run.settings.autocast_dtype)
+        torch.autograd.backward([part.float().square().mean() for part in predictions])
     return _now(run.device) - start
 
 

@@ -173,17 +173,14 @@ class CompiledForward:
         start = time.perf_counter()
         try:
             losses = self._compiled(*given)
-        except Exception as error:  # noqa: BLE001  several compilers take part
-            return self._without(error, *given)
+        except Exception as error:  # several compilers take part
+            reason = f"{type(error).__name__}: {(str(error) or '-').splitlines()[0]}"
+            if self.is_required:
+                raise TrainingError(
+                    f"the training step cannot be compiled ({reason}); set train.compile=off"
+                ) from error
+            logger.warning("training without torch.compile, which failed (%s)", reason)
+            self._compiled = None
+            return forward(*given)
         logger.info("compiled in %.0f s", time.perf_counter() - start)
         return losses
-
-    def _without(self, error: Exception, *given: object) -> Losses:
-        reason = f"{type(error).__name__}: {(str(error) or '-').splitlines()[0]}"
-        if self.is_required:
-            raise TrainingError(
-                f"the training step cannot be compiled ({reason}); set train.compile=off"
-            ) from error
-        logger.warning("training without torch.compile, which failed (%s)", reason)
-        self._compiled = None
-        return forward(*given)  # type: ignore[arg-type]

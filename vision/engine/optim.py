@@ -90,9 +90,8 @@ def clip_gradients(model: nn.Module, ratio: float) -> None:
     weights, whose direction then hardly changes any more; one bound for the whole gradient would
     hold back every other layer.
     """
-    filters = [weight for weight in model.parameters() if weight.ndim > 1]
-    filters = [weight for weight in filters if weight.grad is not None]
-    gradients = [weight.grad for weight in filters if weight.grad is not None]
+    filters = [w for w in model.parameters() if w.ndim > 1 and w.grad is not None]
+    gradients = [w.grad for w in filters if w.grad is not None]
     if not filters:
         return
     # The lengths of all filters side by side: a GPU is slow in starting many small kernels.
@@ -126,10 +125,9 @@ class MovingAverage(nn.Module):
         self.module = copy.deepcopy(model)
         self.register_buffer("n_averaged", torch.tensor(0))
         self.decay = decay
-        values = [*model.parameters(), *model.buffers()]
-        pairs = list(zip([*self.module.parameters(), *self.module.buffers()], values, strict=True))
-        self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
+        both = [[*net.parameters(), *net.buffers()] for net in (self.module, model)]
+        self._floats = [[v for v in values if v.is_floating_point()] for values in both]
+        self._counts = [[v for v in values if not v.is_floating_point()] for values in both]
 
     @property
     def rate(self) -> float:
@@ -142,15 +140,15 @@ class MovingAverage(nn.Module):
     @torch.no_grad()
     def blend(self, rate: float | Tensor) -> None:
         """Take the network's present values into the average with a weight, without counting."""
-        ours, theirs = ([pair[side] for pair in self._floats] for side in (0, 1))
+        ours, theirs = self._floats
         if isinstance(rate, float) and rate == 1:
             torch._foreach_copy_(ours, theirs)
         else:
             differences = torch._foreach_sub(theirs, ours)  # noqa: SLF001
             torch._foreach_mul_(differences, rate)
             torch._foreach_add_(ours, differences)
-        if self._counts:
-            ours, theirs = ([pair[side] for pair in self._counts] for side in (0, 1))
+        ours, theirs = self._counts
+        if ours:
             torch._foreach_copy_(ours, theirs)
 
 

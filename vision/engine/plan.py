@@ -1,7 +1,6 @@
 """What a run trains on and which weights it starts from, before anything is built or written."""
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from vision.convert import load_initial_weights
 from vision.data import (
     check_known,
     choose_classes,
+    count_unignored,
     describe,
     irregularities,
     read_sources,
@@ -80,7 +80,7 @@ def make_plan(
     config = config.model_copy(update={"data": settle_splits(config.data, earlier)})
     their_names = saved.names if isinstance(saved, SavedDetector) and _fits(config, saved) else []
     annotations, val, names = _read_data(config, their_names)
-    counts = Counter(name for record in annotations.records for name in record.unignored_names())
+    counts = count_unignored(annotations.records)
     with_boxes = [name for name in names if counts[name]]
     num_images = len(annotations.records)
     lines = describe(annotations, names, "train")

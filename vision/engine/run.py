@@ -8,9 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader
 
-from vision.data import DetectionDataset, EpochSampler, Sample
+from vision.data import DetectionDataset, EpochSampler, Loader
 from vision.engine.distributed import Processes
 from vision.engine.evaluation import Evaluator, selection_score
 from vision.engine.forward import Forward
@@ -174,7 +173,7 @@ class Run:
     losses: dict[tuple[int, int], MultiBoxLoss]
     sampler: EpochSampler
     train_set: DetectionDataset
-    train_loader: DataLoader[Sample]
+    train_loader: Loader
     evaluator: Evaluator | None
 
     @property

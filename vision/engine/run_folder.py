@@ -48,14 +48,10 @@ class RunFolder:
             raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
         is_run = not held.isdisjoint({self.states.name, self.environment.name})
         others = {name for name in held - {self.tensorboard.name} if not name.startswith(".")}
-        if self.resume and not is_run and others:
+        if others and not is_run:
+            run = "run that --resume could continue" if self.resume else "run"
             raise TrainingError(
-                f"folder {self.path} holds other files and no run that --resume could continue;"
-                " name another with --out"
-            )
-        if others and not is_run and not self.resume:
-            raise TrainingError(
-                f"folder {self.path} holds other files and no run; name another with --out"
+                f"folder {self.path} holds other files and no {run}; name another with --out"
             )
         if held - {LOCK} and not self.resume:
             raise TrainingError(

@@ -58,10 +58,10 @@ def summarise(
     if "interpolation" in facts:
         mean = f", the mean with the start with weight {facts['interpolation']:g} of the end"
     logger.info("best after epoch %d%s: %s", facts["epoch"], mean, folder.best)
+    if is_first:
+        with optional(folder.curves):
+            draw_curves(state.rows, folder.curves)
     if run.evaluator is None:
-        if is_first:
-            with optional(folder.curves):
-                draw_curves(state.rows, folder.curves)
         return None
     dataset = run.evaluator.dataset
     metrics, detections = best or run.evaluator(saved.model)
@@ -71,8 +71,6 @@ def summarise(
         values = saved.training["metrics"] or metrics.to_dict()
         recorder.write_metrics({**values, **facts}, state)
         _add_thresholds(folder.best, saved, facts["thresholds"])
-        with optional(folder.curves):
-            draw_curves(state.rows, folder.curves)
         with optional(folder.pictures):
             draw_pictures(saved, dataset, run.device, folder.pictures)
         if write_report is not None:
@@ -107,8 +105,8 @@ def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation 
     best, mean = state.best, load_weights(folder.last).model
     for fraction in run.settings.interpolation:
         mean.load_state_dict(interpolate(start, end, fraction, new))
-        metrics, detections = evaluate(mean)
-        values = metrics.to_dict()
+        evaluation = evaluate(mean)
+        values = evaluation.metrics.to_dict()
         logger.info(
             "mean of start and end, weight of the end %g: val %s",
             fraction,
@@ -117,8 +115,9 @@ def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation 
         value = selection_score(values, state.start)
         if value <= best:
             continue
-        best, kept = value, (metrics, detections)
+        best, kept = value, evaluation
         if run.processes.is_first:
+            metrics = evaluation.metrics
             recorder.write_weights(folder.best, mean, state, metrics, interpolation=fraction)
     run.processes.barrier()
     return kept

@@ -130,7 +130,7 @@ class Trainer:
         state, path, began = self.run.state, self.recorder.folder.start, time.perf_counter()
         if self.run.evaluator is not None:
             evaluation = self._evaluate()
-            state.start = evaluation[0].to_dict()
+            state.start = evaluation.metrics.to_dict()
             row = {"epoch": 0, **headline(state.start)}
             logger.info("epoch 0, before the first step: val %s", describe_values(row))
             self._record(row, evaluation, path, known=state.known)
@@ -172,14 +172,15 @@ class Trainer:
         run.processes.broadcast_buffers(state.eval_model)
         with self.interrupts.let_through():
             evaluation = run.evaluator(state.eval_model)
-        self.recorder.board.pictures(run.evaluator.dataset, evaluation[1], state.names, state.steps)
+        dataset, found = run.evaluator.dataset, evaluation.detections
+        self.recorder.board.pictures(dataset, found, state.names, state.steps)
         return evaluation
 
     def _finish_epoch(self, evaluation: Evaluation | None) -> None:
         """Log the epoch, keep its weights, and save what the next one starts from."""
         run, state = self.run, self.run.state
         row, seconds = finish_epoch(state)
-        row |= headline(evaluation[0].to_dict()) if evaluation is not None else {}
+        row |= headline(evaluation.metrics.to_dict()) if evaluation is not None else {}
         log_epoch(row, run.settings.epochs, seconds)
         self._record(row, evaluation, self.recorder.folder.last)
         self._save_checkpoint()
@@ -192,7 +193,7 @@ class Trainer:
         """Add a row to the log, and write it with the weights, as the best ones too if they are."""
         state, metrics, is_best = self.run.state, None, self.run.evaluator is None
         if evaluation is not None:
-            metrics, is_best = evaluation[0], state.compare(evaluation[0])
+            metrics, is_best = evaluation.metrics, state.compare(evaluation.metrics)
             self._best = evaluation if is_best else self._best
         state.rows.append(row)
         if self.run.processes.is_first:

@@ -52,12 +52,12 @@ def measure_again(run: Run, recorder: Recorder) -> Evaluation | None:
     )
     if state.start is not None:
         start = _load(run, folder.start)
-        state.start = None if start is None else run.evaluator(start.model)[0].to_dict()
+        state.start = None if start is None else run.evaluator(start.model).metrics.to_dict()
     saved = None if best == -math.inf else _load(run, folder.best)
     if saved is None:
         return None
     evaluation = run.evaluator(saved.model)
-    metrics = evaluation[0].to_dict()
+    metrics = evaluation.metrics.to_dict()
     state.best = selection_score(metrics, state.start)
     logger.info(
         "best so far, after epoch %s: val %s",

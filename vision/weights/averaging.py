@@ -11,9 +11,9 @@ from vision.errors import WeightsError
 from vision.model.ssdlite import SSDLite
 from vision.weights.class_rows import by_class, class_keys, select_classes
 from vision.weights.file import SavedDetector, load_weights
-from vision.weights.labels import canonical
+from vision.weights.labels import find_labels
 
-SAME = ("backbone", "neck", "preset", "width_mult", "activation", "priors")
+SAME = ("backbone", "neck", "preset", "width_mult", "activation", "scores", "priors")
 MEASURED = ("metrics", "thresholds")
 """What was measured of the first weights, and does not hold for the mean."""
 ROUNDING = 1e-6
@@ -100,16 +100,15 @@ def to_half(model: SSDLite) -> SSDLite:
 
 def _labels(names: Sequence[str], theirs: Sequence[str], path: Path) -> list[int]:
     """Their label of each class, by its own name or else by VOC's or COCO's name of it."""
-    by_meaning = {canonical(name): row for row, name in enumerate(theirs)}
-    by_name = {name: row for row, name in enumerate(theirs)}
-    missing = [name for name in names if canonical(name) not in by_meaning]
+    labels = find_labels(names, theirs)
+    missing = [name for name in names if name not in labels]
     if missing:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise WeightsError(
             f"{path} lacks {missing[0]}{more} of the first file's classes; name a file first whose"
             " classes all the others have"
         )
-    rows = [by_name.get(name, by_meaning[canonical(name)]) for name in names]
+    rows = [labels[name] for name in names]
     if len(set(rows)) < len(rows):
         twice = next(name for name, row in zip(names, rows, strict=True) if rows.count(row) > 1)
         raise WeightsError(
@@ -133,7 +132,11 @@ def _check_fractions(paths: Sequence[Path], fractions: Sequence[float] | None) -
 
 
 def _check_fit(first: SavedDetector, other: SavedDetector, both: str) -> None:
-    models = first.config.model, other.config.model
+    models = [
+        # Null is the preset's function, which may be the same.
+        saved.config.model.model_copy(update={"scores": saved.config.model.score_function})
+        for saved in (first, other)
+    ]
     differing = [name for name in SAME if getattr(models[0], name) != getattr(models[1], name)]
     if differing:
         raise WeightsError(f"{both} are of different networks: model.{', model.'.join(differing)}")

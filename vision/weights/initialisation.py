@@ -8,7 +8,7 @@ from torch import Tensor
 from vision.model.ssdlite import SSDLite
 from vision.weights.class_rows import by_class, class_keys
 from vision.weights.file import SavedBackbone, SavedDetector
-from vision.weights.labels import canonical
+from vision.weights.labels import find_labels
 
 FOLDED_NORMS = (
     "the weights' BatchNorms are folded and their statistics lost, so the first training steps"
@@ -118,12 +118,8 @@ def _match_classes(
     Returns:
         Names of those classes, and the keys of heads with other priors or channels, unchanged.
     """
-    labels = {canonical(name): label for label, name in enumerate(their_names)}
-    pairs = [
-        (label, labels[canonical(name)])
-        for label, name in enumerate(names)
-        if canonical(name) in labels
-    ]
+    labels = find_labels(names, their_names)
+    pairs = [(label, labels[name]) for label, name in enumerate(names) if name in labels]
     others = sorted(set(range(len(names))) - {label for label, _ in pairs})
     filled, unlike = False, list[str]()
     for key in heads:

@@ -1,6 +1,6 @@
 """Class names: lists that other projects ship, and names that mean the same."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vision.errors import WeightsError
@@ -61,6 +61,14 @@ def canonical(name: str) -> str:
     """The lower-case name that VOC and COCO share, VOC's where theirs differ."""
     folded = name.casefold()
     return _ALIASES.get(folded, folded)
+
+
+def find_labels(names: Iterable[str], known: Sequence[str]) -> dict[str, int]:
+    """The label among ``known`` of each name that has one: its own, else VOC's or COCO's for it."""
+    by_name = {name: label for label, name in enumerate(known)}
+    by_meaning = {canonical(name): label for name, label in by_name.items()}
+    labels = {name: by_name.get(name, by_meaning.get(canonical(name))) for name in names}
+    return {name: label for name, label in labels.items() if label is not None}
 
 
 def known_classes(known: Iterable[str], names: Iterable[str]) -> list[str]:
