@@ -2,7 +2,9 @@
 
 import pickle
 
-from vision.errors import MAX_LINE, ConfigError, DataError, did_you_mean
+import pytest
+
+from vision.errors import MAX_LINE, ConfigError, DataError, did_you_mean, first_line
 
 
 def test_a_message_is_short_and_has_its_start_and_its_end() -> None:
@@ -25,6 +27,13 @@ def test_each_line_is_kept() -> None:
 
 def test_control_characters_are_escaped() -> None:
     assert str(DataError("a\x1b[2J\r\u2028b")) == "a\\x1b[2J\\r\\u2028b"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("\n out of memory \nat 0x1", "out of memory"), ("", "RuntimeError")]
+)
+def test_an_error_of_a_library_has_one_line(text: str, expected: str) -> None:
+    assert first_line(RuntimeError(text)) == expected
 
 
 def test_a_message_survives_pickling() -> None:

@@ -5,7 +5,7 @@ import os
 import torch
 
 from vision.choices import device_name
-from vision.errors import ConfigError, did_you_mean
+from vision.errors import ConfigError, did_you_mean, first_line
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
 """Devices that a misspelt name is compared with."""
@@ -34,7 +34,7 @@ def choose_device(name: str | torch.device) -> torch.device:
     try:
         torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError, ImportError) as error:
-        reason = _missing_gpu(device) or str(error).splitlines()[0]
+        reason = _missing_gpu(device) or first_line(error)
         raise ConfigError(f"device {name} cannot be used: {reason}; try cpu") from error
     return device
 

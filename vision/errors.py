@@ -14,6 +14,7 @@ __all__ = [
     "WeightsError",
     "did_you_mean",
     "escape_controls",
+    "first_line",
     "listed",
 ]
 
@@ -97,6 +98,11 @@ def listed(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
     return ", ".join(names[:MAX_LISTED]) + more
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error of another library, or its type where it has no text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
 
 
 def escape_controls(text: str, *, keep: str = "") -> str:

@@ -118,6 +118,10 @@ def test_classes_that_are_not_shared_are_left_out_and_named(
     assert main(["compare", str(learnt), "coco", val, "--out", str(tmp_path / "none")]) == 2
     assert "the detectors share no class: one knows circle, " in error_line(capsys)
     assert not (tmp_path / "none").exists()
+    words = [str(learnt), str(learnt), val, "data.classes=[circle, circel]"]
+    assert main(["compare", *words, "--out", str(tmp_path / "none")]) == 2
+    expected = "data.classes names circel, which neither detector nor the data know; did you mean"
+    assert f"{expected} circle?" in error_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """The log of a run, as a table and as a picture."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vision.engine.pictures import draw_curves
+from vision.engine.recorder import _git_commit as commit_of_package
 from vision.engine.recorder import write_log
 from vision.images import read_image
 
@@ -21,6 +23,27 @@ FIRST = {
     "voc.mAP50": 2 / 3,
     "coco.AP": 0.1,
 }
+
+
+def test_the_commit_is_of_the_package_and_not_of_a_project_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "venv" / "recorder.py"
+    file.parent.mkdir()
+    file.touch()
+    (tmp_path / "other.txt").touch()
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        return subprocess.check_output(["git", "-C", str(tmp_path), *who, *words], text=True)  # noqa: S603, S607
+
+    monkeypatch.setattr("vision.engine.recorder.__file__", str(file))
+    git("init", "--quiet")
+    git("add", "other.txt")
+    git("commit", "--quiet", "-m", "a project")
+    assert commit_of_package() is None
+    git("add", "venv/recorder.py")
+    assert commit_of_package() == git("rev-parse", "HEAD").strip() + "+"
 
 
 def test_the_table_has_five_digits_and_empty_fields(tmp_path: Path) -> None:

@@ -2,16 +2,20 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.engine.test_run_folder import script
 from tests.runs import read_log, read_metrics, run_config, scenes
 from vision.config import load_config
 from vision.detector import Detector
 from vision.engine import evaluate_detector, train
+from vision.engine.validation import fingerprint
 from vision.errors import TrainingError
+from vision.structures import Target
 from vision.weights import load_weights
 
 pytestmark = pytest.mark.slow
@@ -57,6 +61,16 @@ def test_the_best_is_measured_again_on_the_new_data(
     train(config, tmp_path, resume=True)  # the same data in other words: nothing is measured twice
     assert best_of(tmp_path) == best
     assert "measured again" not in caplog.text
+
+
+def test_a_box_that_becomes_a_crowd_makes_other_data() -> None:
+    """COCO's rule lets detections in a crowd be, and those in an ignored box once."""
+
+    box, label, ignored = torch.tensor([[0.0, 0, 9, 9]]), torch.tensor([0]), torch.tensor([True])
+    target = Target(box, label, ignored, "a.jpg", (20, 20))
+    crowd = replace(target, crowd=ignored)
+    assert fingerprint([target], {}) == fingerprint([replace(target)], {})
+    assert fingerprint([target], {}) != fingerprint([crowd], {})
 
 
 def test_evaluations_without_a_better_one_are_counted_on_one_set(

@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-from vision.errors import VisionError
+from vision.errors import VisionError, first_line
 
 USER_ERROR = 2
 BUG = 70
@@ -47,11 +47,9 @@ def _explain_other(error: Exception) -> tuple[str, int] | None:
     if isinstance(error, RecursionError):
         return "a file or a value is nested too deeply", USER_ERROR
     if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
-        first = (str(error) or kind).splitlines()[0][:300]
-        return (
-            f"memory or threads do not suffice ({first}); close other programs, or take less",
-            USER_ERROR,
-        )
+        reason = first_line(error)[:300]
+        remedy = "close other programs, or take less"
+        return f"memory or threads do not suffice ({reason}); {remedy}", USER_ERROR
     return None
 
 

@@ -15,7 +15,7 @@ from vision.convert.mapping import convert_backbone, convert_detector
 from vision.convert.qfgaohao import QFGAOHAO_BACKBONE
 from vision.convert.tensorflow import TENSORFLOW, has_folded_norms, read_tensorflow
 from vision.convert.torchvision import IMAGENET_WEIGHTS, KNOWN_WEIGHTS, download, layout_of
-from vision.errors import WeightsError
+from vision.errors import WeightsError, first_line
 from vision.files import check_regular
 from vision.weights.file import SavedBackbone, SavedDetector, load_any
 
@@ -93,7 +93,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             " fetched it, remove it and try again"
         ) from error
     except Exception as error:  # PyTorch raises about any kind at a damaged file
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise WeightsError(f"{path} is damaged or no file of torch.save: {reason}") from error
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vision.convert.layout import CheckpointLayout, Role
 from vision.convert.tensorflow_js import check_count, read_graph_model
-from vision.errors import ConfigError, WeightsError
+from vision.errors import ConfigError, WeightsError, first_line
 from vision.extras import require_package
 from vision.files import check_regular, read_bytes
 from vision.model.variants import VARIANTS
@@ -84,7 +84,7 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
     if path.suffix.lower() == ".json":
         arrays = read_graph_model(path, VARIANTS["tensorflow"].norm_eps)
     else:
-        arrays = _graph(path) if path.suffix == ".pb" else _checkpoint(path)
+        arrays = _graph(path) if path.suffix.lower() == ".pb" else _checkpoint(path)
     tensors = {}
     for name, array in arrays.items():
         found = VARIABLES.fullmatch(name)
@@ -183,5 +183,4 @@ def _checkpoint(path: Path) -> dict[str, np.ndarray]:
         averaged = {n: n + AVERAGE if n + AVERAGE in names else n for n in plain}
         return {name: reader.get_tensor(key) for name, key in averaged.items()}
     except (tensorflow.errors.OpError, LookupError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise WeightsError(f"checkpoint {path} cannot be read: {reason}") from error
+        raise WeightsError(f"checkpoint {path} cannot be read: {first_line(error)}") from error

@@ -17,7 +17,7 @@ from vision.config.renamed import REMOVED
 from vision.engine.checkpoint_content import check_content
 from vision.engine.distributed import Processes
 from vision.engine.run import RunState
-from vision.errors import TrainingError
+from vision.errors import TrainingError, first_line
 from vision.files import check_regular
 from vision.weights import migrate_state
 
@@ -64,10 +64,9 @@ class Checkpoints:
                 torch.save(content, partial)
                 _verify(partial)
         except (OSError, RuntimeError, zipfile.BadZipFile) as error:
-            reason = str(error).splitlines()[0]
             raise TrainingError(
-                f"checkpoint {path} cannot be written ({reason}); the earlier ones are intact: make"
-                " room and continue with --resume"
+                f"checkpoint {path} cannot be written ({first_line(error)}); the earlier ones"
+                " are intact: make room and continue with --resume"
             ) from error
         # One with more steps is damaged, or this run would have resumed from it: this one stays.
         for old in [other for other in self.paths() if other != path][: 1 - self.kept or None]:
@@ -124,8 +123,7 @@ def _read(path: Path) -> dict[str, Any]:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
         saved: dict[str, Any] = _migrate(content) if isinstance(content, dict) else {}
     except Exception as error:  # PyTorch raises about any kind at a damaged file
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise TrainingError(f"checkpoint {path} cannot be read ({reason})") from error
+        raise TrainingError(f"checkpoint {path} cannot be read ({first_line(error)})") from error
     check_content(saved, f"checkpoint {path}")
     if saved["version"] != VERSION:
         version = saved["version"]

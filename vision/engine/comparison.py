@@ -11,7 +11,7 @@ from vision.data import DetectionDataset, make_loader, read_sources
 from vision.detections import Detections
 from vision.detector import Detector
 from vision.engine.evaluation import detect_all
-from vision.errors import DataError
+from vision.errors import ConfigError, DataError, did_you_mean
 from vision.formats.paths import nfc
 from vision.weights.labels import canonical
 
@@ -44,7 +44,7 @@ def detect_with_both(detectors: tuple[Detector, Detector], config: Config) -> Sh
             batches to run.
 
     Raises:
-        ConfigError: If there are no data.
+        ConfigError: If there are no data, or ``data.classes`` names a class that nobody knows.
         DataError: If the data cannot be read, or the detectors share no class.
     """
     annotations = read_sources(config.data.val, "data.val")
@@ -59,6 +59,13 @@ def detect_with_both(detectors: tuple[Detector, Detector], config: Config) -> Sh
             config.data.classes or (),
         )
     )
+    unknown = [name for own, name in kept.items() if own not in first | second | data]
+    if unknown:
+        known = sorted({*first.values(), *second.values(), *data.values()})
+        raise ConfigError(
+            f"data.classes names {unknown[0]}, which neither detector nor the data know"
+            f"{did_you_mean(unknown[0], known)}"
+        )
     shared = [name for name in first if name in second and (not kept or name in kept)]
     if not shared:
         raise DataError(

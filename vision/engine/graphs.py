@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from vision.errors import TrainingError
+from vision.errors import TrainingError, first_line
 from vision.model import Assignment, Losses
 from vision.structures import Batch
 
@@ -147,7 +147,7 @@ class StepGraphs:
         try:
             self._captured = _Captured(images, targets, *self._record(step))
         except RuntimeError as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
+            reason = first_line(error)
             if self.is_required:
                 raise TrainingError(
                     f"the training step cannot be captured as a CUDA graph ({reason}); set"

@@ -131,11 +131,16 @@ def _replace(path: Path, text: str) -> None:
 
 def _git_commit() -> str | None:
     """The commit of the working copy that this package runs from, with a + if it has changes."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--exclude=*"]
-    command += ["--abbrev=40", "--dirty=+"]
     try:
-        return subprocess.check_output(  # noqa: S603
-            command, stderr=subprocess.DEVNULL, text=True, timeout=10
-        ).strip()
+        # An installed package can lie in the folder of another project, which does not track it.
+        _git("ls-files", "--error-unmatch", Path(__file__).name)
+        return _git("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _git(*words: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *words]
+    return subprocess.check_output(  # noqa: S603
+        command, stderr=subprocess.DEVNULL, text=True, timeout=10
+    ).strip()

@@ -4,12 +4,14 @@ import hashlib
 import json
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vision.engine.evaluation import Evaluation, describe_values, headline, selection_score
 from vision.engine.recorder import Recorder
 from vision.engine.run import Run, RunState
 from vision.errors import TrainingError
+from vision.structures import Target
 from vision.weights import SavedDetector, load_weights, save_weights
 
 logger = logging.getLogger(__name__)
@@ -20,7 +22,9 @@ def settle_validation(run: Run) -> bool:
 
     Evaluations since the best one are counted from 0 then.
     """
-    state, now = run.state, _fingerprint(run)
+    state, now = run.state, ""
+    if run.evaluator is not None:
+        now = fingerprint(run.evaluator.dataset.targets, state.config)
     if run.evaluator is None and run.is_over:
         return False
     before, state.val = state.val, now
@@ -115,18 +119,13 @@ def _write(
     recorder.write_metrics(metrics | facts, state)
 
 
-def _fingerprint(run: Run) -> str:
-    """A text that other images, boxes or post-processing change; empty without validation data."""
-    if run.evaluator is None:
-        return ""
-    settings = {
-        key: value
-        for key, value in run.state.config.items()
-        if key.startswith("model.postprocess.")
-    }
+def fingerprint(targets: Sequence[Target], config: Mapping[str, object]) -> str:
+    """A text that other images, boxes or post-processing change."""
+    settings = {key: value for key, value in config.items() if key.startswith("model.postprocess.")}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for target in run.evaluator.dataset.targets:
+    for target in targets:
         row = (Path(str(target.image_id)).name, target.size, target.labels.tolist())
         values = (target.boxes.tolist(), target.ignore.tolist(), target.areas.tolist())
-        digest.update(json.dumps((*row, *values)).encode())
+        crowd = (target.crowd.tolist(),) if target.crowd.any() else ()  # as older runs without
+        digest.update(json.dumps((*row, *values, *crowd)).encode())
     return digest.hexdigest()

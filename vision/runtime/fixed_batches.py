@@ -14,6 +14,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from vision.detections import Detections
+from vision.errors import first_line
 from vision.model import PostProcess
 from vision.model.fixed_shapes import detect_in_fixed_shapes
 from vision.structures import Decoded
@@ -147,8 +148,7 @@ class FixedBatches:
     def _turn_off(self, error: RuntimeError) -> None:
         self._is_off = True
         self._recorded.clear()
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        logger.warning("detection continues without CUDA graphs: %s", reason)
+        logger.warning("detection continues without CUDA graphs: %s", first_line(error))
 
     def _detect(
         self,

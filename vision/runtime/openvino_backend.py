@@ -206,7 +206,7 @@ def _quantise(model: Any, calibration: Images, in_float: Sequence[str]) -> Any: 
 
 
 def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 class OpenVinoRunner:

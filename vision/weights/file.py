@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vision.atomic import replacing
 from vision.config import Config, ModelConfig
-from vision.errors import WeightsError
+from vision.errors import WeightsError, first_line
 from vision.model.build import build_model
 from vision.model.ssdlite import SSDLite
 from vision.weights.checks import check_finite, check_fit
@@ -113,8 +113,7 @@ def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> 
             # save_file makes files that only their owner can read.
             partial.write_bytes(save(tensors, metadata))
     except (OSError, safetensors.SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        text = f"weights {path} cannot be written ({reason}); an older file is intact:"
+        text = f"weights {path} cannot be written ({first_line(error)}); an older file is intact:"
         raise WeightsError(f"{text} make room, or name another folder") from error
 
 

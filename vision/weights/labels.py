@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vision.errors import WeightsError
+from vision.errors import WeightsError, first_line
 from vision.files import MAX_TEXT_BYTES, read_text, split_lines
 
 _VOC = """
@@ -116,7 +116,7 @@ def _label_map(text: str, path: Path) -> dict[int, str]:
     try:
         text_format.Parse(text, label_map, allow_unknown_field=True)
     except (text_format.ParseError, ValueError, RecursionError) as error:
-        raise WeightsError(f"label map {path}: {str(error).splitlines()[0]}") from error
+        raise WeightsError(f"label map {path}: {first_line(error)}") from error
     names: dict[int, str] = {}
     for item in label_map.item:  # type: ignore[attr-defined]
         name = item.display_name or item.name
