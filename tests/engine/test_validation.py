@@ -65,7 +65,6 @@ def test_the_best_is_measured_again_on_the_new_data(
 
 def test_a_box_that_becomes_a_crowd_makes_other_data() -> None:
     """COCO's rule lets detections in a crowd be, and those in an ignored box once."""
-
     box, label, ignored = torch.tensor([[0.0, 0, 9, 9]]), torch.tensor([0]), torch.tensor([True])
     target = Target(box, label, ignored, "a.jpg", (20, 20))
     crowd = replace(target, crowd=ignored)
