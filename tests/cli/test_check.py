@@ -44,9 +44,23 @@ def test_a_faulty_folder_fails_and_all_is_written(
     assert content["boxes"]["image_size"] == [300, 300]
     assert "box without area" in (out / "check.html").read_text(encoding="utf-8")
 
+    assert "Train on it as it is" not in said  # for it would be refused
+
     assert main(command) == 2
     assert "exists; name another --out, or pass --overwrite" in error_line(capsys)
     assert main([*command, "--overwrite"]) == 1
+
+
+def test_data_with_errors_that_training_takes_can_be_trained_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = corpus.clean(tmp_path)
+    made.image("train", "flat.jpg")
+    made.entry("train", "flat.jpg", [("cat", [30, 30, 0, 20])])
+    assert main(["check", "--data", str(made.write())]) == 1
+    said = capsys.readouterr().out
+    assert "error: box without area: 1" in said
+    assert "Train on it as it is" in said
 
 
 def test_a_configuration_names_data_classes_and_network(

@@ -67,6 +67,27 @@ def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == f"ssdlite {version('ssdlite')}\n"
 
 
+def test_the_command_is_a_module_too() -> None:
+    assert python("-m", "vision.cli", "--version").stdout == f"ssdlite {version('ssdlite')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        (["compare"], "A, B"),
+        (["compare", "one"], "B"),
+        (["average"], "FILE, --out"),
+        (["average", "one"], "--out"),
+        (["convert-data"], "IN, --to, --out"),
+        (["export"], "--to"),
+    ],
+)
+def test_what_is_missing_is_named_and_nothing_else(
+    words: list[str], missing: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said_by(words, capsys).endswith(f"arguments are required: {missing}\n")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_help_has_an_example_that_parses_and_every_default(
     command: str, capsys: pytest.CaptureFixture[str]

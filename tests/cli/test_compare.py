@@ -101,7 +101,7 @@ def test_files_of_detections(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     words = (first, second, "--annotations", truth)
     lines = compare(capsys, tmp_path / "out", *words, "--images", tmp_path / "images")
     assert numbers(lines, "coco.AP")[:3] == [0.5, 0.5, 0]
-    assert "1 images, 2 boxes of 2 classes" in lines
+    assert "1 image, 2 boxes of 2 classes" in lines
     assert any(line.split() == ["1", "2", "1", "-1"] for line in lines)
     assert (tmp_path / "out" / "compare.html").read_text(encoding="utf-8").count("<img") == 2
     assert main(["compare", *map(str, words), "--out", str(tmp_path / "out")]) == 2
@@ -114,7 +114,7 @@ def test_classes_that_are_not_shared_are_left_out_and_named(
     val = voc_of(tmp_path / "voc", "walrus", "circle")
     lines = compare(capsys, tmp_path / "out", learnt, learnt, val)
     assert "left out, in the data alone: walrus" in lines
-    assert "1 images, 1 boxes of 1 classes" in lines
+    assert "1 image, 1 box of 1 class" in lines
     assert main(["compare", str(learnt), "coco", val, "--out", str(tmp_path / "none")]) == 2
     assert "the detectors share no class: one knows circle, " in error_line(capsys)
     assert not (tmp_path / "none").exists()

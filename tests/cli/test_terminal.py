@@ -179,6 +179,7 @@ def test_the_line_to_try_again_is_the_command_that_was_run(
         ([], True),
         (["--score", "best"], True),
         (["--score", "0.3"], True),
+        (["--score=0.3", "--resume"], True),
         (["--score", "0.2"], False),
         (["--score", "0.1", "--score", "cat=0.15"], False),
         (["--score", "0.1", "--score", "cat=0.9"], True),
@@ -192,8 +193,7 @@ def test_a_lower_score_is_proposed_where_one_is_above_it(
     steps = conclude(Report(), options, ["json"], 1.0).steps
     (line,) = [step.command for step in steps]
     check_pasted([line])
-    expected = shlex.join(["ssdlite", "detect", "a.png", "INPUT", *scores, "--max", "3"])
-    again = f"{expected} --score 0.2 --overwrite"
+    again = "ssdlite detect a.png INPUT --max 3 --score=0.2 --overwrite"
     assert line == (again if is_proposed else "ssdlite train --data MINE")
 
 
@@ -245,7 +245,7 @@ def test_training_counts_warnings_and_ends_with_three_steps(
     assert f"\ncheck: box beyond the border 1; ssdlite check --data {folder} shows where\n" in (
         f"\n{said}"
     )
-    assert re.search(r"1 epochs of \d+ steps of about .* s: about ", said)
+    assert re.search(r"1 epoch of \d+ steps of about .* s: about ", said)
     steps = steps_in(said)
     assert len(steps) == 3
     check_pasted(steps)

@@ -469,7 +469,7 @@ def test_a_run_writes_and_says_what_it_chose(
     config = load_config(tmp_path / "config.yaml")
     assert (config.optim.name, config.optim.lr, config.train.batch_size) == ("adamw", 0.01, 4)
     assert "  optim.name=adamw: " in caplog.text
-    assert "1 epochs of 2 steps of about" in caplog.text
+    assert "1 epoch of 2 steps of about" in caplog.text
 
 
 # Names of weights, limits of a configuration, the log

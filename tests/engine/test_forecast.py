@@ -83,10 +83,10 @@ def test_counts_more_boxes_than_fit_at_once() -> None:
 
 def test_says_nothing_worse_where_all_are_reached() -> None:
     assert describe_coverage(Counter(), Counter(), 0.5) == (
-        "priors: no prior reaches 0 of 0 training boxes at IoU 0.5"
+        "priors reach all 0 training boxes at IoU 0.5"
     )
     said = describe_coverage(Counter(), Counter(cat=3, dog=1), 0.5)
-    assert said == "priors: no prior reaches 0 of 4 training boxes at IoU 0.5"
+    assert said == "priors reach all 4 training boxes at IoU 0.5"
 
 
 def test_names_the_classes_that_suffer_and_the_remedy() -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -229,6 +230,22 @@ def labelimg_yolo(root: Path, splits: Splits) -> None:
         _text(root / f"{stem}.txt", shot(stem).yolo)
 
 
+def labelimg_voc_in_folders(root: Path, splits: Splits) -> None:
+    for stem, folder in zip(splits["all"], cycle(("day 1", "day 2/more", "day 2")), strict=False):
+        labelimg_voc(root / folder, {"all": [stem]})
+
+
+def labelimg_yolo_in_folders(root: Path, splits: Splits) -> None:
+    for stem, folder in zip(splits["all"], cycle(("day 1", "day 2/more", "day 2")), strict=False):
+        labelimg_yolo(root / folder, {"all": [stem]})
+
+
+def voc_in_folders(root: Path, splits: Splits) -> None:
+    for stem, folder in zip(splits["all"], cycle(("day 1", "day 2")), strict=False):
+        write_shot(root / "JPEGImages" / folder / f"{stem}.jpg", stem)
+        _xml(root / "Annotations" / folder / f"{stem}.xml", stem, f"{stem}.jpg")
+
+
 def yolo(root: Path, splits: Splits) -> None:
     paths = "".join(f"{split}: images/{split}\n" for split in splits)
     _text(root / "data.yaml", f"path: ../datasets/mine\n{paths}names: {{0: cat, 1: dog}}\n")
@@ -315,6 +332,9 @@ LAYOUTS: dict[str, tuple[Callable[[Path, Splits], None], str, Splits]] = {
     "Label Studio, YOLO": (label_studio_yolo, "yolo", FLAT),
     "LabelImg, VOC": (labelimg_voc, "voc", FLAT),
     "LabelImg, YOLO": (labelimg_yolo, "yolo", FLAT),
+    "LabelImg, VOC in folders": (labelimg_voc_in_folders, "voc", FLAT),
+    "LabelImg, YOLO in folders": (labelimg_yolo_in_folders, "yolo", FLAT),
+    "VOC in folders": (voc_in_folders, "voc", FLAT),
     "imagefolder": (image_folder, "image_folder", SPLIT),
     "imagefolder without splits": (image_folder, "image_folder", FLAT),
     "Open Images": (open_images, "open_images", SPLIT),

@@ -96,6 +96,26 @@ def two_sets(root: Path) -> None:
     layouts.voc(root / "VOC2012", SPLIT)
 
 
+def two_exports(root: Path) -> None:
+    layouts.label_studio_coco(root / "a" / "p1", FLAT)
+    layouts.cvat_coco(root / "b" / "p2", FLAT)
+
+
+def two_coco_folders(root: Path) -> None:
+    layouts.label_studio_coco(root / "a", FLAT)
+    layouts.label_studio_coco(root / "b", FLAT)
+
+
+def one_beside_others(root: Path) -> None:
+    layouts.voc(root / "mine" / "VOC2007", SPLIT)
+    (root / "scripts").mkdir()
+
+
+def one_split_in_two(root: Path) -> None:
+    labelimg_voc(root / "a" / "train", {"all": ["img0"]})
+    labelimg_voc(root / "b" / "train", {"all": ["img1"]})
+
+
 def photographs(root: Path) -> None:
     for stem in FLAT["all"]:
         layouts.write_shot(root / f"{stem}.jpg", stem)
@@ -117,6 +137,13 @@ def other_json(root: Path) -> None:
         (twice, "{root}: both {root}/val and {root}/valid could be its val; remove or rename one"),
         (two_files, "{root} has several COCO files; pass one of them: {root}/other.json, {root}/"),
         (two_sets, "{root} holds several data sets; pass one of them: VOC2007, VOC2012"),
+        (two_exports, "{root} holds several data sets; pass one of them: a, b"),
+        (two_coco_folders, "several COCO files; pass one of them: {root}/a/result.json, {root}/b"),
+        (one_beside_others, "{root} holds a data set beside other folders; pass {root}/mine"),
+        (
+            one_split_in_two,
+            "VOC's XML files of one split lie in {root}/a/train, {root}/b/train; ",
+        ),
         (photographs, "has no annotations of a known layout (VOC, COCO, YOLO, Open Images, Hug"),
         (photographs, "found 10 .jpg, 1 .docx, more/, older/"),
         (other_json, "found 2 .json"),
@@ -142,6 +169,9 @@ def test_a_part_of_a_data_set_names_the_folder_around_it(
     assert f"; did you mean {tmp_path / 'mine'}?" in refusal(tmp_path / "mine" / part)
     photographs(tmp_path / "images")
     assert "did you mean" not in refusal(tmp_path / "images")
+    labelimg_voc(tmp_path / "both" / "lab", FLAT)
+    photographs(tmp_path / "both" / "more" / "images")
+    assert "did you mean" not in refusal(tmp_path / "both" / "more" / "images")
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,22 @@ def test_rows_that_cannot_be_understood_are_faults(tmp_path: Path, text: str, sa
     assert said in fault.message
 
 
+def test_numbers_that_begin_at_1_are_refused(tmp_path: Path) -> None:
+    """As faults of single files, repaired by leaving these out, the others would be misnamed."""
+    files = {"classes.txt": "cat\ndog\n", "a.jpg": "", "a.txt": "2 .5 .5 .1 .1\n", "b.jpg": ""}
+    write(tmp_path, {**files, "b.txt": "1 .5 .5 .1 .1\n"})
+    with pytest.raises(DataError, match=r"its 2 classes seem to begin at 1 .*: subtract"):
+        read_yolo(str(tmp_path))
+
+
+def test_lists_of_classes_beside_the_images_must_agree(tmp_path: Path) -> None:
+    write(tmp_path, {"a/1.jpg": "", "a/classes.txt": "cat\ndog\n", "b/c/classes.txt": "cat\ndog"})
+    assert read_yolo(str(tmp_path)).names == ["cat", "dog"]
+    write(tmp_path, {"b/classes.txt": "dog\ncat\n"})
+    with pytest.raises(DataError, match=r"b/c/classes.txt and .*b/classes.txt have other classes"):
+        read_yolo(str(tmp_path))
+
+
 def test_images_in_a_format_that_is_not_read_are_counted(tmp_path: Path) -> None:
     write(tmp_path, {"a.jpg": "", "b.heic": "", "c.HEIC": "", "notes.txt": "x"})
     found = read_yolo(str(tmp_path))

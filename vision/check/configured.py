@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 from vision.check.check import check_data
 from vision.check.images import scan_data
-from vision.check.kinds import TRAINED_ALL_THE_SAME
 from vision.check.report import CheckReport, Finding
 from vision.config import DataConfig
 from vision.data import read_sources
@@ -49,8 +48,7 @@ def check_before_training(data: DataConfig, folder: str) -> list[str]:
     report = check_configured(data)
     command = f"ssdlite check --data {shlex.quote(folder)}"
     errors = [finding for finding in report.findings if finding.level == "error"]
-    stopping = [finding for finding in errors if finding.kind not in TRAINED_ALL_THE_SAME]
-    if stopping:
+    if stopping := report.stopping():
         first = stopping[0].places[0].text(report.root)
         raise DataError(
             f"--data {folder} has errors: {named_findings(errors)}; the first that stops training:"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vision.check.kinds import KINDS, LEFT_OUT, LEVELS, Kind, Level
+from vision.check.kinds import KINDS, LEFT_OUT, LEVELS, TRAINED_ALL_THE_SAME, Kind, Level
 from vision.formats import counted
 
 Corners = tuple[float, float, float, float]
@@ -111,6 +111,11 @@ class CheckReport:
     def counts(self) -> Counter[str]:
         """Number of findings of each level."""
         return Counter(finding.level for finding in self.findings)
+
+    def stopping(self) -> list[Finding]:
+        """The errors with which training refuses the data."""
+        errors = (finding for finding in self.findings if finding.level == "error")
+        return [finding for finding in errors if finding.kind not in TRAINED_ALL_THE_SAME]
 
     def to_dict(self) -> dict[str, Any]:
         """The content of ``check.json``."""

@@ -77,7 +77,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     """Keys of the configuration."""
     text = f"set a key of the configuration, such as {example}"
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help=text)
+    # With a default it is not said to be required.
+    parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=text)
 
 
 def add_out(parser: argparse.ArgumentParser, default: str | None, text: str) -> None:

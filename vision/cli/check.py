@@ -66,8 +66,12 @@ def _steps(options: argparse.Namespace, report: CheckReport) -> list[Step]:
         return [step(*train, why="Nothing was found. Train on it:")]
     copy = f"{Path(options.data or 'data')}-repaired"
     repaired = step("check", *data, "--fix", copy, why="Write a repaired copy:")
-    page = step("check", *data, "--out", "check", why="See them in pictures:")
-    return [*([] if options.out else [page]), repaired, step(*train, why="Train on it as it is:")]
+    steps = [repaired]
+    if not options.out:
+        steps.insert(0, step("check", *data, "--out", "check", why="See them in pictures:"))
+    if not report.stopping():
+        steps.append(step(*train, why="Train on it as it is:"))
+    return steps
 
 
 def _read_folder(root: str) -> dict[str, Annotations]:

@@ -11,6 +11,7 @@ from vision.rows import describe_counts
 
 SOME_FAILED = 1
 """The exit code where an input failed."""
+_TAKE_A_VALUE = {"--score"}
 LOW_SCORE = 0.2
 """The score threshold that is proposed where nothing was found."""
 
@@ -74,16 +75,22 @@ def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
     scores = [text.rpartition("=")[2] for text in options.score or ["best"]]
     if not report.objects and any(s == "best" or float(s) > LOW_SCORE for s in scores):
         why = "Nothing was found. Lower the score threshold:"
-        return [_again(options, "--score", LOW_SCORE, "--overwrite", why=why)]
+        return [_again(options, f"--score={LOW_SCORE}", "--overwrite", why=why)]
     if str(weights) in SHIPPED_WEIGHTS:
         return [step("train", "--data", "MINE", why="Teach it classes of your own photographs:")]
     words = ["eval", "--weights", weights, "--report"]
     return [step(*words, why="Measure how good it is, and see what costs most:")]
 
 
-def _again(options: argparse.Namespace, *added: object, why: str) -> Step:
+def _again(options: argparse.Namespace, *added: str, why: str) -> Step:
     """The command that was run with other options, without URLs, which may have passwords."""
-    words = [word for word in options.words if word not in {"--resume", "--overwrite"}]
+    replaced = {"--resume", "--overwrite", *(word.partition("=")[0] for word in added)}
+    words, before = list[str](), ""
+    for word in options.words:
+        is_value = before in replaced and before in _TAKE_A_VALUE
+        if not is_value and word.partition("=")[0] not in replaced:
+            words.append(word)
+        before = word
     urls = {word for word in options.inputs if "://" in word}
     words = ["INPUT" if word in urls else word for word in words]
     return step("detect", *words, *added, why=why)

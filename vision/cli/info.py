@@ -1,6 +1,7 @@
 """``ssdlite info``."""
 
 import argparse
+from collections.abc import Mapping
 from typing import Any
 
 from vision.cli.terminal import CommandResult, paint, step
@@ -60,7 +61,7 @@ def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
         count = sum(value.numel() for key, value in saved.tensors.items() if "running" not in key)
         lines |= {"holds": "a backbone without heads, for model.init", "parameters": f"{count:,}"}
     lines |= {
-        str(key): str(value)
+        str(key): _text(value)
         for key, value in saved.training.items()
         if key != "metrics" and value not in ("", None)
     }
@@ -71,6 +72,13 @@ def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
         voc, coco = _number(metrics, "voc", "mAP50"), _number(metrics, "coco", "AP")
         lines["on val"] = f"voc.mAP50 {voc}, coco.AP {coco}"
     return lines
+
+
+def _text(value: object) -> str:
+    """A value, a list or a table in words."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_text(inner)}" for name, inner in value.items())
+    return ", ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _number(metrics: object, family: str, key: str) -> str:

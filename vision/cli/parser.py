@@ -73,11 +73,22 @@ class Parser(argparse.ArgumentParser):
         if message.startswith(_MISSING) and unknown_options:
             # What is missing is there by another name, as --format onnx.
             message = _UNKNOWN + unknown_options[0]
+        elif message.startswith(_MISSING):
+            message = _MISSING + ", ".join(self._missing(message.removeprefix(_MISSING)))
         if message.startswith(_UNKNOWN):
             words = message.removeprefix(_UNKNOWN).split()
             unknown = next((word for word in words if word.startswith("-")), words[0])
             message = f"there is no option {unknown.partition('=')[0]}{self._suggest(unknown)}"
         super().error(message)
+
+    def _missing(self, names: str) -> list[str]:
+        """What is missing: not what may be left out, and all of it where nothing was given."""
+        required = {
+            "/".join(action.option_strings) or str(action.metavar): None
+            for action in self._actions
+            if action.required
+        }
+        return [name for name in required if not self._words or name in names.split(", ")]
 
     def _is_unknown(self, word: str) -> bool:
         name = word.partition("=")[0]

@@ -13,6 +13,7 @@ from torch import Tensor
 import vision.boxes as box_ops
 from vision.engine.forward import predict
 from vision.engine.run import Run
+from vision.formats import counted
 from vision.progress import progress
 from vision.structures import Target
 
@@ -68,10 +69,10 @@ def relative_boxes(targets: Sequence[Target]) -> Float[Tensor, "n 4"]:
 
 def describe_coverage(missed: Counter[str], total: Counter[str], match_iou: float) -> str:
     """The counts of `unreached` as a line of the log."""
+    if not missed:
+        return f"priors reach all {total.total()} training boxes at IoU {match_iou:g}"
     counts = f"{missed.total()} of {total.total()} training boxes"
     line = f"priors: no prior reaches {counts} at IoU {match_iou:g}"
-    if not missed:
-        return line
     worst = ", ".join(f"{name} {count} of {total[name]}" for name, count in missed.most_common())
     return f"{line} ({worst}); each still gets its best prior, see model.priors.min_scale"
 
@@ -84,9 +85,9 @@ def log_duration(run: Run, evaluation_seconds: float | None) -> None:
     each = _seconds_per_step(run)  # In all processes: norms may span them.
     evaluations = epochs // settings.eval_every + len(settings.interpolation) + 1
     logger.info(
-        "%d epochs of %d steps of about %.2g s: %s%s",
-        epochs,
-        num_steps,
+        "%s of %s of about %.2g s: %s%s",
+        counted(epochs, "epoch"),
+        counted(num_steps, "step"),
         each,
         f"about {describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0))}",
         ", without evaluations" if evaluation_seconds is None else "",

@@ -21,7 +21,7 @@ LONG_SIDE = 400
 GAP, CAPTION, HEAD, DPI = 8, 20, 30, 100
 """Pixels between images, below each for its name, and above all; and in an inch."""
 NAME = 50
-"""Last characters of a file's name that are shown."""
+"""Characters of a file's name that are shown, half of them from each end."""
 
 
 def draw_sheet(run: Run, path: Path) -> None:
@@ -59,7 +59,10 @@ def draw_sheet(run: Run, path: Path) -> None:
         scaled = replace(target, boxes=boxes, size=(height, width))
         picture = draw_target(resize(image.numpy(), (height, width)), scaled, run.state.names)
         figure.figimage(picture, x, y, origin="upper")
-        write(Path(str(target.image_id)).name[-NAME:], x, y - CAPTION * 2 // 3)
+        name = Path(str(target.image_id)).name
+        if len(name) > NAME:
+            name = f"{name[: NAME // 2 - 1]}..{name[1 - NAME // 2 :]}"
+        write(name, x, y - CAPTION * 2 // 3)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.array(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     write_image(path, pixels[..., :3])

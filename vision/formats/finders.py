@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from mmap import ACCESS_READ, mmap
@@ -11,7 +10,7 @@ from pathlib import Path
 from vision.errors import DataError
 from vision.files import open_regular
 from vision.formats.folders import (
-    SPLITS,
+    MAX_PROBED,
     Keys,
     Layout,
     files_in,
@@ -28,34 +27,7 @@ from vision.formats.paths import Files
 from vision.formats.yolo_files import has_rows, yolo_splits
 from vision.images import IMAGE_SUFFIXES
 
-MAX_PROBED = 100
-"""Maximum number of files of a kind that are opened."""
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
-_ANNOTATION = re.compile(rb"<(?:\w+:)?annotation[\s>]")
-
-
-def find_voc(root: Path) -> Layout | None:
-    """VOC's layout, with ``ImageSets/Main`` or with XML files in any folder; None without them."""
-    lists = files_in(root / "ImageSets" / "Main", {".txt"})
-    names = [file.stem for file in lists if file.stem.lower() in SPLITS]
-    if "trainval" in names and "train" not in names:
-        names = [name for name in names if SPLITS[name.lower()] != "val"]  # a part of trainval
-    is_canonical = (root / "Annotations").is_dir() and (root / "JPEGImages").is_dir()
-    keys = {} if is_canonical else _voc_keys([*folders_in(root), root]) if names else None
-    if not names or keys is None:
-        return make_layout("voc", root, f"VOC's XML files in {root}", find_sets(root, _voc_keys))
-    found = [(SPLITS[name.lower()], {"root": str(root), "split": name, **keys}) for name in names]
-    return make_layout("voc", root, f"VOC's XML files and ImageSets/Main in {root}", found)
-
-
-def _voc_keys(folders: Sequence[Path]) -> Keys | None:
-    """The reader's arguments, if one of the folders has VOC's XML files."""
-    for folder in folders:
-        files = files_in(folder, {".xml"})
-        if any(_ANNOTATION.search(head_of(file)) for file in files[:MAX_PROBED]):
-            images = images_folder([folder, *folders], {file.stem for file in files})
-            return {"annotations": str(folder), "images": str(images)}
-    return None
 
 
 def find_coco(root: Path) -> Layout | None:
@@ -77,14 +49,16 @@ def find_coco(root: Path) -> Layout | None:
             if split or len(files) == 1
         ]
         return make_layout("coco", root, f"COCO's JSON in {files[0].parent}", found)
-    if files:
-        names = ", ".join(str(file) for file in files)
-        raise DataError(f"{root} has several COCO files; pass one of them: {names}")
 
     def find(folders: list[Path]) -> Keys | None:
         inner = [file for folder in folders for file in _coco_files(folder)]
+        if inner[1:]:
+            names = ", ".join(map(str, inner))
+            raise DataError(f"{folders[0]} has several COCO files; pass one of them: {names}")
         return coco_keys(inner[0], folders[0], "") if inner else None
 
+    if files:
+        find(folders)  # which refuses several
     return make_layout("coco", root, f"COCO's JSON in {root}", find_sets(root, find))
 
 

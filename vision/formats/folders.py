@@ -18,6 +18,8 @@ SPLITS = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 SPLITS |= {"training": "train", "testing": "test"}
 SPLITS |= dict.fromkeys(("all", "default", "trainval"), "all")
 """The splits by the names in tools' exports; ``all`` is yet to be split."""
+MAX_PROBED = 100
+"""Maximum number of files of a kind that are opened to recognise a layout."""
 PREFERRED = ("annotations", "labels", "jpegimages", "images")
 """Folders, in lower case, that are looked into before others."""
 
@@ -109,6 +111,13 @@ def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
     return [folder / name for name in names]
 
 
+def files_of(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """`files_in` of a folder; and of those in it, if it is called as a part of a data set is."""
+    is_part = folder.name.lower() in PREFERRED and folder.is_dir()
+    places = [folder, *(folders_in(folder) if is_part else ())]
+    return [file for place in places for file in files_in(place, suffixes)]
+
+
 def head_of(file: Path, size: int = 2**16) -> bytes:
     """The beginning of a file; of UTF-16, ASCII without the zeros.
 
@@ -132,7 +141,7 @@ def images_folder(folders: Sequence[Path], stems: Collection[str]) -> Path:
     """The first folder that has an image with one of the names, else any image, else the first."""
     filled = []
     for folder in folders:
-        images = {file.stem for file in files_in(folder, IMAGE_SUFFIXES)}
+        images = {file.stem for file in files_of(folder, IMAGE_SUFFIXES)}
         if not images.isdisjoint(stems):
             return folder
         filled += [folder] if images else []

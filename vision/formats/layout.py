@@ -11,13 +11,13 @@ from vision.formats.finders import (
     find_coco,
     find_image_folder,
     find_open_images,
-    find_voc,
     find_yolo,
     is_instances,
     yolo_layout,
 )
 from vision.formats.folders import Layout, files_in, folders_in, head_of
 from vision.formats.paths import full
+from vision.formats.voc_files import find_voc
 from vision.formats.webdataset_files import BRACES, COMPRESSED, find_webdataset, has_samples
 from vision.images import IMAGE_SUFFIXES
 
@@ -61,10 +61,24 @@ def _find(path: Path) -> Layout:
         )
     if len(folders) == 1:
         return _find(folders[0])
-    inner = [folder.name for folder in folders if _layouts(folder)]
+    inner = [folder for folder in folders if _holds_data(folder)]
+    if len(inner) == 1:
+        raise DataError(f"{full(path)} holds a data set beside other folders; pass {inner[0]}")
     if inner:
-        raise DataError(f"{path} holds several data sets; pass one of them: {', '.join(inner)}")
+        names = ", ".join(folder.name for folder in inner)
+        raise DataError(f"{path} holds several data sets; pass one of them: {names}")
     raise _unknown(path)
+
+
+def _holds_data(folder: Path) -> bool:
+    """Whether a folder, or the only one in it, holds a data set, be it an unclear one."""
+    try:
+        if _layouts(folder):
+            return True
+    except DataError:
+        return True
+    inner = folders_in(folder)
+    return len(inner) == 1 and _holds_data(inner[0])
 
 
 def _unknown(path: Path) -> DataError:
@@ -84,7 +98,17 @@ def _around(path: Path) -> Path | None:
     """The data set around a folder of its images or labels; None if there is none."""
     if not _is_part(path):
         return None
-    return next((folder for folder in [*path.parents][:2] if _layouts(folder)), None)
+    return next((folder for folder in [*path.parents][:2] if _has_part(folder, path)), None)
+
+
+def _has_part(folder: Path, part: Path) -> bool:
+    """Whether a folder holds a data set, to which another folder in it belongs."""
+    try:
+        keys = [keys for layout in _layouts(folder) for keys in layout.splits.values()]
+    except DataError:
+        return False
+    places = [Path(text) for one in keys for key, text in one.items() if key != "split"]
+    return any(place in {folder, part, *part.parents} or part in place.parents for place in places)
 
 
 def _is_part(folder: Path) -> bool:

@@ -1,7 +1,7 @@
 """YOLO's format: one text file for each image, with ``class x y width height`` in a line."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -22,6 +22,14 @@ from vision.formats.yolo_files import (
 
 _MAX_FRACTION = 2.0
 """Larger numbers are pixels; a box that only reaches beyond its image is clipped."""
+
+
+class _Row(NamedTuple):
+    """A row of a text file: its place for messages, the number of a class, and a box or polygon."""
+
+    where: str
+    label: int
+    values: list[float]
 
 
 def read_yolo(root: str, split: str | None = None) -> Annotations:
@@ -52,7 +60,7 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
     names = class_names(folder, description)
     folders = {place: label_folders(place, folder) for place in {path.parent for path in images}}
     used: set[Path] = set()
-    num_names = 0
+    labels: set[int] = set()
     has_keypoints = "kpt_shape" in description  # which follow the box in a row
     for image in images:
         files = (place / f"{image.stem}.txt" for place in folders[image.parent])
@@ -60,41 +68,52 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
         with result.collecting("invalid annotation", label_file or image):
             rows = [] if label_file is None else _rows(label_file)
             used |= set() if label_file is None else {label_file}
-            objects = [
-                _object(row[:5] if has_keypoints else row, names, where, result.tally)
-                for where, row in rows
-            ]
-            num_names = max([num_names, *(int(float(row[0])) + 1 for _, row in rows)])
+            labels |= {row.label for row in rows}
+            if has_keypoints:
+                rows = [row._replace(values=row.values[:4]) for row in rows]
+            objects = [_object(row, names, result.tally) for row in rows]
             result.add_image(image, None, objects, relative=True)
     inner = dict.fromkeys(place for places in folders.values() for place in places)
     for file in rows_without_image(inner, used, folder, [*folders]):
         result.tally.note("text files without an image left out", file)
     if names is None:
         result.tally.note("data without names of classes, which are called by number", full(folder))
-    result.names = names or [str(number) for number in range(num_names)]
+    elif labels and 0 < min(labels) <= max(labels) == len(names):
+        raise DataError(
+            f"YOLO data {full(folder)}: the numbers of its {len(names)} classes seem to begin at 1"
+            f" (found {min(labels)} to {max(labels)}); they begin at 0: subtract 1 from the first"
+            " number of each row"
+        )
+    result.names = names or [str(number) for number in range(max(labels, default=-1) + 1)]
     return result
 
 
-def _rows(file: Path) -> list[tuple[str, list[str]]]:
-    """The rows of a text file that are not empty, each with its place for messages."""
-    lines = enumerate(split_lines(read_text(file)), start=1)
-    return [(f"{file}:{number}", line.split()) for number, line in lines if line.strip()]
+def _rows(file: Path) -> list[_Row]:
+    """The rows of a text file that are not empty."""
+    rows = []
+    for number, line in enumerate(split_lines(read_text(file)), start=1):
+        words, where = line.split(), f"{file}:{number}"
+        if not words:
+            continue
+        try:
+            label, *values = map(float, words)
+        except ValueError as error:
+            raise DataError(f"{where}: expected numbers, found {' '.join(words)}") from error
+        if not label.is_integer() or label < 0:
+            raise DataError(f"{where}: expected the number of a class, found {words[0]}")
+        rows.append(_Row(where, int(label), values))
+    return rows
 
 
-def _object(
-    row: Sequence[str], names: list[str] | None, where: str, tally: Tally
-) -> AnnotatedObject:
-    try:
-        label, *values = map(float, row)
-    except ValueError as error:
-        raise DataError(f"{where}: expected numbers, found {' '.join(row)}") from error
-    if not label.is_integer() or label < 0 or (names is not None and label >= len(names)):
-        known = "" if names is None else f" below {len(names)}, the number of names"
-        raise DataError(f"{where}: expected the number of a class{known}, found {row[0]}")
+def _object(row: _Row, names: list[str] | None, tally: Tally) -> AnnotatedObject:
+    where, label, values = row
+    if names is not None and label >= len(names):
+        known = f"below {len(names)}, the number of names"
+        raise DataError(f"{where}: expected the number of a class {known}, found {label}")
     if any(abs(value) > _MAX_FRACTION for value in values):
         found = next(value for value in values if abs(value) > _MAX_FRACTION)
         raise DataError(f"{where}: expected fractions of the image's sides, found {found:g}")
-    name = str(int(label)) if names is None else names[int(label)]
+    name = str(label) if names is None else names[label]
     if len(values) >= 6 and len(values) % 2 == 0:
         tally.note("polygons turned into their boxes", where)
         x, y = values[::2], values[1::2]
@@ -102,7 +121,7 @@ def _object(
     if len(values) != 4:
         raise DataError(
             f"{where}: expected class, x, y, width, height, or a class and a polygon, found"
-            f" {len(row)} numbers"
+            f" {len(values) + 1} numbers"
         )
     x0, y0, x1, y1 = box_ops.to_corners(torch.tensor(values, dtype=torch.float64)).tolist()
     return AnnotatedObject(name, (x0, y0, x1, y1))

@@ -74,10 +74,14 @@ def _class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
         return _numbered(pairs, f"names of {full(folder)}")
     files = [folder / tail for tail in path_tails(given)] if isinstance(given, str) else []
     files += [folder / name for name in ("obj.names", "classes.txt")]
-    files += [any_case(folder, inner) / "classes.txt" for inner in ("labels", "images")]
-    for file in files:
-        if file.is_file():
-            return [nfc(line) for line in read_lines(file)]
+    found = [file for file in files if file.is_file()][:1]
+    found = found or sorted([*folder.glob("*/classes.txt"), *folder.glob("*/*/classes.txt")])
+    lists = {tuple(map(nfc, read_lines(file))): file for file in found}
+    if len(lists) > 1:
+        first, second, *_ = lists.values()
+        raise DataError(f"{first} and {second} have other classes; keep one, in {full(folder)}")
+    if lists:
+        return list(*lists)
     notes = folder / "notes.json"
     if not notes.is_file():
         return None

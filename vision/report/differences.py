@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from vision.formats import counted
 from vision.metrics.comparison import Comparison, Difference
 from vision.report.data_advice import MIN_BOXES
 
@@ -37,7 +38,8 @@ def describe_images(comparison: Comparison) -> str:
     """How much is compared."""
     metrics = comparison.metrics[0]
     counts = [count for count in metrics.voc.num_boxes if count]
-    return f"{metrics.num_images:,} images, {sum(counts):,} boxes of {len(counts)} classes"
+    images, boxes = counted(metrics.num_images, "image"), counted(sum(counts), "box")
+    return f"{images}, {boxes} of {counted(len(counts), 'class')}"
 
 
 def class_rows(comparison: Comparison) -> list[ClassRow]:
