@@ -106,6 +106,12 @@ def two_coco_folders(root: Path) -> None:
     layouts.label_studio_coco(root / "b", FLAT)
 
 
+def one_deeper_than_the_other(root: Path) -> None:
+    layouts.label_studio_coco(root / "a", FLAT)
+    layouts.cvat_coco(root / "b", FLAT)
+    layouts.roboflow_yolo(root / "c", SPLIT)
+
+
 def one_beside_others(root: Path) -> None:
     layouts.voc(root / "mine" / "VOC2007", SPLIT)
     (root / "scripts").mkdir()
@@ -139,6 +145,7 @@ def other_json(root: Path) -> None:
         (two_sets, "{root} holds several data sets; pass one of them: VOC2007, VOC2012"),
         (two_exports, "{root} holds several data sets; pass one of them: a, b"),
         (two_coco_folders, "several COCO files; pass one of them: {root}/a/result.json, {root}/b"),
+        (one_deeper_than_the_other, "{root} holds several data sets, in a and in b, c; pass"),
         (one_beside_others, "{root} holds a data set beside other folders; pass {root}/mine"),
         (
             one_split_in_two,

@@ -50,6 +50,7 @@ def _find(path: Path) -> Layout:
     if found and _is_part(path) and not _has_images(path) and (around := _around(path)):
         raise DataError(f"{full(path)} has annotations and no images; did you mean {around}?")
     if len(found) == 1:
+        _check_alone(path, found[0])
         return found[0]
     if found:
         split, keys = next(iter(found[0].splits.items()))
@@ -68,6 +69,26 @@ def _find(path: Path) -> Layout:
         names = ", ".join(folder.name for folder in inner)
         raise DataError(f"{path} holds several data sets; pass one of them: {names}")
     raise _unknown(path)
+
+
+def _check_alone(path: Path, layout: Layout) -> None:
+    """Raise DataError if a layout's files are all in folders, and others hold other data sets."""
+    places = _places(layout)
+    if path in places:
+        return
+    used = sorted({place.relative_to(path).parts[0] for place in places})
+    folders = [folder for folder in folders_in(path) if folder.name not in used]
+    if others := [folder.name for folder in folders if _holds_data(folder)]:
+        raise DataError(
+            f"{path} holds several data sets, in {', '.join(used)} and in {', '.join(others)}; pass"
+            " the folder of one, or move the others away"
+        )
+
+
+def _places(layout: Layout) -> list[Path]:
+    """The files and folders that a layout's readers are given."""
+    keys = [pair for keys in layout.splits.values() for pair in keys.items()]
+    return [Path(text) for key, text in keys if key != "split"]
 
 
 def _holds_data(folder: Path) -> bool:
@@ -104,10 +125,9 @@ def _around(path: Path) -> Path | None:
 def _has_part(folder: Path, part: Path) -> bool:
     """Whether a folder holds a data set, to which another folder in it belongs."""
     try:
-        keys = [keys for layout in _layouts(folder) for keys in layout.splits.values()]
+        places = [place for layout in _layouts(folder) for place in _places(layout)]
     except DataError:
         return False
-    places = [Path(text) for one in keys for key, text in one.items() if key != "split"]
     return any(place in {folder, part, *part.parents} or part in place.parents for place in places)
 
 
