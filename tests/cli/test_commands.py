@@ -80,6 +80,7 @@ def test_the_command_is_a_module_too() -> None:
         (["average", "one"], "--out"),
         (["convert-data"], "IN, --to, --out"),
         (["export"], "--to"),
+        (["convert"], "source, FILE, --out"),
     ],
 )
 def test_what_is_missing_is_named_and_nothing_else(

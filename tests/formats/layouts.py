@@ -79,7 +79,7 @@ def found(annotations: Annotations) -> dict[str, tuple[tuple[str, ...], list[lis
     }
 
 
-def _text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
@@ -87,7 +87,7 @@ def _text(path: Path, text: str) -> None:
 def _xml(path: Path, stem: str, image: str) -> None:
     x0, y0, x1, y1 = shot(stem).box
     item = voc_object(shot(stem).name, (x0 + 1, y0 + 1, x1, y1))
-    _text(path, voc_xml(item, size=(HEIGHT, WIDTH), filename=image))
+    write_text(path, voc_xml(item, size=(HEIGHT, WIDTH), filename=image))
 
 
 def _json(
@@ -106,12 +106,14 @@ def _json(
         rows["images"].append(image)
         box = {"id": row, "image_id": row, "category_id": shot(stem).label + 1, "iscrowd": 0}
         rows["annotations"].append({**box, "bbox": shot(stem).xywh, "area": 1.0})
-    _text(path, json.dumps(rows))
+    write_text(path, json.dumps(rows))
 
 
 def voc(root: Path, splits: Splits) -> None:
     for split, stems in splits.items():
-        _text(root / "ImageSets" / "Main" / f"{split}.txt", "".join(f"{stem}\n" for stem in stems))
+        write_text(
+            root / "ImageSets" / "Main" / f"{split}.txt", "".join(f"{stem}\n" for stem in stems)
+        )
         for stem in stems:
             write_shot(root / "JPEGImages" / f"{stem}.jpg", stem)
             _xml(root / "Annotations" / f"{stem}.xml", stem, f"{stem}.jpg")
@@ -128,7 +130,7 @@ def coco(root: Path, splits: Splits) -> None:
 
 
 def _roboflow(root: Path, splits: Splits) -> dict[str, Sequence[str]]:
-    _text(root / "README.roboflow.txt", "exported via roboflow.com")
+    write_text(root / "README.roboflow.txt", "exported via roboflow.com")
     return {split.replace("val", "valid"): stems for split, stems in splits.items()}
 
 
@@ -152,14 +154,18 @@ def roboflow_yolo(root: Path, splits: Splits) -> None:
         paths += f"{split.replace('valid', 'val')}: ../{split}/images\n"
         for stem in stems:
             write_shot(root / split / "images" / f"{stem}.rf.0a1b.jpg", stem)
-            _text(root / split / "labels" / f"{stem}.rf.0a1b.txt", shot(stem).yolo)
-    _text(root / "data.yaml", f"{paths}\nnc: 2\nnames: ['cat', 'dog']\n\nroboflow:\n  version: 1\n")
+            write_text(root / split / "labels" / f"{stem}.rf.0a1b.txt", shot(stem).yolo)
+    write_text(
+        root / "data.yaml", f"{paths}\nnc: 2\nnames: ['cat', 'dog']\n\nroboflow:\n  version: 1\n"
+    )
 
 
 def cvat_voc(root: Path, splits: Splits) -> None:
     stems = splits["all"]
-    _text(root / "labelmap.txt", "# label:color_rgb:parts:actions\ncat:1,2,3::\n")
-    _text(root / "ImageSets" / "Main" / "default.txt", "".join(f"sub/{stem}\n" for stem in stems))
+    write_text(root / "labelmap.txt", "# label:color_rgb:parts:actions\ncat:1,2,3::\n")
+    write_text(
+        root / "ImageSets" / "Main" / "default.txt", "".join(f"sub/{stem}\n" for stem in stems)
+    )
     for stem in stems:
         write_shot(root / "JPEGImages" / "sub" / f"{stem}.jpg", stem)
         _xml(root / "Annotations" / "sub" / f"{stem}.xml", stem, f"sub/{stem}.jpg")
@@ -180,21 +186,21 @@ def cvat_coco_subset(root: Path, splits: Splits) -> None:
 def cvat_yolo(root: Path, splits: Splits) -> None:
     """CVAT's "YOLO 1.1", which is darknet's."""
     stems = splits["all"]
-    _text(root / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
-    _text(root / "obj.names", "cat\ndog\n")
-    _text(root / "train.txt", "".join(f"data/obj_train_data/{stem}.jpg\n" for stem in stems))
+    write_text(root / "obj.data", "classes = 2\ntrain = data/train.txt\nnames = data/obj.names\n")
+    write_text(root / "obj.names", "cat\ndog\n")
+    write_text(root / "train.txt", "".join(f"data/obj_train_data/{stem}.jpg\n" for stem in stems))
     for stem in stems:
         write_shot(root / "obj_train_data" / f"{stem}.jpg", stem)
-        _text(root / "obj_train_data" / f"{stem}.txt", shot(stem).yolo)
+        write_text(root / "obj_train_data" / f"{stem}.txt", shot(stem).yolo)
 
 
 def cvat_ultralytics(root: Path, splits: Splits) -> None:
     stems = splits["all"]
-    _text(root / "data.yaml", "names:\n  0: cat\n  1: dog\npath: .\ntrain: train.txt\n")
-    _text(root / "train.txt", "".join(f"data/images/train/{stem}.jpg\n" for stem in stems))
+    write_text(root / "data.yaml", "names:\n  0: cat\n  1: dog\npath: .\ntrain: train.txt\n")
+    write_text(root / "train.txt", "".join(f"data/images/train/{stem}.jpg\n" for stem in stems))
     for stem in stems:
         write_shot(root / "images" / "train" / f"{stem}.jpg", stem)
-        _text(root / "labels" / "train" / f"{stem}.txt", shot(stem).yolo)
+        write_text(root / "labels" / "train" / f"{stem}.txt", shot(stem).yolo)
 
 
 def label_studio_voc(root: Path, splits: Splits) -> None:
@@ -210,11 +216,13 @@ def label_studio_coco(root: Path, splits: Splits) -> None:
 
 
 def label_studio_yolo(root: Path, splits: Splits) -> None:
-    _text(root / "classes.txt", "cat\ndog\n")
-    _text(root / "notes.json", json.dumps({"categories": [{"id": 0, "name": "cat"}], "info": {}}))
+    write_text(root / "classes.txt", "cat\ndog\n")
+    write_text(
+        root / "notes.json", json.dumps({"categories": [{"id": 0, "name": "cat"}], "info": {}})
+    )
     for stem in splits["all"]:
         write_shot(root / "images" / f"{stem}.jpg", stem)
-        _text(root / "labels" / f"{stem}.txt", shot(stem).yolo)
+        write_text(root / "labels" / f"{stem}.txt", shot(stem).yolo)
 
 
 def labelimg_voc(root: Path, splits: Splits) -> None:
@@ -224,10 +232,10 @@ def labelimg_voc(root: Path, splits: Splits) -> None:
 
 
 def labelimg_yolo(root: Path, splits: Splits) -> None:
-    _text(root / "classes.txt", "cat\ndog\n")
+    write_text(root / "classes.txt", "cat\ndog\n")
     for stem in splits["all"]:
         write_shot(root / f"{stem}.jpg", stem)
-        _text(root / f"{stem}.txt", shot(stem).yolo)
+        write_text(root / f"{stem}.txt", shot(stem).yolo)
 
 
 def labelimg_voc_in_folders(root: Path, splits: Splits) -> None:
@@ -248,12 +256,12 @@ def voc_in_folders(root: Path, splits: Splits) -> None:
 
 def yolo(root: Path, splits: Splits) -> None:
     paths = "".join(f"{split}: images/{split}\n" for split in splits)
-    _text(root / "data.yaml", f"path: ../datasets/mine\n{paths}names: {{0: cat, 1: dog}}\n")
+    write_text(root / "data.yaml", f"path: ../datasets/mine\n{paths}names: {{0: cat, 1: dog}}\n")
     _yolo_folders(root, splits)
 
 
 def yolo_without_yaml(root: Path, splits: Splits) -> None:
-    _text(root / "classes.txt", "cat\ndog\n")
+    write_text(root / "classes.txt", "cat\ndog\n")
     _yolo_folders(root, splits)
 
 
@@ -266,7 +274,7 @@ def webdataset(root: Path, splits: Splits) -> None:
             rows: dict[str, Any] = {"boxes": [one.box], "labels": [one.name]}
             if row % 2:
                 rows = {"annotations": [{"bbox": one.xywh, "category_name": one.name}]}
-            _text(root / "loose" / f"{stem}.json", json.dumps(rows))
+            write_text(root / "loose" / f"{stem}.json", json.dumps(rows))
         with tarfile.open(root / f"{split}-000000.tar", "x") as tar:
             tar.add(root / "loose", ".", filter=_undated)
         shutil.rmtree(root / "loose")
@@ -281,7 +289,7 @@ def _yolo_folders(root: Path, splits: Splits) -> None:
     for split, stems in splits.items():
         for stem in stems:
             write_shot(root / "images" / split / f"{stem}.jpg", stem)
-            _text(root / "labels" / split / f"{stem}.txt", shot(stem).yolo)
+            write_text(root / "labels" / split / f"{stem}.txt", shot(stem).yolo)
 
 
 def image_folder(root: Path, splits: Splits) -> None:
@@ -296,11 +304,11 @@ def image_folder(root: Path, splits: Splits) -> None:
         folder = root if split == "all" else root / split.replace("val", "validation")
         for stem in stems:
             write_shot(folder / f"{stem}.jpg", stem)
-        _text(folder / "metadata.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+        write_text(folder / "metadata.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
 
 
 def open_images(root: Path, splits: Splits) -> None:
-    _text(root / "class-descriptions-boxable.csv", "/m/01yrx,cat\n/m/0bt9lr,dog\n")
+    write_text(root / "class-descriptions-boxable.csv", "/m/01yrx,cat\n/m/0bt9lr,dog\n")
     ids = {"cat": "/m/01yrx", "dog": "/m/0bt9lr"}
     for name, stems in splits.items():
         split = name.replace("val", "validation")
@@ -311,7 +319,7 @@ def open_images(root: Path, splits: Splits) -> None:
             numbers = ",".join(f"{side:.8f}" for side in sides)
             lines.append(f"{stem},xclick,{ids[shot(stem).name]},1,{numbers},0")
             write_shot(root / split / f"{stem}.jpg", stem)
-        _text(root / f"{split}-annotations-bbox.csv", "\n".join(lines) + "\n")
+        write_text(root / f"{split}-annotations-bbox.csv", "\n".join(lines) + "\n")
 
 
 LAYOUTS: dict[str, tuple[Callable[[Path, Splits], None], str, Splits]] = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.formats import layouts
-from tests.formats.layouts import FLAT, LAYOUTS, SPLIT, found, labelimg_voc, shot
+from tests.formats.layouts import FLAT, LAYOUTS, SPLIT, found, labelimg_voc, labelimg_yolo, shot
 from vision.errors import DataError
 from vision.formats import read_data
 from vision.formats.layout import find_layout
@@ -122,6 +122,11 @@ def one_split_in_two(root: Path) -> None:
     labelimg_voc(root / "b" / "train", {"all": ["img1"]})
 
 
+def coco_beside_yolo(root: Path) -> None:
+    layouts.cvat_coco(root / "a", FLAT)
+    labelimg_yolo(root / "b", FLAT)
+
+
 def photographs(root: Path) -> None:
     for stem in FLAT["all"]:
         layouts.write_shot(root / f"{stem}.jpg", stem)
@@ -141,15 +146,19 @@ def other_json(root: Path) -> None:
         (both, "could be read as VOC's XML files in {root} or as YOLO's text files in {root}; rem"),
         (both, "'data.train={{format: voc, annotations: {root}, images: {root}}}'"),
         (twice, "{root}: both {root}/val and {root}/valid could be its val; remove or rename one"),
-        (two_files, "{root} has several COCO files; pass one of them: {root}/other.json, {root}/"),
+        (
+            two_files,
+            "{root} has several COCO files; pass one of them, or leave one there: {root}/o",
+        ),
         (two_sets, "{root} holds several data sets; pass one of them: VOC2007, VOC2012"),
         (two_exports, "{root} holds several data sets; pass one of them: a, b"),
-        (two_coco_folders, "several COCO files; pass one of them: {root}/a/result.json, {root}/b"),
-        (one_deeper_than_the_other, "{root} holds several data sets, in a and in b, c; pass"),
+        (two_coco_folders, "or leave one there: {root}/a/result.json, {root}/b"),
+        (one_deeper_than_the_other, "{root} holds several data sets, a and b, c; pass the"),
+        (coco_beside_yolo, "holds several data sets, YOLO's text files in {root} and a; pass the"),
         (one_beside_others, "{root} holds a data set beside other folders; pass {root}/mine"),
         (
             one_split_in_two,
-            "VOC's XML files of one split lie in {root}/a/train, {root}/b/train; ",
+            "photographs of one split lie in {root}/a/train, {root}/b/train; move",
         ),
         (photographs, "has no annotations of a known layout (VOC, COCO, YOLO, Open Images, Hug"),
         (photographs, "found 10 .jpg, 1 .docx, more/, older/"),
@@ -162,6 +171,72 @@ def test_a_folder_that_is_not_clear_is_refused_in_one_line(
 ) -> None:
     write(tmp_path)
     assert message.format(root=tmp_path) in refusal(tmp_path)
+
+
+def ultralytics_coco(root: Path) -> None:
+    for split, stems in SPLIT.items():
+        layouts.coco(root, {split: stems})
+        for stem in stems:
+            layouts.write_text(root / "labels" / f"{split}2017" / f"{stem}.txt", shot(stem).yolo)
+
+
+def old_annotations(root: Path) -> None:
+    layouts.label_studio_voc(root, FLAT)
+    shutil.copytree(root / "Annotations", root / "Annotations_old")
+
+
+def backup(root: Path) -> None:
+    labelimg_voc(root / "day 1", FLAT)
+    shutil.copytree(root / "day 1", root / "backup")
+    for photograph in (root / "backup").glob("*.jpg"):
+        photograph.unlink()
+
+
+def results(root: Path) -> None:
+    layouts.cvat_coco(root, FLAT)
+    labelimg_yolo(root / "out" / "yolo", FLAT)
+
+
+def stray_annotation(root: Path) -> None:
+    layouts.label_studio_voc(root, FLAT)
+    shutil.copy(root / "Annotations" / "img0.xml", root / "images")
+
+
+def link_to_itself(root: Path) -> None:
+    layouts.cvat_coco(root, FLAT)
+    (root / "more").mkdir()
+    (root / "more" / "loop").symlink_to(root)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [ultralytics_coco, old_annotations, backup, results, stray_annotation, link_to_itself],
+)
+def test_what_lies_beside_a_data_set_does_not_matter(
+    tmp_path: Path, write: Callable[[Path], None]
+) -> None:
+    write(tmp_path)
+    for split, keys in (layout := find_layout(tmp_path)).splits.items():
+        stems = (SPLIT if split in SPLIT else FLAT)[split]
+        assert set(found(read_data(layout.format, **keys).check())) == set(stems)
+
+
+@pytest.mark.parametrize("name", ["LabelImg, VOC", "LabelImg, VOC in folders", "VOC in folders"])
+def test_the_folder_may_be_the_present_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write, _, splits = LAYOUTS[name]
+    write(tmp_path, splits)
+    monkeypatch.chdir(tmp_path)
+    keys = find_layout(".").splits["all"]
+    assert set(found(read_data("voc", **keys).check())) == set(FLAT["all"])
+
+
+def test_photographs_of_the_folder_and_of_those_in_it_are_read(tmp_path: Path) -> None:
+    labelimg_voc(tmp_path, {"all": ["img0", "img1"]})
+    labelimg_voc(tmp_path / "images", {"all": ["img2"]})
+    keys = find_layout(tmp_path).splits["all"]
+    assert set(found(read_data("voc", **keys).check())) == {"img0", "img1", "img2"}
 
 
 @pytest.mark.parametrize(

@@ -203,16 +203,25 @@ def test_numbers_that_begin_at_1_are_refused(tmp_path: Path) -> None:
     """As faults of single files, repaired by leaving these out, the others would be misnamed."""
     files = {"classes.txt": "cat\ndog\n", "a.jpg": "", "a.txt": "2 .5 .5 .1 .1\n", "b.jpg": ""}
     write(tmp_path, {**files, "b.txt": "1 .5 .5 .1 .1\n"})
-    with pytest.raises(DataError, match=r"its 2 classes seem to begin at 1 .*: subtract"):
+    assert [fault.where for fault in read_yolo(str(tmp_path)).faults] == [str(tmp_path / "a.txt")]
+    write(tmp_path, {"b.txt": "1 .5 .5 .1 .1\n2 .5 .5 .1 .1\n"})
+    with pytest.raises(
+        DataError, match=r"do the numbers of its 2 classes begin at 1\?.* subtract 1"
+    ):
         read_yolo(str(tmp_path))
 
 
 def test_lists_of_classes_beside_the_images_must_agree(tmp_path: Path) -> None:
-    write(tmp_path, {"a/1.jpg": "", "a/classes.txt": "cat\ndog\n", "b/c/classes.txt": "cat\ndog"})
+    write(tmp_path, {"a/1.jpg": "", "a/classes.txt": "cat\n", ".trash/classes.txt": "owl\n"})
+    write(tmp_path, {"b/c/classes.txt": "cat\ndog\n"})
     assert read_yolo(str(tmp_path)).names == ["cat", "dog"]
     write(tmp_path, {"b/classes.txt": "dog\ncat\n"})
-    with pytest.raises(DataError, match=r"b/c/classes.txt and .*b/classes.txt have other classes"):
+    with pytest.raises(
+        DataError, match=r"a/classes.txt and .*b/classes.txt list different classes"
+    ):
         read_yolo(str(tmp_path))
+    write(tmp_path, {"labels/classes.txt": "dog\n"})
+    assert read_yolo(str(tmp_path)).names == ["dog"]
 
 
 def test_images_in_a_format_that_is_not_read_are_counted(tmp_path: Path) -> None:

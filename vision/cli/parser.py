@@ -84,7 +84,7 @@ class Parser(argparse.ArgumentParser):
     def _missing(self, names: str) -> list[str]:
         """What is missing: not what may be left out, and all of it where nothing was given."""
         required = {
-            "/".join(action.option_strings) or str(action.metavar): None
+            "/".join(action.option_strings) or str(action.metavar or action.dest): None
             for action in self._actions
             if action.required
         }

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._triton import has_triton
 
 from vision.engine.graphs import StepGraphs
-from vision.errors import TrainingError
+from vision.errors import TrainingError, first_line
 from vision.model import Assignment, Losses, MultiBoxLoss
 from vision.model.loss import AssignBy
 from vision.structures import PackedTargets, Predictions
@@ -174,7 +174,7 @@ class CompiledForward:
         try:
             losses = self._compiled(*given)
         except Exception as error:  # several compilers take part
-            reason = f"{type(error).__name__}: {(str(error) or '-').splitlines()[0]}"
+            reason = f"{type(error).__name__}: {first_line(error)}"
             if self.is_required:
                 raise TrainingError(
                     f"the training step cannot be compiled ({reason}); set train.compile=off"

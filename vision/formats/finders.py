@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from mmap import ACCESS_READ, mmap
@@ -51,15 +52,22 @@ def find_coco(root: Path) -> Layout | None:
         return make_layout("coco", root, f"COCO's JSON in {files[0].parent}", found)
 
     def find(folders: list[Path]) -> Keys | None:
-        inner = [file for folder in folders for file in _coco_files(folder)]
-        if inner[1:]:
-            names = ", ".join(map(str, inner))
-            raise DataError(f"{folders[0]} has several COCO files; pass one of them: {names}")
-        return coco_keys(inner[0], folders[0], "") if inner else None
+        inner = [file for folder in folders[1:] for file in _coco_files(folder)]
+        file = _only(folders[0], _coco_files(folders[0]) or inner)
+        return None if file is None else coco_keys(file, folders[0], "")
 
-    if files:
-        find(folders)  # which refuses several
+    _only(root, files)
     return make_layout("coco", root, f"COCO's JSON in {root}", find_sets(root, find))
+
+
+def _only(folder: Path, files: Sequence[Path]) -> Path | None:
+    """The only one of some COCO files, if any; DataError if there are several."""
+    if len(files) > 1:
+        names = ", ".join(map(str, files))
+        raise DataError(
+            f"{folder} has several COCO files; pass one of them, or leave one there: {names}"
+        )
+    return files[0] if files else None
 
 
 def _coco_files(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from vision.formats.finders import (
     is_instances,
     yolo_layout,
 )
-from vision.formats.folders import Layout, files_in, folders_in, head_of
+from vision.formats.folders import SPLITS, Layout, files_in, folders_in, head_of
 from vision.formats.paths import full
 from vision.formats.voc_files import find_voc
 from vision.formats.webdataset_files import BRACES, COMPRESSED, find_webdataset, has_samples
@@ -72,15 +72,25 @@ def _find(path: Path) -> Layout:
 
 
 def _check_alone(path: Path, layout: Layout) -> None:
-    """Raise DataError if a layout's files are all in folders, and others hold other data sets."""
-    places = _places(layout)
-    if path in places:
+    """Raise DataError if a layout is of one of several folders that hold data.
+
+    Or if it is YOLO's, to which all images belong, and a folder holds data of another format.
+    """
+    used = {place.relative_to(path).parts[:1] for place in _places(layout)}
+    name = "".join(*used) if len(used) == 1 else ""
+    takes_all = layout.format == "yolo" and "all" in layout.splits
+    if name.lower() in _PARTS | SPLITS.keys() or not (name or takes_all):
         return
-    used = sorted({place.relative_to(path).parts[0] for place in places})
-    folders = [folder for folder in folders_in(path) if folder.name not in used]
-    if others := [folder.name for folder in folders if _holds_data(folder)]:
+    others = [
+        folder.name
+        for folder in folders_in(path)
+        if folder.name != name
+        and not folder.is_symlink()
+        and _holds_data(folder, besides="yolo" if takes_all else "")
+    ]
+    if others:
         raise DataError(
-            f"{path} holds several data sets, in {', '.join(used)} and in {', '.join(others)}; pass"
+            f"{path} holds several data sets, {name or layout.reason} and {', '.join(others)}; pass"
             " the folder of one, or move the others away"
         )
 
@@ -91,15 +101,15 @@ def _places(layout: Layout) -> list[Path]:
     return [Path(text) for key, text in keys if key != "split"]
 
 
-def _holds_data(folder: Path) -> bool:
-    """Whether a folder, or the only one in it, holds a data set, be it an unclear one."""
+def _holds_data(folder: Path, besides: str = "") -> bool:
+    """Whether a folder, or the only one in it, has images and annotations not of one format."""
     try:
-        if _layouts(folder):
-            return True
-    except DataError:
-        return True
+        if any(layout.format != besides for layout in _layouts(folder)):
+            return _has_images(folder)
+    except DataError:  # It is not clear which.
+        return _has_images(folder)
     inner = folders_in(folder)
-    return len(inner) == 1 and _holds_data(inner[0])
+    return len(inner) == 1 and not inner[0].is_symlink() and _holds_data(inner[0], besides)
 
 
 def _unknown(path: Path) -> DataError:

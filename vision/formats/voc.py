@@ -58,7 +58,7 @@ def read_voc(
             items = element.findall("object")
             objects = [read_object(item, xml_file, result.tally) for item in items]
             result.add_image(image_file, stated_size(element), objects)
-    is_theirs = image_folder in {xml_files.folder, xml_files.folder.with_name(image_folder.name)}
+    is_theirs = image_folder in {xml_files.folder, xml_files.folder.parent / image_folder.name}
     for path in image_files.by_name.values() if split is None and is_theirs else ():
         if path not in used:
             result.tally.note("images without an XML file left out", path)

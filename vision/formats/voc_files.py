@@ -8,7 +8,6 @@ from pathlib import Path
 from vision.errors import DataError
 from vision.formats.folders import (
     MAX_PROBED,
-    PREFERRED,
     SPLITS,
     Keys,
     Layout,
@@ -21,6 +20,7 @@ from vision.formats.folders import (
     make_layout,
 )
 from vision.formats.paths import Files
+from vision.images import IMAGE_SUFFIXES
 
 _ANNOTATION = re.compile(rb"<(?:\w+:)?annotation[\s>]")
 
@@ -29,7 +29,7 @@ def find_voc(root: Path) -> Layout | None:
     """VOC's layout, with ``ImageSets/Main`` or with XML files in any folder; None without them.
 
     Raises:
-        DataError: If a split's XML files are in several folders that others are between.
+        DataError: If a split's photographs are in several folders that other splits are between.
     """
     lists = files_in(root / "ImageSets" / "Main", {".txt"})
     names = [file.stem for file in lists if file.stem.lower() in SPLITS]
@@ -46,28 +46,34 @@ def find_voc(root: Path) -> Layout | None:
 def _keys(folders: Sequence[Path]) -> Keys | None:
     """The reader's arguments, if any of the folders has VOC's XML files.
 
-    The reader also looks into the folders of the one that it is given. So where several have XML
-    files, it is given the one around these, unless one is called as tools call it.
+    The first such folder is read, with those inside it. Where XML files lie beside their
+    photographs in several folders, that is the folder around these.
     """
     found = [folder for folder in folders if _has_annotation(files_of(folder, {".xml"}))]
     if not found:
         return None
-    called_so = [folder for folder in found if folder.name.lower() in PREFERRED]
-    around = {folder for folder in folders for other in folders if folder in other.parents}
-    others = [folder for folder in folders if folder not in {*found, *around}]
-    found += [folder for folder in others if _has_annotation(_xml_files(folder))]
-    place = called_so[0] if called_so else Path(os.path.commonpath(found))
-    if place not in folders:
-        names = ", ".join(map(str, found))
-        raise DataError(f"VOC's XML files of one split lie in {names}; move them into one folder")
-    images = images_folder([*found, *folders], {file.stem for file in _xml_files(place)})
-    return {"annotations": str(place), "images": str(place if images in found else images)}
-
-
-def _xml_files(folder: Path) -> list[Path]:
-    """The XML files in a folder and in all folders in it."""
-    return list(Files(folder, {".xml"}).by_name.values())
+    around = {parent for folder in folders for parent in folder.parents}
+    complete = [folder for folder in folders if _has_pairs(folder, deep=folder not in around)]
+    if found[0] in complete and complete[1:]:
+        common = Path(os.path.commonpath(complete))
+        if common not in folders:
+            names = ", ".join(map(str, complete))
+            raise DataError(f"photographs of one split lie in {names}; move them into one folder")
+        return {"annotations": str(common), "images": str(common)}
+    stems = {file.stem for file in files_of(found[0], {".xml"})}
+    images = images_folder([found[0], *folders], stems)
+    return {"annotations": str(found[0]), "images": str(images)}
 
 
 def _has_annotation(files: Sequence[Path]) -> bool:
     return any(_ANNOTATION.search(head_of(file)) for file in files[:MAX_PROBED])
+
+
+def _has_pairs(folder: Path, *, deep: bool) -> bool:
+    """Whether VOC's XML files lie beside the images of their names, or in folders inside it do."""
+    xml_files, images = (
+        list(Files(folder, suffixes).by_name.values()) if deep else files_in(folder, suffixes)
+        for suffixes in ({".xml"}, IMAGE_SUFFIXES)
+    )
+    names = {image.with_suffix("") for image in images}
+    return _has_annotation([file for file in xml_files if file.with_suffix("") in names])

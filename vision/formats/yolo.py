@@ -1,5 +1,6 @@
 """YOLO's format: one text file for each image, with ``class x y width height`` in a line."""
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,12 +14,12 @@ from vision.formats.paths import full, read_text
 from vision.formats.records import AnnotatedObject, Annotations, Record, Tally
 from vision.formats.written import copy_images, new_folder, objects_to_write
 from vision.formats.yolo_files import (
-    class_names,
     describe,
     label_folders,
     rows_without_image,
     split_images,
 )
+from vision.formats.yolo_names import class_names
 
 _MAX_FRACTION = 2.0
 """Larger numbers are pixels; a box that only reaches beyond its image is clipped."""
@@ -60,7 +61,7 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
     names = class_names(folder, description)
     folders = {place: label_folders(place, folder) for place in {path.parent for path in images}}
     used: set[Path] = set()
-    labels: set[int] = set()
+    labels = Counter[int]()
     has_keypoints = "kpt_shape" in description  # which follow the box in a row
     for image in images:
         files = (place / f"{image.stem}.txt" for place in folders[image.parent])
@@ -68,7 +69,7 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
         with result.collecting("invalid annotation", label_file or image):
             rows = [] if label_file is None else _rows(label_file)
             used |= set() if label_file is None else {label_file}
-            labels |= {row.label for row in rows}
+            labels.update(row.label for row in rows)
             if has_keypoints:
                 rows = [row._replace(values=row.values[:4]) for row in rows]
             objects = [_object(row, names, result.tally) for row in rows]
@@ -78,11 +79,11 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
         result.tally.note("text files without an image left out", file)
     if names is None:
         result.tally.note("data without names of classes, which are called by number", full(folder))
-    elif labels and 0 < min(labels) <= max(labels) == len(names):
+    elif not labels[0] and labels[len(names)] > 1 and max(labels) == len(names):
         raise DataError(
-            f"YOLO data {full(folder)}: the numbers of its {len(names)} classes seem to begin at 1"
-            f" (found {min(labels)} to {max(labels)}); they begin at 0: subtract 1 from the first"
-            " number of each row"
+            f"YOLO data {full(folder)}: do the numbers of its {len(names)} classes begin at 1?"
+            f" They should at 0, and there are rows of {len(names)} and none of 0; subtract 1 from"
+            f" the first number of each row, or correct those of {len(names)}"
         )
     result.names = names or [str(number) for number in range(max(labels, default=-1) + 1)]
     return result

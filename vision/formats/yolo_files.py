@@ -1,21 +1,18 @@
-"""YOLO's files: the description, class names, and the images of a split with their text files."""
+"""YOLO's files: the description, and the images of a split with their text files."""
 
 import contextlib
 import itertools
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-import vision.formats.json_table as tables
 from vision.config.yaml12 import parse_yaml
 from vision.errors import DataError
 from vision.formats.folders import SPLIT_NAMES, files_in, head_of
-from vision.formats.json_file import load_json
-from vision.formats.paths import Files, any_case, full, nfc, path_tails, read_lines, read_text
+from vision.formats.paths import Files, any_case, full, path_tails, read_lines, read_text
 from vision.formats.records import Tally
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
@@ -56,51 +53,6 @@ def _parse_yaml(file: Path) -> Any:  # noqa: ANN401
         return parse_yaml(read_text(file))
     except (yaml.YAMLError, RecursionError) as error:
         raise DataError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-
-
-def class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
-    """Class names by number, None if no file has them; a name stands for one class."""
-    names = _class_names(folder, description)
-    twice = [name for name, count in Counter(names or ()).items() if count > 1]
-    if twice:
-        raise DataError(f"YOLO data {full(folder)}: two classes have the name {twice[0]}")
-    return names
-
-
-def _class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
-    given = description.get("names")
-    if isinstance(given, dict | list):
-        pairs = given.items() if isinstance(given, dict) else enumerate(given)
-        return _numbered(pairs, f"names of {full(folder)}")
-    files = [folder / tail for tail in path_tails(given)] if isinstance(given, str) else []
-    files += [folder / name for name in ("obj.names", "classes.txt")]
-    found = [file for file in files if file.is_file()][:1]
-    found = found or sorted([*folder.glob("*/classes.txt"), *folder.glob("*/*/classes.txt")])
-    lists = {tuple(map(nfc, read_lines(file))): file for file in found}
-    if len(lists) > 1:
-        first, second, *_ = lists.values()
-        raise DataError(f"{first} and {second} have other classes; keep one, in {full(folder)}")
-    if lists:
-        return list(*lists)
-    notes = folder / "notes.json"
-    if not notes.is_file():
-        return None
-    content = load_json(notes, dict, "an object with categories")
-    rows = tables.check_rows(str(notes), content.get("categories"), ("id", "name"))
-    return _numbered(((row["id"], row["name"]) for row in rows), str(notes))
-
-
-def _numbered(pairs: Iterable[tuple[object, object]], where: str) -> list[str]:
-    """The names by their numbers, which must be 0, 1, ..."""
-    rows = [{"number": str(number), "name": str(name)} for number, name in pairs]
-    words = tables.names(where, rows, "name")
-    names = {row["number"]: nfc(name) for row, name in zip(rows, words, strict=True)}
-    missing = [str(number) for number in range(len(names)) if str(number) not in names]
-    if missing:
-        raise DataError(
-            f"{where}: expected the numbers 0 to {len(names) - 1}, found no {missing[0]}"
-        )
-    return [names[str(number)] for number in range(len(names))]
 
 
 def yolo_splits(root: str | Path) -> list[str]:
