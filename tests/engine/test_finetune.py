@@ -408,10 +408,23 @@ def test_silenced_classes_are_never_found() -> None:
             {"train.epochs": 9, "augment.preset": "ssdlite", "model.image_size": (352, 352)},
         ),
         (Facts(5000, 9000, 20, 0), {"train.epochs": 3, "train.batch_size": 16}),
+        (Facts(1000, 2447, 0, 4), {"train.epochs": 9, "loss.assignment": "ssd"}),
+        (Facts(1000, 700, 0, 4), {"train.epochs": 9}),
+        (Facts(1000, 2120, 0, 1), {"train.epochs": 3}),
+        (
+            Facts(3500, 8540, 0, 20),
+            {
+                "train.epochs": 9,
+                "loss.assignment": "tal",
+                "loss.classification": "quality",
+                "loss.localisation": "giou",
+            },
+        ),
+        (Facts(3500, 8540, 18, 2), {"train.epochs": 9, "loss.assignment": "ssd"}),
     ],
 )
 def test_a_recipe_is_chosen_for_the_data(facts: Facts, expected: dict[str, Any]) -> None:
-    given = load_config("finetune")
+    given = load_config("finetune", ["model.scores=sigmoid"])
     config, lines = choose_recipe(given, given, facts)
     for key, value in expected.items():
         section, name = key.split(".")
@@ -452,6 +465,21 @@ def test_keys_that_are_set_are_not_chosen() -> None:
     assert (config.optim.lr, config.train.epochs, config.train.eval_every) == (0.5, 3, 3)
     assert config.model.image_size == (128, 128)
     assert not [line for line in lines if "optim.lr" in line or "image_size" in line]
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "loss.localisation=smooth_l1",
+        "loss.assignment=ssd",
+        "train.accumulate=2",
+        "model.scores=null",
+    ],
+)
+def test_a_loss_that_is_set_or_needed_is_kept(word: str) -> None:
+    given = load_config("finetune", ["model.scores=sigmoid", word])
+    config, _ = choose_recipe(given, given, Facts(3500, 8540, 0, 20))
+    assert config.loss.assignment == "ssd"
 
 
 def test_another_optimiser_keeps_its_own_rate_and_decay() -> None:

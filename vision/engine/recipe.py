@@ -16,12 +16,18 @@ FEW_BOXES = 200
 """Boxes per class below which several new ones take more epochs."""
 MANY_BOXES = 500
 """Boxes per class from which on all layers may change alike."""
+NEW_EPOCHS = 9
+"""Epochs for new classes."""
+THOUSANDS = 3000
+"""Images from which on many new classes are learnt better by task-aligned assignment."""
 SHORT = 10
 """Epochs up to which evaluations before the last one are not worth their time."""
 FEW_CORES = 2
 """Cores up to which reading processes would slow down the network."""
 ADAMW_KEYS = frozenset({"optim.lr", "optim.weight_decay"})
 """Keys whose values suit no other optimiser."""
+ALIGNED = {"assignment": "tal", "classification": "quality", "localisation": "giou"}
+"""Task-aligned assignment and its losses, which go together."""
 Choice: TypeAlias = tuple[str, Any, str]
 """A key, its value and the reason for it."""
 
@@ -100,6 +106,7 @@ def choose_recipe(config: Config, given: Config, facts: Facts) -> tuple[Config, 
 
 def _choices(config: Config, given: Config, facts: Facts) -> Iterator[Choice]:
     yield from _choices_for_classes(config, facts)
+    yield from _choices_for_loss(config, given, facts)
     is_set = given.train.model_fields_set
     epochs, reason = _epochs(facts)
     epochs = max(epochs, config.train.small.epochs + 1)
@@ -123,6 +130,15 @@ def _choices(config: Config, given: Config, facts: Facts) -> Iterator[Choice]:
         yield ("augment.preset", "photometric", "crops would cost some of the few boxes")
     if facts.cores is not None and facts.cores <= FEW_CORES:
         yield ("train.workers", 0, "reading processes would take cores from the network")
+
+
+def _choices_for_loss(config: Config, given: Config, facts: Facts) -> Iterator[Choice]:
+    """Task-aligned assignment, where it has been better, can be used, and no loss is set."""
+    is_many = facts.new >= MANY_NEW and facts.images >= THOUSANDS
+    is_possible = config.model.score_function == "sigmoid" and config.train.accumulate == 1
+    if is_many and is_possible and not given.loss.model_fields_set & ALIGNED.keys():
+        for key, value in ALIGNED.items():
+            yield (f"loss.{key}", value, "of thousands of images it learns many classes better")
 
 
 def _choices_for_classes(config: Config, facts: Facts) -> Iterator[Choice]:
@@ -156,13 +172,14 @@ def _epochs(facts: Facts) -> tuple[int, str]:
     """The number of epochs and why: fewer for more images, which make more steps an epoch."""
     if not facts.new:
         return least_epochs(facts.images), "known classes need few"
-    if facts.boxes_per_class >= MANY_BOXES:
-        reason = f"{facts.boxes_per_class:.0f} boxes per class teach much in each"
-        return _fewer(9, facts.images), reason
-    if facts.new > 1 and facts.boxes_per_class < FEW_BOXES:
+    if facts.new == 1:
+        return _fewer(
+            NEW_EPOCHS, facts.images
+        ), "a new class takes about nine, of many images fewer"
+    if facts.boxes_per_class < FEW_BOXES:
         reason = f"{facts.boxes_per_class:.0f} boxes per class are few to tell several apart"
-        return _fewer(20, facts.images), reason
-    return _fewer(9, facts.images), "a new class takes about nine"
+        return max(NEW_EPOCHS, _fewer(20, facts.images)), reason
+    return NEW_EPOCHS, "several new classes take about nine, of thousands of images too"
 
 
 def least_epochs(images: int) -> int:
