@@ -79,7 +79,8 @@ def _check_alone(path: Path, layout: Layout) -> None:
     used = {place.relative_to(path).parts[:1] for place in _places(layout)}
     name = "".join(*used) if len(used) == 1 else ""
     takes_all = layout.format == "yolo" and "all" in layout.splits
-    if name.lower() in _PARTS | SPLITS.keys() or not (name or takes_all):
+    is_of_folder = (path / name).is_dir() and name.lower() not in {"", *_PARTS, *SPLITS}
+    if not (is_of_folder or takes_all):
         return
     others = [
         folder.name
