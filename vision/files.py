@@ -169,7 +169,7 @@ def read_text(path: str | Path, limit: int = MAX_BYTES) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of a text, as Python reads those of a file: Unicode's other breaks end none."""
+    """The lines of a text, which a line feed or a carriage return ends, but no other character."""
     return [line.rstrip("\n") for line in io.StringIO(text, newline=None)]
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from itertools import pairwise
 
 from vision.choices import SHIPPED_WEIGHTS
 from vision.cli.terminal import CommandResult, Step, paint, step
@@ -11,7 +12,6 @@ from vision.rows import describe_counts
 
 SOME_FAILED = 1
 """The exit code where an input failed."""
-_TAKE_A_VALUE = {"--score"}
 LOW_SCORE = 0.2
 """The score threshold that is proposed where nothing was found."""
 
@@ -85,12 +85,12 @@ def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
 def _again(options: argparse.Namespace, *added: str, why: str) -> Step:
     """The command that was run with other options, without URLs, which may have passwords."""
     replaced = {"--resume", "--overwrite", *(word.partition("=")[0] for word in added)}
-    words, before = list[str](), ""
-    for word in options.words:
-        is_value = before in replaced and before in _TAKE_A_VALUE
-        if not is_value and word.partition("=")[0] not in replaced:
-            words.append(word)
-        before = word
+    values = {"--score"} & replaced  # options whose next word is their value
+    words = [
+        word
+        for before, word in pairwise(["", *options.words])
+        if word.partition("=")[0] not in replaced and before not in values
+    ]
     urls = {word for word in options.inputs if "://" in word}
     words = ["INPUT" if word in urls else word for word in words]
     return step("detect", *words, *added, why=why)

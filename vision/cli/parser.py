@@ -82,7 +82,7 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
     def _missing(self, names: str) -> list[str]:
-        """What is missing: not what may be left out, and all of it where nothing was given."""
+        """Of the names that argparse misses, those that are required; without any word, all."""
         required = {
             "/".join(action.option_strings) or str(action.metavar or action.dest): None
             for action in self._actions

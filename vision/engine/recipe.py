@@ -173,9 +173,8 @@ def _epochs(facts: Facts) -> tuple[int, str]:
     if not facts.new:
         return least_epochs(facts.images), "known classes need few"
     if facts.new == 1:
-        return _fewer(
-            NEW_EPOCHS, facts.images
-        ), "a new class takes about nine, of many images fewer"
+        reason = "a new class takes about nine, of many images fewer"
+        return _fewer(NEW_EPOCHS, facts.images), reason
     if facts.boxes_per_class < FEW_BOXES:
         reason = f"{facts.boxes_per_class:.0f} boxes per class are few to tell several apart"
         return max(NEW_EPOCHS, _fewer(20, facts.images)), reason

@@ -120,7 +120,7 @@ def _write(
 
 
 def fingerprint(targets: Sequence[Target], config: Mapping[str, object]) -> str:
-    """A text that other images, boxes or post-processing change."""
+    """A hash of images, boxes and post-processing, by which other data are told."""
     settings = {key: value for key, value in config.items() if key.startswith("model.postprocess.")}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for target in targets:

@@ -112,7 +112,7 @@ def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def files_of(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """`files_in` of a folder; and of those in it, if it is called as a part of a data set is."""
+    """The files in a folder, and in its folders if its name is one of `PREFERRED`."""
     is_part = folder.name.lower() in PREFERRED and folder.is_dir()
     places = [folder, *(folders_in(folder) if is_part else ())]
     return [file for place in places for file in files_in(place, suffixes)]

@@ -72,9 +72,11 @@ def _find(path: Path) -> Layout:
 
 
 def _check_alone(path: Path, layout: Layout) -> None:
-    """Raise DataError if a layout is of one of several folders that hold data.
+    """Raise DataError if other folders of ``path`` hold data that the layout leaves out.
 
-    Or if it is YOLO's, to which all images belong, and a folder holds data of another format.
+    This is asked if all its files are in one folder, which has not the name of a part or a split;
+    and of YOLO's layout without splits, which would take the photographs of other formats as
+    background.
     """
     used = {place.relative_to(path).parts[:1] for place in _places(layout)}
     name = "".join(*used) if len(used) == 1 else ""
@@ -103,7 +105,10 @@ def _places(layout: Layout) -> list[Path]:
 
 
 def _holds_data(folder: Path, besides: str = "") -> bool:
-    """Whether a folder, or the only one in it, has images and annotations not of one format."""
+    """Whether a folder, or the only one in it, holds images and annotations of them.
+
+    Annotations in the format ``besides`` do not count.
+    """
     try:
         if any(layout.format != besides for layout in _layouts(folder)):
             return _has_images(folder)
@@ -134,7 +139,7 @@ def _around(path: Path) -> Path | None:
 
 
 def _has_part(folder: Path, part: Path) -> bool:
-    """Whether a folder holds a data set, to which another folder in it belongs."""
+    """Whether ``part`` is a part of the data set in ``folder``."""
     try:
         places = [place for layout in _layouts(folder) for place in _places(layout)]
     except DataError:

@@ -29,7 +29,8 @@ def find_voc(root: Path) -> Layout | None:
     """VOC's layout, with ``ImageSets/Main`` or with XML files in any folder; None without them.
 
     Raises:
-        DataError: If a split's photographs are in several folders that other splits are between.
+        DataError: If the photographs of a split lie in several folders, and the one around these
+            holds other splits too.
     """
     lists = files_in(root / "ImageSets" / "Main", {".txt"})
     names = [file.stem for file in lists if file.stem.lower() in SPLITS]

@@ -31,13 +31,12 @@ def _class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
     files += [any_case(folder, inner) / "classes.txt" for inner in ("labels", "images")]
     found = [file for file in files if file.is_file()][:1] or _lists_inside(folder)
     lists = {file: [nfc(line) for line in read_lines(file)] for file in found}
-    longest = max(lists, key=lambda file: len(lists[file]), default=None)
-    for file, names in lists.items():
-        if longest and names != lists[longest][: len(names)]:
-            raise DataError(
-                f"{file} and {longest} list different classes; keep the one that is right"
-            )
-    if longest:
+    if lists:
+        longest = max(lists, key=lambda file: len(lists[file]))
+        for file, names in lists.items():
+            if names != lists[longest][: len(names)]:
+                both = f"{file} and {longest}"
+                raise DataError(f"{both} list different classes; keep the one that is right")
         return lists[longest]
     notes = folder / "notes.json"
     if not notes.is_file():

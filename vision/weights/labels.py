@@ -64,7 +64,10 @@ def canonical(name: str) -> str:
 
 
 def find_labels(names: Iterable[str], known: Sequence[str]) -> dict[str, int]:
-    """The label among ``known`` of each name that has one: its own, else VOC's or COCO's for it."""
+    """The label of each name in the ``known`` ones, which may have VOC's or COCO's word for it.
+
+    Names without a label are left out.
+    """
     by_name = {name: label for label, name in enumerate(known)}
     by_meaning = {canonical(name): label for name, label in by_name.items()}
     labels = {name: by_name.get(name, by_meaning.get(canonical(name))) for name in names}
