@@ -1,10 +1,12 @@
 """Messages stay short and are what they seem, whatever a file holds."""
 
 import pickle
+from pathlib import Path
 
 import pytest
 
 from vision.errors import MAX_LINE, ConfigError, DataError, did_you_mean, first_line
+from vision.extras import require_package
 
 
 def test_a_message_is_short_and_has_its_start_and_its_end() -> None:
@@ -38,3 +40,14 @@ def test_an_error_of_a_library_has_one_line(text: str, expected: str) -> None:
 
 def test_a_message_survives_pickling() -> None:
     assert str(pickle.loads(pickle.dumps(DataError("a\rb")))) == "a\\rb"  # noqa: S301
+
+
+def test_an_installed_package_that_cannot_be_imported_is_named_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = "libfoo.so.1: cannot open shared object file"
+    (tmp_path / "broken_runtime.py").write_text(f'raise ImportError("{reason}")', encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    text = f"^the package broken_runtime cannot be imported: {reason}; repair or reinstall it$"
+    with pytest.raises(ConfigError, match=text):
+        require_package("broken_runtime")

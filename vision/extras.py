@@ -10,21 +10,25 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
-from vision.errors import ConfigError
+from vision.errors import ConfigError, first_line
 
 
 def require_package(package: str, extra: str = "export") -> ModuleType:
     """Import a package that an extra of the distribution installs.
 
     Raises:
-        ConfigError: If it is not installed.
+        ConfigError: If it is not installed, or cannot be imported.
     """
     try:
         return import_module(package)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ConfigError(
             f"the package {package} is not installed; in ssdlite's folder, run"
             f' pip install ".[{extra}]"'
+        ) from error
+    except ImportError as error:  # It is installed, but, for example, lacks a shared library.
+        raise ConfigError(
+            f"the package {package} cannot be imported: {first_line(error)}; repair or reinstall it"
         ) from error
 
 

@@ -213,7 +213,7 @@ def test_a_missing_package_is_one_line_with_its_extra(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing(package: str) -> None:
-        raise ImportError(package)
+        raise ModuleNotFoundError(package)
 
     model = load_weights(SHIPPED["voc"]).model
     monkeypatch.setattr("vision.extras.import_module", missing)
