@@ -97,3 +97,11 @@ def test_a_folder_that_was_made_and_got_nothing_is_removed(tmp_path: Path) -> No
     with reserved(tmp_path / "a" / "b"):
         (tmp_path / "a" / "b" / "result").touch()
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["result"]
+
+
+def test_a_folder_whose_name_is_too_long_is_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ConfigError, match=r"b{300} cannot be made: File name too long"),
+        reserved(tmp_path / ("b" * 300)),
+    ):
+        pass

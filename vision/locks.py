@@ -58,8 +58,8 @@ def reserved(folder: Path) -> Iterator[None]:
     Raises:
         ConfigError: If another process holds the lock, or the folder cannot be made.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"folder {folder} cannot be made: {error.strerror or error}") from error
