@@ -1,6 +1,8 @@
 """Graphs whose metadata are not true: one line each, and no process that ends."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from vision.config import Config, ModelConfig
 from vision.detector import Detector
 from vision.errors import WeightsError
 from vision.runtime import openvino_backend
+from vision.runtime.litert_backend import LiteRtBackend
 from vision.runtime.metadata import Metadata
 
 onnx: Any = pytest.importorskip("onnx")
@@ -148,3 +151,16 @@ def test_elements_within_each_other_have_a_limit(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="100 nested elements") as caught:
         Detector.load(path)
     assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("place", [6, 8, 10, 20], ids=["version", "encrypted", "method", "size"])
+def test_a_damaged_archive_in_a_tflite_file_is_one_line(tmp_path: Path, place: int) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("ssdlite.json", "{}" * 500)
+    data = bytearray(stream.getvalue())
+    data[data.rfind(b"PK\x01\x02") + place] ^= 255  # a field of the archive's directory
+    path = tmp_path / "a.tflite"
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match=r"a\.tflite were not written by ssdlite export$"):
+        LiteRtBackend().read_metadata(path)

@@ -5,6 +5,7 @@
 import io
 import threading
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,6 +22,9 @@ from vision.runtime.backend import Images, Precisions, RuntimeOptions
 from vision.runtime.fork import OwnProcess
 from vision.runtime.litert_graph import METADATA_FILE, to_litert
 from vision.runtime.metadata import Metadata
+
+_NO_ARCHIVE = (zipfile.BadZipFile, KeyError, RuntimeError, EOFError, zlib.error)
+"""What `zipfile` raises at bytes that are no archive, or a damaged one."""
 
 
 class LiteRtBackend:
@@ -57,8 +61,8 @@ class LiteRtBackend:
                 text = archive.read(METADATA_FILE)
         except OSError as error:
             raise WeightsError(f"weights {path} cannot be read: {error.strerror}") from error
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise WeightsError(f"{path} was not written by ssdlite export") from error
+        except _NO_ARCHIVE as error:
+            raise WeightsError(f"weights {path} were not written by ssdlite export") from error
         return Metadata.from_json(text, f"weights {path}")
 
     def open(self, path: Path, options: RuntimeOptions) -> "LiteRtRunner":
