@@ -192,8 +192,9 @@ def test_a_generator_is_read_as_the_detections_are_asked_for(
 def test_numbers_in_place_of_class_names_are_one_line() -> None:
     # In a process of its own, which checks no annotations.
     message = r"^classes: expected class names such as cat, got \[0\]$"
-    with pytest.raises(ConfigError, match=message):
-        result_of(only_classes, 0.4, [0], ["cat"])
+    for classes in ([0], 0):
+        with pytest.raises(ConfigError, match=message):
+            result_of(only_classes, 0.4, classes, ["cat"])
 
 
 def test_scores_and_classes_of_one_call(saved: SavedDetector, photos: Images) -> None:
@@ -225,6 +226,7 @@ def test_a_score_that_is_set_counts(saved: SavedDetector, photos: Images) -> Non
     with pytest.raises(ConfigError, match="from 0 to 1, got 7"):
         detector.score = 7.0
     assert detector.score == 0.7
+    assert same(detector(photos[0]), detector_of(saved, score=0.7)(photos[0]))
     detector.score = None
     assert same(detector(photos[0]), detector_of(saved)(photos[0]))
 
@@ -304,6 +306,11 @@ def test_folders_and_films_are_told_where_to_go(saved: SavedDetector, tmp_path: 
     for path in (tmp_path, "film.mp4", str(tmp_path)):
         with pytest.raises(DataError, match=r"is not one image; read it with detector\.stream"):
             detector_of(saved)(path)
+
+
+def test_a_path_that_is_too_long_is_one_line(saved: SavedDetector) -> None:
+    with pytest.raises(DataError, match=r"image b{300} cannot be opened: File name too long"):
+        detector_of(saved)("b" * 300)
 
 
 def test_streams_that_cannot_be_read(saved: SavedDetector, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from os import PathLike
@@ -135,8 +136,7 @@ class Detector:
     @score.setter
     def score(self, score: Scores | None) -> None:
         """Set the score; `ConfigError` if it is out of range or of a class without a name."""
-        self._threshold: Threshold = None
-        self._threshold = self._threshold_of(score)
+        self._threshold: Threshold = None if score is None else self._thresholds(score)
         self._score = score
 
     @classmethod
@@ -379,13 +379,14 @@ class Detector:
 
     def _threshold_of(self, score: Scores | None, classes: Names = None) -> Threshold:
         """Those of a score, or else the detector's own, without the classes that are not named."""
-        threshold = self._threshold
-        if score is not None:
-            threshold = score_thresholds(score, self._names, self.training.get("thresholds"))
+        threshold = self._threshold if score is None else self._thresholds(score)
         if classes is None:
             return threshold
         lowest = self.post_process.score_threshold if threshold is None else threshold
         return only_classes(lowest, classes, self._names)
+
+    def _thresholds(self, score: Scores) -> Threshold:
+        return score_thresholds(score, self._names, self.training.get("thresholds"))
 
 
 def _one_ahead(started: Iterator[Finish]) -> Iterator[list[Detections]]:
@@ -401,5 +402,6 @@ def _check_path(image: ImageInput) -> None:
     """Raise DataError where folders and films are given as one image."""
     if not isinstance(image, str | Path) or image == "" or is_url(str(image)):
         return
-    if Path(image).suffix.lower() in VIDEO_SUFFIXES or Path(image).is_dir():
-        raise DataError(f"{image} is not one image; read it with detector.stream")
+    with suppress(OSError):  # `to_rgb` reports a path that cannot be looked up.
+        if Path(image).suffix.lower() in VIDEO_SUFFIXES or Path(image).is_dir():
+            raise DataError(f"{image} is not one image; read it with detector.stream")

@@ -59,7 +59,7 @@ def only_classes(
     Raises:
         ConfigError: If a class is not among the names, or is a number.
     """
-    kept = [classes] if isinstance(classes, str) else list(classes)
+    kept = [classes] if isinstance(classes, str | int) else list(classes)
     if not all(isinstance(name, str) for name in kept):
         raise ConfigError(f"classes: expected class names such as {names[0]}, got {kept}")
     _check_known(kept, names)
