@@ -152,7 +152,7 @@ def test_another_image_or_none_is_one_line(picture: UInt8[ndarray, "h w 3"]) -> 
     for method in (FOUND.draw, FOUND.crops):
         with pytest.raises(DataError, match=r"came without their image; pass it"):
             method()
-        with pytest.raises(DataError, match="10 x 12 pixels, and this one has 10 x 11"):
+        with pytest.raises(DataError, match="10 x 12 pixels, but this one has 10 x 11"):
             method(picture[1:])
 
 

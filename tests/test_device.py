@@ -34,9 +34,14 @@ def test_a_gpu_by_another_name_is_cuda(
 @pytest.mark.parametrize(
     ("name", "count", "version", "said"),
     [
-        ("gpu", 0, None, "device gpu cannot be used: this build of PyTorch has no CUDA; try cpu"),
-        ("cuda", 0, "12.8", "cannot be used: PyTorch finds no GPU with a driver that fits; try"),
-        ("2", 2, "12.8", "device 2 cannot be used: the GPUs are 0 to 1; try cpu"),
+        (
+            "gpu",
+            0,
+            None,
+            "device gpu cannot be used: this build of PyTorch has no CUDA support; try cpu",
+        ),
+        ("cuda", 0, "12.8", "cannot be used: PyTorch finds no GPU with a suitable driver; try"),
+        ("2", 2, "12.8", "device 2 cannot be used: the GPUs are numbered 0 to 1; try cpu"),
         ("1", 2, "12.8", "device 1 cannot be used: CUDA error; try cpu"),
     ],
 )

@@ -5,7 +5,7 @@
 >>> detections = detector("photo.jpg")
 >>> print(detections.summary())
 
-The names below are imported when they are first used, so that ``import vision`` costs no PyTorch.
+These names are imported when they are first used: ``import vision`` does not import PyTorch.
 """
 
 from importlib import import_module
@@ -41,9 +41,9 @@ _MODULES = {
     "load_config": "vision.config",
     "train": "vision.api",
 }
-"""The module of each name."""
+"""The module that defines each public name."""
 _NOT_INSTALLED = "0+unknown"
-"""The version of a clone that is not installed."""
+"""Version that is reported for a clone that is not installed."""
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -1,4 +1,4 @@
-"""`Detections`: the objects found in one image, to loop over, draw, cut out and hand on."""
+"""`Detections`: the objects found in one image, to iterate over, draw, crop and export."""
 
 # n boxes of one image, h and w the height and width of an image
 
@@ -23,7 +23,7 @@ from vision.image_inputs import ImageInput, to_rgb
 from vision.rows import Detection, describe_counts, rows_html, rows_text
 
 _SHOWN_SIDE = 800
-"""Longer side in pixels of the picture in a notebook, at most."""
+"""Maximum length in pixels of the longer side of a picture in a notebook."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -38,7 +38,7 @@ class Detections:
         labels: Class indices from 0.
         size: (height, width) of the image that the boxes refer to; None where it is unknown.
         names: Class names in label order, if they are known.
-        image: What the detector was given, not a copy, for `draw`, `crops` and notebooks.
+        image: The image as it was passed, not a copy; for `draw`, `crops` and notebooks.
     """
 
     boxes: Float32[Tensor, "n 4"]
@@ -69,7 +69,7 @@ class Detections:
     def __getitem__(
         self, index: int | int64 | Bool[Tensor, "n"] | Int64[Tensor, "..."] | slice
     ) -> "Detection | Detections":
-        """The detection of a number, or those of a boolean mask, an index tensor or a slice."""
+        """The detection at an index, or the `Detections` of a mask, an index tensor or a slice."""
         if isinstance(index, int | int64) or (isinstance(index, Tensor) and not index.ndim):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"there are {len(self)} detections, none with index {index}")
@@ -90,10 +90,10 @@ class Detections:
         return cls(torch.zeros(0, 4), torch.zeros(0), labels, size)
 
     def scale_to(self, size: tuple[int, int]) -> "Detections":
-        """The same detections on the image resized to ``size`` (height, width), without the image.
+        """Scale the boxes to the image resized to ``size`` (height, width); ``image`` is dropped.
 
         Raises:
-            ValueError: If ``size`` is None.
+            ValueError: If the size of the boxes' image is unknown.
         """
         if self.size is None:
             raise ValueError("Detections.scale_to: the size of the boxes' image is unknown")
@@ -101,25 +101,25 @@ class Detections:
         return replace(self, boxes=boxes, size=size, image=None)
 
     def to(self, device: torch.device | str) -> "Detections":
-        """The same detections on ``device``."""
+        """Copy the detections to ``device``."""
         boxes, scores, labels = (x.to(device) for x in (self.boxes, self.scores, self.labels))
         return replace(self, boxes=boxes, scores=scores, labels=labels)
 
     def draw(self, image: ImageInput | None = None) -> UInt8[ndarray, "h w 3"]:
-        """A copy of the image, RGB, with boxes and tags like ``dog 0.87``.
+        """Draw boxes and tags such as ``dog 0.87`` on an RGB copy of the image.
 
         Args:
-            image: In any form that `Detector` takes; None for the one that was detected in.
+            image: An image in any form that `Detector` takes; None for the attribute ``image``.
 
         Raises:
-            DataError: If there is no image, or it is not of ``size``.
+            DataError: If there is no image, or its size is not ``size``.
         """
         last = max(self.labels.tolist(), default=-1)
         names = self.names or [str(label) for label in range(last + 1)]
         return draw_detections(self._pixels(image), self, names)
 
     def crops(self, image: ImageInput | None = None) -> list[UInt8[ndarray, "_ _ 3"]]:
-        """What each box has of the image, RGB, at least one pixel; the arguments are `draw`'s."""
+        """Cut each box out of the image, RGB, at least one pixel; argument and errors as `draw`."""
         pixels = self._pixels(image)
         height, width = pixels.shape[:2]
         crops = []
@@ -129,11 +129,11 @@ class Detections:
         return crops
 
     def summary(self) -> str:
-        """How many of what, as ``2 persons, 1 dog``, or ``nothing``."""
+        """Count the objects of each class: ``2 persons, 1 dog``, or ``nothing``."""
         return describe_counts(Counter(row.name for row in self))
 
     def to_dict(self) -> dict[str, Tensor]:
-        """``{"boxes", "scores", "labels"}``; `vision.interop` has torchvision's, labels from 1."""
+        """``{"boxes", "scores", "labels"}``; for labels from 1, see `to_torchvision`."""
         return {"boxes": self.boxes, "scores": self.scores, "labels": self.labels}
 
     def to_list(self) -> list[dict[str, Any]]:
@@ -156,7 +156,7 @@ class Detections:
         return require_package("pandas", "pandas").DataFrame(rows, columns=columns)
 
     def _repr_png_(self) -> bytes | None:
-        """The drawn image for a notebook; None without an image."""
+        """The drawn image as a PNG for a notebook; None without an image."""
         if self.image is None:
             return None
         picture = Image.fromarray(self.draw())
@@ -166,7 +166,7 @@ class Detections:
         return buffer.getvalue()
 
     def _repr_html_(self) -> str | None:
-        """A table for a notebook; None with an image, which `_repr_png_` shows instead."""
+        """An HTML table for a notebook; None with an image, which `_repr_png_` shows instead."""
         if self.image is not None:
             return None
         return f"<p>{html.escape(self.summary())}</p>{rows_html(list(self))}"
@@ -175,15 +175,15 @@ class Detections:
         return str(label) if self.names is None else self.names[label]
 
     def _pixels(self, image: ImageInput | None) -> UInt8[ndarray, "h w 3"]:
-        """The image that the boxes refer to."""
+        """The RGB pixels of the image that the boxes refer to; DataError if it does not fit."""
         given = self.image if image is None else image
         if given is None:
-            raise DataError("these detections came without their image; pass it: draw(image)")
+            raise DataError("these detections came without their image; pass it, as in draw(image)")
         pixels = to_rgb(given)
         if self.size is not None and pixels.shape[:2] != self.size:
             height, width = self.size
             raise DataError(
-                f"the boxes are of an image of {width} x {height} pixels, and this one has"
-                f" {pixels.shape[1]} x {pixels.shape[0]}; scale_to(image.shape[:2]) fits them"
+                f"the boxes refer to an image of {width} x {height} pixels, but this one has"
+                f" {pixels.shape[1]} x {pixels.shape[0]}; first call scale_to(image.shape[:2])"
             )
         return pixels

@@ -1,6 +1,6 @@
-"""`Detector`: from weights and images to detections."""
+"""`Detector` loads weights and detects objects in images."""
 
-# N images, H W height and width of the network's input, h w those of a picture
+# N images, H W height and width of the network's input, h w of an image, C classes
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -48,33 +48,31 @@ OneImage: TypeAlias = str | Path | bytes | Image.Image
 Names: TypeAlias = str | Sequence[str] | None
 Threshold: TypeAlias = float | Float32[Tensor, "C"] | None
 MAX_BATCH = 64
-"""Maximum number of images of a list, or tiles of an image, in one pass of the network."""
+"""Maximum number of images, or tiles of images, in one forward pass of the network."""
 
 
 class Detector:
-    """A trained detector, ready to call; several threads may do so at once.
+    """A trained detector that is ready to use; several threads may call it at once.
 
-    Weights are loaded with `Detector.load`.
+    Use `Detector.load` to create one from weights. All arguments are also attributes.
 
     Args:
-        session: Runs the network.
-        post_process: From what it gives to detections.
+        session: Runs the network; ``session.options`` holds the backend, device and precision.
+        post_process: Turns the network's decoded boxes and scores into detections.
         names: Class names in label order.
-        training: How it was trained: epoch, metrics, versions.
-        score: As for `Detector.load`.
+        training: How the weights were trained: epoch, metrics, versions.
+        score: Score threshold, as for `Detector.load`; it can be changed.
 
     Attributes:
-        session: Runs the network; its ``options`` are backend, device and precision.
-        post_process: From what the network gives to detections.
-        training: How it was trained: epoch, metrics, versions.
-        tiles: As for `Detector.load`, 1 by default; it can be set.
+        tiles: As for `Detector.load`; 1 by default. It can be changed.
 
     Raises:
-        ConfigError: If the score is out of range, or of a class that is not among the names.
-        TypeError: If it is given weights.
+        ConfigError: If a score is out of range, or names a class that is not in ``names``.
+        WeightsError: If ``score`` is ``best`` and ``training`` has no best thresholds.
+        TypeError: If it is called with a path to weights.
     """
 
-    # Without others, an attribute that would have no effect cannot be set.
+    # Slots forbid other attributes, which could be set but would have no effect.
     __slots__ = (
         "__weakref__",
         "_names",
@@ -87,7 +85,7 @@ class Detector:
     )
 
     def __new__(cls, *args: object, **_: object) -> "Detector":  # noqa: PYI034 - from Python 3.11
-        """Refuse weights, which `load` takes."""
+        """Raise TypeError for a path to weights, which `load` takes."""
         if args and isinstance(args[0], str | PathLike):
             raise TypeError(f'load weights with Detector.load("{args[0]}")')
         return super().__new__(cls)
@@ -130,17 +128,17 @@ class Detector:
 
     @property
     def score(self) -> Scores | None:
-        """The score below which detections are left out, as for `Detector.load`; it can be set."""
+        """Score threshold, as for `Detector.load`; it can be changed."""
         return self._score
 
     @score.setter
     def score(self, score: Scores | None) -> None:
-        """Set the score; `ConfigError` if it is out of range or of a class without a name."""
+        """Set it; raise ConfigError if it is out of range or names an unknown class."""
         self._threshold: Threshold = None if score is None else self._thresholds(score)
         self._score = score
 
     @classmethod
-    def load(  # noqa: PLR0913 - named, but for three
+    def load(  # noqa: PLR0913 - keyword-only, except three
         cls,
         weights: str | Path = "coco",
         score: Scores | None = USUAL_SCORE,
@@ -153,33 +151,33 @@ class Detector:
         tiles: Tiles = 1,
         postprocess: Mapping[str, Any] | None = None,
     ) -> "Detector":
-        """A detector from a weights file or an exported graph, warmed up.
+        """Load a detector from a weights file or an exported graph, and run it once to warm up.
 
         Args:
-            weights: A file that training or ``ssdlite export`` wrote (.safetensors, .onnx, .xml), a
+            weights: A file from training or ``ssdlite export`` (.safetensors, .onnx, .xml, ...), a
                 run folder, a file on the Hugging Face Hub (``hf://user/name``), or a detector in
-                the package: ``coco`` (80 classes), ``voc`` (20).
-            score: Detections below are left out; in [0, 1]. By class name, classes that are not
-                named are left out altogether, unless ``""`` names a score for them. ``best`` for
-                the score of each class that had the highest F1 on the validation data; classes
-                without one there have 0.4. None for ``model.postprocess.score_threshold``, which
-                is low for average precision.
-            device: ``cpu``, ``cuda``, ...; None picks CUDA where PyTorch has it.
-            backend: ``torch``, or ``onnx`` or ``openvino``, which export a weights file first in
-                some seconds; None for the one that the file was written for.
-            precision: ``fp32``, ``bf16``, ``fp16`` (GPUs) or ``int8`` (exported files); None for
-                that of an exported file, and fp32 for a weights file.
-            threads: Of one call, or of the process in PyTorch; None for the backend's own default.
-            streams: Number of calls that run at once, from several threads.
-            tiles: For small objects, detect in so many overlapping tiles along each side too, up to
-                16, and merge what is found; ``auto`` for tiles of about the network's size, at most
-                16. It takes as many times as long. `detect_batch` has no tiles.
+                the package: ``coco`` (80 classes) or ``voc`` (20 classes).
+            score: Score threshold in [0, 1]; only detections above it are returned. A mapping sets
+                it by class name and excludes other classes, unless ``""`` sets a threshold for
+                them. ``best`` uses each class's threshold with the highest F1 on the validation
+                data, and 0.4 for classes without one. None: ``model.postprocess.score_threshold``,
+                which is low, for average precision.
+            device: ``cpu``, ``cuda``, ...; None: in PyTorch, CUDA if available; else the CPU.
+            backend: ``torch``, ``onnx``, ``openvino``, ...; all except ``torch`` first export a
+                weights file, which takes some seconds. None: what the file was written for.
+            precision: ``fp32``, ``bf16``, ``fp16`` (GPUs) or ``int8`` (exported files). None: the
+                default of an exported file, and ``fp32`` for a weights file.
+            threads: Threads of a call, or, in PyTorch, of the process; None: the backend's default.
+            streams: Number of calls, from several threads, that run in parallel in OpenVINO.
+            tiles: To find small objects, also detect in this many overlapping tiles along each side
+                (at most 16), and merge the results; ``auto`` uses at most 16 tiles of about the
+                network's input size. Time grows with their number. `detect_batch` uses no tiles.
             postprocess: Keys of ``model.postprocess`` to change: ``{"suppression": "soft_nms"}``.
 
         Raises:
-            WeightsError: If the file is missing, damaged, not written by ssdlite, or has no best
-                scores.
-            ConfigError: If the score is out of range, or this machine cannot meet the options.
+            WeightsError: If the file is missing, damaged, or not written by ssdlite, or if
+                ``score`` is ``best`` and the file has no best thresholds.
+            ConfigError: If an option is invalid, or this machine cannot meet it.
         """
         device = None if device is None else str(device)
         options = RuntimeOptions(backend, device, precision, threads, streams)
@@ -201,14 +199,14 @@ class Detector:
         score: Scores | None = None,
         options: RuntimeOptions = RuntimeOptions(),  # noqa: B008 - frozen
     ) -> "Detector":
-        """A detector of a copy of a network in memory.
+        """Create a detector from a copy of a network in memory.
 
         Args:
             model: The network, on any device.
-            post_process: From what it gives to detections; `vision.model.build_post_process`.
+            post_process: As for `Detector`; `vision.model.build_post_process` makes it.
             names: Class names in label order.
-            score: As for `Detector.load`.
-            options: What to run it on.
+            score: Score threshold, as for `Detector.load`.
+            options: Backend, device and precision to run it with.
 
         Raises:
             ConfigError: If this machine cannot run it with these options.
@@ -231,7 +229,7 @@ class Detector:
         return self
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]  # a text is a sequence of texts
+    def __call__(  # type: ignore[overload-overlap]  # a str is a Sequence[str]
         self, images: OneImage, *, score: Scores | None = None, classes: Names = None
     ) -> Detections: ...
     @overload
@@ -249,23 +247,23 @@ class Detector:
     def __call__(
         self, images: Any, *, score: Scores | None = None, classes: Names = None
     ) -> Detections | list[Detections] | Iterator[Detections]:
-        """Detections in each image's own pixels, highest score first, on the CPU.
+        """Detect objects; boxes are in each image's own pixels, on the CPU, highest score first.
 
         Args:
             images: One image in any form that `vision.image_inputs.to_rgb` takes: a path, an http
                 URL, the bytes of a file, a PIL image, an array (h, w), (h, w, 3) or (h, w, 4), or a
-                tensor (3, h, w). Or many: a list of these, an array (N, h, w, 3), a tensor
-                (N, 3, h, w), or an iterator of these.
-            score: In place of the detector's own, for this call.
-            classes: Names; detections of other classes are left out.
+                tensor (3, h, w). Or several: a list of these, an array (N, h, w, 3), a tensor
+                (N, 3, h, w), or an iterator over images.
+            score: Score threshold for this call, in place of the detector's own.
+            classes: Class names; detections of other classes are left out.
 
         Returns:
-            `Detections` of one image, a list of them for many, and for an iterator (a generator)
-            an iterator that reads one image at a time.
+            `Detections` for one image, a list of them for several, and for an iterator (such as a
+            generator) an iterator that reads one image at a time.
 
         Raises:
-            DataError: If an image is of another form, or cannot be read.
-            ConfigError: If a score is out of range, or a class is not among the names.
+            DataError: If an image has another form, or cannot be read.
+            ConfigError: If a score is out of range, or a class is unknown.
         """
         threshold = self._threshold_of(score, classes)
         if isinstance(images, Iterator) and are_many(images):
@@ -285,22 +283,22 @@ class Detector:
         score: Scores | None = None,
         classes: Names = None,
     ) -> Iterator[tuple[UInt8[ndarray, "h w 3"], Detections]]:
-        """Each frame, RGB, with the detections in it, while it is read.
+        """Read frames one at a time, and yield each, in RGB, with its detections.
 
         Args:
             source: What ``ssdlite detect`` takes: an image, a film, a folder, a glob pattern, a
                 .txt list, the URL of a stream, the number of a camera; or a list of these.
-            stride: Every n-th frame of films and streams is read.
-            score: In place of the detector's own.
-            classes: Names; detections of other classes are left out.
+            stride: Read only every ``stride``-th frame of films and streams.
+            score: Score threshold in place of the detector's own.
+            classes: Class names; detections of other classes are left out.
 
         Yields:
-            Frames in order. An image in a folder or film that cannot be read is logged and left
-            out; where it is the only one, it raises.
+            Frames in order. An image or film that cannot be read is logged and skipped; if it is
+            the only one, DataError is raised.
 
         Raises:
             DataError: If a source does not exist.
-            ConfigError: As calling the detector.
+            ConfigError: As for a call.
         """
         threshold = self._threshold_of(score, classes)
         frames = read_frames(source, stride)
@@ -311,15 +309,15 @@ class Detector:
         images: UInt8[Tensor, "N 3 H W"],
         sizes: Sequence[tuple[int, int]],
     ) -> list[Detections]:
-        """Detections in images that a loader has resized, highest score first, on the CPU.
+        """Detect objects in images that a loader has already resized; otherwise like a call.
 
         Args:
-            images: RGB, of the network's ``image_size``; in channels-last memory nothing is copied.
-            sizes: (height, width) of the images that boxes refer to.
+            images: RGB, of the detector's ``image_size``; channels-last tensors are not copied.
+            sizes: (height, width) of the original images, to which the boxes refer.
 
         Raises:
-            ValueError: If there are not as many sizes as images, or, on CUDA, the images have
-                another size than the network's input.
+            ValueError: If the numbers of sizes and images differ, or, on CUDA, the images do not
+                have the size of the network's input.
         """
         return self._run(images, sizes, self._threshold)()
 
@@ -329,7 +327,7 @@ class Detector:
         sizes: Sequence[tuple[int, int]],
         threshold: Threshold,
     ) -> Finish:
-        """Begin to detect in a batch; a GPU works on it until it is waited for."""
+        """Start detection in a batch; a GPU works on it until the result is asked for."""
         if isinstance(self.session, TorchSession):
             finish = self.session.start(batch, sizes, self.post_process, threshold)
         else:
@@ -341,9 +339,9 @@ class Detector:
         return self._start(images, threshold)()
 
     def _start(self, images: Sequence[ImageInput], threshold: Threshold) -> Finish:
-        """Begin to detect in some images, which are prepared when it returns."""
+        """Start detection in several images; they have been prepared when it returns."""
         is_cuda = isinstance(self.session, TorchSession) and self.session.device.type == "cuda"
-        if is_cuda and len(images) > 1:  # It would wait for one core.
+        if is_cuda and len(images) > 1:  # With one core, the GPU would wait.
             with ThreadPoolExecutor(num_cores()) as pool:
                 prepared = list(pool.map(self._prepare, images))
         else:
@@ -369,16 +367,16 @@ class Detector:
     def _prepare(
         self, image: ImageInput
     ) -> tuple[list[UInt8[ndarray, "H W 3"]], list[Tile], ImageInput]:
-        """The tiles of an image for the network, where they lie, and what to keep as the image."""
+        """Return an image's tiles, resized for the network, their places, and the image to keep."""
         _check_path(image)
         rgb = to_rgb(image)
         tiles = place_tiles((rgb.shape[0], rgb.shape[1]), self.image_size, self.tiles)
-        # A server may send another image the next time.
+        # For a URL, keep the pixels: the server may send another image the next time.
         kept = rgb if isinstance(image, str) and is_url(image) else image
         return [resize(tile.of(rgb), self.image_size) for tile in tiles], tiles, kept
 
     def _threshold_of(self, score: Scores | None, classes: Names = None) -> Threshold:
-        """Those of a score, or else the detector's own, without the classes that are not named."""
+        """The thresholds of ``score``, else the detector's own; excludes all but ``classes``."""
         threshold = self._threshold if score is None else self._thresholds(score)
         if classes is None:
             return threshold
@@ -390,7 +388,7 @@ class Detector:
 
 
 def _one_ahead(started: Iterator[Finish]) -> Iterator[list[Detections]]:
-    """What each gives, waited for when the next one has been started."""
+    """Yield each result after the next one has been started."""
     last: Finish = list
     for finish in started:
         yield last()
@@ -399,7 +397,7 @@ def _one_ahead(started: Iterator[Finish]) -> Iterator[list[Detections]]:
 
 
 def _check_path(image: ImageInput) -> None:
-    """Raise DataError where folders and films are given as one image."""
+    """Raise DataError for a folder or a film that is passed as one image."""
     if not isinstance(image, str | Path) or image == "" or is_url(str(image)):
         return
     with suppress(OSError):  # `to_rgb` reports a path that cannot be looked up.

@@ -8,7 +8,7 @@ from vision.choices import device_name
 from vision.errors import ConfigError, did_you_mean, first_line
 
 KINDS = ("cpu", "cuda", "mps", "xpu")
-"""Devices that a misspelt name is compared with."""
+"""Device types that are suggested for a misspelt name."""
 
 
 def num_cores() -> int:
@@ -18,9 +18,9 @@ def num_cores() -> int:
 
 
 def choose_device(name: str | torch.device) -> torch.device:
-    """The device with this name; ``auto`` is CUDA if it is available, else the CPU.
+    """Return the device with this name; ``auto`` is CUDA if it is available, else the CPU.
 
-    ``gpu`` is taken for ``cuda``, and a number for that CUDA device.
+    ``gpu`` means ``cuda``, and a number means the CUDA device with that index.
 
     Raises:
         ConfigError: If the device cannot be used.
@@ -40,12 +40,12 @@ def choose_device(name: str | torch.device) -> torch.device:
 
 
 def _missing_gpu(device: torch.device) -> str:
-    """Why there is no such CUDA device, empty if that is not the reason."""
+    """Say why there is no such CUDA device; empty if another reason applies."""
     if device.type != "cuda":
         return ""
     if torch.version.cuda is None and torch.version.hip is None:
-        return "this build of PyTorch has no CUDA"
+        return "this build of PyTorch has no CUDA support"
     count = torch.cuda.device_count()
     if not count:
-        return "PyTorch finds no GPU with a driver that fits"
-    return f"the GPUs are 0 to {count - 1}" if (device.index or 0) >= count else ""
+        return "PyTorch finds no GPU with a suitable driver"
+    return f"the GPUs are numbered 0 to {count - 1}" if (device.index or 0) >= count else ""

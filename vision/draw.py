@@ -30,7 +30,7 @@ Corners = tuple[int, int, int, int]
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FONT_HEIGHT = 21  # of a capital letter at scale 1, in pixels
-_USUAL_CAPITAL, _MIN_CAPITAL = 8, 6  # in most images at least, and in the smallest
+_USUAL_CAPITAL, _MIN_CAPITAL = 8, 6  # minimum in most images, and in the smallest
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 
@@ -52,12 +52,12 @@ def draw_detections(
     names: Sequence[str],
     tracks: Sequence[int | None] | None = None,
 ) -> UInt8[ndarray, "h w 3"]:
-    """A copy of the image with boxes in a colour for each class, and tags like ``dog 0.87``.
+    """Draw boxes in their classes' colours, and tags such as ``dog 0.87``, on a copy of the image.
 
     The detection with the highest score is on top, and its tag is placed first: others go below or
-    into their box, say the class without the score, or are left out where all room is taken. Boxes
-    are clipped to the image; a box outside the image is not drawn. Where a detection has a track,
-    its tag begins with that, as ``#3 dog 0.87``.
+    into their box, show the class without the score, or are left out if there is no room. Boxes
+    are clipped to the image; a box outside the image is not drawn. If a detection has a track, its
+    tag begins with the track's number: ``#3 dog 0.87``.
 
     Raises:
         ValueError: If a label has no name.
@@ -81,21 +81,21 @@ def draw_detections(
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Width of lines and height of capital letters, in pixels, that suit an image's size."""
+    """Width of lines and height of capital letters in pixels, chosen for an image's size."""
 
     line: int
     capital: int
 
     @classmethod
     def for_image(cls, image: UInt8[ndarray, "h w 3"]) -> "Style":
-        """The style of an image, with smaller type if its sides are below 200 pixels."""
+        """Choose the style for an image; type is smaller if its sides are below 200 pixels."""
         side = (image.shape[0] + image.shape[1]) / 2
         capital = max(round(side * 0.018), min(_USUAL_CAPITAL, round(side * 0.04)), _MIN_CAPITAL)
         return cls(max(1, round(side * 0.003)), capital)
 
     @property
     def outlined(self) -> tuple[tuple[Colour, int], ...]:
-        """Colours and widths of two lines that give a thin white line with a black outline."""
+        """Colours and widths of two lines that make a thin white line with a black outline."""
         thin = max(1, self.line // 2)
         return (_BLACK, thin + 2), (_WHITE, thin)
 
@@ -113,7 +113,7 @@ class Style:
     def draw_tag(
         self, image: UInt8[ndarray, "h w 3"], text: str, place: Corners, colour: Colour
     ) -> None:
-        """Fill a place of `place_tags` and write its text, in place."""
+        """Draw a filled tag with its text at a place from `place_tags`, changing the image."""
         cv2.rectangle(image, place[:2], place[2:], colour, cv2.FILLED)
         text_colour = _BLACK if np.dot(colour, (0.299, 0.587, 0.114)) > 128 else _WHITE
         start = place[0] + self.capital // 3, place[1] + self.capital // 3 + self.capital
@@ -137,16 +137,16 @@ def place_tags(
     *,
     below: bool = False,
 ) -> Iterator[tuple[int, str, Corners]]:
-    """Places inside the image in which no tag covers another; earlier tags have the choice.
+    """Find places inside the image where no tag covers another; earlier tags choose first.
 
     Args:
-        tags: The corners of each box inside the image, and its texts, the best first.
+        tags: The corners of each box inside the image, and its texts, the preferred one first.
         size: (height, width) of the image.
-        style: Of the text.
-        below: Whether the place below a box comes before that above it.
+        style: Style of the text.
+        below: Whether to try the place below a box before the place above it.
 
     Yields:
-        Number, text and place of each tag that has room, with the first text that fits.
+        Index, text and place of each tag for which there is room, with the first text that fits.
     """
     taken: list[Corners] = []
     for number, (corners, texts) in enumerate(tags):
@@ -161,7 +161,7 @@ def place_tags(
 def _places(
     corners: Corners, tag_size: tuple[int, int], size: tuple[int, int], *, below: bool
 ) -> list[Corners]:
-    """Places at the ends of a box, outside and inside, those that the image has room for."""
+    """List the places at the corners of a box, outside and inside it, that fit into the image."""
     (height, width), (left, top, right, bottom) = tag_size, corners
     last_x, last_y = max(0, size[1] - width), max(0, size[0] - height)
     rows = [top - height, top, bottom + 1, bottom + 1 - height]
@@ -172,7 +172,7 @@ def _places(
 
 
 def _is_covered(place: Corners, taken: Sequence[Corners]) -> bool:
-    """Whether a place has a pixel of those that are taken."""
+    """Whether a place overlaps one that is taken."""
     left, top, right, bottom = place
     return any(
         left <= other[2] and other[0] <= right and top <= other[3] and other[1] <= bottom
@@ -181,9 +181,9 @@ def _is_covered(place: Corners, taken: Sequence[Corners]) -> bool:
 
 
 def label_names(labels: Int64[Tensor, "n"], names: Sequence[str]) -> list[str]:
-    """The name of each label, with question marks for characters that are not printable.
+    """Return the name of each label, with question marks for characters that are not printable.
 
-    OpenCV 4 draws them for all but ASCII itself; OpenCV 5 crashes on a lone surrogate.
+    OpenCV 4 itself draws question marks for all but ASCII; OpenCV 5 crashes on a lone surrogate.
     """
     for label in labels.tolist():
         if not 0 <= label < len(names):
@@ -195,7 +195,7 @@ def label_names(labels: Int64[Tensor, "n"], names: Sequence[str]) -> list[str]:
 def visible_corners(
     boxes: Float32[Tensor, "n 4"], image: UInt8[ndarray, "h w 3"]
 ) -> Iterator[tuple[int, Corners]]:
-    """Index and corners of each box that overlaps the image; each has at least one pixel."""
+    """Yield index and corners of each box that overlaps the image; at least one pixel each."""
     height, width = image.shape[:2]
     for index, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
         if x0 < width and y0 < height and x1 > 0 and y1 > 0:  # False for NaN.

@@ -19,16 +19,16 @@ __all__ = [
 ]
 
 _CONTROLS = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u2028-\\u202e\\u2066-\\u2069]")
-"""Control characters, line breaks, and what reverses the direction of a text."""
+"""Control characters, line breaks, and characters that change the direction of a text."""
 
 MAX_LINE = 1500
-"""Maximum number of characters of a line of a message."""
+"""Maximum length of a line of a message, in characters."""
 MAX_LISTED = 20
 """Maximum number of names that a message lists."""
 
 
 def _shorten(line: str) -> str:
-    """The line without its middle, if it is long: the place is at its start."""
+    """Remove the middle of a long line: its start names the place, and its end the remedy."""
     half = MAX_LINE // 2 - 3
     return line if len(line) <= MAX_LINE else f"{line[:half]} ... {line[-half:]}"
 
@@ -36,8 +36,8 @@ def _shorten(line: str) -> str:
 class VisionError(ValueError):
     """Base class; a message names the place, what was expected and found, and the remedy.
 
-    Messages quote what files hold: control characters are escaped, line breaks too where a message
-    has one line, and of a line longer than `MAX_LINE` characters the middle is left out.
+    Messages quote the contents of files, so control characters are escaped, and so are line breaks
+    unless the class allows several lines. A line longer than `MAX_LINE` loses its middle.
     """
 
     _kept = ""
@@ -78,12 +78,12 @@ class Interrupted(Signalled):
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, cutoff: float = 0.6) -> str:
-    """The end of a message on an unknown word: the known one spelt alike, else all of them.
+    """Return the end of a message about an unknown word: the known word most like it, or all.
 
     Args:
         word: The unknown word.
         known: The words that exist.
-        prefix: Stands before the suggested word.
+        prefix: Text before the suggested word.
         cutoff: How similar a suggestion must be, from 0 to 1.
     """
     known = list(known)
@@ -94,21 +94,21 @@ def did_you_mean(word: str, known: Iterable[str], prefix: str = "", *, cutoff: f
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names with commas; of more than `MAX_LISTED`, the first and how many more there are."""
+    """Join names with commas; only the first `MAX_LISTED`, and how many more there are."""
     names = list(names)
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
     return ", ".join(names[:MAX_LISTED]) + more
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error of another library, or its type where it has no text."""
+    """The first line of another library's error message, or the error's type without one."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
 
 
 def escape_controls(text: str, *, keep: str = "") -> str:
-    """The text with control characters and line breaks escaped, except those to keep.
+    """Escape control characters and line breaks in a text, except those in ``keep``.
 
-    Names in data and weights could otherwise clear a terminal, set its title or feign lines.
+    Otherwise, names in data and weights could clear a terminal, set its title or fake lines.
     """
     return _CONTROLS.sub(
         lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(),

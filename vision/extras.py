@@ -1,4 +1,4 @@
-"""Packages that only an extra of the distribution installs."""
+"""Optional packages, which only an extra of the distribution installs."""
 
 import contextlib
 import io
@@ -42,7 +42,7 @@ def package_version(package: str) -> str | None:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Silence the warnings, the output and the bars of libraries."""
+    """Silence warnings, log messages, output and progress bars of libraries."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""Opening the files that users name, and files inside of tars: of a size that can be parsed."""
+"""Opening the files that users name, and files inside tars, with limits on their size."""
 
 import difflib
 import errno
@@ -11,24 +11,24 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 
 MAX_BYTES = 2**32
-"""Largest file that is parsed as a whole, such as the annotations of millions of images."""
+"""Maximum bytes of a file that is parsed whole, such as annotations of millions of images."""
 MAX_TEXT_BYTES = 2**24
-"""Largest file of those that people write: configurations and lists of names."""
+"""Maximum bytes of a file that people write, such as a configuration or a list of names."""
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 MIN_SIMILARITY = 0.75
 """Minimum similarity of a suggested file's name, without its suffix."""
 
 
 class Member(NamedTuple):
-    """A file inside of an uncompressed tar, which is read at its place there.
+    """A file inside an uncompressed tar, read directly from the tar.
 
-    As a text or path it is ``TAR/NAME``, for messages.
+    Its text and its path are ``TAR/NAME``, for messages.
 
     Attributes:
         archive: The tar.
         name: The file's path in the tar.
         offset: Where its content begins in the tar, in bytes.
-        size: Of its content, in bytes.
+        size: Length of its content, in bytes.
     """
 
     archive: Path
@@ -44,11 +44,11 @@ class Member(NamedTuple):
 
 
 AnyFile: TypeAlias = Path | Member
-"""A file of its own, or one inside of a tar."""
+"""A file in a folder, or a file inside a tar."""
 
 
 class _Window(io.RawIOBase):
-    """The bytes of a `Member` as a file."""
+    """A read-only file object over the bytes of a `Member`."""
 
     mode = "rb"
 
@@ -58,7 +58,7 @@ class _Window(io.RawIOBase):
         self._position = 0
         if os.fstat(self._file.fileno()).st_size < member.offset + member.size:
             self.close()
-            raise OSError(errno.EIO, "its tar ends in the middle of it", str(member))
+            raise OSError(errno.EIO, "the tar ends in the middle of this file", str(member))
 
     def readable(self) -> bool:
         return True
@@ -92,11 +92,11 @@ class _Window(io.RawIOBase):
 
 
 def open_regular(path: str | AnyFile) -> BinaryIO:
-    """Open a file to read, without waiting for a writer as opening a named pipe does.
+    """Open a file for reading; a named pipe is refused without waiting for its writer.
 
     Raises:
-        OSError: If it cannot be opened, is not a regular file, or no file can have its name;
-            ``strerror`` is the reason.
+        OSError: If it cannot be opened, is not a regular file, or has a name that no file can
+            have; ``strerror`` is the reason.
     """
     if isinstance(path, Member):
         return cast("BinaryIO", io.BufferedReader(_Window(path)))
@@ -111,7 +111,7 @@ def open_regular(path: str | AnyFile) -> BinaryIO:
 
 
 def check_regular(path: str | Path) -> int:
-    """The size in bytes of a file that a library opens by its name.
+    """Return the size in bytes of a file, after checks, for a library that opens it by name.
 
     Raises:
         OSError: As `open_regular`.
@@ -121,7 +121,7 @@ def check_regular(path: str | Path) -> int:
 
 
 def check_opens(folder: Path) -> None:
-    """Make sure that a folder can be opened, if it is there.
+    """Make sure that a folder can be opened, if it exists.
 
     Raises:
         OSError: If it cannot.
@@ -135,12 +135,12 @@ def read_bytes(
     limit: int = MAX_BYTES,
     check: Callable[[BinaryIO], object] = lambda _: None,
 ) -> bytes:
-    """The content of a file.
+    """Read the content of a file.
 
     Args:
         path: The file.
-        limit: Bytes that it may have.
-        check: Called with the open file before the content is read, to look at its head.
+        limit: Maximum size in bytes.
+        check: Called with the open file before the content is read, to check its header.
 
     Raises:
         OSError: As `open_regular`, or if it has more than ``limit`` bytes.
@@ -156,10 +156,10 @@ def read_bytes(
 
 
 def read_text(path: str | Path, limit: int = MAX_BYTES) -> str:
-    """The text of a file in UTF-8, with or without a byte order mark.
+    """Read a text file in UTF-8, with or without a byte order mark.
 
     Raises:
-        OSError: As `read_bytes`, or if it is not such a text.
+        OSError: As `read_bytes`, or if it is not UTF-8.
     """
     try:
         return read_bytes(path, limit).decode("utf-8-sig")
@@ -169,23 +169,23 @@ def read_text(path: str | Path, limit: int = MAX_BYTES) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of a text, which a line feed or a carriage return ends, but no other character."""
+    """Split a text at line feeds and carriage returns, and at no other character."""
     return [line.rstrip("\n") for line in io.StringIO(text, newline=None)]
 
 
 def similar_file(path: str | Path, others: Iterable[str] = ()) -> str:
-    """The end of a message on a missing file: the file spelt alike, empty if there is none.
+    """Return the end of a message about a missing file: a file with a similar name, or nothing.
 
     Args:
-        path: What is missing. If a folder of it is, the suggestion is a folder.
-        others: What might be meant besides files.
+        path: The missing file. If one of its folders is missing, a folder is suggested.
+        others: Names to suggest besides files.
     """
     path = Path(path)
-    known: dict[str, dict[str, str]] = {}  # by stem and name, in small letters
+    known: dict[str, dict[str, str]] = {}  # by stem and name, in lower case
     try:
         missing = next(part for part in (*reversed(path.parents), path) if not part.exists())
         found = {file.name: str(file) for file in sorted(missing.parent.iterdir())}
-    except (OSError, ValueError, StopIteration):  # among others, a name too long
+    except (OSError, ValueError, StopIteration):  # such as a name that is too long
         return ""
     for name, meant in (*found.items(), *((name, name) for name in others)):
         known.setdefault(Path(name).stem.casefold(), {})[name.casefold()] = meant

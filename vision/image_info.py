@@ -1,4 +1,4 @@
-"""What an image file says without being decoded: size, frames, and whether its end is missing."""
+"""What is known about an image file without decoding it: size, frames, and a missing end."""
 
 import os
 from io import BytesIO
@@ -16,7 +16,7 @@ _ROTATED_BY_DECODER = frozenset({"TIFF"})  # regardless of flags, by Pillow and 
 def image_size(
     path: str | AnyFile, annotated_size: tuple[int, int] | None = None
 ) -> tuple[int, int]:
-    """(height, width) of the image that `read_image` gives, from the header where possible.
+    """(height, width) of the image that `read_image` returns, from the header where possible.
 
     Raises:
         DataError: If the file cannot be opened or is not an image.
@@ -36,7 +36,7 @@ def image_size(
 
 
 def num_frames(file: str | AnyFile | BytesIO) -> int:
-    """Number of frames in a file or its content: above 1 for an animation."""
+    """Number of frames in an image file or its content: above 1 for an animation."""
     try:
         with header_of(file, "") as image:
             return int(getattr(image, "n_frames", 1))
@@ -45,7 +45,7 @@ def num_frames(file: str | AnyFile | BytesIO) -> int:
 
 
 def lacks_end(path: str | AnyFile) -> bool:
-    """Whether a file is a JPEG whose end is missing. `read_image` may read it all the same."""
+    """Whether a file is a JPEG whose end is missing; `read_image` may still accept it."""
     with open_regular(path) as file:
         start = file.read(len(JPEG_START))
         file.seek(max(0, file.seek(0, os.SEEK_END) - len(JPEG_END)))
