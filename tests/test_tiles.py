@@ -144,5 +144,7 @@ def test_auto_has_tiles_of_the_networks_size_or_its_most(size: Size) -> None:
 
 @pytest.mark.parametrize("tiles", [0, MAX_TILES + 1, "all", 2.5])
 def test_another_number_is_one_line(tiles: Tiles) -> None:
-    with pytest.raises(ConfigError, match=f"tiles: expected 1 to 16, or auto, got {tiles}"):
+    with pytest.raises(
+        ConfigError, match=f"tiles: expected an integer from 1 to 16, or auto, got {tiles}"
+    ):
         detector_with(tiles)(image_with((40, 40)))

@@ -1,4 +1,4 @@
-"""Files that are complete when they appear."""
+"""Writing files so that they are complete when they appear."""
 
 import errno
 import os
@@ -12,11 +12,11 @@ from pathlib import Path
 
 SUFFIX = ".partial"
 _PARTIAL = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(SUFFIX)}(\.[^.]+)?")
-"""Names of the temporary files and folders of this module, of no one else."""
+"""Matches the names of temporary files and folders of this module, and no others."""
 _NOT_REGULAR = "it is not a regular file; remove it"
 _MAX_STEM = 150
-"""Maximum number of bytes of a file's name in its visible temporary file's, which may have 255."""
-_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Windows has none of both
+"""Maximum bytes of a file's stem in its visible temporary file's name, which may have 255."""
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)  # Windows has neither.
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 
@@ -25,7 +25,7 @@ def replacing(path: Path, *, sync: bool = True, visible: bool = False) -> Iterat
     """Write a temporary file that replaces ``path`` at the end, creating its folder.
 
     After a kill, a full disk or an error, the previous file is unchanged. Only a kill leaves the
-    temporary file behind, for `remove_partial`, or if it is visible for `remove_unfinished`.
+    temporary file behind: `remove_partial` removes it, or `remove_unfinished` if it is visible.
 
     Args:
         path: The file to write.
@@ -35,7 +35,7 @@ def replacing(path: Path, *, sync: bool = True, visible: bool = False) -> Iterat
             kill.
 
     Yields:
-        The path to write to, of the same suffix.
+        The path to write to, with the same suffix.
 
     Raises:
         OSError: If the file cannot replace ``path``.
@@ -56,7 +56,7 @@ def replacing(path: Path, *, sync: bool = True, visible: bool = False) -> Iterat
 
 
 def open_own(name: str, flags: int) -> int:
-    """Opener, for `open`, of a file that is changed in place, if it is a regular file and no link.
+    """Open a file to change it in place, as ``opener`` of `open`; it must be regular, not a link.
 
     It does not wait for the other end of a named pipe.
 
@@ -80,7 +80,7 @@ def open_own(name: str, flags: int) -> int:
 
 @contextmanager
 def temporary_folder(parent: Path) -> Iterator[Path]:
-    """A folder for files that are moved to ``parent`` once complete; it is removed at the end."""
+    """Make a folder for files that are moved to ``parent`` once complete; remove it at the end."""
     folder = parent / f".{uuid.uuid4().hex}{SUFFIX}"
     folder.mkdir()
     try:
@@ -104,7 +104,7 @@ def remove_partial(folder: Path) -> None:
 
 
 def remove_unfinished(path: Path) -> None:
-    """Remove what killed processes wrote of a file by ``replacing(path, visible=True)``.
+    """Remove what killed processes left of a file from ``replacing(path, visible=True)``.
 
     No other process may be writing the file.
     """

@@ -145,8 +145,8 @@ def nms(
     Args:
         boxes: ``xyxy``.
         scores: Confidences, in any order.
-        groups: A number for each set of boxes that suppress each other: the class, or the class
-            and the image where boxes of several images are given.
+        groups: The group of each box, in which boxes suppress each other: the class, or a number
+            for class and image if the boxes are of several images.
         iou_threshold: In [0, 1].
     """
     from torchvision.ops import batched_nms  # noqa: PLC0415 - takes longer to import than PyTorch

@@ -1,4 +1,4 @@
-"""What users hand over as an image, as an array of RGB."""
+"""Conversion of all the forms in which users pass an image to an array of RGB."""
 
 # h and w the height and width of an image
 
@@ -28,17 +28,17 @@ ImageInput: TypeAlias = str | Path | bytes | Image.Image | ndarray | Tensor
 CHANNELS = (1, 3, 4)
 """Numbers of channels of grey, RGB and RGBA."""
 _NOT_MANY = (str, bytes, bytearray, memoryview, Image.Image, Mapping, IOBase)
-"""What can be iterated over, but is one image, or none."""
+"""Types that can be iterated over, but are one image or no image."""
 _EXPECTED = (
-    "expected a path, a URL, bytes of a file, a PIL image, an array (height, width),"
+    "expected a path, a URL, the bytes of a file, a PIL image, an array (height, width),"
     " (height, width, 3) or (height, width, 4), or a tensor with the channels first"
 )
 
 
 def to_rgb(image: object) -> UInt8[ndarray, "h w 3"]:
-    """An image in whatever form as an array of RGB, 8 bits.
+    """Convert an image in any of these forms to an array of RGB, 8 bits.
 
-    Grey gets three equal channels, and transparency is dropped, as `read_image` does.
+    Greyscale images get three equal channels, and transparency is dropped, as in `read_image`.
 
     Args:
         image: A path; an ``http`` or ``https`` URL of at most 50 MB; ``bytes``, the content of an
@@ -47,12 +47,12 @@ def to_rgb(image: object) -> UInt8[ndarray, "h w 3"]:
             device. Arrays and tensors are RGB: uint8, or floating point in [0, 1].
 
     Raises:
-        DataError: If it is none of these, or cannot be read.
+        DataError: If the image has another form, or cannot be read.
     """
     if isinstance(image, str) and is_url(image):
         return decode_image(read_url(image), mask_url(image))
     if isinstance(image, str) and not image:
-        raise DataError("image: the path is empty; name a file, a URL or pass pixels")
+        raise DataError("image: the path is empty; name a file or a URL, or pass pixels")
     if isinstance(image, str | Path):
         return read_image(image)
     if isinstance(image, bytes):
@@ -68,21 +68,21 @@ def to_rgb(image: object) -> UInt8[ndarray, "h w 3"]:
 
 
 def are_many(images: object) -> bool:
-    """Whether something is several images: a stack with four dimensions, or a list of any."""
+    """Whether ``images`` is several images: an array of four dimensions, or another iterable."""
     if isinstance(images, ndarray | Tensor):
         return images.ndim == 4
     return isinstance(images, Iterable) and not isinstance(images, _NOT_MANY)
 
 
 def _pil_pixels(image: Image.Image) -> ndarray:
-    """The pixels of a PIL image that is turned upright: grey of 8 bits, or RGB."""
+    """Turn a PIL image upright, and return its pixels in 8 bits: RGB, or grey from 16 bits."""
     name = f"image {getattr(image, 'filename', '') or 'of PIL'}"
     try:
         upright = ImageOps.exif_transpose(image)
         if not upright.mode.startswith(("I", "F")):
             return np.asarray(upright.convert("RGB"))
         samples = np.asarray(upright)
-    except (OSError, SyntaxError) as error:  # read only now, as files are that Pillow opens
+    except (OSError, SyntaxError) as error:  # Pillow reads a file's pixels only now.
         raise DataError(f"{name} cannot be decoded: {error}") from error
     if upright.mode == "F" or samples.min() < 0 or samples.max() > np.iinfo(np.uint16).max:
         raise DataError(f"{name} has 32-bit samples; convert it to 8 bits")
@@ -90,7 +90,7 @@ def _pil_pixels(image: Image.Image) -> ndarray:
 
 
 def _last_channels(image: Tensor) -> ndarray:
-    """A tensor's pixels with the channels last."""
+    """Return a tensor's pixels as an array with the channels last."""
     image = image.detach().cpu()
     if image.ndim == 3:
         if image.shape[0] not in CHANNELS and image.shape[-1] in CHANNELS:
@@ -111,7 +111,7 @@ def _of_array(array: ndarray) -> UInt8[ndarray, "h w 3"]:
             hint = "; pass image.transpose(1, 2, 0)"
         raise DataError(f"image: {_EXPECTED}, got {array.dtype} of shape {array.shape}{hint}")
     if np.issubdtype(pixels.dtype, np.floating):
-        if not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN is neither
+        if not (pixels.min() >= 0 and pixels.max() <= 1):  # also for NaN
             low, high = float(pixels.min()), float(pixels.max())
             raise DataError(
                 f"image: expected floating point from 0 to 1, got {low:g} to {high:g}; pass uint8,"

@@ -21,46 +21,46 @@ from vision.errors import DataError
 from vision.files import AnyFile, open_regular, read_bytes
 
 MAX_PIXELS = 150_000_000
-"""Largest image that is read: 450 MB of memory."""
+"""Maximum number of pixels of an image: 450 MB of memory."""
 MAX_BYTES = 2**30
-"""Largest file that is read."""
+"""Maximum size of an image file in bytes."""
 MAX_MISSING = 1 / 16
-"""Largest part of a JPEG's rows that may be missing at its end."""
+"""Maximum fraction of a JPEG's rows that may be missing at its end."""
 
 _READ = ".avif .bmp .gif .ico .jfif .jp2 .jpe .jpeg .jpg .mpo .pbm .pgm .png .ppm .tif .tiff .webp"
 IMAGE_SUFFIXES = frozenset(_READ.split())
 _NOT_READ = ".arw .cr2 .cr3 .dng .exr .heic .heif .jxl .nef .orf .psd .raf .svg .tga"
 OTHER_IMAGE_SUFFIXES = frozenset(_NOT_READ.split())
-"""Suffixes of images that are not read."""
+"""Suffixes of image formats that are not supported."""
 
-# OpenCV's flags by reduction. IMREAD_COLOR_RGB is combined with them; its own names imply BGR.
+# OpenCV's flags by reduction, to combine with IMREAD_COLOR_RGB: its own for colour imply BGR.
 _REDUCED = {1: 0} | {n: getattr(cv2, f"IMREAD_REDUCED_GRAYSCALE_{n}") for n in (2, 4, 8)}
 _OR_REMOVE = ", or remove it from the data"
 _32_BITS = "image {} has 32-bit samples; convert it to 8 bits"
-_DECODED_BY_PILLOW = frozenset({"AVIF", "ICO"})  # not by every OpenCV
+_DECODED_BY_PILLOW = frozenset({"AVIF", "ICO"})  # not in every OpenCV
 _HEADER_LOCK = threading.Lock()
-_MISSING = 128  # the grey that decoders give to what a JPEG lacks
+_MISSING = 128  # the grey with which decoders fill the missing part of a JPEG
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # except those without a length
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # except markers without a length
 
 
 def read_image(
     path: str | AnyFile, annotated_size: tuple[int, int] | None = None, reduction: int = 1
 ) -> UInt8[ndarray, "h w 3"]:
-    """The image as a viewer shows it: RGB, 8 bits, rotated by its EXIF orientation.
+    """Read an image as a viewer shows it: RGB, 8 bits, rotated by its EXIF orientation.
 
-    Greyscale images get three equal channels, transparency is dropped, 16 bits become 8.
+    Greyscale images get three equal channels, transparency is dropped, and 16 bits become 8.
 
     Args:
-        path: The file, or where it lies in a tar.
-        annotated_size: (height, width) of the image when it was annotated, if known. Where only
-            the stored image has that size, EXIF is ignored, since the boxes refer to the image
+        path: The file, or a file inside a tar.
+        annotated_size: (height, width) of the image when it was annotated, if known. If only the
+            stored image has that size, EXIF is ignored, since the boxes refer to the image
             without rotation.
-        reduction: 2, 4 or 8 divides the sides while decoding, see `reduced_size`.
+        reduction: 2, 4 or 8 divides the sides by it while decoding; see `reduced_size`.
 
     Raises:
         DataError: If the file cannot be opened, is not an intact image, or has more than
-            150 million pixels. A JPEG may lack its end, a sixteenth at most, which is grey.
+            150 million pixels. Up to a sixteenth of a JPEG may be missing at its end; it is grey.
     """
     file, path = path, Path(path)
     try:
@@ -77,20 +77,20 @@ def read_image(
 
 
 def decode_image(data: bytes, name: str) -> UInt8[ndarray, "h w 3"]:
-    """The image that `read_image` gives for a file of this content; errors say its ``name``."""
+    """Decode a file's content as `read_image` does; errors call the image ``name``."""
     _check_header(io.BytesIO(data), name)
     return _decode(data, cv2.IMREAD_COLOR_RGB, name)
 
 
 def reduced_size(size: tuple[int, int], reduction: int) -> tuple[int, int]:
-    """(height, width) of a JPEG that `read_image` reads with this reduction."""
+    """(height, width) of a JPEG after `read_image` with this reduction."""
     return -(-size[0] // reduction), -(-size[1] // reduction)
 
 
 def resize(image: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarray, "H W 3"]:
-    """The image resized to ``size`` (height, width), without keeping its aspect ratio.
+    """Resize an image to ``size`` (height, width), without keeping its aspect ratio.
 
-    Bilinear; by area if a side shrinks to less than half, where bilinear would skip pixels.
+    Bilinear, or by area if a side shrinks to less than half, where bilinear would skip pixels.
     """
     height, width = size
     if image.shape[:2] == (height, width):
@@ -101,7 +101,7 @@ def resize(image: UInt8[ndarray, "h w 3"], size: tuple[int, int]) -> UInt8[ndarr
 
 
 def _check_header(file: BinaryIO | io.BytesIO, path: str | Path) -> None:
-    """Refuse what would take much memory, and samples that are not of 8 or 16 bits."""
+    """Raise DataError for an image with too many pixels, or with 32-bit samples."""
     with header_of(file, path) as image:
         _check_pixels(image.width * image.height, path)
         if image.mode == "F":
@@ -109,11 +109,11 @@ def _check_header(file: BinaryIO | io.BytesIO, path: str | Path) -> None:
 
 
 def _check_pixels(count: int, path: str | Path) -> None:
-    """Refuse a huge image before memory is allocated."""
+    """Raise DataError for a huge image before memory is allocated."""
     if count > MAX_PIXELS:
         raise DataError(
             f"image {path} has {count:,} pixels, more than the {MAX_PIXELS:,} that are read;"
-            f" resize or cut it{_OR_REMOVE if isinstance(path, Path) else ''}"
+            f" resize or crop it{_OR_REMOVE if isinstance(path, Path) else ''}"
         )
 
 
@@ -121,7 +121,7 @@ def _check_pixels(count: int, path: str | Path) -> None:
 def header_of(
     source: str | AnyFile | BinaryIO | io.BytesIO, path: str | Path
 ) -> Iterator[Image.Image]:
-    """Pillow's image, not decoded; whatever goes wrong with it is a DataError about ``path``."""
+    """Open an image in Pillow without decoding it; any error becomes a DataError about ``path``."""
     try:
         opened = open_regular(source) if isinstance(source, str | AnyFile) else nullcontext(source)
         with opened as file:
@@ -132,7 +132,7 @@ def header_of(
                 yield image
     except DataError:
         raise
-    except Exception as error:  # whatever Pillow's many readers raise at broken files
+    except Exception as error:  # Pillow's readers raise many types for broken files.
         if isinstance(error, Image.DecompressionBombError):  # "Image size (400000000 pixels) ..."
             _check_pixels(int(re.findall(r"\d+", str(error))[0]), path)
         raise _not_decoded(path) from error
@@ -144,7 +144,7 @@ def _not_decoded(path: str | Path, header: Image.Image | None = None) -> DataErr
         return DataError(f"image {path}: {suffix} files are not read; convert it to JPEG or PNG")
     if header is not None and header.mode == "I":
         return DataError(_32_BITS.format(path))
-    is_file = isinstance(path, Path)  # else what was sent
+    is_file = isinstance(path, Path)  # otherwise content that was passed
     remedy = f"restore it{_OR_REMOVE}" if is_file else "pass the complete content of an image file"
     return DataError(
         f"image {path} cannot be decoded: it is empty, truncated or not an image; {remedy}"
@@ -152,7 +152,7 @@ def _not_decoded(path: str | Path, header: Image.Image | None = None) -> DataErr
 
 
 def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"]:
-    """The RGB image of a file's content, by OpenCV's ``flags``."""
+    """Decode a file's content to RGB with OpenCV's ``flags``."""
     if is_truncated(data):
         data = _complete(data, path)
     try:
@@ -170,7 +170,7 @@ def _decode(data: bytes, flags: int, path: str | Path) -> UInt8[ndarray, "h w 3"
 
 
 def _complete(data: bytes, path: str | Path) -> bytes:
-    """A truncated JPEG as a PNG whose missing end is grey; OpenCV would refuse it or warn."""
+    """Convert a truncated JPEG, which OpenCV would refuse or warn of, to a PNG with a grey end."""
     with header_of(io.BytesIO(data + JPEG_END), path) as image:
         is_grey = (np.asarray(image.convert("RGB")) == _MISSING).all(axis=(1, 2))
         end = max(np.flatnonzero(~is_grey), default=-1) + 1
@@ -194,7 +194,7 @@ def is_truncated(data: bytes) -> bool:
 
 
 def _as_png(image: Image.Image) -> bytes:
-    """The image in a format without loss, with its orientation."""
+    """Encode an image without loss, keeping its EXIF orientation."""
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, "PNG", exif=image.getexif(), compress_level=0)
     return buffer.getvalue()

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def to_torchvision(detections: Detections) -> dict[str, Tensor]:
-    """The dictionary of torchvision's detectors, with labels from 1, since 0 is background."""
+    """Return a dictionary as torchvision's detectors do: labels start at 1; 0 is background."""
     columns = detections.to_dict()
     return columns | {"labels": columns["labels"] + 1}
 
@@ -32,18 +32,18 @@ def to_torchvision(detections: Detections) -> dict[str, Tensor]:
 def from_torchvision(
     columns: Mapping[str, Tensor], size: tuple[int, int] | None = None
 ) -> Detections:
-    """Detections from a torchvision detector's dictionary, whose labels count from 1.
+    """Detections from a torchvision detector's dictionary, whose labels start at 1.
 
     Args:
         columns: ``boxes`` (n, 4), ``xyxy`` in pixels; ``scores`` (n,); ``labels`` (n,).
         size: (height, width) of the image, if known.
 
     Raises:
-        ValueError: If a label is background, or shapes do not fit.
+        ValueError: If a label is 0 (background), or shapes do not match.
     """
     labels = columns["labels"].long() - 1
     if len(labels) and int(labels.min()) < 0:
-        raise ValueError("labels: expected 1 and above, as torchvision has them, got background, 0")
+        raise ValueError("labels: expected 1 or above, as in torchvision, got 0, the background")
     return _sorted(columns["boxes"].float(), columns["scores"].float(), labels, size)
 
 
@@ -52,7 +52,7 @@ def to_supervision(detections: Detections, names: Sequence[str] | None = None) -
 
     Args:
         detections: Detections of one image.
-        names: Class names in label order; None for those of the detections.
+        names: Class names in label order; None for the detections' own names.
 
     Raises:
         ConfigError: If supervision is not installed.
@@ -94,7 +94,7 @@ def from_supervision(detections: Any, size: tuple[int, int] | None = None) -> De
 def to_coco(
     detections: Detections, image_id: int | str, category_ids: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """COCO results: ``bbox`` is ``[x, y, width, height]``.
+    """Convert detections to COCO results; ``bbox`` is ``[x, y, width, height]``.
 
     Args:
         detections: Detections of one image.
@@ -122,7 +122,7 @@ def from_coco(
         size: (height, width) of the image, if known.
 
     Raises:
-        ValueError: If a result has another category id.
+        ValueError: If a result has an id that is not in ``category_ids``.
     """
     labels = torch.tensor([category_ids.index(row["category_id"]) for row in results]).long()
     boxes = torch.tensor([row["bbox"] for row in results], dtype=torch.float32).reshape(-1, 4)

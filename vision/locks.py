@@ -1,4 +1,4 @@
-"""One writer for a folder: a lock that ends with its process."""
+"""A lock that allows a folder one writer, and that ends with the writer's process."""
 
 import os
 import sys
@@ -17,9 +17,9 @@ NAME = ".ssdlite.lock"
 def locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a folder, which must exist.
 
-    The lock is one of the operating system on a file in the folder, so that it ends with its
-    process, even if that is killed; forked processes do not hold it. Windows, and file systems
-    without locks, have none: there nothing is checked.
+    It is a lock of the operating system on a file in the folder, so that it ends with the process,
+    even if that is killed; forked processes do not inherit it. Nothing is checked on Windows, and
+    on file systems without locks.
 
     Raises:
         ConfigError: If another process holds it, or the folder cannot be written.
@@ -53,7 +53,7 @@ def _open(path: Path) -> IO[str]:
 
 @contextmanager
 def reserved(folder: Path) -> Iterator[None]:
-    """Make a folder and hold its lock; if nothing is written into it, it is removed at the end.
+    """Make a folder and hold its lock; remove the folder at the end if it was made and is empty.
 
     Raises:
         ConfigError: If another process holds the lock, or the folder cannot be made.
@@ -82,7 +82,7 @@ def _take(file: IO[str], folder: Path) -> None:
     except (BlockingIOError, PermissionError) as error:
         file.seek(0)
         raise ConfigError(
-            f"folder {folder} is in use by process {file.read() or 'unknown'}; wait for its end,"
+            f"folder {folder} is in use by process {file.read() or 'unknown'}; wait until it ends,"
             " or name another folder"
         ) from error
     except OSError:  # The file system has no locks.

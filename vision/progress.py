@@ -1,4 +1,4 @@
-"""Progress bars with the time left, where there is a terminal and no ``--quiet``."""
+"""Progress bars with the remaining time, shown on a terminal without ``--quiet``."""
 
 import logging
 from collections.abc import Iterable
@@ -13,16 +13,16 @@ def progress(
     total: int | None = None,
     **options: Any,  # noqa: ANN401 - tqdm's own
 ) -> "tqdm[Any]":
-    """A bar over items, or one without items that its user updates.
+    """Return a progress bar over items, or, without items, a bar that the caller updates.
 
-    It is written to standard error, and vanishes at its end. Where ``logging.disable`` keeps
-    messages of level INFO back, there is none.
+    It is written to standard error, and disappears at the end. There is no bar while
+    ``logging.disable`` suppresses messages of level INFO.
 
     Args:
-        items: What to go through.
-        text: What is done with them.
-        total: Their number, if ``len`` does not tell.
-        options: Those of `tqdm`.
+        items: Items to iterate over, or None.
+        text: Description of the work, shown before the bar.
+        total: Number of items, if ``len`` cannot tell it.
+        options: Further arguments of `tqdm`.
     """
     is_quiet = logging.root.manager.disable >= logging.INFO
     values = {"leave": False, "dynamic_ncols": True, "disable": True if is_quiet else None}

@@ -1,4 +1,4 @@
-"""Detections as rows: one by one, counted, as text and as HTML."""
+"""Single detections, and several of them counted, as text and as HTML."""
 
 import html
 from collections import Counter
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 _LISTED = 10
-"""Maximum number of rows that a text lists."""
+"""Maximum number of detections that `rows_text` lists."""
 _COUNTED = 10
-"""Maximum number of names that a count lists."""
+"""Maximum number of class names that `describe_counts` lists, unless only one more is left."""
 _PLURALS = {"knife": "knives", "mouse": "mice", "sheep": "sheep"}
-"""Those of COCO's and VOC's classes that no rule gives."""
+"""Plurals of COCO's and VOC's class names that no rule covers."""
 
 
 class Detection(NamedTuple):
@@ -18,7 +18,7 @@ class Detection(NamedTuple):
 
     Attributes:
         label: Class index from 0.
-        name: Class name; the index as text where the names are unknown.
+        name: Class name; the index as text if the names are unknown.
         score: Confidence in [0, 1].
         box: x0, y0, x1, y1 in pixels.
     """
@@ -30,7 +30,7 @@ class Detection(NamedTuple):
 
 
 def describe_counts(counts: Mapping[str, int], none: str = "nothing") -> str:
-    """Counted names as ``2 persons, 1 dog``, the most frequent first; ``none`` without any."""
+    """Describe counts as ``2 persons, 1 dog``, most frequent first; ``none`` if there are none."""
     ranked = Counter(counts).most_common()
     texts = [f"{count} {name if count == 1 else _plural(name)}" for name, count in ranked if count]
     if len(texts) > _COUNTED + 1:  # "1 of 1 other classes" would say less than its name
@@ -40,7 +40,7 @@ def describe_counts(counts: Mapping[str, int], none: str = "nothing") -> str:
 
 
 def _plural(name: str) -> str:
-    """The English plural of a class name; a name that ends in ``s`` counts as one already."""
+    """The English plural of a class name; other names that end in ``s`` are plurals already."""
     if name in _PLURALS:
         return _PLURALS[name]
     if name.endswith(("ss", "us", "x", "ch", "sh")):
@@ -49,7 +49,7 @@ def _plural(name: str) -> str:
 
 
 def rows_text(rows: Sequence[Detection]) -> str:
-    """The first rows, each on a line that begins with a line break."""
+    """Format the first detections as text, each after a line break."""
     listed = rows[:_LISTED]
     width = max((len(row.name) for row in listed), default=0)
     lines = [f"\n  {row.name:<{width}}  {row.score:.2f}  [{_box(row)}]" for row in listed]
@@ -59,7 +59,7 @@ def rows_text(rows: Sequence[Detection]) -> str:
 
 
 def rows_html(rows: Sequence[Detection]) -> str:
-    """All rows as a table."""
+    """Format all detections as an HTML table."""
     cells = [(html.escape(row.name), f"{row.score:.2f}", _box(row)) for row in rows]
     lines = ["".join(f"<td>{cell}</td>" for cell in line) for line in cells]
     head = "<th>name</th><th>score</th><th>x0, y0, x1, y1</th>"

@@ -1,4 +1,4 @@
-"""Ground truth, batches of it with their images, and what a network gives."""
+"""Ground truth, batches of images with their ground truth, and a network's outputs."""
 
 # N batch, P priors, C classes, n boxes of one image, H and W height and width of a batch's images,
 # M objects of all its images
@@ -26,10 +26,10 @@ class Target:
             COCO's ``iscrowd``. All False by default.
         image_id: The image's name in messages: its path, or the name of a synthetic image.
         size: (height, width) of the image that the boxes refer to.
-        crowd: Which of the ignored boxes surround a group of objects (COCO's ``iscrowd``), to which
-            a prior or detection belongs by the fraction of its own area inside. None by default.
-        areas: Square pixels by which COCO divides objects into small, medium and large: the
-            annotation's ``area`` (of the mask) if it has one, else the box's.
+        crowd: Which of the ignored boxes surround a group of objects (COCO's ``iscrowd``). A prior
+            or detection belongs to it by the fraction of its own area inside. All False by default.
+        areas: Areas in square pixels by which COCO divides objects into small, medium and large:
+            the annotation's ``area`` (of the mask) if it has one, else the box's.
     """
 
     boxes: Float32[Tensor, "n 4"]
@@ -58,7 +58,7 @@ class Target:
         return len(self.boxes)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle as arrays: between processes, one shared-memory handle per tensor costs more."""
+        """Pickle as arrays: a shared-memory handle for each tensor costs more between processes."""
         columns = (self.boxes, self.labels, self.ignore, self.crowd, self.areas)
         return _unpickle_target, (self.image_id, self.size, *(c.cpu().numpy() for c in columns))
 
@@ -69,15 +69,15 @@ def _unpickle_target(image_id: str | int, size: tuple[int, int], *columns: ndarr
 
 
 class PackedTargets(NamedTuple):
-    """All objects of a batch, image by image, in one tensor that a device gets by one copy.
+    """All objects of a batch, image by image, in one tensor: one copy moves them to a device.
 
-    A batch without objects has one row, which is nothing to find or ignore.
+    A batch without objects has one row, whose flags are all 0.
 
     Attributes:
         rows: Box (``xyxy`` in pixels), the reciprocals of the image's width and height, label,
-            index of the image, and whether it is an object to be found, difficult, a crowd region.
+            index of the image, and three flags: an object to be found, difficult, a crowd region.
         num_images: Number of images.
-        max_objects: Most objects to be found in one image.
+        max_objects: Maximum number of objects to be found in one image.
         has_ignored: Whether there are difficult objects or crowd regions.
     """
 
@@ -88,7 +88,7 @@ class PackedTargets(NamedTuple):
 
     @property
     def boxes(self) -> Float32[Tensor, "M 4"]:
-        """``xyxy`` relative to the image."""
+        """``xyxy`` as fractions of the image's width and height."""
         return self.rows[:, :4] * self.rows[:, 4:6].repeat(1, 2)
 
     @property
@@ -103,28 +103,28 @@ class PackedTargets(NamedTuple):
 
     @property
     def positive(self) -> Bool[Tensor, "M"]:
-        """Objects to be found."""
+        """Whether each is an object to be found."""
         return self.rows[:, 8].bool()
 
     @property
     def difficult(self) -> Bool[Tensor, "M"]:
-        """Objects whose overlapping priors are ignored."""
+        """Whether each is an object whose overlapping priors are ignored."""
         return self.rows[:, 9].bool()
 
     @property
     def crowd(self) -> Bool[Tensor, "M"]:
-        """Regions inside which priors are ignored."""
+        """Whether each is a region inside which priors are ignored."""
         return self.rows[:, 10].bool()
 
     def to(self, device: torch.device | str) -> "PackedTargets":
-        """The same on ``device``; a copy to CUDA does not block."""
-        # CUDA copies pageable memory to a buffer first; others may still read it after the call.
+        """Copy them to ``device``; a copy to CUDA does not block."""
+        # CUDA first copies pageable memory to a buffer; other devices may read it after the call.
         on_cuda = torch.device(device).type == "cuda"
         return self._replace(rows=self.rows.to(device, non_blocking=on_cuda))
 
 
 def pack_targets(targets: Sequence[Target]) -> PackedTargets:
-    """The objects of some images in one tensor; boxes without area do not count as objects."""
+    """Pack the objects of several images into one tensor; boxes without area are not objects."""
     counts = torch.tensor([len(target) for target in targets], dtype=torch.int64)
     if not int(counts.sum()):
         return PackedTargets(torch.zeros(1, 11), len(targets), 0, has_ignored=False)
@@ -147,7 +147,7 @@ class Batch:
 
     Attributes:
         images: The pixels.
-        targets: One an image, on the CPU.
+        targets: One for each image, on the CPU.
         packed: The targets' objects, on the device of the images; None if they are not packed yet.
     """
 
@@ -156,7 +156,7 @@ class Batch:
     packed: PackedTargets | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The batch on ``device``, by two copies, which do not block from pinned memory."""
+        """Copy the batch to ``device``; from pinned memory, the two copies do not block."""
         packed = pack_targets(self.targets) if self.packed is None else self.packed
         images = self.images.to(device, non_blocking=True)
         return replace(self, images=images, packed=packed.to(device))

@@ -1,4 +1,4 @@
-"""Tiles of an image, in which small objects are larger for the network, and their merged boxes."""
+"""Tiles of an image, which enlarge small objects for the network, and merging of their boxes."""
 
 # n boxes of all tiles, h w the height and width of an image
 
@@ -19,17 +19,17 @@ from vision.errors import ConfigError
 from vision.model import PostProcess
 
 Tiles: TypeAlias = int | Literal["auto"]
-"""Tiles along each side of an image, 1 for the whole image alone; or as its size asks for."""
+"""Number of tiles along each side (1: the whole image only), or ``auto``: by the image's size."""
 OVERLAP = 0.25
-"""Part of a tile that its neighbour has too, along each side."""
+"""Fraction of a tile's side that its neighbour also covers."""
 MAX_AUTO = 16
-"""Tiles of an image at most where ``auto`` chooses."""
+"""Maximum number of tiles of an image with ``auto``."""
 MARGIN = 0.02
-"""Part of a tile along its border: a box that ends there is of an object that goes on."""
+"""Fraction of a tile's side at its border: a box that ends there is of a cut object."""
 
 
 class Tile(NamedTuple):
-    """A part of an image, in its pixels."""
+    """A rectangle of an image, in pixels."""
 
     x0: int
     y0: int
@@ -42,24 +42,25 @@ class Tile(NamedTuple):
         return self.y1 - self.y0, self.x1 - self.x0
 
     def of(self, image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "_ _ 3"]:
-        """What the tile has of an image; a view."""
+        """Return the tile's part of an image, as a view."""
         return image[self.y0 : self.y1, self.x0 : self.x1]
 
 
 def place_tiles(size: tuple[int, int], network_size: tuple[int, int], tiles: object) -> list[Tile]:
-    """The whole image, which shows the large objects, and its tiles if there are several.
+    """Return the whole image, which shows the large objects, and its tiles if there are several.
 
-    Tiles have the image's form and overlap by `OVERLAP`, so that an object of less than that, less
-    two of `MARGIN`, is complete in one of them.
+    Tiles overlap by `OVERLAP`, so that an object is complete in one of them if it is smaller than
+    the overlap minus two margins (`MARGIN`). Unless ``tiles`` is ``auto``, they have the image's
+    aspect ratio.
 
     Args:
         size: (height, width) of the image.
-        network_size: (height, width) of the network's input. With ``auto``, tiles are about as
-            large, or larger where these would be more than `MAX_AUTO`.
-        tiles: `Tiles`, or whatever is given for it.
+        network_size: (height, width) of the network's input. With ``auto``, tiles have about this
+            size, or are larger if there would be more than `MAX_AUTO`.
+        tiles: A value of `Tiles`, not yet checked.
 
     Raises:
-        ConfigError: If it is neither a number from 1 to `MAX_TILES` nor ``auto``.
+        ConfigError: If ``tiles`` is neither a number from 1 to `MAX_TILES` nor ``auto``.
     """
     rows, columns = _choose_grid(size, network_size, tiles)
     whole = Tile(0, 0, size[1], size[0])
@@ -72,10 +73,12 @@ def place_tiles(size: tuple[int, int], network_size: tuple[int, int], tiles: obj
 def _choose_grid(
     size: tuple[int, int], network_size: tuple[int, int], tiles: object
 ) -> tuple[int, int]:
-    """Rows and columns."""
+    """Choose the numbers of rows and columns."""
     if tiles != "auto":
         if not isinstance(tiles, int) or not 1 <= tiles <= MAX_TILES:
-            raise ConfigError(f"tiles: expected 1 to {MAX_TILES}, or auto, got {tiles}")
+            raise ConfigError(
+                f"tiles: expected an integer from 1 to {MAX_TILES}, or auto, got {tiles}"
+            )
         return min(tiles, size[0]), min(tiles, size[1])
     scale = 1.0
     while True:
@@ -89,7 +92,7 @@ def _choose_grid(
 
 
 def _spans(side: int, count: int) -> Iterator[tuple[int, int]]:
-    """Beginning and end of each of ``count`` equal parts of a side, which overlap."""
+    """Yield start and end of each of ``count`` equal, overlapping parts of a side."""
     length = min(side, -int(-side // (count - (count - 1) * OVERLAP)))
     for index in range(count):
         start = round(index * (side - length) / max(1, count - 1))
@@ -99,17 +102,17 @@ def _spans(side: int, count: int) -> Iterator[tuple[int, int]]:
 def merge_tiles(
     found: Sequence[Detections], tiled: Sequence[Sequence[Tile]], post_process: PostProcess
 ) -> list[Detections]:
-    """The detections of each image from those of its tiles, highest score first.
+    """Merge the detections in the tiles of each image, highest score first.
 
-    A box that ends at a border inside the image is of a part of an object, whose IoU with the box
-    of the complete object says nothing. It is left out: a neighbour shows the object completely,
-    or the whole image does if it is larger than the overlap. What several tiles have found is
-    suppressed as what a network finds in one image.
+    A box that ends at a tile's border inside the image surrounds only a part of an object, so its
+    IoU with the box of the complete object says nothing. It is left out: a neighbouring tile shows
+    the complete object, or the whole image does if the object is larger than the overlap.
+    Non-maximum suppression removes what several tiles have found.
 
     Args:
-        found: Of each tile of each image, in the tile's own pixels.
+        found: Detections in each tile of each image, in the tile's own pixels.
         tiled: The tiles of each image, from `place_tiles`.
-        post_process: Its overlap, limit and groups are those of the merged detections too.
+        post_process: Its IoU threshold, limit and grouping of classes apply to the merged boxes.
     """
     remaining = iter(found)
     parts = [list(islice(remaining, len(tiles))) for tiles in tiled]
@@ -136,7 +139,7 @@ def _merge(
 
 
 def _is_cut(found: Detections, tile: Tile, whole: Tile) -> Bool[Tensor, "n"]:
-    """Whether each box ends at a border of the tile that is none of the image."""
+    """Whether each box ends at a border of the tile that is not a border of the image."""
     height, width = tile.size
     margin = found.boxes.new_tensor([width, height] * 2) * MARGIN
     edges = found.boxes.new_tensor([0, 0, width, height])

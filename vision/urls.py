@@ -1,4 +1,4 @@
-"""URLs that users name: how messages show them, and what a server sends for one."""
+"""URLs that users name: reading them, and masking their secrets in messages."""
 
 import re
 import time
@@ -11,24 +11,24 @@ from urllib.request import Request, urlopen
 from vision.errors import DataError
 
 MAX_BYTES = 50 * 10**6
-"""Largest answer that is read."""
+"""Maximum size of an answer, in bytes."""
 MAX_SECONDS = 60.0
-"""Longest time that a server may take for its answer."""
+"""Maximum time for a complete answer, in seconds."""
 _SILENCE = 15.0
-"""Longest time in seconds without a byte."""
+"""Maximum time without receiving a byte, in seconds."""
 _CHUNK = 1 << 16
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def is_url(text: str) -> bool:
-    """Whether a text begins as a URL does: ``https://``, ``rtsp://``, ..."""
+    """Whether a text begins like a URL: ``https://``, ``rtsp://``, ..."""
     return _URL.match(text) is not None
 
 
 def mask_url(url: str, *, in_path: bool = True) -> str:
-    """A URL without its secrets: user and password, query, fragment, and values in its path.
+    """Mask a URL's secrets: user and password, query, fragment, and values in its path.
 
-    It also takes a URL that is not valid, and one that `pathlib.Path` has shortened to ``http:/``.
+    Invalid URLs, and URLs that `pathlib.Path` has shortened to ``http:/``, are masked too.
     """
     url = re.sub(r"(:/+)(?:[^/?#]*|[^/?#@]*:.*)@", r"\1***@", url)
     url = re.sub(r"[?#].*", lambda found: f"{found[0][0]}***", url, flags=re.DOTALL)
@@ -36,15 +36,15 @@ def mask_url(url: str, *, in_path: bool = True) -> str:
 
 
 def read_url(url: str, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECONDS) -> bytes:
-    """What a server sends for an ``http`` or ``https`` URL.
+    """Read what a server sends for an ``http`` or ``https`` URL.
 
     Args:
         url: The address; errors name it without its secrets.
-        max_bytes: Largest answer that is read.
-        max_seconds: Longest time that the answer may take.
+        max_bytes: Maximum size of the answer.
+        max_seconds: Maximum time for the complete answer.
 
     Raises:
-        DataError: If the URL is of another scheme or not valid, the server cannot be reached or
+        DataError: If the URL has another scheme or is not valid, the server cannot be reached or
             refuses, or the answer is too large or too slow.
     """
     name = f"address {mask_url(url)}"
@@ -71,7 +71,7 @@ def read_url(url: str, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECO
 
 
 def _request(url: str, name: str) -> Request:
-    """The request for a URL, whose user and password become a header, as HTTP has them."""
+    """Create the request for a URL; user and password become a header, as HTTP requires."""
     headers = {"User-Agent": "ssdlite"}
     try:
         parts = urlsplit(url)
@@ -84,4 +84,4 @@ def _request(url: str, name: str) -> Request:
     if sign:
         headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
     address = parts._replace(netloc=place).geturl()
-    return Request(address, headers=headers)  # noqa: S310 - of the schemes above
+    return Request(address, headers=headers)  # noqa: S310 - checked above
