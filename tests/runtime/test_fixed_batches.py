@@ -167,7 +167,9 @@ def test_a_forked_process_is_told_that_cuda_needs_another(
     assert isinstance(session, TorchSession)
     session._process = cuda_process()
     monkeypatch.setattr("os.getpid", lambda: -1)
-    with pytest.raises(ConfigError, match="before a fork, and CUDA works in no forked process"):
+    with pytest.raises(
+        ConfigError, match="before a fork, and CUDA does not work in a forked process"
+    ):
         detector(images[0])
 
 

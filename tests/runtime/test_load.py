@@ -99,13 +99,19 @@ def test_precision_is_fp32_unless_asked_for(exported: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (RuntimeOptions("onnx", precision="bf16"), "bf16 is not for ONNX Runtime"),
+        (
+            RuntimeOptions("onnx", precision="bf16"),
+            "ONNX Runtime does not run weights in precision bf16",
+        ),
         (
             RuntimeOptions("onnx", precision="fp16"),
-            "takes a file; write one with ssdlite export --to onnx",
+            "needs an exported file; write one with ssdlite export --to onnx",
         ),
-        (RuntimeOptions("openvino", precision="int8"), "takes a file"),
-        (RuntimeOptions("torch", precision="int8"), "int8 is not for PyTorch"),
+        (RuntimeOptions("openvino", precision="int8"), "needs an exported file"),
+        (
+            RuntimeOptions("torch", precision="int8"),
+            "PyTorch does not run weights in precision int8",
+        ),
         (RuntimeOptions("torch", "cpu", "fp16"), "fp16 is for GPUs"),
         (RuntimeOptions("onnx", "cuda"), "cannot be used by ONNX Runtime"),
         (RuntimeOptions("openvino", "npu"), "cannot be used by OpenVINO"),
@@ -141,18 +147,18 @@ def test_files_that_cannot_be_run(
     lone.write_bytes(exported["openvino"].read_bytes())
     with pytest.raises(WeightsError, match=r"lone\.bin cannot be read"):
         Detector.load(lone)
-    with pytest.raises(ConfigError, match="runs in the backend onnx, not in torch"):
+    with pytest.raises(ConfigError, match="run only in the backend onnx, not in torch"):
         Detector.load(exported["onnx"], backend="torch")
     for backend in BACKENDS:
         with pytest.raises(ConfigError, match="are fp32 and do not run in int8, only in fp32"):
             Detector.load(exported[backend], device="npu", precision="int8")
     export_detector(saved, ExportSpec("onnx", "raw"), tmp_path / "r.onnx", images)
-    with pytest.raises(WeightsError, match="of the form raw"):
+    with pytest.raises(WeightsError, match="have the form raw"):
         Detector.load(tmp_path / "r.onnx")
-    with pytest.raises(WeightsError, match="of the form raw"):
+    with pytest.raises(WeightsError, match="have the form raw"):
         Detector.load(tmp_path / "r.onnx", device="cuda:9")
     other = onnx.load(exported["onnx"])
     del other.metadata_props[:]
     onnx.save(other, tmp_path / "other.onnx")
-    with pytest.raises(WeightsError, match="was not written by ssdlite export"):
+    with pytest.raises(WeightsError, match="were not written by ssdlite export"):
         Detector.load(tmp_path / "other.onnx")

@@ -101,7 +101,7 @@ def test_a_graph_that_fits_its_metadata_is_opened(tmp_path: Path, backend: str) 
         ({"outputs": {"boxes": (), "scores": ()}}, "do not fit the graph"),
         ({"outputs": {"boxes": (0, 4), "scores": (0, 2)}}, "do not fit the graph"),
         ({"kind": FLOAT}, "do not run"),
-        ({"score": float("nan")}, "do not give 2 finite scores"),
+        ({"score": float("nan")}, "do not return 2 finite scores"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
 )

@@ -1,4 +1,4 @@
-"""What runs a detector's network: PyTorch, or an exported graph in another runtime."""
+"""Running a detector's network: in PyTorch, or as an exported graph in another runtime."""
 
 from vision.choices import FORMS, Form, Precision
 from vision.runtime.backend import Backend, GraphBackend, Runner, RuntimeOptions, Session

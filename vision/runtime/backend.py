@@ -1,4 +1,4 @@
-"""What a backend is, and the network that it makes ready to run."""
+"""The interfaces of backends, and of the sessions in which they run a network."""
 
 # N images, H W height and width of the network's input
 
@@ -19,25 +19,26 @@ from vision.runtime.metadata import Metadata
 from vision.structures import Decoded
 
 Images: TypeAlias = Sequence[Shaped[ndarray, "1 ..."]]
-"""Batches of one image, as a graph takes them."""
+"""Batches of one image each, in the form that a graph takes."""
 Precisions: TypeAlias = Mapping[Precision, tuple[Precision, ...]]
 """For each precision of a file, the precisions that it can run in, the default first."""
 Runner: TypeAlias = Callable[[Shaped[ndarray, "N ..."]], list[ndarray]]
-"""From the input of a graph to its outputs."""
+"""Runs a graph: takes its input and returns its outputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeOptions:
-    """What to run a detector on.
+    """Where and how to run a detector.
 
     Attributes:
-        backend: A name in `vision.runtime.BACKENDS`; None for the one that the file was written
-            for, and PyTorch for a weights file.
-        device: ``cpu``, ``cuda``, ..., as the backend names it; None for CUDA where PyTorch has
-            it, and for the CPU elsewhere.
-        precision: Of the layers; None for that of an exported file, and fp32 for a weights file.
-        threads: Of one call; None for the backend's own default.
-        streams: Number of calls that run at once, from several threads.
+        backend: A name in `vision.runtime.BACKENDS`; None for the backend that the file was written
+            for, and for PyTorch with a weights file.
+        device: ``cpu``, ``cuda``, ..., as the backend names it; None: in PyTorch, CUDA if it is
+            available; else the CPU.
+        precision: Precision of the layers; None for the default of an exported file, and for
+            ``fp32`` with a weights file.
+        threads: Number of threads of a call; None for the backend's own default.
+        streams: Number of calls, from several threads, that run in parallel in OpenVINO.
     """
 
     backend: str | None = None
@@ -52,7 +53,7 @@ class RuntimeOptions:
         return "cpu" if self.device in {None, "auto"} else str(self.device)
 
     def resolved(self, backend: str, precision: Precision) -> "RuntimeOptions":
-        """What an exported graph runs in: a backend, its device, and a precision by default."""
+        """The options that an exported graph runs with; ``precision`` is used if none is set."""
         precision = self.precision or precision
         return replace(self, backend=backend, device=self.graph_device, precision=precision)
 
@@ -72,24 +73,24 @@ class Session(Protocol):
 
     Attributes:
         image_size: (height, width) of the images that it takes.
-        options: Backend, device and precision that it runs in.
+        options: The backend, device and precision in which it runs.
     """
 
     image_size: tuple[int, int]
     options: RuntimeOptions
 
     def __call__(self, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
-        """Boxes and scores of each prior.
+        """Return the boxes and scores of each prior.
 
         Args:
-            images: RGB, of the network's size; in channels-last memory nothing is copied.
+            images: RGB, of the network's size; channels-last tensors are not copied.
         """
         ...
 
 
 @dataclass(slots=True)
 class GraphSession:
-    """A `Session` of an exported graph of the form ``decoded``, with outputs on the CPU."""
+    """A `Session` that runs an exported graph of the form ``decoded``; outputs are on the CPU."""
 
     runner: Runner
     image_size: tuple[int, int]
@@ -107,9 +108,9 @@ class Backend(Protocol):
 
     Attributes:
         title: Its name in messages.
-        precisions: Precisions in which it runs weights without a file.
+        precisions: Precisions in which it runs weights that are not exported to a file.
         benchmarked: What ``ssdlite benchmark`` measures: for each precision of the files to export
-            (of the weights, if it writes no files), the precisions to run in.
+            (of the weights, if it writes no files), the precisions to run them in.
     """
 
     title: ClassVar[str]
@@ -117,11 +118,11 @@ class Backend(Protocol):
     benchmarked: ClassVar[Precisions]
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> Session | Runner:
-        """Make a network ready to run: a session, or the runner of its graph, form ``decoded``.
+        """Return a session of a network, or a runner of its graph in the form ``decoded``.
 
         Args:
-            network: Of `vision.model.fuse`; it may be changed in place.
-            options: Their precision is None or one of ``precisions``.
+            network: A network from `vision.model.fuse`; it may be changed in place.
+            options: Options whose precision is None or one of ``precisions``.
 
         Raises:
             ConfigError: If a package is missing, or this machine cannot meet the options.
@@ -134,9 +135,9 @@ class GraphBackend(Backend, Protocol):
     """A backend that also writes files and runs them.
 
     Attributes:
-        suffix: Of its files, with the dot.
+        suffix: Suffix of its files, with the dot.
         forms: Forms of the files that it writes.
-        file_precisions: Precisions of the files that it writes.
+        file_precisions: Precisions of these files, and those that each can run in.
     """
 
     suffix: ClassVar[str]
@@ -147,11 +148,11 @@ class GraphBackend(Backend, Protocol):
         """Write a file that holds a network and its metadata.
 
         Args:
-            path: The file; others that belong to it lie beside it.
-            network: Of `vision.model.fuse`; for fp16, with weights that float16 can represent.
-            metadata: They name the form and the precision.
-            calibration: Images to quantise with for the precisions in `vision.choices.CALIBRATED`;
-                else empty.
+            path: The file; other files that belong to it are written beside it.
+            network: From `vision.model.fuse`; for fp16, with weights that float16 can represent.
+            metadata: The metadata, which name the form and the precision.
+            calibration: Images to calibrate the quantisation on, for the precisions in
+                `vision.choices.CALIBRATED`; else empty.
 
         Raises:
             ConfigError: If a package is missing, or the form is not available.
@@ -160,11 +161,11 @@ class GraphBackend(Backend, Protocol):
         ...
 
     def read_metadata(self, path: Path) -> Metadata:
-        """The metadata of a file, which is not made ready to run.
+        """Read the metadata of a file without making it ready to run.
 
         Raises:
             ConfigError: If a package is missing.
-            WeightsError: If the file is missing, damaged or was not written by ``write``.
+            WeightsError: If the file is missing, damaged or not written by ``write``.
         """
         ...
 
@@ -173,7 +174,7 @@ class GraphBackend(Backend, Protocol):
 
         Args:
             path: A file of any form.
-            options: Their precision is None or one that the file can run in.
+            options: Options whose precision is None, or one in which the file can run.
 
         Raises:
             ConfigError: If a package is missing, or this machine cannot meet the options.

@@ -1,4 +1,4 @@
-"""CUDA graphs: hundreds of kernels started by one call. All that is specific to CUDA is here."""
+"""CUDA graphs, which start hundreds of kernels by one call."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 Finish: TypeAlias = Callable[[], Tensor]
-"""Waits for a result, and gives it in memory of the host."""
+"""Waits for a result, and returns it in host memory."""
 Recorded: TypeAlias = Callable[..., Finish]
-"""Starts a recorded function on its inputs."""
+"""Starts a recorded function on its inputs; what it returns waits for the result."""
 _RECORDING = Lock()
-"""One graph is recorded at a time: PyTorch waits for the device before it begins."""
+"""Allows one recording at a time: PyTorch waits for the whole device before a recording."""
 
 
 class CudaRecorder:
-    """Records functions as graphs on one GPU and starts them in one stream, copies in another.
+    """Records functions as graphs on one GPU; runs them in one stream, and copies in another.
 
     One thread at a time may use it, but any thread may wait for a result.
 
@@ -32,19 +32,18 @@ class CudaRecorder:
         self._pool = torch.cuda.graph_pool_handle()
 
     def record(self, function: Callable[..., Tensor], *inputs: Tensor) -> Recorded:
-        """A function of tensors of the shapes of ``inputs``, of which a call may have fewer rows.
+        """Record a function; a call takes tensors shaped like ``inputs``, or with fewer rows.
 
-        When it is started for the first time, its result is compared with what the function gives
-        without a graph.
+        At the first start, the result is compared with the function's result without the graph.
 
         Args:
-            function: It must not depend on values in what it does, only in what it gives: a tensor
-                whose rows are those of the inputs.
-            inputs: On any device; the memory format is kept.
+            function: Returns a tensor with a row for each row of the inputs. Its operations must
+                not depend on the values of the inputs; only its result may.
+            inputs: Example inputs on any device; their memory format is kept.
 
         Raises:
-            RuntimeError: If CUDA cannot record the function; from the first start, if the results
-                differ.
+            RuntimeError: If CUDA cannot record the function; also from the first start, if the
+                results differ.
         """
         is_checked = False
         with (
@@ -54,7 +53,7 @@ class CudaRecorder:
             torch.inference_mode(),
         ):
             held = [one.to(self._device, copy=True) for one in inputs]
-            for _ in range(3):  # Libraries choose and allocate in their first calls.
+            for _ in range(3):  # Libraries choose kernels and allocate at first.
                 function(*held)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, self._pool, self._work, "thread_local"):
@@ -70,7 +69,7 @@ class CudaRecorder:
                     graph.replay()
                     if not is_checked and not torch.allclose(output, function(*held), 1e-3, 1e-2):
                         raise RuntimeError(
-                            "a graph gives other results than the same steps without"
+                            "the CUDA graph gives other results than the same steps without it"
                         )
                     is_checked = True
                     return _to_host(output[: len(given[0])])
@@ -78,8 +77,8 @@ class CudaRecorder:
         return start
 
     def _copy(self, tensors: tuple[Tensor, ...]) -> list[Tensor]:
-        """The tensors on the GPU, copied while it works on what was started before."""
-        self._copies.wait_stream(torch.cuda.current_stream())  # Some may just be computed there.
+        """Copy tensors to the GPU while it still works on what was started before."""
+        self._copies.wait_stream(torch.cuda.current_stream())  # It may still compute some of them.
         with torch.cuda.stream(self._copies):
             moved = [
                 (one if one.is_cuda or one.is_pinned() else one.pin_memory()).to(
@@ -94,7 +93,7 @@ class CudaRecorder:
 
 
 def _to_host(rows: Tensor) -> Finish:
-    """Begin to copy rows to the host, in the present stream."""
+    """Start copying rows to the host in the current stream."""
     result = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
     result.copy_(rows, non_blocking=True)
     done = torch.cuda.Event()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""What turns the outputs of a graph into detections, as data for programs of others."""
+"""Data with which other programs turn the outputs of a graph into detections."""
 
 # P priors
 
@@ -14,9 +14,9 @@ from vision.model import SSDLite, build_post_process
 
 
 def decoding_of(config: ModelConfig) -> dict[str, Any]:
-    """The size of the input, how outputs become boxes and scores, and the settings of suppression.
+    """Return the input size, how outputs become boxes and scores, and the suppression's settings.
 
-    ``docs/examples/plain_numpy.md`` explains each key, and has the arithmetic in NumPy.
+    ``docs/examples/plain_numpy.md`` explains each key, and shows the arithmetic in NumPy.
     """
     post_process = build_post_process(config)
     return {
@@ -33,8 +33,8 @@ def write_decoding(stem: Path, network: SSDLite, names: list[str], config: Model
     """Write what the form ``raw`` lacks: ``STEM.decoding.json`` and ``STEM.priors.npy``.
 
     The priors are (P, 4), float32: centre x, centre y, width and height as fractions of the image's
-    sides, in the order of the graph's rows. The JSON file has them too, with the class names and
-    `decoding_of`.
+    sides, in the order of the graph's rows. The JSON file also contains them, the class names, and
+    the result of `decoding_of`.
     """
     priors = network.priors.float().numpy()
     content = {**decoding_of(config), "names": names, "priors": np.round(priors, 7).tolist()}

@@ -1,4 +1,4 @@
-"""ExecuTorch: .pte files for phones and embedded boards, by XNNPACK."""
+"""ExecuTorch: .pte files for phones and embedded boards, which run in XNNPACK."""
 
 # N batch
 
@@ -37,20 +37,20 @@ class ExecuTorchBackend:
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> "ExecuTorchRunner":
-        """The runner of a program that is kept in memory."""
+        """Return the runner of a program that is kept in memory."""
         return ExecuTorchRunner(_lower(GRAPHS["decoded"](network, None), (), {}), options)
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
-        """Write one .pte file, for one image at a time."""
+        """Write one .pte file, which takes one image at a time."""
         graph = GRAPHS[metadata.form](network, None)
         text = metadata.to_json(graph.input_name, graph.output_names)
         path.write_bytes(_lower(graph, calibration, {_METADATA: text}))
 
     def read_metadata(self, path: Path) -> Metadata:
-        """The metadata of a .pte file."""
+        """Read the metadata of a .pte file."""
         program = _load(path)
         if _METADATA not in program.method_names:
-            raise WeightsError(f"{path} was not written by ssdlite export")
+            raise WeightsError(f"weights {path} were not written by ssdlite export")
         (text,) = program.load_method(_METADATA).execute([])
         return Metadata.from_json(str(text), f"weights {path}")
 
@@ -60,7 +60,7 @@ class ExecuTorchBackend:
 
 
 def _lower(graph: Graph, calibration: Images, constants: dict[str, str]) -> bytes:
-    """A .pte file of a graph, quantised if there are images to calibrate on."""
+    """Return the bytes of a graph's .pte file, quantised if there are calibration images."""
     exir = require_package("executorch.exir", "executorch")
     xnnpack = require_package(
         "executorch.backends.xnnpack.partition.xnnpack_partitioner", "executorch"
@@ -82,7 +82,7 @@ def _lower(graph: Graph, calibration: Images, constants: dict[str, str]) -> byte
 
 
 def _load(source: Path | bytes) -> Any:  # noqa: ANN401
-    with silenced():  # of warnings while it is imported
+    with silenced():  # It warns while it is imported.
         runtime = require_package("executorch.runtime", "executorch")
     if isinstance(source, Path):
         find_weights(source)
@@ -101,7 +101,7 @@ class ExecuTorchRunner:
 
     Args:
         source: A .pte file, or its bytes.
-        options: The device; ExecuTorch chooses the threads by itself.
+        options: The device; ExecuTorch chooses the number of threads itself.
 
     Raises:
         ConfigError: If ExecuTorch is not installed, or the device is not the CPU.
@@ -111,7 +111,7 @@ class ExecuTorchRunner:
     def __init__(self, source: Path | bytes, options: RuntimeOptions) -> None:
         if options.graph_device != "cpu":
             raise ConfigError(
-                f"device {options.graph_device} cannot be used by ExecuTorch; take cpu"
+                f"device {options.graph_device} cannot be used by ExecuTorch; use cpu"
             )
         self._source = source.resolve() if isinstance(source, Path) else source
         self._options = options
@@ -120,7 +120,7 @@ class ExecuTorchRunner:
         self._method = self._program.load_method("forward")
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
-        """The program's outputs."""
+        """Run the program; return its outputs."""
         self._process.check()
         rows = [
             [one.numpy().copy() for one in self._method.execute([torch.from_numpy(image[None])])]

@@ -22,16 +22,16 @@ def quantise_executorch(
     example: tuple[Tensor],
     calibration: Iterable[UInt8[ndarray, "1 H W 3"]],
 ) -> Any:  # noqa: ANN401
-    """A graph whose network's convolutions and sums are in 8 bits, weights by channel.
+    """Quantise the convolutions and sums of a graph's network to 8 bits, weights by channel.
 
-    Padding, convolution and ReLU6 are one operation to XNNPACK, which its quantiser does not know:
-    it would measure the range of a convolution before ReLU6 cuts it, which is many times as wide.
-    All else stays in float, decoding and scores included.
+    XNNPACK runs padding, convolution and ReLU6 as one operation, but its quantiser does not know
+    that: it would measure a convolution's range before ReLU6 clips it, which is many times as wide.
+    Everything else stays in float, including decoding and scores.
 
     Args:
         module: A `vision.runtime.graphs.Graph`, in contiguous memory.
-        example: Its arguments.
-        calibration: Images as it takes them.
+        example: Example arguments of the module.
+        calibration: Images in the form that the module takes.
     """
     pt2e = require_package("torchao.quantization.pt2e.quantize_pt2e", "executorch")
     quantizer = require_package("torchao.quantization.pt2e.quantizer", "executorch")
@@ -58,13 +58,13 @@ def quantise_executorch(
 
 
 def _is_in_network(node: Any) -> bool:  # noqa: ANN401
-    """Whether a node is of the network's layers, or a weight, which has no place of its own."""
+    """Whether a node belongs to the network's layers, or is a weight, which names no layer."""
     modules = [name for name, _ in node.meta.get("nn_module_stack", {}).values()]
     return node.op != "call_function" or any(name.startswith("network") for name in modules)
 
 
 def _join(conv: Any, annotation: Any) -> None:  # noqa: ANN401
-    """Have a convolution measured before its padding and behind its ReLU6."""
+    """Measure a convolution's input before its padding, and its output after its ReLU6."""
     padded, settings = conv.args[0], conv.meta[_ANNOTATION]
     if padded.target == _PAD:
         inputs = {padded.args[0]: settings.input_qspec_map.pop(padded)}

@@ -1,4 +1,4 @@
-"""Batches of a few fixed sizes, whose network and post-processing are recorded once for each."""
+"""Detection in batches of a few fixed sizes, each recorded once, including post-processing."""
 
 # N images, H W height and width of the network's input, C classes
 
@@ -22,32 +22,32 @@ from vision.structures import Decoded
 logger = logging.getLogger(__name__)
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)
-"""Sizes of recorded batches: others are padded to the next size, or divided."""
+"""Sizes of recorded batches: other batches run in the next larger size, or are split."""
 NARROW = 256
-"""Candidates of an image that are recorded at first; more once an image has more."""
+"""Candidates of an image in the first recording; ``max_candidates`` once an image has more."""
 MAX_RECORDED = 2 * len(SIZES)
 """Maximum number of recorded batches; the least recently used ones are dropped."""
 
 Run: TypeAlias = Callable[[Tensor], Decoded]
 Recorded: TypeAlias = Callable[[Tensor, Tensor], Callable[[], Tensor]]
-"""Starts a recorded function; what it returns waits for the result."""
+"""Starts a recorded function; the function that it returns waits for the result."""
 Record: TypeAlias = Callable[..., Recorded]
 Finish: TypeAlias = Callable[[], list[Detections]]
-"""Waits for detections, on the CPU."""
+"""Waits for detections, and returns them on the CPU."""
 Threshold: TypeAlias = float | Float32[Tensor, "C"] | None
 
 
 class FixedBatches:
-    """Detects in batches that are started, and waited for later; several threads may do so.
+    """Starts detection in batches, to wait for the results later; several threads may use it.
 
-    Where a recorded batch cannot give all that `PostProcess` gives, it is detected again without.
+    If a recording cannot return all the detections of `PostProcess`, the batch runs again without.
 
     Args:
         run: The network with decoding.
         image_size: (height, width) of its images.
         num_classes: Number of classes.
-        record: `vision.runtime.cuda_graph.CudaRecorder.record`. Where it raises a RuntimeError, or
-            what it gives does, all is left to ``run``, with a warning.
+        record: `vision.runtime.cuda_graph.CudaRecorder.record`. If it or a function that it
+            returns raises RuntimeError, ``run`` is used from then on, with a warning.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class FixedBatches:
         post_process: PostProcess,
         threshold: Threshold = None,
     ) -> Finish:
-        """Begin to detect; the arguments are those of a `Session` and of `PostProcess`.
+        """Start detection; the arguments are those of a `Session` and of `PostProcess`.
 
         Raises:
-            ValueError: If there are not as many sizes as images, or the images have another size
-                than the network's input.
+            ValueError: If the numbers of sizes and images differ, or the images do not have the
+                size of the network's input.
         """
         if len(sizes) != len(images):
             raise ValueError(f"expected {len(images)} sizes, got {len(sizes)}")
@@ -127,7 +127,7 @@ class FixedBatches:
     def _find(
         self, post_process: PostProcess, num_images: int, width: int | None
     ) -> Recorded | None:
-        """The recorded function, recorded now if there is none yet; None if that fails."""
+        """Return the recorded function, after recording it if necessary; None if that fails."""
         size = next(size for size in SIZES if size >= num_images)
         key = (post_process, size, width)
         if key not in self._recorded and not self._is_off:
@@ -137,7 +137,7 @@ class FixedBatches:
             function = partial(_rows, self._run, post_process, width)
             try:
                 self._recorded[key] = self._record(function, images, settings)
-            except RuntimeError as error:  # of CUDA: out of memory, or a driver that cannot
+            except RuntimeError as error:  # from CUDA: no memory, or an unsuitable driver
                 self._turn_off(error)
             if len(self._recorded) > MAX_RECORDED:
                 self._recorded.popitem(last=False)
@@ -157,14 +157,14 @@ class FixedBatches:
         post_process: PostProcess,
         limits: Float32[Tensor, "C"],
     ) -> list[Detections]:
-        """Detections without what was recorded."""
+        """Detect without a recording."""
         return [one.to("cpu") for one in post_process(self._run(images), sizes, limits)]
 
 
 def _rows(
     run: Run, post_process: PostProcess, width: int | None, images: Tensor, settings: Tensor
 ) -> Float32[Tensor, "N _"]:
-    """What a batch's detections are made from by `_split`, and whether each image's are all."""
+    """Return each image's detections for `_split`, and, last, whether they are complete."""
     found = detect_in_fixed_shapes(
         post_process, run(images), settings[:, :2], settings[:, 2:], width
     )

@@ -1,4 +1,4 @@
-"""Detectors in forked processes, which have the memory of their parent but none of its threads."""
+"""Detectors in forked processes, which have their parent's memory, but not its threads."""
 
 import os
 from functools import cache
@@ -9,7 +9,7 @@ from vision.errors import ConfigError
 
 IN_MEMORY = (
     "a detector that was exported in memory cannot be pickled: write a file with ssdlite export,"
-    " and load that"
+    " and load that file"
 )
 
 SPAWN = 'start processes with multiprocessing.get_context("spawn")'
@@ -17,22 +17,22 @@ SPAWN = 'start processes with multiprocessing.get_context("spawn")'
 
 @cache
 def limit_forked_threads() -> None:
-    """Let PyTorch have one thread in processes forked from now on, as its own loaders do.
+    """Limit PyTorch to one thread in processes forked from now on, as its data loaders do.
 
-    It would wait for its parent's threads for ever.
+    Otherwise it would wait forever for threads that only the parent process has.
     """
     if hasattr(os, "register_at_fork"):  # Windows has no fork.
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 class OwnProcess:
-    """The process that a graph with several threads was opened in.
+    """Remembers the process in which a graph with several threads was opened.
 
     Args:
         title: The runtime's name.
-        threads: Number of threads; with one, a forked process can run the graph.
-        remedy: What helps besides loading in the forked process.
-        trouble: Why it does not run in one, with what helps first.
+        threads: Number of threads; with one thread, a forked process can run the graph.
+        remedy: The end of the message: what else helps.
+        trouble: Why the graph does not run in a forked process, and the first remedy.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class OwnProcess:
         self._number = None if threads == 1 else os.getpid()
 
     def check(self) -> None:
-        """Make sure that this is the process.
+        """Make sure that a call from the current process can return.
 
         Raises:
-            ConfigError: If it was forked from that, so that the call would never return.
+            ConfigError: If the process was forked after the graph was opened.
         """
         if self._number not in {None, os.getpid()}:
             raise ConfigError(f"this detector was loaded before a fork, and {self._reason}")

@@ -1,4 +1,4 @@
-"""The forms in which a detector leaves PyTorch, as modules for the exporter to trace."""
+"""The forms in which a detector is exported, as modules that the exporters trace."""
 
 # N batch, H W height and width of the network's input
 
@@ -23,11 +23,11 @@ Outputs: TypeAlias = tuple[Tensor, ...]
 
 
 class Graph(nn.Module, ABC):
-    """A network in one of the forms; it takes uint8 RGB pixels as a decoder gives them.
+    """A network in one of the forms; it takes uint8 RGB pixels with the channels last.
 
     Args:
-        network: What to export, of `vision.model.fuse`.
-        post_process: Chooses the boxes that suppression works on, for the form ``nms`` alone.
+        network: The network to export, from `vision.model.fuse`.
+        post_process: Selects the boxes for suppression; only for the forms ``nms`` and ``frigate``.
 
     Attributes:
         input_name: Name of the input in the file.
@@ -44,25 +44,25 @@ class Graph(nn.Module, ABC):
         self.eval()
 
     def decoded(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Decoded:
-        """Boxes and scores of each prior, from RGB of 0 to 255."""
+        """Boxes and scores of each prior, from RGB pixels of 0 to 255."""
         return decode_predictions(self.network(images), self.network.priors, self.network.scores)
 
     @abstractmethod
     def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
-        """What the form gives, from RGB of 0 to 255 with the channels first."""
+        """The form's outputs, from RGB pixels of 0 to 255 with the channels first."""
 
     def forward(self, images: UInt8[Tensor, "N H W 3"]) -> Outputs:
-        """What the form gives, from pixels as a decoder gives them."""
+        """The form's outputs, from RGB pixels of 0 to 255 with the channels last."""
         return self.outputs(images.permute(0, 3, 1, 2))
 
     def example(self, batch: int = 2) -> Tensor:
-        """An input of ``batch`` images."""
+        """Return an example input of ``batch`` images."""
         return torch.zeros(batch, *self.network.image_size, 3, dtype=torch.uint8)
 
     def traceable(self) -> "Graph":
-        """A copy whose activations make new tensors: the same graph, traced in half the time.
+        """Return a copy without in-place activations: the same graph, traced in half the time.
 
-        The exporter traces activations in place a second time, as the operations they consist of.
+        The exporter traces in-place activations a second time, decomposed into their operations.
         """
         copied = copy.deepcopy(self)
         for part in copied.modules():
@@ -87,7 +87,7 @@ class _Decoded(Graph):
 
 
 class _PreNms(Graph):
-    """The boxes to which `vision.runtime.suppression` appends nodes."""
+    """The boxes for suppression, whose nodes `vision.runtime.suppression` appends."""
 
     output_names = ("candidate_boxes", "candidate_scores", "candidate_labels")
 
@@ -97,7 +97,7 @@ class _PreNms(Graph):
 
 
 class _Jetson(Graph):
-    """The form in which jetson-inference's detectNet calls an SSD: RGB from -1 to 1."""
+    """The form that jetson-inference's detectNet expects of an SSD: RGB from -1 to 1."""
 
     input_name = "input_0"
     output_names = ("scores", "boxes")
@@ -107,8 +107,8 @@ class _Jetson(Graph):
 
     def outputs(self, images: Float[Tensor, "N 3 H W"] | UInt8[Tensor, "N 3 H W"]) -> Outputs:
         boxes, scores = self.decoded(images)
-        # Background comes first: what the classes leave of 1, exact for a softmax, at least 0 for
-        # sigmoids.
+        # The background comes first: 1 minus the sum of the classes' scores, which is exact for a
+        # softmax; for sigmoids, it is at least 0.
         background = (1 - scores.sum(dim=-1, keepdim=True)).clamp(min=0)
         return torch.cat([background, scores], dim=-1), boxes
 
@@ -117,7 +117,7 @@ class _Jetson(Graph):
 
 
 class _Ssd(Graph):
-    """What TFLite's SSD operator takes: offsets of (y, x, height, width), and scores."""
+    """The inputs of TFLite's SSD operator: offsets of (y, x, height, width), and scores."""
 
     output_names = ("offsets", "scores")
 
@@ -139,7 +139,7 @@ GRAPHS: dict[Form, type[Graph]] = {
 
 @contextmanager
 def without_shape_checks() -> Iterator[None]:
-    """Switch jaxtyping's checks off: they read sizes as numbers, which fixes the batch."""
+    """Switch off jaxtyping's checks: they read sizes as numbers, which fixes the batch size."""
     before = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", value=True)
     try:
@@ -149,7 +149,7 @@ def without_shape_checks() -> Iterator[None]:
 
 
 def graph_input(form: Form, pixels: UInt8[ndarray, "N H W 3"]) -> Shaped[ndarray, "N ..."]:
-    """Images of the network's size as a graph of the form takes them."""
+    """Convert images of the network's size to the input of a graph of this form."""
     if form == "frigate":
         return np.ascontiguousarray(pixels[..., ::-1])
     if form == "jetson":

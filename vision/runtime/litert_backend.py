@@ -1,4 +1,4 @@
-"""LiteRT, once TensorFlow Lite: .tflite files for phones and accelerators."""
+"""LiteRT, formerly TensorFlow Lite: .tflite files for phones and accelerators."""
 
 # N batch
 
@@ -24,7 +24,7 @@ from vision.runtime.litert_graph import METADATA_FILE, to_litert
 from vision.runtime.metadata import Metadata
 
 _NO_ARCHIVE = (zipfile.BadZipFile, KeyError, RuntimeError, EOFError, zlib.error)
-"""What `zipfile` raises at bytes that are no archive, or a damaged one."""
+"""What `zipfile` raises for bytes that are no archive or a damaged archive."""
 
 
 class LiteRtBackend:
@@ -44,7 +44,7 @@ class LiteRtBackend:
     }
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> "LiteRtRunner":
-        """The runner of a graph that is kept in memory."""
+        """Return the runner of a graph that is kept in memory."""
         return LiteRtRunner(to_litert(network), options)
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
@@ -55,7 +55,7 @@ class LiteRtBackend:
             path.with_suffix(".txt").write_text(names, encoding="utf-8")
 
     def read_metadata(self, path: Path) -> Metadata:
-        """The metadata of a .tflite file, which lie in the archive at its end."""
+        """Read the metadata of a .tflite file, from the archive at its end."""
         try:
             with zipfile.ZipFile(io.BytesIO(read_bytes(path))) as archive:
                 text = archive.read(METADATA_FILE)
@@ -75,7 +75,7 @@ class LiteRtRunner:
 
     Args:
         model: The bytes of a .tflite file.
-        options: Device and threads; one interpreter is made in each thread that calls it.
+        options: Device and number of threads. Each thread that calls it gets an interpreter.
 
     Raises:
         ConfigError: If LiteRT is not installed, or the device is not the CPU.
@@ -84,7 +84,7 @@ class LiteRtRunner:
 
     def __init__(self, model: bytes, options: RuntimeOptions) -> None:
         if options.graph_device != "cpu":
-            raise ConfigError(f"device {options.graph_device} cannot be used by LiteRT; take cpu")
+            raise ConfigError(f"device {options.graph_device} cannot be used by LiteRT; use cpu")
         self._interpreter = require_package("ai_edge_litert.interpreter", "litert").Interpreter
         self._model, self._options = model, options
         self._process = OwnProcess(LiteRtBackend.title, options.threads)
@@ -92,7 +92,7 @@ class LiteRtRunner:
         self._open()
 
     def _open(self) -> Any:  # noqa: ANN401
-        """The interpreter of the thread that calls."""
+        """Return the calling thread's interpreter."""
         if not hasattr(self._of_thread, "interpreter"):
             try:
                 interpreter = self._interpreter(
@@ -105,7 +105,7 @@ class LiteRtRunner:
         return self._of_thread.interpreter
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
-        """The graph's outputs; those in 8 bits are given as the numbers that they stand for."""
+        """Run the graph; return its outputs, with 8-bit outputs converted to float."""
         self._process.check()
         interpreter = self._open()
         outputs = [_run(interpreter, images[row : row + 1]) for row in range(len(images))]

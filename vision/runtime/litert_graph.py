@@ -1,4 +1,4 @@
-"""LiteRT graphs from networks: traced, quantised, with TensorFlow Lite's operator and metadata."""
+"""Conversion to LiteRT: tracing, quantisation, and TensorFlow Lite's operator and metadata."""
 
 import io
 import tempfile
@@ -31,12 +31,12 @@ INT8_PIXELS = "int8, 1 x H x W x 3: RGB from 0 to 255 / the input's scale + its 
 def to_litert(
     network: SSDLite, metadata: Metadata | None = None, calibration: Images = ()
 ) -> bytes:
-    """A network in one of the forms, with its metadata, for one image at a time.
+    """Convert a network to one of the forms, with its metadata, for one image at a time.
 
     Args:
-        network: Of `vision.model.fuse`.
-        metadata: They name the form and the precision; None for ``decoded`` in fp32.
-        calibration: Images as the graph takes them, for int8 and int8full.
+        network: From `vision.model.fuse`.
+        metadata: The metadata, which name the form and the precision; None for ``decoded`` in fp32.
+        calibration: Images in the form that the graph takes, for int8 and int8full.
 
     Returns:
         The bytes of a .tflite file.
@@ -62,7 +62,7 @@ def to_litert(
 
 
 class _Named(nn.Module):
-    """A graph whose outputs have names; with float pixels for a graph in 8 bits throughout."""
+    """A graph whose outputs have names."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _Named(nn.Module):
 
 
 def _convert(graph: Graph, *, in_float: bool) -> bytes:
-    """The bytes of a traced graph, which takes uint8 pixels, or float ones of 0 to 255."""
+    """Trace a graph, and return its bytes; it takes uint8 pixels, or float pixels of 0 to 255."""
     litert_torch = require_package("litert_torch", "litert")
     example = graph.example(1).float() if in_float else graph.example(1)
     with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
@@ -89,8 +89,8 @@ def _append_suppression(
 ) -> bytes:
     """Add TensorFlow Lite's operator for decoding and suppression, and its metadata.
 
-    The operator suppresses across classes (``use_regular_nms`` false): the other way loses a class
-    where it runs on several threads.
+    The operator suppresses across classes (``use_regular_nms`` false): with true, it loses a class
+    when it runs on several threads.
     """
     schema = require_package("ai_edge_litert.schema_py_generated", "litert")
     tree = schema.ModelT.InitFromPackedBuf(model, 0)
@@ -129,7 +129,7 @@ def _append_suppression(
 
 
 def _read_buffers(tree: Any, model: bytes) -> None:  # noqa: ANN401
-    """Take in the buffers that lie behind the tree: the quantiser puts large ones there."""
+    """Read the buffers that are stored after the tree, where the quantiser puts large ones."""
     for buffer in tree.buffers:
         if buffer.offset > 1:
             start = buffer.offset
@@ -138,7 +138,7 @@ def _read_buffers(tree: Any, model: bytes) -> None:  # noqa: ANN401
 
 
 def _tensor(schema: Any, tree: Any, name: str, content: ndarray | list[int]) -> int:  # noqa: ANN401
-    """Add a float tensor, with values or of a shape alone; return its index."""
+    """Add a float tensor, with values or with only a shape, and return its index."""
     tensor, buffer = schema.TensorT(), schema.BufferT()
     if isinstance(content, ndarray):
         buffer.data = np.frombuffer(content.astype(np.float32).tobytes(), np.uint8)
@@ -171,7 +171,7 @@ def _options(post_process: PostProcess, num_classes: int) -> bytes:
 
 
 def _archive(files: dict[str, str]) -> bytes:
-    """A ZIP archive of text files, to lie at the end of a .tflite file."""
+    """Return a ZIP archive of text files, to be appended to a .tflite file."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name, text in files.items():

@@ -1,7 +1,7 @@
-"""The metadata by which MediaPipe Tasks and TensorFlow Lite's libraries run a detector.
+"""The metadata with which MediaPipe Tasks and TensorFlow Lite's libraries run a detector.
 
-A FlatBuffer by the schema ``metadata_schema.fbs`` of TensorFlow Lite Metadata, version 1. Tables
-are written as lists of their fields in the schema's order, None for those left out.
+A FlatBuffer with the schema ``metadata_schema.fbs``, version 1, of TensorFlow Lite Metadata.
+Tables are written as lists of their fields in the schema's order, with None for omitted fields.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,19 +12,19 @@ from vision.runtime.metadata import Metadata
 from vision.weights.migration import recorded_licence
 
 Write: TypeAlias = Callable[[Any], int]
-"""Writes a value before the table that names it, and returns its place in the buffer."""
+"""Writes a value before the table that refers to it, and returns its place in the buffer."""
 Field: TypeAlias = int | Write | None
-"""A number of one byte is written into its table; other values have a place of their own."""
+"""A number of one byte is written into its table; other values have their own places."""
 _VALUE_LABELS, _RGB, _BOUNDARIES = 3, 1, 1
 _FEATURE, _IMAGE, _BOUNDING_BOX = 1, 2, 3
 """Kinds of content, by their number in the schema's union."""
 
 
 def describe_ssd(metadata: Metadata, labels_file: str) -> bytes:
-    """What a graph of the form ``ssd`` takes and gives.
+    """Describe the input and the outputs of a graph of the form ``ssd``.
 
     Args:
-        metadata: Of the graph.
+        metadata: The graph's metadata.
         labels_file: Name of the file of class names in the archive at the end of the model.
     """
     flatbuffers = require_package("flatbuffers", "litert")
@@ -65,7 +65,7 @@ def _tensor(
 
 
 def _range(first: int, last: int) -> Write:
-    """The dimensions of a tensor that a content is about."""
+    """The range of a tensor's dimensions that the content describes."""
 
     def write(builder: Any) -> int:  # noqa: ANN401
         builder.StartObject(2)

@@ -15,11 +15,11 @@ from vision.runtime.backend import Images
 INPUT = "images"
 """Name of the input of a graph."""
 _NETWORK = r".*vision\.model\..*"
-"""Names of the layers of the network: decoding and scores stay in float."""
+"""Pattern for the names of the network's layers; decoding and scores stay in float."""
 
 
 class _Samples(list[dict[str, ndarray]]):
-    """Images to calibrate on, with a bar: the quantiser counts them, then it goes through them."""
+    """Calibration images with a progress bar; the quantiser first counts them, then reads them."""
 
     bar: Iterable[dict[str, ndarray]] | None = None
     is_counted = False
@@ -32,7 +32,10 @@ class _Samples(list[dict[str, ndarray]]):
 
 
 def quantise_litert(model: bytes, precision: Precision, calibration: Images) -> bytes:
-    """The network's layers in 8 bits, weights by channel; with int8w the weights alone."""
+    """Quantise layers to 8 bits, weights by channel: the network's, or with int8full all.
+
+    With int8w, only the weights are quantised.
+    """
     quantizer = require_package("ai_edge_quantizer.quantizer", "litert").Quantizer
     samples = _Samples(
         {INPUT: image.astype(np.float32) if precision == "int8full" else image}

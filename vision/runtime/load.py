@@ -1,4 +1,4 @@
-"""The backends by name, and what makes weights, an exported graph or a network ready to run.
+"""The backends by name, and functions that make weights, graphs or networks ready to run.
 
 ``docs/architecture.md`` says how to add a backend.
 """
@@ -20,7 +20,7 @@ BACKENDS: dict[str, Backend] = {name: import_choice(place)() for name, place in 
 
 
 def get_backend(name: str) -> Backend:
-    """The backend of this name.
+    """Return the backend with this name.
 
     Raises:
         ConfigError: If there is none.
@@ -32,7 +32,7 @@ def get_backend(name: str) -> Backend:
 
 
 def get_graph_backend(name: str) -> GraphBackend:
-    """The backend of this name, which must write files.
+    """Return the backend with this name, which must write files.
 
     Raises:
         ConfigError: If there is none, or it writes no files.
@@ -45,14 +45,14 @@ def get_graph_backend(name: str) -> GraphBackend:
 
 
 def graph_backends() -> dict[str, GraphBackend]:
-    """The backends that write files."""
+    """The backends that write files, by name."""
     return {
         name: backend for name, backend in BACKENDS.items() if isinstance(backend, GraphBackend)
     }
 
 
 def graph_backend_of(path: Path) -> tuple[str, GraphBackend] | None:
-    """Name and backend of an exported file by its suffix; None for any other file."""
+    """Name and backend of an exported file, found by its suffix; None for any other file."""
     name = path.name.lower()
     return next((one for one in graph_backends().items() if name.endswith(one[1].suffix)), None)
 
@@ -61,12 +61,11 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
     """Open a weights file or an exported graph; return its session and its metadata.
 
     Args:
-        weights: What `vision.weights.find_weights` takes; a graph has to be of the form
-            ``decoded``.
-        options: What to run it on.
+        weights: What `vision.weights.find_weights` takes; a graph must have the form ``decoded``.
+        options: Where and how to run it.
 
     Raises:
-        WeightsError: If the file is missing, damaged, not written by ssdlite, or of another form.
+        WeightsError: If the file is missing, damaged, not written by ssdlite, or has another form.
         ConfigError: If this machine cannot run it with these options.
     """
     limit_forked_threads()
@@ -78,12 +77,16 @@ def open_session(weights: str | Path, options: RuntimeOptions) -> tuple[Session,
         return build_session(saved.model, options), metadata
     name, backend = written_by
     if options.backend is not None and get_backend(options.backend) is not backend:
-        raise ConfigError(f"{path} runs in the backend {name}, not in {options.backend}")
+        raise ConfigError(
+            f"weights {path} run only in the backend {name}, not in {options.backend};"
+            " leave the backend out"
+        )
     metadata = backend.read_metadata(path)
     form, precision = metadata.form, metadata.precision
     if form != "decoded":
         raise WeightsError(
-            f"weights {path} are of the form {form} ({FORMS[form]}); export the form decoded"
+            f"weights {path} have the form {form} ({FORMS[form]}), which a detector cannot run;"
+            " export the form decoded"
         )
     precisions = backend.file_precisions[precision]
     if options.precision not in {None, *precisions}:
@@ -108,10 +111,10 @@ def read_names(weights: str | Path) -> list[str]:
 
 
 def _try_out(session: GraphSession, num_classes: int, path: Path) -> None:
-    """Run a graph once: a file may hold any, whatever it states.
+    """Run a graph once: a file may contain any graph, whatever its metadata state.
 
     Raises:
-        WeightsError: If it does not run, or does not give boxes and scores.
+        WeightsError: If it does not run, or does not return boxes and scores.
     """
     try:
         decoded = session(torch.zeros(1, 3, *session.image_size, dtype=torch.uint8))
@@ -124,17 +127,17 @@ def _try_out(session: GraphSession, num_classes: int, path: Path) -> None:
         raise WeightsError(f"weights {path} do not run: {reason}; export them again") from error
     if not is_sound:
         raise WeightsError(
-            f"weights {path} do not give {num_classes} finite scores for each finite box; export"
+            f"weights {path} do not return {num_classes} finite scores for each finite box; export"
             " them again"
         )
 
 
 def build_session(model: SSDLite, options: RuntimeOptions) -> Session:
-    """Make a network ready to run, exported in memory where the backend is not PyTorch.
+    """Make a network ready to run; backends other than PyTorch export it in memory.
 
     Args:
         model: The network; it is copied.
-        options: What to run it on.
+        options: Where and how to run it.
 
     Raises:
         ConfigError: If this machine cannot run it with these options.
@@ -149,10 +152,10 @@ def build_session(model: SSDLite, options: RuntimeOptions) -> Session:
         return GraphSession(built, model.image_size, options.resolved(name, precision))
     if isinstance(backend, GraphBackend) and precision in backend.file_precisions:
         raise ConfigError(
-            f"precision {precision} of backend {name} takes a file; write one with"
+            f"precision {precision} of backend {name} needs an exported file; write one with"
             f" ssdlite export --to {name} --precision {precision}"
         )
     raise ConfigError(
-        f"precision {precision} is not for {backend.title}; it runs weights in"
+        f"{backend.title} does not run weights in precision {precision}, only in"
         f" {', '.join(backend.precisions)}"
     )

@@ -1,4 +1,4 @@
-"""The metadata of an exported graph, as text by key: all that it takes to run it."""
+"""The metadata of an exported graph, texts by key: all that is needed to run it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from vision.weights.migration import parse_metadata, recorded_licence
 
 FORMAT = "ssdlite-export-1"
 RESIZE = (
-    "bilinear without antialiasing (OpenCV's INTER_LINEAR), by area (INTER_AREA) where a side"
-    " shrinks to less than half; proportions are not kept"
+    "bilinear without antialiasing (OpenCV's INTER_LINEAR), by area (INTER_AREA) if a side"
+    " shrinks to less than half; the aspect ratio is not kept"
 )
 """How `vision.images.resize` resizes."""
 SINGLE_PIXELS = "uint8, 1 x H x W x 3, RGB from 0 to 255"
@@ -30,19 +30,19 @@ MAX_OUTPUT = 2**27
 classes."""
 
 Shapes: TypeAlias = Sequence[Sequence[int | None]]
-"""Shapes as a graph states them, None for a size that it leaves open."""
+"""Shapes as a graph states them, with None for a size that is not fixed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a graph is and where it comes from.
+    """Form, precision and origin of an exported graph.
 
     Attributes:
-        form: Which outputs it has.
-        precision: Of its layers; with fp16 only the weights are stored so.
+        form: The form, which determines its outputs.
+        precision: Precision of its layers; with fp16, only the weights are stored in it.
         config: The configuration that its weights were trained with.
         names: Class names in label order.
-        training: How they were trained.
+        training: How the weights were trained.
     """
 
     form: Form
@@ -54,12 +54,12 @@ class Metadata:
     def to_strings(
         self, input_name: str, output_names: Sequence[str], pixels: str | None = None
     ) -> dict[str, str]:
-        """The text of each key of the file; beside those that are read, some for people.
+        """Return the texts for the file by key: those that are read back, and some for people.
 
         Args:
-            input_name: Of the graph.
-            output_names: Of the graph.
-            pixels: Type, shape and range of the input, if not those of the form.
+            input_name: Name of the graph's input.
+            output_names: Names of the graph's outputs.
+            pixels: Type, shape and range of the input, if they differ from the form's.
         """
         height, width = self.config.model.image_size
         pixels = pixels or PIXELS.get(self.form, "uint8, N x H x W x 3, RGB from 0 to 255")
@@ -82,12 +82,12 @@ class Metadata:
     def to_json(
         self, input_name: str, output_names: Sequence[str], pixels: str = SINGLE_PIXELS
     ) -> str:
-        """`to_strings` as one text, for files that have no metadata of their own."""
+        """`to_strings` as one text, for file formats without metadata by key."""
         return json.dumps(self.to_strings(input_name, output_names, pixels), indent=1)
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> "Metadata":
-        """Read what `to_json` gave; ``where`` names the file in errors.
+        """Read the text of `to_json`; ``where`` names the file in errors.
 
         Raises:
             WeightsError: If `ssdlite export` did not write it, or the metadata are damaged.
@@ -101,13 +101,13 @@ class Metadata:
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str], where: str) -> "Metadata":
-        """Read what `to_strings` gave; ``where`` names the file in errors.
+        """Read the texts of `to_strings`; ``where`` names the file in errors.
 
         Raises:
             WeightsError: If `ssdlite export` did not write it, or the metadata are damaged.
         """
         if strings.get("format") != FORMAT:
-            raise WeightsError(f"{where} was not written by ssdlite export")
+            raise WeightsError(f"{where} were not written by ssdlite export")
         form, precision = strings.get("form"), strings.get("precision")
         if form not in FORMS or precision not in get_args(Precision):
             raise WeightsError(
@@ -116,11 +116,11 @@ class Metadata:
         return cls(form, precision, *parse_metadata(strings, where))  # type: ignore[arg-type]
 
     def check_graph(self, inputs: Shapes, outputs: Shapes, where: str) -> None:
-        """Make sure that a graph of the form ``decoded`` takes and gives what is stated.
+        """Make sure that a graph of the form ``decoded`` has the stated input and outputs.
 
         Raises:
-            WeightsError: If it takes no such images, its outputs are not boxes and the scores of
-                these classes, or they are absurdly large; ``where`` names the file.
+            WeightsError: If it does not take such images, or its outputs are not boxes and the
+                scores of these classes, or are absurdly large; ``where`` names the file.
         """
         if self.form != "decoded":
             return

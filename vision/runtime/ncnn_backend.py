@@ -26,7 +26,7 @@ from vision.runtime.graphs import GRAPHS, Graph, without_shape_checks
 from vision.runtime.metadata import Metadata
 
 INPUT, OUTPUTS = "in0", ("out0", "out1")
-"""What pnnx calls the blobs: float pixels of 0 to 255, 3 x H x W, RGB; outputs without a batch."""
+"""pnnx's names: of the input, float RGB of 0 to 255, 3 x H x W, and of outputs without a batch."""
 
 
 class NcnnBackend:
@@ -40,7 +40,7 @@ class NcnnBackend:
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",)}
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> "NcnnRunner":
-        """The runner of a graph that is written and read again."""
+        """Return the runner of a graph, by way of a temporary file."""
         with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
             path = Path(folder) / f"model{self.suffix}"
             _convert(GRAPHS["decoded"](network, None), path)
@@ -55,7 +55,7 @@ class NcnnBackend:
         path.with_suffix(".json").write_text(text)
 
     def read_metadata(self, path: Path) -> Metadata:
-        """The metadata in the .json file beside a .param file."""
+        """Read the metadata from the .json file beside a .param file."""
         beside = path.with_suffix(".json")
         try:
             text = read_bytes(beside)
@@ -105,7 +105,7 @@ def _convert(graph: Graph, path: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet_output() -> Iterator[None]:
-    """Send what a library writes to the process's standard output and error to nowhere."""
+    """Discard what a library writes to the process's standard output and error."""
     kept = [os.dup(1), os.dup(2)]
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -124,7 +124,7 @@ class NcnnRunner:
 
     Args:
         path: A .param file with its .bin file beside it.
-        options: Device and threads.
+        options: Device and number of threads.
 
     Raises:
         ConfigError: If ncnn is not installed, or the device is not the CPU.
@@ -133,7 +133,7 @@ class NcnnRunner:
 
     def __init__(self, path: Path, options: RuntimeOptions) -> None:
         if options.graph_device != "cpu":
-            raise ConfigError(f"device {options.graph_device} cannot be used by ncnn; take cpu")
+            raise ConfigError(f"device {options.graph_device} cannot be used by ncnn; use cpu")
         self._path, self._options = path.resolve(), options
         self._process = OwnProcess(NcnnBackend.title, options.threads)
         self._ncnn: Any = require_package("ncnn", "ncnn")
@@ -155,21 +155,21 @@ class NcnnRunner:
             raise WeightsError(f"weights {path} cannot be read by ncnn")
 
     def __call__(self, images: UInt8[ndarray, "N H W 3"]) -> list[Shaped[ndarray, "N ..."]]:
-        """The graph's outputs."""
+        """Run the graph; return its outputs."""
         self._process.check()
         rows = [self._run(image) for image in images]
         return [np.stack(column) for column in zip(*rows, strict=True)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path: the file is opened again where it is unpickled."""
-        if not self._path.exists():  # that of `NcnnBackend.build`
+        if not self._path.exists():  # the temporary file of `NcnnBackend.build`
             raise ConfigError(IN_MEMORY)
         return NcnnRunner, (self._path, self._options)
 
     def _run(self, image: UInt8[ndarray, "H W 3"]) -> list[ndarray]:
         extractor = self._net.create_extractor()
         pixels = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)
-        # A Mat does not keep the array that it is made of.
+        # A Mat does not keep alive the array from which it is made.
         extractor.input(INPUT, self._ncnn.Mat(pixels).clone())
         outputs = [extractor.extract(name) for name in OUTPUTS]
         if any(status for status, _ in outputs):

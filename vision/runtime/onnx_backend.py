@@ -26,7 +26,7 @@ class OnnxBackend:
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32",), "int8": ("int8",)}
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> OnnxRunner:
-        """The runner of a graph that is kept in memory."""
+        """Return the runner of a graph that is kept in memory."""
         data = to_onnx(network).SerializeToString()
         return OnnxRunner(data, options.graph_device, options.threads)
 
@@ -38,7 +38,7 @@ class OnnxBackend:
         path.write_bytes(model.SerializeToString())
 
     def read_metadata(self, path: Path) -> Metadata:
-        """The metadata of an .onnx file, whose graph is not optimised for that."""
+        """Read the metadata of an .onnx file, without optimising its graph."""
         runner, where = OnnxRunner(path, optimised=False), f"weights {path}"
         metadata = Metadata.from_strings(runner.strings, where)
         metadata.check_graph(runner.inputs, runner.outputs, where)

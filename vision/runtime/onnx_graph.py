@@ -1,4 +1,4 @@
-"""ONNX: graphs from networks, and running them in ONNX Runtime."""
+"""ONNX: conversion of networks to graphs, and running them in ONNX Runtime."""
 
 # N batch
 
@@ -27,11 +27,11 @@ OPSET = 18
 
 
 def to_onnx(network: SSDLite, metadata: Metadata | None = None) -> Any:  # noqa: ANN401
-    """A network in one of the forms, with its metadata, for batches of any size.
+    """Convert a network to one of the forms, with its metadata, for batches of any size.
 
     Args:
-        network: Of `vision.model.fuse`; for fp16, with weights that float16 can represent.
-        metadata: They name the form and the precision; None for ``decoded`` in fp32.
+        network: From `vision.model.fuse`; for fp16, with weights that float16 can represent.
+        metadata: The metadata, which name the form and the precision; None for ``decoded`` in fp32.
 
     Returns:
         An `onnx.ModelProto`.
@@ -74,7 +74,7 @@ def to_onnx(network: SSDLite, metadata: Metadata | None = None) -> Any:  # noqa:
 
 
 def _label(model: Any, producer: str) -> None:  # noqa: ANN401
-    """Say who made a model and name its nodes, without the exporter's notes: they have paths."""
+    """Name a model's producer and its nodes; remove the exporter's notes, which have paths."""
     model.producer_name, _, model.producer_version = producer.partition(" ")
     model.graph.name = model.producer_name
     for node in model.graph.node:
@@ -85,7 +85,7 @@ def _label(model: Any, producer: str) -> None:  # noqa: ANN401
 
 @contextmanager
 def temporary_file(model: Any) -> Iterator[Path]:  # noqa: ANN401
-    """An `onnx.ModelProto` as a file while the block lasts, for libraries that only read files."""
+    """Write an `onnx.ModelProto` to a file for the block, for libraries that only read files."""
     with tempfile.TemporaryDirectory(prefix="ssdlite-") as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(model.SerializeToString())
@@ -93,7 +93,7 @@ def temporary_file(model: Any) -> Iterator[Path]:  # noqa: ANN401
 
 
 def _halve(model: Any) -> None:  # noqa: ANN401
-    """Store the convolutions' weights in float16; a node widens them when the graph is loaded."""
+    """Store the convolutions' weights in float16; Cast nodes convert them back to float32."""
     onnx = require_package("onnx")
     graph = model.graph
     weights = {node.input[1] for node in graph.node if node.op_type == "Conv"}
@@ -115,13 +115,13 @@ class OnnxRunner:
     Args:
         model: A file, or the bytes of one.
         device: ``cpu`` or ``cuda``.
-        threads: For one call; None for all cores.
-        optimised: Whether ONNX Runtime optimises the graph, which takes most of the time to open.
+        threads: Number of threads of a call; None for all cores.
+        optimised: Whether ONNX Runtime optimises the graph, which takes most of the loading time.
 
     Attributes:
         strings: The metadata in the file, for `Metadata.from_strings`.
         inputs: Shapes of the graph's inputs, for `Metadata.check_graph`.
-        outputs: Shapes of its outputs.
+        outputs: Shapes of the graph's outputs.
 
     Raises:
         ConfigError: If ONNX Runtime is not installed or has no such device.
@@ -145,11 +145,11 @@ class OnnxRunner:
         if provider not in runtime.get_available_providers():
             raise ConfigError(f"device {device} cannot be used by ONNX Runtime here; try cpu")
         if isinstance(model, Path):
-            find_weights(model)  # an error if it cannot be opened
+            find_weights(model)  # raises if it cannot be opened
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3
-        # Threads that spin between calls take the cores from resizing and suppression.
+        # Threads that spin between calls would slow down resizing and suppression.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if not optimised:
             options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -167,7 +167,7 @@ class OnnxRunner:
         self.strings: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
-        """The graph's outputs."""
+        """Run the graph; return its outputs."""
         self._process.check()
         outputs: list[ndarray] = self._session.run(None, {self._input: images})
         return outputs

@@ -30,18 +30,18 @@ from vision.weights import find_weights
 SECTION = "ssdlite"
 """Section of the file that holds the metadata."""
 _HINTS = {"fp32": "f32", "int8": "f32", "bf16": "bf16", "fp16": "f16"}
-"""OpenVINO's name of the precision of the layers that are not quantised."""
+"""OpenVINO's name for the precision of the layers that are not quantised."""
 
 _LOCK = threading.Lock()
 _CORES: list[Any] = []
 
 
 def _core() -> Any:  # noqa: ANN401
-    """The one `openvino.Core` of this process, kept to its end.
+    """The only `openvino.Core` of this process, kept until the process ends.
 
-    On hardware with AMX the CPU plugin of each core installs an alternate signal stack, and on its
-    end restores the one before. Two that do not end in the reverse order of their beginning leave
-    a freed stack installed, and the next signal (Ctrl-C, the end of a child) kills the process.
+    On hardware with AMX, each core's CPU plugin installs an alternate signal stack, and restores
+    the previous stack when it is destroyed. If two are not destroyed in reverse order, a freed
+    stack stays installed, and the next signal (Ctrl-C, a child's exit) kills the process.
     """
     with _LOCK:
         if not _CORES:
@@ -64,7 +64,7 @@ class OpenVinoBackend:
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32", "bf16"), "int8": ("int8",)}
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> "OpenVinoRunner":
-        """The runner of a graph that is kept in memory."""
+        """Return the runner of a graph that is kept in memory."""
         return OpenVinoRunner(_convert(to_onnx(network)), options)
 
     def write(self, path: Path, network: SSDLite, metadata: Metadata, calibration: Images) -> None:
@@ -84,7 +84,7 @@ class OpenVinoBackend:
             raise WeightsError(f"{path.name} cannot be written: {_reason(error)}") from error
 
     def read_metadata(self, path: Path) -> Metadata:
-        """The metadata of an .xml file."""
+        """Read the metadata of an .xml file."""
         model = _read(path)
         keys = ("format", "form", "precision", "names", "config", "training")
         strings = {
@@ -103,7 +103,7 @@ class OpenVinoBackend:
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401
-    """An `openvino.Model` of a file."""
+    """Read a file as an `openvino.Model`."""
     core = _core()
     find_weights(path)
     try:
@@ -130,7 +130,7 @@ def _shapes(ports: Any) -> Shapes:  # noqa: ANN401
 
 
 def _convert(graph: Any) -> Any:  # noqa: ANN401
-    """An `openvino.Model` of an `onnx.ModelProto`, with its metadata."""
+    """Convert an `onnx.ModelProto` with its metadata to an `openvino.Model`."""
     with temporary_file(graph) as path:
         model = require_package("openvino").convert_model(path)
     for prop in graph.metadata_props:
@@ -139,10 +139,10 @@ def _convert(graph: Any) -> Any:  # noqa: ANN401
 
 
 def _as_frigate_reads(model: Any) -> Any:  # noqa: ANN401
-    """A model of the form ``nms`` for BGR pixels with one output (1, 1, D, 7).
+    """Convert a model of the form ``nms`` to take BGR pixels and return one tensor (1, 1, D, 7).
 
-    Its rows are the image, label, score, and ``xyxy`` as fractions, highest score first; those that
-    are not filled have the score 0.
+    Its rows are the image, label, score, and ``xyxy`` as fractions, highest score first; unfilled
+    rows have the score 0.
     """
     openvino = require_package("openvino")
     ops = require_package("openvino.opset13")
@@ -171,18 +171,18 @@ def _as_frigate_reads(model: Any) -> Any:  # noqa: ANN401
 
 
 def _quantise(model: Any, calibration: Images, in_float: Sequence[str]) -> Any:  # noqa: ANN401
-    """NNCF's quantisation of an `openvino.Model`; decoding stays in float.
+    """Quantise an `openvino.Model` with NNCF; decoding stays in float.
 
-    Weights have half of int8's range, so that processors without VNNI can add pairs of products in
-    16 bits: a detector with a voc.mAP50 of .762 had .757 there with the whole range, .761 so.
+    Weights use half of int8's range, so that processors without VNNI can add pairs of products in
+    16 bits: there, a voc.mAP50 of .762 became .757 with the whole range, and .761 with half of it.
 
     Args:
-        model: What to quantise.
-        calibration: Images as the graph takes them.
-        in_float: Names of `sensitive_nodes` of the ONNX graph that it comes from.
+        model: The model to quantise.
+        calibration: Images in the form that the graph takes.
+        in_float: `sensitive_nodes` of the ONNX graph from which the model was converted.
     """
     nncf = require_package("nncf")
-    # OpenVINO makes two operations of a convolution with a bias.
+    # OpenVINO splits a convolution with a bias into two operations.
     names = [op.get_friendly_name() for op in model.get_ordered_ops()]
     ignored = [name for name in names if name.removesuffix("/WithoutBiases") in in_float]
     bar = progress(None, "calibrate", len(calibration), unit=" images")
@@ -215,8 +215,8 @@ class OpenVinoRunner:
     Args:
         model: An `openvino.Model`; its batch is set to one.
         options: Device, threads, streams, and the precision of the layers that are not quantised:
-            None for fp32, also where the hardware has bf16, OpenVINO's own default there.
-        path: The file that the model comes from, if any.
+            None for fp32, even on hardware with bf16, where OpenVINO's own default is bf16.
+        path: The file from which the model was read, if any.
 
     Raises:
         ConfigError: If there is no such device, or it does not compute in this precision.
@@ -247,7 +247,7 @@ class OpenVinoRunner:
         self._of_thread = threading.local()
 
     def __call__(self, images: Shaped[ndarray, "N ..."]) -> list[ndarray]:
-        """The graph's outputs."""
+        """Run the graph; return its outputs."""
         self._process.check()
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
@@ -263,7 +263,7 @@ class OpenVinoRunner:
     def _run(self, image: Shaped[ndarray, "1 ..."]) -> list[ndarray]:
         request = self._of_thread.request
         request.infer([image], share_inputs=True)
-        # The tensors are the request's own, and change at its next run.
+        # The tensors belong to the request, and its next run overwrites them.
         return [
             request.get_output_tensor(i).data.copy() for i in range(len(self._compiled.outputs))
         ]

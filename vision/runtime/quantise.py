@@ -16,21 +16,21 @@ from vision.runtime.backend import Images
 from vision.runtime.onnx_graph import OnnxRunner, temporary_file
 
 NUM_FLOAT = 4
-"""First convolutions that stay in float: few channels of widely different ranges."""
+"""Number of first convolutions that stay in float: few channels, of widely different ranges."""
 
 NUM_CORRECTED = 50
-"""Number of images that biases are corrected on: each convolution needs a pass over them."""
+"""Number of images on which biases are corrected: each convolution needs a pass over them."""
 
 
 def sensitive_nodes(model: Any, network: SSDLite) -> list[str]:  # noqa: ANN401
     """Names of the convolutions that stay in float: the first few, and all of the heads.
 
-    Measured on a 20-class detector (voc.mAP50 .4055): all in int8 .3992, without these .4036, for
-    a tenth of the speed.
+    A 20-class detector with a voc.mAP50 of .4055 had .3992 with all convolutions in int8, and .4036
+    with these in float, at the cost of a tenth of the speed.
 
     Args:
-        model: An `onnx.ModelProto` of `vision.runtime.onnx_graph.to_onnx`.
-        network: What it was made of.
+        model: An `onnx.ModelProto` from `vision.runtime.onnx_graph.to_onnx`.
+        network: The network from which it was converted.
     """
     weights = {f"network.{key}" for key in network.head_keys()}  # a `Graph` holds the network
     nodes = [node for node in model.graph.node if node.op_type == "Conv"]
@@ -39,18 +39,18 @@ def sensitive_nodes(model: Any, network: SSDLite) -> list[str]:  # noqa: ANN401
 
 
 def quantise_onnx(model: Any, calibration: Images, in_float: Sequence[str]) -> Any:  # noqa: ANN401
-    """ONNX Runtime's static quantisation: convolutions and sums between quantise-dequantise pairs.
+    """Quantise statically: convolutions and sums between quantise-dequantise pairs (QDQ).
 
-    Weights are int8 by channel, of half its range; activations uint8; pixels and boxes are not
-    quantised. With the whole range processors without VNNI add pairs of products in 16 bits where
-    they overflow: a detector with a voc.mAP50 of .762 had .621 there, and .752 with half of it
-    (.751 with uint8 weights, at 1.2 times the time). Then biases are corrected: another detector
-    lost .85 points without, and .24 with it.
+    Weights are int8 by channel, in half of its range; activations are uint8; pixels and boxes are
+    not quantised. With the whole range, processors without VNNI overflow when they add pairs of
+    products in 16 bits: there, a detector with a voc.mAP50 of .762 had .621, and .752 with half the
+    range (.751 with uint8 weights, which take 1.2 times as long). Then biases are corrected:
+    another detector lost .85 points without the correction, and .24 with it.
 
     Args:
         model: An `onnx.ModelProto`.
-        calibration: Images as the graph takes them.
-        in_float: Names of the convolutions that are left out, such as `sensitive_nodes`.
+        calibration: Images in the form that the graph takes.
+        in_float: Names of the convolutions that stay in float, such as `sensitive_nodes`.
 
     Returns:
         An `onnx.ModelProto` with the same metadata.
@@ -90,13 +90,13 @@ def quantise_onnx(model: Any, calibration: Images, in_float: Sequence[str]) -> A
 
 
 def _correct_biases(quantised: Any, model: Any, images: Images) -> None:  # noqa: ANN401
-    """Give each convolution's output the mean by channel that it has in float, in place.
+    """Correct biases in place: each convolution's output gets its float mean in each channel.
 
-    Rounded weights shift what a convolution gives on average, and depthwise ones, whose channels
-    sum few products, most of all; the shifts add up from layer to layer. So the convolutions are
-    taken in the order in which they run, each with those before it corrected (empirical bias
-    correction, arXiv 1906.04721, section 4.2). Correcting all at once would correct the same shift
-    many times over. Convolutions without a bias in the graph are skipped.
+    Rounded weights shift a convolution's mean output, most of all in depthwise convolutions, whose
+    channels sum few products; the shifts add up from layer to layer. So the convolutions are
+    corrected in the order in which they run, each after those before it (empirical bias correction,
+    arXiv 1906.04721, section 4.2). Correcting all at once would correct the same shift many times
+    over. Convolutions without a bias in the graph are skipped.
     """
     onnx = require_package("onnx")
     made_by = {output: node for node in quantised.graph.node for output in node.output}
@@ -105,7 +105,7 @@ def _correct_biases(quantised: Any, model: Any, images: Images) -> None:  # noqa
         node for node in quantised.graph.node if node.op_type == "Conv" and len(node.input) > 2
     ]
     if not convolutions:
-        return  # ONNX Runtime refuses a graph without outputs
+        return  # ONNX Runtime refuses a graph without outputs.
     in_float = {node.name: node.output[0] for node in model.graph.node if node.op_type == "Conv"}
     means = channel_means(model, [in_float[node.name] for node in convolutions], images)
     for node, mean in progress(
@@ -127,7 +127,7 @@ def channel_means(
     outputs: Sequence[str],
     images: Images,
 ) -> list[Float64[ndarray, " C"]]:
-    """Means by channel, over images, of the tensors of a graph that ``outputs`` names."""
+    """Return the mean over all images of each channel of the graph's tensors ``outputs``."""
     onnx = require_package("onnx")
     part = onnx.ModelProto()
     part.CopyFrom(model)
@@ -142,7 +142,7 @@ def channel_means(
 
 
 def _remove_unused(graph: Any) -> None:  # noqa: ANN401
-    """Remove the nodes that no output depends on, in place: ONNX Runtime would run them too."""
+    """Remove nodes on which no output depends, in place: ONNX Runtime would run them too."""
     needed = {output.name for output in graph.output}
     nodes = []
     for node in reversed(graph.node):

@@ -1,4 +1,4 @@
-"""Score thresholds of a detector, from what users say."""
+"""Score thresholds of a detector, from the scores that users give."""
 
 # C classes
 
@@ -12,11 +12,11 @@ from torch import Tensor
 from vision.errors import ConfigError, WeightsError, did_you_mean
 
 Score: TypeAlias = float | Literal["best"]
-"""A score threshold; ``best`` is the one that training found best for each class."""
+"""A score threshold; ``best`` is the threshold that training found best for each class."""
 Scores: TypeAlias = Score | Mapping[str, Score]
 """A score threshold for all classes, or by class name."""
 USUAL_SCORE = 0.4
-"""The threshold where no other is named or known."""
+"""The default threshold, also for classes whose best threshold is not known."""
 
 
 def score_thresholds(
@@ -24,16 +24,16 @@ def score_thresholds(
     names: Sequence[str],
     best: object = None,
 ) -> float | Float32[Tensor, "C"]:
-    """The score that a detection must exceed, for all classes or for each by label.
+    """Return the score that a detection must exceed: one for all classes, or one for each label.
 
     Args:
         score: As for `vision.detector.Detector.load`.
         names: Class names in label order.
-        best: The best threshold of each class, as far as they are known; whatever a file has there.
+        best: The best threshold by class name, as far as known; read from a file, not yet checked.
 
     Raises:
-        ConfigError: If a score is out of range, or of a class that is not among the names.
-        WeightsError: If ``best`` is asked for and not known.
+        ConfigError: If a score is out of range, or names a class that is not in ``names``.
+        WeightsError: If ``best`` is asked for, but not known.
     """
     by_name = _resolve(score if isinstance(score, Mapping) else {"": score}, best)
     for name, value in by_name.items():
@@ -49,15 +49,15 @@ def score_thresholds(
 def only_classes(
     threshold: float | Float32[Tensor, "C"], classes: str | Sequence[str], names: Sequence[str]
 ) -> Float32[Tensor, "C"]:
-    """A threshold of `score_thresholds` with the classes left out that are not among some.
+    """Return the threshold of each class, which is 1 for all classes that are not in ``classes``.
 
     Args:
-        threshold: For all classes, or for each.
-        classes: The names that stay.
+        threshold: From `score_thresholds`: for all classes, or for each.
+        classes: Names of the classes to keep.
         names: Class names in label order.
 
     Raises:
-        ConfigError: If a class is not among the names, or is a number.
+        ConfigError: If a class is not in ``names``, or is a number.
     """
     kept = [classes] if isinstance(classes, str | int) else list(classes)
     if not all(isinstance(name, str) for name in kept):
@@ -75,10 +75,10 @@ def _check_known(classes: Sequence[str], names: Sequence[str]) -> None:
 
 
 def check_number(score: Any) -> float:  # noqa: ANN401
-    """A score as a number.
+    """Convert a score to a number.
 
     Raises:
-        ConfigError: If it is none.
+        ConfigError: If it is not a number.
     """
     try:
         return float(score)
@@ -88,7 +88,7 @@ def check_number(score: Any) -> float:  # noqa: ANN401
 
 
 def _resolve(by_name: Mapping[str, Score], best: object) -> dict[str, float]:
-    """The scores by name with the best thresholds in place of ``best``."""
+    """Replace ``best`` by the best thresholds; return the scores by class name."""
     given = {name: check_number(score) for name, score in by_name.items() if score != "best"}
     asked = [name for name in by_name if name not in given]
     if not asked:
@@ -96,7 +96,7 @@ def _resolve(by_name: Mapping[str, Score], best: object) -> dict[str, float]:
     if not best:
         raise WeightsError(
             "score best: the weights have no best thresholds, which training records; the page of"
-            " ssdlite eval --report has those of any weights, with the options to paste"
+            " ssdlite eval --report shows them for any weights, with the options to paste"
         )
     if not (isinstance(best, Mapping) and all(isinstance(x, int | float) for x in best.values())):
         raise WeightsError("score best: the weights' best thresholds are not numbers by class")

@@ -24,12 +24,12 @@ suppression (float[N, K, 4] candidate_boxes, float[N, K] candidate_scores,
     shortest = ReduceMin <keepdims = 0> (sides, axis_2)
     has_area = Greater (shortest, zero)
     inside_scores = Where (has_area, candidate_scores, zero)
-    # The operator takes scores by class (N, classes, K): 0 but for a candidate's own class.
+    # The operator takes scores by class (N, classes, K): 0 except in a candidate's own class.
     each_scores = Unsqueeze (inside_scores, axis_1)
     is_class = OneHot <axis = 1> (candidate_labels, depth, off_on)
     class_scores = Mul (each_scores, is_class)
     selected = NonMaxSuppression ({compared_boxes}, {compared_scores}, limit, overlap, threshold)
-    # It gives rows of (image, class, candidate); from them a rectangle of each image's best.
+    # It returns rows of (image, class, candidate), from which each image gets rows of its best.
     scores_shape = Shape ({compared_scores})
     blank = ConstantOfShape (scores_shape)
     selected_scores = GatherND ({compared_scores}, selected)
@@ -45,11 +45,11 @@ suppression (float[N, K, 4] candidate_boxes, float[N, K] candidate_scores,
     num_detections = ReduceSum <keepdims = 0> (ones, axis_1)
 }}
 """
-"""In ONNX's text format; a class-agnostic suppression leaves the scores by class unused."""
+"""The nodes in ONNX's text format; class-agnostic suppression does not use the class scores."""
 
 
 def check_suppression(post_process: PostProcess) -> None:
-    """Make sure that `append_suppression` has an operator, before a long export.
+    """Make sure, before a long export, that ONNX has an operator for `append_suppression`.
 
     Raises:
         ConfigError: If ONNX has no operator for the suppression.
@@ -62,16 +62,16 @@ def check_suppression(post_process: PostProcess) -> None:
 
 
 def append_suppression(model: Any, post_process: PostProcess, num_classes: int) -> None:  # noqa: ANN401
-    """Add suppression to a graph that outputs the boxes before it.
+    """Append suppression to a graph that outputs the candidates for it.
 
-    The graph then gives, for D = ``max_detections`` rows an image, highest score first:
+    The graph then returns D = ``max_detections`` rows for each image, highest score first:
     ``boxes`` (N, D, 4), ``xyxy`` as fractions of the image's sides and clipped to it;
     ``scores`` (N, D); ``labels`` (N, D), int64; and ``num_detections`` (N,), int64, the
     number of rows that are filled: the others have the score 0.
 
     Args:
         model: An `onnx.ModelProto` of the form ``nms``, before suppression.
-        post_process: Its settings.
+        post_process: The settings of suppression.
         num_classes: Number of classes.
     """
     onnx = require_package("onnx")

@@ -31,15 +31,15 @@ class TorchSession:
     """Runs a network in PyTorch, channels last; outputs are on the session's device.
 
     Args:
-        network: Of `vision.model.fuse`; it is moved and changed in place.
+        network: From `vision.model.fuse`; it is moved and changed in place.
         device: Where to run it.
-        precision: Of the layers: ``fp32``, ``bf16`` or ``fp16``.
+        precision: Precision of the layers: ``fp32``, ``bf16`` or ``fp16``.
 
     Attributes:
-        batches: Detects in recorded batches, on CUDA; None elsewhere.
+        batches: Detects in recorded batches on CUDA; None on other devices.
 
     Raises:
-        ConfigError: If the device does not compute in this precision.
+        ConfigError: If the device does not support this precision.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class TorchSession:
         """Move the network to another device.
 
         Raises:
-            ConfigError: If the device does not compute in the session's precision.
+            ConfigError: If the device does not support the session's precision.
         """
         if self._precision == "fp16" and device.type == "cpu":
-            raise ConfigError("precision fp16 is for GPUs; take bf16 or fp32 on the CPU")
+            raise ConfigError("precision fp16 is for GPUs; use bf16 or fp32 on the CPU")
         self.device = device
         self.options = RuntimeOptions("torch", str(device), self._precision)
         self._network.to(device)
@@ -80,7 +80,7 @@ class TorchSession:
         post_process: PostProcess,
         threshold: Threshold,
     ) -> Finish:
-        """Begin to detect, see `FixedBatches.start`; where there are none, it is done on return."""
+        """Start detection; see `FixedBatches.start`. Without ``batches``, it is done on return."""
         self._check_process()
         if self.batches is not None:
             return self.batches.start(images, sizes, post_process, threshold)
@@ -97,8 +97,8 @@ class TorchSession:
 
 
 def cuda_process() -> OwnProcess:
-    """This process, without those that it forks."""
-    return OwnProcess("CUDA", None, SPAWN, "works in no forked process:")
+    """Remember this process: CUDA does not work in processes that are forked from it."""
+    return OwnProcess("CUDA", None, SPAWN, "does not work in a forked process:")
 
 
 def _decode(network: SSDLite, images: UInt8[Tensor, "N 3 H W"]) -> Decoded:
@@ -115,7 +115,7 @@ class TorchBackend:
     benchmarked: ClassVar[Precisions] = {"fp32": ("fp32", "bf16")}
 
     def build(self, network: SSDLite, options: RuntimeOptions) -> TorchSession:
-        """A session; the number of threads is that of the process."""
+        """Return a session; a number of threads applies to the whole process."""
         if options.threads is not None:
             torch.set_num_threads(options.threads)
         device = choose_device(options.device or "auto")

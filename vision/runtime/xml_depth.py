@@ -1,4 +1,4 @@
-"""The nesting of an XML file, looked at before a library parses it without a limit."""
+"""Check of an XML file's nesting, before a library parses it without a limit."""
 
 from pathlib import Path
 
@@ -8,17 +8,17 @@ from vision.errors import WeightsError
 from vision.files import read_bytes
 
 MAX_BYTES, MAX_DEPTH = 2**28, 100
-"""Largest file that is read, and its deepest nesting."""
+"""Maximum size of a file in bytes, and maximum depth of its elements."""
 
 
 def check_depth(path: Path) -> None:
-    """Refuse elements within elements without end, at which OpenVINO ends the process.
+    """Make sure that elements are not nested so deeply that OpenVINO would end the process.
 
     Raises:
-        WeightsError: If there are more than `MAX_DEPTH` within each other.
+        WeightsError: If more than `MAX_DEPTH` elements are nested.
         OSError: If the file cannot be opened, or has more than `MAX_BYTES`.
-        ParseError: If it is no XML.
-        DefusedXmlException: If it has entities.
+        ParseError: If it is not XML.
+        DefusedXmlException: If it declares entities.
     """
     parser = DefusedXMLParser(target=_Depth(path))
     parser.feed(read_bytes(path, MAX_BYTES))
@@ -26,7 +26,7 @@ def check_depth(path: Path) -> None:
 
 
 class _Depth:
-    """What an XML parser calls at the begin and the end of each element."""
+    """Counts nested elements; an XML parser calls it at the start and end of each element."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._depth = path, 0
@@ -43,4 +43,4 @@ class _Depth:
         self._depth -= 1
 
     def close(self) -> None:
-        """Nothing is kept."""
+        """Return nothing; the parser calls it at the end."""
