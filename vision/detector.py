@@ -273,7 +273,7 @@ class Detector:
         remaining, length = iter(images), MAX_BATCH if self.tiles == 1 else 1
         batches = iter(lambda: list(islice(remaining, length)), [])
         started = (self._start(batch, threshold) for batch in batches)
-        return [one for found in _one_ahead(started) for one in found]
+        return [detections for batch in _one_ahead(started) for detections in batch]
 
     def stream(
         self,
@@ -350,14 +350,14 @@ class Detector:
         sizes = [tile.size for _, tiles, _ in prepared for tile in tiles]
         finishes = []
         for start in range(0, len(sizes), MAX_BATCH):
-            some = slice(start, start + MAX_BATCH)
-            shape = len(sizes[some]), *self.image_size, 3
+            chunk = slice(start, start + MAX_BATCH)
+            shape = len(sizes[chunk]), *self.image_size, 3
             batch = torch.empty(shape, dtype=torch.uint8, pin_memory=is_cuda)
-            np.stack(pixels[some], out=batch.numpy())
-            finishes.append(self._run(batch.permute(0, 3, 1, 2), sizes[some], threshold))
+            np.stack(pixels[chunk], out=batch.numpy())
+            finishes.append(self._run(batch.permute(0, 3, 1, 2), sizes[chunk], threshold))
 
         def finish() -> list[Detections]:
-            found = [one for part in finishes for one in part()]
+            found = [detections for wait in finishes for detections in wait()]
             merged = merge_tiles(found, [tiles for _, tiles, _ in prepared], self.post_process)
             kept = [image for _, _, image in prepared]
             return [replace(one, image=image) for one, image in zip(merged, kept, strict=True)]

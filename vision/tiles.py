@@ -125,17 +125,17 @@ def _merge(
     if not tiles[1:]:
         return found[0]
     pairs = list(zip(found, tiles, strict=True))
-    kept = [one[~_is_cut(one, tile, tiles[0])] for one, tile in pairs]
+    kept = [part[~_is_cut(part, tile, tiles[0])] for part, tile in pairs]
     corners = [torch.tensor([tile.x0, tile.y0] * 2) for tile in tiles]
-    every = replace(
+    merged = replace(
         found[0],
-        boxes=torch.cat([one.boxes + xyxy for one, xyxy in zip(kept, corners, strict=True)]),
-        scores=torch.cat([one.scores for one in kept]),
-        labels=torch.cat([one.labels for one in kept]),
+        boxes=torch.cat([part.boxes + xyxy for part, xyxy in zip(kept, corners, strict=True)]),
+        scores=torch.cat([part.scores for part in kept]),
+        labels=torch.cat([part.labels for part in kept]),
     )
-    groups = torch.zeros_like(every.labels) if post_process.class_agnostic else every.labels
-    best = box_ops.nms(every.boxes, every.scores, groups, post_process.nms_iou)
-    return every[best[: post_process.max_detections]]
+    groups = torch.zeros_like(merged.labels) if post_process.class_agnostic else merged.labels
+    best = box_ops.nms(merged.boxes, merged.scores, groups, post_process.nms_iou)
+    return merged[best[: post_process.max_detections]]
 
 
 def _is_cut(found: Detections, tile: Tile, whole: Tile) -> Bool[Tensor, "n"]:

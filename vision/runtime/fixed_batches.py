@@ -89,9 +89,9 @@ class FixedBatches:
         limits = torch.as_tensor(threshold, dtype=torch.float32).expand(self._num_classes)
         started = []
         for begin in range(0, len(sizes), SIZES[-1]):
-            some = slice(begin, begin + SIZES[-1])
-            started.append(self._start(images[some], sizes[some], post_process, limits))
-        return lambda: [one for finish in started for one in finish()]
+            chunk = slice(begin, begin + SIZES[-1])
+            started.append(self._start(images[chunk], sizes[chunk], post_process, limits))
+        return lambda: [detections for finish in started for detections in finish()]
 
     def _start(
         self,
