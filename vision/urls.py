@@ -4,9 +4,10 @@ import re
 import time
 from base64 import b64encode
 from http.client import HTTPException
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from vision.errors import DataError
 
@@ -52,7 +53,8 @@ def read_url(url: str, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECO
     deadline = time.monotonic() + max_seconds
     content = bytearray()
     try:
-        with urlopen(request, timeout=min(_SILENCE, max_seconds)) as answer:  # noqa: S310
+        opener = build_opener(_Redirect)
+        with opener.open(request, timeout=min(_SILENCE, max_seconds)) as answer:
             while chunk := answer.read1(_CHUNK):
                 content += chunk
                 if len(content) > max_bytes:
@@ -68,6 +70,20 @@ def read_url(url: str, max_bytes: int = MAX_BYTES, max_seconds: float = MAX_SECO
         reason = error.reason if isinstance(error, URLError) else error
         raise DataError(f"{name} cannot be read: {reason or type(error).__name__}") from error
     return bytes(content)
+
+
+class _Redirect(HTTPRedirectHandler):
+    """Follow redirects; user and password are not sent to another host, nor without encryption."""
+
+    def redirect_request(self, req: Request, *args: Any) -> Request | None:  # noqa: ANN401
+        """Create the next request."""
+        following = super().redirect_request(req, *args)
+        if following and (following.host, following.type) not in {
+            (req.host, req.type),
+            (req.host, "https"),
+        }:
+            following.remove_header("Authorization")
+        return following
 
 
 def _request(url: str, name: str) -> Request:

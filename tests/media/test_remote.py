@@ -49,7 +49,11 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         expected = base64.b64encode(f"me:{SECRET}".encode()).decode()
-        if self.headers["Authorization"] != f"Basic {expected}":
+        if self.path.startswith("/to?"):
+            self.send_response(302)
+            self.send_header("Location", self.path.removeprefix("/to?"))
+            self.end_headers()
+        elif self.headers["Authorization"] != f"Basic {expected}":
             self.send_error(401)
         else:
             super().do_GET()
@@ -101,6 +105,14 @@ def test_remote_images_have_the_results_of_files(
     for path in (tmp_path / "http").rglob("*"):
         assert SECRET not in path.name
         assert path.is_dir() or SECRET.encode() not in path.read_bytes()
+
+
+def test_a_password_is_sent_to_its_own_host_only(photos: Path, server: str) -> None:
+    url = f"http://me:{quote(SECRET)}@{server}/to?"
+    assert read_url(f"{url}/a.png") == (photos / "a.png").read_bytes()
+    other = server.replace("127.0.0.1", "localhost")
+    with pytest.raises(DataError, match="cannot be read: 401 Unauthorized"):
+        read_url(f"{url}http://{other}/a.png")
 
 
 def test_frames_of_remote_images_are_those_of_files(photos: Path, store: str, server: str) -> None:
