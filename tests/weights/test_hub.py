@@ -101,16 +101,11 @@ def test_openvino_s_two_files_lie_side_by_side(hub: Hub) -> None:
     assert path.with_suffix(".bin").read_bytes() == b"weights"
 
 
-NO_ACCESS = (
-    "it does not exist, or you have no access; for private repositories, log in with hf auth login"
-)
-
-
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("hf://user/none", NO_ACCESS),
-        ("hf://user/private", NO_ACCESS),
+        ("hf://user/none", "it does not exist or you have no access; log in with hf auth login"),
+        ("hf://user/private", "it does not exist or you have no access; log in with hf auth login"),
         ("hf://user/open@v9", "it has no revision v9"),
         ("hf://user/open", "it has no file model.safetensors; name one as hf://user/open/FILE"),
         ("hf://user/no--such", "the hub does not allow this name"),

@@ -23,7 +23,7 @@ SERVER_ERROR = 500
 """Lowest HTTP status that means a failure of the Hub itself."""
 _NAME = re.compile(r"hf:/{1,2}(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<file>[^@]+))?(?:@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_LOG_IN = "for private repositories, log in with hf auth login or set HF_TOKEN"
+_LOG_IN = "log in with hf auth login or HF_TOKEN"
 
 
 class HubName(NamedTuple):
@@ -148,7 +148,7 @@ def _reason(error: Exception, errors: object, place: HubName, file: str) -> str:
     """Explain why a request failed, and name the remedy."""
     causes = {
         "GatedRepoError": f"ask its owner for access on its page first; {_LOG_IN}",
-        "RepositoryNotFoundError": f"it does not exist, or you have no access; {_LOG_IN}",
+        "RepositoryNotFoundError": f"it does not exist or you have no access; {_LOG_IN}",
         "RevisionNotFoundError": f"it has no revision {place.revision}",
         "RemoteEntryNotFoundError": f"it has no file {file}; name one as hf://{place.repo}/FILE",
         "LocalEntryNotFoundError": "the hub cannot be reached, and the cache has no such file;"
@@ -162,7 +162,7 @@ def _reason(error: Exception, errors: object, place: HubName, file: str) -> str:
             return text
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in {401, 403}:
-        return f"access was refused (HTTP {status}); {_LOG_IN}, with permission to write for push"
+        return f"access was refused (HTTP {status}); {_LOG_IN}, with write permission for push"
     if status is not None:
         return f"the hub answered with HTTP {status}; try again later"
     if isinstance(error, OSError) and error.errno is not None:
