@@ -117,14 +117,17 @@ def _match_classes(
     """Copy the rows of classes in both networks, and add the mean of the weights' to the others.
 
     Returns:
-        Names of the copied classes; keys of heads left as they were, as priors or channels differ.
+        Names of the copied classes; keys of heads left as they were, as priors or layers differ.
     """
+    if not their_names:
+        return [], []
     labels = find_labels(names, their_names)
     pairs = [(label, labels[name]) for label, name in enumerate(names) if name in labels]
     others = sorted(set(range(len(names))) - {label for label, _ in pairs})
     filled, unlike = False, list[str]()
     for key in heads:
-        if not their_names or key not in tensors:
+        if key not in tensors:
+            unlike.append(key)
             continue
         ours = by_class(state[key].clone(), len(names))
         theirs = by_class(tensors[key], len(their_names))
@@ -152,7 +155,7 @@ def _describe_classes(
     if not unlike:
         return [described]
     heads = ", ".join(sorted({".".join(key.split(".")[:2]) for key in unlike}))
-    return [described, f"random for all classes, since priors or channels differ: {heads}"]
+    return [described, f"random for all classes, since priors or layers differ: {heads}"]
 
 
 def silence_classes(model: SSDLite, labels: Sequence[int]) -> None:

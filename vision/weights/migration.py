@@ -38,7 +38,11 @@ def migrate_training(training: Mapping[str, Any]) -> dict[str, Any]:
 def recorded_licence(training: Mapping[str, Any]) -> str:
     """Return the licence of a file or of the weights that its training started from, or ""."""
     start = str(training.get("start", ""))
-    return str(training.get("licence") or start.partition("licence ")[2][:-1])
+    licence = str(training.get("licence") or start.partition("licence ")[2])
+    # Each training that started from the one before has put ``start`` in brackets once more.
+    while licence.endswith(")") and licence.count(")") > licence.count("("):
+        licence = licence[:-1]
+    return licence
 
 
 def migrate_state(state: Mapping[str, Any]) -> dict[str, Any]:
