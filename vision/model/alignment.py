@@ -86,22 +86,22 @@ def _choose(
     greatest = boxes.new_zeros(boxes.shape[:2])
     rows = torch.full(greatest.shape, -1, device=boxes.device)
     first = 0
-    for chunk in torch.split(targets.rows, max(1, CHUNK_PAIRS // len(priors))):
-        some = targets._replace(rows=chunk)
-        overlaps = box_ops.iou(some.boxes[:, None], boxes[some.images])[:, 0]
-        logits = predictions.logits[some.images, :, some.labels].float()
+    for chunk_rows in torch.split(targets.rows, max(1, CHUNK_PAIRS // len(priors))):
+        chunk = targets._replace(rows=chunk_rows)
+        overlaps = box_ops.iou(chunk.boxes[:, None], boxes[chunk.images])[:, 0]
+        logits = predictions.logits[chunk.images, :, chunk.labels].float()
         alignment = logits.sigmoid() * overlaps**BETA
-        candidates = alignment.masked_fill(~_inside(priors, some.boxes), 0)
+        candidates = alignment.masked_fill(~_inside(priors, chunk.boxes), 0)
         values, places = candidates.topk(min(NUM_CANDIDATES, len(priors)), dim=1)
         chosen = overlaps.gather(1, places).masked_fill(values <= 0, 0)
-        keys = sort_keys(torch.zeros_like(overlaps).scatter(1, places, chosen), some.positive)
-        best = max_per_image(keys, some)
+        keys = sort_keys(torch.zeros_like(overlaps).scatter(1, places, chosen), chunk.positive)
+        best = max_per_image(keys, chunk)
         # The upper part of a key is the overlap.
         overlap = (best // keys.numel()).int().view(torch.float32).masked_fill(best < 0, 0)
         is_better = overlap > greatest
         rows = torch.where(is_better, rows_of(best, keys) + first, rows)
         greatest = torch.where(is_better, overlap, greatest)
-        first += len(chunk)
+        first += len(chunk_rows)
     return rows
 
 

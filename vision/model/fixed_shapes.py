@@ -86,11 +86,11 @@ def _in_parts(
 ) -> tuple[Bool[Tensor, "N K"], Bool[Tensor, "N"]]:
     """Run `greedy_nms` on a few images at a time, which limits the memory."""
     at_once = max(1, PAIRS_AT_ONCE // scores.shape[1] ** 2)
-    found = []
+    results = []
     for start in range(0, len(scores), at_once):
-        some = slice(start, start + at_once)
-        found.append(greedy_nms(boxes[some], scores[some], groups[some], iou_threshold))
-    is_kept, is_settled = zip(*found, strict=True)
+        part = slice(start, start + at_once)
+        results.append(greedy_nms(boxes[part], scores[part], groups[part], iou_threshold))
+    is_kept, is_settled = zip(*results, strict=True)
     return torch.cat(is_kept), torch.cat(is_settled)
 
 

@@ -169,10 +169,10 @@ def _free_on_cpu(
         free = (rows[image] < 0).nonzero()[:, 0]
         rows_left = targets.rows[left]
         rows_left[:, 7] = 0  # The index of the image, which is now the only one.
-        some = targets._replace(rows=rows_left, num_images=1)
-        found = match_on_cpu(some, priors[free], NEVER)[0]
-        is_found = found >= 0
-        result[image, free[is_found]] = left[found[is_found]]
+        alone = targets._replace(rows=rows_left, num_images=1)
+        matched = match_on_cpu(alone, priors[free], NEVER)[0]
+        is_matched = matched >= 0
+        result[image, free[is_matched]] = left[matched[is_matched]]
     return result
 
 
@@ -187,13 +187,13 @@ def find_ignored(
     if rows.device.type == "cpu":
         rows = rows[targets.difficult | targets.crowd]
     result = torch.zeros(targets.num_images, num_boxes, device=corners.device).bool()
-    for chunk in torch.split(rows, max(1, CHUNK_PAIRS // num_boxes)):
-        some = targets._replace(rows=chunk)
-        boxes = corners if corners.ndim == 2 else corners[some.images]
-        objects = some.boxes if corners.ndim == 2 else some.boxes[:, None]
-        shape, areas = (len(chunk), num_boxes), match_iou * box_ops.area(boxes)
+    for chunk_rows in torch.split(rows, max(1, CHUNK_PAIRS // num_boxes)):
+        chunk = targets._replace(rows=chunk_rows)
+        boxes = corners if corners.ndim == 2 else corners[chunk.images]
+        objects = chunk.boxes if corners.ndim == 2 else chunk.boxes[:, None]
+        shape, areas = (len(chunk_rows), num_boxes), match_iou * box_ops.area(boxes)
         near = box_ops.iou(objects, boxes).view(shape) >= match_iou
         inside = box_ops.intersection(objects, boxes).view(shape) >= areas
-        is_ignored = (near & some.difficult[:, None]) | (inside & some.crowd[:, None])
-        result |= max_per_image(is_ignored.long(), some) > 0
+        is_ignored = (near & chunk.difficult[:, None]) | (inside & chunk.crowd[:, None])
+        result |= max_per_image(is_ignored.long(), chunk) > 0
     return result

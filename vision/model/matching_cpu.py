@@ -122,9 +122,9 @@ def _overlaps(
 ) -> Float32[ndarray, "K P"]:
     """Compute the IoU of all pairs, equal to that of `vision.boxes.iou` to the last bit."""
     overlaps, areas = torch.empty(len(boxes), len(corners)), box_ops.area(corners)
-    for some, result in zip(torch.split(boxes, CHUNK), torch.split(overlaps, CHUNK), strict=True):
-        shared = box_ops.intersection(some, corners)
-        torch.div(shared, box_ops.area(some)[:, None] + areas - shared, out=result)
+    for chunk, result in zip(torch.split(boxes, CHUNK), torch.split(overlaps, CHUNK), strict=True):
+        shared = box_ops.intersection(chunk, corners)
+        torch.div(shared, box_ops.area(chunk)[:, None] + areas - shared, out=result)
     return overlaps.numpy()
 
 
@@ -138,11 +138,11 @@ def _keep_greatest(
     """Update both arrays where an object (on ties the first) overlaps a prior more than before."""
     numbers, starts = np.unique(images[objects], return_index=True)
     for image, start, end in zip(numbers, starts, [*starts[1:], len(objects)], strict=True):
-        some = overlaps[start:end]
-        most = some.max(axis=0)
-        priors = (most > greatest[image]).nonzero()[0]
-        greatest[image, priors] = most[priors]
-        learnt[image, priors] = objects[start + some[:, priors].argmax(axis=0)]
+        own = overlaps[start:end]
+        highest = own.max(axis=0)
+        priors = (highest > greatest[image]).nonzero()[0]
+        greatest[image, priors] = highest[priors]
+        learnt[image, priors] = objects[start + own[:, priors].argmax(axis=0)]
 
 
 def _force_best(

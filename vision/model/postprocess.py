@@ -150,12 +150,12 @@ class PostProcess:
         else:
             images, places = self._hard_nms(compared, scores, labels)
         # The detections of all images, in their order, which are sliced per image without copies.
-        every = Detections(pixels[images, places], scores[images, places], labels[images, places])
+        kept = Detections(pixels[images, places], scores[images, places], labels[images, places])
         counts = torch.bincount(images, minlength=len(sizes))
         starts = (counts.cumsum(0) - counts).tolist()
         lengths = counts.clamp(max=self.max_detections).tolist()
         return [
-            replace(every[start : start + length], size=size)
+            replace(kept[start : start + length], size=size)
             for start, length, size in zip(starts, lengths, sizes, strict=True)
         ]
 

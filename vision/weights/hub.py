@@ -75,7 +75,7 @@ def fetch(name: str) -> Path:
     with _explained(where, place, file):
         is_local = not _is_reachable(hub, place, file)
         options = {"revision": place.revision, "local_files_only": is_local}
-        paths = [hub.hf_hub_download(place.repo, one, **options) for one in files]
+        paths = [hub.hf_hub_download(place.repo, path, **options) for path in files]
     if is_local:
         logger.warning("warning: %s: %s cannot be reached; using the cached file", where, server)
     return Path(paths[0])
