@@ -34,7 +34,7 @@ def convert_weights(
         labels: File of the class names.
 
     Raises:
-        WeightsError: If the file cannot be read, is of another source, or does not fit.
+        WeightsError: If the file cannot be read, belongs to another source, or does not fit.
     """
     path = Path(file)
     if source == "tensorflow":

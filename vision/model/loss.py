@@ -65,7 +65,7 @@ class MultiBoxLoss(nn.Module):
     SSD's loss (equations 1 to 3) sums the cross-entropy of the positive priors and of each image's
     hardest negatives, and the smooth L1 loss of the positive priors' offsets, and divides both by
     the number of positives in the batch (at least 1). With task-aligned assignment, the binary
-    cross-entropy of a prior's class has the prior's quality as its target, those of the others 0
+    cross-entropy of a prior's class has the prior's quality as its target, the others have 0
     (`vision.model.alignment`), the localisation loss is weighted by the quality, background is not
     used, and the sums are divided by the sum of qualities (at least 1). All is done in float32.
 

@@ -168,7 +168,7 @@ def silence_classes(model: SSDLite, labels: Sequence[int]) -> None:
 
 
 def expect_few(model: SSDLite, keys: Iterable[str] | None = None) -> None:
-    """Let random class heads (all, or those of ``keys``) start with low scores, if sigmoids."""
+    """Give random class heads (``keys``; default: all) low-score biases if scores are sigmoids."""
     if model.scores == "sigmoid":
         _set_bias(model, keys or class_keys(model), range(model.num_classes), RARE)
 
