@@ -125,7 +125,7 @@ def test_an_out_that_cannot_be_is_one_line(
 @pytest.mark.parametrize(
     ("source", "file", "message"),
     [
-        ("tensorflow", ".", "neither a frozen graph"),
+        ("tensorflow", ".", "is not a frozen graph"),
         ("qfgaohao", ".", "Is a directory"),
         ("torchvision", "IMAGENET1K_V3", "IMAGENET1K_V1, IMAGENET1K_V2"),
     ],

@@ -251,7 +251,7 @@ def test_missing_unknown_and_misshaped_keys_are_listed(tmp_path: Path) -> None:
             lambda tensor: tensor.tensor_shape.CopyFrom(
                 TensorShapeProto(dim=[TensorShapeProto.Dim(size=len(tensor.tensor_content) // 4)])
             ),
-            "expected four",
+            "expected four dimensions",
         ),
     ],
 )
@@ -432,7 +432,7 @@ def test_a_start_says_which_heads_cannot_be_matched(tmp_path: Path) -> None:
         build_model(ours, 1), load_initial_weights(str(path)), ["dog"], str(path)
     ).lines
     assert any("the weights know: dog; new, initialised" in line for line in lines)
-    assert "random for all classes, of other priors or channels: class_heads.0" in lines
+    assert "random for all classes, since priors or layers differ: class_heads.0" in lines
 
 
 @pytest.mark.slow

@@ -170,7 +170,7 @@ def test_a_scale_of_another_size_is_an_error(tmp_path: Path) -> None:
     stored = constants()
     key = next(name for name in stored if name.endswith("batchnorm/mul"))
     stored[key] = stored[key][:-1]
-    with pytest.raises(WeightsError, match="of different sizes"):
+    with pytest.raises(WeightsError, match="have different sizes"):
         convert_weights(
             "tensorflow", str(graph_model(tmp_path, stored)), labels(tmp_path, "cat", "dog")
         )

@@ -110,7 +110,7 @@ def test_keys_of_the_network_that_are_not_set_are_the_weights(
     assert len(warnings) == len(warned)
     for key in warned:
         (line,) = [line for line in warnings if line.startswith(f"model.{key} is ")]
-        assert line.endswith(f"leave model.{key} out to keep theirs")
+        assert line.endswith(f"leave model.{key} out to keep the weights' value")
 
 
 def test_another_network_takes_the_backbone_alone(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ def test_openvino_s_two_files_lie_side_by_side(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("hf://user/none", "there is none of this name, or no access to it; hf auth login"),
-        ("hf://user/private", "there is none of this name, or no access to it; hf auth login"),
+        ("hf://user/none", "it does not exist or you have no access; log in with hf auth login"),
+        ("hf://user/private", "it does not exist or you have no access; log in with hf auth login"),
         ("hf://user/open@v9", "it has no revision v9"),
         ("hf://user/open", "it has no file model.safetensors; name one as hf://user/open/FILE"),
         ("hf://user/no--such", "the hub does not allow this name"),
@@ -148,7 +148,7 @@ def test_a_hub_that_fails_is_asked_once_and_the_cache_is_used(
     hub.status = 503
     assert find_weights("hf://user/name") == cached
     assert cached.read_bytes() == b"content"
-    assert caplog.messages[-1].endswith(f"{hub.address} cannot be reached: taken from the cache")
+    assert caplog.messages[-1].endswith(f"{hub.address} cannot be reached; using the cached file")
     assert slept == []
 
 
@@ -163,7 +163,7 @@ def test_offline_it_is_one_line(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> No
 def test_pushing_takes_a_token_and_a_repository(hub: Hub) -> None:
     with pytest.raises(WeightsError, match=r"^push to hf://user/name: .*hf auth login"):
         push("hf://user/name", CARD)
-    with pytest.raises(WeightsError, match=r"pushed to hf://user/name, without file or revision"):
+    with pytest.raises(WeightsError, match=r"pushed to hf://user/name, without a file or revision"):
         push("hf://user/name@v1", CARD)
     assert hub.repos == {}
 

@@ -248,10 +248,10 @@ def test_damaged_file(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("name", "pickled", "said"),
     [
-        ("yolov8n.pt", None, "another network (YOLO, of Ultralytics), which cannot be loaded"),
-        ("yolo11x-seg.pt", None, "another network (YOLO, of Ultralytics)"),
-        ("best.pt", b"cultralytics.nn.tasks\nDetectionModel", "network (YOLO, of Ultralytics)"),
-        ("best.pt", b"ctorch._utils", "not safetensors; ssdlite convert reads those of SSDLite"),
+        ("yolov8n.pt", None, "another network (YOLO, by Ultralytics) and cannot be loaded"),
+        ("yolo11x-seg.pt", None, "another network (YOLO, by Ultralytics)"),
+        ("best.pt", b"cultralytics.nn.tasks\nDetectionModel", "network (YOLO, by Ultralytics)"),
+        ("best.pt", b"ctorch._utils", "an SSDLite of another project, convert it with ssdlite"),
     ],
 )
 def test_files_of_other_projects(

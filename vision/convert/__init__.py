@@ -1,4 +1,4 @@
-"""Weights of other projects, converted to ours."""
+"""Conversion of other projects' weights to ours."""
 
 from vision.convert.sources import convert_weights, load_initial_weights
 

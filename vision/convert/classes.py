@@ -1,4 +1,4 @@
-"""How many classes a checkpoint has, and what they are called."""
+"""The number of classes of a checkpoint, and their names."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,14 +11,14 @@ from vision.weights.labels import COCO_NAMES, VOC_NAMES, read_labels
 
 
 def count_classes(source: CheckpointLayout, tensors: Mapping[str, Tensor], path: Path) -> int:
-    """Classes without background, from the second level's heads, which have as many priors."""
+    """Count the classes without background, from the second level's class and box heads."""
     sizes = []
     for part in ("class_head", "box_head"):
         role = Role(part, 1, "predict")
         key = source.weight(source.conv(role), role)
         if key not in tensors:
             raise WeightsError(
-                f"{path} is no SSDLite of {source.name}: it has no {key}; is it another source's?"
+                f"{path} is not an SSDLite of {source.name}: it has no {key}; check the source"
             )
         sizes.append(len(tensors[key]) if tensors[key].ndim else 0)
     classes, coordinates = sizes
@@ -28,14 +28,16 @@ def count_classes(source: CheckpointLayout, tensors: Mapping[str, Tensor], path:
         or classes % (coordinates // 4)
         or classes // (coordinates // 4) < 2
     ):
-        raise WeightsError(f"{path}: heads of {classes} and {coordinates} rows fit no priors")
+        raise WeightsError(
+            f"{path}: heads of {classes} and {coordinates} rows fit no number of priors"
+        )
     return classes // (coordinates // 4) - 1
 
 
 def class_names(
     source: CheckpointLayout, num_slots: int, labels: Path | None, path: Path
 ) -> dict[int, str]:
-    """Class names by their number from 1; numbers without a name are classes never trained."""
+    """Return class names by number, from 1; numbers without a name are classes never trained."""
     if labels is None:
         known = {
             90: COCO_NAMES,

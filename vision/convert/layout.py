@@ -17,14 +17,14 @@ NORM_PARTS = (".weight", ".bias", ".running_mean", ".running_var")
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """The place of a convolution.
+    """The place of a convolution in the network.
 
     Attributes:
         part: The part of the network.
-        index: Number of the block (from 1), extra layer or level (from 0); 0 elsewhere.
+        index: Number of the block (from 1), or of the extra layer or level (from 0); otherwise 0.
         step: ``expand``, ``depthwise``, ``project`` in a block of MobileNetV2; ``reduce``,
             ``depthwise``, ``project`` in an extra layer; ``depthwise``, ``predict`` in a head.
-        path: Its key within the backbone, which is torchvision's.
+        path: Key within the backbone, which equals torchvision's.
     """
 
     part: Part
@@ -34,7 +34,7 @@ class Role:
 
 
 class Layer(NamedTuple):
-    """A convolution and the BatchNorm behind it, if there is one, by their state-dict prefixes."""
+    """A convolution and the BatchNorm after it, if there is one, by their state-dict prefixes."""
 
     role: Role
     conv: str
@@ -43,7 +43,7 @@ class Layer(NamedTuple):
 
 
 def layers(model: SSDLite) -> Iterator[Layer]:
-    """All convolutions of a network without neck, in the order of its state dict."""
+    """Yield all convolutions of a network without a neck, in the order of its state dict."""
     assert model.neck is None
     for (name, module), (after, following) in pairwise([*model.named_modules(), ("", None)]):
         if isinstance(module, nn.Conv2d):
@@ -77,31 +77,31 @@ def _backbone_role(path: str) -> Role:
 
 
 def next_in_sequence(key: str) -> str:
-    """The key of the norm that follows a convolution in a numbered sequence."""
+    """Return the key of the norm that follows a convolution in a numbered sequence."""
     stem, _, number = key.rpartition(".")
     return f"{stem}.{int(number) + 1}"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointLayout:
-    """How to understand one project's detector.
+    """The layout of one project's checkpoints.
 
     Attributes:
         name: Name of the project.
         preset: ``model.preset`` of its network.
         backbone: ``model.backbone`` of its network.
         image_size: (height, width).
-        conv: From a role to the key of a convolution, without ``.weight`` or ``.bias``.
-        norm: From the key of a convolution to the key of the norm behind it.
-        weight: From the key of a convolution and its role to the key of its weight.
-        bias: Suffix of a convolution's key that gives its bias.
+        conv: Maps a role to the key of a convolution, without ``.weight`` or ``.bias``.
+        norm: Maps the key of a convolution to the key of the norm after it.
+        weight: Maps the key of a convolution and its role to the key of its weight.
+        bias: Suffix that turns a convolution's key into the key of its bias.
         norm_parts: Suffixes of a norm's key: weight, bias, running mean and running variance.
         background_first: Whether background comes before the classes.
         postprocess: Values of ``model.postprocess``.
-        prior_order: For each number of priors in a cell, the index in the source of each of ours.
+        prior_order: By the number of priors per cell, the source's index of each of our priors.
         box_order: Indices of x, y, width and height in the source's box offsets.
         licence: Licence of the weights.
-        backbone_only: Whether it is a classifier, of which the backbone alone is read.
+        backbone_only: Whether it is a classifier, of which only the backbone is read.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Weights of other projects, turned into detectors and backbones of ours.
+"""Conversion of other projects' weights to detectors and backbones of ours.
 
 The network is built from the source's preset, and each of its layers is filled from the tensor of
 the same role, so that an error names whatever is missing or left over.
@@ -26,13 +26,13 @@ MAX_LISTED = 5
 def convert_detector(
     source: CheckpointLayout, tensors: Mapping[str, Tensor], path: Path, labels: Path | None
 ) -> SavedDetector:
-    """A detector of ours from a source's tensors.
+    """Convert a source's tensors to a detector.
 
     Args:
-        source: How to understand them.
-        tensors: By the source's keys, convolutions as (out, in / groups, height, width).
-        path: Where they come from, for messages.
-        labels: The file of class names; without it the names of COCO or VOC by their number.
+        source: The layout of the source's checkpoints.
+        tensors: Tensors by the source's keys, convolutions as (out, in / groups, height, width).
+        path: The file of the tensors, for messages.
+        labels: The file of class names; by default the names of COCO or VOC, by their number.
 
     Raises:
         WeightsError: If keys are missing, unknown or of another shape, or the names do not fit.
@@ -57,10 +57,10 @@ def convert_detector(
 def convert_backbone(
     source: CheckpointLayout, tensors: Mapping[str, Tensor], path: Path
 ) -> SavedBackbone:
-    """A backbone of ours from a source's classifier, whose own last layers are left out.
+    """Convert a source's classifier, without its last layers, to a backbone.
 
     Raises:
-        WeightsError: As `convert_detector`.
+        WeightsError: As in `convert_detector`.
     """
     model, config = _build(source, tensors, 1, path)
     training = {"source": source.name, "file": path.name, "licence": source.licence}
@@ -70,7 +70,7 @@ def convert_backbone(
 def _build(
     source: CheckpointLayout, tensors: Mapping[str, Tensor], num_slots: int, path: Path
 ) -> tuple[SSDLite, ModelConfig]:
-    """The source's network, filled, of the width multiplier that its tensors fit.
+    """Build and fill the source's network, with the width multiplier that the tensors fit.
 
     Raises:
         WeightsError: If they fit none; it lists the problems of the width with the fewest.
@@ -96,13 +96,13 @@ def _build(
     for kind, keys in fewest.items():
         more = f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else ""
         listed.append(f"{kind} {', '.join(keys[:MAX_LISTED])}{more}")
-    raise WeightsError(f"{path} is no {source.backbone} of {source.name}: {'; '.join(listed)}")
+    raise WeightsError(f"{path} is not a {source.backbone} of {source.name}: {'; '.join(listed)}")
 
 
 def _fill(
     model: SSDLite, source: CheckpointLayout, tensors: Mapping[str, Tensor]
 ) -> dict[str, list[str]]:
-    """Fill a network from a source's tensors if all fit; otherwise the keys of each problem."""
+    """Fill a network from a source's tensors if all fit; otherwise return each problem's keys."""
     state, problems, used = model.state_dict(), defaultdict[str, list[str]](list), set[str]()
     for role, ours, theirs in _pairs(source, model):
         used.add(theirs)
@@ -125,7 +125,7 @@ def _fill(
 
 
 def _pairs(source: CheckpointLayout, model: SSDLite) -> Iterator[tuple[Role, str, str]]:
-    """(role, our key, their key) of each tensor that the source has."""
+    """Yield (role, our key, their key) of each tensor that the source has."""
     for layer in layers(model):
         if source.backbone_only and layer.role.part not in BACKBONE_PARTS:
             continue
@@ -139,7 +139,7 @@ def _pairs(source: CheckpointLayout, model: SSDLite) -> Iterator[tuple[Role, str
 
 
 def _arrange(source: CheckpointLayout, role: Role, value: Tensor, model: SSDLite) -> Tensor:
-    """The rows of a prediction layer in our order: prior by prior, background last, x before y."""
+    """Put a prediction layer's rows in our order: prior by prior, background last, x before y."""
     if role.step != "predict" or not value.ndim:
         return value
     is_box = role.part == "box_head"

@@ -29,12 +29,12 @@ def convert_weights(
 
     Args:
         source: A key of `vision.choices.SOURCES`.
-        file: Its file; for ``torchvision`` also a name of its weights, such as ``IMAGENET1K_V2`` or
+        file: The file; for ``torchvision`` also a name of its weights, such as ``IMAGENET1K_V2`` or
             ``SSDLite320_MobileNet_V3_Large_Weights.COCO_V1``.
         labels: File of the class names.
 
     Raises:
-        WeightsError: If the file cannot be read, is another's, or does not fit.
+        WeightsError: If the file cannot be read, belongs to another source, or does not fit.
     """
     path = Path(file)
     if source == "tensorflow":
@@ -60,7 +60,7 @@ def convert_weights(
 def load_initial_weights(
     init: str, backbone: str = "mobilenet_v2"
 ) -> SavedBackbone | SavedDetector:
-    """The weights that ``model.init`` names; ``imagenet`` stands for torchvision's backbone.
+    """Load the weights that ``model.init`` names; ``imagenet`` means torchvision's backbone.
 
     Raises:
         WeightsError: If they cannot be read, or downloaded.
@@ -68,33 +68,34 @@ def load_initial_weights(
     if init != "imagenet":
         return load_any(init)
     if backbone not in IMAGENET_WEIGHTS:
-        raise WeightsError(f"model.init=imagenet: there are no such weights of {backbone}")
+        raise WeightsError(f"model.init=imagenet: there are no such weights for {backbone}")
     return convert_weights("torchvision", IMAGENET_WEIGHTS[backbone])
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
-    """The state dict in a file of `torch.save`, without running any code that it may hold."""
+    """Read the state dict in a file of `torch.save`, without running code that it may contain."""
     try:
         check_regular(path)
     except OSError as error:
         raise WeightsError(
-            f"{path} cannot be read: {error.strerror}; pass a .pth file, or of torchvision one of"
+            f"{path} cannot be read: {error.strerror}; pass a .pth file, or for torchvision one of"
             f" {', '.join(KNOWN_WEIGHTS)}"
         ) from error
     try:
-        with warnings.catch_warnings():  # about forms of pickle, which then fail or do not
+        with warnings.catch_warnings():  # about forms of pickle; an unreadable one still fails
             warnings.simplefilter("ignore")
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsError(
-            f"{path} cannot be read as weights alone: it is damaged, or holds objects that would"
+            f"{path} cannot be read as weights only: it is damaged, or holds objects that would"
             " run code on loading; if you trust it, save its state dict by itself first:"
             " torch.save(torch.load(FILE, weights_only=False)['state_dict'], OTHER); if torchvision"
-            " fetched it, remove it and try again"
+            " downloaded it, delete it and try again"
         ) from error
-    except Exception as error:  # PyTorch raises about any kind at a damaged file
+    except Exception as error:  # PyTorch raises almost any exception for a damaged file
         reason = first_line(error)
-        raise WeightsError(f"{path} is damaged or no file of torch.save: {reason}") from error
+        text = f"{path} is damaged, or was not written by torch.save: {reason}"
+        raise WeightsError(text) from error
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
             content = content[wrapper]
@@ -104,7 +105,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def _dense(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
-    """The weights of a state dict, if none is sparse, quantised or without floats."""
+    """Return the weights of a state dict; refuse sparse, quantised, integer and empty storages."""
     tensors = {
         key.removeprefix("module."): value
         for key, value in content.items()
@@ -114,5 +115,6 @@ def _dense(content: dict[str, Any], path: Path) -> dict[str, Tensor]:
         if value.layout != torch.strided or value.is_quantized or not value.is_floating_point():
             raise WeightsError(f"{path}: {key} is {value.dtype}, {value.layout}; expected floats")
         if value.is_meta or value.untyped_storage().nbytes() < value.nbytes:
-            raise WeightsError(f"{path}: {key} has fewer values than its shape {value.shape} says")
+            shape = tuple(value.shape)
+            raise WeightsError(f"{path}: {key} has fewer values than its shape {shape} states")
     return tensors

@@ -58,10 +58,10 @@ TENSORFLOW = CheckpointLayout(
     weight=_weight,
     bias="/biases",
     norm_parts=("/gamma", "/beta", "/moving_mean", "/moving_variance"),
-    # Its six are 1, 2, 1/2, 3, 1/3 and the larger square, where ours has that second.
+    # Its six priors have the ratios 1, 2, 1/2, 3, 1/3; the larger square, our second, is last.
     prior_order={6: (0, 5, 1, 2, 3, 4)},
     box_order=(1, 0, 3, 2),  # from y, x, height, width
-    # It looks at every candidate; 2000 differ at most in the last of a hundred detections.
+    # It considers every candidate; a limit of 2000 changes at most the last of 100 detections.
     postprocess={
         "score_threshold": 1e-8,
         "nms_iou": 0.6,
@@ -73,10 +73,10 @@ TENSORFLOW = CheckpointLayout(
 
 
 def read_tensorflow(path: Path) -> dict[str, Tensor]:
-    """The variables of a frozen graph, a TensorFlow.js graph model, or a TF1 checkpoint.
+    """Read the variables of a frozen graph, a TensorFlow.js graph model, or a TF1 checkpoint.
 
-    The suffix tells: ``.pb``, ``.json``, or any other name, which is a checkpoint's prefix. Extra
-    layers, whose names there contain their widths, are called ``extra_<index>/<step>``.
+    The suffix decides: ``.pb``, ``.json``, or any other name, which is a checkpoint's prefix. Extra
+    layers, whose original names contain their widths, are renamed ``extra_<index>/<step>``.
 
     Raises:
         WeightsError: If the file cannot be read, or a checkpoint is given without TensorFlow.
@@ -92,7 +92,8 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
             continue
         value = torch.from_numpy(np.array(array, np.float32))
         if found[2].endswith("weights") and value.ndim != 4:
-            raise WeightsError(f"{path}: {name} has the shape {tuple(value.shape)}, expected four")
+            shape = tuple(value.shape)
+            raise WeightsError(f"{path}: {name} has the shape {shape}, expected four dimensions")
         if found[2] == "weights":
             value = value.permute(3, 2, 0, 1)
         elif found[2] == "depthwise_weights":
@@ -107,13 +108,13 @@ def read_tensorflow(path: Path) -> dict[str, Tensor]:
 
 
 def has_folded_norms(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether BatchNorms came folded into convolutions: their variances are all 1 then."""
+    """Return whether BatchNorms were folded into convolutions: their variances are all 1 then."""
     variances = (value for key, value in tensors.items() if key.endswith("/moving_variance"))
     return any(bool((value == 1).all()) for value in variances)
 
 
 def _plain(name: str) -> str:
-    """An extra layer's name without its widths, any other as it is."""
+    """Remove the widths from an extra layer's name; leave other names as they are."""
     patterns = (
         (r"layer_19_1_Conv2d_(\d+)_1x1_\d+/", "reduce"),
         (r"layer_19_2_Conv2d_(\d+)_3x3_s2_\d+_depthwise/", "depthwise"),
@@ -125,7 +126,7 @@ def _plain(name: str) -> str:
 
 
 def _graph(path: Path) -> dict[str, np.ndarray]:
-    """The constants of a frozen graph."""
+    """Read the constants of a frozen graph."""
     from google.protobuf.message import DecodeError  # noqa: PLC0415
     from tensorboard.compat.proto.graph_pb2 import GraphDef  # noqa: PLC0415
     from tensorboard.util.tensor_util import make_ndarray  # noqa: PLC0415
@@ -136,39 +137,39 @@ def _graph(path: Path) -> dict[str, np.ndarray]:
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}") from error
     except DecodeError as error:
-        raise WeightsError(f"{path} is no frozen TensorFlow graph, or is cut off") from error
+        raise WeightsError(f"{path} is not a frozen TensorFlow graph, or is truncated") from error
     constants = {
         node.name: node.attr["value"].tensor
         for node in graph.node
         if node.op == "Const" and VARIABLES.fullmatch(node.name)
     }
-    # A constant may be one number and a shape to repeat it in.
+    # A constant may be a single number that is repeated to fill a huge shape.
     check_count(path, sum(map(_count, constants.values())))
     arrays, name = dict[str, np.ndarray](), ""
     try:
         for name, tensor in constants.items():
             arrays[name] = make_ndarray(tensor)
-    except Exception as error:  # TensorBoard raises about any kind at a damaged tensor
+    except Exception as error:  # TensorBoard raises almost any exception for a damaged tensor
         reason = str(error).partition("\n")[0]
         raise WeightsError(f"{path}: constant {name} is damaged: {reason}") from error
     return arrays
 
 
 def _count(tensor: Any) -> int:  # noqa: ANN401
-    """Number of values that the shape of a ``TensorProto`` states; it may be a lie."""
+    """Return the number of values that the shape of a ``TensorProto`` states, true or not."""
     return math.prod(max(dim.size, 0) for dim in tensor.tensor_shape.dim)
 
 
 def _checkpoint(path: Path) -> dict[str, np.ndarray]:
-    """The variables of a checkpoint, their moving averages where it has some."""
+    """Read the variables of a checkpoint, or their moving averages where it has them."""
     index = path.with_name(f"{path.name}.index") if path.name else path
     try:
         for part in (index, *path.parent.glob(f"{glob.escape(path.name)}.data-*")):
             check_regular(part)
     except OSError as error:
         raise WeightsError(
-            f"{path} is neither a frozen graph (.pb), a graph model (model.json) nor a checkpoint,"
-            f" whose prefix, such as model.ckpt, is passed: {error.filename}: {error.strerror}"
+            f"{path} is not a frozen graph (.pb), a graph model (model.json) or a checkpoint, which"
+            f" is named by its prefix, such as model.ckpt: {error.filename}: {error.strerror}"
         ) from error
     try:
         tensorflow = require_package("tensorflow", "tensorflow")

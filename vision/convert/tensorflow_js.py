@@ -1,8 +1,8 @@
 """TensorFlow.js graph models: the constants of a ``model.json`` and the shards beside it.
 
 The converter of TensorFlow.js folds BatchNorm: the scale goes into the convolution before it (or
-stays beside a depthwise one), and the rest of the norm is a shift. Such a norm is restored here
-with mean 0 and variance 1.
+remains a constant next to a depthwise one), and the rest of the norm becomes a shift. Such a norm
+is restored here with mean 0 and variance 1.
 """
 
 import json
@@ -28,7 +28,7 @@ Side: TypeAlias = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class _Quantization(BaseModel):
-    """How a constant is stored where that is not its own type."""
+    """How a constant is stored, if not in its own type."""
 
     dtype: Literal["float16", "uint8", "uint16"]
     scale: float | None = None
@@ -44,9 +44,9 @@ class _Weight(BaseModel):
     quantization: _Quantization | None = None
 
     def restored(self, content: bytes) -> np.ndarray:
-        """The constant from its bytes."""
+        """Decode the constant from its bytes."""
         stored: np.ndarray = np.frombuffer(content, self.stored_as)
-        with np.errstate(all="ignore"):  # what is not finite is refused by its name later
+        with np.errstate(all="ignore"):  # values that are not finite are refused by name later
             if self.quantization is not None and self.quantization.scale is not None:
                 stored = stored.astype(np.float32) * self.quantization.scale
                 stored = stored + self.quantization.min
@@ -54,25 +54,25 @@ class _Weight(BaseModel):
 
     @property
     def stored_as(self) -> "np.dtype[Any]":
-        """Its type in the shards."""
+        """Data type in the shards."""
         named: np.dtype[Any] = np.dtype((self.quantization or self).dtype)
         return named.newbyteorder("<")
 
     @property
     def num_bytes(self) -> int:
-        """Its length in the shards."""
+        """Length in the shards in bytes."""
         return math.prod(self.shape) * self.stored_as.itemsize
 
 
 class _Group(BaseModel):
-    """Shards, files beside the ``model.json``, whose joined bytes hold these constants."""
+    """Constants, and the shards beside the ``model.json`` whose joined bytes hold them."""
 
     paths: list[str]
     weights: list[_Weight]
 
     @property
     def num_bytes(self) -> int:
-        """Length of all its constants."""
+        """Length of all constants in bytes."""
         return sum(weight.num_bytes for weight in self.weights)
 
 
@@ -80,14 +80,14 @@ _GROUPS = TypeAdapter(list[_Group])
 
 
 def read_graph_model(path: Path, norm_eps: float) -> dict[str, np.ndarray]:
-    """The variables of a graph model by the names that they had before it was optimised.
+    """Read the variables of a graph model by the names that they had before it was optimised.
 
     Args:
         path: The ``model.json``.
         norm_eps: BatchNorm's epsilon, for norms that were folded.
 
     Raises:
-        WeightsError: If it or a shard is missing, damaged, or stored in an unknown way.
+        WeightsError: If the file or a shard is missing, damaged, or stored in an unknown way.
     """
     constants = _constants(path)
     arrays: dict[str, np.ndarray] = {}
@@ -104,7 +104,7 @@ def read_graph_model(path: Path, norm_eps: float) -> dict[str, np.ndarray]:
         elif name.endswith(DEPTHWISE):
             scale = constants.get(f"{name.removesuffix(DEPTHWISE)}{SCALE}")
             if scale is not None and scale.shape != value.shape[2:3]:
-                raise WeightsError(f"{path}: {name} and its norm's scale are of different sizes")
+                raise WeightsError(f"{path}: {name} and its norm's scale have different sizes")
             arrays[name] = value if scale is None else value * scale[:, None]
         elif not name.endswith(SCALE):
             arrays[name] = value
@@ -126,10 +126,10 @@ def _constants(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_shards(path: Path, groups: Sequence[_Group]) -> None:
-    """Make sure that the shards lie beside ``path`` and are as long as stated; none is read.
+    """Check that the shards lie beside ``path`` and have the stated lengths, without reading them.
 
     Raises:
-        WeightsError: If one does not, or all together are too long.
+        WeightsError: If one does not, or if there are too many values.
     """
     check_count(path, sum(math.prod(weight.shape) for group in groups for weight in group.weights))
     names = [name for group in groups for name in group.paths]
@@ -148,15 +148,15 @@ def _check_shards(path: Path, groups: Sequence[_Group]) -> None:
 
 
 def check_count(path: Path, count: int) -> None:
-    """Refuse a graph whose constants would take absurd memory.
+    """Refuse a graph whose constants would need too much memory.
 
     Raises:
         WeightsError: If they have more than `MAX_NUMBERS` values.
     """
     if count > MAX_NUMBERS:
         raise WeightsError(
-            f"{path}: its constants have {count:,} values, more than the {MAX_NUMBERS:,} of any"
-            " detector that is read"
+            f"{path}: its constants have {count:,} values, more than the {MAX_NUMBERS:,} allowed,"
+            " ten times those of the largest detector"
         )
 
 
@@ -170,7 +170,7 @@ def _manifest(path: Path) -> list[_Group]:
         raise WeightsError(f"{path}: weightsManifest.{where}: {first['msg']}") from error
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise WeightsError(
-            f"{path} is no graph model of TensorFlow.js: it has no weightsManifest"
+            f"{path} is not a graph model of TensorFlow.js: it has no weightsManifest"
         ) from error
 
 

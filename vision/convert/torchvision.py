@@ -1,4 +1,4 @@
-"""Torchvision's classifiers, its SSDlite on MobileNetV3, and where their weights come from."""
+"""Torchvision's classifiers, its SSDlite on MobileNetV3, and the download of their weights."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ IMAGENET_WEIGHTS = {
     "mobilenet_v2": "MobileNet_V2_Weights.IMAGENET1K_V2",
     "mobilenet_v3_large": "MobileNet_V3_Large_Weights.IMAGENET1K_V2",
 }
-"""What ``model.init=imagenet`` stands for, by ``model.backbone``."""
+"""The weights that ``model.init=imagenet`` means, by ``model.backbone``."""
 
 _NAMES = (
     "MobileNet_V2_Weights.IMAGENET1K_V1",
@@ -29,8 +29,8 @@ _NAMES = (
 KNOWN_WEIGHTS = {name: name for name in _NAMES} | {
     name.partition(".")[2]: name for name in _NAMES[:2]
 }
-"""Torchvision's names of weights by what ``ssdlite convert torchvision`` accepts in place of a
-file; without a class, as in ``IMAGENET1K_V2``, they are those of MobileNetV2."""
+"""Torchvision's names of weights, by the names that ``ssdlite convert torchvision`` accepts instead
+of a file; names without a class, such as ``IMAGENET1K_V2``, mean MobileNetV2."""
 
 TORCHVISION = CheckpointLayout(
     name="torchvision",
@@ -43,7 +43,7 @@ TORCHVISION = CheckpointLayout(
 TORCHVISION_V3 = replace(TORCHVISION, preset="torchvision_v3", backbone="mobilenet_v3_large")
 
 SPLIT_BLOCK = 13
-"""The block that the detector cuts in two, behind its expansion."""
+"""The block that the detector splits in two, after its expansion."""
 EXTRA = {"reduce": 0, "depthwise": 1, "project": 2}
 
 
@@ -70,7 +70,7 @@ TORCHVISION_SSDLITE = CheckpointLayout(
     backbone="mobilenet_v3_large",
     image_size=(320, 320),
     conv=_detector_key,
-    # It looks at 300 candidates of each class, so at 27,000 of COCO's 90.
+    # It considers 300 candidates per class, which makes 27,000 for COCO's 90 classes.
     postprocess={
         "score_threshold": 0.001,
         "nms_iou": 0.55,
@@ -81,14 +81,15 @@ TORCHVISION_SSDLITE = CheckpointLayout(
     licence="BSD-3-Clause (torchvision); trained on COCO, whose images have terms of their own",
 )
 TAIL = "backbone.features.1.1.block.0.0.weight"
-"""The first convolution of the tail: 480 channels where it is reduced, 960 where it is not."""
+"""The first convolution of the tail: 480 channels if the tail is reduced, else 960."""
 
 
 def layout_of(tensors: Mapping[str, Tensor]) -> CheckpointLayout:
-    """Which of torchvision's networks a state dict is of."""
+    """Find out to which of torchvision's networks a state dict belongs."""
     if any(key.startswith("head.classification_head.") for key in tensors):
         inputs_outputs = tensors[TAIL].shape[:2] if TAIL in tensors else ()
-        # From an ImageNet backbone torchvision's detector has the full tail, as our own has.
+        # If it starts from an ImageNet backbone, torchvision's detector has the full tail, as our
+        # own detector has.
         is_full = inputs_outputs == (960, 160)
         return replace(TORCHVISION_SSDLITE, preset="ssdlite") if is_full else TORCHVISION_SSDLITE
     is_v3 = any(key.startswith("features.1.block.") for key in tensors)
@@ -96,10 +97,10 @@ def layout_of(tensors: Mapping[str, Tensor]) -> CheckpointLayout:
 
 
 def download(name: str) -> Path:
-    """The file of one of torchvision's weights, from its cache or the net; it is not opened.
+    """Return the file of one of torchvision's weights, and download it unless it is cached.
 
     Raises:
-        WeightsError: If there is no network and no cached file.
+        WeightsError: If the file is not cached and cannot be downloaded.
     """
     url: str = get_weight(name).url
     path = Path(str(get_dir())) / "checkpoints" / url.rpartition("/")[2]
@@ -111,7 +112,7 @@ def download(name: str) -> Path:
             download_url_to_file(url, str(path), hash_prefix=prefix, progress=False)
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
-            f"{url} cannot be fetched ({error}); fetch it on another machine, then: ssdlite convert"
-            " torchvision FILE --out W.safetensors, and model.init=W.safetensors"
+            f"{url} cannot be downloaded ({error}); download it on another machine, then run"
+            " ssdlite convert torchvision FILE --out W.safetensors and set model.init=W.safetensors"
         ) from error
     return path

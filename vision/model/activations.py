@@ -10,7 +10,7 @@ Activation: TypeAlias = Literal["relu6", "relu", "hardswish"]
 
 
 class _Relu6InPlace(torch.autograd.Function):
-    """ReLU6 whose gradient is taken from its result: where that is 0 or 6, it is 0."""
+    """ReLU6 that saves only its result for the gradient, which is 0 where the result is 0 or 6."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:  # noqa: ANN401
@@ -28,12 +28,13 @@ class _Relu6InPlace(torch.autograd.Function):
 class ReLU6(nn.ReLU6):
     """ReLU6 that keeps no copy of its input for the gradient when it works in place.
 
-    PyTorch's copies it first, which takes 7% of a training step on a CPU and 31% of the memory that
-    the maps need. Compiled code has no such copy, and TorchScript cannot trace this one.
+    PyTorch's ReLU6 copies its input first, which takes 7% of a training step on a CPU and 31% of
+    the memory of the feature maps. It is still used in compiled code, which makes no such copy, and
+    while tracing, since TorchScript cannot trace `_Relu6InPlace`.
     """
 
     def forward(self, features: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """The features limited to [0, 6]."""
+        """Clamp the features to [0, 6]."""
         is_traced = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         if self.inplace and features.requires_grad and not is_traced:
             result: Tensor = _Relu6InPlace.apply(features)

@@ -1,4 +1,4 @@
-"""Parts of the model from a configuration."""
+"""Construction of the network, the loss and the post-processing from a configuration."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ MIN_EXTRA_CHANNELS = 16
 
 
 def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> SSDLite:
-    """The network that a configuration describes, with random weights."""
+    """Build the network that a configuration describes, with random weights."""
     variant = VARIANTS[config.preset]
     style = BlockStyle(
         norm, config.activation, variant.padding, variant.norm_eps, variant.norm_momentum
@@ -53,12 +53,12 @@ def build_model(config: ModelConfig, num_classes: int, norm: Norm = "batch") -> 
 
 
 def prior_layout(config: ModelConfig) -> PriorLayout:
-    """How the priors of a configuration are laid out."""
+    """Return the layout of a configuration's priors."""
     return replace(VARIANTS[config.preset].layout, **config.priors.model_dump())
 
 
 def _extra_channels(variant: Variant, width_mult: float) -> list[tuple[int, int]]:
-    """Channels in the middle and of the output of each extra layer."""
+    """Return the hidden and output channels of each extra layer."""
     mult = width_mult if variant.scale_all_channels else 1.0
     return [
         (max(int(hidden * mult), MIN_EXTRA_CHANNELS), max(int(outputs * mult), MIN_EXTRA_CHANNELS))
@@ -77,7 +77,7 @@ def build_loss(
     image_size: tuple[int, int] | None = None,
     unlabelled_classes: Sequence[int] = (),
 ) -> MultiBoxLoss:
-    """The loss for a network's priors, at its own image size or another.
+    """Build the loss for a network's priors, at its own image size or at ``image_size``.
 
     ``unlabelled_classes`` are labels of classes without a box in the training data.
     """
@@ -88,6 +88,6 @@ def build_loss(
 
 
 def build_post_process(config: ModelConfig) -> PostProcess:
-    """The post-processing of what a network of this configuration gives."""
+    """Build the post-processing for a network of this configuration."""
     clip_before_nms = VARIANTS[config.preset].clip_before_nms
     return PostProcess(clip_before_nms=clip_before_nms, **config.postprocess.model_dump())

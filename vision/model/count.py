@@ -1,4 +1,4 @@
-"""How large a network is."""
+"""The size of a network, in parameters and in multiplications."""
 
 import copy
 
@@ -8,12 +8,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(network: nn.Module) -> int:
-    """The number of trained values: weights, biases, and the norms' scales and shifts."""
+    """Count the trained values: weights, biases, and the norms' scales and shifts."""
     return sum(value.numel() for value in network.parameters())
 
 
 def count_macs(network: nn.Module, image_size: tuple[int, int]) -> int:
-    """The multiplications in a forward pass of one image, counted on shapes alone."""
+    """Count the multiplications in a forward pass of one image, from shapes on the meta device."""
     twin = copy.deepcopy(network).to("meta").eval()
     with FlopCounterMode(display=False) as counter:
         twin(torch.empty(1, 3, *image_size, device="meta"))

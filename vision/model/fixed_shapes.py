@@ -1,6 +1,6 @@
-"""Post-processing in tensors of fixed shapes, for CUDA graphs: the host reads no value on the way.
+"""Post-processing in tensors of fixed shapes, without synchronising with the host: for CUDA graphs.
 
-It gives what `vision.model.postprocess.PostProcess` gives, or says that it does not.
+The result equals that of `vision.model.postprocess.PostProcess`, or is marked as incomplete.
 """
 
 # N images, P priors, C classes, K candidates, D detections of an image
@@ -16,19 +16,19 @@ from vision.model.postprocess import PostProcess
 from vision.structures import Decoded
 
 ROUNDS = 24
-"""Number of rounds of `greedy_nms`: it resolves chains of as many boxes, of which each decides
-about the next."""
+"""Number of rounds of `greedy_nms`, which resolve chains of up to as many boxes, each of which
+decides whether the next one is kept."""
 PAIRS_AT_ONCE = 8_000_000
-"""Number of overlaps computed at once, which bounds the memory: 64 MB for each operation."""
+"""Number of overlaps computed at once, which limits the memory to 64 MB for each operation."""
 
 
 class FixedDetections(NamedTuple):
-    """Detections of images, highest score first; rows of zeros are empty.
+    """The detections of each image, highest score first; rows of zeros are padding.
 
     Attributes:
         rows: Box in pixels (``xyxy``), score and label.
-        is_complete: Whether the image's rows are what `PostProcess` gives: there were no more
-            candidates than fitted, and suppression came to an end.
+        is_complete: Whether the image's rows equal the result of `PostProcess`: there was room for
+            all candidates, and suppression converged.
     """
 
     rows: Float32[Tensor, "N D 6"]
@@ -43,14 +43,15 @@ def detect_in_fixed_shapes(
     thresholds: Float32[Tensor, "N C"],
     width: int | None = None,
 ) -> FixedDetections:
-    """Detections of each image, by operations that depend on the shapes alone.
+    """Compute the detections of each image by operations whose shapes do not depend on the values.
 
     Args:
-        post_process: Its settings.
+        post_process: The settings.
         decoded: Boxes and scores of the images.
         corners: Width and height of each original image.
-        thresholds: Of each class, in place of ``post_process.score_threshold``.
-        width: Candidates of an image that there is room for; None for ``max_candidates``.
+        thresholds: Threshold of each class, instead of ``post_process.score_threshold``.
+        width: Number of candidates of an image for which there is room; None for
+            ``post_process.max_candidates``.
     """
     above = decoded.scores > thresholds[:, None]
     num_above = above.flatten(1).sum(dim=1)
@@ -73,7 +74,7 @@ def detect_in_fixed_shapes(
     boxes = pixels.gather(1, chosen[..., None].expand(-1, -1, 4))
     labels = labels.gather(1, chosen)
     rows = torch.cat([boxes, scores[..., None], labels[..., None].to(scores.dtype)], dim=2)
-    # What empty rows hold would depend on how ties of the score 0 are resolved.
+    # Empty rows are zeroed, since their values depend on how ties of the score 0 are resolved.
     return FixedDetections(torch.where(scores[..., None] > 0, rows, 0.0), is_complete)
 
 
@@ -83,13 +84,13 @@ def _in_parts(
     groups: Int64[Tensor, "N K"],
     iou_threshold: float,
 ) -> tuple[Bool[Tensor, "N K"], Bool[Tensor, "N"]]:
-    """`greedy_nms` of a few images after the others."""
+    """Run `greedy_nms` on a few images at a time, which limits the memory."""
     at_once = max(1, PAIRS_AT_ONCE // scores.shape[1] ** 2)
-    found = []
+    results = []
     for start in range(0, len(scores), at_once):
-        some = slice(start, start + at_once)
-        found.append(greedy_nms(boxes[some], scores[some], groups[some], iou_threshold))
-    is_kept, is_settled = zip(*found, strict=True)
+        part = slice(start, start + at_once)
+        results.append(greedy_nms(boxes[part], scores[part], groups[part], iou_threshold))
+    is_kept, is_settled = zip(*results, strict=True)
     return torch.cat(is_kept), torch.cat(is_settled)
 
 
@@ -99,28 +100,29 @@ def greedy_nms(
     groups: Int64[Tensor, "N K"],
     iou_threshold: float,
 ) -> tuple[Bool[Tensor, "N K"], Bool[Tensor, "N"]]:
-    """Which boxes `vision.boxes.nms` keeps, and in which images the rounds were enough to say so.
+    """Return which boxes `vision.boxes.nms` keeps, and for which images this is certain.
 
-    All boxes are kept at first. Then each round drops the boxes that overlap a better one which
-    the round before kept: after n rounds the decision is right for each box that depends on a
-    chain of at most n others, and when a round changes nothing, it is right for all.
+    All boxes are kept at first. Then each round drops the boxes that overlap a better box which
+    the previous round kept: after n rounds the decision is right for each box that depends on a
+    chain of at most n others, and if a round changes nothing, it is right for all boxes.
 
     Args:
         boxes: ``xyxy``.
-        scores: In falling order; boxes of the score 0 are not kept.
+        scores: In descending order; boxes with score 0 are not kept.
         groups: Boxes suppress each other within a group.
         iou_threshold: In [0, 1].
     """
     exact = boxes.double()  # as in `vision.boxes.nms`
     overlaps = box_ops.iou(exact, exact) > iou_threshold
     overlaps &= groups[:, :, None] == groups[:, None, :]
-    # Each box against those after it. In float16 a sum of ones is inexact above 2048, not zero.
+    # Row i marks the later boxes that box i suppresses. Sums of ones above 2048 are inexact in
+    # float16, but never become 0.
     weight = torch.float16 if boxes.is_cuda else torch.float32
     suppresses = overlaps.triu(1).to(weight)
     candidates = (scores > 0).to(weight)[:, None]
     is_kept = before = candidates
     for _ in range(ROUNDS):
         before = is_kept
-        # 1 for a candidate less the number of kept boxes that suppress it.
+        # 1 for a candidate, minus the number of kept boxes that suppress it.
         is_kept = torch.baddbmm(candidates, before, suppresses, alpha=-1).clamp_(min=0)
     return is_kept[:, 0] > 0, (is_kept == before).all(dim=2)[:, 0]

@@ -1,6 +1,6 @@
 """Layers of the network, with torchvision's state-dict keys."""
 
-# N batch, C D channels, H W map height and width, h w strided height and width
+# N batch, C D input and output channels, H W map size, h w map size after the stride
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -15,21 +15,21 @@ from vision.model.activations import ACTIVATIONS, Activation
 Norm: TypeAlias = Literal["batch", "none"]
 Padding: TypeAlias = Literal["symmetric", "same"]
 Scores: TypeAlias = Literal["softmax", "sigmoid"]
-"""How logits become scores: over classes and background, or each class by itself."""
+"""How logits become scores: a softmax over classes and background, or a sigmoid of each class."""
 
 INIT_STD = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class BlockStyle:
-    """What every block of one network shares.
+    """The settings that all blocks of a network share.
 
     Attributes:
-        norm: ``batch``, or ``none`` for biased convolutions without a norm, as folding BatchNorm
-            into the convolutions gives.
+        norm: ``batch``, or ``none`` for convolutions with a bias and no norm, as they are after
+            BatchNorm has been folded into them.
         activation: ``relu6``, ``relu`` for runtimes that lack ReLU6, or ``hardswish``.
-        padding: Of strided layers: half the kernel on every side (``symmetric``), or as
-            TensorFlow's ``same``, which puts the odd pixel to the right and below.
+        padding: Padding of strided layers: half the kernel on every side (``symmetric``), or
+            TensorFlow's ``same``, which puts the odd pixel on the right and at the bottom.
         norm_eps: Epsilon of BatchNorm.
         norm_momentum: Weight of the new batch in BatchNorm's running statistics.
     """
@@ -57,9 +57,9 @@ class BlockStyle:
         *,
         bias: bool = False,
     ) -> list[nn.Module]:
-        """A convolution that keeps the map's size at stride 1, and its norm if there is one.
+        """Build a convolution that keeps the map's size at stride 1, and its norm, if any.
 
-        Without a norm the convolution has a bias whatever ``bias`` says.
+        Without a norm the convolution always has a bias.
 
         Raises:
             ValueError: If the kernel is even.
@@ -79,18 +79,18 @@ class BlockStyle:
         return [conv, nn.BatchNorm2d(outputs, self.norm_eps, self.norm_momentum)]
 
     def act(self) -> nn.Module:
-        """A new activation module, which works in place."""
+        """Build an activation module, which works in place."""
         return ACTIVATIONS[self.activation](inplace=True)
 
 
 class StridedConv(nn.Conv2d):
-    """A strided convolution, which CPU autocast leaves in float32 if it is depthwise.
+    """A strided convolution, which stays in float32 under CPU autocast if it is depthwise.
 
-    The bf16 gradient of depthwise ones takes oneDNN 7 to 40 times as long as the float32 one, more
-    than the rest of their block. Where a side of the map is one pixel, it also leaves the gradient
-    of weights that touch only padding uninitialised.
+    oneDNN's bfloat16 gradient of a depthwise strided convolution takes 7 to 40 times as long as the
+    float32 one, longer than the rest of the block. If a side of the map is one pixel long, it also
+    leaves the gradient of weights that touch only padding uninitialised.
 
-    ``kernel`` is odd; ``padding`` is ``symmetric`` or ``same``, as in `BlockStyle`.
+    ``kernel`` must be odd; ``padding`` is ``symmetric`` or ``same``, as in `BlockStyle`.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class StridedConv(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride, symmetric, groups=groups, bias=bias)
 
     def forward(self, features: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D h w"]:
-        """The strided map, in the dtype of the features."""
+        """Apply the convolution."""
         if self.is_same:
             sides = [self._same_padding(size) for size in (features.shape[3], features.shape[2])]
             features = functional.pad(features, [*sides[0], *sides[1]])
@@ -123,9 +123,9 @@ class StridedConv(nn.Conv2d):
             return super().forward(features.float()).to(features.dtype)
 
     def _same_padding(self, size: int) -> tuple[int, int]:
-        """Pixels before and after a side, so that the strided one is ceil(size / stride)."""
+        """Return the pixels to add before and after a side, for outputs of ceil(size / stride)."""
         kernel, stride = self.kernel_size[0], self.stride[0]
-        # Of positive numbers alone: some tracers round a negative quotient towards zero.
+        # Not as -(-size // stride): some tracers round negative quotients towards zero.
         outputs = (size + stride - 1) // stride
         total = max((outputs - 1) * stride + kernel - size, 0)
         return total // 2, total - total // 2
@@ -152,29 +152,29 @@ class ConvNormAct(nn.Sequential):
 def depthwise_separable(
     inputs: int, outputs: int, style: BlockStyle, *, bias: bool = False
 ) -> nn.Sequential:
-    """SSDLite's prediction layer: depthwise 3x3 with norm and activation, then 1x1 with bias.
+    """Build SSDLite's prediction layer: depthwise 3x3 with norm and activation, 1x1 with bias.
 
-    MobileNetV2, arXiv 1801.04381, section 6.2. ``bias`` is that of the depthwise convolution.
+    MobileNetV2, arXiv 1801.04381, section 6.2. ``bias`` gives the depthwise convolution a bias.
     """
     depthwise = ConvNormAct(inputs, inputs, style, groups=inputs, bias=bias)
     return nn.Sequential(depthwise, nn.Conv2d(inputs, outputs, 1))
 
 
 def make_divisible(channels: float, minimum: int = 8) -> int:
-    """The multiple of 8 nearest to ``channels``, at least 90% of it and ``minimum``.
+    """Round to the nearest multiple of 8 that is at least ``minimum`` and 90% of ``channels``.
 
-    The rounding of the authors' code for width multipliers.
+    The authors' code rounds like this after multiplying by the width multiplier.
     """
     rounded = max(minimum, int(channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
 def initialise(network: nn.Module) -> None:
-    """Set convolutions and linear layers to N(0, 0.03) and biases to 0.
+    """Draw convolutions and linear layers from N(0, 0.03^2), and set biases to 0.
 
-    Norms stay the identity, but for the last one of a block with a shortcut (``is_residual``): its
-    scale starts at 0, so that the block starts as the identity and the network as a shallower one
-    (arXiv 1706.02677, section 5.1).
+    Norms stay the identity, except the last one of each block with a shortcut (``is_residual``):
+    its scale starts at 0, so that the block starts as the identity, which makes the network
+    shallower at first (arXiv 1706.02677, section 5.1).
     """
     for module in network.modules():
         if getattr(module, "is_residual", False):

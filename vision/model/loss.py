@@ -1,6 +1,6 @@
 """The multibox loss: assignment, hard negative mining, classification and localisation."""
 
-# N batch, P priors, C classes
+# N batch, P priors, D classes with background
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
@@ -21,19 +21,19 @@ Classification: TypeAlias = Literal["cross_entropy", "quality"]
 Localisation: TypeAlias = Literal["smooth_l1", "giou"]
 
 NO_CLASS = -1e4
-"""A logit that adds nothing to a softmax's sum, and has a binary cross-entropy of 0."""
+"""A logit that adds nothing to a softmax's sum and has a binary cross-entropy of 0."""
 
 
 class Assignment(NamedTuple):
-    """What each prior of each image learns.
+    """The training targets of each prior of each image.
 
     Attributes:
-        classes: The class of a positive prior's object; any class for the others.
-        offsets: Regression targets of the positive priors, in the form of `vision.boxes.encode`; 0
-            for the others.
-        positive: Priors that learn an object.
+        classes: Label of a positive prior's object; any label for other priors.
+        offsets: Regression targets of positive priors, as `vision.boxes.encode` computes them; 0
+            for other priors.
+        positive: Priors to which an object is assigned.
         ignored: Priors that are neither positive nor negative.
-        quality: Weights of the positive priors, 1 for all by the matching of SSD; 0 for the others.
+        quality: Weights of positive priors, all 1 with SSD's matching; 0 for other priors.
     """
 
     classes: Int64[Tensor, "N P"]
@@ -43,47 +43,47 @@ class Assignment(NamedTuple):
     quality: Float[Tensor, "N P"]
 
     def part(self, start: int, step: int) -> "Assignment":
-        """The assignment of every ``step``-th image from ``start`` on."""
+        """Return the assignment of every ``step``-th image, beginning with ``start``."""
         return Assignment(*(values[start::step] for values in self))
 
 
 class Losses(NamedTuple):
-    """The parts of the loss; their sum is what training lowers."""
+    """The two parts of the loss; training minimises their sum."""
 
     classification: Float[Tensor, ""]
     localisation: Float[Tensor, ""]
 
     @property
     def total(self) -> Float[Tensor, ""]:
-        """The sum."""
+        """The sum of both parts."""
         return self.classification + self.localisation
 
 
 class MultiBoxLoss(nn.Module):
-    """SSD's loss (arXiv 1512.02325, section 2.2, equations 1 to 3), or TOOD's (arXiv 2108.07755).
+    """The loss of SSD (arXiv 1512.02325, section 2.2) or of TOOD (arXiv 2108.07755, section 3.2.2).
 
-    SSD's is the cross-entropy of the positive priors and the hardest negatives of each image, and
-    smooth L1 on the offsets of the positives, both summed and divided by the batch's positives (1
-    if there are none). With task-aligned assignment each class of each prior has a binary
-    cross-entropy whose target is the prior's quality (`vision.model.alignment`), the localisation
-    of a positive prior is weighted by it, background has no part, and the sums are divided by the
-    sum of qualities. All is computed in float32 whatever the predictions come in.
+    SSD's loss (equations 1 to 3) sums the cross-entropy of the positive priors and of each image's
+    hardest negatives, and the smooth L1 loss of the positive priors' offsets, and divides both by
+    the number of positives in the batch (at least 1). With task-aligned assignment, the binary
+    cross-entropy of a prior's class has the prior's quality as its target, the others have 0
+    (`vision.model.alignment`), the localisation loss is weighted by the quality, background is not
+    used, and the sums are divided by the sum of qualities (at least 1). All is done in float32.
 
     Args:
-        priors: Relative, in centre form.
-        assignment: ``ssd`` for priors that overlap an object, ``tal`` for those whose predictions
-            suit it, which takes sigmoid scores.
-        classification: ``quality`` for cross-entropies times the squared difference of score and
-            quality, the quality focal loss of GFL (arXiv 2006.04388, equation 5); needs ``tal``.
-        localisation: ``giou`` for one minus the generalised IoU of the decoded boxes (arXiv
-            1902.09630), in place of ``smooth_l1``.
-        match_iou: A prior is positive from this IoU with an object on.
-        negative_ratio: Hardest negatives per positive of an image.
-        min_negatives: At least so many per image, so that images without objects teach.
-        scores: ``sigmoid`` for binary cross-entropies of all classes and background, summed, in
-            place of the softmax.
-        unlabelled_classes: Labels of classes without a box in the training data: their logits take
-            no part, so that nothing is learned about them.
+        priors: Relative to the image, in centre form.
+        assignment: ``ssd``: priors that overlap an object are positive; ``tal``: those whose
+            predictions suit it, which needs sigmoid scores.
+        classification: ``quality`` multiplies cross-entropies by the squared difference of score
+            and target: the quality focal loss of GFL (arXiv 2006.04388, equation 2); needs ``tal``.
+        localisation: ``giou`` for the generalised IoU loss of the decoded boxes (arXiv 1902.09630)
+            instead of ``smooth_l1``.
+        match_iou: Lowest IoU of a match (``ssd``), or with an ignored object (``tal``).
+        negative_ratio: Number of negatives per positive of an image (SSD, "Hard negative mining").
+        min_negatives: Minimum number of negatives per image, so that images without objects count.
+        scores: ``sigmoid`` for the sum of the binary cross-entropies of all classes and background
+            instead of the softmax cross-entropy.
+        unlabelled_classes: Labels of classes without a box in the training data. Their logits are
+            left out of the loss, so that nothing is learnt about them.
     """
 
     priors: Tensor
@@ -120,11 +120,11 @@ class MultiBoxLoss(nn.Module):
 
     @torch.no_grad()
     def assign(self, targets: PackedTargets, predictions: Predictions | None = None) -> Assignment:
-        """What the priors learn from the objects of some images.
+        """Assign the objects of images to the priors.
 
         Args:
-            targets: On the device of the priors.
-            predictions: Of the images; not needed if ``assignment`` is ``ssd``.
+            targets: The objects, on the device of the priors.
+            predictions: Predictions for the images; not needed if ``assignment`` is ``ssd``.
         """
         if self.assignment == "ssd":
             matches = match(targets, self.priors, self.match_iou)
@@ -133,8 +133,8 @@ class MultiBoxLoss(nn.Module):
             matches = align(targets, self.priors, predictions, self.match_iou)
         objects, ignored, quality = matches
         positive, rows = objects >= 0, objects.clamp(min=0)
-        # Over all priors: to pick out the positive ones, a GPU would have to wait for their number.
-        # Those that are not positive are encoded as themselves, which keeps all numbers finite.
+        # All priors are encoded, as indexing the positive ones makes the host wait for the GPU.
+        # The others are encoded as themselves, which keeps all numbers finite.
         boxes = box_ops.to_centre(targets.boxes)[rows]
         centred = torch.where(positive[..., None], boxes, self.priors)
         offsets = box_ops.encode(centred, self.priors)
@@ -146,13 +146,13 @@ class MultiBoxLoss(nn.Module):
         targets: Sequence[Target] | Assignment,
         normaliser: Float[Tensor, ""] | None = None,
     ) -> Losses:
-        """The losses of a batch.
+        """Compute the losses of a batch.
 
         Args:
-            predictions: Of the network.
-            targets: One an image, or what `assign` made of them.
-            normaliser: What the sums are divided by where this is a part of a batch; this part's
-                own sum of qualities (at least 1) if left out.
+            predictions: The network's output.
+            targets: One target per image, or the result of `assign`.
+            normaliser: Divisor of the sums for a part of a batch; by default the sum of qualities
+                (at least 1) of ``targets``.
         """
         logits, offsets = predictions.logits.float(), predictions.offsets.float()
         if not isinstance(targets, Assignment):
@@ -169,7 +169,7 @@ class MultiBoxLoss(nn.Module):
         return Losses(self._classify(logits, targets) / count, localisation / count)
 
     def _classify(self, logits: Float[Tensor, "N P D"], targets: Assignment) -> Float[Tensor, ""]:
-        """The sum of the classification losses of the priors that take part; D is C + 1."""
+        """Sum the classification losses of the priors that take part."""
         if self.assignment == "tal":
             is_focal = self.classification == "quality"
             scores = logits[..., :-1]
@@ -191,10 +191,10 @@ class MultiBoxLoss(nn.Module):
         positive: Bool[Tensor, "N P"],
         ignored: Bool[Tensor, "N P"],
     ) -> Bool[Tensor, "N P"]:
-        """The hardest negatives of each image: those of the highest classification loss."""
+        """Select each image's hardest negatives: those with the highest classification loss."""
         num_negatives = (self.negative_ratio * positive.sum(dim=1)).clamp(min=self.min_negatives)
         hardness = losses.masked_fill(positive | ignored, -torch.inf)
-        # The first sort gives the prior of each rank; sorted again, it gives the rank of each
-        # prior, so that images may differ in how many they take without a loop over them.
+        # The first sort returns the prior of each rank; the second inverts it to the rank of each
+        # prior, so that images may have different numbers of negatives without a loop over them.
         rank = hardness.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
         return (rank < num_negatives[:, None]) & ~positive & ~ignored

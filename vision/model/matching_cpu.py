@@ -1,6 +1,6 @@
-"""Matching on the CPU: parts of a batch, by those pairs of object and prior that overlap most."""
+"""Matching on the CPU: greedily, from the (object, prior) pairs sorted by overlap."""
 
-# M objects of the batch, K of a part, P priors, E pairs that overlap
+# N images, M objects of the batch, K objects of a part of it, P priors, E overlapping pairs
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -15,27 +15,27 @@ import vision.boxes as box_ops
 from vision.structures import PackedTargets
 
 CHUNK = 32
-"""Number of objects whose overlaps with all priors are computed at once: they fit the cache."""
+"""Number of objects whose overlaps with all priors are computed at once, to fit the cache."""
 MAX_OBJECTS = 2048
-"""Number of objects matched at once, besides those that have a prior of their own."""
+"""Maximum number of objects matched at once, besides those that have a prior of their own."""
 MIN_PAIRS, SHARE, STRIDE = 1 << 16, 12, 101
-"""Of more pairs, if many overlap, a twelfth is sorted at once; each 101st says which."""
+"""Above MIN_PAIRS, if many overlap, the best 1/SHARE is sorted at once; 1/STRIDE is sampled."""
 FIRST_BLOCK, MAX_BLOCK = 32, 4096
-"""Pairs that are taken one by one between two looks at which objects and priors are free."""
+"""Fewest and most pairs visited between two removals of pairs that are no longer free."""
 
 
 def match_on_cpu(
     targets: PackedTargets, priors: Float[Tensor, "P 4"], match_iou: float
 ) -> Int64[Tensor, "N P"]:
-    """The row of the object that each prior learns, -1 for none, by the rules of `match`.
+    """Return the row of the object assigned to each prior, -1 for none, by the rules of `match`.
 
-    Many objects are matched part by part. One that gets no prior of its own gets none beside
-    further objects of its image either: only the others are matched again with the next part.
+    Many objects are matched in parts. An object that gets no prior of its own would get none among
+    more objects of its image either, so only the others are matched again with the next part.
     """
     rows = targets.positive.nonzero()[:, 0]
     boxes, images = targets.boxes[rows], targets.images[rows].numpy()
     corners = box_ops.to_corners(priors)
-    corners = corners.T.contiguous().T  # Each coordinate's values side by side are read faster.
+    corners = corners.T.contiguous().T  # Faster to read with each coordinate contiguous.
     layout = _Layout(len(rows), len(priors))
     learnt = np.full((targets.num_images, len(priors)), -1)
     below = max(0, np.nextafter(np.float32(match_iou), np.float32(0)))
@@ -46,7 +46,7 @@ def match_on_cpu(
         objects = np.concatenate([np.sort(layout.objects(held[held >= 0])), part])
         overlaps = _overlaps(boxes[torch.from_numpy(objects)], corners)
         if len(objects) > len(part):
-            # Only a greater overlap takes from an object of this image the prior that it has.
+            # Pairs below the overlap of the object that now has the prior cannot win it.
             same = overlaps[: (images[objects] == images[part[0]]).sum()]
             same[same < layout.overlaps(held)] = 0
         _keep_greatest(overlaps, objects, images, greatest, learnt)
@@ -57,7 +57,7 @@ def match_on_cpu(
 
 
 def _parts(images: Int64[ndarray, "M"]) -> Iterator[Int64[ndarray, "K"]]:
-    """Objects by number, few enough to be matched at once; an image is cut only if it has more."""
+    """Yield the indices of up to `MAX_OBJECTS` objects; only an image with more is split."""
     start = 0
     while start < len(images):
         end = min(start + MAX_OBJECTS, len(images))
@@ -69,11 +69,11 @@ def _parts(images: Int64[ndarray, "M"]) -> Iterator[Int64[ndarray, "K"]]:
 
 
 class _Layout(NamedTuple):
-    """How a pair of object and prior is an integer, its key, in the order of the overlaps.
+    """The encoding of (object, prior) pairs as integer keys that sort by overlap.
 
-    The bits of a float, as an integer, rise with it from 0 on: they are the upper part. The lower
-    counts backwards through the objects, then the priors: of equal overlaps the first object's is
-    the greatest, and among its own the first prior's.
+    The upper bits are those of the overlap: the bits of a float that is not negative, read as an
+    integer, increase with it. The lower bits count down through the objects, then the priors, so
+    that ties go to the first object, then to the first prior.
     """
 
     num_objects: int
@@ -81,7 +81,7 @@ class _Layout(NamedTuple):
 
     @property
     def bits(self) -> tuple[int, int]:
-        """The bits of a key for its prior, and all below its overlap."""
+        """Number of bits for the prior, and for object and prior together."""
         low = self.num_priors.bit_length()
         return low, low + self.num_objects.bit_length()
 
@@ -91,27 +91,27 @@ class _Layout(NamedTuple):
         objects: Int64[ndarray, "E"],
         priors: Int64[ndarray, "E"],
     ) -> Int64[ndarray, "E"]:
-        """The keys of some pairs."""
+        """Encode pairs as keys."""
         keys: Int64[ndarray, "E"] = overlaps.view(np.int32).astype(np.int64) << self.bits[1]
         keys |= (self.num_objects - objects) << self.bits[0] | (self.num_priors - priors)
         return keys
 
     def overlaps(self, keys: Int64[ndarray, "*E"]) -> Float32[ndarray, "*E"]:
-        """The overlaps of some keys."""
+        """Decode the overlaps."""
         upper: Int64[ndarray, "*E"] = keys >> self.bits[1]
         return upper.astype(np.int32).view(np.float32)
 
     def objects(self, keys: Int64[ndarray, "*E"]) -> Int64[ndarray, "*E"]:
-        """The objects of some keys."""
+        """Decode the indices of the objects."""
         mask = (1 << self.num_objects.bit_length()) - 1
         return self.num_objects - (keys >> self.bits[0] & mask)
 
     def priors(self, keys: Int64[ndarray, "*E"]) -> Int64[ndarray, "*E"]:
-        """The priors of some keys."""
+        """Decode the indices of the priors."""
         return self.num_priors - (keys & (1 << self.bits[0]) - 1)
 
     def slots(self, keys: Int64[ndarray, "E"], images: Int64[ndarray, "M"]) -> Int64[ndarray, "E"]:
-        """The places of some keys' priors in an array of N images with P priors."""
+        """Return the indices of the keys' priors in a flattened (N, P) array."""
         slots: Int64[ndarray, "E"] = self.num_priors * images[self.objects(keys)]
         slots += self.priors(keys)
         return slots
@@ -120,11 +120,11 @@ class _Layout(NamedTuple):
 def _overlaps(
     boxes: Float[Tensor, "K 4"], corners: Float[Tensor, "P 4"]
 ) -> Float32[ndarray, "K P"]:
-    """The overlaps of all pairs, as those of `vision.boxes.iou` to the last bit."""
+    """Compute the IoU of all pairs, equal to that of `vision.boxes.iou` to the last bit."""
     overlaps, areas = torch.empty(len(boxes), len(corners)), box_ops.area(corners)
-    for some, result in zip(torch.split(boxes, CHUNK), torch.split(overlaps, CHUNK), strict=True):
-        shared = box_ops.intersection(some, corners)
-        torch.div(shared, box_ops.area(some)[:, None] + areas - shared, out=result)
+    for chunk, result in zip(torch.split(boxes, CHUNK), torch.split(overlaps, CHUNK), strict=True):
+        shared = box_ops.intersection(chunk, corners)
+        torch.div(shared, box_ops.area(chunk)[:, None] + areas - shared, out=result)
     return overlaps.numpy()
 
 
@@ -135,14 +135,14 @@ def _keep_greatest(
     greatest: Float32[ndarray, "N P"],
     learnt: Int64[ndarray, "N P"],
 ) -> None:
-    """Write the first object of the greatest overlap where it is greater than that so far."""
+    """Update both arrays where an object (on ties the first) overlaps a prior more than before."""
     numbers, starts = np.unique(images[objects], return_index=True)
     for image, start, end in zip(numbers, starts, [*starts[1:], len(objects)], strict=True):
-        some = overlaps[start:end]
-        most = some.max(axis=0)
-        priors = (most > greatest[image]).nonzero()[0]
-        greatest[image, priors] = most[priors]
-        learnt[image, priors] = objects[start + some[:, priors].argmax(axis=0)]
+        own = overlaps[start:end]
+        highest = own.max(axis=0)
+        priors = (highest > greatest[image]).nonzero()[0]
+        greatest[image, priors] = highest[priors]
+        learnt[image, priors] = objects[start + own[:, priors].argmax(axis=0)]
 
 
 def _force_best(
@@ -152,10 +152,10 @@ def _force_best(
     layout: _Layout,
     forced: Int64[ndarray, "N P"],
 ) -> None:
-    """Write into ``forced`` the key of the object that gets each prior as its own.
+    """Write into ``forced`` the keys of the pairs in which an object gets the prior as its own.
 
-    The greatest pair gets its prior, then the greatest of an object and a prior that are free.
-    Crowded objects get priors from few of their pairs: a share is sorted, then one of the rest.
+    The greatest pair is matched first, then the greatest whose object and prior are still free.
+    Crowded objects need few of their pairs: the best share is sorted, then that of the remainder.
     """
     is_waiting = np.zeros(layout.num_objects, dtype=bool)
     is_waiting[objects] = True
@@ -181,7 +181,7 @@ def _take(
     forced: Int64[ndarray, "N P"],
     is_waiting: Bool[ndarray, "M"],
 ) -> None:
-    """Give the prior of each pair, by falling overlap, to its object, if both are free."""
+    """Match each pair whose object and prior are free, in descending order of overlap."""
     held = forced.reshape(-1)
     start, size = 0, FIRST_BLOCK
     while start < len(keys) and is_waiting.any():

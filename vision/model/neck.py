@@ -1,6 +1,6 @@
-"""Between backbone and heads: extra layers, and feature pyramids."""
+"""The layers between backbone and heads: extra layers and the feature pyramid."""
 
-# N batch, C channels, h w map height and width
+# N batch, C channels
 
 from collections.abc import Sequence
 
@@ -14,11 +14,11 @@ from vision.model.layers import BlockStyle, ConvNormAct
 def extra_layers(
     inputs: int, channels: Sequence[tuple[int, int]], style: BlockStyle, *, linear: bool = False
 ) -> nn.ModuleList:
-    """Layers that halve the map: 1x1, depthwise 3x3 of stride 2, 1x1.
+    """Build layers that each halve the map: 1x1, depthwise 3x3 of stride 2, 1x1.
 
     Args:
         inputs: Channels of the map before the first layer.
-        channels: Channels in the middle and of the output of each layer.
+        channels: Hidden and output channels of each layer.
         style: Norm, activation and padding.
         linear: Whether the last convolution of a layer has no activation.
     """
@@ -37,8 +37,9 @@ def extra_layers(
 class FeaturePyramid(nn.Module):
     """A Feature Pyramid Network (arXiv 1612.03144, section 3) of depthwise-separable convolutions.
 
-    A map is projected by 1x1, the joined map of the next coarser level is added at its size
-    (nearest neighbour), and a separable convolution smoothes the sum.
+    Each map is projected by a 1x1 convolution, the merged map of the next coarser level is
+    upsampled to its size (nearest neighbour) and added, and a separable convolution smooths the
+    sum.
 
     Args:
         channels: Channels of the input maps, finest first.
@@ -60,7 +61,7 @@ class FeaturePyramid(nn.Module):
         )
 
     def forward(self, maps: Sequence[Float[Tensor, "N _ _ _"]]) -> list[Float[Tensor, "N C _ _"]]:
-        """The joined maps, of the sizes of ``maps`` and in their order."""
+        """Compute the merged maps, in the order and sizes of ``maps``."""
         joined: list[Tensor] = []
         for level, lateral in zip(reversed(maps), reversed(self.lateral), strict=True):
             projected = lateral(level)

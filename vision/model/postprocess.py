@@ -1,7 +1,7 @@
-"""From predictions to detections: boxes and scores of every prior, then suppression."""
+"""From predictions to detections: decoding, thresholding, selection and suppression."""
 
-# N batch, P priors, C classes, V = C + 1 with background, K selected pairs of an image, M boxes
-# that all images keep, D detections of an image
+# N batch, P priors, C classes, V = C + 1 with background, K selected pairs of an image, M kept
+# boxes of all images, D detections of an image
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,29 +22,29 @@ Suppression = Literal["nms", "soft_nms"]
 def decode_predictions(
     predictions: Predictions, priors: Float[Tensor, "P 4"], scores: Scores = "softmax"
 ) -> Decoded:
-    """Boxes from offsets, scores from logits, in float32 whatever the predictions are in.
+    """Compute boxes from offsets and scores from logits, in float32.
 
     Args:
-        predictions: Of a network with these priors.
-        priors: Relative, in centre form.
-        scores: From logits: by ``softmax`` over classes and background, or ``sigmoid`` of each.
+        predictions: The output of a network with these priors.
+        priors: Relative to the image, in centre form.
+        scores: ``softmax`` over classes and background, or ``sigmoid`` of each class.
     """
     boxes = box_ops.to_corners(box_ops.decode(predictions.offsets.float(), priors))
     return Decoded(boxes, class_scores(predictions.logits.float(), scores))
 
 
 def class_scores(logits: Float[Tensor, "N P V"], scores: Scores) -> Float[Tensor, "N P V-1"]:
-    """Scores of the classes, without the background's; see `decode_predictions`."""
+    """Compute the scores of the classes, without background, as in `decode_predictions`."""
     by_class = logits.sigmoid() if scores == "sigmoid" else logits.softmax(dim=-1)
     return by_class[..., :-1]
 
 
 class PreNmsBoxes(NamedTuple):
-    """The (prior, class) pairs that suppression looks at, best first.
+    """The candidates for suppression: the best (prior, class) pairs of each image.
 
     Attributes:
         boxes: As in `Decoded`.
-        scores: In falling order; rows of score 0 are padding.
+        scores: In descending order; rows with score 0 are padding.
         labels: Class indices from 0.
     """
 
@@ -55,19 +55,19 @@ class PreNmsBoxes(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PostProcess:
-    """Threshold, candidates and suppression, for all images and classes at once.
+    """Thresholding, selection of candidates and suppression, for all images and classes at once.
 
     Attributes:
-        score_threshold: Detections must score above it.
-        nms_iou: A box goes when it overlaps a better one of its class by more than this IoU.
-        max_candidates: Best (prior, class) pairs of an image that suppression looks at.
-        max_detections: Best detections of an image that are kept.
-        max_per_class: Most of those pairs of one class; None for any number.
-        suppression: ``nms`` drops what overlaps, ``soft_nms`` lowers its score
+        score_threshold: Detections must score above this.
+        nms_iou: A box is suppressed if its IoU with a better box of its class is above this.
+        max_candidates: Maximum number of candidates, (prior, class) pairs, of an image.
+        max_detections: Maximum number of detections of an image.
+        max_per_class: Maximum number of candidates of one class; None for no limit.
+        suppression: ``nms`` drops overlapping boxes, ``soft_nms`` lowers their scores
             (`vision.boxes.soft_nms`, which does not use ``nms_iou``).
         class_agnostic: Whether boxes of different classes suppress each other too.
         soft_nms_sigma: The smaller, the more an overlap lowers a score.
-        clip_before_nms: Whether boxes are clipped to the image before suppression, or after it.
+        clip_before_nms: Whether boxes are clipped to the image before or after suppression.
     """
 
     score_threshold: float
@@ -87,15 +87,15 @@ class PostProcess:
         sizes: Sequence[tuple[int, int]],
         score_threshold: float | Float32[Tensor, "C"] | None = None,
     ) -> list[Detections]:
-        """Detections of each image in the pixels of an image of its size, clipped to it.
+        """Return each image's detections in pixels of the original image, clipped to it.
 
         Args:
             decoded: Boxes and scores of the images.
             sizes: (height, width) of each original image.
-            score_threshold: In place of ``self.score_threshold``, for all classes or for each.
+            score_threshold: Replaces ``self.score_threshold``, by one value or by one per class.
 
         Raises:
-            ValueError: If there are not as many sizes as images.
+            ValueError: If the number of sizes is not the number of images.
         """
         if len(sizes) != len(decoded.scores):
             raise ValueError(f"expected {len(decoded.scores)} sizes, got {len(sizes)}")
@@ -110,14 +110,14 @@ class PostProcess:
         return self._suppress(self.select_above(decoded, above, max_above), sizes, threshold)
 
     def select(self, decoded: Decoded) -> PreNmsBoxes:
-        """The boxes of each image that suppression looks at."""
+        """Select the candidates of each image for suppression."""
         num_pairs = decoded.scores.shape[1] * decoded.scores.shape[2]
         return self.select_above(decoded, decoded.scores > self.score_threshold, num_pairs)
 
     def select_above(
         self, decoded: Decoded, above: Bool[Tensor, "N P C"], max_above: int
     ) -> PreNmsBoxes:
-        """The best pairs ``above`` the threshold, of which an image has at most ``max_above``."""
+        """Select the best of the pairs ``above`` the threshold, up to ``max_above`` per image."""
         num_priors, num_classes = decoded.scores.shape[1:]
         per_class = min(self.max_per_class or num_priors, num_priors)
         limit = min(self.max_candidates, per_class * num_classes, max_above)
@@ -149,20 +149,20 @@ class PostProcess:
             images, places = (scores > threshold).nonzero(as_tuple=True)
         else:
             images, places = self._hard_nms(compared, scores, labels)
-        # The detections of all images in one, image by image; cut into images without copies.
-        every = Detections(pixels[images, places], scores[images, places], labels[images, places])
+        # The detections of all images, in their order, which are sliced per image without copies.
+        kept = Detections(pixels[images, places], scores[images, places], labels[images, places])
         counts = torch.bincount(images, minlength=len(sizes))
         starts = (counts.cumsum(0) - counts).tolist()
         lengths = counts.clamp(max=self.max_detections).tolist()
         return [
-            replace(every[start : start + length], size=size)
+            replace(kept[start : start + length], size=size)
             for start, length, size in zip(starts, lengths, sizes, strict=True)
         ]
 
     def place(
         self, selected: PreNmsBoxes, corners: Float32[Tensor, "N 2"]
     ) -> tuple[Float32[Tensor, "N K 4"], Float32[Tensor, "N K 4"], Float32[Tensor, "N K"]]:
-        """Boxes in pixels of images of these widths and heights, clipped and to compare; scores."""
+        """Return boxes in pixels for images of (width, height): clipped, to be compared; scores."""
         sides = corners[:, None].repeat(1, 1, 2)
         unclipped = selected.boxes * sides
         pixels = torch.minimum(unclipped.clamp(min=0), sides)
@@ -176,7 +176,7 @@ class PostProcess:
         scores: Float32[Tensor, "N K"],
         labels: Int64[Tensor, "N K"],
     ) -> tuple[Int64[Tensor, "N D"], Float32[Tensor, "N D"]]:
-        """Places and lowered scores of the ``max_detections`` best boxes, by soft-NMS."""
+        """Return places and lowered scores of the ``max_detections`` best boxes, by soft-NMS."""
         groups = torch.zeros_like(labels) if self.class_agnostic else labels
         return box_ops.soft_nms(boxes, scores, groups, self.soft_nms_sigma, self.max_detections)
 
@@ -186,10 +186,10 @@ class PostProcess:
         scores: Float32[Tensor, "N K"],
         labels: Int64[Tensor, "N K"],
     ) -> tuple[Int64[Tensor, "M"], Int64[Tensor, "M"]]:
-        """Image and place of each kept box: image by image, highest score first.
+        """Return image and place of each kept box: image by image, highest score first.
 
-        One call suppresses in all images: boxes suppress each other within a group, and a group is
-        an image, or a class of an image.
+        One call suppresses in all images, since boxes suppress each other only within a group: an
+        image, or a class of an image.
         """
         images, places = (scores > 0).nonzero(as_tuple=True)
         groups = images

@@ -1,6 +1,6 @@
-"""Prior scales for the boxes of a data set."""
+"""Prior scales fitted to the boxes of a data set."""
 
-# n boxes, A priors of a cell, h w a map's height and width
+# n boxes
 
 import itertools
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ from vision.model.priors import PriorLayout, prior_shapes
 MIN_SCALES = [percent / 100 for percent in range(3, 41)]
 MAX_SCALES = [percent / 100 for percent in (50, 60, 70, 80, 90, 95, 100)]
 MAX_BOXES = 3000
-"""Maximum number of boxes that scales are tried on, evenly spread over the data."""
+"""Maximum number of boxes with which scales are tried, evenly spread over the data."""
 SAME_REACH = 0.002
-"""Fractions of boxes within reach that differ by less are taken for equal."""
+"""Resolution at which fractions of reached boxes are compared."""
 
 
 def fit_scales(
@@ -26,15 +26,16 @@ def fit_scales(
     layout: PriorLayout,
     match_iou: float = 0.5,
 ) -> PriorLayout:
-    """The layout with the smallest and largest scale that let priors reach the most boxes.
+    """Return the layout with the smallest and largest scale with which priors reach most boxes.
 
-    Among scales that reach about as many, those whose best priors overlap the boxes most.
+    Among scales that reach about the same number of boxes, those are chosen whose best priors have
+    the highest mean IoU with the boxes.
 
     Args:
-        boxes: Relative, in corner form; at least one.
+        boxes: Relative to the image, in corner form; at least one.
         map_sizes: (height, width) of each level's feature map, finest first.
-        layout: Of priors that tile the image, with scales in even steps.
-        match_iou: The IoU from which on a prior reaches a box.
+        layout: A layout whose priors tile the image and whose scales have even steps.
+        match_iou: A prior reaches a box if their IoU is at least this.
     """
     boxes = boxes[:: -(-len(boxes) // MAX_BOXES)]
     best, fitted = (-1.0, 0.0), layout
@@ -51,10 +52,10 @@ def fit_scales(
 def best_overlaps(
     boxes: Float[Tensor, "n 4"], map_sizes: Sequence[tuple[int, int]], layout: PriorLayout
 ) -> Float[Tensor, "n"]:
-    """Each box's IoU with its best prior, where priors tile the image.
+    """Return each box's IoU with its best prior, for priors that tile the image.
 
-    Of the priors of one shape that with the nearest centre overlaps most, so that one cell of each
-    level is looked at instead of all.
+    Among priors of the same shape, the one with the nearest centre overlaps a box most, so only one
+    cell of each level is examined.
     """
     starts, ends = boxes[:, None, :2], boxes[:, None, 2:]
     areas = (ends - starts).prod(dim=2)

@@ -1,6 +1,6 @@
 """Prior boxes (anchors) of each cell of each feature map."""
 
-# P priors of all levels, p of one level, A of one cell
+# P priors of all levels, p priors of one level, A priors of one cell
 
 import math
 from collections.abc import Sequence
@@ -22,12 +22,14 @@ class PriorLayout:
     Attributes:
         min_scale: Scale of the finest level.
         max_scale: Scale of the coarsest level.
-        scales: Of each level; None for even steps from ``min_scale`` to ``max_scale``.
-        last_scale: The next level's scale for the second square of the last level.
-        strides: Between the centres of each level; None for 1 / map size, which tiles the image.
-        clip: What is clipped to 0..1: nothing, the sides, or sides and centres.
+        scales: Scale of each level; None for even steps from ``min_scale`` to ``max_scale``.
+        last_scale: The scale that follows the last level's, for that level's second square.
+        strides: Distance between centres at each level; None for 1 / map size, which tiles the
+            image.
+        clip: What is clipped to [0, 1]: nothing, the widths and heights (``sides``), or also the
+            centres (``all``).
         reduce_boxes_in_lowest_layer: Whether the first level has three priors a cell: a square of
-            half the scale, and ratios 2 and 1/2 of the scale.
+            half the scale, and the ratios 2 and 1/2 at the full scale.
     """
 
     min_scale: float = 0.2
@@ -40,7 +42,7 @@ class PriorLayout:
 
 
 def priors_per_cell(num_levels: int, layout: PriorLayout = PriorLayout()) -> list[int]:
-    """Priors of a cell of each level."""
+    """Return the number of priors per cell at each level."""
     counts = [2 + len(ASPECT_RATIOS)] * num_levels
     if layout.reduce_boxes_in_lowest_layer:
         counts[0] = 1 + len(REDUCED_RATIOS)
@@ -50,16 +52,17 @@ def priors_per_cell(num_levels: int, layout: PriorLayout = PriorLayout()) -> lis
 def prior_boxes(
     map_sizes: Sequence[tuple[int, int]], layout: PriorLayout = PriorLayout()
 ) -> Float[Tensor, "P 4"]:
-    """Prior boxes of all levels in centre form, relative to the image's width and height.
+    """Build the prior boxes of all levels in centre form, relative to image width and height.
 
-    Level k of L has the scale ``min + (max - min) k / (L - 1)`` (SSD, arXiv 1512.02325, equation
-    4), and six priors a cell: the square of that scale, the square of the geometric mean with the
-    next level's (1 after the last), and width to height ratios 2, 1/2, 3, 1/3. Centres lie at
-    ``(i + 0.5) / map size``; sides are clipped to 1. Row order: level, row, column, prior.
+    By default, level k of L has the scale ``min + (max - min) k / (L - 1)`` (SSD, arXiv 1512.02325,
+    section 2.2, equation 4) and six priors per cell: a square of that scale, a square of the
+    geometric mean of it and the next level's scale (1 after the last), and the width to height
+    ratios 2, 1/2, 3 and 1/3. Centres lie at ``(i + 0.5) / map size``; widths and heights are
+    clipped to 1. Row order: level, row, column, prior.
 
     Args:
         map_sizes: (height, width) of each level's feature map, finest first.
-        layout: Scales, and the differences of other projects.
+        layout: The scales, and the settings in which other projects differ.
     """
     levels = []
     for index, shapes in enumerate(prior_shapes(len(map_sizes), layout)):
@@ -70,7 +73,7 @@ def prior_boxes(
 
 
 def prior_shapes(num_levels: int, layout: PriorLayout) -> list[Float[Tensor, "A 2"]]:
-    """(width, height) of the priors of a cell of each level."""
+    """Return the (width, height) of a cell's priors at each level."""
     span, steps = layout.max_scale - layout.min_scale, max(1, num_levels - 1)
     scales = layout.scales or tuple(layout.min_scale + span * k / steps for k in range(num_levels))
     levels = []
@@ -85,14 +88,14 @@ def prior_shapes(num_levels: int, layout: PriorLayout) -> list[Float[Tensor, "A 
 
 
 def _elongated(scale: float, ratios: Sequence[float]) -> list[tuple[float, float]]:
-    """(width, height) of boxes of one area and of these ratios of width to height."""
+    """Return the (width, height) of boxes of area ``scale ** 2`` with these width/height ratios."""
     return [(scale * ratio**0.5, scale / ratio**0.5) for ratio in ratios]
 
 
 def _level(
     map_size: tuple[int, int], shapes: Float[Tensor, "A 2"], stride: float | None
 ) -> Float[Tensor, "p 4"]:
-    """The priors of one feature map; ``shapes`` are the (width, height) of those of a cell."""
+    """Place priors of these ``shapes`` (width, height) at each cell of one feature map."""
     height, width = map_size
     y, x = torch.arange(height) + 0.5, torch.arange(width) + 0.5
     y, x = (y / height, x / width) if stride is None else (y * stride, x * stride)

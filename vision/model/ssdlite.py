@@ -28,11 +28,11 @@ class Heads(nn.ModuleList):
 
     Args:
         channels: Channels of each level's map.
-        priors_per_cell: Priors of a cell of each level.
-        num_values: Numbers that are predicted for each prior.
+        priors_per_cell: Number of priors per cell at each level.
+        num_values: Number of values that are predicted for each prior.
         style: Norm and activation.
         biased_depthwise: Whether the depthwise convolutions have biases before their norm.
-        last_head_1x1: Whether the last level has one 1x1 convolution alone.
+        last_head_1x1: Whether the last level's prediction layer is a single 1x1 convolution.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Heads(nn.ModuleList):
         self.num_values = num_values
 
     def forward(self, maps: Sequence[Float[Tensor, "N _ _ _"]]) -> Float[Tensor, "N P V"]:
-        """The predictions for each prior, in the order of the priors."""
+        """Compute the predictions for each prior, in the order of the priors."""
         outputs = [head(level) for head, level in zip(self, maps, strict=True)]
         rows = [
             output.permute(0, 2, 3, 1).reshape(output.shape[0], -1, self.num_values)
@@ -68,25 +68,25 @@ class Heads(nn.ModuleList):
 class SSDLite(nn.Module):
     """SSDLite (MobileNetV2, arXiv 1801.04381, section 6.2), composed of its parts.
 
-    There are heads on the backbone's maps of stride 16 and 32 and on each extra layer; with a neck
-    also on the map of stride 8. `vision.model.build.build_model` makes the parts
-    fit; the sizes of the feature maps, and with them the priors, are measured.
+    There are heads on the backbone's maps of stride 16 and 32 and on the map of each extra layer;
+    with a neck also on the map of stride 8. `vision.model.build.build_model` builds parts that fit
+    together. The sizes of the feature maps, which determine the priors, are measured.
 
     Args:
-        backbone: It gives the maps of stride 8, 16 and 32.
+        backbone: Network that computes the maps of stride 8, 16 and 32.
         extras: Layers of `vision.model.neck.extra_layers`, each of which halves the map before it.
-        neck: A feature pyramid before the heads; None for none.
-        class_heads: They give a logit for each class and background.
-        box_heads: They give four offsets.
+        neck: A feature pyramid before the heads, or None.
+        class_heads: Layers that predict a logit for each class and background.
+        box_heads: Layers that predict four offsets.
         image_size: (height, width) of the images.
         layout: Layout of the priors.
         scores: How logits become scores.
-        pixels: Mean and standard deviation of red, green and blue, from 0 to 255.
+        pixels: Mean and standard deviation of red, green and blue, in the range from 0 to 255.
 
     Attributes:
-        num_classes: Classes without background.
-        map_sizes: (height, width) of each level.
-        priors: (P, 4), relative centre form.
+        num_classes: Number of classes without background.
+        map_sizes: (height, width) of each level's map.
+        priors: (P, 4), relative to the image, in centre form.
         layer_dtype: Dtype of the layers' weights; pixels are normalised in float32 before.
     """
 
@@ -126,9 +126,9 @@ class SSDLite(nn.Module):
         self.register_buffer("priors", prior_boxes(self.map_sizes, layout), persistent=False)
 
     def _measure_maps(self, image_size: tuple[int, int]) -> list[tuple[int, int]]:
-        """(height, width) of each level, from a pass without arithmetic.
+        """Return the (height, width) of each level's map, from a pass on the meta device.
 
-        Norms and activations, which take most of the time there, keep the size and are left out.
+        Norms and activations, which would take most of its time, keep the size and are skipped.
         """
         twin = copy.deepcopy(self).to("meta").eval()
         for part in twin.modules():
@@ -138,12 +138,12 @@ class SSDLite(nn.Module):
         return [(level.shape[2], level.shape[3]) for level in maps]
 
     def priors_at(self, image_size: tuple[int, int]) -> Float[Tensor, "P 4"]:
-        """The priors of images of any (height, width), on the network's device."""
+        """Build the priors for images of any (height, width), on the network's device."""
         sizes = self.map_sizes if image_size == self.image_size else self._measure_maps(image_size)
         return prior_boxes(sizes, self._layout).to(self.pixel_mean.device)
 
     def levels(self, images: Tensor) -> list[Tensor]:
-        """The inputs of the heads, finest first, from images as `forward` takes them."""
+        """Compute the inputs of the heads, finest first, from images as `forward` takes them."""
         normalised = ((images - self.pixel_mean) / self.pixel_std).to(self.layer_dtype)
         maps: list[Tensor] = list(self.backbone.feature_maps(normalised))
         for extra in self.extras:
@@ -154,27 +154,27 @@ class SSDLite(nn.Module):
         return joined
 
     def forward(self, images: Shaped[Tensor, "N 3 H W"]) -> Predictions:
-        """Predictions for each prior of each image.
+        """Predict the class and box of each prior of each image.
 
         Args:
-            images: RGB from 0 to 255, uint8 or floating, of the network's ``image_size``.
+            images: RGB from 0 to 255, uint8 or floating point, of the network's ``image_size``.
 
         Returns:
-            ``logits`` (N, P, C + 1), before the softmax, background last; ``offsets`` (N, P, 4)
-            from ``priors``, which `vision.boxes.decode` turns into boxes.
+            ``logits`` (N, P, C + 1) before softmax or sigmoid, background last; ``offsets``
+            (N, P, 4) from ``priors``, which `vision.boxes.decode` turns into boxes.
         """
         maps = self.levels(images)
         return Predictions(self.class_heads(maps), self.box_heads(maps))
 
     def head_keys(self) -> set[str]:
-        """State-dict keys of all class and box heads."""
+        """Return the state-dict keys of all class and box heads."""
         return {
             *self.class_heads.state_dict(prefix="class_heads."),
             *self.box_heads.state_dict(prefix="box_heads."),
         }
 
     def cast_layers(self, dtype: torch.dtype) -> "SSDLite":
-        """Cast the convolutions in place; normalisation and priors stay in float32."""
+        """Cast the convolutions in place; pixel normalisation and priors stay in float32."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 module.to(dtype)
@@ -183,10 +183,10 @@ class SSDLite(nn.Module):
 
 
 def fuse(network: Network) -> Network:
-    """A copy for inference with each BatchNorm folded into the convolution before it.
+    """Return a copy for inference, with each BatchNorm folded into the convolution before it.
 
-    The copy is in evaluation mode and channels-last memory, and has the layers and state-dict keys
-    of the same network built with ``norm="none"``.
+    The copy is in evaluation mode and channels-last memory format, and has the layers and
+    state-dict keys of the same network built with ``norm="none"``.
     """
     fused = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
     for block in fused.modules():

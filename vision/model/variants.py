@@ -1,4 +1,4 @@
-"""What sets the SSDLite networks of one project apart from those of another."""
+"""The differences between the SSDLite networks of several projects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,21 +14,21 @@ STRIDES_OF_320 = (16 / 320, 32 / 320, 64 / 320, 107 / 320, 160 / 320, 320 / 320)
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """The arguments of one project's network; `vision.model.build` hands them to its parts.
+    """The settings of one project's network, which `vision.model.build` passes to its parts.
 
     Attributes:
-        backbone: Keyword arguments of the backbone beside width and style.
-        padding: Of strided layers, as in `BlockStyle`.
+        backbone: Keyword arguments of the backbone, apart from width and style.
+        padding: Padding of strided layers, as in `BlockStyle`.
         norm_eps: Epsilon of BatchNorm.
         norm_momentum: Weight of the new batch in BatchNorm's running statistics.
         scale_all_channels: Whether the width multiplier scales the extra layers too.
         last_extra_channels: Channels of the last extra layer.
         linear_extras: Whether the last convolution of extra layers has no activation.
         biased_depthwise: Whether the heads' depthwise convolutions have biases before their norm.
-        last_head_1x1: Whether the last level's heads are one 1x1 convolution.
-        clip_before_nms: Whether boxes are clipped to the image before suppression, or after it.
-        pixels: What is subtracted from red, green and blue, 0 to 255, and what that is divided by.
-        layout: Of the priors, without the scales that ``model.priors`` sets.
+        last_head_1x1: Whether the last level's heads are single 1x1 convolutions.
+        clip_before_nms: Whether boxes are clipped to the image before or after suppression.
+        pixels: Values subtracted from red, green and blue (0 to 255), and divisors of the result.
+        layout: Layout of the priors, without the scales that ``model.priors`` sets.
     """
 
     backbone: Mapping[str, Any] = field(default_factory=dict)
@@ -70,8 +70,8 @@ VARIANTS: dict[str, Variant] = {
     "tensorflow": Variant(
         backbone={"min_channels": 16, "scale_all_channels": True},
         padding="same",
-        # Its momentum is 0.0003, for hundreds of thousands of steps, which would not follow a
-        # fine-tuning; so the default stays.
+        # TensorFlow's momentum of 0.0003 suits hundreds of thousands of steps, but is too slow for
+        # fine-tuning, so the default is kept.
         scale_all_channels=True,
         clip_before_nms=False,
         layout=PriorLayout(clip="none", reduce_boxes_in_lowest_layer=True),
@@ -98,8 +98,9 @@ VARIANTS: dict[str, Variant] = {
         ),
     ),
 }
-"""By ``model.preset``: this project's own, and those of other projects.
+"""The variants by ``model.preset``: this project's own, and those of other projects.
 
-``torchvision`` and ``torchvision_v3`` are our own with the constants of torchvision's ImageNet
-backbones, MobileNetV2 and V3; ``torchvision_ssdlite`` is its COCO detector on MobileNetV3.
+``torchvision`` and ``torchvision_v3`` are this project's own with the constants of torchvision's
+ImageNet backbones, MobileNetV2 and V3; ``torchvision_ssdlite`` is torchvision's COCO detector on
+MobileNetV3.
 """

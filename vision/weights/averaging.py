@@ -1,4 +1,4 @@
-"""The mean of several detectors' weights."""
+"""Means of detectors' weights."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,24 +15,25 @@ from vision.weights.labels import find_labels
 
 SAME = ("backbone", "neck", "preset", "width_mult", "activation", "scores", "priors")
 MEASURED = ("metrics", "thresholds")
-"""What was measured of the first weights, and does not hold for the mean."""
+"""Keys of measurements on the first weights, which do not hold for the mean."""
 ROUNDING = 1e-6
-"""How far the sum of fractions may be from 1."""
+"""Maximum difference between the sum of fractions and 1."""
 
 
 def average(paths: Sequence[Path], fractions: Sequence[float] | None = None) -> SavedDetector:
-    """The weighted mean of weights that share an initialisation; of others it is useless.
+    """Compute the weighted mean of weights that share an initialisation; otherwise it is useless.
 
-    The mean of several fine-tuned weights is a model soup (arXiv 2203.05482); that of fine-tuned
-    weights and their initialisation keeps more of the latter's accuracy (arXiv 2109.01903).
+    The mean of several fine-tuned weights is a model soup (arXiv 2203.05482). The mean of
+    fine-tuned weights and their initialisation keeps more of the latter's accuracy (arXiv
+    2109.01903).
 
     Args:
-        paths: Two or more weights files. Network, classes and configuration are the first's; the
-            others may have more classes, whose rows are found by their names.
-        fractions: The weight of each file, with the sum 1; equal if left out.
+        paths: Two or more weights files. The first determines network, classes and configuration;
+            the others may have more classes, since rows are matched by class name.
+        fractions: The weight of each file, with the sum 1; equal weights by default.
 
     Returns:
-        The detector, without what was measured of the first.
+        The mean as a detector, without the measurements on the first file's weights.
 
     Raises:
         WeightsError: If the networks differ, a class is missing, or the fractions do not fit.
@@ -63,16 +64,16 @@ def average(paths: Sequence[Path], fractions: Sequence[float] | None = None) -> 
 def interpolate(
     start: SSDLite, end: SSDLite, fraction: float, kept: Sequence[int]
 ) -> dict[str, Tensor]:
-    """The mean of weights before and after a training (arXiv 2109.01903, equation 1).
+    """Interpolate between the weights before and after training (arXiv 2109.01903, equation 1).
 
     Args:
         start: The network before training.
         end: The same network after training.
         fraction: Weight of ``end``, from 0 to 1.
-        kept: Labels of classes whose rows are those of ``end``: the ones new in this training.
+        kept: Labels of classes whose rows are taken from ``end``: those new in this training.
 
     Returns:
-        A state dict of that network.
+        A state dict of the network.
     """
     first, last = start.state_dict(), end.state_dict()
     mean = {
@@ -86,10 +87,10 @@ def interpolate(
 
 
 def to_half(model: SSDLite) -> SSDLite:
-    """A network with its parameters rounded to half precision; buffers stay as they are.
+    """Round a network's parameters to half precision in place; buffers stay as they are.
 
     Raises:
-        WeightsError: If a parameter is too large for it.
+        WeightsError: If a parameter is too large for half precision.
     """
     for name, parameter in model.named_parameters():
         parameter.data = parameter.data.half()
@@ -99,13 +100,13 @@ def to_half(model: SSDLite) -> SSDLite:
 
 
 def _labels(names: Sequence[str], theirs: Sequence[str], path: Path) -> list[int]:
-    """Their label of each class, by its own name or else by VOC's or COCO's name of it."""
+    """Return the label in ``theirs`` of each class, by its name or by VOC's or COCO's name."""
     labels = find_labels(names, theirs)
     missing = [name for name in names if name not in labels]
     if missing:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise WeightsError(
-            f"{path} lacks {missing[0]}{more} of the first file's classes; name a file first whose"
+            f"{path} lacks {missing[0]}{more} of the first file's classes; put a file first whose"
             " classes all the others have"
         )
     rows = [labels[name] for name in names]
@@ -120,11 +121,13 @@ def _labels(names: Sequence[str], theirs: Sequence[str], path: Path) -> list[int
 
 def _check_fractions(paths: Sequence[Path], fractions: Sequence[float] | None) -> None:
     if len(paths) < 2:
-        raise WeightsError("a mean takes two weights files or more")
+        raise WeightsError("a mean needs two weights files or more")
     if fractions is None:
         return
     if len(fractions) != len(paths):
-        raise WeightsError(f"{len(paths)} weights files have {len(fractions)} fractions")
+        raise WeightsError(
+            f"{len(paths)} weights files need as many fractions, got {len(fractions)}"
+        )
     if not (all(fraction >= 0 for fraction in fractions) and abs(sum(fractions) - 1) <= ROUNDING):
         raise WeightsError(
             f"fractions {', '.join(map(str, fractions))} must be 0 or more, with the sum 1"
@@ -133,15 +136,15 @@ def _check_fractions(paths: Sequence[Path], fractions: Sequence[float] | None) -
 
 def _check_fit(first: SavedDetector, other: SavedDetector, both: str) -> None:
     models = [
-        # Null is the preset's function, which may be the same.
+        # Null scores mean the preset's function, which may be the same.
         saved.config.model.model_copy(update={"scores": saved.config.model.score_function})
         for saved in (first, other)
     ]
     differing = [name for name in SAME if getattr(models[0], name) != getattr(models[1], name)]
     if differing:
-        raise WeightsError(f"{both} are of different networks: model.{', model.'.join(differing)}")
+        raise WeightsError(f"{both} have different networks: model.{', model.'.join(differing)}")
     if first.norms_folded != other.norms_folded:
         raise WeightsError(
-            f"{both}: the BatchNorms of one are folded, so they have no useful mean; take the file"
-            " that the training started from"
+            f"{both}: the BatchNorms of one are folded, so they have no useful mean; use the file"
+            " from which the training started"
         )

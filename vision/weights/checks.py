@@ -1,4 +1,4 @@
-"""Whether the tensors of a weights file are those of a network, and usable."""
+"""Checks that the tensors of a weights file fit a network and are finite."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,15 +14,15 @@ _FLOATS, _COUNTS = frozenset({"F16", "BF16", "F32", "F64"}), frozenset({"I64"})
 
 
 def check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Any], where: str) -> None:
-    """Make sure that the tensors of a file, unread, are a network's, of its shapes and types.
+    """Check that a file's tensors, which are not read, have a network's keys, shapes and types.
 
     Args:
         expected: The network's tensors.
-        found: For each tensor of the file, what ``get_slice`` of safetensors gives.
-        where: Heads the error.
+        found: The result of safetensors' ``get_slice`` for each tensor of the file.
+        where: The beginning of the error message.
 
     Raises:
-        WeightsError: Names the tensors that do not fit.
+        WeightsError: If tensors do not fit; the message names them.
     """
     problems = [f"missing {key}" for key in expected if key not in found]
     problems += [f"unknown {key}" for key in found if key not in expected]
@@ -41,14 +41,14 @@ def check_fit(expected: Mapping[str, Tensor], found: Mapping[str, Any], where: s
 
 
 def check_finite(tensors: Mapping[str, Tensor], where: str) -> None:
-    """Make sure that all values are finite.
+    """Check that all values are finite.
 
     Raises:
-        WeightsError: Names the first tensor with others.
+        WeightsError: If some are not; the message names the first tensor that holds such values.
     """
     bad = [key for key, value in tensors.items() if not value.isfinite().all()]
     if bad:
         raise WeightsError(
             f"{where} hold NaN or infinite values, in {len(bad)} tensors"
-            f" (first: {bad[0]}); take those of an earlier epoch or another training"
+            f" (first: {bad[0]}); use the weights of an earlier epoch or of another training"
         )

@@ -1,4 +1,4 @@
-"""The rows that each class has in the class heads of a network."""
+"""The rows of each class in a network's class heads."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from vision.model.ssdlite import SSDLite
 
 
 def class_keys(model: SSDLite) -> list[str]:
-    """State-dict keys of the tensors with a row for each prior of a cell and each class."""
+    """Return the state-dict keys of tensors with a row for each prior of a cell and each class."""
     layers = [
         f"class_heads.{level}" if isinstance(head, nn.Conv2d) else f"class_heads.{level}.1"
         for level, head in enumerate(model.class_heads)
@@ -17,12 +17,12 @@ def class_keys(model: SSDLite) -> list[str]:
 
 
 def by_class(rows: Tensor, num_classes: int) -> Tensor:
-    """The rows of a class head, viewed as (prior of a cell, class with background last, ...)."""
+    """View the rows of a class head as (prior of a cell, class with background last, ...)."""
     return rows.view(-1, num_classes + 1, *rows.shape[1:])
 
 
 def select_classes(model: SSDLite, labels: Sequence[int]) -> dict[str, Tensor]:
-    """A network's state dict with the class rows of ``labels``, in their order, then background."""
+    """Return a state dict with the class rows of ``labels``, in their order, then background."""
     state, background = model.state_dict(), model.num_classes
     for key in class_keys(model):
         rows = by_class(state[key], background)

@@ -1,4 +1,4 @@
-"""The weights file: safetensors with all that evaluation and detection need in its metadata."""
+"""The weights file: safetensors whose metadata hold all that evaluation and detection need."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,14 +28,15 @@ from vision.weights.migration import (
 
 @dataclass(frozen=True, slots=True)
 class SavedDetector:
-    """What a weights file holds.
+    """The content of a detector's weights file.
 
     Attributes:
         model: The network with its weights, on the CPU, in evaluation mode.
         config: The configuration it was trained with.
         names: Class names in label order.
         training: How it was trained: epoch, metrics, versions.
-        norms_folded: Whether BatchNorm came folded into the convolutions, its statistics lost.
+        norms_folded: Whether the weights come from convolutions into which BatchNorm was folded,
+            so that its statistics are lost.
     """
 
     model: SSDLite
@@ -47,12 +48,12 @@ class SavedDetector:
 
 @dataclass(frozen=True, slots=True)
 class SavedBackbone:
-    """A backbone alone, which a training can start from.
+    """A backbone without the rest of a detector, from which training can start.
 
     Attributes:
-        tensors: By the keys that they have in a detector.
-        config: The network it fits.
-        training: Where it comes from.
+        tensors: The backbone's tensors by their keys in a detector.
+        config: The network that the backbone fits.
+        training: The origin of the weights.
     """
 
     tensors: dict[str, Tensor]
@@ -61,7 +62,7 @@ class SavedBackbone:
 
 
 def save_backbone(path: Path, saved: SavedBackbone) -> None:
-    """Write a file of a backbone; an older one stays intact until the new one is."""
+    """Write a backbone's file; an existing file stays intact until the new one is complete."""
     config, training = Config(model=saved.config).model_dump_json(), json.dumps(saved.training)
     metadata = {"format": BACKBONE_FORMATS[-1], "config": config, "training": training}
     _write(path, saved.tensors, metadata)
@@ -76,18 +77,18 @@ def save_weights(
     *,
     norms_folded: bool = False,
 ) -> None:
-    """Write a weights file; an older one stays intact until the new one is.
+    """Write a weights file; an existing file stays intact until the new one is complete.
 
     Args:
         path: The file.
-        model: The network; built from ``config.model`` for ``len(names)`` classes.
+        model: The network, built from ``config.model`` for ``len(names)`` classes.
         config: The configuration of the run.
         names: Class names in label order.
         training: How it was trained; anything that JSON can hold.
         norms_folded: As in `SavedDetector`.
 
     Raises:
-        WeightsError: If it cannot be written, as on a full disk; the partial file is removed.
+        WeightsError: If it cannot be written, e.g. on a full disk; the partial file is removed.
     """
     preprocessing = {
         "channels": "RGB",
@@ -110,38 +111,39 @@ def save_weights(
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     try:
         with replacing(path) as partial:
-            # save_file makes files that only their owner can read.
+            # `save_file` would create a file that only its owner can read.
             partial.write_bytes(save(tensors, metadata))
     except (OSError, safetensors.SafetensorError) as error:
-        text = f"weights {path} cannot be written ({first_line(error)}); an older file is intact:"
-        raise WeightsError(f"{text} make room, or name another folder") from error
+        text = f"weights {path} cannot be written ({first_line(error)}): make room, or choose"
+        raise WeightsError(f"{text} another folder; an existing file is unchanged") from error
 
 
 def load_weights(path: str | Path) -> SavedDetector:
-    """Read a weights file of a detector; `find_weights` says what ``path`` may be.
+    """Read a detector's weights file; ``path`` is whatever `find_weights` accepts.
 
     Raises:
-        WeightsError: If it is missing, not one of ours, a backbone's, or does not fit its config.
+        WeightsError: If the file is missing, was not written by this package, holds a backbone
+            only, or does not fit its configuration.
     """
     saved = load_any(path)
     if isinstance(saved, SavedDetector):
         return saved
     raise WeightsError(
-        f"weights {find_weights(path)} are a backbone without heads; start a training from them"
-        " with model.init"
+        f"weights {find_weights(path)} are a backbone without heads, which cannot detect; start"
+        " training from them with model.init"
     )
 
 
 def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
-    """Read a file of a detector or of a backbone.
+    """Read the weights file of a detector or of a backbone.
 
     Raises:
-        WeightsError: As `load_weights`.
+        WeightsError: As in `load_weights`, except for a backbone.
     """
     path = find_weights(path)
     where = f"weights {path}"
     try:
-        # For NumPy, since for PyTorch opening takes as much memory as the file is long.
+        # "numpy", since with "pt" opening alone takes as much memory as the size of the file.
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata: dict[str, str] = file.metadata() or {}
             is_backbone = _is_backbone(metadata, where)
@@ -149,7 +151,7 @@ def load_any(path: str | Path) -> SavedDetector | SavedBackbone:
                 metadata = {**metadata, "names": "[]"}
             config, names, training = parse_metadata(metadata, where)
             keys = migrate_keys({key: key for key in file.keys()})  # noqa: SIM118
-            # Shapes are compared before tensors, or a count of names, take memory.
+            # Shapes are compared before tensors, or the heads of many names, take memory.
             with torch.device("meta"):
                 model = build_model(config.model, len(names))
             part = model.backbone.state_dict(prefix="backbone.") if is_backbone else None

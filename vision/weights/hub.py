@@ -15,23 +15,23 @@ from vision.urls import mask_url
 logger = logging.getLogger(__name__)
 
 PREFIX = "hf:/"
-"""How a name begins; `Path` makes one slash of two."""
+"""The beginning of a name; `Path` turns the two slashes into one."""
 DEFAULT_FILE = "model.safetensors"
 TIMEOUT = 5.0
-"""Seconds for which the hub may be silent before the cache is used."""
+"""Seconds to wait for an answer of the Hub before the cache is used."""
 SERVER_ERROR = 500
-"""Lowest HTTP status that tells of a failure of the hub itself."""
+"""Lowest HTTP status that means a failure of the Hub itself."""
 _NAME = re.compile(r"hf:/{1,2}(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<file>[^@]+))?(?:@(?P<revision>.+))?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_LOG_IN = "hf auth login, or the variable HF_TOKEN, gives access to private ones"
+_LOG_IN = "log in with hf auth login or HF_TOKEN"
 
 
 class HubName(NamedTuple):
-    """A file on the hub.
+    """The parts of the name of a file on the Hub.
 
     Attributes:
         repo: ``user/name``.
-        file: Path in the repository; None where the name has none.
+        file: Path in the repository; None if the name has none.
         revision: Branch, tag or commit; None for the newest state.
     """
 
@@ -41,10 +41,10 @@ class HubName(NamedTuple):
 
 
 def parse_name(name: str) -> HubName:
-    """The parts of a name.
+    """Split a name into its parts.
 
     Raises:
-        WeightsError: If it has another form.
+        WeightsError: If it does not have the form of a name.
     """
     match = _NAME.fullmatch(name)
     if match is None:
@@ -56,13 +56,13 @@ def parse_name(name: str) -> HubName:
 
 
 def fetch(name: str) -> Path:
-    """The file of a name, in huggingface_hub's cache, where it is loaded if it is not there.
+    """Return the path of a file in huggingface_hub's cache, and download it if it is missing there.
 
-    Where the hub cannot be reached, the file that the cache has is taken, and said so. Of
-    OpenVINO's two files, the one named is returned and the other lies beside it.
+    If the Hub cannot be reached, the cached file is used, with a warning. If the file is an
+    ``.xml`` of OpenVINO, its ``.bin`` is downloaded to the same folder.
 
     Raises:
-        WeightsError: If the name has another form, or the file cannot be loaded.
+        WeightsError: If the name has another form, or the file cannot be downloaded.
         ConfigError: If huggingface_hub is not installed.
     """
     place = parse_name(name)
@@ -75,21 +75,21 @@ def fetch(name: str) -> Path:
     with _explained(where, place, file):
         is_local = not _is_reachable(hub, place, file)
         options = {"revision": place.revision, "local_files_only": is_local}
-        paths = [hub.hf_hub_download(place.repo, one, **options) for one in files]
+        paths = [hub.hf_hub_download(place.repo, path, **options) for path in files]
     if is_local:
-        logger.warning("warning: %s: %s cannot be reached: taken from the cache", where, server)
+        logger.warning("warning: %s: %s cannot be reached; using the cached file", where, server)
     return Path(paths[0])
 
 
 def _is_reachable(hub: ModuleType, place: HubName, file: str) -> bool:
-    """Whether the hub answers: asked once, where huggingface_hub tries for half a minute.
+    """Return whether the Hub answers, from one request: huggingface_hub retries for half a minute.
 
     Raises:
-        HTTPError: If it answers that the file cannot be had.
+        HTTPError: If it answers that the file is not available.
     """
     cached = hub.try_to_load_from_cache(place.repo, file, revision=place.revision)
     if _COMMIT.fullmatch(place.revision or "") and isinstance(cached, str):
-        return True  # and nothing is asked
+        return True  # A commit in the cache cannot change, so nothing is requested.
     url = hub.hf_hub_url(place.repo, file, revision=place.revision)
     errors: Any = require_package("huggingface_hub.errors", "hub")
     try:
@@ -103,11 +103,11 @@ def _is_reachable(hub: ModuleType, place: HubName, file: str) -> bool:
 
 
 def push(name: str, files: Mapping[str, Path | bytes]) -> str:
-    """Upload files in one commit to a repository, which is made if there is none.
+    """Upload files in one commit to a repository, which is created if it does not exist.
 
     Args:
         name: ``hf://user/name``.
-        files: Content, or the file that has it, by path in the repository.
+        files: The content of each file, or the path of a local file, by path in the repository.
 
     Returns:
         The address of the repository's page.
@@ -119,7 +119,7 @@ def push(name: str, files: Mapping[str, Path | bytes]) -> str:
     place = parse_name(name)
     if place.file or place.revision:
         raise WeightsError(
-            f"{name}: weights are pushed to hf://user/name, without file or revision"
+            f"{name}: weights are pushed to hf://user/name, without a file or revision"
         )
     hub = require_package("huggingface_hub", "hub")
     added = [hub.CommitOperationAdd(path, content) for path, content in files.items()]
@@ -132,29 +132,29 @@ def push(name: str, files: Mapping[str, Path | bytes]) -> str:
 
 @contextmanager
 def _explained(what: str, place: HubName, file: str = "") -> Iterator[None]:
-    """Turn the errors of huggingface_hub into one line each.
+    """Turn errors of huggingface_hub into messages of one line.
 
-    Their own texts are left out: they have several lines, and addresses.
+    The errors' own texts are left out, because they have several lines and contain URLs.
     """
     errors = require_package("huggingface_hub.errors", "hub")
     try:
-        with silenced():  # each request and each new try is logged
+        with silenced():  # huggingface_hub logs each request and each retry
             yield
     except (OSError, errors.HTTPError, errors.HFValidationError) as error:
         raise WeightsError(f"{what}: {_reason(error, errors, place, file)}") from error
 
 
 def _reason(error: Exception, errors: object, place: HubName, file: str) -> str:
-    """Why a request failed, and the remedy."""
+    """Explain why a request failed, and name the remedy."""
     causes = {
-        "GatedRepoError": f"its owner has to grant access first, on its page; {_LOG_IN}",
-        "RepositoryNotFoundError": f"there is none of this name, or no access to it; {_LOG_IN}",
+        "GatedRepoError": f"ask its owner for access on its page first; {_LOG_IN}",
+        "RepositoryNotFoundError": f"it does not exist or you have no access; {_LOG_IN}",
         "RevisionNotFoundError": f"it has no revision {place.revision}",
         "RemoteEntryNotFoundError": f"it has no file {file}; name one as hf://{place.repo}/FILE",
         "LocalEntryNotFoundError": "the hub cannot be reached, and the cache has no such file;"
         " check the connection, HF_ENDPOINT and HF_HUB_OFFLINE",
         "OfflineModeIsEnabled": "HF_HUB_OFFLINE forbids connections; unset it",
-        "LocalTokenNotFoundError": f"it takes a token; {_LOG_IN}",
+        "LocalTokenNotFoundError": f"it requires a token; {_LOG_IN}",
         "HFValidationError": "the hub does not allow this name",
     }
     for name, text in causes.items():
@@ -162,7 +162,7 @@ def _reason(error: Exception, errors: object, place: HubName, file: str) -> str:
             return text
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in {401, 403}:
-        return f"access was refused (HTTP {status}); {_LOG_IN}, with permission to write for push"
+        return f"access was refused (HTTP {status}); {_LOG_IN}, with write permission for push"
     if status is not None:
         return f"the hub answered with HTTP {status}; try again later"
     if isinstance(error, OSError) and error.errno is not None:

@@ -1,4 +1,4 @@
-"""Initialising a network with weights of other classes or of another project."""
+"""Initialisation of a network from weights of other classes or of another project."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from vision.weights.labels import find_labels
 
 FOLDED_NORMS = (
     "the weights' BatchNorms are folded and their statistics lost, so the first training steps"
-    " lose accuracy; ssdlite convert with --images measures new statistics"
+    " lose accuracy; measure new statistics with ssdlite convert --images"
 )
 NOT_WEIGHTS = ("pixel_mean", "pixel_std", "num_batches_tracked")
 RARE = -4.6
-"""Bias of a class that nothing is known of: a sigmoid of .01 (arXiv 1708.02002, section 4.1)."""
+"""Bias of a class not yet learnt: a sigmoid of 0.01 (RetinaNet, arXiv 1708.02002, section 4.1)."""
 SILENT = -12.0
 """Bias of a class that is never detected."""
 
@@ -26,8 +26,8 @@ class Start:
     """The result of `start_from`.
 
     Attributes:
-        lines: What was loaded, matched and not used, as text.
-        origin: The file, and what it says of where it comes from.
+        lines: A report of what was loaded, matched and not used.
+        origin: The file, and what it records about its own origin.
         known: The network's classes whose rows were taken from the weights.
     """
 
@@ -44,19 +44,19 @@ def start_from(
     *,
     with_heads: bool = True,
 ) -> Start:
-    """Fill a network from weights: the backbone, all tensors of equal shape, and classes by name.
+    """Fill a network from weights: tensors outside the class heads by shape, classes by name.
 
-    The rows of the class heads are taken class by class, background included, where both networks
-    have as many priors a cell; VOC's and COCO's names of one class are equal. A class that the
-    weights lack starts as the mean of theirs plus its random values, which keep several such
-    classes apart. All other tensors keep their random values.
+    The rows of the class heads are taken class by class, background included, if both networks have
+    the same number of priors per cell; VOC's and COCO's names of a class are equivalent. A class
+    that the weights lack starts from the mean of their classes plus its random values, which keep
+    several such classes apart. All other tensors keep their random values.
 
     Args:
         model: The network; changed in place.
         saved: The weights.
         names: The network's class names.
         init: Name of the weights, for messages.
-        with_heads: Whether class and box heads are taken too.
+        with_heads: Whether the class and box heads are taken too.
     """
     tensors, their_names = _comparable(model, saved, with_heads=with_heads)
     state = {key: value.cpu() for key, value in model.state_dict().items()}
@@ -87,10 +87,11 @@ def start_from(
 def _comparable(
     model: SSDLite, saved: SavedBackbone | SavedDetector, *, with_heads: bool
 ) -> tuple[Mapping[str, Tensor], list[str]]:
-    """The tensors that have the same inputs in both networks, and the names of their classes.
+    """Return the weights' tensors that have the same inputs in both networks, and class names.
 
-    With another backbone or neck the heads have other inputs, even where their shapes are equal;
-    they are left out then, and there are no names, as without ``with_heads``.
+    With another backbone no tensor is comparable. With another neck the heads have other inputs
+    even if their shapes are equal: neck and heads are left out, and there are no class names, as
+    without ``with_heads``.
     """
     if isinstance(saved, SavedBackbone):
         return saved.tensors, []
@@ -113,17 +114,20 @@ def _match_classes(
     names: Sequence[str],
     their_names: Sequence[str],
 ) -> tuple[list[str], list[str]]:
-    """Fill the rows of classes in both networks, and add the mean of theirs to the others.
+    """Copy the rows of classes in both networks, and add the mean of the weights' to the others.
 
     Returns:
-        Names of those classes, and the keys of heads with other priors or channels, unchanged.
+        Names of the copied classes; keys of heads left as they were, as priors or layers differ.
     """
+    if not their_names:
+        return [], []
     labels = find_labels(names, their_names)
     pairs = [(label, labels[name]) for label, name in enumerate(names) if name in labels]
     others = sorted(set(range(len(names))) - {label for label, _ in pairs})
     filled, unlike = False, list[str]()
     for key in heads:
-        if not their_names or key not in tensors:
+        if key not in tensors:
+            unlike.append(key)
             continue
         ours = by_class(state[key].clone(), len(names))
         theirs = by_class(tensors[key], len(their_names))
@@ -151,11 +155,11 @@ def _describe_classes(
     if not unlike:
         return [described]
     heads = ", ".join(sorted({".".join(key.split(".")[:2]) for key in unlike}))
-    return [described, f"random for all classes, of other priors or channels: {heads}"]
+    return [described, f"random for all classes, since priors or layers differ: {heads}"]
 
 
 def silence_classes(model: SSDLite, labels: Sequence[int]) -> None:
-    """Set the rows of classes without training data so that they are never detected; in place."""
+    """Set the rows of classes without training data, in place, so that they are never detected."""
     _set_bias(model, class_keys(model), labels, SILENT)
     state = model.state_dict()
     for key in class_keys(model):
@@ -164,7 +168,7 @@ def silence_classes(model: SSDLite, labels: Sequence[int]) -> None:
 
 
 def expect_few(model: SSDLite, keys: Iterable[str] | None = None) -> None:
-    """Let random class heads with sigmoid scores, or those of some keys, start from low scores."""
+    """Give random class heads (``keys``; default: all) low-score biases if scores are sigmoids."""
     if model.scores == "sigmoid":
         _set_bias(model, keys or class_keys(model), range(model.num_classes), RARE)
 
@@ -177,6 +181,6 @@ def _set_bias(model: SSDLite, keys: Iterable[str], labels: Sequence[int], value:
 
 
 def _listed(keys: Sequence[str]) -> str:
-    """The parts of the network that keys belong to, with counts."""
+    """List the parts of the network that keys belong to, with counts."""
     parts = [key.split(".")[0] for key in keys]
     return ", ".join(f"{parts.count(part)} of {part}" for part in sorted(set(parts))) or "none"

@@ -1,4 +1,4 @@
-"""Class names: lists that other projects ship, and names that mean the same."""
+"""Class names: lists that other projects ship, and synonyms."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ aeroplane, bicycle, bird, boat, bottle, bus, car, cat, chair, cow, diningtable, 
 motorbike, person, pottedplant, sheep, sofa, train, tvmonitor
 """
 VOC_NAMES = tuple(_VOC.replace("\n", " ").strip().split(", "))
-"""PASCAL VOC's classes in the order of their names, as all its detectors number them."""
+"""PASCAL VOC's classes in alphabetical order, as all its detectors number them."""
 
 _COCO = """
 person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire
@@ -31,7 +31,7 @@ COCO_NAMES: dict[int, str] = dict(
         strict=True,
     )
 )
-"""COCO's 80 classes by category id, which leave ten of 1 to 90 out."""
+"""COCO's 80 classes by category id; ten of the ids from 1 to 90 are unused."""
 
 _ALIASES = {
     "airplane": "aeroplane",
@@ -58,15 +58,15 @@ message_type {
 
 
 def canonical(name: str) -> str:
-    """The lower-case name that VOC and COCO share, VOC's where theirs differ."""
+    """Return the lower-case name that VOC and COCO share, or VOC's if theirs differ."""
     folded = name.casefold()
     return _ALIASES.get(folded, folded)
 
 
 def find_labels(names: Iterable[str], known: Sequence[str]) -> dict[str, int]:
-    """The label of each name in the ``known`` ones, which may have VOC's or COCO's word for it.
+    """Return each name's label in ``known``, found by the name itself or VOC's or COCO's synonym.
 
-    Names without a label are left out.
+    Names that are not in ``known`` are left out.
     """
     by_name = {name: label for label, name in enumerate(known)}
     by_meaning = {canonical(name): label for name, label in by_name.items()}
@@ -75,16 +75,16 @@ def find_labels(names: Iterable[str], known: Sequence[str]) -> dict[str, int]:
 
 
 def known_classes(known: Iterable[str], names: Iterable[str]) -> list[str]:
-    """Those of ``names`` that are among the ``known``, by their own or VOC's or COCO's name."""
+    """Return the ``names`` that are in ``known``, themselves or by VOC's or COCO's synonym."""
     meanings = {canonical(name) for name in known}
     return [name for name in names if canonical(name) in meanings]
 
 
 def read_labels(path: Path) -> dict[int, str]:
-    """Class names by their number from 1, from a label map (``.pbtxt``) or a list.
+    """Read class names by their number, from 1, from a label map (``.pbtxt``) or a list.
 
-    A list has a name a line, or all in one line with commas; a leading BACKGROUND is dropped. A
-    label map's display name goes before its name.
+    A list has one name per line, or all names in one line, separated by commas; a leading
+    BACKGROUND is dropped. In a label map, the display name takes precedence over the name.
 
     Raises:
         WeightsError: If the file cannot be read, or names no class.
@@ -110,7 +110,7 @@ def _label_list(text: str) -> dict[int, str]:
 
 
 def _label_map(text: str, path: Path) -> dict[int, str]:
-    """The items of a text protobuf; their other fields are skipped."""
+    """Parse the items of a text protobuf; their other fields are skipped."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format  # noqa: PLC0415
 
     pool = descriptor_pool.DescriptorPool()

@@ -1,4 +1,4 @@
-"""Where weights files are."""
+"""Finding weights files."""
 
 import os
 import re
@@ -17,27 +17,27 @@ SHIPPED = {
 }
 """The files of the detectors in the package, by name."""
 _PICKLE_HEAD = 2**20
-"""Bytes of a pickle that are searched for the name of the program that wrote it."""
+"""Number of bytes of a pickle that are searched for the name of the program that wrote it."""
 BEST = "best.safetensors"
 _YOLO = re.compile(r"yolo\w*-?\w*\.pt$", re.IGNORECASE)
 """Names of the weights that Ultralytics ships, such as ``yolov8n.pt``."""
 _OF_YOLO = (
-    "are of another network (YOLO, of Ultralytics), which cannot be loaded; take a detector in the"
-    f" package ({', '.join(SHIPPED)}), or train on their data: a folder with data.yaml is read"
+    "belong to another network (YOLO, by Ultralytics) and cannot be loaded; use a detector in the"
+    f" package ({', '.join(SHIPPED)}), or train one on the same data (a folder with data.yaml)"
 )
 
 
 def find_weights(weights: str | Path) -> Path:
-    """The file that a name of `SHIPPED` or of the hub, a run folder or a path stands for.
+    """Find a weights file.
 
     Args:
-        weights: Of a run folder, the best weights are taken; a file of the Hugging Face Hub,
-            ``hf://user/name[/FILE][@REVISION]``, is loaded.
+        weights: A name in `SHIPPED`, a path, a run folder, whose best weights are used, or a file
+            on the Hugging Face Hub, ``hf://user/name[/FILE][@REVISION]``, which is downloaded.
 
     Raises:
         WeightsError: If it is a folder without weights, there is no such file, or it cannot be
-            opened or loaded.
-        ConfigError: If a file of the hub is named and huggingface_hub is not installed.
+            opened or downloaded.
+        ConfigError: If a file on the Hub is named and huggingface_hub is not installed.
     """
     name = weights.as_posix() if isinstance(weights, Path) else weights
     if name.startswith(PREFIX):
@@ -61,10 +61,10 @@ def find_weights(weights: str | Path) -> Path:
 
 
 def refuse_pickle(path: Path) -> None:
-    """Say what a file of `torch.save` is, in place of an error about safetensors.
+    """Refuse a file of `torch.save` with an explanation, instead of an error about safetensors.
 
     Raises:
-        WeightsError: If the file is one.
+        WeightsError: If the file was written by `torch.save`.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -76,6 +76,6 @@ def refuse_pickle(path: Path) -> None:
         raise WeightsError(f"weights {path} {_OF_YOLO}")
     if heads:
         raise WeightsError(
-            f"weights {path} are a checkpoint of PyTorch, not safetensors; ssdlite convert reads"
-            " those of SSDLite from other projects"
+            f"weights {path} are a PyTorch checkpoint, not safetensors; if it holds an SSDLite of"
+            " another project, convert it with ssdlite convert"
         )

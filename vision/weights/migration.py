@@ -1,4 +1,4 @@
-"""Metadata, weights and training states, as older versions wrote them too, by today's names."""
+"""Migration of metadata, weights and training states of older versions to today's names."""
 
 import re
 from collections import Counter
@@ -15,19 +15,19 @@ Value = TypeVar("Value")
 
 DETECTOR_FORMATS = ("ssdlite-1", "ssdlite-2")
 BACKBONE_FORMATS = ("ssdlite-trunk-1", "ssdlite-backbone-2")
-"""Formats that are read; the last of each is written."""
+"""Formats that can be read; the last of each is the one that is written."""
 _BACKBONE = re.compile(r"^(module\.)?trunk\.")
 FOLDED = "folded into the convolutions, their statistics lost"
-"""The sentence for people; ``norms`` held it in format 1, where ``norms_folded`` is now true."""
+"""A text for users. In format 1 ``norms`` held it, where today ``norms_folded`` is true."""
 
 
 def migrate_keys(tensors: Mapping[str, Value]) -> dict[str, Value]:
-    """Tensors by today's state-dict keys: the backbone was called trunk."""
+    """Rename state-dict keys to today's: the backbone was called trunk."""
     return {_BACKBONE.sub(r"\1backbone.", key): value for key, value in tensors.items()}
 
 
 def migrate_training(training: Mapping[str, Any]) -> dict[str, Any]:
-    """What metadata say of a training, by today's keys."""
+    """Rename the keys of a file's ``training`` metadata to today's."""
     if training.get("norms") != FOLDED:
         return dict(training)
     return {key: value for key, value in training.items() if key != "norms"} | {
@@ -36,13 +36,17 @@ def migrate_training(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def recorded_licence(training: Mapping[str, Any]) -> str:
-    """What a file, or the weights that its training started from, say of their licence; or ""."""
+    """Return the licence of a file or of the weights that its training started from, or ""."""
     start = str(training.get("start", ""))
-    return str(training.get("licence") or start.partition("licence ")[2][:-1])
+    licence = str(training.get("licence") or start.partition("licence ")[2])
+    # Each training that started from the one before has put ``start`` in brackets once more.
+    while licence.endswith(")") and licence.count(")") > licence.count("("):
+        licence = licence[:-1]
+    return licence
 
 
 def migrate_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A state of training, by today's state-dict keys."""
+    """Rename the state-dict keys of a training state to today's."""
     average = state["ema"]
     return {
         **state,
@@ -52,7 +56,7 @@ def migrate_state(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class _Metadata(BaseModel):
-    """What the metadata of weights and of exported graphs have in common; each is JSON."""
+    """The metadata that weights and exported graphs have in common; each value is JSON."""
 
     config: Json[dict[str, Any]]
     names: Json[list[str]]
@@ -62,14 +66,14 @@ class _Metadata(BaseModel):
 def parse_metadata(
     strings: Mapping[str, str], where: str
 ) -> tuple[Config, list[str], dict[str, Any]]:
-    """Configuration, class names and training from the texts of a file's metadata, by key.
+    """Parse the configuration, class names and training record from a file's metadata.
 
     Raises:
-        WeightsError: If one is missing or damaged; ``where`` names the file.
+        WeightsError: If a value is missing or damaged; ``where`` names the file.
     """
     try:
         found = _Metadata.model_validate(strings)
-        # Keys that were renamed since need no warning.
+        # Renamed here, since keys of older versions need no warning.
         config = config_from_dict(rename_keys(found.config), where=where)
     except ValidationError as error:
         first = error.errors()[0]

@@ -1,4 +1,4 @@
-"""The page of a detector on the Hugging Face Hub, its README.md."""
+"""The model card of a detector: its README.md, the page on the Hugging Face Hub."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,12 +16,12 @@ _KNOWN_LICENCES = ("Apache-2.0", "BSD-3-Clause", "MIT")
 
 
 def model_card(saved: SavedDetector, repo: str, licence: str | None = None) -> str:
-    """The text of a page: what the detector finds, how well, an example, its licence.
+    """Write the text of a model card: classes, accuracy, an example of use, and the licence.
 
     Args:
         saved: The detector.
         repo: ``user/name``.
-        licence: SPDX identifier such as ``mit``; None for the one that is recorded.
+        licence: SPDX identifier such as ``mit``; None for the licence recorded in the weights.
     """
     recorded = recorded_licence(saved.training)
     known = [name.lower() for name in _KNOWN_LICENCES if name in recorded]
@@ -59,7 +59,7 @@ def _facts(saved: SavedDetector) -> dict[str, str]:
 
 
 def _rows(metrics: Mapping[str, Any], names: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Mean, then each class with its VOC AP50 and COCO AP."""
+    """Yield the name, VOC AP50 and COCO AP of the mean, then of each class."""
     voc, coco = metrics["voc"], metrics["coco"]
     yield "mean", _number(voc["mAP50"]), _number(coco["AP"])
     by_class = [part["per_class"] for part in (voc, coco)]
@@ -73,5 +73,5 @@ def _number(value: float | None) -> str:
 
 
 def _plain(text: object) -> str:
-    """A text that ends no cell of a Markdown table."""
+    """Put a text on one line and escape ``|``, so that it fits in a cell of a Markdown table."""
     return " ".join(str(text).split()).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""The network of a training that starts from weights: keys that are not set are the weights'."""
+"""The network of a training that starts from weights: unset keys get the weights' values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,24 +17,24 @@ CONSEQUENCES = {
     "scores": "class heads must be relearned, which costs most of their accuracy",
     "priors": "class and box heads must be relearned, which costs most of their accuracy",
 }
-"""What follows from a value that differs from the weights'."""
+"""The consequence of a value that differs from the weights', by key."""
 
 
 def match_network(
     config: ModelConfig, saved: SavedBackbone | SavedDetector
 ) -> tuple[ModelConfig, list[str]]:
-    """A configuration whose unset network keys are those that the weights were made with.
+    """Fill the network keys that the user has not set with the weights' values.
 
     Args:
-        config: What a user has set; ``model_fields_set`` tells.
-        saved: The weights that training starts from.
+        config: The user's configuration; ``model_fields_set`` tells which keys are set.
+        saved: The weights from which training starts.
 
     Returns:
         The configuration with all keys set, and a warning for each key that the user set to
         another value.
 
     Raises:
-        ConfigError: If a key that is set does not go with the weights' others.
+        ConfigError: If a key that the user set is incompatible with the weights' other values.
     """
     theirs = saved.config.model if isinstance(saved, SavedDetector) else saved.config
     is_set, values = config.model_fields_set, config.model_dump(mode="json")
@@ -45,7 +45,7 @@ def match_network(
     if isinstance(saved, SavedBackbone):
         keys = compared = BACKBONE_KEYS
     elif has_other_neck:
-        # A preset with priors of its own has none for the pyramid.
+        # A preset with priors of its own has none for the levels of a pyramid.
         takes_fpn = PRESETS[theirs.preset].takes_fpn
         keys = tuple(key for key in BACKBONE_KEYS if key != "preset" or takes_fpn)
         compared = (*BACKBONE_KEYS, "neck")
@@ -54,7 +54,7 @@ def match_network(
         values["priors"] = source["priors"] | config.priors.model_dump(exclude_unset=True)
     values |= {key: source[key] for key in keys if key not in is_set}
     merged = config_from_dict({"model": values}).model
-    # Null is the preset's function, which may be the same.
+    # Null scores mean the preset's function, which may be the same.
     values["scores"], source["scores"] = merged.score_function, theirs.score_function
     warnings = [
         _warning(key, values, source)
@@ -66,8 +66,8 @@ def match_network(
 
 def _warning(key: str, values: Mapping[str, Any], source: Mapping[str, Any]) -> str:
     return (
-        f"model.{key} is {_plain(values[key])}, the weights have {_plain(source[key])}:"
-        f" {CONSEQUENCES[key]}; leave model.{key} out to keep theirs"
+        f"model.{key} is {_plain(values[key])}, but the weights have {_plain(source[key])}:"
+        f" {CONSEQUENCES[key]}; leave model.{key} out to keep the weights' value"
     )
 
 

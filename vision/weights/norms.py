@@ -13,11 +13,11 @@ from vision.model.ssdlite import SSDLite
 
 @torch.no_grad()
 def refit_norms(model: SSDLite, batches: Iterable[Shaped[Tensor, "_ 3 H W"]]) -> None:
-    """Give each BatchNorm the statistics of these images, and the scale and shift that undo them.
+    """Give each BatchNorm the statistics of these images, and a scale and shift that undo them.
 
-    The outputs in evaluation mode stay equal. In training, where each batch has statistics of its
-    own, they now start close to those. This is for weights whose norms were folded into the
-    convolutions: without statistics the first training step would change every feature map.
+    The outputs in evaluation mode stay the same. The outputs in training, where each batch has its
+    own statistics, are now close to them. This is for weights whose norms were folded into the
+    convolutions: without statistics, the first training step would change every feature map.
 
     Args:
         model: The network; changed in place, and left in evaluation mode.
@@ -27,7 +27,7 @@ def refit_norms(model: SSDLite, batches: Iterable[Shaped[Tensor, "_ 3 H W"]]) ->
         ValueError: If there is no image.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-    # By channel: the number of values, their sum and the sum of their squares.
+    # For each channel: the number of values, their sum and the sum of their squares.
     sums: dict[nn.Module, Tensor] = {
         norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms
     }
@@ -53,7 +53,7 @@ def refit_norms(model: SSDLite, batches: Iterable[Shaped[Tensor, "_ 3 H W"]]) ->
 
 
 def _restate(norm: nn.BatchNorm2d, mean: Tensor, variance: Tensor) -> None:
-    """Set running statistics, and the weight and bias that keep the norm's function."""
+    """Set running statistics, and the weight and bias with which the norm's output is the same."""
     assert norm.running_mean is not None
     assert norm.running_var is not None
     slope = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()

@@ -15,4 +15,4 @@ BACKBONES: dict[str, Callable[..., Backbone]] = {
     "mobilenet_v2": MobileNetV2,
     "mobilenet_v3_large": MobileNetV3Large,
 }
-"""By ``model.backbone``."""
+"""The backbone classes by their name in ``model.backbone``."""

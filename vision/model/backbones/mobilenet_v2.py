@@ -1,6 +1,6 @@
 """MobileNetV2 (arXiv 1801.04381): an image classifier, and a backbone of the detector."""
 
-# N batch, C D channels, H W image or map height and width, h w strided height and width
+# N batch, C D input and output channels, H W image or map size, h w map size after the stride
 
 from typing import Literal
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vision.model.backbones.base import Backbone, FeatureMaps
 from vision.model.layers import BlockStyle, ConvNormAct, initialise, make_divisible
 
-# (expansion, channels, repeats, stride of the first): the paper's table 2.
+# Rows of the paper's table 2: (expansion, channels, repeats, stride of the first block).
 STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -23,13 +23,13 @@ STAGES = (
 STEM_CHANNELS = 32
 LAST_CHANNELS = 1280
 FIRST_OF_STRIDE_16 = 7
-"""The first block of stride 16: its input is the last map of stride 8."""
+"""Index of the first block of stride 16, whose input is the last map of stride 8."""
 FIRST_OF_STRIDE_32 = 14
-"""The first block of stride 32: its expansion is the last map of stride 16."""
+"""Index of the first block of stride 32, whose expansion is the last map of stride 16."""
 
 
 class InvertedResidual(nn.Module):
-    """Expand 1x1, depthwise 3x3, linear 1x1; with a shortcut where shapes allow.
+    """Expand 1x1, depthwise 3x3, linear 1x1; with a shortcut if input and output shapes are equal.
 
     MobileNetV2, arXiv 1801.04381, section 3.3 and table 1.
     """
@@ -48,27 +48,27 @@ class InvertedResidual(nn.Module):
         self.is_residual = stride == 1 and inputs == outputs
 
     def forward(self, features: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D h w"]:
-        """The block's output map."""
+        """Apply the block."""
         output: Tensor = self.conv(features)
         return features + output if self.is_residual else output
 
 
 class MobileNetV2(Backbone):
-    """A classifier whose state-dict keys are torchvision's, with the feature maps of SSDLite.
+    """The classifier, with torchvision's state-dict keys, and the feature maps for SSDLite.
 
     The paper has two slips: its early versions print 28x28 for the map after the 64-channel stage,
-    which has stride 2 and so gives 14x14, and its text counts 19 bottlenecks where the table sums
-    to 17.
+    which is 14x14 because the stage has stride 2, and its text counts 19 bottlenecks, while the
+    repeats in table 2 sum to 17.
 
     Args:
-        num_classes: Outputs of the classifier; 0 leaves it out, for a backbone.
-        width_mult: Multiplier of all channels, rounded to multiples of 8.
+        num_classes: Number of classes; 0 for a backbone without a classifier.
+        width_mult: Multiplier of all channel counts, which are rounded to multiples of 8.
         style: Norm, activation and padding of every layer.
-        dropout: Fraction of features zeroed before the classifier while training.
+        dropout: Fraction of the features zeroed before the classifier during training.
         map_of_stride_16: The ``expansion`` of block 14, or the ``output`` of block 13 before it.
-        min_channels: Fewest channels of a layer.
-        scale_all_channels: Whether a width multiplier below 1 narrows the last convolution too,
-            which otherwise stays at 1280 (section 5 of the paper's text on width multipliers).
+        min_channels: Minimum number of channels of a layer.
+        scale_all_channels: Whether a width multiplier below 1 also narrows the last convolution,
+            which otherwise keeps 1280 channels (section 4, "Trade-off hyper parameters").
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class MobileNetV2(Backbone):
         initialise(self)
 
     def feature_maps(self, images: Float[Tensor, "N 3 H W"]) -> FeatureMaps:
-        """The last maps of stride 8, of stride 16 (see ``map_of_stride_16``) and of stride 32."""
+        """Compute the last maps of stride 8, 16 (see ``map_of_stride_16``) and 32."""
         block = self.features[FIRST_OF_STRIDE_32]
         assert isinstance(block, InvertedResidual)
         stride8 = self.features[:FIRST_OF_STRIDE_16](images)

@@ -1,6 +1,6 @@
 """MobileNetV3-Large (arXiv 1905.02244): an image classifier, and a backbone of the detector."""
 
-# N batch, C D channels, H W image or map height and width, h w strided height and width
+# N batch, C D input and output channels, H W image or map size, h w map size after the stride
 
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -45,15 +45,15 @@ STEM_CHANNELS = 16
 HIDDEN_CHANNELS = 1280
 """Channels of the classifier's hidden layer."""
 LAST_EXPANSION = 6
-"""Channels of the last convolution for each channel of the last block."""
+"""Ratio of the last convolution's channels to the last block's."""
 FIRST_OF_STRIDE_16 = 7
-"""The first layer of stride 16: its input is the last map of stride 8."""
+"""Index of the first block of stride 16, whose input is the last map of stride 8."""
 FIRST_OF_STRIDE_32 = 13
-"""The first layer of stride 32: its expansion is the last map of stride 16."""
+"""Index of the first block of stride 32, whose expansion is the last map of stride 16."""
 
 
 class SqueezeExcitation(nn.Module):
-    """Each channel multiplied by a gate from the means of all channels (section 5.3)."""
+    """Multiply each channel by a gate computed from the means of all channels (section 5.3)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -62,16 +62,16 @@ class SqueezeExcitation(nn.Module):
         self.fc2 = nn.Conv2d(squeezed, channels, 1)
 
     def forward(self, features: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C H W"]:
-        """The gated map."""
+        """Apply the gates."""
         means = features.mean(dim=(2, 3), keepdim=True)
         gates = functional.hardsigmoid(self.fc2(functional.relu(self.fc1(means))))
         return features * gates
 
 
 class BottleneckV3(nn.Module):
-    """Expand 1x1, depthwise, squeeze and excite, linear 1x1; with a shortcut where shapes allow.
+    """Expand 1x1, depthwise, squeeze and excite, linear 1x1; with a shortcut if shapes are equal.
 
-    Figure 4 of the paper, with the squeeze after the depthwise layer's activation.
+    Figure 4 of the paper, with the squeeze and excitation after the depthwise layer's activation.
     """
 
     def __init__(self, inputs: int, row: _Block, style: BlockStyle) -> None:
@@ -88,20 +88,20 @@ class BottleneckV3(nn.Module):
         self.is_residual = row.stride == 1 and inputs == outputs
 
     def forward(self, features: Float[Tensor, "N C H W"]) -> Float[Tensor, "N D h w"]:
-        """The block's output map."""
+        """Apply the block."""
         output: Tensor = self.block(features)
         return features + output if self.is_residual else output
 
 
 class MobileNetV3Large(Backbone):
-    """A classifier whose state-dict keys are torchvision's, with the feature maps of SSDLite.
+    """The classifier, with torchvision's state-dict keys, and the feature maps for SSDLite.
 
     Args:
-        num_classes: Outputs of the classifier; 0 leaves it out, for a backbone.
-        width_mult: Multiplier of all channels, rounded to multiples of 8.
+        num_classes: Number of classes; 0 for a backbone without a classifier.
+        width_mult: Multiplier of all channel counts, which are rounded to multiples of 8.
         style: Norm and padding; the activations are the paper's, ReLU and hard swish.
-        dropout: Fraction of features zeroed before the last layer while training.
-        reduced_tail: Whether the last stage has half the channels, as the paper's detectors do
+        dropout: Fraction of the features zeroed before the last layer during training.
+        reduced_tail: Whether the last stage has half the channels, as in the paper's detectors
             (section 6.3).
     """
 
@@ -120,7 +120,7 @@ class MobileNetV3Large(Backbone):
         layers: list[nn.Module] = [ConvNormAct(3, channels, hard, stride=2)]
         widths = [channels]
         for index, row in enumerate(BLOCKS, 1):
-            # The first block of the tail still expands in full.
+            # The expansion of the tail's first block is the map of stride 16 and stays whole.
             halved = reduced_tail and index >= FIRST_OF_STRIDE_32
             expanded = row.expanded // (2 if halved and index > FIRST_OF_STRIDE_32 else 1)
             scaled = row._replace(
@@ -149,7 +149,7 @@ class MobileNetV3Large(Backbone):
         initialise(self)
 
     def feature_maps(self, images: Float[Tensor, "N 3 H W"]) -> FeatureMaps:
-        """The last map of stride 8, the expansion of the first block of stride 32, the last map."""
+        """Compute the last maps of stride 8, 16 (block 13's expansion) and 32."""
         block = self.features[FIRST_OF_STRIDE_32]
         assert isinstance(block, BottleneckV3)
         stride8 = self.features[:FIRST_OF_STRIDE_16](images)
