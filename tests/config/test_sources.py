@@ -65,7 +65,8 @@ def test_a_split_of_voc_needs_the_root_that_holds_it() -> None:
     with pytest.raises(ConfigError) as caught:
         config_from_dict({"data": {"val": {"format": "voc", "split": "s", **FILES}}})
     assert str(caught.value) == (
-        "configuration: data.val: root is missing; split is a list in it, so give root, or no split"
+        "configuration: data.val: root is missing; split names a list in root, so set both or"
+        " neither"
     )
 
 
