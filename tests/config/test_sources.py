@@ -205,3 +205,23 @@ def test_two_files_on_the_command_line_do_without_the_root_of_the_configuration(
     assert with_root == VocSource(
         format="voc", root="r", split="s", annotations="xml", images="jpg"
     )
+
+
+def test_two_files_on_the_command_line_leave_the_root_that_open_images_needs() -> None:
+    values = {"format": "open_images", "root": "r", "split": "val"}
+    words = ["data.val.annotations=a.csv", "data.val.images=jpg"]
+    source = config_from_dict({"data": {"val": values}}, words).data.val
+    assert isinstance(source, BaseModel)
+    assert source.model_dump() == {**values, "annotations": "a.csv", "images": "jpg"}
+
+
+def test_two_files_for_a_format_without_them_are_refused_as_unknown_keys_alone() -> None:
+    values = {"data": {"val": {"format": "yolo", "root": "r"}}}
+    with pytest.raises(ConfigError) as caught:
+        config_from_dict(values, [f"data.val.{key}={value}" for key, value in FILES.items()])
+    assert str(caught.value) == (
+        "the overrides have 2 errors:\n"
+        "  override data.val.annotations=a: data.val.annotations is not a key; there are format,"
+        " root, split\n"
+        "  override data.val.images=i: data.val.images is not a key; there are format, root, split"
+    )

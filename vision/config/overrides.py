@@ -128,10 +128,10 @@ def _drop_replaced(
 ) -> None:
     """Remove earlier keys of a data source that its overrides make obsolete, in place.
 
-    Overrides of both ``annotations`` and ``images`` remove ``root`` and ``split``. A different
-    ``root`` removes ``annotations`` and ``images`` that do not exist below it, and ``val_below``. A
-    different ``split`` removes ``annotations`` and ``images``, which are those of one split, except
-    in VOC's layout. Keys that the overrides set are kept.
+    Overrides of both ``annotations`` and ``images`` remove ``root`` and ``split`` of VOC and COCO
+    sources, which do not need them then. A different ``root`` removes ``val_below``, and the
+    ``annotations`` and ``images`` that do not exist below it. A different ``split`` removes both of
+    these, which are those of one split, except in VOC's layout. Keys in overrides are kept.
     """
     old, new = _find(before, source), _find(values, source)
     if not isinstance(new, dict):
@@ -141,8 +141,8 @@ def _drop_replaced(
         for name in (*_PLACES, *_FILES)
         if any(is_within(f"{source}.{name}", key) for key in keys)
     }
-    if given.issuperset(_FILES):
-        for name in given.symmetric_difference((*_PLACES, *_FILES)):
+    if given.issuperset(_FILES) and new.get("format") in {"voc", "coco"}:
+        for name in set(_PLACES) - given:
             new.pop(name, None)
         return
     if not isinstance(old, dict):
