@@ -114,8 +114,9 @@ def _describe(detail: ErrorDetails, location: Sequence[int | str]) -> str:
         case _:
             message = detail["msg"].removeprefix("Value error, ")
             text = f": {message[:1].lower() + message[1:]}"
-            # The value is a whole section: its validator has already named the wrong values.
-            text += "" if isinstance(found, Mapping) else f", found {_short(found)}"
+            # The validator of a whole section has already named the wrong values.
+            is_section = detail["type"] == "value_error" and isinstance(found, Mapping)
+            text += "" if is_section else f", found {_short(found)}"
     return key + text
 
 
