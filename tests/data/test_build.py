@@ -110,7 +110,8 @@ def test_data_of_which_all_boxes_are_ignored_are_refused(
     with pytest.raises(DataError, match=f"^data.train: all 2 boxes are flagged {said}"):
         choose_classes(DataConfig(), found)
     (line,) = (line for line in describe(found, found.names, "val") if "warning" in line)
-    assert line.startswith("  warning: all boxes are difficult or crowds, none counts, of: ")
+    reason = "classes whose boxes are all difficult or crowds, so none counts: "
+    assert line.startswith(f"  warning: {reason}")
     assert all(name in line for name in ("dog", "cat"))
 
 
@@ -172,7 +173,7 @@ def test_data_without_a_box_are_not_said_to_have_their_classes(
     configured: list[str] | None,
 ) -> None:
     """COCO's categories are there without an annotation of them."""
-    with pytest.raises(DataError, match=r"^the training data have no box"):
+    with pytest.raises(DataError, match=r"^data.train: the images have no box"):
         choose_classes(DataConfig(classes=configured), Annotations(names=["cat"]))
 
 
@@ -202,7 +203,7 @@ def test_the_classes_of_boxes_to_evaluate_must_be_known(
         check_known(known, config, found, "data.val")
     assert str(caught.value) == (
         f"data.val has classes that the detector does not know: {', '.join(unknown)}; it knows"
-        f" {', '.join(known)}. Name the classes to keep with data.classes, or train it on these"
+        f" {', '.join(known)}; list the classes to evaluate in data.classes, or train it on these"
     )
 
 

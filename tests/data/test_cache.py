@@ -133,7 +133,7 @@ def test_a_truncated_cache_is_written_again_or_named(tmp_path: Path) -> None:
     (file,) = tmp_path.iterdir()
     original = file.read_bytes()
     file.write_bytes(original[:-100])
-    with pytest.raises(DataError, match="is truncated; remove it"):
+    with pytest.raises(DataError, match="is truncated; delete it"):
         found[1].read()
     cached(records, tmp_path)
     assert file.read_bytes() == original
