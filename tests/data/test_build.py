@@ -107,12 +107,23 @@ def test_data_of_which_all_boxes_are_ignored_are_refused(
         xml = voc_xml(voc_object("dog", BOX, "1"), voc_object("cat", BOX, "1"))
         source = VocSource(format="voc", root=str(write_voc(tmp_path, {"a": xml})), split="train")
     found = read_sources(source, "data.train")
-    with pytest.raises(DataError, match=f"^data.train: all 2 boxes are flagged {said}"):
+    both = "dog, cat" if flag == "iscrowd" else "cat, dog"
+    with pytest.raises(DataError, match=f"^data.train: all 2 boxes of {both} are flagged {said}"):
         choose_classes(DataConfig(), found)
     (line,) = (line for line in describe(found, found.names, "val") if "warning" in line)
     reason = "classes whose boxes are all difficult or crowds, so none counts: "
     assert line.startswith(f"  warning: {reason}")
     assert all(name in line for name in ("dog", "cat"))
+
+
+def test_configured_classes_of_which_all_boxes_are_ignored_are_refused(tmp_path: Path) -> None:
+    """Boxes of other classes, which are left out, do not help."""
+    xml = voc_xml(voc_object("dog", BOX, "1"), voc_object("cat", BOX))
+    source = VocSource(format="voc", root=str(write_voc(tmp_path, {"a": xml})), split="train")
+    found = read_sources(source, "data.train")
+    assert choose_classes(DataConfig(), found) == (["cat", "dog"], [])
+    with pytest.raises(DataError, match=r"^data.train: all 1 boxes of dog are flagged difficult"):
+        choose_classes(DataConfig(classes=["dog"]), found)
 
 
 def test_names_are_compared_in_one_form_of_unicode(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def choose_classes(
                 f"data.classes names {name!r}, which no training box has; did you mean"
                 f" {similar[0]!r}?"
             )
-    _check_flags(annotations)
+    _check_flags(annotations, names)
     if not any(counts[name] for name in names):
         with_boxes = ", ".join(name for name, count in counts.items() if count)
         raise DataError(
@@ -109,21 +109,24 @@ def count_unignored(records: Iterable[Record]) -> Counter[str]:
     return Counter(name for record in records for name in record.unignored_names())
 
 
-def _check_flags(annotations: Annotations) -> None:
-    """Refuse training data whose boxes are all ignored, so that nothing could be learned.
+def _check_flags(annotations: Annotations, names: Sequence[str]) -> None:
+    """Refuse training data if all boxes of the classes are ignored: nothing could be learned.
 
     Raises:
         DataError: If all boxes are ignored; the message names the flag that says so.
     """
-    records = annotations.records
-    total = sum(len(record.names) for record in records)
-    if not total or count_unignored(records):
+    counts, records = annotations.count(), annotations.records
+    used = [name for name in names if counts[name]]
+    if not used or not count_unignored(records).keys().isdisjoint(used):
         return
-    is_crowd = any(record.crowd.any() for record in records)
-    flag = "iscrowd" if is_crowd else "difficult (or ignore)"
+    flags = {
+        flag for record in records for flag in zip(record.names, record.crowd.tolist(), strict=True)
+    }
+    flag = "iscrowd" if any((name, True) in flags for name in used) else "difficult (or ignore)"
     raise DataError(
-        f"data.train: all {total} boxes are flagged {flag}, so nothing would be learned; set the"
-        " flag to 0 in the annotations if they are ordinary objects"
+        f"data.train: all {sum(counts[name] for name in used)} boxes of {listed(used)} are flagged"
+        f" {flag}, so nothing would be learned; set the flag to 0 in the annotations if they are"
+        " ordinary objects"
     )
 
 
