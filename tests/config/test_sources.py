@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from vision.config import CocoSource, VocSource, config_from_dict, load_config
+from vision.config import AutoSource, CocoSource, VocSource, config_from_dict, load_config
 from vision.errors import ConfigError
 
 SOURCES: dict[str, type[BaseModel]] = {"voc": VocSource, "coco": CocoSource}
@@ -224,4 +224,13 @@ def test_two_files_for_a_format_without_them_are_refused_as_unknown_keys_alone()
         "  override data.val.annotations=a: data.val.annotations is not a key; there are format,"
         " root, split\n"
         "  override data.val.images=i: data.val.images is not a key; there are format, root, split"
+    )
+
+
+@pytest.mark.parametrize(("seed", "val_below"), [(1, None), (0, 0.25)])
+def test_another_seed_splits_the_folder_anew(seed: int, val_below: float | None) -> None:
+    source = {"format": "auto", "root": "r", "split": "val", "val_below": 0.25}
+    data = config_from_dict({"data": {"val": source}}, [f"data.val.seed={seed}"]).data
+    assert data.val == AutoSource(
+        format="auto", root="r", split="val", seed=seed, val_below=val_below
     )

@@ -129,16 +129,16 @@ def _drop_replaced(
     """Remove earlier keys of a data source that its overrides make obsolete, in place.
 
     Overrides of both ``annotations`` and ``images`` remove ``root`` and ``split`` of VOC and COCO
-    sources, which do not need them then. A different ``root`` removes ``val_below``, and the
-    ``annotations`` and ``images`` that do not exist below it. A different ``split`` removes both of
-    these, which are those of one split, except in VOC's layout. Keys in overrides are kept.
+    sources, which do not need them then. Another ``root`` or ``seed`` removes ``val_below``. Another
+    ``root`` removes ``annotations`` and ``images`` that do not exist below it; another ``split``
+    removes both, except in VOC's layout. Keys that an override sets are kept.
     """
     old, new = _find(before, source), _find(values, source)
     if not isinstance(new, dict):
         return
     given = {
         name
-        for name in (*_PLACES, *_FILES)
+        for name in (*_PLACES, *_FILES, "val_below")
         if any(is_within(f"{source}.{name}", key) for key in keys)
     }
     if given.issuperset(_FILES) and new.get("format") in {"voc", "coco"}:
@@ -148,8 +148,9 @@ def _drop_replaced(
     if not isinstance(old, dict):
         return
     changed = [name for name in _PLACES if name in given and new.get(name) != old.get(name)]
-    if "root" in changed and f"{source}.val_below" not in keys:
-        new.pop("val_below", None)  # It divided the images of the earlier folder.
+    is_other_division = "root" in changed or new.get("seed", 0) != old.get("seed", 0)
+    if is_other_division and "val_below" not in given:
+        new.pop("val_below", None)
     is_other_split = "split" in changed and new.get("format") != "voc"
     dropped = {
         name: new.pop(name)
