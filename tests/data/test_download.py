@@ -220,7 +220,7 @@ def test_the_last_line_trains_on_what_was_loaded_and_a_second_call_does_nothing(
 
 
 @pytest.mark.parametrize(
-    "root", ["VOC2007", "2007", "my data", "a: b #c", "[x", "ä 'q' \"q\"", "{}"]
+    "root", ["VOC2007", "2007", "my data", "a: b #c", "[x", "ä 'q' \"q\"", "{}", "[\U0001f600"]
 )
 def test_the_command_names_any_folder(root: str) -> None:
     options = parse("train", shlex.split(train_command("voc2007", Path(root)))[2:])

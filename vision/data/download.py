@@ -91,7 +91,7 @@ def train_command(name: str, root: Path) -> str:
     """The command that trains on a data set that was downloaded to ``root``."""
     text = str(root)
     # In quotes, if YAML would read the path as another value, as a folder 2007.
-    value = text if _is_text(text) else json.dumps(text)
+    value = text if _is_text(text) else json.dumps(text, ensure_ascii=False)
     roots = [f"data.{split}.root={value}" for split in ("train", "val")]
     return shlex.join(["ssdlite", "train", "--config", DOWNLOADS[name].config, *roots])
 
