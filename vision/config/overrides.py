@@ -129,8 +129,8 @@ def _drop_replaced(
     """Remove earlier keys of a data source that its overrides make obsolete, in place.
 
     Overrides of both ``annotations`` and ``images`` remove ``root`` and ``split`` of VOC and COCO
-    sources, which do not need them then. Another ``root`` or ``seed`` removes ``val_below``. Another
-    ``root`` removes ``annotations`` and ``images`` that do not exist below it; another ``split``
+    sources, which do not need them then. A new ``root`` or ``seed`` removes ``val_below``. A new
+    ``root`` removes ``annotations`` and ``images`` that do not exist below it; a new ``split``
     removes both, except in VOC's layout. Keys that an override sets are kept.
     """
     old, new = _find(before, source), _find(values, source)
