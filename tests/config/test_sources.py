@@ -234,3 +234,16 @@ def test_another_seed_splits_the_folder_anew(seed: int, val_below: float | None)
     assert data.val == AutoSource(
         format="auto", root="r", split="val", seed=seed, val_below=val_below
     )
+
+
+def test_a_root_in_the_home_folder_keeps_the_files_that_it_has_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    values = recorded(tmp_path, annotations="a.json", images="labels")
+    data = config_from_dict(values, ["data.val.root=~/new"]).data
+    assert data.val == CocoSource(
+        format="coco", root="~/new", split="s", annotations="a.json", images="labels"
+    )
+    assert said(caplog) == []

@@ -183,5 +183,6 @@ def _is_below(name: object, root: object) -> bool:
     """Whether ``name``, relative to ``root`` or absolute, exists below ``root``."""
     if not isinstance(name, str) or not isinstance(root, str):
         return True
-    path = Path(root).absolute() / name
-    return path.exists() and path.is_relative_to(Path(root).absolute())
+    folder = Path(root).expanduser().absolute()
+    path = folder / name
+    return path.exists() and path.is_relative_to(folder)
