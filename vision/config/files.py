@@ -148,8 +148,7 @@ def _parse_file(path: Path) -> dict[Any, Any]:
 def merge(onto: dict[Any, Any], values: dict[Any, Any]) -> None:
     """Merge ``values`` into ``onto`` in place: mappings key by key, other values as a whole.
 
-    Inner mappings are copied before they change, because two keys may share one through a YAML
-    anchor.
+    Inner mappings are copied before they change: a YAML anchor can make two keys share one.
     """
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(onto.get(key), dict):

@@ -42,8 +42,7 @@ def explain(
         values: The values that were checked, with the overrides applied.
         where: The file or other origin of the values.
         overrides: The overrides that were applied.
-        before: The values without the overrides. An error that they do not have is attributed to
-            an override.
+        before: The values without the overrides; errors that these lack come from overrides.
     """
     old = _errors_of(before) if overrides else set()
     found = []
@@ -81,9 +80,8 @@ def _causes(
 ) -> list[str]:
     """The overrides that caused an error; none if the values already had it without them.
 
-    This is the last override that sets the key or a section that contains it. If there is none, but
-    the error is new, these are all overrides in the error's section, or in the smallest enclosing
-    section that has any.
+    This is the last override of the key or a section that contains it. If there is none for a new
+    error, these are all overrides in the smallest section around the error that has any.
     """
     section = ".".join(map(str, location))
     key = f"{section}.format" if kind.startswith("union_tag") else section
@@ -126,10 +124,7 @@ def _strip_tags(
     *,
     keep_last: bool,
 ) -> list[int | str]:
-    """The location as the user wrote it, without pydantic's tags of union members.
-
-    Steps that ``values`` lack are tags, or if ``keep_last`` is set the name of a missing key.
-    """
+    """The location without pydantic's tags; ``keep_last`` keeps the name of a missing key."""
     kept: list[int | str] = []
     for position, step in enumerate(location):
         try:

@@ -41,8 +41,7 @@ def name_data(folder: str | Path | None, recorded: DataConfig | None = None) -> 
 
     Args:
         folder: The folder; None for no overrides.
-        recorded: The data section of an earlier run; if it splits the same folder, its ``seed`` and
-            ``val_below`` are kept.
+        recorded: Data of an earlier run, whose ``seed`` and ``val_below`` for the folder are kept.
     """
     if folder is None:
         return []
@@ -80,8 +79,7 @@ def apply_overrides(values: Mapping[Any, Any], overrides: Sequence[str]) -> dict
 def _set(values: dict[Any, Any], override: str) -> None:
     """Set one ``dotted.key=value`` in place.
 
-    Inner mappings and lists are copied before they change, because two keys may share one through
-    a YAML anchor.
+    Inner values are copied before they change: a YAML anchor can make two keys share one.
     """
     key, (_, equals, text) = key_of(override), override.partition("=")
     if not equals or not key:

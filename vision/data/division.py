@@ -61,9 +61,7 @@ def _read_once(
     annotations.records = [record for record, _ in readable]
     groups = duplicate_groups([result for _, result in readable])
     if groups and len(groups[0]) == len(readable):
-        logger.warning(
-            "warning: all images are near duplicates of each other, so they are split individually"
-        )
+        logger.warning("warning: all images are near duplicates of each other; each is split alone")
         groups = []
     grouped = {index for group in groups for index in group}
     groups += [[index] for index in range(len(readable)) if index not in grouped]
@@ -100,8 +98,7 @@ def choose_val(
     Args:
         groups: Groups of near duplicates, by a name that does not change when images are added.
         seed: Seed of the numbers.
-        val_below: Take the groups whose number is below this; None takes about a fifth of the
-            images.
+        val_below: Take groups whose number is below this; None takes a fifth of the images.
 
     Returns:
         The records of the validation images, and ``val_below``, chosen if it was None.
