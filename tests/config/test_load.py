@@ -556,7 +556,7 @@ def test_numbers_have_an_upper_end(key: str) -> None:
 @pytest.mark.parametrize("size", [1, 0, -5, 31, 4097, 100_000])
 def test_scenes_have_sides_that_can_be_drawn(size: int) -> None:
     source = f"data.train={{format: synthetic, num_images: 8, image_size: {size}}}"
-    with pytest.raises(ConfigError, match="is not a side from 32 to 4096"):
+    with pytest.raises(ConfigError, match="a side must be from 32 to 4096 pixels, not "):
         config_from_dict({}, [source])
 
 

@@ -104,14 +104,15 @@ VALUES: list[tuple[dict[str, Any], str]] = [
     ({"model": 3}, "model: expected keys and values, found 3"),
     ({"train": None}, "train: expected keys and values, found None"),
     ({"train": {"epochs": "3"}}, "train.epochs: input should be a valid integer, found '3'"),
+    ({"train": {"seed": {"a": 1}}}, "train.seed: input should be a valid integer, found {'a': 1"),
     ({"data": {"cache": 0}}, "data.cache: expected text, found 0; put it in quotes"),
     ({"augment": {"preset": "sdd"}}, "augment.preset: input should be 'none', 'photometric', 'ss"),
-    ({"model": {"width_mult": 0.6}}, "model.width_mult: 0.6 is none of 0.25, 0.35, 0.5, 0.75, 1.0"),
+    ({"model": {"width_mult": 0.6}}, "model.width_mult: expected one of 0.25, 0.35, 0.5, 0.75, 1."),
     (
         {"model": {"priors": {"min_scale": 0.9, "max_scale": 0.5}}},
         "model.priors: min_scale 0.9 is not below max_scale 0.5",
     ),
-    ({"data": {"classes": []}}, "data.classes: it is empty; name a class, or write null"),
+    ({"data": {"classes": []}}, "data.classes: expected class names, or null for all classes of"),
     ({"data": {"classes": ["b", "a", "b"]}}, "data.classes: named twice: b"),
 ]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from vision.config import CocoSource, VocSource, config_from_dict, load_config
+from vision.config import AutoSource, CocoSource, VocSource, config_from_dict, load_config
 from vision.errors import ConfigError
 
 SOURCES: dict[str, type[BaseModel]] = {"voc": VocSource, "coco": CocoSource}
@@ -65,7 +65,8 @@ def test_a_split_of_voc_needs_the_root_that_holds_it() -> None:
     with pytest.raises(ConfigError) as caught:
         config_from_dict({"data": {"val": {"format": "voc", "split": "s", **FILES}}})
     assert str(caught.value) == (
-        "configuration: data.val: root is missing; split is a list in it, so give root, or no split"
+        "configuration: data.val: root is missing; split names a list in root, so set both or"
+        " neither"
     )
 
 
@@ -204,3 +205,45 @@ def test_two_files_on_the_command_line_do_without_the_root_of_the_configuration(
     assert with_root == VocSource(
         format="voc", root="r", split="s", annotations="xml", images="jpg"
     )
+
+
+def test_two_files_on_the_command_line_leave_the_root_that_open_images_needs() -> None:
+    values = {"format": "open_images", "root": "r", "split": "val"}
+    words = ["data.val.annotations=a.csv", "data.val.images=jpg"]
+    source = config_from_dict({"data": {"val": values}}, words).data.val
+    assert isinstance(source, BaseModel)
+    assert source.model_dump() == {**values, "annotations": "a.csv", "images": "jpg"}
+
+
+def test_two_files_for_a_format_without_them_are_refused_as_unknown_keys_alone() -> None:
+    values = {"data": {"val": {"format": "yolo", "root": "r"}}}
+    with pytest.raises(ConfigError) as caught:
+        config_from_dict(values, [f"data.val.{key}={value}" for key, value in FILES.items()])
+    assert str(caught.value) == (
+        "the overrides have 2 errors:\n"
+        "  override data.val.annotations=a: data.val.annotations is not a key; there are format,"
+        " root, split\n"
+        "  override data.val.images=i: data.val.images is not a key; there are format, root, split"
+    )
+
+
+@pytest.mark.parametrize(("seed", "val_below"), [(1, None), (0, 0.25)])
+def test_another_seed_splits_the_folder_anew(seed: int, val_below: float | None) -> None:
+    source = {"format": "auto", "root": "r", "split": "val", "val_below": 0.25}
+    data = config_from_dict({"data": {"val": source}}, [f"data.val.seed={seed}"]).data
+    assert data.val == AutoSource(
+        format="auto", root="r", split="val", seed=seed, val_below=val_below
+    )
+
+
+def test_a_root_in_the_home_folder_keeps_the_files_that_it_has_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    values = recorded(tmp_path, annotations="a.json", images="labels")
+    data = config_from_dict(values, ["data.val.root=~/new"]).data
+    assert data.val == CocoSource(
+        format="coco", root="~/new", split="s", annotations="a.json", images="labels"
+    )
+    assert said(caplog) == []

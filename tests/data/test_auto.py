@@ -224,7 +224,7 @@ def test_an_image_that_cannot_be_decoded_is_a_fault(tmp_path: Path) -> None:
     [
         (SPLIT, "holdout", "VOC's XML files in {root} has train and val and test, but no holdout"),
         ({"val": ["a0"]}, "train", "VOC's XML files in {root} has val, but no train; set split to"),
-        ({"train": ["a0"]}, "train", "VOC's XML files in {root} has 1 images, too few to be split"),
+        ({"train": ["a0"]}, "train", "VOC's XML files in {root} has 1 image, too few to split i"),
     ],
 )
 def test_a_split_that_is_not_there_is_refused(

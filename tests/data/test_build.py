@@ -107,11 +107,23 @@ def test_data_of_which_all_boxes_are_ignored_are_refused(
         xml = voc_xml(voc_object("dog", BOX, "1"), voc_object("cat", BOX, "1"))
         source = VocSource(format="voc", root=str(write_voc(tmp_path, {"a": xml})), split="train")
     found = read_sources(source, "data.train")
-    with pytest.raises(DataError, match=f"^data.train: all 2 boxes are flagged {said}"):
+    both = "dog, cat" if flag == "iscrowd" else "cat, dog"
+    with pytest.raises(DataError, match=f"^data.train: all 2 boxes of {both} are flagged {said}"):
         choose_classes(DataConfig(), found)
     (line,) = (line for line in describe(found, found.names, "val") if "warning" in line)
-    assert line.startswith("  warning: all boxes are difficult or crowds, none counts, of: ")
+    reason = "classes whose boxes are all difficult or crowds, so none counts: "
+    assert line.startswith(f"  warning: {reason}")
     assert all(name in line for name in ("dog", "cat"))
+
+
+def test_configured_classes_of_which_all_boxes_are_ignored_are_refused(tmp_path: Path) -> None:
+    """Boxes of other classes, which are left out, do not help."""
+    xml = voc_xml(voc_object("dog", BOX, "1"), voc_object("cat", BOX))
+    source = VocSource(format="voc", root=str(write_voc(tmp_path, {"a": xml})), split="train")
+    found = read_sources(source, "data.train")
+    assert choose_classes(DataConfig(), found) == (["cat", "dog"], [])
+    with pytest.raises(DataError, match=r"^data.train: all 1 boxes of dog are flagged difficult"):
+        choose_classes(DataConfig(classes=["dog"]), found)
 
 
 def test_names_are_compared_in_one_form_of_unicode(tmp_path: Path) -> None:
@@ -172,7 +184,7 @@ def test_data_without_a_box_are_not_said_to_have_their_classes(
     configured: list[str] | None,
 ) -> None:
     """COCO's categories are there without an annotation of them."""
-    with pytest.raises(DataError, match=r"^the training data have no box"):
+    with pytest.raises(DataError, match=r"^data.train: the images have no box"):
         choose_classes(DataConfig(classes=configured), Annotations(names=["cat"]))
 
 
@@ -202,7 +214,7 @@ def test_the_classes_of_boxes_to_evaluate_must_be_known(
         check_known(known, config, found, "data.val")
     assert str(caught.value) == (
         f"data.val has classes that the detector does not know: {', '.join(unknown)}; it knows"
-        f" {', '.join(known)}. Name the classes to keep with data.classes, or train it on these"
+        f" {', '.join(known)}; list the classes to evaluate in data.classes, or train it on these"
     )
 
 

@@ -109,6 +109,17 @@ def test_a_changed_image_gets_another_cache(tmp_path: Path) -> None:
     assert record.read().max() == 9
 
 
+def test_the_cache_may_lie_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a file or an override, no shell replaces the tilde."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    cached(read_synthetic(1, 0, (64, 64)).records, Path("~/cache"))
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
+
+
 def test_drawn_images_are_cached_too(tmp_path: Path) -> None:
     records = read_synthetic(3, 0, (64, 64)).records
     for ours, theirs in zip(cached(records, tmp_path), records, strict=True):
@@ -133,7 +144,7 @@ def test_a_truncated_cache_is_written_again_or_named(tmp_path: Path) -> None:
     (file,) = tmp_path.iterdir()
     original = file.read_bytes()
     file.write_bytes(original[:-100])
-    with pytest.raises(DataError, match="is truncated; remove it"):
+    with pytest.raises(DataError, match="is truncated; delete it"):
         found[1].read()
     cached(records, tmp_path)
     assert file.read_bytes() == original

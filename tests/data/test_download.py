@@ -220,7 +220,7 @@ def test_the_last_line_trains_on_what_was_loaded_and_a_second_call_does_nothing(
 
 
 @pytest.mark.parametrize(
-    "root", ["VOC2007", "2007", "my data", "a: b #c", "[x", "ä 'q' \"q\"", "{}"]
+    "root", ["VOC2007", "2007", "my data", "a: b #c", "[x", "ä 'q' \"q\"", "{}", "[\U0001f600"]
 )
 def test_the_command_names_any_folder(root: str) -> None:
     options = parse("train", shlex.split(train_command("voc2007", Path(root)))[2:])
@@ -248,7 +248,7 @@ def test_without_a_network_what_was_loaded_stays(
     root = tmp_path / "root"
     server.cuts = [1000, 0]
     error = error_of(root, capsys)
-    assert f"cut after 1000 of {len(voc)} bytes; the same command continues" in error
+    assert f"lost after 1000 of {len(voc)} bytes; run the same command again to" in error
     assert (root / ".voc2007.partial/a.tar.partial").read_bytes() == voc[:1000]
     server.asked.clear()
     assert download("voc2007", root)
@@ -314,7 +314,7 @@ def test_a_wrong_checksum(
     root = tmp_path / "root"
     server.files["a.tar"] = bytes(len(voc))
     error = error_of(root, capsys)
-    assert f"expected {DOWNLOADS['voc2007'].archives[0].md5}; it was deleted, and the" in error
+    assert f"expected {DOWNLOADS['voc2007'].archives[0].md5}; it was deleted, run the" in error
     assert names_in(root) == {".voc2007.partial"}
     server.files["a.tar"] = voc
     assert download("voc2007", root)
@@ -352,8 +352,8 @@ def test_a_disk_that_fills_while_loading(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     reason = os.strerror(errno.EFBIG)
     assert str(caught.value) == (
-        f"--root {root} cannot be written: {reason}; what was loaded stays, and the same command"
-        " continues"
+        f"--root {root} cannot be written: {reason}; what was downloaded is kept; run the same"
+        " command again to continue"
     )
     server.asked.clear()
     assert main(["download", "voc2007", "--root", str(root)]) == 0
@@ -492,7 +492,7 @@ def test_other_data_are_left_alone(
 ) -> None:
     own = tmp_path / "own"
     (own / "JPEGImages").mkdir(parents=True)
-    assert f"--root {own} has JPEGImages already" in error_of(own, capsys)
+    assert f"--root {own} already has JPEGImages; choose" in error_of(own, capsys)
     assert names_in(own) == {"JPEGImages"}
     root = tmp_path / "root"
     root.mkdir()
@@ -501,7 +501,7 @@ def test_other_data_are_left_alone(
     assert (root / "notes.txt").read_text() == "one's own"
     assert f"--root {root} holds voc2007" in error_of(root, capsys, "voc2012")
     (root / "Annotations").rename(tmp_path / "Annotations")
-    assert "has ImageSets, JPEGImages already" in error_of(root, capsys)
+    assert "already has ImageSets, JPEGImages" in error_of(root, capsys)
 
 
 def test_a_folder_that_cannot_be_made(

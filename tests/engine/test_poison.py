@@ -97,7 +97,7 @@ def test_a_class_that_never_appears_is_named_and_has_no_value(
 
 
 def test_classes_of_which_no_box_is_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no training box has a name of data\.classes \(unicorn"):
+    with pytest.raises(DataError, match=r"no training box has a class of data\.classes \(unicorn"):
         train(run_config("data.classes=[unicorn]"), tmp_path / "run")
 
 

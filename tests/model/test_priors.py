@@ -139,13 +139,14 @@ def test_every_preset_can_be_configured() -> None:
     ("name", "side"), [("qfgaohao", 320), ("lufficc", 300), ("mmdetection", 640)]
 )
 def test_priors_of_fixed_strides_fit_one_size_alone(name: str, side: int) -> None:
-    with pytest.raises(ValueError, match=r"laid out for 3[02]0 pixels; set model\.image_size=3"):
+    message = r"has priors for images of 3[02]0 pixels only; set model\.image_size=3"
+    with pytest.raises(ValueError, match=message):
         ModelConfig.model_validate({"preset": name, "image_size": side})
 
 
 def test_priors_of_fixed_strides_leave_no_room_for_small_images() -> None:
     model = {"preset": "lufficc", "image_size": 320}
-    with pytest.raises(ValueError, match=r"lufficc has its priors laid out for one size"):
+    with pytest.raises(ValueError, match=r"lufficc has priors for one image size only"):
         Config.model_validate({"model": model, "train": {"small": {"epochs": 1}}})
 
 

@@ -1,6 +1,6 @@
-"""The configuration of a run: checked models, and the YAML files that fill them.
+"""The configuration of a run: pydantic models, and loading them from YAML files and overrides.
 
-Names in a file or an override are the models' attributes, dotted: ``train.epochs=50``.
+Keys have the names of the models' attributes; in an override they are dotted: ``train.epochs=50``.
 """
 
 from vision.config.data import (

@@ -18,42 +18,42 @@ def _check_given(source: "VocSource | CocoSource") -> None:
 
 
 class VocSource(Section):
-    """PASCAL VOC's layout: ``root`` and ``split`` are needed, or ``annotations`` and ``images``."""
+    """PASCAL VOC's layout. Set ``root`` and ``split``, or ``annotations`` and ``images``."""
 
     format: Literal["voc"]
     """PASCAL VOC's layout."""
     root: str | None = None
-    """The folder that holds ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/``."""
+    """The folder that contains ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/``."""
     split: str | None = None
-    """``train`` reads ``ImageSets/Main/train.txt``. A name that ends in ``.txt`` is a file that
-    lists the images, or a list in the package, such as ``voc2007test_3500.txt``. With
-    ``annotations`` and ``images`` it may be left out: all XML files are read then."""
+    """The list of images to read: ``train`` reads ``ImageSets/Main/train.txt``. A name that ends
+    in ``.txt`` is the path of your own list, or a list in the package such as
+    ``voc2007test_3500.txt``. With ``annotations`` and ``images``, null reads all XML files."""
     annotations: str | None = None
-    """Folder of the XML files, if it is not ``Annotations``; below ``root`` or a path."""
+    """The folder of the XML files, if not ``Annotations``: a path, or relative to ``root``."""
     images: str | None = None
-    """Folder of the images, if it is not ``JPEGImages``; below ``root`` or a path."""
+    """The folder of the images, if not ``JPEGImages``: a path, or relative to ``root``."""
 
     @model_validator(mode="after")
     def _can_be_found(self) -> "VocSource":
         _check_given(self)
         if self.split is not None and self.root is None:
-            raise ValueError("root is missing; split is a list in it, so give root, or no split")
+            raise ValueError("root is missing; split names a list in root, so set both or neither")
         return self
 
 
 class CocoSource(Section):
-    """COCO's layout: ``root`` and ``split`` are needed, or ``annotations`` and ``images``."""
+    """COCO's layout. Set ``root`` and ``split``, or ``annotations`` and ``images``."""
 
     format: Literal["coco"]
     """COCO's layout."""
     root: str | None = None
-    """The folder that holds ``annotations/`` and one folder of images a split."""
+    """The folder that contains ``annotations/`` and a folder of images for each split."""
     split: str | None = None
-    """``train`` reads ``annotations/instances_train.json`` and images in ``train/``."""
+    """``train`` reads ``annotations/instances_train.json`` and the images in ``train/``."""
     annotations: str | None = None
-    """The JSON file, if it is not the one of the split; below ``root`` or a path."""
+    """The JSON file, if it is elsewhere: a path, or relative to ``root``."""
     images: str | None = None
-    """Folder of the images, if it is not the split's; below ``root`` or a path."""
+    """The folder of the images, if it is elsewhere: a path, or relative to ``root``."""
 
     @model_validator(mode="after")
     def _can_be_found(self) -> "CocoSource":
@@ -62,14 +62,14 @@ class CocoSource(Section):
 
 
 class YoloSource(Section):
-    """YOLO's layout: a text file for each image."""
+    """YOLO's layout: a text file of boxes for each image."""
 
     format: Literal["yolo"]
     """YOLO's layout."""
     root: str
-    """The folder of the data, or its ``data.yaml``."""
+    """The folder of the data set, or its ``data.yaml``."""
     split: str | None = None
-    """``train``, ``val`` or ``test``; null reads all images."""
+    """The split to read: ``train``, ``val`` or ``test``; null reads all images."""
 
 
 class OpenImagesSource(Section):
@@ -78,72 +78,72 @@ class OpenImagesSource(Section):
     format: Literal["open_images"]
     """Open Images' layout."""
     root: str
-    """The folder that holds ``SPLIT-annotations-bbox.csv`` and one folder of images a split."""
+    """The folder of the ``SPLIT-annotations-bbox.csv`` files, with a folder of images for each."""
     split: str | None = None
     """``train``, ``val`` or ``test``; not needed with ``annotations`` and ``images``."""
     annotations: str | None = None
-    """The CSV file, if it is not the one of the split; below ``root`` or a path."""
+    """The CSV file, if it is elsewhere: a path, or relative to ``root``."""
     images: str | None = None
-    """Folder of the images, if it is not the split's; below ``root`` or a path."""
+    """The folder of the images, if it is elsewhere: a path, or relative to ``root``."""
 
 
 class ImageFolderSource(Section):
-    """Hugging Face's layout: images beside a ``metadata.jsonl``."""
+    """Hugging Face's layout: images next to a ``metadata.jsonl`` or ``metadata.csv``."""
 
     format: Literal["image_folder"]
     """Hugging Face's ``imagefolder``."""
     root: str
-    """The folder that holds one folder a split, or ``metadata.jsonl`` itself."""
+    """The folder that contains the metadata file, or a folder with one for each split."""
     split: str | None = None
-    """``train``, ``val`` or ``test``; null reads ``metadata.jsonl`` in ``root``."""
+    """``train``, ``val`` or ``test``; null reads the metadata file in ``root``."""
 
 
 class WebDatasetSource(Section):
-    """WebDataset's layout: tars of images, each with a JSON file of its boxes."""
+    """WebDataset's layout: tar files of images, each image with a JSON file of its boxes."""
 
     format: Literal["webdataset"]
-    """WebDataset's tars, uncompressed."""
+    """WebDataset's tar files, uncompressed."""
     root: str
-    """The folder of the tars, or one tar, or several by their numbers:
+    """A folder of tar files, a single tar file, or a range of numbered files such as
     ``train-{000000..000012}.tar``."""
     split: Literal["train", "val", "test", "all"] | None = None
-    """``train`` reads the tars of a folder that are called so or lie in a folder of that name,
-    ``all`` those whose name tells no split; null reads all tars."""
+    """``train`` reads the tar files in ``root`` whose own name or folder name contains
+    ``train``; ``all`` reads those whose names state no split; null reads every tar file."""
 
 
 class AutoSource(Section):
-    """A folder in any layout that is known; what ``--data`` stands for."""
+    """A folder in any supported layout, which is detected; ``--data FOLDER`` sets this format."""
 
     format: Literal["auto"]
-    """Recognised by the files: VOC, COCO, YOLO, Open Images, Hugging Face's imagefolder,
-    WebDataset, and what Roboflow, CVAT, Label Studio and LabelImg export."""
+    """The layout is detected from the files: VOC, COCO, YOLO, Open Images, Hugging Face's
+    imagefolder, WebDataset, or an export of Roboflow, CVAT, Label Studio or LabelImg."""
     root: str
-    """The folder of images and annotations, YOLO's ``data.yaml``, a COCO file, or a tar."""
+    """The folder of images and annotations, YOLO's ``data.yaml``, a COCO JSON file, or a tar."""
     split: Literal["train", "val", "test", "all"]
-    """A split that the folder has. Where it has no ``val``, a fifth of the images is ``val`` and
-    the others are ``train``; near duplicates are on one side."""
+    """The split to read. If the folder has no ``val``, about a fifth of the training images become
+    ``val`` and the others ``train``; near duplicates stay together. ``all`` reads all splits."""
     seed: int = Field(0, ge=0, le=MAX_SEED)
-    """Seed by which images become ``val`` where the folder has none."""
+    """Random seed for choosing the ``val`` images if the folder has no ``val``."""
     val_below: float | None = Field(None, ge=0, le=1)
-    """The images, of which each has a number from 0 to 1, that become ``val``. With null, it is
-    chosen; a run records it, so that its images stay on their sides when others are added."""
+    """The seed gives each image a number from 0 to 1; images below this limit become ``val``. With
+    null, it is chosen; a run records it, so that adding images does not reshuffle the others."""
 
     def is_at(self, root: str) -> bool:
-        """Whether another root is the same folder."""
+        """Whether ``root`` is the same folder as this source's."""
         return Path(self.root).expanduser().resolve() == Path(root).expanduser().resolve()
 
 
 class SyntheticSource(Section):
-    """Synthetic scenes of simple shapes, rendered on the fly; no file is read."""
+    """Synthetic scenes of simple shapes, rendered on the fly; no files are read."""
 
     format: Literal["synthetic"]
     """Synthetic data."""
     num_images: int = Field(ge=1, le=10_000_000)
     """Number of scenes."""
     seed: int = Field(0, ge=0, le=MAX_SEED)
-    """Seed of the scenes."""
+    """Random seed of the scenes; different seeds give different scenes."""
     image_size: SceneSize = (192, 192)
-    """Size of the scenes: one number or [height, width], from 32 to 4096."""
+    """Size of the scenes in pixels: one number or [height, width], from 32 to 4096."""
 
 
 DataSource: TypeAlias = Annotated[
@@ -166,8 +166,8 @@ DataSources: TypeAlias = Annotated[
 
 
 def auto_sources(*parts: DataSources | None) -> list[AutoSource]:
-    """The sources of format ``auto`` in parts of the section."""
-    flat = [one for part in parts for one in (part if isinstance(part, list) else [part])]
+    """The sources of format ``auto`` in values of ``data.train`` or ``data.val``."""
+    flat = [item for part in parts for item in (part if isinstance(part, list) else [part])]
     return [source for source in flat if isinstance(source, AutoSource)]
 
 
@@ -177,19 +177,19 @@ class DataConfig(Section):
     train: DataSources | None = None
     """Training data: one source, or a list of them."""
     val: DataSources | None = None
-    """Validation data: one source, or a list of them. Without any, nothing is evaluated and the
-    last weights count as the best."""
+    """Validation data: one source, or a list of them. With null, the model is not evaluated during
+    training, and the last weights count as the best."""
     classes: list[str] | None = None
-    """Class names in label order. Boxes of other classes are left out and counted. With null, the
-    classes are those of the training data."""
+    """Class names in label order. Boxes of other classes are left out, and their number is printed.
+    With null, the classes are taken from the training data."""
     cache: str | None = None
-    """Folder for decoded training images, so that each is decoded once."""
+    """A folder for decoded training images, so that each file is decoded only once."""
 
     @field_validator("classes")
     @classmethod
     def _distinct(cls, classes: list[str] | None) -> list[str] | None:
         if classes is not None and not classes:
-            raise ValueError("it is empty; name a class, or write null to discover them")
+            raise ValueError("expected class names, or null for all classes of the training data")
         names = [unicodedata.normalize("NFC", name) for name in classes or []]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -200,5 +200,5 @@ class DataConfig(Section):
     def _split_alike(self) -> "DataConfig":
         pairs = product(auto_sources(self.train), auto_sources(self.val))
         if any(train.is_at(val.root) and train.seed != val.seed for train, val in pairs):
-            raise ValueError("train and val of one folder need the same seed, to be split by it")
+            raise ValueError("train and val split one folder by seed, so they need the same seed")
         return self

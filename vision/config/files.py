@@ -1,4 +1,4 @@
-"""From YAML files and overrides to a checked `Config`, and back."""
+"""Load a checked `Config` from YAML files and overrides, and write it back as YAML."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -20,20 +20,20 @@ from vision.files import MAX_TEXT_BYTES, check_regular, read_text, similar_file
 
 
 def shipped_configs() -> dict[str, Path]:
-    """Name and path of each configuration that comes with the package."""
+    """Paths of the configurations in the package, by name."""
     return {path.stem: path for path in sorted(CONFIGS.glob("*.yaml"))}
 
 
 def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
-    """The file that a path, or the name of a shipped configuration, stands for.
+    """Find a configuration file by its path, or by the name of a shipped configuration.
 
     Args:
-        name_or_path: A path, also relative to ``beside``; or a name such as ``quickstart`` or
-            ``quickstart.yaml``.
+        name_or_path: A path, relative to ``beside`` or the working directory; or the name of a
+            shipped configuration, such as ``quickstart`` or ``quickstart.yaml``.
         beside: A folder to look in first.
 
     Raises:
-        ConfigError: If there is no such file and no such name, or it cannot be opened.
+        ConfigError: If there is no such file or name, or the path is not a file that can be read.
     """
     candidates = [place / name_or_path for place in (beside, Path()) if place and name_or_path]
     for candidate in candidates:
@@ -50,7 +50,7 @@ def find_config(name_or_path: str | Path, beside: Path | None = None) -> Path:
 
 
 def _obstacle(path: Path) -> str:
-    """Why what has this path cannot be read; empty if nothing has it."""
+    """The reason why an existing path cannot be read as a file; empty if nothing exists there."""
     try:
         check_regular(path)
     except FileNotFoundError:
@@ -61,24 +61,25 @@ def _obstacle(path: Path) -> str:
 
 
 def load_config(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a configuration, with its bases, apply overrides and check the result.
+    """Read a configuration and the files named by its ``_base_``, apply overrides, and check it.
 
     Args:
         name_or_path: A YAML file, or the name of a shipped configuration.
-        overrides: ``dotted.key=value``, the value being YAML; an item of a list by its index.
+        overrides: ``dotted.key=value`` each, with a value in YAML. An index in the key selects an
+            item of a list: ``data.train.0.root=VOC2007``.
 
     Raises:
-        ConfigError: With every error that the result has, one a line if there are several.
+        ConfigError: If the result is invalid; the message lists every error, one per line.
     """
     path = find_config(name_or_path)
     return config_from_dict(_read(path, ()), overrides, str(path))
 
 
 def change_post_process(model: ModelConfig, changes: Mapping[str, Any]) -> ModelConfig:
-    """The model's configuration with other keys of its post-processing.
+    """Return a model's configuration with changed keys of ``model.postprocess``.
 
     Raises:
-        ConfigError: If a key or value cannot be used.
+        ConfigError: If a key is unknown, or its value is invalid.
     """
     values = model.model_dump(mode="json")
     values["postprocess"] |= changes
@@ -88,18 +89,18 @@ def change_post_process(model: ModelConfig, changes: Mapping[str, Any]) -> Model
 def config_from_dict(
     values: dict[Any, Any], overrides: Sequence[str] = (), where: str = "configuration"
 ) -> Config:
-    """Check nested values with overrides applied.
+    """Apply overrides to nested values, and check the result.
 
-    Where an override sets the ``root`` of a source, ``annotations`` and ``images`` that it had
-    before are left out, and logged, unless the new root has them too.
+    If an override sets the ``root`` of a data source, the source's earlier ``annotations`` and
+    ``images`` are dropped with a warning, unless they exist below the new root.
 
     Args:
-        values: Of a file, or recorded.
-        overrides: ``dotted.key=value``.
-        where: The file or other origin of ``values``, which heads the errors that they have.
+        values: Nested values, from a file or recorded by a run.
+        overrides: ``dotted.key=value`` each.
+        where: The file or other origin of ``values``, named in error messages.
 
     Raises:
-        ConfigError: With every error that the result has.
+        ConfigError: If the result is invalid; the message lists every error.
     """
     values = rename_keys(values, where)
     result = apply_overrides(values, overrides)
@@ -115,7 +116,7 @@ def dump_config(config: Config) -> str:
 
 
 def _read(path: Path, above: tuple[Path, ...]) -> dict[Any, Any]:
-    """The values of a file over those of its bases; keys are of any type until they are checked."""
+    """Merge a file's values onto those of its bases; ``above`` are the files that led here."""
     resolved = path.resolve()
     if resolved in above:
         raise ConfigError(f"{path}: _base_ leads back to the file itself")
@@ -145,9 +146,9 @@ def _parse_file(path: Path) -> dict[Any, Any]:
 
 
 def merge(onto: dict[Any, Any], values: dict[Any, Any]) -> None:
-    """Lay ``values`` over ``onto``: mappings key by key, anything else as a whole.
+    """Merge ``values`` into ``onto`` in place: mappings key by key, other values as a whole.
 
-    What changes is copied first: by YAML's anchors, two keys may hold one and the same mapping.
+    Inner mappings are copied before they change: a YAML anchor can make two keys share one.
     """
     for key, value in values.items():
         if isinstance(value, dict) and isinstance(onto.get(key), dict):

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words: each error with its origin, key and a remedy."""
+"""Error messages for invalid configurations: each with its origin, key and a remedy."""
 
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,14 +13,14 @@ from vision.config.run import Config
 from vision.errors import did_you_mean
 
 MAX_LISTED = 20
-"""Errors of one configuration that are listed."""
+"""Maximum number of errors that a message lists."""
 _MAX_LENGTH = 100
 _REPR = reprlib.Repr()
 _REPR.maxstring = _REPR.maxother = _REPR.maxlong = _MAX_LENGTH
 
 
 def _short(found: object) -> str:
-    """A value in a message: its start alone, since YAML's aliases make values of any size."""
+    """The start of a value's repr: YAML aliases can make values huge."""
     return _shorten(_REPR.repr(found), 2 * _MAX_LENGTH)
 
 
@@ -35,14 +35,14 @@ def explain(
     overrides: Sequence[str] = (),
     before: Mapping[Any, Any] | None = None,
 ) -> str:
-    """All errors of a validation, each with its origin; on one line if there is only one.
+    """Describe all errors of a validation, each with its origin; a single error on one line.
 
     Args:
-        error: What pydantic found.
-        values: The values that were checked.
+        error: The error that pydantic raised.
+        values: The values that were checked, with the overrides applied.
         where: The file or other origin of the values.
-        overrides: What was set in them.
-        before: The values without the overrides; an error that these do not have is an override's.
+        overrides: The overrides that were applied.
+        before: The values without the overrides; errors that these lack come from overrides.
     """
     old = _errors_of(before) if overrides else set()
     found = []
@@ -67,7 +67,7 @@ def explain(
 
 
 def _errors_of(values: Mapping[Any, Any] | None) -> set[tuple[object, str]]:
-    """Place and type of each error that values have."""
+    """The location and type of each error in ``values``."""
     try:
         Config.model_validate(values)
     except ValidationError as error:
@@ -78,10 +78,10 @@ def _errors_of(values: Mapping[Any, Any] | None) -> set[tuple[object, str]]:
 def _causes(
     location: Sequence[int | str], kind: str, overrides: Sequence[str], *, is_new: bool
 ) -> list[str]:
-    """The overrides that an error comes from; none if the values had it before.
+    """The overrides that caused an error; none if the values already had it without them.
 
-    That is the last one to set the key or what holds it. If none did but the error is new, it is
-    all in the error's section, or in the smallest section around it that has any.
+    This is the last override of the key or a section that contains it. If there is none for a new
+    error, these are all overrides in the smallest section around the error that has any.
     """
     section = ".".join(map(str, location))
     key = f"{section}.format" if kind.startswith("union_tag") else section
@@ -112,8 +112,9 @@ def _describe(detail: ErrorDetails, location: Sequence[int | str]) -> str:
         case _:
             message = detail["msg"].removeprefix("Value error, ")
             text = f": {message[:1].lower() + message[1:]}"
-            # A section's own validator names the values at fault.
-            text += "" if isinstance(found, Mapping) else f", found {_short(found)}"
+            # The validator of a whole section has already named the wrong values.
+            is_section = detail["type"] == "value_error" and isinstance(found, Mapping)
+            text += "" if is_section else f", found {_short(found)}"
     return key + text
 
 
@@ -123,7 +124,7 @@ def _strip_tags(
     *,
     keep_last: bool,
 ) -> list[int | str]:
-    """The location without pydantic's names of union members, which no user wrote."""
+    """The location without pydantic's tags; ``keep_last`` keeps the name of a missing key."""
     kept: list[int | str] = []
     for position, step in enumerate(location):
         try:
@@ -136,11 +137,11 @@ def _strip_tags(
 
 
 def _suggest(location: Sequence[int | str], tagged: Sequence[int | str]) -> str:
-    """A did-you-mean for an unknown key: the same key elsewhere, or a sibling spelt alike.
+    """Suggest a key in place of an unknown one: the same name elsewhere, or a similar sibling.
 
     Args:
-        location: Where it is, as the user wrote it.
-        tagged: The same with pydantic's names of union members, such as a source's format.
+        location: The path to the unknown key, as the user wrote it.
+        tagged: The same path with pydantic's tags of union members, such as a source's format.
     """
     *parents, name = map(str, location)
     elsewhere = keys_named(name.split(".")[-1])
@@ -149,7 +150,7 @@ def _suggest(location: Sequence[int | str], tagged: Sequence[int | str]) -> str:
     models = [Config]
     for step in parents:
         fields = [model.model_fields[step] for model in models if step in model.model_fields]
-        if fields:  # else it is the index of a source in a list
+        if fields:  # otherwise the step is the index of a source in a list
             models = [inner for field in fields for inner in models_in(field.annotation)]
     models = [model for model in models if format_of(model) in (None, *tagged)]
     siblings = sorted({field for model in models for field in model.model_fields})
@@ -157,25 +158,25 @@ def _suggest(location: Sequence[int | str], tagged: Sequence[int | str]) -> str:
 
 
 def keys_named(name: str) -> list[str]:
-    """The dotted keys of the configuration that end in a name."""
+    """The dotted keys of the configuration whose last part is ``name``."""
     return [key for key in all_keys(Config) if key.split(".")[-1] == name]
 
 
 def models_in(annotation: object) -> list[type[Any]]:
-    """The configuration models that an annotation names, however deep."""
+    """The configuration models in a type annotation, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in models_in(part)]
 
 
 def format_of(model: type[BaseModel]) -> str | None:
-    """The ``format`` of the sources that a model describes; None for another section."""
+    """The ``format`` of a data source's model; None for other sections."""
     field = model.model_fields.get("format")
     return None if field is None else get_args(field.annotation)[0]
 
 
 def all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """The dotted keys of a section and those in it; a source of data is one key."""
+    """Yield the dotted keys of a section, at all depths; a data source counts as one key."""
     for name, field in model.model_fields.items():
         inner = models_in(field.annotation)
         if len(inner) == 1:

@@ -11,13 +11,13 @@ WIDTH_MULTS = (0.25, 0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
 class Preset(NamedTuple):
-    """What a preset asks of the other keys of ``model``.
+    """Requirements of a preset on the other keys of ``model``.
 
     Attributes:
-        backbone: The backbone that it is a variant of; None for any.
-        side: The side of the images that its priors are laid out for; None for any.
+        backbone: The backbone that the preset modifies; None if it works with any.
+        side: The only image side, in pixels, that its priors are defined for; None for any side.
         takes_fpn: Whether it has priors for the neck ``fpn``.
-        scores: How its logits become scores.
+        scores: The default of ``model.scores``.
     """
 
     backbone: str | None = None
@@ -39,16 +39,16 @@ PRESETS = {
 
 
 class PriorsConfig(Section):
-    """Prior boxes, whose sizes are fractions of the image's sides."""
+    """Prior boxes (anchors); their scales are fractions of the image's sides."""
 
     min_scale: float = Field(0.2, gt=0)
-    """Scale of the finest level's priors. Choose it for the data's small objects, or let ``ssdlite
-    priors`` do so."""
+    """Scale of the priors on the finest feature map. It should suit the smallest objects in your
+    data; ``ssdlite priors`` suggests a value."""
     max_scale: float = Field(0.95, le=1)
-    """Scale of the coarsest level's priors."""
+    """Scale of the priors on the coarsest feature map."""
     fit: bool = Field(default=False, exclude=True)
-    """Both scales are fitted to the training data, unless a detector's weights keep their own or
-    it pays too little. ``model.priors=auto`` says the same."""
+    """Fit both scales to the training data, except if the initial weights are a detector's, whose
+    priors are kept, or if the gain is too small. ``model.priors=auto`` is short for it."""
 
     @model_validator(mode="after")
     def _rising(self) -> "PriorsConfig":
@@ -63,50 +63,52 @@ class PostProcessConfig(Section):
     """How predictions become detections."""
 
     score_threshold: float = Field(0.01, ge=0, lt=1)
-    """Detections with a lower score are dropped before suppression. It is low because mAP counts
-    those of low scores too."""
+    """Boxes whose score is not above this are dropped before non-maximum suppression (NMS). It is
+    low by default because mAP also counts detections with low scores."""
     nms_iou: float = Field(0.5, gt=0, le=1)
-    """A box is dropped if its IoU with a better one of its class is larger than this."""
+    """NMS drops a box if its IoU with a box of the same class and a higher score exceeds this."""
     max_candidates: int = Field(1000, ge=1, le=MAX_COUNT)
-    """Number of the best (prior, class) pairs of an image that suppression works on."""
+    """Maximum number of (prior, class) pairs per image that enter NMS, best scores first."""
     max_per_class: int | None = Field(None, ge=1, le=MAX_COUNT)
-    """Maximum number of these pairs of one class; null for any number."""
+    """Maximum number of these pairs for each class; null for no limit."""
     max_detections: int = Field(100, ge=1, le=MAX_COUNT)
-    """Maximum number of detections of an image."""
+    """Maximum number of detections per image."""
     suppression: Literal["nms", "soft_nms"] = "nms"
-    """``soft_nms`` lowers the score of overlapping boxes instead of dropping them."""
+    """``nms`` drops overlapping boxes; ``soft_nms`` lowers their scores instead."""
     class_agnostic: bool = False
-    """Boxes of different classes suppress each other too."""
+    """Whether boxes of different classes suppress each other too."""
     soft_nms_sigma: float = Field(0.5, gt=0, le=MAX_COUNT)
-    """Parameter of ``soft_nms``: the smaller, the more an overlap lowers a score."""
+    """Strength of ``soft_nms``: the smaller the value, the more an overlap lowers a score."""
 
 
 class ModelConfig(Section):
-    """The network and what belongs to it."""
+    """The network and the weights it starts from."""
 
     backbone: Literal["mobilenet_v2", "mobilenet_v3_large"] = "mobilenet_v2"
-    """The network that gives the feature maps."""
+    """The network that computes the feature maps."""
     neck: Literal["none", "fpn"] = "none"
-    """``fpn``: a feature pyramid before the heads, and priors on the map of stride 8 too, for which
-    ``priors.min_scale`` should be small, such as 0.06."""
+    """``fpn`` adds a feature pyramid before the heads, and priors on the map of stride 8; set
+    ``priors.min_scale`` to a small value such as 0.06 with it. It helps with small objects."""
     preset: Literal[tuple(PRESETS)] = "ssdlite"  # type: ignore[valid-type]
-    """Whose variant of the network: for weights that another project has trained."""
+    """Which project's variant of the network to build, to use weights that the project trained."""
     scores: Literal["softmax", "sigmoid"] | None = None
-    """How logits become scores: over classes and background, or each class by itself; null for the
-    preset's, which is ``softmax`` but for ``tensorflow``."""
+    """How logits become scores: ``softmax`` over the classes and background, or ``sigmoid`` of each
+    class. Null takes the preset's: ``sigmoid`` for ``tensorflow``, ``softmax`` for the others."""
     init: str | None = None
     """Weights that training starts from: ``coco`` or ``voc`` (in the package), a weights file, a
-    run folder, ``hf://user/name``, or ``imagenet``; ``none`` for random ones. Keys of the network
-    that are not set are those of the weights."""
+    run folder, ``hf://user/name``, or ``imagenet``; ``none`` for random weights. Keys that describe
+    the network, such as ``backbone``, are taken from the weights unless you set them."""
     init_heads: bool = True
-    """Whether class and box heads start from those weights too, or at random."""
+    """Whether the class and box heads also start from the weights of ``init``, or at random."""
     image_size: NetworkSize = (320, 320)
-    """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
+    """Size in pixels to which images are resized: one number or [height, width]; multiples of 32
+    from 128 to 640, or 300. Larger images show more detail and take longer."""
     width_mult: float = 1.0
-    """Width multiplier of the backbone."""
+    """Width multiplier, a factor for the number of channels in the backbone: 0.25, 0.35, 0.5, 0.75,
+    1.0, 1.3 or 1.4."""
     activation: Literal["relu6", "relu"] = "relu6"
-    """Of the extra layers, the neck, the heads and MobileNetV2; MobileNetV3 has activations of its
-    own."""
+    """Activation function of MobileNetV2, the extra layers, the neck and the heads. MobileNetV3 has
+    its own."""
     priors: PriorsConfig = PriorsConfig()
     postprocess: PostProcessConfig = PostProcessConfig()
 
@@ -115,27 +117,27 @@ class ModelConfig(Section):
         backbone, side, takes_fpn, _ = PRESETS[self.preset]
         if backbone not in {None, self.backbone}:
             raise ValueError(
-                f"preset {self.preset} is a variant of {backbone}, not {self.backbone}"
+                f"preset {self.preset} is a variant of {backbone}; set model.backbone={backbone}"
             )
         if self.has_fixed_priors and self.priors != PriorsConfig():
             raise ValueError(f"preset {self.preset} has priors of its own; leave priors out")
         if self.neck == "fpn" and not takes_fpn:
-            raise ValueError(f"preset {self.preset} has no priors for neck fpn")
+            raise ValueError(f"preset {self.preset} has no priors for neck fpn; set neck=none")
         if side is not None and self.image_size != (side, side):
             raise ValueError(
-                f"preset {self.preset} has its priors laid out for {side} pixels; set"
+                f"preset {self.preset} has priors for images of {side} pixels only; set"
                 f" model.image_size={side}"
             )
         return self
 
     @property
     def has_fixed_priors(self) -> bool:
-        """Whether the preset's priors are laid out for one size, without scales."""
+        """Whether the preset has fixed priors for one image size, without scales to set."""
         return PRESETS[self.preset].side is not None
 
     @property
     def score_function(self) -> Literal["softmax", "sigmoid"]:
-        """How logits become scores, by ``scores`` or the preset."""
+        """How logits become scores: ``scores`` if it is set, else the preset's default."""
         return self.scores or PRESETS[self.preset].scores
 
     @field_validator("priors", mode="before")
@@ -152,5 +154,5 @@ class ModelConfig(Section):
     @classmethod
     def _known_width(cls, width_mult: float) -> float:
         if width_mult not in WIDTH_MULTS:
-            raise ValueError(f"{width_mult} is none of {', '.join(map(str, WIDTH_MULTS))}")
+            raise ValueError(f"expected one of {', '.join(map(str, WIDTH_MULTS))}")
         return width_mult

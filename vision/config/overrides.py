@@ -1,4 +1,4 @@
-"""Overrides, ``dotted.key=value``: nested values with these set, and which of them sets what."""
+"""Overrides, ``dotted.key=value``: apply them to nested values, and name them in messages."""
 
 import json
 import logging
@@ -26,22 +26,22 @@ def key_of(override: str) -> str:
 
 
 def name_overrides(overrides: Sequence[str]) -> str:
-    """Overrides on one line, for a message; empty if there are none."""
+    """Overrides on one line for a message; empty if there are none."""
     texts = [" ".join(override.split()) for override in overrides]
     return f"override{'s' * (len(texts) > 1)} {', '.join(texts)}" if texts else ""
 
 
 def is_within(key: str, section: str) -> bool:
-    """Whether ``key`` is ``section`` or below it; the empty section is the whole configuration."""
+    """Whether ``key`` is ``section`` or in it; an empty section is the whole configuration."""
     return not section or f"{key}.".startswith(f"{section}.")
 
 
 def name_data(folder: str | Path | None, recorded: DataConfig | None = None) -> list[str]:
-    """The overrides that data in a folder, ``--data FOLDER``, stand for.
+    """The overrides that ``--data FOLDER`` is short for.
 
     Args:
         folder: The folder; None for no overrides.
-        recorded: The data of a run; its split of the same folder is kept.
+        recorded: Data of an earlier run, whose ``seed`` and ``val_below`` for the folder are kept.
     """
     if folder is None:
         return []
@@ -58,10 +58,10 @@ def name_data(folder: str | Path | None, recorded: DataConfig | None = None) -> 
 
 
 def apply_overrides(values: Mapping[Any, Any], overrides: Sequence[str]) -> dict[Any, Any]:
-    """Other nested values, with the overrides set; ``values`` stay as they are.
+    """Return a copy of nested values with the overrides set.
 
     Raises:
-        ConfigError: If an override is malformed, or there is no place for it.
+        ConfigError: If an override is malformed, or its key leads through a value without keys.
     """
     result = dict(values)
     try:
@@ -77,9 +77,9 @@ def apply_overrides(values: Mapping[Any, Any], overrides: Sequence[str]) -> dict
 
 
 def _set(values: dict[Any, Any], override: str) -> None:
-    """Set one ``dotted.key=value``; what changes below ``values`` is copied first.
+    """Set one ``dotted.key=value`` in place.
 
-    By YAML's anchors, two keys may hold one and the same mapping.
+    Inner values are copied before they change: a YAML anchor can make two keys share one.
     """
     key, (_, equals, text) = key_of(override), override.partition("=")
     if not equals or not key:
@@ -106,7 +106,7 @@ def _set(values: dict[Any, Any], override: str) -> None:
 
 
 def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
-    """The value of ``node`` at ``step``, None if there is none; an error if it cannot have one."""
+    """The value of ``node`` at ``step``; None if a mapping lacks it, ConfigError for others."""
     at = ".".join(key.split(".")[:depth])
     if isinstance(node, list):
         if not step.isdecimal() or int(step) >= len(node):
@@ -124,29 +124,31 @@ def _get(node: Any, step: str, key: str, depth: int) -> Any:  # noqa: ANN401
 def _drop_replaced(
     values: dict[Any, Any], before: Mapping[Any, Any], source: str, keys: Sequence[str]
 ) -> None:
-    """Take out of a source what its overrides replace, unless they set it themselves.
+    """Remove earlier keys of a data source that its overrides make obsolete, in place.
 
-    Overrides of both ``annotations`` and ``images`` replace ``root`` and ``split``. Another root
-    replaces the files that do not lie below it; another split those of a COCO source, whose files
-    are of one split.
+    Overrides of both ``annotations`` and ``images`` remove ``root`` and ``split`` of VOC and COCO
+    sources, which do not need them then. A new ``root`` or ``seed`` removes ``val_below``. A new
+    ``root`` removes ``annotations`` and ``images`` that do not exist below it; a new ``split``
+    removes both, except in VOC's layout. Keys that an override sets are kept.
     """
     old, new = _find(before, source), _find(values, source)
     if not isinstance(new, dict):
         return
     given = {
         name
-        for name in (*_PLACES, *_FILES)
+        for name in (*_PLACES, *_FILES, "val_below")
         if any(is_within(f"{source}.{name}", key) for key in keys)
     }
-    if given.issuperset(_FILES):
-        for name in given.symmetric_difference((*_PLACES, *_FILES)):
+    if given.issuperset(_FILES) and new.get("format") in {"voc", "coco"}:
+        for name in set(_PLACES) - given:
             new.pop(name, None)
         return
     if not isinstance(old, dict):
         return
     changed = [name for name in _PLACES if name in given and new.get(name) != old.get(name)]
-    if "root" in changed and f"{source}.val_below" not in keys:
-        new.pop("val_below", None)  # The split by a seed is of the other folder.
+    is_other_division = "root" in changed or new.get("seed", 0) != old.get("seed", 0)
+    if is_other_division and "val_below" not in given:
+        new.pop("val_below", None)
     is_other_split = "split" in changed and new.get("format") != "voc"
     dropped = {
         name: new.pop(name)
@@ -166,7 +168,7 @@ def _drop_replaced(
 
 
 def _find(values: Any, key: str) -> Any:  # noqa: ANN401
-    """The value at a dotted key, None if there is none."""
+    """The value at a dotted key; None if there is none."""
     try:
         for step in key.split("."):
             values = values[int(step) if isinstance(values, list) else step]
@@ -176,8 +178,9 @@ def _find(values: Any, key: str) -> Any:  # noqa: ANN401
 
 
 def _is_below(name: object, root: object) -> bool:
-    """Whether a folder has a file or folder of that name, or of that absolute path."""
+    """Whether ``name``, relative to ``root`` or absolute, exists below ``root``."""
     if not isinstance(name, str) or not isinstance(root, str):
         return True
-    path = Path(root).absolute() / name
-    return path.exists() and path.is_relative_to(Path(root).absolute())
+    folder = Path(root).expanduser().absolute()
+    path = folder / name
+    return path.exists() and path.is_relative_to(folder)

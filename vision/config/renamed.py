@@ -1,4 +1,4 @@
-"""Keys of the configuration that were renamed or removed: files that have them still load."""
+"""Renamed and removed keys of the configuration; files that contain them still load."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -12,23 +12,23 @@ RENAMED: dict[str, Callable[[Any], dict[str, Any]]] = {
     "model.name": lambda name: {"backbone": "mobilenet_v2", "neck": _NECKS.get(str(name), name)},
     "optim.trunk_lr": lambda multiple: {"backbone_lr": multiple},
 }
-"""By the old dotted key: from its value to the keys beside it that stand for it now."""
+"""For each old dotted key, a function from its value to the new keys in the same section."""
 REMOVED = {"augment.on_device": "the processes that read images change their colours and flip them"}
-"""By the dotted key that is ignored now: why. A false value needs no warning."""
+"""For each removed dotted key, the reason in the warning. A false value needs no warning."""
 
 
 def rename_keys(
     values: Mapping[Any, Any], where: str | None = None, section: str = ""
 ) -> dict[Any, Any]:
-    """The values by today's keys, without those that were removed.
+    """Return the values with renamed keys replaced and removed keys left out.
 
-    Of an old key and a new one that are both given, the new one holds.
+    If both an old key and its new one are set, the new one takes effect.
 
     Args:
-        values: Nested, or flat with dotted keys.
+        values: Nested values, or flat ones with dotted keys.
         where: The file or other origin, for a warning that names the new keys; None for no warning,
-            where no user wrote the values.
-        section: The dotted key of the section that the values are of.
+            if the values were not written by a user.
+        section: The dotted key of the section that contains the values; empty for the top level.
     """
     renamed, kept = dict[Any, Any](), dict[Any, Any]()
     for key, value in values.items():

@@ -1,4 +1,4 @@
-"""The configuration of a run: its sections and what must hold between them."""
+"""The configuration of a run: its sections, and checks that involve several of them."""
 
 from pydantic import model_validator
 
@@ -19,7 +19,7 @@ class Config(Section):
     augment: AugmentConfig = AugmentConfig()
 
     def image_size_of(self, epoch: int) -> tuple[int, int]:
-        """(height, width) of training images in an epoch, counted from 0."""
+        """(height, width) of the training images in an epoch; the first epoch is 0."""
         small = self.train.small
         return small.image_size if epoch < small.epochs else self.model.image_size
 
@@ -30,13 +30,13 @@ class Config(Section):
             return self
         if self.model.has_fixed_priors:
             raise ValueError(
-                f"train.small: preset {self.model.preset} has its priors laid out for one size;"
-                " leave it out"
+                f"train.small: preset {self.model.preset} has priors for one image size only; leave"
+                " train.small out"
             )
         if small.epochs >= self.train.epochs:
             raise ValueError(
                 f"train.small.epochs {small.epochs} leaves none of train.epochs"
-                f" {self.train.epochs} to images of the full size"
+                f" {self.train.epochs} for images of full size; set it below train.epochs"
             )
         if any(side > limit for side, limit in zip(small.image_size, full, strict=True)):
             raise ValueError(
@@ -49,7 +49,7 @@ class Config(Section):
     def _assignment_fits(self) -> "Config":
         if self.loss.assignment == "ssd":
             return self
-        # Scores that are not set may be those of the weights, which are known later.
+        # If scores is not set, it may come from the initial weights, which are loaded later.
         is_chosen = self.model.init is None or self.model.model_fields_set & {"scores", "preset"}
         if is_chosen and self.model.score_function != "sigmoid":
             raise ValueError("loss.assignment tal needs model.scores=sigmoid")

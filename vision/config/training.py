@@ -9,71 +9,75 @@ from vision.config.section import MAX_CAPPED, MAX_COUNT, MAX_SEED, NetworkSize, 
 
 
 class SmallConfig(Section):
-    """Smaller images in the first epochs, which take less time."""
+    """Smaller images in the first epochs, which shortens training."""
 
     epochs: int = Field(0, ge=0, le=MAX_COUNT)
-    """Number of first epochs that use them; the others use ``model.image_size``."""
+    """Number of epochs at the start that use small images; 0 for none."""
     image_size: NetworkSize = (224, 224)
-    """One number or [height, width]; multiples of 32 from 128 to 640, or 300."""
+    """Size of the small images in pixels: one number or [height, width]; multiples of 32 from 128
+    to 640, or 300. The remaining epochs use ``model.image_size``."""
 
 
 class TrainConfig(Section):
-    """How long training takes, on how many images at once, and where."""
+    """How long to train, with how many images in a batch, and on which device."""
 
     epochs: int = Field(100, ge=1, le=MAX_COUNT)
     """Number of passes over the training images."""
     small: SmallConfig = SmallConfig()
     batch_size: int = Field(32, ge=2, le=MAX_CAPPED)
-    """Images of a step, over all processes. Each process needs 2 or more, since BatchNorm cannot
-    normalise the last feature maps, of one pixel, from a single image."""
+    """Number of images per training step, over all processes. Each process needs at least 2,
+    because BatchNorm cannot normalise the last feature map, one pixel, from a single image."""
     accumulate: int = Field(1, ge=1, le=MAX_COUNT)
-    """Number of parts in which the images of a step go through the network, to save memory."""
+    """Gradient accumulation: the images of a step pass through the network in this number of parts,
+    which saves memory."""
     workers: int = Field(2, ge=0, le=MAX_CAPPED)
-    """Processes that read and augment images, for each process that trains. Results do not depend
-    on their number."""
+    """Number of processes that read and augment images, for each training process; 0 reads them in
+    the training process itself. Results do not depend on it."""
     recipe: Literal["fixed", "auto"] = "fixed"
-    """With ``auto``, epochs, batch size, learning rate, augmentation and frozen layers are chosen
-    for the data and the initial weights, unless they are set."""
+    """``auto`` chooses the epochs, batch size, learning rate, augmentation, frozen layers and more
+    for your data and the initial weights; keys that you set keep their values."""
     seed: int = Field(0, ge=0, le=MAX_SEED)
-    """Seed of everything random in the run."""
+    """Random seed of the whole run."""
     device: str = "auto"
     """``cpu``, ``cuda``, ``cuda:1``, ``mps``, or ``auto``: CUDA if there is a GPU, else the CPU.
-    ``gpu`` and numbers are taken for CUDA devices."""
+    ``gpu`` means ``cuda``, and a number such as ``1`` means ``cuda:1``."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """``auto`` is bf16 autocast where the device has bf16 arithmetic in hardware, else fp32."""
+    """Number format of the computation, with ``torch.autocast`` for bf16 and fp16. ``auto`` is bf16
+    if the device computes bf16 in hardware, else fp32."""
     eval_every: int = Field(5, ge=1, le=MAX_COUNT)
-    """The model is evaluated after every so many epochs, and always after the last."""
+    """Number of epochs between evaluations; the last epoch is always evaluated."""
     patience: int | None = Field(None, ge=1, le=MAX_COUNT)
-    """Training stops after so many evaluations in a row without a better one; null never stops
-    early."""
+    """Early stopping: training stops after this number of evaluations in a row without improvement;
+    null never stops early."""
     ema_decay: float = Field(0.0, ge=0, lt=1)
-    """Decay of the exponential moving average of the weights that is evaluated and saved; 0 for
-    none."""
+    """Decay of the exponential moving average (EMA) of the weights, which is then evaluated and
+    saved instead of the weights themselves; 0 for no average."""
     interpolation: list[Annotated[float, Field(gt=0, lt=1)]] = Field([])
-    """Fractions of the final weights in means of the initial and the final weights, which are
-    evaluated too (arXiv 2109.01903). New classes keep their final weights."""
+    """After training, weighted means of the initial and the final weights are evaluated too, one
+    for each of these fractions of the final weights (arXiv 2109.01903). New classes keep their
+    final weights."""
     freeze: int = Field(0, ge=0, le=MAX_COUNT)
-    """First layers of the backbone that stay as they are, norms included: of MobileNetV2's 19, of
-    MobileNetV3's 17."""
+    """Number of layers at the start of the backbone that are not trained, BatchNorms included.
+    MobileNetV2 has 19 layers, MobileNetV3 has 17."""
     freeze_norms: bool = False
-    """Every BatchNorm keeps its running statistics, as in evaluation; its scale and shift are
-    still trained."""
+    """Whether all BatchNorms keep their running statistics, as in evaluation; their scales and
+    shifts are still trained."""
     sync_bn: bool = True
-    """BatchNorm takes its statistics over all processes, if several train on GPUs."""
+    """Whether BatchNorm computes its statistics over all processes when several train on GPUs."""
     compile: Literal["off", "on", "auto"] = "auto"
-    """Whether forward pass, loss and backward pass are compiled by ``torch.compile``, which takes
-    minutes: ``auto`` does so on CUDA in runs of 2,000 steps or more. Unless it is ``off``, steps on
-    CUDA are also CUDA graphs, in one process with ``loss.assignment=ssd``, ``train.accumulate=1``
-    and another precision than fp16. ``true`` is ``on``, ``false`` is ``off``."""
+    """Whether ``torch.compile`` compiles the forward pass, loss and backward pass, which takes
+    minutes. ``auto`` compiles on CUDA in runs of 2,000 steps or more. ``on`` and ``auto`` also use
+    CUDA graphs on a single NVIDIA GPU with ``loss.assignment=ssd``, ``train.accumulate=1`` and any
+    precision except fp16. ``true`` means ``on``, ``false`` means ``off``."""
     save_minutes: float = Field(10.0, gt=0, le=MAX_COUNT)
-    """Minutes between checkpoints to resume from within an epoch; one is written after each epoch
-    as well."""
+    """Minutes between checkpoints within an epoch, from which an interrupted run resumes. Another
+    checkpoint is written after each epoch."""
     keep_states: int = Field(2, ge=1, le=MAX_COUNT)
-    """Number of checkpoints that are kept. An older one serves if the newest is damaged."""
+    """Number of checkpoints that are kept; an older one is used if the newest is damaged."""
     log_every: int = Field(50, ge=1, le=MAX_COUNT)
-    """Steps between the lines of the log without a terminal, and between points of TensorBoard."""
+    """Steps between log lines if the output is not a terminal, and between TensorBoard points."""
     tensorboard: bool = True
-    """Losses, learning rate, metrics and pictures are written for TensorBoard."""
+    """Whether losses, learning rate, metrics and pictures are written for TensorBoard."""
 
     @field_validator("device", mode="before")
     @classmethod
@@ -90,69 +94,68 @@ class TrainConfig(Section):
     def _parts_of_two(self) -> "TrainConfig":
         if self.batch_size < 2 * self.accumulate:
             raise ValueError(
-                f"accumulate {self.accumulate} leaves less than two images of batch_size"
-                f" {self.batch_size} in a part"
+                f"accumulate {self.accumulate} divides batch_size {self.batch_size} into parts of"
+                " fewer than two images; set a smaller accumulate or a larger batch_size"
             )
         return self
 
 
 class OptimConfig(Section):
-    """The optimiser and its learning rate from step to step."""
+    """The optimiser and its learning rate schedule."""
 
     name: Literal["sgd", "adamw"] = "sgd"
     """The optimiser."""
     lr: float = Field(0.05, gt=0, le=MAX_COUNT)
-    """Peak learning rate."""
+    """Peak learning rate, reached after the warm-up."""
     backbone_lr: float = Field(1.0, gt=0, le=MAX_COUNT)
-    """Learning rate of the backbone, as a multiple of the others'."""
+    """Factor for the learning rate of the backbone; the other layers use ``lr``."""
     layer_decay: float = Field(1.0, gt=0, le=1)
-    """Learning rate of each backbone layer, as a multiple of that of the next: the first layers,
-    which are the most general, change least (BEiT, arXiv 2106.08254, section 3.2)."""
+    """Factor from the learning rate of each backbone layer to that of the layer before it: the
+    first layers, which are the most general, change least (BEiT, arXiv 2106.08254, section 3.2)."""
     momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum of SGD. AdamW has betas of 0.9 and 0.999."""
+    """Momentum of SGD. AdamW always uses betas of 0.9 and 0.999."""
     weight_decay: float = Field(4e-5, ge=0, le=MAX_COUNT)
-    """Weight decay of the convolution weights; norms and biases have none."""
+    """Weight decay of the convolution weights; BatchNorms and biases have none."""
     clip_ratio: float = Field(0.1, gt=0, le=MAX_COUNT)
-    """Largest norm of the gradient of a filter, relative to the norm of its weights."""
+    """Gradient clipping: maximum norm of a filter's gradient, relative to that of its weights."""
     warmup_epochs: float = Field(1.0, ge=0, le=MAX_COUNT)
-    """Epochs in which the learning rate rises linearly from near 0."""
+    """Number of epochs at the start over which the learning rate rises linearly from near 0."""
     schedule: Literal["cosine", "multistep"] = "cosine"
-    """After the warm-up, the learning rate falls to 0 along half a cosine, or is multiplied by
-    ``gamma`` at each milestone."""
+    """Learning rate after the warm-up: ``cosine`` lowers it to 0 along half a cosine, ``multistep``
+    multiplies it by ``gamma`` at each of the ``milestones``."""
     milestones: list[float] = Field([0.67, 0.9])
-    """Milestones of ``multistep``, as fractions of the epochs."""
+    """Milestones of ``multistep``, as fractions of ``train.epochs``."""
     gamma: float = Field(0.1, gt=0, lt=1)
-    """Factor of the learning rate at each milestone."""
+    """Factor by which ``multistep`` multiplies the learning rate at each milestone."""
 
     @field_validator("milestones")
     @classmethod
     def _fractions(cls, milestones: list[float]) -> list[float]:
         if not all(0 < fraction < 1 for fraction in milestones):
-            raise ValueError(f"{milestones} are not fractions of the epochs, between 0 and 1")
+            raise ValueError("expected fractions of the epochs, above 0 and below 1")
         return milestones
 
 
 class LossConfig(Section):
-    """Which priors learn an object, how many negatives are used, and what is minimised."""
+    """How priors are assigned to objects, how many negatives are used, and the loss functions."""
 
     assignment: Literal["ssd", "tal"] = "ssd"
-    """``ssd``: priors that overlap an object are positive. ``tal``: those whose predicted scores
-    and boxes suit it (task alignment, arXiv 2108.07755), which needs ``model.scores`` ``sigmoid``;
-    all others are negatives."""
+    """Which priors learn an object, the positives. ``ssd``: those that overlap it. ``tal``: those
+    whose predicted scores and boxes fit it best (task-aligned assignment, arXiv 2108.07755); all
+    others are negatives. ``tal`` needs ``model.scores=sigmoid``."""
     classification: Literal["cross_entropy", "quality"] = "cross_entropy"
-    """``cross_entropy`` of the ``model.scores``. ``quality``: quality focal loss (arXiv
-    2006.04388), for ``tal``."""
+    """Loss of the scores: ``cross_entropy``, binary if they are sigmoid scores, or ``quality``, the
+    quality focal loss (arXiv 2006.04388), which needs ``assignment`` ``tal``."""
     localisation: Literal["smooth_l1", "giou"] = "smooth_l1"
-    """``smooth_l1`` of the offsets, or ``giou``: the generalised IoU of the boxes (arXiv
-    1902.09630)."""
+    """Loss of the boxes: ``smooth_l1`` of the offsets from the priors, or ``giou``, one minus the
+    generalised IoU (arXiv 1902.09630)."""
     match_iou: float = Field(0.5, gt=0, lt=1)
-    """A prior is positive if its IoU with an object is at least this; with ``tal`` it only
-    decides about difficult objects."""
+    """``ssd``: a prior is positive if its IoU with an object is at least this. ``tal`` uses it only
+    to ignore priors that overlap difficult objects or crowds."""
     negative_ratio: float = Field(3.0, gt=0, le=MAX_COUNT)
-    """Number of hardest negatives for each positive prior of an image, for ``ssd``."""
+    """``ssd``: number of negatives used for each positive prior of an image, hardest first."""
     min_negatives: int = Field(3, ge=0, le=MAX_COUNT)
-    """Minimum number of negatives of an image, so that images without objects count, for
-    ``ssd``."""
+    """``ssd``: minimum number of negatives per image, so that images without objects count too."""
 
     @model_validator(mode="after")
     def _quality_is_aligned(self) -> "LossConfig":
@@ -162,9 +165,8 @@ class LossConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Augmentation of training images."""
+    """Random changes of the training images (data augmentation)."""
 
     preset: Literal["none", "photometric", "ssdlite", "ssd"] = "ssdlite"
-    """``photometric`` changes brightness, contrast, saturation and hue, and flips; ``ssdlite``
-    crops and flips; ``ssd`` does all of that, and changes the order of the channels and zooms
-    out."""
+    """``photometric`` changes brightness, contrast, saturation and hue, and flips horizontally;
+    ``ssdlite`` crops and flips; ``ssd`` does all of that, swaps colour channels and zooms out."""

@@ -1,7 +1,8 @@
-"""YAML with the scalars of YAML 1.2: PyYAML's own, 1.1, reads ``1e-3`` as text, ``no`` as false.
+"""Read and write YAML with the scalar types of YAML 1.2.
 
-Also read as text: ``on``, ``yes``, ``off``, dates, ``1:30``, ``0b1``; ``010`` is ten. A key given
-twice is an error, where PyYAML would keep the last.
+PyYAML follows YAML 1.1, which reads ``1e-3`` as text and ``no`` as false. Here ``1e-3`` is a
+number; ``no``, ``on``, ``yes``, ``off``, dates, ``1:30`` and ``0b1`` are text; ``010`` is ten. A
+repeated key is an error, whereas PyYAML would keep the last value.
 """
 
 import re
@@ -38,7 +39,7 @@ class _Loader(yaml.SafeLoader):
         seen = set[Hashable]()
         for index, key in enumerate(keys):
             if not isinstance(key, Hashable):
-                continue  # for the base class to refuse
+                continue  # The base class raises the error.
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} is given twice", node.value[index][0].start_mark
@@ -56,7 +57,7 @@ def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 
 def _represent_str(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """In double quotes where others would fold Unicode's rarer line breaks away."""
+    """Put text with rare Unicode line breaks in double quotes: other styles would fold them."""
     style = '"' if _RARE_BREAKS.search(text) else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
@@ -69,11 +70,11 @@ _Dumper.add_representer(str, _represent_str)
 
 
 def parse_yaml(text: str) -> Any:  # noqa: ANN401
-    """The value that a YAML text stands for.
+    """Parse a YAML text.
 
     Raises:
-        yaml.YAMLError: If the text is not YAML, gives a key twice, or has a tag that its value
-            does not fit.
+        yaml.YAMLError: If the text is not YAML, repeats a key, or has a value that does not fit
+            its tag.
     """
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506
@@ -84,5 +85,5 @@ def parse_yaml(text: str) -> Any:  # noqa: ANN401
 
 
 def dump_yaml(value: object) -> str:
-    """A YAML text that `parse_yaml` reads back as ``value``."""
+    """Write a value as a YAML text, which `parse_yaml` reads back as the same value."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

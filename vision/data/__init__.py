@@ -1,4 +1,4 @@
-"""Data sets: readers for the configuration's sources, augmentation, caching and batches."""
+"""Data sets: reading the configured sources, augmentation, caching and batches."""
 
 from vision.data.auto import settle_splits
 from vision.data.build import (

@@ -1,11 +1,11 @@
-"""``format: auto``: a folder in any known layout, divided by a seed where it has no val."""
+"""``format: auto``: a folder in any supported layout, split by a seed if it has no ``val``."""
 
 import logging
 
 from vision.config import AutoSource, DataConfig, DataSource, DataSources, auto_sources
 from vision.data.division import choose_val, read_undivided
 from vision.errors import DataError
-from vision.formats import Annotations, Tally, read_data
+from vision.formats import Annotations, Tally, counted, read_data
 from vision.formats.folders import Layout
 from vision.formats.layout import find_layout
 
@@ -13,12 +13,12 @@ logger = logging.getLogger(__name__)
 
 
 def read_auto(root: str, split: str, seed: int = 0, val_below: float | None = None) -> Annotations:
-    """Read one split of a folder, whatever its layout, and log what was taken.
+    """Read one split of a folder in any supported layout, and log which images were taken.
 
     Args:
-        root: What `vision.formats.layout.find_layout` takes.
-        split: ``train``, ``val``, ``test``, or ``all``.
-        seed: Draws the validation images if the folder has none of its own.
+        root: A folder or file that `vision.formats.layout.find_layout` accepts.
+        split: ``train``, ``val`` or ``test``; ``all`` for every split of the folder.
+        seed: Random seed for choosing validation images if the folder has no ``val``.
         val_below: See `choose_val`.
 
     Raises:
@@ -31,7 +31,7 @@ def read_auto(root: str, split: str, seed: int = 0, val_below: float | None = No
     names = list(layout.splits) if split == "all" else [split]
     if split != "all" and split not in layout.splits:
         have = " and ".join(layout.splits)
-        raise DataError(f"{layout.reason} has {have}, but no {split}; set split to what it has")
+        raise DataError(f"{layout.reason} has {have}, but no {split}; set split to one that exists")
     result = Annotations()
     for name in names:
         result.add(read_data(layout.format, **layout.splits[name]))
@@ -40,18 +40,18 @@ def read_auto(root: str, split: str, seed: int = 0, val_below: float | None = No
 
 
 def settle_splits(data: DataConfig, earlier: DataConfig | None = None) -> DataConfig:
-    """The section with ``val_below`` set where a folder is split by a seed.
+    """Return the data section with ``val_below`` set for each folder that is split by a seed.
 
     Args:
-        data: The section.
-        earlier: That of a run that goes on, whose splits are kept.
+        data: The data section.
+        earlier: The data section of the run that is resumed; its ``val_below`` values are kept.
 
     Raises:
         DataError: If a folder cannot be read.
     """
     earlier = earlier or DataConfig()
-    found = auto_sources(earlier.train, earlier.val)
-    kept = [source for source in found if source.val_below is not None]
+    recorded = auto_sources(earlier.train, earlier.val)
+    kept = [source for source in recorded if source.val_below is not None]
 
     def settle(source: DataSource) -> DataSource:
         if not isinstance(source, AutoSource) or source.val_below is not None:
@@ -76,7 +76,7 @@ def settle_splits(data: DataConfig, earlier: DataConfig | None = None) -> DataCo
 
 
 def _undivided(layout: Layout) -> str | None:
-    """The split of which a part becomes ``val``; None if there is a ``val``, or nothing else."""
+    """The split to take ``val`` from; None if the folder has a ``val``, or only a ``test``."""
     names = [name for name in ("train", "all") if name in layout.splits]
     return names[0] if names and "val" not in layout.splits else None
 
@@ -84,13 +84,14 @@ def _undivided(layout: Layout) -> str | None:
 def _read_part(
     root: str, layout: Layout, undivided: str, split: str, seed: int, val_below: float | None
 ) -> Annotations:
-    """One side of images that are split by a seed."""
+    """Read one side, ``train`` or ``val``, of images that are split by a seed."""
     whole, groups = read_undivided(layout, undivided, root)
     val_records, _ = choose_val(groups, seed, val_below)
     val = {record.image_id for record in val_records}
     records = [record for record in whole.records if (record.image_id in val) == (split == "val")]
     if not records:
-        raise DataError(f"{layout.reason} has {len(whole.records)} images, too few to be split")
+        count = counted(len(whole.records), "image")
+        raise DataError(f"{layout.reason} has {count}, too few to split into train and val")
     logger.info(
         "%s: %d of %d images of %s, split by seed %d as there is no val, near duplicates together",
         split,
@@ -104,7 +105,7 @@ def _read_part(
         for place in places:
             if (place in val) == (split == "val"):
                 tally.note(what, place)
-    # A class of which training has no box cannot be evaluated.
+    # Leave out classes without a training box: the detector cannot learn them.
     trained = {
         name for record in whole.records if record.image_id not in val for name in record.names
     }

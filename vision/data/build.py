@@ -1,6 +1,6 @@
-"""Annotations and classes from a configuration, and a summary of both."""
+"""Read the annotations that a configuration names, choose the classes, and summarise both."""
 
-# H and W the height and width of an image
+# H, W: height and width of an image
 
 import difflib
 from collections import Counter
@@ -19,17 +19,17 @@ from vision.images import resize
 def read_sources(
     sources: DataSource | list[DataSource] | None, key: str, *, strict: bool = True
 ) -> Annotations:
-    """Read one source or several, and join them.
+    """Read one or more data sources, and join their annotations.
 
     Args:
-        sources: The configuration's sources.
-        key: The configuration key that holds them, for the message if there are none.
-        strict: Refuse images and annotations that cannot be used, rather than list them in
+        sources: The sources in the configuration.
+        key: Their configuration key, named in the message if there are none.
+        strict: Refuse images and annotations that cannot be used, instead of listing them in
             ``faults``.
 
     Raises:
-        ConfigError: If there are none.
-        DataError: If one cannot be read, or has a fault and ``strict`` is set.
+        ConfigError: If there are no sources.
+        DataError: If a source cannot be read, or if ``strict`` is set and it has a fault.
     """
     if not sources:
         raise ConfigError(
@@ -45,7 +45,7 @@ def read_sources(
 def sample_images(
     sources: DataSource | list[DataSource] | None, key: str, count: int, size: tuple[int, int]
 ) -> list[UInt8[ndarray, "H W 3"]]:
-    """Up to ``count`` images evenly spread over the data, resized to ``size`` (height, width).
+    """Load up to ``count`` images, evenly spread over the data, at ``size`` (height, width).
 
     Raises:
         ConfigError: If there are no sources; the message names ``key``.
@@ -60,21 +60,21 @@ def sample_images(
 def choose_classes(
     config: DataConfig, annotations: Annotations, known: Collection[str] = ()
 ) -> tuple[list[str], list[str]]:
-    """The classes to train: those configured, else all classes of the data that have a box.
+    """Choose the classes to train: the configured ones, else those of the training data.
 
-    A class without a box is kept if it is configured or the initial weights know it.
+    A class without a box is left out, unless it is configured or the initial weights know it.
 
     Args:
         config: The data section; its ``classes`` may be None.
         annotations: The training data.
-        known: Classes that the initial weights know.
+        known: The classes that the initial weights know.
 
     Returns:
-        The classes in label order, and the classes left out because no box has them.
+        The classes in label order, and the classes left out because they have no box.
 
     Raises:
-        DataError: If there is no class, no box has any of them or is not ignored, or a configured
-            class has no box while a class of the data has a similar name.
+        DataError: If the data have no box, if all boxes are ignored or of other classes, or if a
+            configured class has no box while another class has a similar name.
     """
     counts = annotations.count()
     left_out = list[str]()
@@ -84,7 +84,7 @@ def choose_classes(
         names = [name for name in annotations.names if counts[name] or name in known]
         left_out = [name for name in annotations.names if name not in names]
     if not any(counts.values()):
-        raise DataError("the training data have no box, so there is no class to train")
+        raise DataError("data.train: the images have no box, so there is no class to train")
     others = [name for name in counts if name not in names]
     for name in names:
         similar = [other for other in others if other.casefold() == name.casefold()]
@@ -94,46 +94,55 @@ def choose_classes(
                 f"data.classes names {name!r}, which no training box has; did you mean"
                 f" {similar[0]!r}?"
             )
-    _check_flags(annotations)
+    _check_flags(annotations, names)
     if not any(counts[name] for name in names):
         with_boxes = ", ".join(name for name, count in counts.items() if count)
         raise DataError(
-            f"no training box has a name of data.classes ({', '.join(names)}); the data have"
-            f" {with_boxes}"
+            f"no training box has a class of data.classes ({', '.join(names)}); the classes of the"
+            f" boxes are {with_boxes}"
         )
     return list(names), left_out
 
 
 def count_unignored(records: Iterable[Record]) -> Counter[str]:
-    """Boxes of each class that are not ignored."""
+    """Count the boxes of each class that are not ignored."""
     return Counter(name for record in records for name in record.unignored_names())
 
 
-def _check_flags(annotations: Annotations) -> None:
-    """Refuse training data of which every box is ignored: training would learn nothing from them.
+def _check_flags(annotations: Annotations, names: Sequence[str]) -> None:
+    """Refuse training data if all boxes of the classes are ignored: nothing could be learned.
 
     Raises:
-        DataError: If it is so; names the flag.
+        DataError: If all boxes are ignored; the message names the flag that says so.
     """
-    records = annotations.records
-    total = sum(len(record.names) for record in records)
-    if not total or count_unignored(records):
+    counts, records = annotations.count(), annotations.records
+    used = [name for name in names if counts[name]]
+    if not used or not count_unignored(records).keys().isdisjoint(used):
         return
-    is_crowd = any(record.crowd.any() for record in records)
-    flag = "iscrowd" if is_crowd else "difficult (or ignore)"
+    flags = {
+        flag for record in records for flag in zip(record.names, record.crowd.tolist(), strict=True)
+    }
+    flag = "iscrowd" if any((name, True) in flags for name in used) else "difficult (or ignore)"
     raise DataError(
-        f"data.train: all {total} boxes are flagged {flag}, so that none would be learned; set the"
-        " flag to 0 in the annotations, if they are ordinary objects"
+        f"data.train: all {sum(counts[name] for name in used)} boxes of {listed(used)} are flagged"
+        f" {flag}, so nothing would be learned; set the flag to 0 in the annotations if they are"
+        " ordinary objects"
     )
 
 
 def check_known(
     known: Sequence[str], config: DataConfig, annotations: Annotations, key: str
 ) -> None:
-    """Check that the detector knows every class to be evaluated.
+    """Check that a detector knows every class to be evaluated.
+
+    Args:
+        known: The detector's classes.
+        config: The data section; its ``classes`` may be None, for all classes that have a box.
+        annotations: The evaluation data.
+        key: The configuration key of the data, for the message.
 
     Raises:
-        DataError: If it does not know one.
+        DataError: If it does not know a class.
     """
     names, counts = config.classes, annotations.count()
     if names is None:
@@ -143,12 +152,12 @@ def check_known(
     if unknown:
         raise DataError(
             f"{key} has classes that the detector does not know: {listed(unknown)}; it knows"
-            f" {listed(known)}. Name the classes to keep with data.classes, or train it on these"
+            f" {listed(known)}; list the classes to evaluate in data.classes, or train it on these"
         )
 
 
 def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[str]:
-    """A readable summary of annotations, in lines."""
+    """Summarise annotations for people, as a list of lines."""
     counts = annotations.count()
     total = sum(counts[name] for name in names)
     empty = sum(not set(record.names) & set(names) for record in annotations.records)
@@ -164,8 +173,10 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
         lines.append(f"  no boxes of: {', '.join(absent)}")
     ignored_names = [name for name in names if counts[name] and not unignored[name]]
     if ignored_names:
-        listed = ", ".join(ignored_names)
-        lines.append(f"  warning: all boxes are difficult or crowds, none counts, of: {listed}")
+        lines.append(
+            "  warning: classes whose boxes are all difficult or crowds, so none counts:"
+            f" {', '.join(ignored_names)}"
+        )
     others = {name: count for name, count in counts.items() if name not in names and count}
     if others:
         left_out = ", ".join(f"{name} {count}" for name, count in others.items())
@@ -176,13 +187,13 @@ def describe(annotations: Annotations, names: Sequence[str], key: str) -> list[s
 
 
 def irregularities(annotations: Annotations, names: Sequence[str]) -> dict[str, int]:
-    """Number of boxes and images that were dropped, clipped or put right, by kind.
+    """Number of boxes and images that were dropped, clipped or repaired, by kind.
 
     Args:
         annotations: The data.
-        names: The classes in use; boxes of others are left out.
+        names: The classes in use; boxes of other classes are left out, and counted as a kind.
     """
     counts = annotations.count()
     others = sum(count for name, count in counts.items() if name not in names)
-    found = dict(annotations.tally.counts)
-    return found | ({"boxes of other classes left out": others} if others else {})
+    kinds = dict(annotations.tally.counts)
+    return kinds | ({"boxes of other classes left out": others} if others else {})

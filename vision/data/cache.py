@@ -1,6 +1,6 @@
-"""Faster reading: large photographs decoded at a fraction of their size, decoded images cached."""
+"""Faster reading: large photographs are decoded at reduced size; decoded images are cached."""
 
-# h and w the height and width of an image, H and W those after a change
+# h, w: height and width of an image; H, W: those after resizing
 
 import hashlib
 import logging
@@ -26,19 +26,19 @@ logger = logging.getLogger(__name__)
 
 REDUCTIONS = (8, 4, 2)
 CHUNK = 64
-"""Number of images that are decoded before they are written."""
+"""Number of images that are decoded in parallel before they are written."""
 MIN_RATIO = 2
-"""Minimum ratio of a reduced image's sides to the network's, so that crops need no enlarging."""
+"""Minimum ratio of a reduced image's sides to the network input's, so that crops stay sharp."""
 
 
 def reduced(record: Record, image_size: tuple[int, int]) -> Record:
-    """The record with its image decoded at 1/2, 1/4 or 1/8 where it is far larger than needed.
+    """Return a record whose image is decoded at 1/2, 1/4 or 1/8 size if it is larger than needed.
 
-    JPEG decoders then skip the high frequencies, which takes a fraction of the time. Both sides
-    stay at least twice the network's.
+    JPEG decoders then skip the high frequencies, which saves most of the time. Both sides stay at
+    least twice those of the network's input.
 
     Args:
-        record: A record of an image file; one of a synthetic image is returned unchanged.
+        record: The record of an image; that of a synthetic image is returned unchanged.
         image_size: (height, width) of the network's input.
     """
     if not isinstance(record.read, partial) or record.read.func is not read_image:
@@ -60,23 +60,23 @@ def reduced(record: Record, image_size: tuple[int, int]) -> Record:
 def _read_reduced(
     read: Callable[..., UInt8[ndarray, "h w 3"]], factor: int, size: tuple[int, int]
 ) -> UInt8[ndarray, "H W 3"]:
-    """The reduced image. Decoders of formats other than JPEG round its sides down, not up."""
+    """Read an image at 1/``factor`` size. Decoders of formats other than JPEG round sides down."""
     image = read(reduction=factor)
     gaps = [abs(side - expected) for side, expected in zip(image.shape[:2], size, strict=True)]
     return resize(image, size) if max(gaps) <= 1 else image
 
 
 def cached(records: Sequence[Record], folder: Path) -> list[Record]:
-    """The records with their decoded images in one file, which all processes map into memory.
+    """Write all decoded images to one file, unless it exists, and return records that read it.
 
-    The system keeps what is read as long as there is room, once for all processes. The file's name
-    is a hash of the images' paths, sizes and modification times, so that a changed data set gets
-    another file.
+    Processes map the file into memory, so that the operating system keeps one copy of its pages
+    for all of them while there is room. The file's name is a hash of the images' paths, sizes and
+    modification times, so that a changed data set gets another file.
 
     Raises:
         DataError: If an image cannot be read, or the file cannot be written.
     """
-    path = folder / f"{_fingerprint(records)}.images"
+    path = folder.expanduser() / f"{_fingerprint(records)}.images"
     sizes = [prod(record.size) * 3 for record in records]
     offsets = [0, *np.cumsum(sizes, dtype=np.int64).tolist()]
     if not path.is_file() or path.stat().st_size != offsets[-1]:
@@ -112,25 +112,25 @@ def _write(records: Sequence[Record], path: Path) -> None:
                     file.write(image.tobytes())
     except OSError as error:
         raise DataError(
-            f"cache {path} cannot be written ({error.strerror or error}); make room, name another"
-            " data.cache, or leave it out"
+            f"cache {path} cannot be written ({error.strerror or error}); make room, set"
+            " data.cache to another folder, or leave it out"
         ) from error
 
 
 def _read(path: Path, offset: int, size: tuple[int, int]) -> UInt8[ndarray, "h w 3"]:
-    """An image of the file as it is mapped into memory, where all processes share it."""
+    """An image in the cache file, as a view of the mapped memory that all processes share."""
     end = offset + prod(size) * 3
     try:
         state = path.stat()
         if state.st_size < end:
-            raise DataError(f"cache {path} is truncated; remove it")
+            raise DataError(f"cache {path} is truncated; delete it")
         pixels = _mapped(path, (state.st_ino, state.st_size, state.st_mtime_ns))
     except OSError as error:
         raise DataError(f"cache {path} cannot be read: {error.strerror or error}") from error
     return pixels[offset:end].reshape(*size, 3)
 
 
-@lru_cache(maxsize=4)  # the last argument tells of a changed file
+@lru_cache(maxsize=4)  # The last argument changes with the file.
 def _mapped(path: Path, _: tuple[int, int, int]) -> UInt8[ndarray, "bytes"]:
-    """All bytes of a file; what is changed in memory is a copy of this process's own."""
+    """Map a file into memory, copy-on-write: changes stay within this process."""
     return np.asarray(np.memmap(path, np.uint8, mode="c"))

@@ -1,6 +1,6 @@
-"""Photometric distortion of an image on the CPU."""
+"""Photometric distortion of an image, on the CPU."""
 
-# h and w the height and width of an image
+# h, w: height and width of an image
 
 from typing import NamedTuple
 
@@ -9,23 +9,23 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy import ndarray
 
-# Ranges of torchvision's RandomPhotometricDistort, which applies each with probability 0.5.
+# The ranges of torchvision's RandomPhotometricDistort; each change has probability 0.5.
 BRIGHTNESS, CONTRAST, SATURATION, HUE = (0.875, 1.125), (0.5, 1.5), (0.5, 1.5), (-0.05, 0.05)
 GREY = np.array([0.299, 0.587, 0.114])
-"""Weights of red, green and blue."""
+"""Weights of red, green and blue in the grey level."""
 LEVELS = np.arange(256.0)
 
 
 class Distortion(NamedTuple):
-    """The numbers of one distortion; by default it changes nothing.
+    """The parameters of one distortion; the defaults change nothing.
 
     Attributes:
-        brightness: Factor of all channels.
-        contrast: Factor of the distance from the mean grey.
-        saturation: Factor of the distance from each pixel's grey.
-        hue: Turn of the hue, 1 for the full circle.
-        is_contrast_first: Whether the contrast changes before saturation and hue, or after.
-        order: Which channel becomes red, green and blue.
+        brightness: Factor for all channels.
+        contrast: Factor for the difference from the image's mean grey level.
+        saturation: Factor for the difference from the pixel's own grey level.
+        hue: Rotation of the hue; 1 is a full turn.
+        is_contrast_first: Whether the contrast changes before saturation and hue, or after them.
+        order: Indices of the channels that become red, green and blue.
     """
 
     brightness: float = 1.0
@@ -37,7 +37,7 @@ class Distortion(NamedTuple):
 
 
 def draw_distortion(rng: np.random.Generator) -> Distortion:
-    """A distortion at random, by the distribution of torchvision's ``RandomPhotometricDistort``."""
+    """Draw a random distortion from the distribution of torchvision's RandomPhotometricDistort."""
     brightness, contrast, saturation, hue = (
         rng.uniform(*limits) if is_applied else neutral
         for limits, neutral, is_applied in zip(
@@ -55,16 +55,16 @@ def draw_distortion(rng: np.random.Generator) -> Distortion:
 def distort(
     image: UInt8[ndarray, "_ _ 3"], change: Distortion, whole: UInt8[ndarray, "_ _ 3"]
 ) -> UInt8[ndarray, "_ _ 3"]:
-    """The image with its colours changed, in torchvision's order.
+    """Distort the colours of an image, in torchvision's order.
 
-    Brightness and a contrast that follows it are one table of levels. Levels are rounded after
-    each table, after the saturation and after the hue.
+    Brightness, and contrast if it comes first, are combined in one lookup table. Levels are rounded
+    after each table, after the saturation and after the hue.
 
     Args:
         image: RGB.
-        change: What to change.
-        whole: The image that this one is a part of. The contrast changes about its mean grey after
-            the change of brightness, also where saturation and hue change before the contrast.
+        change: The parameters of the distortion.
+        whole: The image that this one is a part of. The contrast is relative to its mean grey level
+            after the change of brightness, even if saturation and hue change before the contrast.
     """
     levels, after = np.clip(LEVELS * change.brightness, 0, 255), LEVELS
     if change.contrast != 1:
@@ -90,12 +90,12 @@ def _contrasted(levels: ndarray, factor: float, grey: float) -> ndarray:
 
 
 def _mapped(image: UInt8[ndarray, "h w 3"], levels: ndarray) -> UInt8[ndarray, "h w 3"]:
-    """The image with each level replaced, rounded."""
+    """Replace each level of an image by the rounded value in a table of 256 levels."""
     if np.array_equal(levels, LEVELS):
         return image
     return np.asarray(cv2.LUT(image, levels.round().astype(np.uint8)), np.uint8)
 
 
 def _mixed(image: UInt8[ndarray, "h w 3"], matrix: ndarray) -> UInt8[ndarray, "h w 3"]:
-    """The image with each pixel multiplied by a matrix, rounded and limited to 0 to 255."""
+    """Multiply each pixel by a 3x3 matrix; results are rounded and limited to 0 to 255."""
     return np.asarray(cv2.transform(image, matrix), np.uint8)

@@ -1,7 +1,7 @@
-"""The division of images into training and validation data by a seed.
+"""Split images into training and validation data by a seed.
 
-Near duplicates lie on one side of the split. The side of an image stays the same when others are
-added: a run records the number, ``val_below``, that parts the sides.
+Near duplicates stay together on one side. So that images keep their side when others are added, a
+run records ``val_below``, the limit below which an image's number makes it a validation image.
 """
 
 import hashlib
@@ -25,15 +25,15 @@ logger = logging.getLogger(__name__)
 
 VAL_FRACTION = 0.2
 MIN_VAL = 4
-"""Validation images of a small folder, unless they are more than a third of it."""
+"""Minimum number of validation images, limited to a third of all images."""
 HASH_SIZE = (128, 128)
-"""(height, width) that photographs are decoded at, at least, to find near duplicates."""
+"""Minimum (height, width) at which photographs are decoded to find near duplicates."""
 
 
 def read_undivided(
     layout: Layout, undivided: str, root: str
 ) -> tuple[Annotations, dict[str, list[Record]]]:
-    """All images that are to be split, and the groups of near duplicates by their first name."""
+    """Read the images to split, and group near duplicates by the first of their names."""
     folder = Path(root).expanduser()
     folder = folder if folder.is_dir() else folder.parent
     keys = tuple(layout.splits[undivided].items())
@@ -41,34 +41,34 @@ def read_undivided(
 
 
 def _state(folder: Path) -> tuple[int, int, int]:
-    """Number, size and latest change of the files below a folder."""
+    """Number, total size and latest modification time of the files below a folder."""
     states = [file.stat() for file in folder.rglob("*") if file.is_file()]
     sizes = sum(state.st_size for state in states)
     return len(states), sizes, max((state.st_mtime_ns for state in states), default=0)
 
 
-@lru_cache(maxsize=1)  # for both sides of a split; the last argument tells of changed files
+@lru_cache(maxsize=1)  # Serves both sides of a split; the last argument changes with the files.
 def _read_once(
     format_: str, keys: tuple[tuple[str, str], ...], folder: Path, _: tuple[int, int, int]
 ) -> tuple[Annotations, dict[str, list[Record]]]:
     annotations = read_data(format_, **dict(keys))
     with ThreadPoolExecutor() as pool:
-        found = pool.map(_hash, annotations.records)
-        hashes = list(progress(found, "near duplicates", len(annotations.records)))
+        results = pool.map(_hash, annotations.records)
+        hashes = list(progress(results, "near duplicates", len(annotations.records)))
     pairs = list(zip(annotations.records, hashes, strict=True))
     annotations.faults += [fault for _, fault in pairs if isinstance(fault, Fault)]
-    readable = [(record, found) for record, found in pairs if not isinstance(found, Fault)]
+    readable = [(record, result) for record, result in pairs if not isinstance(result, Fault)]
     annotations.records = [record for record, _ in readable]
-    groups = duplicate_groups([found for _, found in readable])
+    groups = duplicate_groups([result for _, result in readable])
     if groups and len(groups[0]) == len(readable):
-        logger.warning("warning: all images are near duplicates of each other: each is on its own")
+        logger.warning("warning: all images are near duplicates of each other; each is split alone")
         groups = []
     grouped = {index for group in groups for index in group}
     groups += [[index] for index in range(len(readable)) if index not in grouped]
     by_name: dict[str, list[Record]] = {}
     for group in groups:
         records = [annotations.records[index] for index in group]
-        # Outside the folder, images of several folders can have one name: they stay together.
+        # Images outside the folder may share a file name: those stay together.
         by_name.setdefault(min(_name(record, folder) for record in records), []).extend(records)
     return annotations, by_name
 
@@ -81,7 +81,7 @@ def _hash(record: Record) -> UInt8[ndarray, "32"] | Fault:
 
 
 def _name(record: Record, folder: Path) -> str:
-    """The path below the folder, so that a copy elsewhere is split alike."""
+    """The path relative to the folder, so that a copy of the folder is split in the same way."""
     path = Path(record.image_id)
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
@@ -89,18 +89,21 @@ def _name(record: Record, folder: Path) -> str:
 def choose_val(
     groups: dict[str, list[Record]], seed: int, val_below: float | None = None
 ) -> tuple[list[Record], float]:
-    """The validation images, as whole groups, and ``val_below``.
+    """Choose the validation images, in whole groups.
 
-    Each group has a number from 0 to 1, which is drawn by the seed and its name. In the order of
-    these numbers, groups become ``val``; but for those that are too large, and for those that hold
-    all the boxes of a class. If that leaves none, the smallest group is taken.
+    Each group has a number from 0 to 1, a hash of the seed and its name. Groups are taken in the
+    order of these numbers, except groups larger than the validation set should be, and groups that
+    contain all remaining boxes of a class. If none can be taken, the smallest group is.
 
     Args:
-        groups: Near duplicates, by a name of the group that stays when images are added.
-        seed: Draws the numbers.
-        val_below: Take the groups with a number below it; None takes about a fifth of the images.
+        groups: Groups of near duplicates, by a name that does not change when images are added.
+        seed: Seed of the numbers.
+        val_below: Take groups whose number is below this; None takes a fifth of the images.
+
+    Returns:
+        The records of the validation images, and ``val_below``, chosen if it was None.
     """
-    places = {
+    numbers = {
         name: int(hashlib.sha256(f"{seed} {name}".encode()).hexdigest()[:8], 16) / 16**8
         for name in groups
     }
@@ -108,9 +111,9 @@ def choose_val(
     target = max(round(VAL_FRACTION * total), min(MIN_VAL, total // 3))
     left = count_unignored(record for records in groups.values() for record in records)
     val: list[Record] = []
-    for name in sorted(groups, key=lambda name: places[name]):
-        if len(val) >= target if val_below is None else places[name] >= val_below:
-            val_below = places[name] if val_below is None else val_below
+    for name in sorted(groups, key=lambda name: numbers[name]):
+        if len(val) >= target if val_below is None else numbers[name] >= val_below:
+            val_below = numbers[name] if val_below is None else val_below
             break
         classes = count_unignored(groups[name])
         if len(groups[name]) <= target and all(left[key] > classes[key] for key in classes):

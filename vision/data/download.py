@@ -1,4 +1,4 @@
-"""Public data sets: loaded, unpacked, and ready to train on."""
+"""Download and unpack public data sets, ready to train on."""
 
 import json
 import shlex
@@ -18,19 +18,19 @@ from vision.files import MAX_TEXT_BYTES, read_text
 __all__ = ["DOWNLOADS", "PublicData", "download", "train_command"]
 
 SPACE = 2.1
-"""Disk space for the archives, their files and a little more, as a multiple of the archives."""
+"""Disk space needed for the archives and their unpacked files, as a multiple of the archives."""
 MARKER = ".downloaded"
 
 
 @dataclass(frozen=True, slots=True)
 class PublicData:
-    """A data set.
+    """A public data set.
 
     Attributes:
-        archives: What it consists of.
-        prefix: Folder in the archives that becomes the root.
-        folders: What is unpacked of that folder.
-        config: Name of the configuration that trains on it.
+        archives: The archives to download.
+        prefix: The folder in the archives that becomes the root; empty for their top level.
+        folders: The folders below ``prefix`` that are unpacked.
+        config: Name of the shipped configuration that trains on it.
     """
 
     archives: tuple[Archive, ...]
@@ -44,13 +44,13 @@ _VOC_TRAINVAL_2007 = "c52e279531787c972589f7e41ab4ae64"
 _VOC_TEST_2007 = "b6e924de25625d8de591ea690078ad9f"
 _VOC_TRAINVAL_2012 = "6cd6e144f989b92b3379bac3b3de84fd"
 _VOC_FOLDERS = ("Annotations", "ImageSets", "JPEGImages")
-_COCO = "http://images.cocodataset.org"  # its https has the certificate of another host
+_COCO = "http://images.cocodataset.org"  # HTTPS has the certificate of another host.
 _COCO_ANNOTATIONS = "f4bbac642086de4f52a3fdda2de5fa2c"
 _COCO_TRAIN = "cced6f7f71b7629ddf16f17bbcfab6b2"
 _COCO_VAL = "442b8da7639aecaf257c1dceb8ba8c80"
 
-# VOC's checksums are those of torchvision.datasets.voc. COCO publishes none: these are the ones
-# that PaddleDetection and the download scripts of many other projects agree on.
+# VOC's checksums are those in torchvision.datasets.voc. COCO publishes none: these are used by
+# PaddleDetection and by the download scripts of many other projects.
 DOWNLOADS = {
     "voc2007": PublicData(
         (
@@ -88,15 +88,16 @@ DOWNLOADS = {
 
 
 def train_command(name: str, root: Path) -> str:
-    """The command that trains on a data set in ``root``."""
+    """The command that trains on a data set that was downloaded to ``root``."""
     text = str(root)
-    value = text if _is_text(text) else json.dumps(text)  # a folder 2007 is no number
+    # In quotes, if YAML would read the path as another value, as a folder 2007.
+    value = text if _is_text(text) else json.dumps(text, ensure_ascii=False)
     roots = [f"data.{split}.root={value}" for split in ("train", "val")]
     return shlex.join(["ssdlite", "train", "--config", DOWNLOADS[name].config, *roots])
 
 
 def _is_text(text: str) -> bool:
-    """Whether YAML reads a text as it is."""
+    """Whether YAML reads an unquoted text as this same text."""
     try:
         return bool(parse_yaml(text) == text)
     except YAMLError:
@@ -104,18 +105,18 @@ def _is_text(text: str) -> bool:
 
 
 def download(name: str, root: Path) -> bool:
-    """Load a data set; its format then reads ``root``.
+    """Download a data set to ``root``, in the layout that its data format reads.
 
-    Archives are loaded into a hidden folder of ``root``, in which a call continues what an earlier
-    one began. When all are unpacked there, the data set's folders move to ``root``, the archives
-    are deleted, and a hidden file says that the data set is complete.
+    Archives are downloaded to a hidden folder in ``root``, where a later call continues an
+    interrupted one. When all are unpacked there, the data set's folders are moved to ``root``, the
+    archives are deleted, and a hidden marker file records that the data set is complete.
 
     Args:
         name: A key of `DOWNLOADS`.
-        root: The folder to make.
+        root: The folder to create.
 
     Returns:
-        Whether anything was to be done.
+        False if the data set was complete already, else True.
 
     Raises:
         DataError: If the network, the disk or an archive fails, or ``root`` has other data.
@@ -124,8 +125,8 @@ def download(name: str, root: Path) -> bool:
         return _download(name, DOWNLOADS[name], root)
     except OSError as error:
         raise DataError(
-            f"--root {root} cannot be written: {error.strerror or error}; what was loaded stays,"
-            " and the same command continues"
+            f"--root {root} cannot be written: {error.strerror or error}; what was downloaded is"
+            " kept; run the same command again to continue"
         ) from error
 
 
@@ -135,13 +136,13 @@ def _download(name: str, data: PublicData, root: Path) -> bool:
     present = [folder for folder in data.folders if (root / folder).exists()]
     held = read_text(marker, MAX_TEXT_BYTES).strip() if marker.exists() else name
     if held != name:
-        raise DataError(f"--root {root} holds {held}; name another folder for {name}")
+        raise DataError(f"--root {root} holds {held}; choose another folder for {name}")
     if marker.exists() and len(present) == len(data.folders):
         shutil.rmtree(work, ignore_errors=True)
         return False
     if present and not unpacked.exists():
         raise DataError(
-            f"--root {root} has {', '.join(present)} already; name a folder without, or move"
+            f"--root {root} already has {', '.join(present)}; choose another folder, or move"
             f" {'it' if len(present) == 1 else 'them'} away"
         )
     work.mkdir(parents=True, exist_ok=True)
@@ -164,5 +165,5 @@ def _check_space(name: str, data: PublicData, root: Path, work: Path) -> None:
     if free < needed:
         raise DataError(
             f"--root {root} has {free / 1e9:.2f} GB free, and {name} needs {needed / 1e9:.2f} GB;"
-            " make room, or name a folder on another disk"
+            " make room, or choose a folder on another disk"
         )

@@ -1,6 +1,6 @@
-"""Images that are the same picture, found by a perceptual hash."""
+"""Find near-duplicate images by a perceptual hash."""
 
-# h and w the height and width of an image, n images
+# h, w: height and width of an image; n: number of images
 
 from collections.abc import Iterator, Sequence
 
@@ -10,19 +10,20 @@ from jaxtyping import UInt8
 from numpy import ndarray
 
 SIDE = 16
-"""Rows and columns of the lowest frequencies that a hash compares."""
+"""Number of lowest frequencies along each axis that a hash contains."""
 MAX_DISTANCE = 32
-"""Most different bits, of 255, in hashes of one picture. Compressed again, resized or brightened,
-photographs differ in up to 30; different ones of VOC, COCO, microscopes and cards in 52 or more."""
+"""Maximum number of bits, of 255, that differ between near duplicates. Up to 30 differ when a
+photograph is compressed again, resized or brightened; 52 or more between different images of VOC,
+COCO, microscopes and playing cards."""
 CHUNK = 2048
 """Number of images compared with all others at a time, which bounds the memory."""
 
 
 def image_hash(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "32"]:
-    """A hash of 255 bits that stays nearly the same when a picture is resized or compressed.
+    """Compute a hash of 255 bits that hardly changes when an image is resized or compressed.
 
-    Each bit says whether one of the lowest frequencies of the discrete cosine transform exceeds
-    their median.
+    Each bit tells whether one of the lowest frequencies of the discrete cosine transform exceeds
+    the median of these frequencies.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (4 * SIDE, 4 * SIDE), interpolation=cv2.INTER_AREA)
@@ -31,17 +32,17 @@ def image_hash(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "32"]:
 
 
 def duplicate_groups(hashes: Sequence[UInt8[ndarray, "32"]]) -> list[list[int]]:
-    """Groups of images that are near duplicates, directly or by way of others.
+    """Find groups of near duplicates, directly or through other images of the group.
 
     Args:
-        hashes: Of each image, by `image_hash`.
+        hashes: The `image_hash` of each image.
 
     Returns:
-        The indices of each group of two images or more, in rising order.
+        For each group of two or more images, their indices in ascending order.
     """
     if not hashes:
         return []
-    # Equal hashes are joined beforehand, so that a folder of one picture is no square of pairs.
+    # Equal hashes are merged first: n copies of one image would give n * n / 2 pairs.
     unique, index_of_unique = np.unique(np.stack(hashes), axis=0, return_inverse=True)
     parent = list(range(len(unique)))
 
@@ -60,8 +61,8 @@ def duplicate_groups(hashes: Sequence[UInt8[ndarray, "32"]]) -> list[list[int]]:
 
 
 def _pairs(hashes: UInt8[ndarray, "n 32"]) -> Iterator[tuple[int, int]]:
-    """The pairs of indices whose hashes differ in few bits."""
-    # With bits as signs, the scalar product of two hashes is 256 minus twice their distance.
+    """Yield pairs of indices whose hashes differ in at most `MAX_DISTANCE` bits."""
+    # With bits as +1 and -1, the dot product of two hashes is 256 minus twice their distance.
     signs = np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
     for start in range(0, len(signs), CHUNK):
         products = signs[start : start + CHUNK] @ signs[start:].T

@@ -1,4 +1,4 @@
-"""A file from the web: continued where an earlier load ended, and verified."""
+"""Download a file, continuing an earlier download, and verify its checksum."""
 
 import hashlib
 import json
@@ -24,9 +24,9 @@ __all__ = ["Archive", "bytes_bar", "fetch"]
 
 CHUNK = 1 << 20
 TIMEOUT = 60.0
-"""Seconds without a byte after which a connection counts as lost."""
+"""Seconds without received data after which a connection counts as lost."""
 PAUSE = 2.0
-"""Seconds before a lost connection is opened again."""
+"""Seconds to wait before a lost connection is opened again."""
 PARTIAL_CONTENT, RANGE_NOT_SATISFIABLE = 206, 416
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """A file on a server: its address, MD5 checksum, and size in bytes."""
+    """A file on a server, with its MD5 checksum and size in bytes."""
 
     url: str
     md5: str
@@ -42,47 +42,47 @@ class Archive:
 
     @property
     def name(self) -> str:
-        """The name of the file."""
+        """The file name, the last part of the URL."""
         return self.url.rpartition("/")[2]
 
 
 class _CutError(DataError):
-    """The network failed; what was loaded until then is right."""
+    """The network failed; the data received until then are valid, so the download can continue."""
 
 
 def fetch(archive: Archive, folder: Path) -> Path:
-    """Load an archive, or the rest of it, and verify its checksum.
+    """Download an archive, or the missing part of it, and verify its checksum.
 
-    A file that is there is only verified. Until it is complete, it has the suffix ``.partial``.
+    An existing file is only verified. An incomplete file has the suffix ``.partial``.
 
     Args:
-        archive: What to load.
-        folder: Where to.
+        archive: The archive to download.
+        folder: The folder to save it in.
 
     Returns:
-        The file.
+        The path of the file.
 
     Raises:
-        DataError: If the network fails, or the checksum is wrong.
+        DataError: If the network fails, or the checksum is wrong; the file is deleted then.
         OSError: If the disk fails.
     """
     path = folder / archive.name
     if not path.exists():
-        logger.info("loading %s, %.2f GB", archive.url, archive.size / 1e9)
+        logger.info("downloading %s, %.2f GB", archive.url, archive.size / 1e9)
         _load(archive.url, path)
         _partial(path).rename(path)
     checksum = _md5(path)
     if checksum != archive.md5:
         path.unlink()
         raise DataError(
-            f"{path} has the MD5 checksum {checksum}, expected {archive.md5}; it was deleted, and"
-            " the same command loads it again"
+            f"{path} has the MD5 checksum {checksum}, expected {archive.md5}; it was deleted, run"
+            " the same command again to download it"
         )
     return path
 
 
 def _load(url: str, path: Path) -> None:
-    """Load the rest of a file, over several connections as long as each brings some of it."""
+    """Download the rest of a file, reconnecting as long as each connection makes progress."""
     while True:
         before = _size(_partial(path))
         try:
@@ -91,14 +91,14 @@ def _load(url: str, path: Path) -> None:
             size = _size(_partial(path))
             if size <= before:
                 raise
-            logger.info("the connection was lost after %d bytes, and is opened again", size)
+            logger.info("the connection was lost after %d bytes; connecting again", size)
             time.sleep(PAUSE)
         else:
             return
 
 
 def _load_once(url: str, path: Path) -> None:
-    """Load the rest of a file; all of it, if the server knows no ranges or has another version."""
+    """Download the rest of a file; all of it if the server lacks ranges or the file has changed."""
     file, version_file = _partial(path), path.with_name(f"{path.name}.version")
     start = _size(file)
     version = read_text(version_file, MAX_TEXT_BYTES) if version_file.exists() else ""
@@ -118,13 +118,13 @@ def _load_once(url: str, path: Path) -> None:
             bar.update(len(chunk))
     if length is not None and _size(file) < length:
         raise _CutError(
-            f"{url}: the connection was cut after {_size(file)} of {length} bytes; the same command"
-            " continues"
+            f"{url}: the connection was lost after {_size(file)} of {length} bytes; run the same"
+            " command again to continue"
         )
 
 
 def _request(url: str, path: Path, start: int) -> HTTPResponse:
-    """What the server gives of a file from byte ``start`` on, or of all of it."""
+    """Request a file from byte ``start`` on; the server may send all of it instead."""
     headers = {"User-Agent": "ssdlite"} | ({"Range": f"bytes={start}-"} if start else {})
     request = Request(url, headers=headers)  # noqa: S310 - the addresses are our own
     with _network_errors(url, path):
@@ -145,7 +145,7 @@ def _read(response: HTTPResponse, url: str, path: Path) -> bytes:
 
 @contextmanager
 def _network_errors(url: str, path: Path) -> Iterator[None]:
-    by_hand = f"or put the archive there by hand as {path}"
+    by_hand = f"or save the archive by hand as {path}"
     try:
         yield
     except HTTPError as error:
@@ -155,19 +155,19 @@ def _network_errors(url: str, path: Path) -> Iterator[None]:
     except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise _CutError(
-            f"{url} cannot be reached: {reason}; check the network and try again, the same command"
-            f" continues, {by_hand}"
+            f"{url} cannot be reached: {reason}; check the network and run the same command again"
+            f" to continue, {by_hand}"
         ) from error
 
 
 def _version(response: HTTPResponse) -> str:
-    """What changes with the file on the server."""
+    """A text that changes when the file on the server changes."""
     validator = response.headers["ETag"] or response.headers["Last-Modified"]
     return json.dumps([validator, _length(response)])
 
 
 def _length(response: HTTPResponse) -> int | None:
-    """Size of the whole file, None if the server does not say it."""
+    """Size of the whole file in bytes; None if the server does not state it."""
     ranged = response.headers.get("Content-Range", "").rpartition("/")[2]
     with suppress(ValueError):
         return int(ranged or response.headers.get("Content-Length", ""))
@@ -192,5 +192,5 @@ def _size(path: Path) -> int:
 
 
 def bytes_bar(text: str, total: int | None, start: int = 0) -> "tqdm[NoReturn]":
-    """A progress bar of bytes."""
+    """A progress bar that counts bytes; ``start`` bytes are done already."""
     return progress(None, text, total, initial=start, unit="B", unit_scale=True)

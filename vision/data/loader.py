@@ -1,6 +1,6 @@
-"""From records to batches, which depend on seed and epoch, not on the number of workers."""
+"""Load batches from records; they depend on seed and epoch, not on the number of workers."""
 
-# H and W the height and width of a sample
+# H, W: height and width of a sample
 
 import os
 import signal
@@ -24,22 +24,22 @@ from vision.structures import Batch, Target, pack_targets
 
 
 class Sample(NamedTuple):
-    """An image at the network's size; its target is in pixels of an image of ``target.size``."""
+    """An image at the network's size; the target's boxes are in pixels of ``target.size``."""
 
     image: UInt8[Tensor, "H W 3"]
     target: Target
 
 
 class DetectionDataset(Dataset[Sample]):
-    """Images that are read, augmented and resized on access.
+    """A data set whose images are read, augmented and resized on access.
 
     Args:
         records: The images and their objects.
         names: Class names in label order; boxes with other names are left out.
-        image_size: (height, width) to resize to, or a function that gives it for an epoch.
-        augment: Augmentation, which resizes too; if there is none, images are resized only.
-        seed: Seed of augmentation, together with epoch and index.
-        classes: Names whose boxes are kept, if not all of ``names``.
+        image_size: (height, width) to resize to, or a function that returns it for an epoch.
+        augment: Augmentation, which also resizes; None only resizes.
+        seed: Seed of the augmentation, combined with epoch and index.
+        classes: The names whose boxes are kept; None keeps those of all ``names``.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class DetectionDataset(Dataset[Sample]):
         return len(self.records)
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
-        """The sample of an index, or of (epoch, index).
+        """Load the sample of an index, or of (epoch, index); an index alone means epoch 0.
 
         Raises:
             DataError: If the image cannot be read, or its size has changed.
@@ -79,9 +79,9 @@ class DetectionDataset(Dataset[Sample]):
         return Sample(torch.from_numpy(image), target)
 
     def __getitems__(self, keys: Sequence[int | tuple[int, int]]) -> list[Sample] | DataError:
-        """The samples of a batch; or the error, for `Loader` to raise.
+        """Load the samples of a batch; an error is returned, for `Loader` to raise.
 
-        Raised in a worker process, its message would become that process's traceback.
+        If a worker process raised it, PyTorch would put the worker's traceback into its message.
         """
         try:
             return [self[key] for key in keys]
@@ -90,9 +90,9 @@ class DetectionDataset(Dataset[Sample]):
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Samples as a batch, whose images are in channels-last memory format, as they were read.
+    """Combine samples into a batch, whose images are in channels-last memory format.
 
-    In a worker process the images are stacked in memory that the main process shares.
+    In a worker process, the images are stacked in memory shared with the main process.
     """
     images = default_collate([sample.image for sample in samples]).permute(0, 3, 1, 2)
     targets = [sample.target for sample in samples]
@@ -104,7 +104,7 @@ def _collate_unless_error(samples: list[Sample] | DataError) -> Batch | DataErro
 
 
 class Loader(DataLoader[Sample]):
-    """Batches of a data set; what its processes cannot read is raised here."""
+    """A loader of batches, which raises the errors that its workers return."""
 
     dataset: DetectionDataset
 
@@ -124,16 +124,16 @@ def make_loader(
     rank: int = 0,
     world_size: int = 1,
 ) -> Loader:
-    """Batches of a data set.
+    """Create a loader for a data set.
 
     Args:
         dataset: The data set.
-        batches: A sampler, for training; or the batch size, to go through the data set in order:
-            then each process reads every ``world_size``-th image.
+        batches: A sampler, for training; or the batch size, to read the data set once in order,
+            each of several processes every ``world_size``-th image.
         workers: Number of worker processes that read images; 0 reads in this process.
-        pin_memory: Whether batches are put into page-locked memory.
-        rank: Index of this process, without a sampler.
-        world_size: Number of processes, without a sampler.
+        pin_memory: Whether to put batches into page-locked memory.
+        rank: Index of this process among ``world_size``; only used with a batch size.
+        world_size: Number of processes; only used with a batch size.
     """
     sampler: EpochSampler | BatchSampler
     if isinstance(batches, EpochSampler):
@@ -152,11 +152,11 @@ def make_loader(
 
 
 def _start_worker(_: int) -> None:
-    """Limit a worker to one thread, and leave reacting to signals to the main process.
+    """Limit a worker to one thread, and leave the handling of signals to the main process.
 
-    Ctrl-C, a closed terminal's SIGHUP and a cluster's SIGTERM reach workers too, but a worker ends
-    only when the main process closes its loader or sends SIGTERM itself, as Python does at its
-    exit.
+    Ctrl-C, a closed terminal's SIGHUP and a cluster's SIGTERM are sent to workers too. A worker
+    must ignore them, and end only when the main process closes its loader or sends SIGTERM itself,
+    as Python does at exit.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "SIGHUP"):  # Windows has none.
@@ -169,7 +169,7 @@ def _start_worker(_: int) -> None:
 
 
 def _exit_on_sigterm_of(parent: int) -> None:
-    """Wait for a SIGTERM from ``parent`` and end this process; from others it is ignored."""
+    """End this process on SIGTERM from the process ``parent``; ignore it from other senders."""
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
         pass
     os._exit(os.EX_OK)  # PyTorch reports any other code as an error.

@@ -8,23 +8,23 @@ from torch.utils.data import Sampler
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):
-    """Batches of (epoch, index) of all images, in an order that depends on seed and epoch alone.
+    """Yield batches of (epoch, index), in an order that depends on seed and epoch alone.
 
-    With several processes, each gets a part of every batch. A last batch with fewer than two images
-    for each of ``num_parts`` parts is left out, since BatchNorm cannot normalise a single image;
-    the images left out differ from epoch to epoch.
+    With several processes, each gets a part of every batch. The last batch is left out if it has
+    fewer than two images for each of ``num_parts`` parts, because BatchNorm cannot normalise a
+    single image; the images left out differ from epoch to epoch.
 
     Args:
         length: Number of images in the data set.
-        batch_size: Images of a batch, over all processes.
-        seed: Seed of the order, together with the epoch.
+        batch_size: Number of images per batch, over all processes.
+        seed: Seed of the order, combined with the epoch.
         rank: Index of this process among ``world_size`` processes.
         world_size: Number of processes.
         num_parts: Number of parts that each batch is divided into, over all processes.
 
     Attributes:
-        epoch: The epoch that iteration goes through.
-        start: Number of its batches to skip: those before an interruption.
+        epoch: The epoch of the next iteration, from 0.
+        start: Number of batches to skip in that epoch, which a run had trained before it stopped.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         self.start = 0
 
     def __len__(self) -> int:
-        """Batches of a complete epoch."""
+        """Number of batches in a complete epoch, skipped ones included."""
         full, rest = divmod(self.length, self.batch_size)
         return full + (rest >= 2 * self.num_parts)
 

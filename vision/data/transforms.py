@@ -1,6 +1,6 @@
-"""Augmentation presets: what is changed at random in a training image, and what of it is seen."""
+"""Augmentation presets: random crops, zooms, flips and colour changes of training images."""
 
-# n boxes of one image, h and w the image's height and width, H and W those of the network's input
+# n: boxes of an image; h, w: height and width of the image; H, W: those of the network's input
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ Augment: TypeAlias = Callable[
     [UInt8[ndarray, "h w 3"], Target, tuple[int, int], np.random.Generator],
     tuple[UInt8[ndarray, "H W 3"], Target],
 ]
-"""Augments an image and its target at random and resizes them to a (height, width)."""
+"""A function that augments an image and its target at random, and resizes both to a given size."""
 MAX_ZOOM = 4.0
 FILL = (123, 117, 104)
-"""ImageNet's mean colour, around an image that is zoomed out."""
+"""ImageNet's mean colour, which fills the canvas around an image that is zoomed out."""
 OVERLAPS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
-"""IoU that a crop must have with an object; with 1 the image is kept as it is."""
+"""Minimum IoUs of a crop with an object, one of which is drawn; 1 means no crop."""
 MIN_SIDE = 0.3
-"""Minimum side of a crop, as a fraction of the image's."""
+"""Minimum side of a crop, as a fraction of the image's side."""
 ASPECTS = (0.5, 2.0)
 TRIES = 40
 MIN_PIXELS = 1
-"""Minimum side of a box that is kept, in pixels of the image."""
+"""Minimum visible width and height of a box that is kept, in pixels of the original image."""
 Span: TypeAlias = tuple[int, int]
 
 
 class Window(NamedTuple):
-    """A rectangle in the pixels of an image, beyond which it may reach."""
+    """A rectangle in pixels of an image; it may extend beyond the image."""
 
     left: int
     top: int
@@ -45,7 +45,7 @@ class Window(NamedTuple):
 
 
 def zoom_out(window: Window, rng: np.random.Generator) -> Window:
-    """SSD's zoom-out (arXiv 1512.02325, section 3.6): with probability 0.5 a wider window."""
+    """Enlarge the window with probability 0.5: SSD's zoom-out (arXiv 1512.02325, section 3.6)."""
     if rng.random() >= 0.5:
         return window
     ratio, x, y = rng.random(3)
@@ -56,17 +56,17 @@ def zoom_out(window: Window, rng: np.random.Generator) -> Window:
 
 
 def iou_crop(window: Window, boxes: Float32[ndarray, "n 4"], rng: np.random.Generator) -> Window:
-    """SSD's crop (arXiv 1512.02325, section 2.2), a window inside ``window``, or that itself.
+    """Draw SSD's random crop (arXiv 1512.02325, section 2.2) inside ``window``.
 
-    The rules are those of torchvision's ``RandomIoUCrop``: of 40 crops at random the first one
-    counts that holds the middle of an object whose IoU with it suffices; if none does, another IoU
-    is drawn. Here the 40 are computed at once.
+    The rules are those of torchvision's ``RandomIoUCrop``: a minimum IoU is drawn, and 40 random
+    crops, of which the first is taken that contains the centre of an object and has this IoU with
+    it. If there is none, another IoU is drawn. Here the 40 crops are computed at once.
 
     Args:
-        window: What is seen so far.
-        boxes: ``xyxy`` in pixels of the image. Without one, or in an image a few pixels wide or
-            high, no crop is possible.
-        rng: The source of the random numbers.
+        window: The part of the image to crop, returned unchanged if it is not cropped.
+        boxes: ``xyxy`` in pixels of the image. Without boxes, or if the window is only a few pixels
+            wide or high, nothing is cropped.
+        rng: Random number generator.
     """
     full = np.array([window.width, window.height])
     if not len(boxes) or full.min() * MIN_SIDE < 1:
@@ -77,17 +77,17 @@ def iou_crop(window: Window, boxes: Float32[ndarray, "n 4"], rng: np.random.Gene
         starts = ((full - sides) * places).astype(np.int64) + window[:2]
         aspects = sides[:, 0] / sides[:, 1]
         is_valid = (aspects >= ASPECTS[0]) & (aspects <= ASPECTS[1])
-        is_valid &= _hold_one(starts, starts + sides, boxes, overlap)
+        is_valid &= _has_object(starts, starts + sides, boxes, overlap)
         if is_valid.any():
             first = is_valid.argmax()
             return Window(*starts[first].tolist(), *sides[first].tolist())
     return window
 
 
-def _hold_one(
+def _has_object(
     starts: ndarray, ends: ndarray, boxes: Float32[ndarray, "n 4"], overlap: float
 ) -> Bool[ndarray, "tries"]:
-    """Which crops hold the middle of a box that has at least this IoU with them."""
+    """Whether each crop contains the centre of a box with which its IoU is at least ``overlap``."""
     starts, ends = starts[:, None], ends[:, None]
     low, high = boxes[:, :2], boxes[:, 2:]
     middles = (low + high) / 2
@@ -101,12 +101,12 @@ def _hold_one(
 def visible(
     boxes: Float32[ndarray, "n 4"], window: Window, *, by_middle: bool
 ) -> tuple[Float32[ndarray, "k 4"], Bool[ndarray, "n"]]:
-    """The parts of boxes inside a window, and which boxes have one of a pixel's width and height.
+    """Clip boxes to a window; return those still a pixel wide and high, and which boxes they are.
 
     Args:
         boxes: ``xyxy`` in pixels of the image.
-        window: What is seen.
-        by_middle: Whether boxes are left out whose middle is outside.
+        window: The visible part.
+        by_middle: Whether to drop boxes whose centre is outside the window.
     """
     start = np.array(window[:2], np.float32)
     end = start + np.array(window[2:], np.float32)
@@ -121,15 +121,15 @@ def visible(
 
 
 class View:
-    """A window of an image at the network's size.
+    """A window of an image, resized to the network's size.
 
     The part of the image in the window is resized once, to a rectangle of whole pixels, and the
-    rest filled. Boxes go by the same two scales, so that rounding does not part them from pixels.
+    rest is filled. Boxes are scaled by the same two factors, so that they match the pixels exactly.
 
     Args:
         window: The window.
         image_size: (height, width) of the image.
-        size: (height, width) to resize to.
+        size: (height, width) of the view.
     """
 
     def __init__(self, window: Window, image_size: tuple[int, int], size: tuple[int, int]) -> None:
@@ -141,12 +141,12 @@ class View:
         self.size = size
 
     def part(self, image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "_ _ 3"]:
-        """The image's part in the window, resized."""
+        """Resize the part of the image that is in the window."""
         shown = image[self.y[0] : self.y[1], self.x[0] : self.x[1]]
         return resize(shown, (self.to_y[1] - self.to_y[0], self.to_x[1] - self.to_x[0]))
 
     def filled(self, part: UInt8[ndarray, "_ _ 3"]) -> UInt8[ndarray, "H W 3"]:
-        """The resized part in its place."""
+        """Place the resized part in the view, and fill the rest."""
         if part.shape[:2] == self.size:
             return part
         (top, bottom), (left, right) = self.to_y, self.to_x
@@ -155,7 +155,7 @@ class View:
         return np.asarray(result, np.uint8)
 
     def boxes(self, boxes: Float32[ndarray, "n 4"]) -> Float32[ndarray, "n 4"]:
-        """Boxes of the image in pixels of the view."""
+        """Convert boxes from pixels of the image to pixels of the view."""
         (x, to_x), (y, to_y) = (self.x, self.to_x), (self.y, self.to_y)
         scales = (to_x[1] - to_x[0]) / (x[1] - x[0]), (to_y[1] - to_y[0]) / (y[1] - y[0])
         origin, start = np.array([x[0], y[0]] * 2), np.array([to_x[0], to_y[0]] * 2)
@@ -164,7 +164,7 @@ class View:
 
 
 def _spans(start: int, length: int, side: int, pixels: int) -> tuple[Span, Span]:
-    """Along one axis, what of an image of ``side`` pixels a window shows, and where in the view."""
+    """Along one axis, the span of the image that is in the window, and its span in the view."""
     first, last = max(start, 0), min(start + length, side)
     low = min(round((first - start) * pixels / length), pixels - 1)
     high = max(round((last - start) * pixels / length), low + 1)
@@ -173,12 +173,12 @@ def _spans(start: int, length: int, side: int, pixels: int) -> tuple[Span, Span]
 
 @dataclass(frozen=True, slots=True)
 class AugmentPreset:
-    """An augmentation recipe, in the order in which it is applied.
+    """An augmentation recipe.
 
     Attributes:
         photometric: Whether brightness, contrast, saturation and hue change.
-        permute: Whether the order of the channels changes with them.
-        zoom_out: Whether half of the images are laid on a larger canvas.
+        permute: Whether the order of the channels changes too; needs ``photometric``.
+        zoom_out: Whether half of the images are placed on a larger canvas, see `zoom_out`.
         crop: Whether images are cropped, see `iou_crop`.
         flip: Whether images are flipped horizontally with probability 0.5.
     """
@@ -196,18 +196,18 @@ class AugmentPreset:
         size: tuple[int, int],
         rng: np.random.Generator,
     ) -> tuple[UInt8[ndarray, "H W 3"], Target]:
-        """The image augmented and resized to ``size``, and its target in pixels of that.
+        """Augment an image and resize it to ``size``, with its target.
 
-        Boxes have the distribution of torchvision's transforms followed by resizing, but the part
-        of the image that is seen is chosen first, and only its pixels are resized and changed.
-        Colours differ by a few levels, see `vision.data.colour.distort`. Boxes that are left
-        without a pixel of width and height are removed.
+        Boxes have the distribution of torchvision's transforms followed by resizing, but here the
+        window is chosen first, and only its pixels are resized and distorted. Colours differ from
+        torchvision's by a few levels, see `vision.data.colour.distort`. Boxes whose visible part is
+        less than a pixel wide or high are removed.
 
         Args:
-            image: The image, which is left as it is.
-            target: Its objects.
-            size: (height, width).
-            rng: The source of the random numbers.
+            image: The image, which is not changed.
+            target: Its objects, in pixels of ``target.size``.
+            size: (height, width) of the result.
+            rng: Random number generator.
         """
         boxes = target.boxes.numpy()
         canvas = Window(0, 0, target.size[1], target.size[0])
@@ -236,9 +236,9 @@ PRESETS = {
     "ssdlite": AugmentPreset(crop=True, flip=True),
     "ssd": AugmentPreset(photometric=True, permute=True, zoom_out=True, crop=True, flip=True),
 }
-"""Recipes by ``augment.preset``, but for ``none``.
+"""Recipes by ``augment.preset``, except ``none``.
 
-``photometric`` cuts nothing off, so that small data sets lose none of their few objects, and keeps
-the order of the channels, since colours may tell their classes apart;
-``ssdlite`` is how torchvision trains its SSDlite; ``ssd`` is the augmentation of the SSD paper.
+``photometric`` does not crop, so that small data sets lose none of their few objects, and keeps the
+order of the channels, because colours may distinguish the classes. ``ssdlite`` is torchvision's
+augmentation for training SSDlite, ``ssd`` that of the SSD paper.
 """

@@ -1,4 +1,4 @@
-"""Archives unpacked, without leaving the folder that is meant."""
+"""Unpack archives safely: no entry can write outside of the target folder."""
 
 import shutil
 import stat
@@ -25,20 +25,20 @@ class _Member(NamedTuple):
 
 
 def unpack(paths: Sequence[Path], prefix: str, names: Collection[str], folder: Path) -> None:
-    """Unpack tar and zip files into ``folder``, which appears when all is there.
+    """Unpack tar and zip files into ``folder``, which is created only when all files are complete.
 
     Args:
         paths: The archives.
-        prefix: Folder in the archives that becomes ``folder``.
-        names: What is unpacked of it.
-        folder: Must not exist.
+        prefix: The folder in the archives that becomes ``folder``; empty for their top level.
+        names: The files and folders below ``prefix`` to unpack.
+        folder: The folder to create, which must not exist.
 
     Raises:
-        DataError: If an archive has an entry that is unsafe; nothing is unpacked then.
+        DataError: If an archive has an unsafe entry; nothing is unpacked then.
         OSError: If the disk fails.
     """
     unpacking = folder.with_name("unpacking")
-    shutil.rmtree(unpacking, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(unpacking, ignore_errors=True)  # left by a process that was killed
     wanted = [PurePosixPath(prefix, name) for name in names]
     try:
         for path in paths:
@@ -61,7 +61,7 @@ def _opened(file: BinaryIO, path: Path) -> ZipFile | tarfile.TarFile:
 
 
 def _members(archive: ZipFile | tarfile.TarFile, name: str) -> Iterator[_Member]:
-    """The files of an archive."""
+    """Yield the files of an archive; an unsafe entry raises DataError."""
     if isinstance(archive, ZipFile):
         for info in archive.infolist():
             is_link = stat.S_ISLNK(info.external_attr >> 16)
@@ -76,7 +76,7 @@ def _members(archive: ZipFile | tarfile.TarFile, name: str) -> Iterator[_Member]
 
 
 def _safe(member: str, archive: str, *, is_plain: bool) -> PurePosixPath:
-    """The path of an entry that is no link or device, and leads nowhere else on any system."""
+    """The path of an entry, if it is no link or device, and stays in the folder on any system."""
     path = PurePosixPath(member)
     if not is_plain or path.is_absolute() or ".." in path.parts or set(member) & set("\\:"):
         raise DataError(f"{archive} has the unsafe entry {member!r}; nothing was unpacked")
