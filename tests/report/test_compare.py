@@ -53,7 +53,7 @@ def of_differences(comparison: Comparison, voc: Difference, coco: Difference) ->
     return verdict(replace(comparison, differences={"voc.mAP50": voc, "coco.AP": coco}))
 
 
-FEW = " 4 boxes are few: intervals of so few are too narrow."
+FEW = " With only 4 boxes, intervals are too narrow to rely on."
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_the_tables_list_classes_and_images(comparison: Comparison) -> None:
     assert ["cat", "2", "0.500", "1.000", "+0.500", "0.505", "1.000", "+0.495"] in words
     assert ["a.jpg", "1", "0", "-1"] in words
     assert ["d.jpg", "0", "1", "+1"] in words
-    assert lines[-1].startswith("B makes fewer mistakes in 1 images, more in 1, as many in 2. ")
+    assert lines[-1].startswith("B makes fewer mistakes in 1 image, more in 1, as many in 2. ")
     assert len({len(line) for line in lines if re.match("(class|cat|<dog>) ", line)}) == 1
 
 

@@ -96,10 +96,10 @@ def test_how_good_where_something_is_lacking(changes: dict[str, Any], text: str)
         (
             "background",
             (
-                "Detections where no object is labelled cost most, 50.0 points of AP50: dog most"
-                " often, 5 times."
+                "Detections where no object is labelled cost most, 50.0 points of AP50: cat most"
+                " often, 1 time."
             ),
-            "dog",
+            "cat",
         ),
         (
             "classification",
@@ -119,12 +119,21 @@ def test_how_good_where_something_is_lacking(changes: dict[str, Any], text: str)
             "Boxes that fit badly and have the wrong class cost most, 50.0 points of AP50.",
             None,
         ),
-        ("duplicate", "Second detections of an object cost most, 50.0 points of AP50.", None),
+        (
+            "duplicate",
+            (
+                "Second detections of an object cost most, 50.0 points of AP50: dog most often, 5"
+                " times."
+            ),
+            "dog",
+        ),
     ],
 )
 def test_what_costs_most(kind: str, text: str, name: str | None) -> None:
-    loose = [mistake("localisation", label) for label in (CAT, COW, COW)]
-    sentence = summarise(analysis(error_costs=costs(kind), mistakes=loose))[1]
+    """Most wrong detections that match no object are of dog, but they are duplicates."""
+    made = [mistake("localisation", label) for label in (CAT, COW, COW)]
+    made += [mistake("background", CAT), *[mistake("duplicate", DOG)] * 5]
+    sentence = summarise(analysis(error_costs=costs(kind), mistakes=made))[1]
     assert (sentence.text, sentence.kind, sentence.name) == (text, kind, name)
 
 
@@ -184,8 +193,8 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
         ),
         pytest.param(
             {"metrics": metrics(boxes=[30, 10, 9, 0])},
-            "Label more images to evaluate on: 49 boxes are too few to tell how good a detector"
-            " is; 50 are the least.",
+            "Label more images to evaluate on: these have 49 boxes, and at least 50 are needed to"
+            " measure how good a detector is.",
             "evaluate",
             id="too few boxes",
         ),
@@ -362,6 +371,22 @@ def test_a_detector_that_makes_no_mistake_has_its_sentences() -> None:
         texts = [sentence.text for sentence in summarise(made)]
         assert "finds 100% of the objects" in texts[0]
         assert texts[1] == "No kind of error costs as much as half a point of AP50."
+        assert texts[2:] == [
+            "No kind of error stands out: try it on photographs that it has not seen."
+        ]
+
+
+def test_errors_of_low_scores_alone_name_no_class() -> None:
+    """At the best thresholds nothing is wrong, so that no class can be named."""
+    perfect = np.diag([60, 40, 20, 0, 0])
+    texts = {
+        "background": "Use the best score threshold of each class.",
+        "classification": "Objects are detected as another class: more pictures that show how the"
+        " classes differ. Then train again.",
+    }
+    for kind, text in texts.items():
+        made = analysis(confusion=perfect, error_costs=costs(kind), mistakes=[])
+        assert [sentence.text for sentence in summarise(made)[2:]] == [text]
 
 
 @pytest.mark.parametrize(
@@ -419,6 +444,8 @@ def test_commands_are_those_that_the_command_line_takes(tmp_path: Path) -> None:
         "ssdlite priors --data X",
         "ssdlite check --data X --out check",
     )
+    exported = commands_for("best.onnx", ["--data", "X"], None, (320, 320))
+    assert exported.train == "ssdlite train --data X"  # an exported graph can't be trained
     assert loose.train_larger == f"{loose.train} 'model.image_size=[448, 448]'"
     assert loose.detect == "ssdlite detect photos/ --weights w.safetensors --score cat=0.5"
 

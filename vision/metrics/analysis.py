@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from jaxtyping import Int64
 from numpy import ndarray
@@ -48,7 +49,8 @@ class Analysis:
 
     Attributes:
         metrics: COCO's and VOC's.
-        intervals: Of "voc.mAP50" and "coco.AP", the 95 % bootstrap interval over images.
+        intervals: The 95% bootstrap intervals over images of "voc.mAP50" and "coco.AP"; empty if no
+            box counts.
         curves: Of each class; None without boxes.
         thresholds: Of each class; None without boxes or without a right detection.
         confusion: Rows are the true classes, then background; columns are the detected classes,
@@ -107,9 +109,10 @@ def analyse(
     bins = calibration_bins(found.scores[counts], assignment.is_right[counts])
     is_found = matching.is_found(kept)
     values = bootstrap(detections, targets, len(names), DRAWS)[1:]
+    intervals = zip(("voc.mAP50", "coco.AP"), map(interval, values.T), strict=True)
     return Analysis(
         metrics=metrics,
-        intervals=dict(zip(("voc.mAP50", "coco.AP"), map(interval, values.T), strict=True)),
+        intervals={name: ends for name, ends in intervals if not isnan(ends[0])},
         curves=curves,
         thresholds=points,
         confusion=confusion_matrix(matching, kept),

@@ -13,7 +13,7 @@ NUM_BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """The detections with a score in ``[low, high)``; the last bin includes 1.
+    """The detections with a score in ``[low, high)``; scores beyond [0, 1] are in the end bins.
 
     Attributes:
         low: Lowest score.
@@ -34,7 +34,7 @@ def calibration_bins(
     scores: Float64[ndarray, "K"], is_right: Bool[ndarray, "K"]
 ) -> list[CalibrationBin]:
     """Ten bins of equal width, for a reliability diagram."""
-    bins = np.minimum((scores * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    bins = (scores * NUM_BINS).clip(0, NUM_BINS - 1).astype(np.int64)
     counts = np.bincount(bins, minlength=NUM_BINS)
     totals, rights = (
         np.bincount(bins, weights, minlength=NUM_BINS) for weights in (scores, is_right)

@@ -2,12 +2,14 @@
 
 # side = number of classes + 1
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Int64
 from numpy import ndarray
 
+from vision.formats import counted
 from vision.metrics.analysis import Analysis, Group
 from vision.report.commands import Commands
 from vision.report.data_advice import (
@@ -22,10 +24,13 @@ from vision.report.data_advice import (
 )
 from vision.report.kinds import ERRORS, Sentence
 
+MIN_COST = 0.005
+"""AP50 below which an error costs nothing worth naming."""
 MIN_MEAN = 0.05
 """voc.mAP50 below which there is no point in telling kinds of errors apart."""
 MIN_GROUP = 0.1
 """Boxes of a group of sizes or aspects that an advice can rest on, as a fraction of all."""
+NOTHING_LEFT = "No kind of error stands out: try it on photographs that it has not seen."
 
 
 def most_confused(confusion: Int64[ndarray, "side side"]) -> tuple[int, int] | None:
@@ -36,6 +41,14 @@ def most_confused(confusion: Int64[ndarray, "side side"]) -> tuple[int, int] | N
         return None
     true, found = np.unravel_index(wrong.argmax(), wrong.shape)
     return int(true), int(found)
+
+
+def most_frequent(analysis: Analysis, kind: str) -> tuple[str | None, int]:
+    """The class with the most mistakes of a kind, and how many it has; None and 0 without any."""
+    labels = Counter(mistake.label for mistake in analysis.mistakes if mistake.kind == kind)
+    for label, count in labels.most_common(1):
+        return analysis.metrics.names[label], count
+    return None, 0
 
 
 def advise(analysis: Analysis, commands: Commands) -> list[Sentence]:
@@ -53,14 +66,16 @@ def advise(analysis: Analysis, commands: Commands) -> list[Sentence]:
         text = "It has learnt little: train longer (train.epochs), and check the labels."
         return [Sentence("", text, longer)]
     labels, by_cost = list(on_labels(analysis, commands)), _by_cost(analysis, commands)
-    is_said = any(sentence.kind == by_cost.kind == "other class" for sentence in labels)
-    return [
+    if by_cost and any(sentence.kind == by_cost.kind == "other class" for sentence in labels):
+        by_cost = None
+    advice = [
         *_on_few_epochs(commands),
         *labels,
         *on_few_boxes(analysis, commands),
         *on_rare_class(analysis, commands),
-        *([] if is_said else [by_cost]),
+        *([by_cost] if by_cost else []),
     ]
+    return advice or [Sentence("", NOTHING_LEFT, commands.detect)]
 
 
 def _on_few_epochs(commands: Commands) -> Iterator[Sentence]:
@@ -71,18 +86,28 @@ def _on_few_epochs(commands: Commands) -> Iterator[Sentence]:
         yield Sentence("", text, commands.train_longer)
 
 
-def _by_cost(analysis: Analysis, commands: Commands) -> Sentence:
-    """Against the kind of error that costs most."""
+def _by_cost(analysis: Analysis, commands: Commands) -> Sentence | None:
+    """Advice against the kind of error that costs most; None if all cost next to nothing."""
     kind = max(ERRORS, key=lambda key: analysis.error_costs.get(key, 0.0))
-    pair = most_confused(analysis.confusion)
+    if analysis.error_costs.get(kind, 0.0) < MIN_COST:
+        return None
     if kind == "background":
         return _background(analysis, commands)
     if kind == "duplicate":
         text = "Suppress more of the boxes that overlap: try a lower nms_iou."
         command = commands.evaluate and f"{commands.evaluate} model.postprocess.nms_iou=0.4"
         return Sentence("", text, command, kind)
-    if kind in {"missed", "localisation"} or pair is None:
+    pair = most_confused(analysis.confusion)
+    if kind in {"missed", "localisation"} or (kind == "both" and pair is None):
         return _sizes(analysis, commands, kind) or _fallback(analysis, commands, kind)
+    return _confusion(analysis, commands, pair)
+
+
+def _confusion(analysis: Analysis, commands: Commands, pair: tuple[int, int] | None) -> Sentence:
+    """Where classes are taken for each other, most often the two of ``pair``."""
+    if pair is None:  # At the best thresholds none are.
+        text = "Objects are detected as another class: more pictures that show how the classes"
+        return Sentence("", f"{text} differ. {THEN_TRAIN}", commands.train, "classification")
     true, found = (analysis.metrics.names[label] for label in pair)
     if (swapped := num_swapped(analysis, pair)) >= MIN_SWAPPED:
         text = (
@@ -91,9 +116,10 @@ def _by_cost(analysis: Analysis, commands: Commands) -> Sentence:
             " of both that tell them apart."
         )
         return Sentence("", text, commands.check, "other class", true)
+    times = counted(int(analysis.confusion[pair]), "time")
     text = (
         f"More pictures of {true} and {found} that tell them apart, labelled by one rule:"
-        f" {true} is found as {found} {analysis.confusion[pair]} times. {THEN_TRAIN}"
+        f" {true} is found as {found} {times}. {THEN_TRAIN}"
     )
     return Sentence("", text, commands.train, "classification", found)
 
@@ -131,12 +157,11 @@ def _fallback(analysis: Analysis, commands: Commands, kind: str) -> Sentence:
 
 
 def _background(analysis: Analysis, commands: Commands) -> Sentence:
-    label = int(analysis.confusion[-1, :-1].argmax())
-    name = analysis.metrics.names[label]
-    text = (
-        "Use the best score threshold of each class, and train on pictures without objects in"
-        f" which it sees {name}."
-    )
+    text = "Use the best score threshold of each class"
+    name, _ = most_frequent(analysis, "background")
+    if name is None:  # They all have lower scores.
+        return Sentence("", f"{text}.", commands.detect)
+    text += f", and train on pictures without objects in which it sees {name}."
     return Sentence("", text, commands.detect, "background", name)
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from vision.config import load_config
 from vision.engine import RunFolder, least_epochs
+from vision.runtime.load import graph_backend_of
 
 LARGER, MULTIPLE = 1.5, 32
 """How many times as large the images to try are, and what their sides are multiples of."""
@@ -62,7 +63,9 @@ def commands_for(
     configured = () if run is None else ("--config", str(run / "config.yaml"))
     out = () if run is None else ("--out", f"{run}_2")
     mine = ("--data", _folder(data))
-    train = ("train", *(configured or (*mine, f"model.init={weights}")), *out)
+    # A training cannot start from an exported graph: it then starts from its recipe's weights.
+    start = () if graph_backend_of(Path(weights)) else (f"model.init={weights}",)
+    train = ("train", *(configured or (*mine, *start)), *out)
     sides = ", ".join(str(round(side * LARGER / MULTIPLE) * MULTIPLE) for side in image_size)
     is_named = any(word in {"--data", "--config"} for word in data)
     checked = tuple(data) if is_named else configured or mine

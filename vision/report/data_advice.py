@@ -4,6 +4,7 @@ import statistics
 from collections import Counter
 from collections.abc import Collection, Iterator
 
+from vision.formats import counted
 from vision.metrics.analysis import Analysis, Suspect
 from vision.report.commands import Commands
 from vision.report.kinds import Sentence
@@ -73,8 +74,8 @@ def on_few_boxes(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
     few = sorted((count, name) for name, count in zip(names, counts, strict=True) if is_few(count))
     if num_boxes < MIN_BOXES:
         text = (
-            f"Label more images to evaluate on: {num_boxes} boxes are too few to tell how good a"
-            f" detector is; {MIN_BOXES} are the least."
+            f"Label more images to evaluate on: these have {counted(num_boxes, 'box')}, and at"
+            f" least {MIN_BOXES} are needed to measure how good a detector is."
         )
         yield Sentence("", text, commands.evaluate)
     elif len(few) == 1:

@@ -91,7 +91,7 @@ def verdict(comparison: Comparison) -> str:
     text = f"{text[0].upper()}{text[1:]}."
     num_boxes = sum(comparison.metrics[0].voc.num_boxes)
     if num_boxes < MIN_BOXES:
-        text += f" {num_boxes} boxes are few: intervals of so few are too narrow."
+        text += f" With only {counted(num_boxes, 'box')}, intervals are too narrow to rely on."
     return text
 
 
@@ -140,6 +140,6 @@ def _image_lines(
         yield f"{images[index]:{width}}  {a:4}  {b:4}  {b - a:+5}"
     better = sum(second[index] < first[index] for index in changed)
     yield (
-        f"B makes fewer mistakes in {better} images, more in {len(changed) - better}, as many in"
-        f" {len(first) - len(changed)}. {MISTAKES}"
+        f"B makes fewer mistakes in {counted(better, 'image')}, more in {len(changed) - better}, as"
+        f" many in {len(first) - len(changed)}. {MISTAKES}"
     )

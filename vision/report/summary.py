@@ -1,11 +1,10 @@
 """The three sentences that a report begins with: how good, what costs most, what to do next."""
 
-from collections import Counter
-
 import numpy as np
 
+from vision.formats import counted
 from vision.metrics.analysis import Analysis
-from vision.report.advice import advise, most_confused
+from vision.report.advice import MIN_COST, advise, most_confused, most_frequent
 from vision.report.commands import Commands
 from vision.report.kinds import ERRORS, Sentence
 
@@ -14,8 +13,6 @@ MEANING = (
     "(voc.mAP50 tells how well it finds objects without false detections, over all thresholds, as"
     " the mean over the classes: 1 is perfect. A box is right from an overlap, or IoU, of 0.5 on.)"
 )
-MIN_COST = 0.005
-"""AP50 below which an error costs nothing worth naming."""
 
 
 def summarise(analysis: Analysis, commands: Commands = Commands()) -> list[Sentence]:  # noqa: B008
@@ -28,7 +25,7 @@ def summarise(analysis: Analysis, commands: Commands = Commands()) -> list[Sente
 def _how_good(analysis: Analysis) -> Sentence:
     metrics, confusion = analysis.metrics, analysis.confusion
     num_boxes = sum(metrics.voc.num_boxes)
-    measured = f"{metrics.num_images:,} images with {num_boxes:,} boxes"
+    measured = f"{counted(metrics.num_images, 'image')} with {counted(num_boxes, 'box')}"
     if metrics.voc.mean is None:
         return Sentence("", f"Nothing can be measured: no box in {metrics.num_images} images.")
     right, objects = int(np.diag(confusion)[:-1].sum()), int(confusion[:-1].sum())
@@ -71,18 +68,14 @@ def _most_affected(analysis: Analysis, kind: str) -> tuple[str, str | None]:
         label = int(confusion[:-1, -1].argmax())
         missed, total = confusion[label, -1], confusion[label].sum()
         return f": {names[label]} most often, {missed} of {total}", names[label]
-    if kind == "background" and confusion[-1, :-1].any():
-        label = int(confusion[-1, :-1].argmax())
-        return f": {names[label]} most often, {confusion[-1, label]} times", names[label]
     if kind == "classification":
         pair = most_confused(confusion)
         if pair:
             true, found = (names[label] for label in pair)
-            return f": {true} found as {found} most often, {confusion[pair]} times", found
-    labels = Counter(mistake.label for mistake in analysis.mistakes if mistake.kind == kind)
-    for label, count in labels.most_common(1):
-        return f": {names[label]} most often, {count} times", names[label]
-    return "", None
+            times = counted(int(confusion[pair]), "time")
+            return f": {true} found as {found} most often, {times}", found
+    name, count = most_frequent(analysis, kind)
+    return ("" if name is None else f": {name} most often, {counted(count, 'time')}"), name
 
 
 def next_steps(analysis: Analysis, commands: Commands) -> list[Sentence]:
