@@ -30,7 +30,7 @@ MIN_MEAN = 0.05
 """voc.mAP50 below which there is no point in telling kinds of errors apart."""
 MIN_GROUP = 0.1
 """Boxes of a group of sizes or aspects that an advice can rest on, as a fraction of all."""
-NOTHING_LEFT = "No kind of error stands out: try it on photographs that it has not seen."
+NOTHING_LEFT = "No kind of error stands out: try the detector on photographs that are new to it."
 
 
 def most_confused(confusion: Int64[ndarray, "side side"]) -> tuple[int, int] | None:
@@ -54,16 +54,20 @@ def most_frequent(analysis: Analysis, kind: str) -> tuple[str | None, int]:
 def advise(analysis: Analysis, commands: Commands) -> list[Sentence]:
     """Each advice that applies, the most urgent first."""
     if analysis.metrics.voc.mean is None:
-        return [Sentence("", "Name images with labelled boxes to evaluate on.", commands.check)]
+        text = "Evaluate on images with labelled boxes; a check shows what these data contain."
+        return [Sentence("", text, commands.check)]
     longer = commands.train_longer or commands.train
     if not any(analysis.thresholds):
         text = (
-            "No detection is right: train it on these classes, for longer (train.epochs) if that is"
-            " done, or check the labels."
+            "No detection is right. If the detector was not trained on these classes, train it on"
+            " them; if it was, train longer (train.epochs) and check the labels."
         )
         return [Sentence("", text, longer)]
     if analysis.metrics.voc.mean < MIN_MEAN:
-        text = "It has learnt little: train longer (train.epochs), and check the labels."
+        text = (
+            "The detector has learnt too little to tell its errors apart: train longer"
+            " (train.epochs), and check the labels."
+        )
         return [Sentence("", text, longer)]
     labels, by_cost = list(on_labels(analysis, commands)), _by_cost(analysis, commands)
     if by_cost and any(sentence.kind == by_cost.kind == "other class" for sentence in labels):
@@ -82,7 +86,7 @@ def _on_few_epochs(commands: Commands) -> Iterator[Sentence]:
     """A short training says little about the data."""
     if commands.few_epochs:
         epochs = "1 epoch is" if commands.few_epochs == 1 else f"{commands.few_epochs} epochs are"
-        text = f"Train longer: {epochs} few for these images, and what it lacks may be time alone."
+        text = f"Train longer: {epochs} too few for so many images; more may be all it needs."
         yield Sentence("", text, commands.train_longer)
 
 
@@ -94,7 +98,7 @@ def _by_cost(analysis: Analysis, commands: Commands) -> Sentence | None:
     if kind == "background":
         return _background(analysis, commands)
     if kind == "duplicate":
-        text = "Suppress more of the boxes that overlap: try a lower nms_iou."
+        text = "Suppress more of the overlapping detections of a class: try a lower nms_iou."
         command = commands.evaluate and f"{commands.evaluate} model.postprocess.nms_iou=0.4"
         return Sentence("", text, command, kind)
     pair = most_confused(analysis.confusion)
@@ -106,20 +110,20 @@ def _by_cost(analysis: Analysis, commands: Commands) -> Sentence | None:
 def _confusion(analysis: Analysis, commands: Commands, pair: tuple[int, int] | None) -> Sentence:
     """Where classes are taken for each other, most often the two of ``pair``."""
     if pair is None:  # At the best thresholds none are.
-        text = "Objects are detected as another class: more pictures that show how the classes"
-        return Sentence("", f"{text} differ. {THEN_TRAIN}", commands.train, "classification")
+        text = f"Add training pictures that show how the classes differ. {THEN_TRAIN}"
+        return Sentence("", text, commands.train, "classification")
     true, found = (analysis.metrics.names[label] for label in pair)
     if (swapped := num_swapped(analysis, pair)) >= MIN_SWAPPED:
         text = (
-            f"Look at the labels of {true} and {found}: {swapped} boxes of one are found as the"
-            f" other with a score of {CONFIDENT} and more. Where the labels are right, add pictures"
-            " of both that tell them apart."
+            f"Check the labels of {true} and {found}: {swapped} boxes of one class are detected as"
+            f" the other with a score of at least {CONFIDENT}. If the labels are right, add"
+            " training pictures of both that show how they differ."
         )
         return Sentence("", text, commands.check, "other class", true)
     times = counted(int(analysis.confusion[pair]), "time")
     text = (
-        f"More pictures of {true} and {found} that tell them apart, labelled by one rule:"
-        f" {true} is found as {found} {times}. {THEN_TRAIN}"
+        f"Add training pictures of {true} and {found} that show how they differ, labelled by one"
+        f" rule: {true} is detected as {found} {times}. {THEN_TRAIN}"
     )
     return Sentence("", text, commands.train, "classification", found)
 
@@ -129,16 +133,18 @@ def _sizes(analysis: Analysis, commands: Commands, kind: str) -> Sentence | None
     small = _low_group(analysis.sizes[: len(analysis.sizes) // 2], analysis.sizes)
     if small is not None:
         text = (
-            f"Show the network larger images: of the boxes of {small.name.rpartition(', ')[2]} it"
-            f" finds {small.recall:.0%}, of all {_recall(analysis.sizes):.0%}."
+            f"Train with larger images (model.image_size): of the boxes with a size of"
+            f" {small.name.rpartition(', ')[2]}, {small.recall:.0%} are found, but"
+            f" {_recall(analysis.sizes):.0%} of all boxes."
         )
         return Sentence("", text, commands.train_larger, kind)
     ends = [analysis.aspects[0], analysis.aspects[-1]] if analysis.aspects else []
     long = _low_group(ends, analysis.aspects)
     if long is not None:
         text = (
-            f"See whether other priors reach long boxes: of {long.name.partition(', ')[0]} ones it"
-            f" finds {long.recall:.0%}, of all {_recall(analysis.aspects):.0%}."
+            "Check whether other priors (anchor boxes) would match long boxes better:"
+            f" {long.recall:.0%} of the {long.name.partition(', ')[0]} boxes are found, but"
+            f" {_recall(analysis.aspects):.0%} of all boxes."
         )
         return Sentence("", text, commands.priors, kind)
     return None
@@ -147,12 +153,12 @@ def _sizes(analysis: Analysis, commands: Commands, kind: str) -> Sentence | None
 def _fallback(analysis: Analysis, commands: Commands, kind: str) -> Sentence:
     """Where no size stands out."""
     if kind != "missed":
-        text = "Show the network larger images: objects are found, but their boxes fit badly."
+        text = "Train with larger images (model.image_size): many detected boxes fit badly."
         return Sentence("", text, commands.train_larger, kind)
     label = int(analysis.confusion[:-1, -1].argmax())
     missed, total = analysis.confusion[label, -1], analysis.confusion[label].sum()
     name = analysis.metrics.names[label]
-    text = f"More pictures of {name} to train on: {missed} of {total} are missed. {THEN_TRAIN}"
+    text = f"Add training pictures of {name}: {missed} of {total} are missed. {THEN_TRAIN}"
     return Sentence("", text, commands.train, "missed", name)
 
 
@@ -161,7 +167,7 @@ def _background(analysis: Analysis, commands: Commands) -> Sentence:
     name, _ = most_frequent(analysis, "background")
     if name is None:  # They all have lower scores.
         return Sentence("", f"{text}.", commands.detect)
-    text += f", and train on pictures without objects in which it sees {name}."
+    text += f", and train on pictures without objects that the detector mistakes for {name}."
     return Sentence("", text, commands.detect, "background", name)
 
 

@@ -92,7 +92,7 @@ def confusion_matrix(confusion: Int64[ndarray, "side side"], names: Sequence[str
 def _words(count: int, total: int, row: int, column: int, names: Sequence[str]) -> str:
     """A cell of the matrix as a sentence; the row and the column after the names are the last."""
     if row == len(names):
-        return f"{count} of {total} detections on no object are of class {names[column]}"
+        return f"{count} of {total} detections that match no object are of class {names[column]}"
     share = f"{count} of {total} {names[row]} objects ({count / total:.0%})"
     if column == len(names):
         return f"{share} are missed"

@@ -45,15 +45,17 @@ def on_labels(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
         label, true = pairs.most_common(1)[0][0]
         name, other = names[label], "" if true is None else names[true]
         text = {
-            "missing box": f"{count} detections of score {CONFIDENT} and more lie on no box, most"
-            f" often {name}. Where no box is missing, train on pictures without objects, too.",
-            "other class": f"{count} boxes are found as another class with a score of"
-            f" {CONFIDENT} and more, most often {other} as {name}. Where the labels are right, add"
-            " pictures of both.",
-            "unfound box": f"{count} boxes are found at no score, most often {name}. Where they"
-            " are right, add pictures of the kind.",
+            "missing box": f"{count} detections with a score of at least {CONFIDENT} are where no"
+            f" box is labelled, most often {name}. Add the boxes that are missing; if none are,"
+            " also train on pictures without objects.",
+            "other class": f"{count} labelled boxes are detected as another class with a score of"
+            f" at least {CONFIDENT}, most often {other} as {name}. Correct the labels that are"
+            " wrong; if none are, add training pictures of both classes.",
+            "unfound box": f"{count} labelled boxes are not found at any score, most often {name}."
+            " Correct the boxes that are wrong; if none are, add training pictures of such"
+            " objects.",
         }[kind]
-        text = f"Look at the labels first: {text}"
+        text = f"Check the labels: {text}"
         yield Sentence("", text, commands.check, kind, other or name)
 
 
@@ -74,23 +76,25 @@ def on_few_boxes(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
     few = sorted((count, name) for name, count in zip(names, counts, strict=True) if is_few(count))
     if num_boxes < MIN_BOXES:
         text = (
-            f"Label more images to evaluate on: these have {counted(num_boxes, 'box')}, and at"
-            f" least {MIN_BOXES} are needed to measure how good a detector is."
+            f"Label more images to evaluate on: these have {counted(num_boxes, 'box')}, but it"
+            f" takes at least {MIN_BOXES} to measure how good a detector is."
         )
         yield Sentence("", text, commands.evaluate)
     elif len(few) == 1:
         count, name = few[0]
         boxes = "1 box" if count == 1 else f"{count} boxes"
         yield Sentence(
-            "", f"{name} has only {boxes}: its AP says nothing; add pictures of it to val."
+            "",
+            f"{name} has only {boxes}, too few for a meaningful AP: label more validation"
+            " images of it.",
         )
     elif few:
         named = ", ".join(f"{name} {count}" for count, name in few[:NUM_NAMED])
         more = f" and {len(few) - NUM_NAMED} more" if len(few) > NUM_NAMED else ""
         yield Sentence(
             "",
-            f"{len(few)} classes have fewer than {MIN_CLASS_BOXES} boxes ({named}{more}): their AP"
-            " says nothing; add pictures of them to val.",
+            f"{len(few)} classes have fewer than {MIN_CLASS_BOXES} boxes ({named}{more}), too few"
+            " for a meaningful AP: label more validation images of them.",
         )
 
 
@@ -113,8 +117,8 @@ def on_rare_class(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
     if rare and median >= MIN_MEDIAN:
         ap, label = min(rare)
         text = (
-            f"More pictures of {names[label]}: it has {voc.num_boxes[label]} boxes here where the"
-            f" median class has {median:g}, and AP50 {ap:.2f} where the mean is {voc.mean:.2f}."
+            f"Add training pictures of {names[label]}: it has {voc.num_boxes[label]} boxes here,"
+            f" the median class {median:g}, and its AP50 is {ap:.2f}, the mean {voc.mean:.2f}."
             f" {THEN_TRAIN}"
         )
         yield Sentence("", text, commands.train, "missed", names[label])

@@ -10,8 +10,8 @@ from vision.report.data_advice import MIN_BOXES
 NUM_LISTED = 10
 """Maximum number of images that are listed in the terminal."""
 MISTAKES = (
-    "A mistake is a missed object or a wrong detection, at the score threshold of each class that"
-    " gives the detector its highest F1."
+    "A mistake is a missed object or a wrong detection. Each detector is judged at its best score"
+    " threshold of each class, the one with the highest F1."
 )
 
 
@@ -73,7 +73,7 @@ def verdict(comparison: Comparison) -> str:
     parts = []
     for name, sign in (("B", 1), ("A", -1)):
         gains = [
-            f"{sign * difference.change:.3f} {metric} ({_interval(difference, sign)})"
+            f"{sign * difference.change:.3f} in {metric} ({_interval(difference, sign)})"
             for metric, difference in comparison.differences.items()
             if difference.is_clear and sign * difference.change > 0
         ]
@@ -85,13 +85,13 @@ def verdict(comparison: Comparison) -> str:
         if not difference.is_clear
     ]
     if unclear:
-        images = f"these {comparison.metrics[0].num_images:,} images"
-        parts.append(f"no difference can be told from {images} in {' and '.join(unclear)}")
+        images = counted(comparison.metrics[0].num_images, "image")
+        parts.append(f"there is no clear difference on {images} in {' and '.join(unclear)}")
     text = "; ".join(parts)
     text = f"{text[0].upper()}{text[1:]}."
     num_boxes = sum(comparison.metrics[0].voc.num_boxes)
     if num_boxes < MIN_BOXES:
-        text += f" With only {counted(num_boxes, 'box')}, intervals are too narrow to rely on."
+        text += f" With only {counted(num_boxes, 'box')}, the intervals are too narrow to rely on."
     return text
 
 

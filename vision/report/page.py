@@ -29,13 +29,13 @@ TOTALS = {
     "false negatives": "all objects that are not found",
 }
 COCO_MEANINGS = {
-    "AP": "mean over IoU 0.5 to 0.95",
+    "AP": "average precision, mean over the IoU thresholds 0.5 to 0.95",
     "AP50": "at IoU 0.5",
     "AP75": "at IoU 0.75: boxes that fit well",
     "APs": "small objects, up to 32 x 32 pixels",
     "APm": "medium objects, up to 96 x 96 pixels",
     "APl": "large objects",
-    "AR1": "recall of the best detection of each class and image",
+    "AR1": "recall of the best detection of each class in each image",
     "AR10": "recall of the best ten",
     "AR100": "recall of the best hundred",
     "ARs": "AR100 of small objects",
@@ -93,8 +93,12 @@ def _metric_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """The summary numbers: name, value, interval, meaning."""
     voc, coco = analysis.metrics.voc, analysis.metrics.coco
     values = [
-        ("voc.mAP50", voc.mean, "VOC: area under the curve at IoU 0.5, mean over the classes"),
-        ("voc.mAP50_11pt", voc.mean_11pt, "VOC 2007: the same from 11 points"),
+        (
+            "voc.mAP50",
+            voc.mean,
+            "VOC: area under the precision-recall curve at IoU 0.5, mean over the classes",
+        ),
+        ("voc.mAP50_11pt", voc.mean_11pt, "VOC 2007: the same, from 11 points of the curve"),
         *((f"coco.{key}", getattr(coco, key), text) for key, text in COCO_MEANINGS.items()),
     ]
     return [
@@ -126,7 +130,7 @@ def _suspect_rows(analysis: Analysis) -> list[tuple[str, int, list[str], str]]:
             if suspect.kind == key
         )
         often = [
-            names[label] + ("" if true is None else f" labelled {names[true]}") + f" {number}"
+            names[label] + ("" if true is None else f" labelled {names[true]}") + f" ({number})"
             for (label, true), number in pairs.most_common(NUM_OFTEN)
         ]
         rows.append((kind.title, pairs.total(), often, kind.meaning))
