@@ -54,15 +54,12 @@ def calibration_bins(
 
 
 def calibration_error(bins: list[CalibrationBin]) -> float | None:
-    """Compute the expected calibration error (ECE) of the detections in the bins.
+    """Compute the expected calibration error (ECE) of the bins; None without detections.
 
     It is the mean over the detections of ``|precision - mean score|`` of their bin (Guo et al., On
     Calibration of Modern Neural Networks, arXiv 1706.04599, equation 3). Precision takes the place
     of accuracy, as in Küppers et al., Multivariate Confidence Calibration for Object Detection,
     arXiv 2004.13546.
-
-    Returns:
-        The error in [0, 1] for scores in [0, 1]; None without detections.
     """
     count = sum(bin_.count for bin_ in bins)
     if not count:

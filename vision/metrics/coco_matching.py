@@ -35,14 +35,8 @@ def match_by_coco(
 ) -> Iterator[tuple[Matches, Int64[ndarray, "K"]]]:
     """Match detections with boxes at each of the `IOU_THRESHOLDS`, once for each range of area.
 
-    Args:
-        detections: The detections in each image, in pixels of the image that its target refers to.
-        targets: The ground truth of the same images.
-        num_classes: Labels are 0 to ``num_classes - 1``.
-        areas: Names of the ranges, keys of `AREAS`.
-
-    Yields:
-        The matches, and the rank by score of each detection within its class and image, from 0.
+    The ranges are those of `AREAS` that ``areas`` names. For each one, the matches are yielded with
+    the rank of each detection by score within its class and image, from 0.
 
     Raises:
         ValueError: If detections and targets do not fit (`check_inputs`).
@@ -80,11 +74,7 @@ def match_by_coco(
 def _rank(
     found: DetectionTable, num_classes: int
 ) -> tuple[Int64[ndarray, "K"], Int64[ndarray, "K"]]:
-    """Select the best `MAX_DETECTIONS` of each class and image.
-
-    Returns:
-        Their rows in the order of `Matches`, and their ranks by score, from 0.
-    """
+    """Rows of the best `MAX_DETECTIONS` in the order of `Matches`, and their ranks by score."""
     groups = found.images * num_classes + found.labels
     order = np.lexsort((-found.scores, groups))
     positions, is_first = np.arange(len(order)), np.diff(groups[order], prepend=-1) > 0
@@ -95,14 +85,9 @@ def _rank(
 
 
 def assign(pairs: Pairs, is_crowd: Bool[ndarray, "n"]) -> Pairs:
-    """Assign to each detection the box of its first pair whose box is still free.
+    """Select for each detection its first pair whose box is still free, if there is one.
 
-    Args:
-        pairs: Sorted by detection, then by preference.
-        is_crowd: Whether each box is a crowd, which is always free.
-
-    Returns:
-        The assigned pairs.
+    The pairs must be sorted by detection, then by preference. A crowd is always free.
     """
     is_taken, is_alone = [False] * len(is_crowd), (~is_crowd).tolist()
     assigned, last = [], -1

@@ -51,10 +51,7 @@ class Item(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """The right and wrong detections and the missed objects of one image.
-
-    Detections are sorted by descending score.
-    """
+    """The right and wrong detections, by descending score, and missed objects of one image."""
 
     right: list[Item]
     wrong: list[Item]
@@ -140,14 +137,13 @@ def compare_detections(
     names: Sequence[str],
     draws: int = DRAWS,
 ) -> Comparison:
-    """Compare two detectors by their detections in the same images.
+    """Compare two detectors, A and B, by their detections in the same images.
 
     The intervals come from a paired bootstrap (`vision.metrics.bootstrap`).
 
     Args:
-        first: The first detector's detections in each image, in pixels of the image that its
-            target refers to.
-        second: The second detector's detections in each image.
+        first: The detections of A in each image, in pixels of the image that its target refers to.
+        second: The detections of B in each image.
         targets: The ground truth of the same images.
         names: Distinct class names, in label order.
         draws: Number of resamples.

@@ -61,7 +61,7 @@ def _curve(scores: Float64[ndarray, "K"], is_right: Bool[ndarray, "K"], num_boxe
 def best_thresholds(
     matching: Matching, curves: Sequence[Curve | None], shared_boxes: int = SHARED_BOXES
 ) -> list[OperatingPoint | None]:
-    """Find the score threshold of each class with the highest F1.
+    """Find the threshold of each class with the highest F1; None if no detection is right.
 
     The best score on a class's few boxes is mostly noise. Therefore ``shared_boxes`` boxes are
     added to the boxes of each class when F1 is computed. The fraction of these that is found at a
@@ -72,9 +72,6 @@ def best_thresholds(
         matching: Which detection finds which box.
         curves: The curve of each class, from `make_curves`.
         shared_boxes: Number of boxes to add; 0 for the F1 of the class's own boxes.
-
-    Returns:
-        The threshold of each class; None for a class without a right detection.
     """
     found, assignment = matching.found, matching.assignment
     num_boxes = matching.count_boxes(~matching.ignored)
@@ -97,7 +94,7 @@ def best_thresholds(
 def best_threshold(
     curve: Curve | None, value: Float64[ndarray, "K"] | None = None
 ) -> OperatingPoint | None:
-    """Find the threshold with the highest value.
+    """Find the threshold with the highest value; None if no detection is right.
 
     A detection is kept if its score is at least the threshold. If several thresholds have the same
     value, the highest is taken.
@@ -106,9 +103,6 @@ def best_threshold(
         curve: The curve of one class.
         value: The value of each detection's score as the threshold; None for F1,
             ``2 * precision * recall / (precision + recall)``.
-
-    Returns:
-        The threshold, or None if no detection is right.
     """
     if curve is None or not curve.recall.any():
         return None
