@@ -268,7 +268,7 @@ def test_the_report_of_images_without_boxes_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--images", "nowhere", "--report"], "--images nowhere is not a folder; name the one"),
+        (["--images", "nowhere", "--report"], "--images nowhere is not a folder; name the folder"),
         (["--images", ".", "--report"], "image 1 has no file_name; leave --images out"),
         (["--images", "."], "--images goes with --report"),
     ],

@@ -1,4 +1,4 @@
-"""What to do next about a detector: each advice whose reason the analysis shows."""
+"""Advice: what to do next about a detector, as far as its analysis gives a reason."""
 
 # side = number of classes + 1
 
@@ -25,16 +25,16 @@ from vision.report.data_advice import (
 from vision.report.kinds import ERRORS, Sentence
 
 MIN_COST = 0.005
-"""AP50 below which an error costs nothing worth naming."""
+"""AP50 below which the cost of a kind of error is not worth naming."""
 MIN_MEAN = 0.05
-"""voc.mAP50 below which there is no point in telling kinds of errors apart."""
+"""voc.mAP50 below which kinds of errors are not worth telling apart."""
 MIN_GROUP = 0.1
-"""Boxes of a group of sizes or aspects that an advice can rest on, as a fraction of all."""
+"""Least fraction of all boxes in a group of sizes or aspects that advice can be based on."""
 NOTHING_LEFT = "No kind of error stands out: try the detector on photographs that are new to it."
 
 
 def most_confused(confusion: Int64[ndarray, "side side"]) -> tuple[int, int] | None:
-    """The true class and the detected class that are confused most often, if any are."""
+    """The true and the detected class that are confused most often; None without confusions."""
     wrong = confusion[:-1, :-1].copy()
     np.fill_diagonal(wrong, 0)
     if not wrong.any():
@@ -44,7 +44,7 @@ def most_confused(confusion: Int64[ndarray, "side side"]) -> tuple[int, int] | N
 
 
 def most_frequent(analysis: Analysis, kind: str) -> tuple[str | None, int]:
-    """The class with the most mistakes of a kind, and how many it has; None and 0 without any."""
+    """The class with the most mistakes of a kind, and their number; None and 0 without any."""
     labels = Counter(mistake.label for mistake in analysis.mistakes if mistake.kind == kind)
     for label, count in labels.most_common(1):
         return analysis.metrics.names[label], count
@@ -52,7 +52,7 @@ def most_frequent(analysis: Analysis, kind: str) -> tuple[str | None, int]:
 
 
 def advise(analysis: Analysis, commands: Commands) -> list[Sentence]:
-    """Each advice that applies, the most urgent first."""
+    """All advice that applies, the most urgent first; at least one sentence."""
     if analysis.metrics.voc.mean is None:
         text = "Evaluate on images with labelled boxes; a check shows what these data contain."
         return [Sentence("", text, commands.check)]
@@ -83,7 +83,7 @@ def advise(analysis: Analysis, commands: Commands) -> list[Sentence]:
 
 
 def _on_few_epochs(commands: Commands) -> Iterator[Sentence]:
-    """A short training says little about the data."""
+    """Advice to train longer, because the errors of a short training say little about the data."""
     if commands.few_epochs:
         epochs = "1 epoch is" if commands.few_epochs == 1 else f"{commands.few_epochs} epochs are"
         text = f"Train longer: {epochs} too few for so many images; more may be all it needs."
@@ -108,8 +108,8 @@ def _by_cost(analysis: Analysis, commands: Commands) -> Sentence | None:
 
 
 def _confusion(analysis: Analysis, commands: Commands, pair: tuple[int, int] | None) -> Sentence:
-    """Where classes are taken for each other, most often the two of ``pair``."""
-    if pair is None:  # At the best thresholds none are.
+    """Advice against confusions of classes, most often of the two in ``pair``."""
+    if pair is None:  # There are none at the best thresholds, but some at lower scores.
         text = f"Add training pictures that show how the classes differ. {THEN_TRAIN}"
         return Sentence("", text, commands.train, "classification")
     true, found = (analysis.metrics.names[label] for label in pair)
@@ -129,7 +129,7 @@ def _confusion(analysis: Analysis, commands: Commands, pair: tuple[int, int] | N
 
 
 def _sizes(analysis: Analysis, commands: Commands, kind: str) -> Sentence | None:
-    """Where small or long objects are found much less often than others."""
+    """Advice if small or long objects are found much less often than others; else None."""
     small = _low_group(analysis.sizes[: len(analysis.sizes) // 2], analysis.sizes)
     if small is not None:
         text = (
@@ -151,7 +151,7 @@ def _sizes(analysis: Analysis, commands: Commands, kind: str) -> Sentence | None
 
 
 def _fallback(analysis: Analysis, commands: Commands, kind: str) -> Sentence:
-    """Where no size stands out."""
+    """Advice against missed or badly located objects if no size or aspect stands out."""
     if kind != "missed":
         text = "Train with larger images (model.image_size): many detected boxes fit badly."
         return Sentence("", text, commands.train_larger, kind)
@@ -165,14 +165,14 @@ def _fallback(analysis: Analysis, commands: Commands, kind: str) -> Sentence:
 def _background(analysis: Analysis, commands: Commands) -> Sentence:
     text = "Use the best score threshold of each class"
     name, _ = most_frequent(analysis, "background")
-    if name is None:  # They all have lower scores.
+    if name is None:  # All of them are below the best thresholds.
         return Sentence("", f"{text}.", commands.detect)
     text += f", and train on pictures without objects that the detector mistakes for {name}."
     return Sentence("", text, commands.detect, "background", name)
 
 
 def _low_group(groups: Sequence[Group], of: Sequence[Group]) -> Group | None:
-    """The group of lowest recall, if that is low and the group large enough."""
+    """The group with the lowest recall, among those large enough whose recall is low."""
     total = sum(group.num_boxes for group in of)
     low = [
         group
@@ -185,6 +185,6 @@ def _low_group(groups: Sequence[Group], of: Sequence[Group]) -> Group | None:
 
 
 def _recall(groups: Sequence[Group]) -> float:
-    """The recall of all boxes."""
+    """The recall over the boxes of all groups."""
     found = sum(group.num_boxes * (group.recall or 0) for group in groups)
     return found / max(1, sum(group.num_boxes for group in groups))

@@ -1,4 +1,4 @@
-"""Advice on the data: on labels that confident detections contradict, and on too few boxes."""
+"""Advice on the data: labels that confident detections contradict, and too few boxes."""
 
 import statistics
 from collections import Counter
@@ -10,29 +10,31 @@ from vision.report.commands import Commands
 from vision.report.kinds import Sentence
 
 MIN_BOXES = 50
-"""Boxes below which an average precision says little."""
+"""Least number of boxes of all classes for a meaningful average precision."""
 CONFIDENT = 0.7
-"""Score from which a detection that contradicts the labels is a reason to look at them."""
+"""Least score of a detection that contradicts the labels for the advice to check them."""
 MIN_SUSPECTS = 5
 MAX_DOUBT = {"missing box": 0.03, "other class": 0.03, "unfound box": 0.05}
-"""Suspects from which the labels come first, as a fraction of the confident detections; of the
-boxes for those that are not found. The detectors in the package have a half of it on VOC 2007."""
+"""Least number of suspects for the advice to check labels, as a fraction of the confident
+detections, or of the boxes for "unfound box". The detectors in the package reach half of it on VOC
+2007."""
 MIN_SWAPPED = 3
-"""Suspects of the two classes that are confused most, from which their labels come first."""
+"""Least number of suspects of the two most confused classes for the advice to check labels."""
 MIN_CLASS_BOXES = 10
-"""Boxes of a class below which its average precision says nothing."""
+"""Least number of boxes of a class for a meaningful average precision."""
 NUM_NAMED = 5
 """Maximum number of classes with few boxes that are named."""
 RARE_FRACTION, MIN_MEDIAN = 0.25, 20
-"""Boxes of a rare class as a fraction of the median class's, where that has so many at least."""
+"""A rare class has less than this fraction of the median class's boxes, which must be at least so
+many."""
 THEN_TRAIN = "Then train again."
-"""Ends an advice on training data, of which the command alone would repeat the training."""
+"""End of advice on training data, because its command alone would only repeat the training."""
 LOW = 0.7
-"""What is low: an AP, or a recall, below this fraction of the mean."""
+"""An AP or a recall is low below this fraction of the mean."""
 
 
 def on_labels(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
-    """Kinds of suspects that are many, by what follows where the labels are right."""
+    """Advice to check the labels for each kind of suspect that is frequent enough."""
     names, num_boxes = analysis.metrics.names, sum(analysis.metrics.voc.num_boxes)
     num_confident = sum(bin_.count for bin_ in analysis.calibration if bin_.low >= CONFIDENT)
     strong = _strong(analysis)
@@ -41,7 +43,7 @@ def on_labels(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
         total = num_boxes if kind == "unfound box" else num_confident
         if count < MIN_SUSPECTS or count < MAX_DOUBT[kind] * total:
             continue
-        pairs = Counter((one.label, one.true_label) for one in strong if one.kind == kind)
+        pairs = Counter((fault.label, fault.true_label) for fault in strong if fault.kind == kind)
         label, true = pairs.most_common(1)[0][0]
         name, other = names[label], "" if true is None else names[true]
         text = {
@@ -60,17 +62,17 @@ def on_labels(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
 
 
 def _strong(analysis: Analysis) -> list[Suspect]:
-    """The suspects that are a reason to look at the labels."""
-    return [one for one in analysis.suspects if (one.score or 1.0) >= CONFIDENT]
+    """The suspects with a score of at least `CONFIDENT`, and the unfound boxes."""
+    return [fault for fault in analysis.suspects if (fault.score or 1.0) >= CONFIDENT]
 
 
 def num_swapped(analysis: Analysis, pair: Collection[int]) -> int:
-    """Confident detections of one of two classes on a box of the other."""
-    return sum({one.label, one.true_label} == set(pair) for one in _strong(analysis))
+    """Number of confident detections of one of two classes on a box of the other."""
+    return sum({fault.label, fault.true_label} == set(pair) for fault in _strong(analysis))
 
 
 def on_few_boxes(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
-    """Advice where all or some classes have too few boxes to measure precision on."""
+    """Advice if all classes together, or some of them, have too few boxes to measure AP on."""
     counts, names = analysis.metrics.voc.num_boxes, analysis.metrics.names
     num_boxes = sum(counts)
     few = sorted((count, name) for name, count in zip(names, counts, strict=True) if is_few(count))
@@ -99,12 +101,12 @@ def on_few_boxes(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
 
 
 def is_few(num_boxes: int) -> bool:
-    """Whether a class has boxes, but too few for its average precision to say anything."""
+    """Whether a class has boxes, but too few for a meaningful average precision."""
     return 0 < num_boxes < MIN_CLASS_BOXES
 
 
 def on_rare_class(analysis: Analysis, commands: Commands) -> Iterator[Sentence]:
-    """The class of lowest AP among those of few boxes, if it is low."""
+    """Advice on the class with the lowest AP among the rare classes, if that is low."""
     voc, names = analysis.metrics.voc, analysis.metrics.names
     median = statistics.median(count for count in voc.num_boxes if count)
     rare = [

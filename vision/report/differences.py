@@ -1,4 +1,4 @@
-"""The comparison of two detectors, A and B, in words: a verdict and tables."""
+"""The comparison of two detectors, A and B, as text: a verdict and tables."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -35,7 +35,7 @@ class ClassRow(NamedTuple):
 
 
 def describe_images(comparison: Comparison) -> str:
-    """How much is compared."""
+    """Say how many images, boxes and classes are compared."""
     metrics = comparison.metrics[0]
     counts = [count for count in metrics.voc.num_boxes if count]
     images, boxes = counted(metrics.num_images, "image"), counted(sum(counts), "box")
@@ -61,7 +61,7 @@ def class_rows(comparison: Comparison) -> list[ClassRow]:
 
 
 def _defined(values: tuple[float | None, float | None]) -> tuple[float, float]:
-    """Values of a class that has boxes."""
+    """The values, which are defined because the class has boxes."""
     first, second = values
     assert first is not None
     assert second is not None
@@ -69,7 +69,7 @@ def _defined(values: tuple[float | None, float | None]) -> tuple[float, float]:
 
 
 def verdict(comparison: Comparison) -> str:
-    """Which detector is better, and by how much, in a sentence."""
+    """Say which detector is better, and by how much."""
     parts = []
     for name, sign in (("B", 1), ("A", -1)):
         gains = [
@@ -101,7 +101,7 @@ def _interval(difference: Difference, sign: int = 1) -> str:
 
 
 def text_lines(comparison: Comparison, images: Sequence[str]) -> Iterator[str]:
-    """The tables for a terminal.
+    """Yield the lines of the tables for a terminal.
 
     Args:
         comparison: The numbers.

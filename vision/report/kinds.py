@@ -1,4 +1,4 @@
-"""Words for people: a sentence, and the kinds of errors and of label suspects."""
+"""The texts of a report: sentences, and the kinds of errors and of label suspects."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ class Sentence(NamedTuple):
     """A sentence of the summary.
 
     Attributes:
-        title: The question that it answers.
+        title: The question that the sentence answers.
         text: The answer.
-        command: What to paste into a terminal, if there is anything.
-        kind: The kind of the pictures to look at, if there are any.
-        name: Their class, if it is one.
+        command: A command to paste into a terminal, if there is one.
+        kind: The kind of error or suspect whose pictures to look at, if there is one.
+        name: The class of these pictures; None for all classes.
     """
 
     title: str
@@ -27,7 +27,7 @@ class Kind(NamedTuple):
     Attributes:
         title: A heading.
         meaning: What is wrong with a detection or a box of this kind.
-        caption: The line below a picture: ``label``, ``score``, ``true`` and ``iou`` are filled in.
+        caption: The line below a picture, a format with ``label``, ``score``, ``true``, ``iou``.
     """
 
     title: str

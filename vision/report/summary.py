@@ -1,4 +1,4 @@
-"""The three sentences that a report begins with: how good, what costs most, what to do next."""
+"""The sentences at the top of a report: how good it is, what costs most, what to do next."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ MEANING = (
 
 
 def summarise(analysis: Analysis, commands: Commands = Commands()) -> list[Sentence]:  # noqa: B008
-    """How good the detector is, what costs most, what to do next; then what to do after that."""
+    """Say how good the detector is, which errors cost most, what to do next, and after that."""
     answers = [_how_good(analysis), _what_costs(analysis), *advise(analysis, commands)]
     titles = [*TITLES, *["After that"] * (len(answers) - len(TITLES))]
     return [answer._replace(title=title) for answer, title in zip(answers, titles, strict=True)]
@@ -66,7 +66,7 @@ def _what_costs(analysis: Analysis) -> Sentence:
 
 
 def _most_affected(analysis: Analysis, kind: str) -> tuple[str, str | None]:
-    """Where an error is most frequent, in words, and the class; nothing where that is unclear."""
+    """Say where a kind of error is most frequent, with the class; empty and None if unknown."""
     names, confusion = analysis.metrics.names, analysis.confusion
     if kind == "missed" and confusion[:-1, -1].any():
         label = int(confusion[:-1, -1].argmax())
@@ -84,7 +84,7 @@ def _most_affected(analysis: Analysis, kind: str) -> tuple[str, str | None]:
 
 
 def next_steps(analysis: Analysis, commands: Commands) -> list[Sentence]:
-    """What to do next about a detector, each with its command, each command once."""
+    """List what to do next about a detector: the sentences with a command, each command once."""
     found = "See what the detector finds in other photographs, with the best score thresholds."
     advice = advise(analysis, commands)
     steps = [*advice[:2], Sentence("", found, commands.detect), *advice[2:]]
