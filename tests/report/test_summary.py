@@ -135,6 +135,11 @@ def test_what_costs_most(kind: str, text: str, name: str | None) -> None:
     assert (sentence.text, sentence.kind, sentence.name) == (text, kind, name)
 
 
+def test_without_boxes_no_error_is_said_to_be_cheap() -> None:
+    sentence = summarise(analysis(metrics=metrics(boxes=[0, 0, 0, 0]), error_costs={}))[1]
+    assert sentence.text == "That cannot be measured without labelled boxes."
+
+
 def test_errors_that_cost_nothing_are_not_named() -> None:
     cheap = {kind: cost / 1000 for kind, cost in COSTS.items()}
     assert summarise(analysis(error_costs=cheap))[1].text == (

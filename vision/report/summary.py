@@ -50,7 +50,9 @@ def _how_good(analysis: Analysis) -> Sentence:
 def _what_costs(analysis: Analysis) -> Sentence:
     costs = {kind: analysis.error_costs.get(kind, 0.0) for kind in ERRORS}
     kind = max(costs, key=lambda key: costs[key])
-    if analysis.metrics.voc.mean is None or costs[kind] < MIN_COST:
+    if analysis.metrics.voc.mean is None:
+        return Sentence("", "That cannot be measured without labelled boxes.")
+    if costs[kind] < MIN_COST:
         return Sentence("", "No kind of error costs as much as 0.5 points of AP50.")
     points = f"without them, AP50 would be {100 * costs[kind]:.1f} points (hundredths) higher"
     where, name = _most_affected(analysis, kind)
