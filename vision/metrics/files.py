@@ -43,7 +43,7 @@ def read_coco_results(
     images, categories = index_by_id(truth.images), index_by_id(truth.categories)
     targets = _targets(f"{annotations}: annotations", truth, images)
     names, sizes = [category["name"] for category in truth.categories], truth.sizes
-    del truth  # It frees its rows before those of the detections are read.
+    del truth  # Free its rows before the detections are read.
     found = _detections(detections, images, categories, sizes)
     return found, targets, names
 

@@ -86,7 +86,7 @@ def _on_few_epochs(commands: Commands) -> Iterator[Sentence]:
     """Advice to train longer, because the errors of a short training say little about the data."""
     if commands.few_epochs:
         epochs = "1 epoch is" if commands.few_epochs == 1 else f"{commands.few_epochs} epochs are"
-        text = f"Train longer: {epochs} too few for so many images; more may be all it needs."
+        text = f"Train longer: {epochs} too few for so many images, which may be all that is wrong."
         yield Sentence("", text, commands.train_longer)
 
 
@@ -109,7 +109,7 @@ def _by_cost(analysis: Analysis, commands: Commands) -> Sentence | None:
 
 def _confusion(analysis: Analysis, commands: Commands, pair: tuple[int, int] | None) -> Sentence:
     """Advice against confusions of classes, most often of the two in ``pair``."""
-    if pair is None:  # There are none at the best thresholds, but some at lower scores.
+    if pair is None:  # The confusion matrix, at the best thresholds, has none.
         text = f"Add training pictures that show how the classes differ. {THEN_TRAIN}"
         return Sentence("", text, commands.train, "classification")
     true, found = (analysis.metrics.names[label] for label in pair)
