@@ -73,7 +73,7 @@ def test_a_detector_does_not_differ_from_itself(
         first, second, *rest = numbers(lines, metric)
         assert first == second > 0.3
         assert rest == [0, 0, 0]
-    assert any(line.startswith("No difference can be told from these 8 images") for line in lines)
+    assert any(line.startswith("There is no clear difference on 8 images") for line in lines)
     assert lines[:3] == [f"A  {learnt}", f"B  {learnt / 'best.safetensors'}", "on synthetic images"]
     assert "8 images, " in lines[4]
 

@@ -256,10 +256,19 @@ def test_the_report_of_a_files_detections_has_pictures_if_the_images_are_named(
     assert read_metrics(tmp_path / "out")["thresholds"] == {"cat": pytest.approx(0.9, abs=1e-3)}
 
 
+def test_the_report_of_images_without_boxes_says_so(tmp_path: Path) -> None:
+    options = write_files(tmp_path)
+    truth = TRUTH | {"annotations": []}
+    (tmp_path / "truth.json").write_text(json.dumps(truth), encoding="utf-8")
+    assert main(["eval", *options, "--report", "--out", str(tmp_path)]) == 0
+    assert "Nothing can be measured" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert read_metrics(tmp_path)["interval95"] == {}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--images", "nowhere", "--report"], "--images nowhere is not a folder; name the one"),
+        (["--images", "nowhere", "--report"], "--images nowhere is not a folder; name the folder"),
         (["--images", ".", "--report"], "image 1 has no file_name; leave --images out"),
         (["--images", "."], "--images goes with --report"),
     ],

@@ -108,5 +108,5 @@ def test_mistakes_are_counted_at_the_best_thresholds() -> None:
 def test_without_boxes_there_is_nothing_to_compare_on() -> None:
     truth = [target([LEFT], [0], [True]), target()]
     found = [perfect(one) for one in truth]
-    with pytest.raises(DataError, match=r"no box to compare on.* boxes of a, b, c"):
+    with pytest.raises(DataError, match=r"no boxes to compare on.* boxes of a, b, c"):
         compare_detections(found, found, truth, NAMES, 2)

@@ -141,6 +141,12 @@ def test_calibration() -> None:
     assert calibration_error(bins[2:5]) is None
 
 
+def test_scores_that_are_no_probabilities_are_in_the_bins_at_the_ends() -> None:
+    scores = np.array([97.0, 1.5, -2.0])
+    bins = calibration_bins(scores, np.array([True, False, False]))
+    assert [one.count for one in bins] == [1, *[0] * 8, 2]
+
+
 def roots(boxes: np.ndarray, areas: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(areas))
 

@@ -30,7 +30,7 @@ def test_cells_are_fractions_of_their_row_and_say_so() -> None:
     assert not cells[0, 1].is_right
     assert cells[0, 1].text == "4 of 60 cat objects (7%) are found as dog"
     assert cells[2, 4].text == "5 of 20 cow objects (25%) are missed"
-    assert cells[4, 1].text == "5 of 9 detections on no object are of class dog"
+    assert cells[4, 1].text == "5 of 9 detections that match no object are of class dog"
 
 
 def test_the_worst_confusions_are_between_classes() -> None:

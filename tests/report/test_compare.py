@@ -53,7 +53,7 @@ def of_differences(comparison: Comparison, voc: Difference, coco: Difference) ->
     return verdict(replace(comparison, differences={"voc.mAP50": voc, "coco.AP": coco}))
 
 
-FEW = " 4 boxes are few: intervals of so few are too narrow."
+FEW = " With only 4 boxes, the intervals are too narrow to rely on."
 
 
 @pytest.mark.parametrize(
@@ -63,23 +63,23 @@ FEW = " 4 boxes are few: intervals of so few are too narrow."
             Difference(0.5, 0.6, 0.05, 0.15),
             Difference(0.3, 0.321, 0.008, 0.035),
             (
-                "B is better by 0.100 voc.mAP50 (95% interval 0.050 to 0.150) and 0.021 coco.AP"
-                " (95% interval 0.008 to 0.035)."
+                "B is better by 0.100 in voc.mAP50 (95% interval 0.050 to 0.150) and 0.021 in"
+                " coco.AP (95% interval 0.008 to 0.035)."
             ),
         ),
         (
             Difference(0.6, 0.5, -0.15, -0.05),
             Difference(0.3, 0.31, -0.01, 0.03),
             (
-                "A is better by 0.100 voc.mAP50 (95% interval 0.050 to 0.150); no difference can be"
-                " told from these 4 images in coco.AP (95% interval -0.010 to 0.030)."
+                "A is better by 0.100 in voc.mAP50 (95% interval 0.050 to 0.150); there is no clear"
+                " difference on 4 images in coco.AP (95% interval -0.010 to 0.030)."
             ),
         ),
         (
             Difference(0.6, 0.5, -0.15, 0.0),
             Difference(0.3, 0.3, 0.0, 0.0),
             (
-                "No difference can be told from these 4 images in voc.mAP50 (95% interval -0.150 to"
+                "There is no clear difference on 4 images in voc.mAP50 (95% interval -0.150 to"
                 " 0.000) and coco.AP (95% interval 0.000 to 0.000)."
             ),
         ),
@@ -87,8 +87,8 @@ FEW = " 4 boxes are few: intervals of so few are too narrow."
             Difference(0.6, 0.5, -0.15, -0.05),
             Difference(0.3, 0.4, 0.05, 0.15),
             (
-                "B is better by 0.100 coco.AP (95% interval 0.050 to 0.150); A is better by 0.100"
-                " voc.mAP50 (95% interval 0.050 to 0.150)."
+                "B is better by 0.100 in coco.AP (95% interval 0.050 to 0.150); A is better by"
+                " 0.100 in voc.mAP50 (95% interval 0.050 to 0.150)."
             ),
         ),
     ],
@@ -121,7 +121,7 @@ def test_the_tables_list_classes_and_images(comparison: Comparison) -> None:
     assert ["cat", "2", "0.500", "1.000", "+0.500", "0.505", "1.000", "+0.495"] in words
     assert ["a.jpg", "1", "0", "-1"] in words
     assert ["d.jpg", "0", "1", "+1"] in words
-    assert lines[-1].startswith("B makes fewer mistakes in 1 images, more in 1, as many in 2. ")
+    assert lines[-1].startswith("B makes fewer mistakes in 1 image, more in 1, as many in 2. ")
     assert len({len(line) for line in lines if re.match("(class|cat|<dog>) ", line)}) == 1
 
 
@@ -148,7 +148,9 @@ def test_pictures_show_what_each_detector_does(comparison: Comparison) -> None:
     nothing = page_of(comparison, [photos()[2]] * 4)
     assert "<img" not in nothing
     assert "B makes fewer mistakes in 1 of 4 images" in nothing
-    assert "There are no pictures, since the images were not named." in page_of(comparison, None)
+    assert "There are no pictures: name the folder of the images with --images." in page_of(
+        comparison, None
+    )
 
 
 @pytest.mark.slow

@@ -96,7 +96,7 @@ def test_captions_say_what_is_wrong() -> None:
         ("missed", "cow is not found", "c.jpg"),
         ("localisation", "cat 0.75, IoU 0.60", "a.jpg"),
         ("both", "cat 0.75 near dog, IoU 0.60", "a.jpg"),
-        ("duplicate", "cow 0.75, a second time", "a.jpg"),
+        ("duplicate", "cow 0.75, already detected", "a.jpg"),
     ]
     doubts = [
         *suspects("missing box", CAT, 1),
@@ -104,9 +104,9 @@ def test_captions_say_what_is_wrong() -> None:
         *suspects("unfound box", COW, 1),
     ]
     assert [picture.caption for picture in draw_gallery(doubts, photos, NAMES)] == [
-        "cat 0.90, no box: was it forgotten?",
+        "cat 0.90, no labelled box: is one missing?",
         "labelled dog, found as cat 0.90",
-        "labelled cow: is it one?",
+        "labelled cow, not found: is the label right?",
     ]
 
 

@@ -129,8 +129,8 @@ def test_numbers_are_those_of_the_analysis(text: str) -> None:
     assert list(classes) == ["cat", "dog", "cow"]
     assert "1 class without a box here: &lt;owl&gt;." in text
     assert table(text, "sizes")["small, up to 32 px"] == ["20", "0.500", "0.60", ""]
-    assert table(text, "suspects")["missing box?"][:2] == ["2", "cat 2"]
-    assert table(text, "suspects")["other class?"][:2] == ["1", "cow labelled dog 1"]
+    assert table(text, "suspects")["missing box?"][:2] == ["2", "cat (2)"]
+    assert table(text, "suspects")["other class?"][:2] == ["1", "cow labelled dog (1)"]
 
 
 def test_classes_of_few_boxes_are_marked() -> None:
@@ -168,7 +168,7 @@ def test_without_images_there_are_no_pictures_and_no_links_to_them() -> None:
     text = render_report(made_up(), "detections")
     assert "<img" not in text
     assert "see them" not in text
-    assert text.count("There are no pictures, since the images were not named.") == 2
+    assert text.count("There are no pictures: name the folder of the images with --images.") == 2
 
 
 def test_nothing_at_all_has_a_page() -> None:
@@ -185,8 +185,11 @@ def test_nothing_at_all_has_a_page() -> None:
         suspects=[],
     )
     text = render_report(nothing, "nothing", photos())
-    assert "Nothing can be measured: no box in 30 images." in text
-    assert "No label is suspect." in text
+    assert (
+        "Nothing can be measured: no labelled box in 30 images, or only difficult objects and"
+        " crowds." in text
+    )
+    assert "No label looks wrong." in text
 
 
 def test_two_hundred_pictures_and_all_suspects_take_less_than_three_megabytes() -> None:
@@ -224,7 +227,7 @@ def test_a_browser_shows_filters_and_sorts(
     found = opened(probed, width, tmp_path, "#mistakes-kind=missed&mistakes-class=cow", *options)
     dogs = "classification cat 0.75, labelled dog; background dog 0.75, nothing labelled"
     cats, cows = "background cat 0.75, nothing labelled", "missed cow is not found"
-    forgotten = "missing box? cat 0.90, no box: was it forgotten?"
+    forgotten = "missing box? cat 0.90, no labelled box: is one missing?"
     assert found.pop("back") == back
     assert int(found.pop("wide")) <= width
     assert found == {

@@ -36,6 +36,9 @@ LONG = [
 ]
 
 
+COST = " cost most: without them, AP50 would be 50.0 points (hundredths) higher."
+
+
 def costs(kind: str) -> dict[str, float]:
     """One kind of error costs most."""
     return COSTS | {kind: 0.5}
@@ -45,8 +48,9 @@ def test_how_good_says_what_is_found_what_is_right_and_how_sure_that_is() -> Non
     """95 of 120 objects are found, and 95 of 110 detections are right."""
     text = summarise(analysis())[0].text
     assert text == (
-        "At the best thresholds it finds 79% of the objects, and 86% of its detections are right:"
-        " voc.mAP50 is 0.767 (95% interval 0.701 to 0.823), measured on 30 images with 120 boxes."
+        "With the best score threshold of each class, the detector finds 79% of the objects, and"
+        " 86% of its detections are right. voc.mAP50 is 0.767 (95% interval 0.701 to 0.823),"
+        " measured on 30 images with 120 boxes."
         f" {MEANING}"
     )
 
@@ -57,8 +61,9 @@ def test_how_good_says_what_is_found_what_is_right_and_how_sure_that_is() -> Non
         (
             {"intervals": {}},
             (
-                "At the best thresholds it finds 79% of the objects, and 86% of its detections are"
-                " right: voc.mAP50 is 0.767, measured on 30 images with 120 boxes."
+                "With the best score threshold of each class, the detector finds 79% of the"
+                " objects, and 86% of its detections are right. voc.mAP50 is 0.767, measured on 30"
+                " images with 120 boxes."
                 f" {MEANING}"
             ),
         ),
@@ -70,14 +75,17 @@ def test_how_good_says_what_is_found_what_is_right_and_how_sure_that_is() -> Non
                 "intervals": {"voc.mAP50": (0.0, 0.0)},
             },
             (
-                "It finds none of the objects: voc.mAP50 is 0.000 (95% interval 0.000 to 0.000),"
-                " measured on 30 images with 120 boxes."
+                "The detector finds none of the objects. voc.mAP50 is 0.000 (95% interval 0.000 to"
+                " 0.000), measured on 30 images with 120 boxes."
                 f" {MEANING}"
             ),
         ),
         (
             {"metrics": metrics(boxes=[0, 0, 0, 0])},
-            "Nothing can be measured: no box in 30 images.",
+            (
+                "Nothing can be measured: no labelled box in 30 images, or only difficult objects"
+                " and crowds."
+            ),
         ),
     ],
 )
@@ -90,48 +98,52 @@ def test_how_good_where_something_is_lacking(changes: dict[str, Any], text: str)
     [
         (
             "missed",
-            "Objects that are not found cost most, 50.0 points of AP50: dog most often, 8 of 40.",
+            f"Objects that are not found{COST} Most often missed: dog, 8 of 40 objects.",
             "dog",
         ),
         (
             "background",
-            (
-                "Detections where no object is labelled cost most, 50.0 points of AP50: dog most"
-                " often, 5 times."
-            ),
-            "dog",
+            f"Detections where no object is labelled{COST} Most often: cat, 1 time.",
+            "cat",
         ),
         (
             "classification",
             (
-                "Objects that are found as another class cost most, 50.0 points of AP50: cat found"
-                " as dog most often, 4 times."
+                f"Detections with the wrong class{COST} Most often confused: cat detected as dog, 4"
+                " times."
             ),
             "dog",
         ),
         (
             "localisation",
-            "Boxes that fit badly cost most, 50.0 points of AP50: cow most often, 2 times.",
+            f"Detections whose box fits badly{COST} Most often: cow, 2 times.",
             "cow",
         ),
+        ("both", f"Detections with the wrong class whose box also fits badly{COST}", None),
         (
-            "both",
-            "Boxes that fit badly and have the wrong class cost most, 50.0 points of AP50.",
-            None,
+            "duplicate",
+            f"Repeated detections of one object{COST} Most often: dog, 5 times.",
+            "dog",
         ),
-        ("duplicate", "Second detections of an object cost most, 50.0 points of AP50.", None),
     ],
 )
 def test_what_costs_most(kind: str, text: str, name: str | None) -> None:
-    loose = [mistake("localisation", label) for label in (CAT, COW, COW)]
-    sentence = summarise(analysis(error_costs=costs(kind), mistakes=loose))[1]
+    """Most wrong detections that match no object are of dog, but they are duplicates."""
+    made = [mistake("localisation", label) for label in (CAT, COW, COW)]
+    made += [mistake("background", CAT), *[mistake("duplicate", DOG)] * 5]
+    sentence = summarise(analysis(error_costs=costs(kind), mistakes=made))[1]
     assert (sentence.text, sentence.kind, sentence.name) == (text, kind, name)
+
+
+def test_without_boxes_no_error_is_said_to_be_cheap() -> None:
+    sentence = summarise(analysis(metrics=metrics(boxes=[0, 0, 0, 0]), error_costs={}))[1]
+    assert sentence.text == "That cannot be measured without labelled boxes."
 
 
 def test_errors_that_cost_nothing_are_not_named() -> None:
     cheap = {kind: cost / 1000 for kind, cost in COSTS.items()}
     assert summarise(analysis(error_costs=cheap))[1].text == (
-        "No kind of error costs as much as half a point of AP50."
+        "No kind of error costs as much as 0.5 points of AP50."
     )
 
 
@@ -140,27 +152,29 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
     [
         pytest.param(
             {"metrics": metrics(boxes=[0, 0, 0, 0])},
-            "Name images with labelled boxes to evaluate on.",
+            "Evaluate on images with labelled boxes; a check shows what these data contain.",
             "check",
             id="no boxes",
         ),
         pytest.param(
             {"thresholds": [None] * 4},
-            "No detection is right: train it on these classes, for longer (train.epochs) if that is"
-            " done, or check the labels.",
+            "No detection is right. If the detector was not trained on these classes, train it on"
+            " them; if it was, train longer (train.epochs) and check the labels.",
             "train_longer",
             id="nothing right",
         ),
         pytest.param(
             {"metrics": metrics((0.01, 0.0, 0.1))},
-            "It has learnt little: train longer (train.epochs), and check the labels.",
+            "The detector has learnt too little to tell its errors apart: train longer"
+            " (train.epochs), and check the labels.",
             "train_longer",
             id="hardly trained",
         ),
         pytest.param(
             {"suspects": suspects("other class", DOG, 5, true=CAT)},
-            "Look at the labels first: 5 boxes are found as another class with a score of 0.7 and"
-            " more, most often cat as dog. Where the labels are right, add pictures of both.",
+            "Check the labels: 5 labelled boxes are detected as another class with a score of"
+            " at least 0.7, most often cat as dog. Correct the labels that are wrong; if none are,"
+            " add training pictures of both classes.",
             "check",
             id="swapped labels",
         ),
@@ -170,80 +184,85 @@ def test_errors_that_cost_nothing_are_not_named() -> None:
                 + suspects("missing box", DOG, 3)
                 + suspects("other class", CAT, 5, true=DOG)
             },
-            "Look at the labels first: 7 detections of score 0.7 and more lie on no box, most"
-            " often cow. Where no box is missing, train on pictures without objects, too.",
+            "Check the labels: 7 detections with a score of at least 0.7 are where no box is"
+            " labelled, most often cow. Add the boxes that are missing; if none are, also train on"
+            " pictures without objects.",
             "check",
             id="missing boxes",
         ),
         pytest.param(
             {"suspects": suspects("unfound box", CAT, 6)},
-            "Look at the labels first: 6 boxes are found at no score, most often cat. Where they"
-            " are right, add pictures of the kind.",
+            "Check the labels: 6 labelled boxes are not found at any score, most often cat."
+            " Correct the boxes that are wrong; if none are, add training pictures of such"
+            " objects.",
             "check",
             id="boxes of nothing",
         ),
         pytest.param(
             {"metrics": metrics(boxes=[30, 10, 9, 0])},
-            "Label more images to evaluate on: 49 boxes are too few to tell how good a detector"
-            " is; 50 are the least.",
+            "Label more images to evaluate on: these have 49 boxes, but it takes at least 50 to"
+            " measure how good a detector is.",
             "evaluate",
             id="too few boxes",
         ),
         pytest.param(
             {"metrics": metrics((0.9, 0.8, 0.2), [90, 60, 14, 0])},
-            "More pictures of cow: it has 14 boxes here where the median class has 60, and AP50"
-            " 0.20 where the mean is 0.63. Then train again.",
+            "Add training pictures of cow: it has 14 boxes here, the median class 60, and its AP50"
+            " is 0.20, the mean 0.63. Then train again.",
             "train",
             id="a rare class",
         ),
         pytest.param(
             {"metrics": metrics((0.9, 0.8, 0.2), [60, 40, 9, 0])},
-            "cow has only 9 boxes: its AP says nothing; add pictures of it to val.",
+            "cow has only 9 boxes, too few for a meaningful AP: label more validation images of"
+            " it.",
             None,
             id="a class of few boxes",
         ),
         pytest.param(
             {"metrics": metrics((0.9, 0.8, 0.2), [60, 1, 9, 0])},
-            "2 classes have fewer than 10 boxes (dog 1, cow 9): their AP says nothing; add pictures"
-            " of them to val.",
+            "2 classes have fewer than 10 boxes (dog 1, cow 9), too few for a meaningful AP: label"
+            " more validation images of them.",
             None,
             id="classes of few boxes",
         ),
         pytest.param(
             {"sizes": SMALL},
-            "Show the network larger images: of the boxes of up to 32 px it finds 30%, of all 70%.",
+            "Train with larger images (model.image_size): of the boxes with a size of up to 32 px,"
+            " 30% are found, but 70% of all boxes.",
             "train_larger",
             id="small objects",
         ),
         pytest.param(
             {"aspects": LONG},
-            "See whether other priors reach long boxes: of wide ones it finds 40%, of all 76%.",
+            "Check whether other priors (anchor boxes) would match long boxes better: 40% of the"
+            " wide boxes are found, but 76% of all boxes.",
             "priors",
             id="long objects",
         ),
         pytest.param(
             {},
-            "More pictures of dog to train on: 8 of 40 are missed. Then train again.",
+            "Add training pictures of dog: 8 of 40 are missed. Then train again.",
             "train",
             id="missed",
         ),
         pytest.param(
             {"error_costs": costs("classification")},
-            "More pictures of cat and dog that tell them apart, labelled by one rule: cat is found"
-            " as dog 4 times. Then train again.",
+            "Add training pictures of cat and dog that show how they differ, labelled by one rule:"
+            " cat is detected as dog 4 times. Then train again.",
             "train",
             id="confused",
         ),
         pytest.param(
             {"error_costs": costs("background")},
-            "Use the best score threshold of each class, and train on pictures without objects in"
-            " which it sees dog.",
+            "Use the best score threshold of each class, and train on pictures without objects"
+            " that the detector mistakes for dog.",
             "detect",
             id="background",
         ),
         pytest.param(
             {"error_costs": costs("localisation")},
-            "Show the network larger images: objects are found, but their boxes fit badly.",
+            "Train with larger images (model.image_size): many detected boxes fit badly.",
             "train_larger",
             id="loose boxes",
         ),
@@ -266,11 +285,12 @@ def test_labels_of_confused_classes_come_before_more_pictures_of_them(count: int
     made = analysis(suspects=doubts, error_costs=costs("classification"))
     sentence = summarise(made, COMMANDS)[-1]
     if count == 2:
-        assert sentence.text.startswith("More pictures of cat and dog that tell them apart")
+        assert sentence.text.startswith("Add training pictures of cat and dog that show how they")
         return
     assert sentence.text == (
-        "Look at the labels of cat and dog: 3 boxes of one are found as the other with a score of"
-        " 0.7 and more. Where the labels are right, add pictures of both that tell them apart."
+        "Check the labels of cat and dog: 3 boxes of one class are detected as the other with a"
+        " score of at least 0.7. If the labels are right, add training pictures of both that show"
+        " how they differ."
     )
     assert (sentence.command, sentence.kind, sentence.name) == (
         "ssdlite check",
@@ -283,7 +303,7 @@ def test_labels_of_confused_classes_are_named_once() -> None:
     doubts = suspects("other class", DOG, 9, true=CAT)
     made = analysis(suspects=doubts, error_costs=costs("classification"))
     (advice,) = summarise(made)[2:]
-    assert advice.text.startswith("Look at the labels first: 9 boxes are found as another class")
+    assert advice.text.startswith("Check the labels: 9 labelled boxes are detected as another")
 
 
 @pytest.mark.parametrize(
@@ -303,7 +323,9 @@ def test_advice_on_labels_opens_the_class_that_it_names(
 
 def test_duplicates_are_suppressed_in_the_evaluation_first() -> None:
     sentence = summarise(analysis(error_costs=costs("duplicate")), COMMANDS)[2]
-    assert sentence.text == "Suppress more of the boxes that overlap: try a lower nms_iou."
+    assert sentence.text == (
+        "Suppress more of the overlapping detections of a class: try a lower nms_iou."
+    )
     assert sentence.command == "ssdlite evaluate model.postprocess.nms_iou=0.4"
 
 
@@ -316,13 +338,13 @@ def test_duplicates_are_suppressed_in_the_evaluation_first() -> None:
     ],
 )
 def test_few_suspects_are_no_reason_to_doubt_the_labels(few: list[Suspect]) -> None:
-    assert summarise(analysis(suspects=few))[2].text.startswith("More pictures of dog")
+    assert summarise(analysis(suspects=few))[2].text.startswith("Add training pictures of dog")
 
 
 def test_suspects_are_few_where_confident_detections_are_many() -> None:
     """Five of a hundred are many, of two hundred they are few."""
     doubts = suspects("missing box", CAT, 5)
-    for count, text in ((100, "Look at the labels"), (200, "More pictures of dog")):
+    for count, text in ((100, "Check the labels"), (200, "Add training pictures of dog")):
         bins = [CalibrationBin(0.0, 0.5, 900, 0.3, 0.1), CalibrationBin(0.8, 1.0, count, 0.9, 0.9)]
         sentence = summarise(analysis(suspects=doubts, calibration=bins))[2]
         assert sentence.text.startswith(text)
@@ -337,7 +359,7 @@ def test_all_that_applies_is_said_in_turn() -> None:
     sentences = summarise(spoilt)
     assert [sentence.title for sentence in sentences] == [
         "How good is it?",
-        "What costs most?",
+        "Which errors cost most?",
         "What to do next?",
         *["After that"] * 3,
     ]
@@ -360,8 +382,24 @@ def test_a_detector_that_makes_no_mistake_has_its_sentences() -> None:
         zero = dict.fromkeys(COSTS, 0.0) | {kind: 0.001}
         made = analysis(confusion=perfect, error_costs=zero, mistakes=[])
         texts = [sentence.text for sentence in summarise(made)]
-        assert "finds 100% of the objects" in texts[0]
-        assert texts[1] == "No kind of error costs as much as half a point of AP50."
+        assert "the detector finds 100% of the objects" in texts[0]
+        assert texts[1] == "No kind of error costs as much as 0.5 points of AP50."
+        assert texts[2:] == [
+            "No kind of error stands out: try the detector on photographs that are new to it."
+        ]
+
+
+def test_errors_of_low_scores_alone_name_no_class() -> None:
+    """At the best thresholds nothing is wrong, so that no class can be named."""
+    perfect = np.diag([60, 40, 20, 0, 0])
+    texts = {
+        "background": "Use the best score threshold of each class.",
+        "classification": "Add training pictures that show how the classes differ. Then train"
+        " again.",
+    }
+    for kind, text in texts.items():
+        made = analysis(confusion=perfect, error_costs=costs(kind), mistakes=[])
+        assert [sentence.text for sentence in summarise(made)[2:]] == [text]
 
 
 @pytest.mark.parametrize(
@@ -384,13 +422,13 @@ def test_after_few_epochs_longer_training_comes_first(
     commands = commands_for("run", (), tmp_path, (320, 320))
     first, *others = summarise(analysis(), commands)[2:]
     if longer is None:
-        assert first.text.startswith("More pictures of dog to train on")
+        assert first.text.startswith("Add training pictures of dog")
         assert first.command == commands.train
         return
     told = "1 epoch is" if epochs == 1 else f"{epochs} epochs are"
-    assert first.text.startswith(f"Train longer: {told} few for these images")
+    assert first.text.startswith(f"Train longer: {told} too few for so many images")
     assert first.command == commands.train_longer == f"{commands.train} {longer}"
-    assert others[0].text.startswith("More pictures of dog to train on")
+    assert others[0].text.startswith("Add training pictures of dog")
 
 
 def test_commands_are_those_that_the_command_line_takes(tmp_path: Path) -> None:
@@ -419,6 +457,8 @@ def test_commands_are_those_that_the_command_line_takes(tmp_path: Path) -> None:
         "ssdlite priors --data X",
         "ssdlite check --data X --out check",
     )
+    exported = commands_for("best.onnx", ["--data", "X"], None, (320, 320))
+    assert exported.train == "ssdlite train --data X"  # an exported graph can't be trained
     assert loose.train_larger == f"{loose.train} 'model.image_size=[448, 448]'"
     assert loose.detect == "ssdlite detect photos/ --weights w.safetensors --score cat=0.5"
 

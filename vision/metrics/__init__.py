@@ -1,4 +1,4 @@
-"""VOC's and COCO's metrics of detections in memory or in files, and what explains them."""
+"""VOC's and COCO's metrics of detections in memory or in files, and the analysis of errors."""
 
 from vision.metrics.analysis import (
     Analysis,

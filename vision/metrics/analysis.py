@@ -1,9 +1,10 @@
-"""All numbers of an evaluation's report: `analyse`."""
+"""All numbers of the report of an evaluation: `analyse`."""
 
 # side = number of classes + 1
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from jaxtyping import Int64
 from numpy import ndarray
@@ -44,24 +45,26 @@ DRAWS = 200
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """All numbers of an evaluation's report.
+    """All numbers of the report of an evaluation.
 
     Attributes:
-        metrics: COCO's and VOC's.
-        intervals: Of "voc.mAP50" and "coco.AP", the 95 % bootstrap interval over images.
-        curves: Of each class; None without boxes.
-        thresholds: Of each class; None without boxes or without a right detection.
+        metrics: COCO's and VOC's metrics.
+        intervals: The 95% bootstrap intervals over images of "voc.mAP50" and "coco.AP"; empty if no
+            box counts.
+        curves: The precision-recall curve of each class; None if no box of the class counts.
+        thresholds: The best threshold of each class; None if no box of the class is found.
         confusion: Rows are the true classes, then background; columns are the detected classes,
-            then missed. Detections are those at or above their class's best threshold.
+            then missed. Only detections at or above the best threshold of their class are counted.
         sizes: AP and recall by the square root of the boxes' area.
         aspects: AP and recall by width / height.
-        error_costs: What each kind of error costs in AP50, in [0, 1]: the six kinds of `Mistake`,
+        error_costs: The AP50 that each kind of error costs, in [0, 1]: the six kinds of `Mistake`,
             "false positives" and "false negatives".
-        calibration: Bins of equal width over [0, 1].
+        calibration: Bins of equal width over the scores [0, 1].
         calibration_error: The expected calibration error of the detections with a score of at
-            least 0.1, as those below are nearly all of them and nearly all wrong; None without any.
-        mistakes: By kind, the worst first.
-        suspects: The most suspicious first.
+            least 0.1, or None without such detections. Lower scores are left out because most
+            detections have them, and nearly all of those are wrong.
+        mistakes: Mistakes at the best thresholds, sorted by kind, the worst of each kind first.
+        suspects: Probable faults of the labels, the most suspicious first.
     """
 
     metrics: Metrics
@@ -84,13 +87,13 @@ def analyse(
     names: Sequence[str],
     metrics: Metrics | None = None,
 ) -> Analysis:
-    """All numbers of an evaluation's report.
+    """Compute all numbers of the report of an evaluation.
 
     Args:
-        detections: Of each image, in pixels of the image that its target refers to.
+        detections: The detections in each image, in pixels of the image that its target refers to.
         targets: The ground truth of the same images.
         names: Distinct class names, in label order.
-        metrics: Those of the same detections, if they are already known.
+        metrics: The metrics of the same detections, if they are already known.
 
     Raises:
         ValueError: If detections and targets do not fit (`vision.metrics.inputs.check_inputs`).
@@ -107,9 +110,10 @@ def analyse(
     bins = calibration_bins(found.scores[counts], assignment.is_right[counts])
     is_found = matching.is_found(kept)
     values = bootstrap(detections, targets, len(names), DRAWS)[1:]
+    intervals = zip(("voc.mAP50", "coco.AP"), map(interval, values.T), strict=True)
     return Analysis(
         metrics=metrics,
-        intervals=dict(zip(("voc.mAP50", "coco.AP"), map(interval, values.T), strict=True)),
+        intervals={name: ends for name, ends in intervals if not isnan(ends[0])},
         curves=curves,
         thresholds=points,
         confusion=confusion_matrix(matching, kept),

@@ -1,6 +1,6 @@
-"""Whether a score of 0.7 means that seven of ten detections are right."""
+"""Calibration: whether seven of ten detections with a score of 0.7 are right."""
 
-# K detections that count
+# K detections that are not left out
 
 from dataclasses import dataclass
 
@@ -13,14 +13,16 @@ NUM_BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class CalibrationBin:
-    """The detections with a score in ``[low, high)``; the last bin includes 1.
+    """The detections with a score in ``[low, high)``.
+
+    The first bin also holds negative scores, and the last one scores of 1 and more.
 
     Attributes:
-        low: Lowest score.
-        high: Highest score.
+        low: Lowest score of the bin.
+        high: Highest score of the bin.
         count: Number of detections.
-        mean_score: Their mean score; the middle of the bin where there are none.
-        precision: Fraction of them that is right; 0 where there are none.
+        mean_score: Mean score of the detections; the middle of the bin without detections.
+        precision: Fraction of the detections that are right; 0 without detections.
     """
 
     low: float
@@ -33,8 +35,8 @@ class CalibrationBin:
 def calibration_bins(
     scores: Float64[ndarray, "K"], is_right: Bool[ndarray, "K"]
 ) -> list[CalibrationBin]:
-    """Ten bins of equal width, for a reliability diagram."""
-    bins = np.minimum((scores * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    """Sort the detections into ten score bins of equal width, for a reliability diagram."""
+    bins = (scores * NUM_BINS).clip(0, NUM_BINS - 1).astype(np.int64)
     counts = np.bincount(bins, minlength=NUM_BINS)
     totals, rights = (
         np.bincount(bins, weights, minlength=NUM_BINS) for weights in (scores, is_right)
@@ -52,14 +54,14 @@ def calibration_bins(
 
 
 def calibration_error(bins: list[CalibrationBin]) -> float | None:
-    """The expected calibration error of the detections in the bins; None without detections.
+    """Compute the expected calibration error (ECE) of the bins; None without detections.
 
-    It is the mean over the detections of ``|precision - mean score|`` of their bin (ECE: Guo et
-    al., On Calibration of Modern Neural Networks, arXiv 1706.04599, equation 3; with precision as
-    its accuracy, as for detectors: Küppers et al., Multivariate Confidence Calibration for Object
-    Detection, arXiv 2004.13546).
+    It is the mean over the detections of ``|precision - mean score|`` of their bin (Guo et al., On
+    Calibration of Modern Neural Networks, arXiv 1706.04599, equation 3). Precision takes the place
+    of accuracy, as in Küppers et al., Multivariate Confidence Calibration for Object Detection,
+    arXiv 2004.13546.
     """
-    count = sum(one.count for one in bins)
+    count = sum(bin_.count for bin_ in bins)
     if not count:
         return None
-    return sum(one.count * abs(one.precision - one.mean_score) for one in bins) / count
+    return sum(bin_.count * abs(bin_.precision - bin_.mean_score) for bin_ in bins) / count

@@ -15,13 +15,13 @@ from vision.metrics.ranking import Matches
 from vision.structures import Target
 
 IOU_50, IOU_75 = 0, 5
-"""Indices of two of the IoU thresholds."""
+"""Indices of the IoU thresholds 0.5 and 0.75."""
 RECALLS = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True, slots=True)
 class CocoResult:
-    """COCO's twelve numbers under their own names, in [0, 1]; None where there is no object.
+    """COCO's twelve numbers under their usual names, in [0, 1]; None for those without objects.
 
     Attributes:
         per_class: ``AP`` of each class.
@@ -33,8 +33,8 @@ class CocoResult:
         APl: ``AP`` of large objects.
         AR1: Average recall of the best detection of each class and image, mean over the same
             thresholds and classes.
-        AR10: Average recall of the best ten.
-        AR100: Average recall of the best hundred.
+        AR10: The same of the ten best detections.
+        AR100: The same of the hundred best detections.
         ARs: ``AR100`` of small objects.
         ARm: ``AR100`` of medium objects.
         ARl: ``AR100`` of large objects.
@@ -58,17 +58,17 @@ class CocoResult:
 def coco_ap(
     detections: Sequence[Detections], targets: Sequence[Target], num_classes: int
 ) -> CocoResult:
-    """COCO's twelve numbers, and the average precision of each class.
+    """Compute COCO's twelve numbers and the average precision of each class.
 
     Objects are divided into small, medium and large by ``Target.areas``.
 
-    All ignored boxes are crowds here, since COCO's code knows no other kind (it overwrites
-    ``ignore`` by ``iscrowd``). For a VOC ``difficult`` box this means that any number of detections
-    is left out by it, and by the fraction of their own area inside the box instead of by IoU;
-    `vision.metrics.voc.voc_ap` follows VOC's own rule.
+    All ignored boxes are treated as crowds, because COCO's code knows no other kind (it overwrites
+    ``ignore`` by ``iscrowd``). A VOC ``difficult`` box can therefore take any number of detections,
+    which then do not count, and it is matched by the fraction of the detection's own area inside it
+    instead of by IoU; `vision.metrics.voc.voc_ap` follows VOC's own rule.
 
     Args:
-        detections: Of each image, in pixels of the image that its target refers to.
+        detections: The detections in each image, in pixels of the image that its target refers to.
         targets: The ground truth of the same images.
         num_classes: Labels are 0 to ``num_classes - 1``.
 
@@ -89,12 +89,13 @@ def coco_ap(
 def average_precisions(
     matches: Matches, times: Int64[ndarray, "I"] | None = None
 ) -> Float64[ndarray, "T C"]:
-    """Of each class at each IoU threshold; NaN for a class without a box that counts.
+    """Average precision of each class at each IoU threshold.
 
-    It is the mean of the precision's envelope at the recalls 0, 0.01, ..., 1.
+    It is the mean of the precision envelope at the recalls 0, 0.01, ..., 1, and NaN for a class
+    without a box that counts.
 
     Args:
-        matches: In one range of area.
+        matches: The matches in one range of area.
         times: How often each image occurs; once by default.
     """
     num_boxes = matches.num_boxes(times)
@@ -114,7 +115,7 @@ def nan_mean(values: Float64[ndarray, "*any"]) -> float | None:
 
 
 def _recalls(matches: Matches, ranks: Int64[ndarray, "K"], best: int) -> Float64[ndarray, "T C"]:
-    """Recall of the ``best`` detections of each class and image; NaN as above."""
+    """Recall of the ``best`` detections of each class and image; NaN without boxes."""
     num_boxes = np.array(matches.num_boxes(), np.int64)
     is_hit = matches.is_true_positive & (ranks < best)
     hits = [np.bincount(matches.labels[row], minlength=len(num_boxes)) for row in is_hit]

@@ -17,14 +17,14 @@ from vision.structures import Target
 
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 MAX_DETECTIONS = 100
-"""Number of detections of each class and image that count, those of the highest scores."""
+"""Maximum number of detections of each class and image: those with the highest scores."""
 AREAS = {
     "all": (0.0, 1e10),
     "small": (0.0, 32.0**2),
     "medium": (32.0**2, 96.0**2),
     "large": (96.0**2, 1e10),
 }
-"""The ranges of area in square pixels, both ends included."""
+"""COCO's ranges of area in square pixels, both ends included."""
 
 
 def match_by_coco(
@@ -33,9 +33,10 @@ def match_by_coco(
     num_classes: int,
     areas: Sequence[str] = tuple(AREAS),
 ) -> Iterator[tuple[Matches, Int64[ndarray, "K"]]]:
-    """The matches at `IOU_THRESHOLDS` in each of the ranges ``areas`` of `AREAS`.
+    """Match detections with boxes at each of the `IOU_THRESHOLDS`, once for each range of area.
 
-    With them comes each detection's position among those of its class and image, from 0.
+    The ranges are those of `AREAS` that ``areas`` names. For each one, the matches are yielded with
+    the rank of each detection by score within its class and image, from 0.
 
     Raises:
         ValueError: If detections and targets do not fit (`check_inputs`).
@@ -47,7 +48,7 @@ def match_by_coco(
     pairs = find_pairs(found, rows, truth, is_crowd, IOU_THRESHOLDS[0])
     for low, high in (AREAS[name] for name in areas):
         is_ignored = is_crowd | (truth.areas < low) | (truth.areas > high)
-        # A detection takes a box that counts if it can; of equal overlaps the last box.
+        # A detection prefers boxes that count, then the largest overlap, then the last box.
         preference = (-pairs.truth, -pairs.overlap, is_ignored[pairs.truth])
         ordered = pairs.select(np.lexsort((*preference, pairs.found)))
         is_inside = (found_areas >= low) & (found_areas <= high)
@@ -73,7 +74,7 @@ def match_by_coco(
 def _rank(
     found: DetectionTable, num_classes: int
 ) -> tuple[Int64[ndarray, "K"], Int64[ndarray, "K"]]:
-    """Rows of the best `MAX_DETECTIONS`, in the order of `Matches`, and their ranks."""
+    """Rows of the best `MAX_DETECTIONS` in the order of `Matches`, and their ranks by score."""
     groups = found.images * num_classes + found.labels
     order = np.lexsort((-found.scores, groups))
     positions, is_first = np.arange(len(order)), np.diff(groups[order], prepend=-1) > 0
@@ -84,9 +85,9 @@ def _rank(
 
 
 def assign(pairs: Pairs, is_crowd: Bool[ndarray, "n"]) -> Pairs:
-    """The detections that get a box: each the first of its pairs whose box is free.
+    """Select for each detection its first pair whose box is still free, if there is one.
 
-    The pairs are ordered by detection, then by preference. A crowd is always free.
+    The pairs must be sorted by detection, then by preference. A crowd is always free.
     """
     is_taken, is_alone = [False] * len(is_crowd), (~is_crowd).tolist()
     assigned, last = [], -1

@@ -1,4 +1,4 @@
-"""Two detectors on the same images: their differences, and whether the images can tell them."""
+"""Two detectors on the same images: their differences, and whether these may be chance."""
 
 # I images, K detections, n ground-truth boxes
 
@@ -24,7 +24,7 @@ DRAWS = 500
 
 
 class Difference(NamedTuple):
-    """A metric of both detectors, and the 95% interval of the second's minus the first's."""
+    """A metric of both detectors, and the 95% interval of the change from first to second."""
 
     first: float
     second: float
@@ -33,17 +33,17 @@ class Difference(NamedTuple):
 
     @property
     def change(self) -> float:
-        """The second's minus the first's."""
+        """The second detector's value minus the first's."""
         return self.second - self.first
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval does not cover zero."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
 
 class Item(NamedTuple):
-    """A detection, or an object without one, whose score is None."""
+    """A detection, or a missed object, whose score is None."""
 
     label: int
     box: Box
@@ -51,7 +51,7 @@ class Item(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a detector makes of one image; detections by descending score."""
+    """The right and wrong detections, by descending score, and missed objects of one image."""
 
     right: list[Item]
     wrong: list[Item]
@@ -64,28 +64,28 @@ class Outcomes:
 
     Attributes:
         matching: Detections and boxes.
-        kept: The detections at or above the best threshold of their class by F1.
+        kept: Whether each detection is at or above the best threshold of its class (highest F1).
     """
 
     matching: Matching
     kept: Bool[ndarray, "K"]
 
     def wrong(self) -> Bool[ndarray, "K"]:
-        """Which detections are wrong."""
+        """Whether each detection is kept and wrong."""
         return np.asarray(self.kept & self.matching.assignment.is_wrong)
 
     def missed(self) -> Bool[ndarray, "n"]:
-        """Which boxes that count are not found."""
+        """Whether each box counts and is not found by a kept detection."""
         return np.asarray(~(self.matching.is_found(self.kept) | self.matching.ignored))
 
     def count_mistakes(self, num_images: int) -> Int64[ndarray, "I"]:
-        """Wrong detections and missed boxes of each image."""
+        """Count the wrong detections and missed boxes of each image."""
         found, truth = self.matching.found, self.matching.truth
         images = np.concatenate([found.images[self.wrong()], truth.images[self.missed()]])
         return np.bincount(images, minlength=num_images)
 
     def of_image(self, image: int) -> Outcome:
-        """Those of one image."""
+        """The outcome in one image, given by its index."""
         found, truth = self.matching.found, self.matching.truth
         right = self.kept & self.matching.assignment.is_right
         detected = [
@@ -107,9 +107,9 @@ class Comparison:
     """Two detectors on the same images.
 
     Attributes:
-        metrics: Of each detector.
-        differences: In "voc.mAP50" and "coco.AP".
-        outcomes: Of each detector.
+        metrics: The metrics of each detector.
+        differences: The differences in "voc.mAP50" and "coco.AP".
+        outcomes: The outcomes of each detector.
     """
 
     metrics: tuple[Metrics, Metrics]
@@ -117,7 +117,7 @@ class Comparison:
     outcomes: tuple[Outcomes, Outcomes]
 
     def count_mistakes(self) -> Int64[ndarray, "2 I"]:
-        """Of each detector and image; see `Outcomes.count_mistakes`."""
+        """Count the mistakes of each detector in each image; see `Outcomes.count_mistakes`."""
         num_images = self.metrics[0].num_images
         return np.stack([outcomes.count_mistakes(num_images) for outcomes in self.outcomes])
 
@@ -137,13 +137,13 @@ def compare_detections(
     names: Sequence[str],
     draws: int = DRAWS,
 ) -> Comparison:
-    """Compare two detectors by their detections in the same images.
+    """Compare two detectors, A and B, by their detections in the same images.
 
-    The intervals are those of the paired bootstrap (`vision.metrics.bootstrap`).
+    The intervals come from a paired bootstrap (`vision.metrics.bootstrap`).
 
     Args:
-        first: Detections of each image, in pixels of the image that its target refers to.
-        second: The other detector's.
+        first: The detections of A in each image, in pixels of the image that its target refers to.
+        second: The detections of B in each image.
         targets: The ground truth of the same images.
         names: Distinct class names, in label order.
         draws: Number of resamples.
@@ -155,7 +155,7 @@ def compare_detections(
     metrics = tuple(evaluate_detections(found, targets, names) for found in (first, second))
     if not sum(metrics[0].voc.num_boxes):
         raise DataError(
-            "the images have no box to compare on, difficult ones and crowds apart; name images"
+            "the images have no boxes to compare on, except difficult ones and crowds; name images"
             f" with boxes of {', '.join(names)}"
         )
     values = [bootstrap(found, targets, len(names), draws) for found in (first, second)]

@@ -10,16 +10,16 @@ from vision.metrics.matching import Matching
 
 
 def confusion_matrix(matching: Matching, kept: Bool[ndarray, "K"]) -> Int64[ndarray, "side side"]:
-    """How often a box of each class is detected as each class.
+    """Count how often a box of each class is detected as each class.
 
-    A wrong detection is given, by descending score, the box of another class that it overlaps
-    most, from an IoU of 0.5 on, among those that no detection of their own class finds. Each box
-    and each detection is counted once: a row sums to the number of boxes of its class, a column to
-    the number of its detections.
+    Wrong detections, by descending score, are matched with boxes of other classes that no kept
+    detection of their own class finds: each takes the free box that it overlaps most, if the IoU is
+    at least 0.5. Each box and each detection is counted once: a row sums to the number of boxes of
+    its class, a column to the number of detections of its class.
 
     Args:
         matching: Detections and boxes.
-        kept: The detections at or above their thresholds.
+        kept: Whether each detection is at or above its threshold.
 
     Returns:
         Rows are the true classes, then background; columns are the detected classes, then missed.

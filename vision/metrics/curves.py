@@ -13,18 +13,18 @@ from vision.metrics.matching import Matching
 from vision.metrics.voc import mean_defined
 
 DEFAULT_THRESHOLD = 0.5
-"""Score threshold of a class that has no best one."""
+"""Score threshold of a class without a best threshold."""
 SHARED_BOXES = 100
-"""Boxes of the average class that count beside a class's own when its threshold is chosen."""
+"""Boxes of the average class that are added to a class's own when its threshold is chosen."""
 
 
 class Curve(NamedTuple):
     """Precision and recall of one class at the IoU threshold 0.5.
 
     Attributes:
-        scores: Of the detections that count, in descending order.
-        precision: Of the detections up to each one.
-        recall: Of the detections up to each one.
+        scores: Scores of the detections that count, in descending order.
+        precision: Precision of the detections up to and including each one.
+        recall: Recall of the detections up to and including each one.
     """
 
     scores: Float64[ndarray, "K"]
@@ -33,7 +33,7 @@ class Curve(NamedTuple):
 
 
 class OperatingPoint(NamedTuple):
-    """The score threshold of one class with the highest F1, and what it gives, in [0, 1]."""
+    """The best score threshold of one class, and precision, recall and F1 at it, in [0, 1]."""
 
     score: float
     precision: float
@@ -42,7 +42,7 @@ class OperatingPoint(NamedTuple):
 
 
 def make_curves(matching: Matching) -> list[Curve | None]:
-    """The curve of each class; None where it has no box that counts."""
+    """Compute the curve of each class; None for a class without a box that counts."""
     found, assignment = matching.found, matching.assignment
     num_boxes = matching.count_boxes(~matching.ignored).tolist()
     kept = np.flatnonzero(~assignment.is_left_out)
@@ -61,16 +61,17 @@ def _curve(scores: Float64[ndarray, "K"], is_right: Bool[ndarray, "K"], num_boxe
 def best_thresholds(
     matching: Matching, curves: Sequence[Curve | None], shared_boxes: int = SHARED_BOXES
 ) -> list[OperatingPoint | None]:
-    """The threshold of each class with the highest F1; None where no detection is right.
+    """Find the threshold of each class with the highest F1; None if no detection is right.
 
-    The best score on a class's few boxes is mostly noise. Therefore F1 is that of the class's boxes
-    and of ``shared_boxes`` boxes more, of which as many are found, and with as many wrong
-    detections, as on average over all classes. Of thresholds with the same F1 the highest is taken.
+    The best score on a class's few boxes is mostly noise. Therefore ``shared_boxes`` boxes are
+    added to the boxes of each class when F1 is computed. The fraction of these that is found at a
+    threshold, and the wrong detections for each of them, are the averages over all classes. If
+    several thresholds have the same F1, the highest is taken.
 
     Args:
         matching: Which detection finds which box.
-        curves: Of each class, from `make_curves`.
-        shared_boxes: 0 for the class's own F1 alone.
+        curves: The curve of each class, from `make_curves`.
+        shared_boxes: Number of boxes to add; 0 for the F1 of the class's own boxes.
     """
     found, assignment = matching.found, matching.assignment
     num_boxes = matching.count_boxes(~matching.ignored)
@@ -93,14 +94,14 @@ def best_thresholds(
 def best_threshold(
     curve: Curve | None, value: Float64[ndarray, "K"] | None = None
 ) -> OperatingPoint | None:
-    """The threshold of the highest value.
+    """Find the threshold with the highest value; None if no detection is right.
 
-    A detection is kept if its score is at least the threshold. Of thresholds with the same value
-    the highest is taken. The result is None where no detection is right.
+    A detection is kept if its score is at least the threshold. If several thresholds have the same
+    value, the highest is taken.
 
     Args:
-        curve: Of one class.
-        value: Of each detection's score as the threshold; None for F1,
+        curve: The curve of one class.
+        value: The value of each detection's score as the threshold; None for F1,
             ``2 * precision * recall / (precision + recall)``.
     """
     if curve is None or not curve.recall.any():
@@ -108,7 +109,7 @@ def best_threshold(
     scores, precision, recall = curve
     f1 = 2 * precision * recall / np.maximum(precision + recall, np.finfo(np.float64).tiny)
     value = f1.copy() if value is None else value
-    # A threshold keeps all detections of a score or none, and at least one right one.
+    # A threshold keeps all detections with the same score, and has to keep a right one.
     value[:-1][scores[:-1] == scores[1:]] = -1
     value[recall == 0] = -1
     best = int(value.round(12).argmax())
@@ -116,7 +117,7 @@ def best_threshold(
 
 
 def threshold_scores(points: list[OperatingPoint | None]) -> Float64[ndarray, "C"]:
-    """The best threshold of each class, `DEFAULT_THRESHOLD` where it has none."""
+    """The best threshold of each class, or `DEFAULT_THRESHOLD` for a class without one."""
     return np.array([point.score if point else DEFAULT_THRESHOLD for point in points], np.float64)
 
 
@@ -126,17 +127,17 @@ def mean_precision(
     num_boxes: Int64[ndarray, "C"],
     present: Bool[ndarray, "C"],
 ) -> float | None:
-    """COCO's average precision, mean over the classes that are present.
+    """COCO's average precision, as the mean over the classes that are present.
 
     Args:
-        labels: Of the detections of all classes that count, by descending score.
-        is_right: Whether each finds a box.
+        labels: Labels of all detections that count, by descending score.
+        is_right: Whether each of these detections finds a box.
         num_boxes: Number of boxes of each class that count.
-        present: The classes to average over. One that has neither boxes nor detections is left
-            out; one that has detections alone has an AP of 0.
+        present: The classes to average over. A class without boxes and detections is left out; a
+            class with detections only has an AP of 0.
 
     Returns:
-        None where no class is left.
+        The mean, or None if no class is left.
     """
     parts = zip(by_class(labels, len(num_boxes)), num_boxes.tolist(), present, strict=True)
     return mean_defined(
@@ -149,10 +150,10 @@ def mean_precision(
 
 
 def coco_precision(is_right: Bool[ndarray, "K"], num_boxes: int) -> float:
-    """The envelope of precision over recall, mean over the recalls 0, 0.01, ..., 1.
+    """Average the envelope of precision over the recalls 0, 0.01, ..., 1.
 
     Args:
-        is_right: Of the detections of one class that count, by descending score.
+        is_right: Whether each detection of the class that counts is right, by descending score.
         num_boxes: Number of boxes of the class that count; the result is 0 if it is 0.
     """
     if not num_boxes:
@@ -164,6 +165,6 @@ def coco_precision(is_right: Bool[ndarray, "K"], num_boxes: int) -> float:
 
 
 def by_class(labels: Int64[ndarray, "M"], num_classes: int) -> list[Int64[ndarray, "..."]]:
-    """Indices of the rows of each class, in their order."""
+    """Indices of the rows of each class, in ascending order."""
     order = np.argsort(labels, kind="stable")
     return np.split(order, np.searchsorted(labels[order], np.arange(1, num_classes)))[:num_classes]

@@ -1,13 +1,12 @@
 """The kinds of error of a detector and what each costs, as TIDE defines them.
 
 TIDE: A General Toolbox for Identifying Object Detection Errors (arXiv 2008.08115), sections 2.2 and
-2.3. The costs equal those of its authors' code, ``tidecv`` 1.0.1, but for these cases:
+2.3. The costs equal those of its authors' code, ``tidecv`` 1.0.1, except in these cases:
 
-- A class without boxes does not count here, and there as an AP of 0 if anything is detected as it.
-- Equal scores stay in the order of the images here; ``tidecv`` orders them otherwise after a repair
-  than before it.
-- A detection with exactly half of its area inside an ignored box is left out here, as by COCO.
-- All detections count here, the best 100 of each image there.
+- A class without boxes does not count here; in ``tidecv`` it has an AP of 0 if it is detected.
+- Equal scores stay in the order of the images here; in ``tidecv`` a repair changes their order.
+- A detection with exactly half of its area inside an ignored box is left out here, as in COCO.
+- All detections count here; in ``tidecv`` only the best 100 of each image.
 """
 
 # K detections, n ground-truth boxes, C classes
@@ -26,7 +25,7 @@ CLASSIFICATION, LOCALISATION, BOTH, DUPLICATE, BACKGROUND = range(5)
 KIND_NAMES = ("classification", "localisation", "both", "duplicate", "background")
 """Names of the five kinds of wrong detections; the sixth kind of error is a missed box."""
 BACKGROUND_IOU = 0.1
-"""The IoU up to which a detection lies on no box (``t_b`` of the paper)."""
+"""A detection with an IoU up to this with all boxes is on background (``t_b`` in the paper)."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,11 @@ class Errors:
     """The error of each detection that is not right.
 
     Attributes:
-        kinds: `CLASSIFICATION` to `BACKGROUND`, `NONE` for right detections. Those that are left
-            out have a kind too, as in ``tidecv``.
-        boxes: Index of the box that explains the error: of a classification error the box of
-            another class that it overlaps most, of a localisation error and a duplicate the one of
-            its own class, of others the one of any class; `NONE` without overlap.
+        kinds: `CLASSIFICATION` to `BACKGROUND`, or `NONE` for right detections. Detections that are
+            left out have a kind as well, as in ``tidecv``.
+        boxes: Index of the box that explains the error: the box that the detection overlaps most,
+            among those of other classes for a classification error, of its own class for a
+            localisation error or a duplicate, of any class otherwise; `NONE` without overlap.
         overlaps: IoU with that box.
     """
 
@@ -47,12 +46,12 @@ class Errors:
     overlaps: Float64[ndarray, "K"]
 
     def is_repairable(self) -> Bool[ndarray, "K"]:
-        """Whether the detection could find its box with another class or location."""
+        """Whether each detection would find its box with a corrected class or location."""
         return np.isin(self.kinds, (CLASSIFICATION, LOCALISATION))
 
 
 def classify_errors(matching: Matching) -> Errors:
-    """The kind of error of each detection that is not right (section 2.2 of the paper)."""
+    """Determine the kind of error of each detection that is not right (section 2.2)."""
     pairs, count = matching.pairs, len(matching.found)
     counts, is_same = ~matching.ignored[pairs.truth], matching.is_same_class()
     same, same_box = _closest(pairs.select(counts & is_same), count)
@@ -75,7 +74,7 @@ def classify_errors(matching: Matching) -> Errors:
 
 
 def _closest(pairs: Pairs, count: int) -> tuple[Float64[ndarray, "K"], Int64[ndarray, "K"]]:
-    """Highest overlap of each detection, and with which box; 0 and `NONE` without overlap."""
+    """Highest overlap of each detection, and the index of its box; 0 and `NONE` without overlap."""
     overlaps, boxes = np.zeros(count), np.full(count, NONE)
     order = np.lexsort((-pairs.overlap, pairs.found))
     rows, first = np.unique(pairs.found[order], return_index=True)
@@ -86,12 +85,12 @@ def _closest(pairs: Pairs, count: int) -> tuple[Float64[ndarray, "K"], Int64[nda
 def missed_boxes(
     matching: Matching, errors: Errors, kept: Bool[ndarray, "K"] | None = None
 ) -> Bool[ndarray, "n"]:
-    """Boxes that no detection finds, nor would find with another class or location.
+    """Mark the boxes that no detection finds, or would find with a corrected class or location.
 
     Args:
         matching: Detections and boxes.
-        errors: Of the detections.
-        kept: The detections to regard; all by default.
+        errors: The errors of the detections.
+        kept: Whether to consider each detection; all by default.
     """
     is_repairable = errors.is_repairable() if kept is None else errors.is_repairable() & kept
     is_missed = np.asarray(~(matching.ignored | matching.is_found(kept)))
@@ -100,16 +99,17 @@ def missed_boxes(
 
 
 def error_costs(matching: Matching, errors: Errors) -> dict[str, float]:
-    """What each kind of error costs: the AP50 that repairing it alone adds, in [-1, 1].
+    """Compute what each kind of error costs: the AP50 gained if it alone is repaired.
 
-    The repair of a classification error gives the detection the class of its box, that of a
-    localisation error makes it right; if the box is found already, or by the repair of a detection
-    with a higher score, the detection is removed. Detections with other errors are removed.
-    "missed" boxes are removed from the ground truth. With "false positives" all wrong detections
-    are removed, with "false negatives" all boxes that are not found (section 2.3 of the paper).
+    The repairs are those of section 2.3 of the paper. A detection with a classification error gets
+    the class of its box, and one with a localisation error becomes right. If the box is already
+    found, or is found by the repair of a detection with a higher score, the detection is removed.
+    Detections with other errors are removed. "missed" boxes are removed from the ground truth. For
+    "false positives" all wrong detections are removed, for "false negatives" all boxes that are not
+    found.
 
     Returns:
-        By kind, in the order of the paper; all 0 without boxes that count.
+        The cost of each kind, in the order of the paper; all 0 if no box counts.
     """
     found, truth, right = matching.found, matching.truth, matching.assignment.is_right
     counts = ~matching.assignment.is_left_out
@@ -122,7 +122,7 @@ def error_costs(matching: Matching, errors: Errors) -> dict[str, float]:
         labels = np.where(repaired, box_labels[errors.boxes], found.labels)
         is_right = right | repaired
         value = mean_precision(labels[kept], is_right[kept], boxes, num_boxes > 0)
-        return 1.0 if value is None else value  # nothing is left to find, and nothing is wrong
+        return 1.0 if value is None else value  # no box is left to find, and no detection is wrong
 
     def repair(kind: int) -> float:
         return precision(np.where(errors.kinds == kind, is_repaired, counts), num_boxes, kind)
@@ -138,7 +138,7 @@ def error_costs(matching: Matching, errors: Errors) -> dict[str, float]:
 
 
 def _repaired(matching: Matching, errors: Errors) -> Bool[ndarray, "K"]:
-    """The detections that find a box once their class or location is repaired."""
+    """Mark the detections that find a box once their class or location is repaired."""
     rows = np.flatnonzero(errors.is_repairable())
     _, first = np.unique(errors.boxes[rows], return_index=True)  # by descending score
     best = rows[first]

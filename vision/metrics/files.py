@@ -18,13 +18,13 @@ RESULTS_FORM = "a list of objects with image_id, category_id, bbox and score (CO
 def read_coco_results(
     annotations: Path, detections: Path
 ) -> tuple[DetectionTable, TargetTable, list[str]]:
-    """Detections, ground truth and class names from COCO results and COCO instances.
+    """Read detections, ground truth and class names from COCO results and COCO instances.
 
-    All images of the annotation file count, in the order of their ids, and its categories are
-    the classes, in the order of their ids. An annotation with ``iscrowd`` set is an ignored crowd;
-    one with ``ignore`` or ``difficult`` set, as converters from VOC write them, is ignored.
-    The default of an annotation's ``area`` is its box's, and of an image's ``width`` and
-    ``height`` 0.
+    All images of the annotation file are evaluated, in the order of their ids, and its categories
+    are the classes, in the order of their ids. An annotation with ``iscrowd`` set is an ignored
+    crowd; an annotation with ``ignore`` or ``difficult`` set, as converters from VOC write them, is
+    ignored. An annotation without ``area`` has the area of its box, and an image without ``width``
+    and ``height`` the size (0, 0).
 
     Args:
         annotations: An instances file: ``{"images": [...], "annotations": [...],
@@ -32,15 +32,18 @@ def read_coco_results(
         detections: A list of ``{"image_id", "category_id", "bbox": [x, y, width, height],
             "score"}``, in any order.
 
+    Returns:
+        The detections, the ground truth of the same images, and the class names in label order.
+
     Raises:
-        DataError: If a file cannot be read or does not have that form.
+        DataError: If a file cannot be read or does not have this form.
     """
     truth = load_instances(annotations)
     tables.check_unique(f"{annotations}: categories", truth.categories, "name", str)
     images, categories = index_by_id(truth.images), index_by_id(truth.categories)
     targets = _targets(f"{annotations}: annotations", truth, images)
     names, sizes = [category["name"] for category in truth.categories], truth.sizes
-    del truth  # Its rows need not lie in memory beside those of the detections.
+    del truth  # Free its rows before the detections are read.
     found = _detections(detections, images, categories, sizes)
     return found, targets, names
 
@@ -68,7 +71,7 @@ def _detections(
     where = f"{path}: detections"
     try:
         parts = [_columns(where, rows, images, categories) for rows in load_parts(path)]
-    except (ValueError, OSError):  # The message names a row of the whole file.
+    except (ValueError, OSError):  # Read the whole file, so that the message has the right row.
         parts = [_columns(where, load_json(path, list, RESULTS_FORM), images, categories)]
     indices, labels, boxes, scores = map(np.concatenate, zip(*parts, strict=True))
     order = np.lexsort((-scores, indices))
@@ -77,7 +80,7 @@ def _detections(
 
 
 def _columns(where: str, rows: list[Any], images: Ids, categories: Ids) -> tuple[ndarray, ...]:
-    """Indices of images, labels, boxes ``xywh`` and scores."""
+    """Image indices, labels, ``xywh`` boxes and scores of the rows."""
     if any(isinstance(row, dict) and "bbox" not in row and "segmentation" in row for row in rows):
         raise DataError(
             f"{where} are masks (segmentation without bbox), expected boxes; write each mask's"

@@ -1,6 +1,6 @@
 """Average precision and recall of the boxes of one size or one aspect ratio."""
 
-# K detections, n ground-truth boxes, k boxes of either
+# K detections, n ground-truth boxes, k detections or boxes
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ SIZE_EDGES = {
     "large, 96 to 192 px": 192.0,
     "large, over 192 px": np.inf,
 }
-"""Upper ends of the ranges of the square root of the area: each of COCO's three, in two."""
+"""Upper ends of the ranges of the square root of the area: COCO's three ranges, each halved."""
 ASPECT_EDGES = {
     "very tall, under 1:3": 1 / 3,
     "tall, 1:3 to 2:3": 2 / 3,
@@ -35,11 +35,11 @@ class Group(NamedTuple):
 
     Attributes:
         name: The range in words.
-        num_boxes: Number of its boxes that count.
-        ap50: Average precision at the IoU threshold 0.5, mean over the classes that have boxes in
-            the range; None where there are none.
-        recall: Fraction of its boxes found at the best threshold of their class; None where there
-            are none.
+        num_boxes: Number of boxes in the range that count.
+        ap50: Average precision at the IoU threshold 0.5, as the mean over the classes that have
+            boxes in the range; None without such boxes.
+        recall: Fraction of the boxes in the range that are found at the best threshold of their
+            class; None without boxes.
     """
 
     name: str
@@ -49,13 +49,13 @@ class Group(NamedTuple):
 
 
 def by_size(matching: Matching, is_found: Bool[ndarray, "n"]) -> list[Group]:
-    """Groups by the square root of the area; see `make_groups`."""
+    """Group the boxes by the square root of their area; see `make_groups`."""
     sizes = np.sqrt(matching.found.boxes[:, 2:].prod(axis=1)), np.sqrt(matching.truth.areas)
     return make_groups(matching, SIZE_EDGES, sizes, is_found)
 
 
 def by_aspect(matching: Matching, is_found: Bool[ndarray, "n"]) -> list[Group]:
-    """Groups by width / height; see `make_groups`."""
+    """Group the boxes by width / height; see `make_groups`."""
     aspects = _aspects(matching.found.boxes), _aspects(matching.truth.boxes)
     return make_groups(matching, ASPECT_EDGES, aspects, is_found)
 
@@ -66,7 +66,7 @@ def make_groups(
     values: tuple[Float64[ndarray, "K"], Float64[ndarray, "n"]],
     is_found: Bool[ndarray, "n"],
 ) -> list[Group]:
-    """The boxes in groups, each evaluated as COCO evaluates small, medium and large objects.
+    """Group the boxes, and evaluate each group as COCO does small, medium and large objects.
 
     Boxes outside a group's range are ignored, and so are detections outside it that find no box.
     A range includes its lower end.
@@ -74,7 +74,7 @@ def make_groups(
     Args:
         matching: Detections and boxes.
         edges: Name and upper end of each range, ascending.
-        values: By which the detections and the boxes are divided.
+        values: The value of each detection and of each box that decides its range.
         is_found: Whether each box is found at the best threshold of its class.
     """
     found, is_same = matching.found, matching.is_same_class()
@@ -94,7 +94,7 @@ def make_groups(
 
 
 def size_groups(areas: Float64[ndarray, "k"]) -> Int64[ndarray, "k"]:
-    """Index into `SIZE_EDGES` of each box."""
+    """Index into `SIZE_EDGES` of the range of each box, from its area in square pixels."""
     return _ranges(SIZE_EDGES, np.sqrt(areas))
 
 
@@ -104,6 +104,6 @@ def _ranges(edges: dict[str, float], values: Float64[ndarray, "k"]) -> Int64[nda
 
 
 def _aspects(boxes: Float64[ndarray, "k 4"]) -> Float64[ndarray, "k"]:
-    """Width / height; of a box without height that of a box very wide."""
+    """Width / height of each box; a box of height 0 counts as very wide."""
     width, height = boxes[:, 2:].T
     return np.asarray(width / np.maximum(height, np.finfo(np.float32).tiny))

@@ -1,4 +1,4 @@
-"""Checks of the input, common to all metrics."""
+"""The checks of the input that all metrics share."""
 
 from collections.abc import Sequence
 
@@ -12,11 +12,11 @@ from vision.structures import Target
 def check_inputs(
     detections: Sequence[Detections], targets: Sequence[Target], num_classes: int
 ) -> tuple[DetectionTable, TargetTable]:
-    """Both as tables; what cannot be compared is refused.
+    """Convert detections and targets to tables, and check that they can be compared.
 
     Raises:
-        ValueError: If the two differ in length, a label is out of range, or detections and target
-            of an image refer to different image sizes.
+        ValueError: If the two differ in length, a label is out of range, or the detections and the
+            target of an image refer to different image sizes.
     """
     if len(detections) != len(targets):
         raise ValueError(

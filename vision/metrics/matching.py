@@ -17,19 +17,19 @@ from vision.metrics.tables import TargetTable
 from vision.structures import Target
 
 FOREGROUND_IOU = 0.5
-"""The IoU from which a detection of a box's class finds the box."""
+"""The least IoU with which a detection of a box's class finds the box."""
 NONE = -1
-"""Index of no box or detection."""
+"""The index that stands for no box or no detection."""
 
 
 @dataclass(frozen=True)
 class RankedDetections:
-    """Detections of all images by descending score.
+    """Detections of all images, sorted by descending score.
 
-    Equal scores are in the order of the images, and in an image as given.
+    Equal scores are in the order of the images, and within an image in the order of the input.
 
     Attributes:
-        images: Index of each one's image.
+        images: Index of the image of each detection.
         labels: Class indices.
         scores: Confidences.
         boxes: ``xywh`` in pixels.
@@ -49,9 +49,9 @@ class Assignment:
     """The box of each detection.
 
     Attributes:
-        boxes: Index of the box, `NONE` without one.
-        is_right: Whether the detection finds a box that counts.
-        is_left_out: Whether the detection does not count.
+        boxes: Index of the box of each detection; `NONE` for a detection without a box.
+        is_right: Whether each detection finds a box that counts.
+        is_left_out: Whether each detection has an ignored box and therefore does not count.
     """
 
     boxes: Int64[ndarray, "K"]
@@ -60,7 +60,7 @@ class Assignment:
 
     @property
     def is_wrong(self) -> Bool[ndarray, "K"]:
-        """Whether the detection counts and finds no box."""
+        """Whether each detection counts but finds no box."""
         return np.asarray(~self.is_right & ~self.is_left_out)
 
 
@@ -71,11 +71,11 @@ class Matching:
     Attributes:
         found: All detections.
         truth: All boxes.
-        ignored: The boxes that do not count. All of them are crowds here, as for
-            `vision.metrics.coco_ap`: any number of detections of its class is left out by an
-            ignored box, by the fraction of their own area inside it.
-        pairs: All pairs of a detection and a box, of one class or not, that overlap.
-        assignment: The box of each detection.
+        ignored: Whether each box is ignored. As in `vision.metrics.coco_ap`, all ignored boxes are
+            treated as crowds: an ignored box takes any number of detections of its class, by the
+            fraction of their own area inside it, and these do not count.
+        pairs: All overlapping pairs of a detection and a box, whatever their classes.
+        assignment: The box of each detection, among those of its class.
         num_classes: Labels are 0 to ``num_classes - 1``.
     """
 
@@ -87,22 +87,22 @@ class Matching:
     num_classes: int
 
     def is_same_class(self) -> Bool[ndarray, "p"]:
-        """Whether detection and box of each pair are of one class."""
+        """Whether detection and box of each pair have the same class."""
         return _is_same_class(self.pairs, self.found, self.truth)
 
     def is_found(self, kept: Bool[ndarray, "K"] | None = None) -> Bool[ndarray, "n"]:
-        """Whether a detection finds each box; one of those to keep, if they are given."""
+        """Whether each box is found by a detection, or by one in the mask ``kept`` if given."""
         is_right = self.assignment.is_right if kept is None else self.assignment.is_right & kept
         is_found = np.zeros(len(self.ignored), np.bool_)
         is_found[self.assignment.boxes[is_right]] = True
         return is_found
 
     def count_boxes(self, mask: Bool[ndarray, "n"]) -> Int64[ndarray, "C"]:
-        """Number of boxes of each class that a mask selects."""
+        """Count the boxes of each class that the mask selects."""
         return np.bincount(self.truth.labels[mask], minlength=self.num_classes)
 
     def assign(self, candidates: Bool[ndarray, "p"], ignored: Bool[ndarray, "n"]) -> Assignment:
-        """Assign the pairs that a mask selects, with other boxes ignored; see `assign_pairs`."""
+        """Assign the pairs that the mask ``candidates`` selects, with these boxes ignored."""
         pairs = self.pairs.select(candidates)
         return assign_pairs(pairs, self.ignored, ignored, len(self.found))
 
@@ -110,7 +110,7 @@ class Matching:
 def match(
     detections: Sequence[Detections], targets: Sequence[Target], num_classes: int
 ) -> Matching:
-    """Match the detections of all images with their boxes; see `assign_pairs`.
+    """Match the detections of all images with the boxes; see `assign_pairs` for the rule.
 
     Raises:
         ValueError: If detections and targets do not fit (`check_inputs`).
@@ -121,7 +121,9 @@ def match(
     found = RankedDetections(*(column[order] for column in columns))
     ignored = truth.ignore | truth.crowd
     pairs = find_pairs(
-        replace(table, labels=np.zeros_like(table.labels)),  # one class, so that all are paired
+        replace(
+            table, labels=np.zeros_like(table.labels)
+        ),  # one class for all, to pair across classes
         order,
         replace(truth, labels=np.zeros_like(truth.labels)),
         ignored,
@@ -135,15 +137,15 @@ def match(
 def assign_pairs(
     pairs: Pairs, crowds: Bool[ndarray, "n"], ignored: Bool[ndarray, "n"], count: int
 ) -> Assignment:
-    """Give each detection, by descending score, the box that it overlaps most and that is free.
+    """Assign to each detection, by descending score, the free box that it overlaps most.
 
-    This is the rule of COCO's evaluation: a detection takes a box that counts if it can, else an
-    ignored one, by which it is left out. Only crowds are taken by several.
+    This is the rule of COCO's evaluation: a detection takes a box that counts if one is free, else
+    an ignored box, and is then left out. Only crowds can be taken by several detections.
 
     Args:
-        pairs: Those that may be assigned; overlaps below `FOREGROUND_IOU` are not.
-        crowds: Which boxes are crowds.
-        ignored: Which boxes do not count, crowds among them.
+        pairs: The candidates; pairs with an overlap below `FOREGROUND_IOU` are not assigned.
+        crowds: Whether each box is a crowd.
+        ignored: Whether each box is ignored; crowds are.
         count: Number of detections.
     """
     pairs = pairs.select(pairs.overlap >= FOREGROUND_IOU)

@@ -23,14 +23,14 @@ class Mistake:
         kind: "classification", "localisation", "both", "duplicate", "background" or "missed".
         image: Index of the image.
         box: The detection's box, or the missed box.
-        label: The detection's class, or the missed box's.
-        score: The detection's; None for "missed".
-        true_label: Class of the ground-truth box that explains the mistake: for "classification"
-            the box of another class that the detection overlaps most, for "localisation" and
-            "duplicate" the box of its own class, for "both" and "background" the box of any class.
-            None for "missed" and without overlap.
-        true_box: That box.
-        iou: IoU with that box; 0 without one.
+        label: Class of the detection or of the missed box.
+        score: Score of the detection; None for "missed".
+        true_label: Class of the ground-truth box that explains the mistake: the box that the
+            detection overlaps most, among those of other classes for "classification", of its own
+            class for "localisation" and "duplicate", of any class for "both" and "background". None
+            for "missed" and without overlap.
+        true_box: The ground-truth box; None if ``true_label`` is.
+        iou: IoU with the ground-truth box; 0 without one.
     """
 
     kind: str
@@ -44,17 +44,18 @@ class Mistake:
 
 
 def find_mistakes(matching: Matching, errors: Errors, kept: Bool[ndarray, "K"]) -> list[Mistake]:
-    """The wrong ones of the detections that are kept, and the boxes that these miss.
+    """List the kept detections that are wrong, and the boxes that no kept detection finds.
 
-    Boxes that a "classification" or "localisation" mistake lies on are not listed as missed.
+    Boxes on which a "classification" or "localisation" mistake lies are not listed as missed.
 
     Args:
         matching: Detections and boxes.
-        errors: Of the detections.
-        kept: The detections at or above their thresholds.
+        errors: The errors of the detections.
+        kept: Whether each detection is at or above its threshold.
 
     Returns:
-        By kind, detections by descending score and boxes by descending area.
+        The mistakes, sorted by kind, then detections by descending score and boxes by descending
+        area.
     """
     truth = matching.truth
     rows = np.flatnonzero(kept & matching.assignment.is_wrong)
@@ -91,6 +92,6 @@ def _missed_box(matching: Matching, row: int) -> Mistake:
 
 
 def as_box(row: Float64[ndarray, "4"]) -> Box:
-    """A row of an array of boxes ``xywh`` as a tuple ``xyxy``."""
+    """Convert one ``xywh`` row to an ``xyxy`` tuple."""
     x, y, width, height = row.tolist()
     return x, y, x + width, y + height

@@ -1,6 +1,6 @@
-"""The pairs of a detection and a box of its class and image that overlap."""
+"""The overlapping pairs of a detection and a ground-truth box of its class and image."""
 
-# K detections, n ground-truth boxes, p pairs
+# K detections, n ground-truth boxes, p pairs, q selected pairs
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -16,12 +16,12 @@ PAIRS_AT_ONCE = 500_000
 
 
 class Pairs(NamedTuple):
-    """Pairs of a detection and a box, in the order of the detections, then of the boxes.
+    """Pairs of a detection and a box, sorted by detection, then by box.
 
     Attributes:
         found: Index of the detection.
         truth: Index of the box.
-        overlap: IoU; with a crowd, the fraction of the detection's own area inside it.
+        overlap: IoU, or for a crowd the fraction of the detection's area that is inside it.
     """
 
     found: Int64[ndarray, "p"]
@@ -29,7 +29,7 @@ class Pairs(NamedTuple):
     overlap: Float64[ndarray, "p"]
 
     def select(self, index: Bool[ndarray, "p"] | Int64[ndarray, "q"]) -> "Pairs":
-        """The pairs that a mask selects, or those of an index, in its order."""
+        """Select pairs by a mask, or by indices, in the order of the indices."""
         return Pairs(*(column[index] for column in self))
 
 
@@ -40,14 +40,14 @@ def find_pairs(
     is_crowd: Bool[ndarray, "n"],
     threshold: float,
 ) -> Pairs:
-    """The pairs of the same image and class with an overlap of at least ``threshold``.
+    """Find the pairs of the same image and class with an overlap of at least ``threshold``.
 
     Args:
         found: All detections.
-        rows: Those to pair: ``Pairs.found`` are indices of ``rows``.
+        rows: Indices of the detections to pair; ``Pairs.found`` are positions in ``rows``.
         truth: All boxes.
-        is_crowd: Boxes of a group of objects.
-        threshold: In (0, 1].
+        is_crowd: Whether each box surrounds a group of objects.
+        threshold: The least overlap, in (0, 1].
     """
     num_labels = 1 + max(found.labels.max(initial=0), truth.labels.max(initial=0))
     keys = truth.images * num_labels + truth.labels
@@ -67,7 +67,7 @@ def find_pairs(
 
 
 def _parts(counts: Int64[ndarray, "K"]) -> Iterator[slice]:
-    """Slices of the detections with about `PAIRS_AT_ONCE` pairs each."""
+    """Split the detections into slices with about `PAIRS_AT_ONCE` pairs each."""
     total = np.cumsum(counts)
     limits = np.arange(PAIRS_AT_ONCE, counts.sum(), PAIRS_AT_ONCE)
     edges = [0, *np.searchsorted(total, limits).tolist(), len(counts)]
@@ -77,7 +77,7 @@ def _parts(counts: Int64[ndarray, "K"]) -> Iterator[slice]:
 def _overlaps(
     boxes: Float64[ndarray, "q 4"], others: Float64[ndarray, "q 4"], is_crowd: Bool[ndarray, "q"]
 ) -> Float64[ndarray, "q"]:
-    """Overlaps of boxes ``xywh`` by pycocotools' arithmetic, so that not a bit differs."""
+    """Overlaps of ``xywh`` boxes, computed as in pycocotools, so that results are identical."""
     low = np.maximum(boxes[:, :2], others[:, :2])
     high = np.minimum(boxes[:, :2] + boxes[:, 2:], others[:, :2] + others[:, 2:])
     sides = (high - low).clip(min=0)

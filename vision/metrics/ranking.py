@@ -1,4 +1,4 @@
-"""Detections of each class by descending score, what they are, and their precision over recall."""
+"""Ranked detections of each class, whether they are right, and their precision over recall."""
 
 # K detections, n boxes, T IoU thresholds, C classes, I images, k true positives of one class
 
@@ -12,18 +12,18 @@ from numpy import ndarray
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """Detections by class, then by descending score, and the boxes that count.
+    """Detections, sorted by class, then by descending score, and the boxes that count.
 
-    Whether a detection is right depends on its own image alone, so that the metrics of any choice
-    of the images follow from the same matches: ``times`` below is how often each image occurs.
+    Whether a detection is right depends only on its own image. The metrics of any resample of the
+    images can therefore be computed from the same matches, given how often each image occurs.
 
     Attributes:
-        images: Index of each one's image.
-        labels: Class indices.
-        is_true_positive: Whether it finds a box that counts, at each IoU threshold.
-        is_counted: Whether it is a true or a false positive, and not left out.
+        images: Index of the image of each detection.
+        labels: Class index of each detection.
+        is_true_positive: Whether each detection finds a box that counts, at each IoU threshold.
+        is_counted: Whether each detection is a true or false positive rather than left out.
         box_images: Index of the image of each box that counts.
-        box_labels: Their class indices.
+        box_labels: Class index of each box that counts.
         num_classes: Labels are 0 to ``num_classes - 1``.
     """
 
@@ -36,7 +36,7 @@ class Matches:
     num_classes: int
 
     def num_boxes(self, times: Int64[ndarray, "I"] | None = None) -> list[int]:
-        """Number of boxes of each class that count."""
+        """Count the boxes of each class, with images repeated as often as ``times`` says."""
         weights = None if times is None else times[self.box_images]
         counts = np.bincount(self.box_labels, weights, minlength=self.num_classes)
         return [int(count) for count in counts]
@@ -44,14 +44,17 @@ class Matches:
     def envelopes(
         self, threshold: int, times: Int64[ndarray, "I"] | None = None
     ) -> Iterator[tuple[Int64[ndarray, "k"], Float64[ndarray, "k"]]]:
-        """Of each class, at each true positive, how many there are, and the precision's envelope.
+        """Yield the precision envelope of each class, at its true positives.
 
-        The envelope is the highest precision from there on. It is needed at true positives alone:
-        at false positives precision falls, and recall stays.
+        The envelope is the highest precision from a detection on. It is needed only at true
+        positives, because at false positives the precision falls and the recall does not change.
 
         Args:
             threshold: Index of the IoU threshold.
             times: How often each image occurs; once by default.
+
+        Yields:
+            For each class, the number of true positives up to each one, and the envelope there.
         """
         weights = np.ones(len(self.labels), np.int64) if times is None else times[self.images]
         counted_before = np.append(0, np.cumsum(weights * self.is_counted[threshold]))

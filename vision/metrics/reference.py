@@ -1,4 +1,4 @@
-"""COCO's metrics by pycocotools, the reference that `vision.metrics.coco` equals."""
+"""COCO's metrics computed by pycocotools, the reference for `vision.metrics.coco`."""
 
 import contextlib
 import io
@@ -22,7 +22,7 @@ UNDEFINED = -1
 def pycocotools_ap(
     detections: Sequence[Detections], targets: Sequence[Target], num_classes: int
 ) -> CocoResult:
-    """The result of `vision.metrics.coco.coco_ap`, computed by pycocotools.
+    """Compute the result of `vision.metrics.coco.coco_ap` with pycocotools.
 
     Raises:
         ValueError: If detections and targets do not fit (`check_inputs`).
@@ -48,7 +48,7 @@ def pycocotools_ap(
 
 
 def _rows(table: DetectionTable | TargetTable, **columns: ndarray) -> Iterable[dict[str, Any]]:
-    """The boxes as COCO writes them. Ids are from 1, since 0 stands for no match."""
+    """The boxes as COCO's annotations. Ids begin at 1, because pycocotools uses 0 for no match."""
     lists = (table.images + 1, table.labels + 1, table.boxes, *columns.values())
     names = ("image_id", "category_id", "bbox", *columns)
     for number, values in enumerate(zip(*(part.tolist() for part in lists), strict=True), start=1):

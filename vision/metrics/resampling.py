@@ -1,6 +1,6 @@
 """The uncertainty of metrics measured on few images: the bootstrap."""
 
-# D sets of images: all of them, then each resample. I images
+# D sets of images: all images, then each resample; I images
 
 from collections.abc import Sequence
 
@@ -21,21 +21,22 @@ from vision.structures import Target
 def bootstrap(
     detections: Sequence[Detections], targets: Sequence[Target], num_classes: int, draws: int
 ) -> Float64[ndarray, "D 2"]:
-    """voc.mAP50 and coco.AP of all images, then of each resample of as many with replacement.
+    """Compute voc.mAP50 and coco.AP on all images, then on resamples of them.
 
-    The resamples of a number of images are the same in every call, so that the rows of two
-    detectors on the same images can be subtracted from each other (the paired bootstrap; Efron and
-    Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13).
+    A resample has as many images as there are, drawn with replacement. For a given number of images
+    the resamples are the same in every call, so that the rows of two detectors on the same images
+    can be subtracted from each other (paired bootstrap; Efron and Tibshirani, An Introduction to
+    the Bootstrap, 1993, chapters 6 and 13).
 
     Args:
-        detections: Of each image, in pixels of the image that its target refers to.
+        detections: The detections in each image, in pixels of the image that its target refers to.
         targets: The ground truth of the same images.
         num_classes: Labels are 0 to ``num_classes - 1``.
         draws: Number of resamples: 200 are enough for a standard error, 1000 are better for an
             interval.
 
     Returns:
-        The two metrics, in [0, 1]; NaN where the images of a resample have no object.
+        The two metrics, in [0, 1], in the columns; NaN for a resample without objects.
 
     Raises:
         ValueError: If detections and targets do not fit (`check_inputs`).
@@ -52,13 +53,13 @@ def bootstrap(
 
 
 def interval(values: Float64[ndarray, "draws"]) -> tuple[float, float]:
-    """The 95% percentile confidence interval (Efron and Tibshirani, chapter 13).
+    """Compute the 95% percentile confidence interval (Efron and Tibshirani, chapter 13).
 
     Args:
-        values: A metric of each resample, or its difference between two detectors; NaN is skipped.
+        values: A metric on each resample, or its difference between two detectors; NaN is skipped.
 
     Returns:
-        Lower and upper end; both NaN if all values are.
+        Lower and upper end; both are NaN if all values are NaN.
     """
     known = values[~np.isnan(values)]
     if not len(known):
@@ -68,7 +69,7 @@ def interval(values: Float64[ndarray, "draws"]) -> tuple[float, float]:
 
 
 def _voc_mean(matches: Matches, times: Int64[ndarray, "I"]) -> float | None:
-    """``VocResult.mean`` of images that occur so often."""
+    """``VocResult.mean`` on a resample in which each image occurs ``times`` times."""
     pairs = zip(matches.envelopes(0, times), matches.num_boxes(times), strict=True)
     areas = [average_precision(*envelope, boxes) for envelope, boxes in pairs if boxes]
     return mean_defined(areas)

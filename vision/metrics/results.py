@@ -15,14 +15,14 @@ from vision.structures import Target
 
 CLASS_HEADER = ["class", "boxes", "VOC AP50 (area)", "VOC AP50 (11-pt)", "COCO AP"]
 NUM_NAMED = 10
-"""Number of classes without a box that the table names."""
+"""Maximum number of classes without a box that the table names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """COCO's and VOC's metrics of the detections in ``num_images`` images.
 
-    Their means are over the classes that have a box.
+    Means are over the classes that have a box that counts.
     """
 
     coco: CocoResult
@@ -32,7 +32,7 @@ class Metrics:
 
     @property
     def num_classes_with_boxes(self) -> int:
-        """Number of classes that the means are over: those with a box that counts."""
+        """Number of classes with a box that counts, over which the means are taken."""
         return sum(boxes > 0 for boxes in self.voc.num_boxes)
 
     @property
@@ -104,13 +104,13 @@ def evaluate_detections(
     *,
     engine: CocoEngine = "faster",
 ) -> Metrics:
-    """COCO's and VOC's metrics of the same detections.
+    """Compute COCO's and VOC's metrics of the same detections.
 
     Args:
-        detections: Of each image, in pixels of the image that its target refers to.
+        detections: The detections in each image, in pixels of the image that its target refers to.
         targets: The ground truth of the same images.
         names: Distinct class names, in label order.
-        engine: What computes COCO's metrics: `coco_ap`, or pycocotools.
+        engine: What computes COCO's metrics: "faster" for `coco_ap`, or "pycocotools".
 
     Raises:
         ValueError: If two classes have the same name, or detections and targets do not fit
@@ -134,7 +134,7 @@ def _number(value: float | None) -> str:
 
 
 def _align(rows: Sequence[Sequence[str]], left: int = 0) -> list[str]:
-    """Rows of aligned columns, the first ``left`` left-aligned, the others right-aligned."""
+    """Align the columns: the first ``left`` columns to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -1,4 +1,4 @@
-"""Where the labels of a data set are probably wrong."""
+"""Label suspects: where the labels of a data set are probably wrong."""
 
 # K detections, n ground-truth boxes, p overlapping pairs
 
@@ -15,9 +15,9 @@ from vision.metrics.mistakes import Box, as_box
 from vision.metrics.tables import TargetTable
 
 MIN_SUSPICION = 0.5
-"""Labels are suspect from here on; for a detection that contradicts them this is its score."""
+"""The least suspicion of a suspect; a detection that contradicts labels has its score as one."""
 EMPTY_IOU = 0.3
-"""A detection that overlaps all boxes less than this may lie on an object without a box."""
+"""A detection whose overlap with all boxes is below this may be on an object without a box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Suspect:
     """A probable fault of the labels.
 
     Attributes:
-        kind: "missing box" (a confident detection that lies on no box), "other class" (a confident
-            detection of another class on a box that none of its own class finds), or "unfound box"
+        kind: "missing box" (a confident detection on no box), "other class" (a confident detection
+            of another class on a box that no detection of its own class finds), or "unfound box"
             (no detection at any score finds the box or comes close).
         image: Index of the image.
-        box: The detection's box, or the box that nothing finds.
-        label: The detection's class, or that of the box that nothing finds.
-        score: The detection's; None for "unfound box".
+        box: Box of the detection, or the box that is not found.
+        label: Class of the detection, or of the box that is not found.
+        score: Score of the detection; None for "unfound box".
         true_label: Class of the box in the ground truth; None for "missing box".
     """
 
@@ -44,22 +44,22 @@ class Suspect:
 
 
 def find_suspects(matching: Matching, errors: Errors, kept: Bool[ndarray, "K"]) -> list[Suspect]:
-    """Labels that confident detections contradict, and boxes that nothing finds.
+    """Find labels that confident detections contradict, and boxes that no detection finds.
 
     The kinds are the overlooked, swapped and badly located boxes of ObjectLab (Tkachenko et al.,
-    arXiv 2309.00832). They are sorted by suspicion, which stands for the probability that the
-    detector is right: the score of a detection; for a box that is not found ``1 - IoU`` with the
-    detection that comes closest, times the fraction of the boxes of its range of size that are
-    found at any score. Suspicions of less than `MIN_SUSPICION` are left out.
+    arXiv 2309.00832). They are sorted by suspicion, an estimate of the probability that the
+    detector is right. For a detection it is its score. For a box that is not found it is ``1 -
+    IoU`` with the closest detection, times the fraction of the boxes in its range of size that are
+    found at any score. Suspicions below `MIN_SUSPICION` are left out.
 
     Args:
         matching: Detections and boxes.
-        errors: Of the detections.
-        kept: The detections at or above their thresholds. A box of which one of these finds the
-            class is not suspect.
+        errors: The errors of the detections.
+        kept: Whether each detection is at or above its threshold. A box that such a detection of
+            its class finds is not an "other class" suspect.
 
     Returns:
-        The most suspicious first.
+        The suspects, the most suspicious first.
     """
     found, truth, pairs = matching.found, matching.truth, matching.pairs
     is_confident = matching.assignment.is_wrong & (found.scores >= MIN_SUSPICION)
@@ -88,7 +88,7 @@ def find_suspects(matching: Matching, errors: Errors, kept: Bool[ndarray, "K"]) 
 
 
 def _contradicted(kind: str, found: RankedDetections, row: int, true_label: int | None) -> Suspect:
-    """What a detection contradicts."""
+    """The suspect that a confident detection reveals."""
     image, label, score = int(found.images[row]), int(found.labels[row]), float(found.scores[row])
     return Suspect(kind, image, as_box(found.boxes[row]), label, score, true_label)
 
@@ -99,7 +99,7 @@ def _unfound_box(truth: TargetTable, row: int) -> Suspect:
 
 
 def _unfound_suspicion(matching: Matching) -> Float64[ndarray, "n"]:
-    """How surprising it is that each box is not found; 0 for boxes that are found or ignored."""
+    """Suspicion of each box that is not found at any score; 0 for found and ignored boxes."""
     truth, pairs, is_found = matching.truth, matching.pairs, matching.is_found()
     counts, sizes = ~matching.ignored, size_groups(truth.areas)
     in_size, found_in_size = (
@@ -113,7 +113,7 @@ def _unfound_suspicion(matching: Matching) -> Float64[ndarray, "n"]:
 def _highest(
     rows: Int64[ndarray, "p"], overlaps: Float64[ndarray, "p"], count: int
 ) -> Float64[ndarray, "count"]:
-    """The highest overlap of each row; 0 without one."""
+    """The highest overlap of each detection or box, by its index in ``rows``; 0 without pairs."""
     highest = np.zeros(count)
     np.maximum.at(highest, rows, overlaps)
     return highest

@@ -1,4 +1,4 @@
-"""Detections and ground truth of many images as columns, which all metrics are computed from."""
+"""Detections and ground truth of many images in columns, the input of all metrics."""
 
 # n boxes of all images
 
@@ -22,7 +22,7 @@ Size = tuple[int, int]
 
 
 class _Images(Sequence[Item]):
-    """A sequence whose items are made when they are asked for."""
+    """A sequence with an item for each image, created when it is accessed."""
 
     @abstractmethod
     def image(self, index: int) -> Item:
@@ -42,11 +42,11 @@ class DetectionTable(_Images[Detections]):
     """The detections of many images in columns; as a sequence, the `Detections` of each image.
 
     Attributes:
-        images: Index of each one's image, ascending.
+        images: Index of the image of each detection, ascending.
         labels: Class indices.
         boxes: ``xywh`` in pixels.
         scores: Confidences; descending within an image.
-        sizes: (height, width) of each image, None where it is unknown.
+        sizes: (height, width) of each image; None if it is unknown.
     """
 
     images: Int64[ndarray, "n"]
@@ -57,7 +57,7 @@ class DetectionTable(_Images[Detections]):
 
     @classmethod
     def of(cls, detections: Sequence[Detections]) -> "DetectionTable":
-        """The table of these detections."""
+        """Create the table of the detections of all images; a table is returned as it is."""
         if isinstance(detections, cls):
             return detections
         return cls(
@@ -88,9 +88,9 @@ class TargetTable(_Images[Target]):
         images: Index of each box's image, ascending.
         labels: Class indices.
         boxes: ``xywh`` in pixels.
-        ignore: See `vision.structures.Target`, as of the following.
-        crowd: Which boxes surround a group of objects.
-        areas: Areas by which COCO divides objects.
+        ignore: Whether each box is ignored (see `vision.structures.Target`).
+        crowd: Whether each box surrounds a group of objects.
+        areas: Areas in square pixels by which COCO divides objects into sizes.
         image_ids: Name of each image.
         sizes: (height, width) of each image.
     """
@@ -106,7 +106,7 @@ class TargetTable(_Images[Target]):
 
     @classmethod
     def of(cls, targets: Sequence[Target]) -> "TargetTable":
-        """The table of these targets."""
+        """Create the table of the targets of all images; a table is returned as it is."""
         if isinstance(targets, cls):
             return targets
         return cls(

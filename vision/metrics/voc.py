@@ -19,10 +19,11 @@ class VocResult:
     """Average precision at one IoU threshold, in [0, 1].
 
     Attributes:
-        ap: Of each class, the area under the envelope of precision over recall (VOC 2010 and
-            later); None where the class has no box that counts.
-        ap_11pt: The same from the envelope at the recalls 0, 0.1, ..., 1 (up to VOC 2009).
-        num_boxes: Of each class, the number of boxes that count, that is, are not ignored.
+        ap: Average precision of each class as the area under the envelope of precision over recall
+            (VOC 2010 and later); None for a class without a box that counts.
+        ap_11pt: Average precision of each class as the mean of the envelope at the recalls 0, 0.1,
+            ..., 1 (up to VOC 2009); None as for ``ap``.
+        num_boxes: Number of boxes of each class that count, that is, are not ignored.
     """
 
     ap: list[float | None]
@@ -31,12 +32,12 @@ class VocResult:
 
     @property
     def mean(self) -> float | None:
-        """Mean of ``ap`` over the classes where it is defined; None if there are none."""
+        """Mean of ``ap`` over the classes that have one; None without such classes."""
         return mean_defined(self.ap)
 
     @property
     def mean_11pt(self) -> float | None:
-        """Mean of ``ap_11pt`` over the classes where it is defined; None if there are none."""
+        """Mean of ``ap_11pt`` over the classes that have one; None without such classes."""
         return mean_defined(self.ap_11pt)
 
 
@@ -46,10 +47,10 @@ def voc_ap(
     num_classes: int,
     iou_threshold: float = 0.5,
 ) -> VocResult:
-    """Average precision of each class over all images.
+    """Compute the average precision of each class over all images.
 
-    The detections of a class are taken in order of descending score, equal scores in the order
-    given. Each is assigned to the object of its class and image with the highest IoU, whether or
+    The detections of a class are processed by descending score, equal scores in the order of the
+    input. Each is assigned to the object of its class and image with the highest IoU, whether or
     not that object is already detected. If the IoU is at least ``iou_threshold``, the first
     detection of an object is a true positive and later ones are false positives; a detection of
     an ignored object is left out. If the IoU is lower, it is a false positive. Boxes are continuous
@@ -58,14 +59,14 @@ def voc_ap(
 
     Two rules differ from the development kit's. Crowd boxes (COCO) are not objects: a detection
     below the threshold is left out if a fraction of at least ``iou_threshold`` of its own area lies
-    in a crowd box of its class. And recalls are compared with the eleven points in integers, so
-    that 3 of 10 reaches the point 0.3, which in floating point is less than ``3 * 0.1``.
+    in a crowd box of its class. And recalls are compared with the eleven points as integers, so
+    that 3 of 10 boxes reach the point 0.3; as floating-point numbers, 0.3 is less than ``3 * 0.1``.
 
     Args:
-        detections: Of each image, in pixels of the image that its target refers to.
+        detections: The detections in each image, in pixels of the image that its target refers to.
         targets: The ground truth of the same images.
         num_classes: Labels are 0 to ``num_classes - 1``.
-        iou_threshold: In (0, 1].
+        iou_threshold: The least IoU of a true positive, in (0, 1].
 
     Raises:
         ValueError: If the threshold is out of range or detections and targets do not fit
@@ -87,14 +88,14 @@ def voc_ap(
 def average_precision(
     num_hits: Int64[ndarray, "k"], envelope: Float64[ndarray, "k"], num_boxes: int
 ) -> float:
-    """Area under the precision envelope of one class.
+    """Compute the area under the precision envelope of one class.
 
-    Each true positive raises the recall by ``1 / num_boxes``: the area is summed in those steps,
-    so that it is exactly 1 where all objects are detected without a false positive.
+    Each true positive raises the recall by ``1 / num_boxes``. The area is summed in these steps, so
+    that it is exactly 1 if all objects are detected without a false positive.
 
     Args:
-        num_hits: See `vision.metrics.ranking.Matches.envelopes`.
-        envelope: See there.
+        num_hits: Number of true positives up to each one; see `Matches.envelopes`.
+        envelope: Precision envelope at each true positive.
         num_boxes: Number of boxes of the class that count; at least 1.
     """
     return float((np.diff(num_hits, prepend=0) * envelope).sum() / num_boxes)

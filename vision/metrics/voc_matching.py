@@ -17,7 +17,7 @@ def match_by_voc(
     num_classes: int,
     iou_threshold: float = 0.5,
 ) -> Matches:
-    """Which detections count, and which are true positives; see `vision.metrics.voc.voc_ap`.
+    """Determine which detections count and which are true positives; see `voc_ap` for the rules.
 
     Raises:
         ValueError: If detections and targets do not fit (`check_inputs`).
@@ -29,9 +29,9 @@ def match_by_voc(
     in_crowd = truth.crowd[pairs.truth]
     is_counted[pairs.found[in_crowd]] = False
     pairs = pairs.select(~in_crowd)
-    # The object of each detection is the one that it overlaps most, marked or not. The development
-    # kit goes through the detections by descending score and marks each object that is matched: the
-    # first detection of an object is right, every later one is wrong.
+    # The object of each detection is the one that it overlaps most, even if it is already detected.
+    # By descending score, as in the development kit, the first detection of an object is right and
+    # all later ones are wrong.
     pairs = pairs.select(np.lexsort((-pairs.overlap, pairs.found)))
     matched, first = np.unique(pairs.found, return_index=True)
     objects = pairs.truth[first]

@@ -1,4 +1,4 @@
-"""What the HTML pages of commands share: how a template is filled, its style, small pictures."""
+"""Shared parts of the HTML pages of commands: rendering of templates, styles, thumbnails."""
 
 from pathlib import Path
 
@@ -10,12 +10,12 @@ __all__ = ["MISSED", "OTHER", "RIGHT", "WRONG", "Frame", "draw_part", "render", 
 
 
 def render(template: Path, **values: object) -> str:
-    """A page that needs no other file and no network.
+    """Render a template to a page, which is self-contained if the template is.
 
     Args:
-        template: Jinja's, which may include the files beside it and those of this folder, such as
-            ``style.css``.
-        **values: What the template shows; text in them is escaped.
+        template: File of a Jinja template, which may include files from its own folder and from
+            this one, such as ``style.css``.
+        **values: The variables of the template; their text is escaped.
     """
     environment = Environment(
         loader=FileSystemLoader([template.parent, Path(__file__).parent]),

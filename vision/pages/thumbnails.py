@@ -1,6 +1,6 @@
-"""Small pictures of images with boxes, as text for a page."""
+"""Thumbnails of images with boxes, as ``data:`` URLs for a page."""
 
-# h and w the height and width of an image
+# h, w: height and width of an image
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -17,18 +17,20 @@ from vision.formats import Record
 from vision.images import resize
 
 SIDE = 220
-"""Longest side of a thumbnail in pixels, unless another is asked for."""
+"""Default for the longest side of a thumbnail in pixels."""
 MAX_MARGIN = 0.5
-"""How much of what lies beyond a border is shown, as a fraction of the image's side."""
+"""Maximum margin beyond each border of the image, as a fraction of its side."""
 QUALITY = 75
+"""JPEG quality."""
 MAX_PIXEL = 1000
-"""Farther coordinates are drawn there, on either side: those of a file may have any size."""
+"""Limit of coordinates in both directions, because those in a file may have any size."""
 VISIBLE = 6
-"""Sides in pixels below which a box is circled."""
+"""A box with a side below this, in pixels, is circled."""
 BEYOND = (128, 128, 128)
+"""Colour (RGB) beyond the borders of the image."""
 
 Frame: TypeAlias = tuple[float, float, float, float]
-"""A rectangle in pixels of an image, which may reach beyond it: left, top, right, bottom."""
+"""A rectangle (left, top, right, bottom) in pixels of an image, which may extend beyond it."""
 
 
 class Pen(NamedTuple):
@@ -47,11 +49,11 @@ WRONG, RIGHT, MISSED, OTHER = (
 
 
 def thumbnail(record: Record | None, boxes: Sequence[Frame]) -> str | None:
-    """A whole image as a small JPEG, None if it cannot be read.
+    """Draw a whole image as a thumbnail; None if there is no record or it cannot be read.
 
     Args:
-        record: The image, whose own boxes are drawn in thin white lines.
-        boxes: What is wrong, drawn in red; the picture has a margin where they leave it.
+        record: The image; its own boxes are drawn in thin white lines.
+        boxes: The wrong boxes, drawn in red; a margin is added if they extend beyond the image.
     """
     if record is None:
         return None
@@ -71,14 +73,14 @@ def draw_part(
     max_scale: float = 1.0,
     side: int = SIDE,
 ) -> str:
-    """A part of an image as a small JPEG, in the form of a ``data:`` address.
+    """Draw a part of an image as a small JPEG, and return it as a ``data:`` URL.
 
     Args:
         image: The image, RGB.
-        frame: The part.
-        layers: Boxes (xyxy) and what to draw them with, the lowest first.
-        max_scale: How much the part may be enlarged.
-        side: Longest side of the result in pixels, at most.
+        frame: The part to draw.
+        layers: Pens and the ``xyxy`` boxes to draw with them, from the bottom to the top.
+        max_scale: Maximum factor by which the part is enlarged.
+        side: Maximum of the longest side of the result in pixels.
     """
     left, top, right, bottom = frame
     scale = min(max_scale, side / max(right - left, bottom - top))
@@ -100,7 +102,7 @@ def draw_part(
 
 
 def _point(point: Sequence[float], start: tuple[float, float], scale: float) -> tuple[int, int]:
-    """The pixel (x, y) of a point in a frame that starts at ``start``; not far outside."""
+    """The pixel (x, y) of a point in a frame that starts at ``start``, up to `MAX_PIXEL`."""
     x, y = (
         int(np.clip((value - zero) * scale, -MAX_PIXEL, MAX_PIXEL))
         for value, zero in zip(point, start, strict=True)
@@ -114,7 +116,7 @@ def _outline(
     last: tuple[int, int],
     pen: Pen,
 ) -> None:
-    """Draw a box, with a circle around one that would hardly be seen."""
+    """Draw a box, and a circle around it if it is too small to be seen."""
     colour, width = pen
     cv2.rectangle(canvas, first, last, colour, width)
     sides = abs(last[0] - first[0]), abs(last[1] - first[1])
@@ -124,7 +126,7 @@ def _outline(
 
 
 def _frame(size: tuple[int, int], boxes: Sequence[Frame]) -> Frame:
-    """The rectangle to show: the image and boxes that leave it, up to `MAX_MARGIN`."""
+    """The frame of the image and of boxes that extend beyond it, by at most `MAX_MARGIN`."""
     height, width = size
     x, y = width * MAX_MARGIN, height * MAX_MARGIN
     left = min([0.0, *(max(-x, min(box[0], box[2])) for box in boxes)])

@@ -1,4 +1,4 @@
-"""HTML pages: how good a detector is, why not better, what to do; which of two is better."""
+"""HTML pages: how good a detector is, what it gets wrong and what to do; two detectors compared."""
 
 from vision.report.commands import Commands, commands_for
 from vision.report.compare import render_comparison

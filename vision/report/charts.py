@@ -1,4 +1,4 @@
-"""What the charts of a report show, as the template needs it."""
+"""The data of the charts of a report, as the template needs them."""
 
 # side = number of classes + 1
 
@@ -12,19 +12,19 @@ from numpy import ndarray
 from vision.metrics.analysis import Curve
 
 MAX_POINTS = 100
-"""Points of a curve that are drawn."""
+"""Maximum number of points that are drawn of a curve."""
 
 
 class Cell(NamedTuple):
-    """A cell of a confusion matrix that is not empty.
+    """A non-empty cell of a confusion matrix.
 
     Attributes:
-        row: Its row among those shown.
-        column: Its column among those shown.
-        number: Of objects or detections.
-        fraction: Of the row.
-        is_right: Whether it is on the diagonal.
-        text: Its content in words.
+        row: Index of its row in the matrix that is shown.
+        column: Index of its column in the matrix that is shown.
+        number: Number of objects, or of detections in the background row.
+        fraction: The number as a fraction of its row.
+        is_right: Whether the cell is on the diagonal.
+        text: The content in words.
     """
 
     row: int
@@ -36,13 +36,13 @@ class Cell(NamedTuple):
 
 
 class Matrix(NamedTuple):
-    """A confusion matrix without the classes that nothing is in.
+    """A confusion matrix without the classes whose row and column are empty.
 
     Attributes:
         rows: Names of the rows: the classes, then background.
         columns: Names of the columns: the classes, then missed.
         totals: Sum of each row.
-        cells: Those that are not empty.
+        cells: The non-empty cells.
     """
 
     rows: list[str]
@@ -51,7 +51,7 @@ class Matrix(NamedTuple):
     cells: list[Cell]
 
     def worst(self, count: int) -> list[Cell]:
-        """The classes that are most often taken for others, by number."""
+        """The most frequent confusions of two classes, at most ``count``."""
         last = len(self.rows) - 1
         confused = [
             cell
@@ -62,7 +62,7 @@ class Matrix(NamedTuple):
 
 
 def confusion_matrix(confusion: Int64[ndarray, "side side"], names: Sequence[str]) -> Matrix:
-    """The matrix as it is shown.
+    """Prepare the confusion matrix for the chart.
 
     Args:
         confusion: As in `vision.metrics.analysis.Analysis`.
@@ -90,9 +90,9 @@ def confusion_matrix(confusion: Int64[ndarray, "side side"], names: Sequence[str
 
 
 def _words(count: int, total: int, row: int, column: int, names: Sequence[str]) -> str:
-    """A cell of the matrix as a sentence; the row and the column after the names are the last."""
+    """Describe a cell; the row after the names is background, the column after them missed."""
     if row == len(names):
-        return f"{count} of {total} detections on no object are of class {names[column]}"
+        return f"{count} of {total} detections that match no object are of class {names[column]}"
     share = f"{count} of {total} {names[row]} objects ({count / total:.0%})"
     if column == len(names):
         return f"{share} are missed"
@@ -100,7 +100,7 @@ def _words(count: int, total: int, row: int, column: int, names: Sequence[str]) 
 
 
 def curve_points(curve: Curve) -> list[tuple[float, float]]:
-    """(recall, precision) of at most `MAX_POINTS` points, where the recall grows."""
+    """Choose at most `MAX_POINTS` points (recall, precision) at which the recall grows."""
     grows = np.diff(curve.recall, prepend=0) > 0
     recall, precision = curve.recall[grows], curve.precision[grows]
     if len(recall) > MAX_POINTS:

@@ -1,4 +1,4 @@
-"""Command lines that fit what is evaluated, for people to paste into a terminal."""
+"""Command lines for the evaluated detector and data, to paste into a terminal."""
 
 import json
 import shlex
@@ -11,26 +11,27 @@ import yaml
 
 from vision.config import load_config
 from vision.engine import RunFolder, least_epochs
+from vision.runtime.load import graph_backend_of
 
 LARGER, MULTIPLE = 1.5, 32
-"""How many times as large the images to try are, and what their sides are multiples of."""
+"""Factor by which the images to try are larger, and the multiple that their sides round to."""
 MINE = "MINE"
-"""Stands for data that are not known here."""
+"""Placeholder for the folder of data that are not known here."""
 ROOT = "data.val.root="
 
 
 class Commands(NamedTuple):
-    """Commands that fit what is evaluated; None where there is none.
+    """Commands for the evaluated detector and data; None for a command that does not apply.
 
     Attributes:
-        evaluate: The evaluation itself.
-        train: A training on its data.
-        train_longer: The same with more epochs, if those of its run are known.
-        train_larger: The same with larger images.
-        priors: The priors that fit its data.
-        check: A check of its data.
-        detect: The detector with the best thresholds, on photographs.
-        few_epochs: The epochs of its run, if they are too few to tell what else it lacks.
+        evaluate: Repeats the evaluation.
+        train: Trains on the data.
+        train_longer: Trains with more epochs; None if the epochs of the run are not known.
+        train_larger: Trains with larger images.
+        priors: Finds priors that fit the data.
+        check: Checks the data.
+        detect: Runs the detector with the best thresholds on photographs.
+        few_epochs: The number of epochs of the run if it is below the recipe's, else None.
     """
 
     evaluate: str | None = None
@@ -50,19 +51,21 @@ def commands_for(
     image_size: tuple[int, int],
     scores: Sequence[str] = ("best",),
 ) -> Commands:
-    """The commands for a detector.
+    """Compose the commands for a detector.
 
     Args:
-        weights: What follows ``--weights``.
+        weights: The value of ``--weights``.
         data: The words of the command line that name the data, such as ``--data MINE``.
-        run: The run folder that the weights lie in; its configuration names data, too.
-        image_size: (height, width) that the detector sees.
-        scores: What follows each ``--score`` of a detection.
+        run: The run folder with the weights, whose configuration also names data; None without.
+        image_size: (height, width) of the images that the network gets.
+        scores: The values of ``--score`` for detection, such as ``best`` or ``cat=0.5``.
     """
     configured = () if run is None else ("--config", str(run / "config.yaml"))
     out = () if run is None else ("--out", f"{run}_2")
     mine = ("--data", _folder(data))
-    train = ("train", *(configured or (*mine, f"model.init={weights}")), *out)
+    # A training cannot start from an exported graph, so it starts from its default weights.
+    start = () if graph_backend_of(Path(weights)) else (f"model.init={weights}",)
+    train = ("train", *(configured or (*mine, *start)), *out)
     sides = ", ".join(str(round(side * LARGER / MULTIPLE) * MULTIPLE) for side in image_size)
     is_named = any(word in {"--data", "--config"} for word in data)
     checked = tuple(data) if is_named else configured or mine
@@ -82,7 +85,7 @@ def commands_for(
 
 
 def _epochs(run: Path | None) -> tuple[int, int]:
-    """The epochs of a run, and the fewest that suit its images; 0 for what is not known."""
+    """The epochs of a run and the least for its number of images; 0 for an unknown number."""
     folder = RunFolder(run or Path(), resume=True)
     if run is None or not folder.config.is_file():
         return 0, 0
@@ -90,12 +93,17 @@ def _epochs(run: Path | None) -> tuple[int, int]:
     try:
         noted = json.loads(folder.environment.read_bytes())
         return epochs, least_epochs(noted["images"]["train"])
-    except (OSError, ValueError, KeyError, TypeError):  # an earlier version did not note them
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # written by a version that did not note them
         return epochs, 0
 
 
 def _folder(data: Sequence[str]) -> str:
-    """The folder of the data that words of the command line name."""
+    """The folder of data that the words of the command line name, or `MINE` if they do not."""
     after_option = (value for name, value in pairwise(data) if name == "--data")
     roots = (yaml.safe_load(word.removeprefix(ROOT)) for word in data if word.startswith(ROOT))
     return str(next(chain(after_option, roots), MINE))

@@ -1,4 +1,4 @@
-"""The comparison of two detectors as one HTML page, which needs no other file and no network."""
+"""The comparison of two detectors as a self-contained HTML page."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,23 +13,23 @@ from vision.report.differences import MISTAKES, class_rows, describe_images, ver
 from vision.report.gallery import Photo
 
 NUM_SHOWN = 12
-"""Images shown in which B makes fewer mistakes, and as many in which it makes more."""
+"""Maximum number of images shown in which B makes fewer mistakes; likewise for more mistakes."""
 NUM_NAMED = 4
-"""Mistakes of each kind that are named below a picture."""
+"""Maximum number of mistakes of each kind that are named below a picture."""
 SIDE = 400
 """Longest side of a picture in pixels."""
 MAX_SCALE = 2.0
-"""How much an image is enlarged, at most."""
+"""Maximum factor by which an image is enlarged."""
 
 
 class View(NamedTuple):
-    """An image as a detector sees it.
+    """An image with the detections of one detector.
 
     Attributes:
-        image: The picture as a ``data:`` address.
-        num_right: Right detections.
-        wrong: The wrong detections in words, the first few.
-        missed: The missed objects in words, the first few.
+        image: The picture as a ``data:`` URL.
+        num_right: Number of right detections.
+        wrong: The first few wrong detections in words.
+        missed: The first few missed objects in words.
     """
 
     image: str
@@ -39,7 +39,7 @@ class View(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """An image as both detectors see it, and by how many mistakes B's are more."""
+    """An image with the detections of A and of B; ``change`` is B's mistakes minus A's."""
 
     name: str
     change: int
@@ -52,13 +52,13 @@ def render_comparison(
     notes: Sequence[str],
     photos: Sequence[Photo] | None = None,
 ) -> str:
-    """The page.
+    """Render the comparison as a page.
 
     Args:
         comparison: The numbers.
-        names: Of the detectors.
-        notes: On which data, and what is left out.
-        photos: The images; None leaves the pictures out.
+        names: Names of the detectors A and B.
+        notes: Lines that say which data are compared, and what is left out.
+        photos: The images; None for a page without pictures.
     """
     first, second = comparison.count_mistakes()
     change = second - first
@@ -87,7 +87,7 @@ def render_comparison(
 def _draw_pairs(
     comparison: Comparison, images: Sequence[int], photos: Sequence[Photo] | None
 ) -> list[Pair]:
-    """The first images as pairs of pictures, without those that cannot be read."""
+    """Draw the first `NUM_SHOWN` images as pairs of pictures; unreadable ones are left out."""
     if photos is None:
         return []
     mistakes = comparison.count_mistakes()

@@ -1,4 +1,4 @@
-"""The comparison of two detectors, A and B, in words: a verdict and tables."""
+"""The comparison of two detectors, A and B, as text: a verdict and tables."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -10,8 +10,8 @@ from vision.report.data_advice import MIN_BOXES
 NUM_LISTED = 10
 """Maximum number of images that are listed in the terminal."""
 MISTAKES = (
-    "A mistake is a missed object or a wrong detection, at the score threshold of each class that"
-    " gives the detector its highest F1."
+    "A mistake is a missed object or a wrong detection. Each detector is judged at its best score"
+    " threshold of each class, the one with the highest F1."
 )
 
 
@@ -35,7 +35,7 @@ class ClassRow(NamedTuple):
 
 
 def describe_images(comparison: Comparison) -> str:
-    """How much is compared."""
+    """Say how many images, boxes and classes are compared."""
     metrics = comparison.metrics[0]
     counts = [count for count in metrics.voc.num_boxes if count]
     images, boxes = counted(metrics.num_images, "image"), counted(sum(counts), "box")
@@ -61,7 +61,7 @@ def class_rows(comparison: Comparison) -> list[ClassRow]:
 
 
 def _defined(values: tuple[float | None, float | None]) -> tuple[float, float]:
-    """Values of a class that has boxes."""
+    """The values, which are defined because the class has boxes."""
     first, second = values
     assert first is not None
     assert second is not None
@@ -69,11 +69,11 @@ def _defined(values: tuple[float | None, float | None]) -> tuple[float, float]:
 
 
 def verdict(comparison: Comparison) -> str:
-    """Which detector is better, and by how much, in a sentence."""
+    """Say which detector is better, and by how much."""
     parts = []
     for name, sign in (("B", 1), ("A", -1)):
         gains = [
-            f"{sign * difference.change:.3f} {metric} ({_interval(difference, sign)})"
+            f"{sign * difference.change:.3f} in {metric} ({_interval(difference, sign)})"
             for metric, difference in comparison.differences.items()
             if difference.is_clear and sign * difference.change > 0
         ]
@@ -85,13 +85,13 @@ def verdict(comparison: Comparison) -> str:
         if not difference.is_clear
     ]
     if unclear:
-        images = f"these {comparison.metrics[0].num_images:,} images"
-        parts.append(f"no difference can be told from {images} in {' and '.join(unclear)}")
+        images = counted(comparison.metrics[0].num_images, "image")
+        parts.append(f"there is no clear difference on {images} in {' and '.join(unclear)}")
     text = "; ".join(parts)
     text = f"{text[0].upper()}{text[1:]}."
     num_boxes = sum(comparison.metrics[0].voc.num_boxes)
     if num_boxes < MIN_BOXES:
-        text += f" {num_boxes} boxes are few: intervals of so few are too narrow."
+        text += f" With only {counted(num_boxes, 'box')}, the intervals are too narrow to rely on."
     return text
 
 
@@ -101,7 +101,7 @@ def _interval(difference: Difference, sign: int = 1) -> str:
 
 
 def text_lines(comparison: Comparison, images: Sequence[str]) -> Iterator[str]:
-    """The tables for a terminal.
+    """Yield the lines of the tables for a terminal.
 
     Args:
         comparison: The numbers.
@@ -140,6 +140,6 @@ def _image_lines(
         yield f"{images[index]:{width}}  {a:4}  {b:4}  {b - a:+5}"
     better = sum(second[index] < first[index] for index in changed)
     yield (
-        f"B makes fewer mistakes in {better} images, more in {len(changed) - better}, as many in"
-        f" {len(first) - len(changed)}. {MISTAKES}"
+        f"B makes fewer mistakes in {counted(better, 'image')}, more in {len(changed) - better}, as"
+        f" many in {len(first) - len(changed)}. {MISTAKES}"
     )

@@ -1,4 +1,4 @@
-"""The pictures of a report: parts of images, with what is wrong and what is labelled."""
+"""The pictures of a report: parts of images with the faults and the labelled boxes."""
 
 # h and w the height and width of an image
 
@@ -18,19 +18,19 @@ from vision.pages import OTHER, WRONG, Frame, draw_part
 from vision.report.kinds import ERRORS, SUSPECTS
 
 MARGIN = 0.4
-"""What is shown around the boxes, as a fraction of their longer side."""
+"""Margin around the boxes, as a fraction of their longer side."""
 MIN_MARGIN = 16
-"""The same in pixels, at least."""
+"""Minimum margin in pixels."""
 MAX_SCALE = 4.0
-"""How much a part of an image is enlarged, at most."""
+"""Maximum factor by which a part of an image is enlarged."""
 
 
 class Photo(NamedTuple):
     """An image of an evaluation.
 
     Attributes:
-        name: Its name for people.
-        read: Returns it as RGB; raises `DataError` if that is not possible.
+        name: File name, to show.
+        read: Returns the image as RGB; raises `DataError` if it cannot be read.
         boxes: The labelled boxes.
     """
 
@@ -45,10 +45,10 @@ class Picture(NamedTuple):
     Attributes:
         kind: A key of `ERRORS` or `SUSPECTS`.
         label: Class of the detection or of the box.
-        true: Class that is labelled there; empty if none is.
-        caption: The line below it.
-        name: The image's name.
-        image: The picture as a ``data:`` address.
+        true: Class of the labelled box at this place; empty without one.
+        caption: The line below the picture.
+        name: Name of the image.
+        image: The picture as a ``data:`` URL.
     """
 
     kind: str
@@ -65,8 +65,8 @@ class Line(NamedTuple):
     Attributes:
         kind: A key of `SUSPECTS`.
         label: Class of the detection or of the box.
-        true: Class that is labelled there; empty if none is.
-        text: Its file, kind, class and score.
+        true: Class of the labelled box at this place; empty without one.
+        text: File, kind, class and score of the suspect.
     """
 
     kind: str
@@ -78,10 +78,10 @@ class Line(NamedTuple):
 def draw_gallery(
     faults: Sequence[Mistake | Suspect], photos: Sequence[Photo], names: Sequence[str]
 ) -> list[Picture]:
-    """Pictures of faults, in their order, without those whose image cannot be read.
+    """Draw pictures of the faults, in their order; those with unreadable images are left out.
 
     Args:
-        faults: What is shown.
+        faults: The mistakes and suspects to draw.
         photos: The images of the evaluation.
         names: Class names in label order.
     """
@@ -107,7 +107,7 @@ def draw_gallery(
 def list_suspects(
     suspects: Sequence[Suspect], photos: Sequence[Photo], names: Sequence[str]
 ) -> list[Line]:
-    """The suspects in words, for people who mend the labels, by file.
+    """List the suspects in words, sorted by file, for correcting the labels.
 
     Args:
         suspects: The most suspicious first.
@@ -125,7 +125,7 @@ def list_suspects(
 
 
 def _classes(fault: Mistake | Suspect, names: Sequence[str]) -> tuple[str, str]:
-    """The class of a fault and the one that is labelled there, if any is."""
+    """The class of a fault, and the class of the labelled box, or an empty text without one."""
     return names[fault.label], "" if fault.true_label is None else names[fault.true_label]
 
 
@@ -147,7 +147,7 @@ def _draw(
 
 
 def _frame(boxes: Sequence[Box], size: Sequence[int]) -> Frame:
-    """The part of an image of ``size`` (height, width) that shows the boxes and what is around."""
+    """The part of an image of ``size`` (height, width) with the boxes and a margin around them."""
     x0, y0, x1, y1 = zip(*boxes, strict=True)
     margin = max(MIN_MARGIN, MARGIN * max(max(x1) - min(x0), max(y1) - min(y0)))
     left, top = max(0.0, min(x0) - margin), max(0.0, min(y0) - margin)

@@ -1,4 +1,4 @@
-"""Words for people: a sentence, and the kinds of errors and of label suspects."""
+"""The texts of a report: sentences, and the kinds of errors and of label suspects."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ class Sentence(NamedTuple):
     """A sentence of the summary.
 
     Attributes:
-        title: The question that it answers.
+        title: The question that the sentence answers.
         text: The answer.
-        command: What to paste into a terminal, if there is anything.
-        kind: The kind of the pictures to look at, if there are any.
-        name: Their class, if it is one.
+        command: A command to paste into a terminal, if there is one.
+        kind: The kind of error or suspect whose pictures to look at, if there is one.
+        name: The class of these pictures; None for all classes.
     """
 
     title: str
@@ -27,7 +27,7 @@ class Kind(NamedTuple):
     Attributes:
         title: A heading.
         meaning: What is wrong with a detection or a box of this kind.
-        caption: The line below a picture: ``label``, ``score``, ``true`` and ``iou`` are filled in.
+        caption: The line below a picture, a format with ``label``, ``score``, ``true``, ``iou``.
     """
 
     title: str
@@ -41,20 +41,24 @@ ERRORS = {
         "background", "a detection where no object is labelled", "{label} {score}, nothing labelled"
     ),
     "classification": Kind(
-        "classification", "the right place, but the wrong class", "{label} {score}, labelled {true}"
+        "classification",
+        "a detection in the right place with the wrong class",
+        "{label} {score}, labelled {true}",
     ),
     "localisation": Kind(
         "localisation",
-        "the right class, but a box that fits badly (IoU below 0.5)",
+        "a detection with the right class whose box fits badly (IoU below 0.5)",
         "{label} {score}, IoU {iou}",
     ),
     "both": Kind(
         "class and place",
-        "the wrong class, and a box that fits badly",
+        "a detection with the wrong class whose box also fits badly",
         "{label} {score} near {true}, IoU {iou}",
     ),
     "duplicate": Kind(
-        "duplicate", "a second detection of an object", "{label} {score}, a second time"
+        "duplicate",
+        "another detection of an object that is already detected",
+        "{label} {score}, already detected",
     ),
 }
 """TIDE's six kinds of errors (arXiv 2008.08115), by their names in `Mistake`."""
@@ -62,17 +66,17 @@ SUSPECTS = {
     "missing box": Kind(
         "missing box?",
         "a confident detection where no box is labelled",
-        "{label} {score}, no box: was it forgotten?",
+        "{label} {score}, no labelled box: is one missing?",
     ),
     "other class": Kind(
         "other class?",
-        "a confident detection of another class than the label's",
+        "a confident detection of another class on a labelled box",
         "labelled {true}, found as {label} {score}",
     ),
     "unfound box": Kind(
         "unfound box?",
-        "a labelled box that no detection of any score finds",
-        "labelled {label}: is it one?",
+        "a labelled box that no detection at any score finds, unlike most boxes of its size",
+        "labelled {label}, not found: is the label right?",
     ),
 }
 """Probable faults of the labels, by their names in `Suspect`."""

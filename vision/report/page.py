@@ -1,4 +1,4 @@
-"""The report as one HTML page, which needs no other file and no network."""
+"""The report as a self-contained HTML page."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from vision.report.selection import choose, choose_suspects
 from vision.report.summary import summarise
 
 NUM_CONFUSED = 8
-"""Pairs of confused classes that are listed."""
+"""Maximum number of pairs of confused classes that are listed."""
 NUM_OFTEN = 3
-"""Maximum number of classes that are named for each kind of suspects."""
+"""Maximum number of classes that are named for each kind of suspect."""
 MAX_LISTED = 5000
-"""Suspects that are listed, the most suspicious; more would make the page slow."""
+"""Maximum number of suspects that are listed, because more would make the page slow."""
 NUM_MAIN = 8
-"""Metrics that are shown at once."""
+"""Number of metrics that are shown; the others have to be unfolded."""
 TOTALS = {
     "false positives": "all detections that are wrong",
     "false negatives": "all objects that are not found",
 }
 COCO_MEANINGS = {
-    "AP": "mean over IoU 0.5 to 0.95",
+    "AP": "average precision, mean over the IoU thresholds 0.5 to 0.95",
     "AP50": "at IoU 0.5",
     "AP75": "at IoU 0.75: boxes that fit well",
     "APs": "small objects, up to 32 x 32 pixels",
     "APm": "medium objects, up to 96 x 96 pixels",
     "APl": "large objects",
-    "AR1": "recall of the best detection of each class and image",
+    "AR1": "recall of the best detection of each class in each image",
     "AR10": "recall of the best ten",
     "AR100": "recall of the best hundred",
     "ARs": "AR100 of small objects",
@@ -50,13 +50,13 @@ def render_report(
     photos: Sequence[Photo] | None = None,
     commands: Commands = Commands(),  # noqa: B008 - immutable
 ) -> str:
-    """The page.
+    """Render the report as a page.
 
     Args:
         analysis: The numbers.
-        title: Names what is evaluated, and on which data.
-        photos: The images of the evaluation; None leaves the pictures out.
-        commands: What the advice names.
+        title: The detector that is evaluated, and on which data.
+        photos: The images of the evaluation; None for a page without pictures.
+        commands: The commands that the advice shows.
     """
     names = analysis.metrics.names
     mistakes = draw_gallery(choose(analysis.mistakes), photos, names) if photos else []
@@ -93,8 +93,12 @@ def _metric_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """The summary numbers: name, value, interval, meaning."""
     voc, coco = analysis.metrics.voc, analysis.metrics.coco
     values = [
-        ("voc.mAP50", voc.mean, "VOC: area under the curve at IoU 0.5, mean over the classes"),
-        ("voc.mAP50_11pt", voc.mean_11pt, "VOC 2007: the same from 11 points"),
+        (
+            "voc.mAP50",
+            voc.mean,
+            "VOC: area under the precision-recall curve at IoU 0.5, mean over the classes",
+        ),
+        ("voc.mAP50_11pt", voc.mean_11pt, "VOC 2007: the same, from 11 points of the curve"),
         *((f"coco.{key}", getattr(coco, key), text) for key, text in COCO_MEANINGS.items()),
     ]
     return [
@@ -109,7 +113,7 @@ def _metric_rows(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def _error_rows(analysis: Analysis) -> list[tuple[str, str, float]]:
-    """Title, meaning and cost of each kind of error, the costliest first; then those of all."""
+    """Title, meaning and cost of each kind of error, the costliest first; then of the totals."""
     costs = analysis.error_costs
     kinds = [(kind.title, kind.meaning, costs.get(key, 0.0)) for key, kind in ERRORS.items()]
     totals = [(title, meaning, costs.get(title, 0.0)) for title, meaning in TOTALS.items()]
@@ -117,7 +121,7 @@ def _error_rows(analysis: Analysis) -> list[tuple[str, str, float]]:
 
 
 def _suspect_rows(analysis: Analysis) -> list[tuple[str, int, list[str], str]]:
-    """Title, number, the most frequent classes and meaning of each kind of suspects."""
+    """Title, number, most frequent classes and meaning of each kind of suspect that occurs."""
     names, rows = analysis.metrics.names, []
     for key, kind in SUSPECTS.items():
         pairs = Counter(
@@ -126,7 +130,7 @@ def _suspect_rows(analysis: Analysis) -> list[tuple[str, int, list[str], str]]:
             if suspect.kind == key
         )
         often = [
-            names[label] + ("" if true is None else f" labelled {names[true]}") + f" {number}"
+            names[label] + ("" if true is None else f" labelled {names[true]}") + f" ({number})"
             for (label, true), number in pairs.most_common(NUM_OFTEN)
         ]
         rows.append((kind.title, pairs.total(), often, kind.meaning))

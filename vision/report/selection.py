@@ -1,4 +1,4 @@
-"""Which faults a report shows as pictures."""
+"""The choice of the faults that a report shows as pictures."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -7,21 +7,21 @@ from typing import TypeVar
 from vision.metrics.analysis import Mistake, Suspect
 
 NUM_SHOWN = 16
-"""Pictures of each kind."""
+"""Maximum number of pictures of each kind."""
 NUM_SUSPECTS = 120
-"""Pictures of label suspects."""
+"""Maximum number of pictures of label suspects."""
 
 Fault = TypeVar("Fault", Mistake, Suspect)
 
 
 def choose(faults: Sequence[Fault], limit: int = NUM_SHOWN) -> list[Fault]:
-    """The first faults of each kind, as many of each class as possible.
+    """Choose the first faults of each kind, from as many classes as possible.
 
-    Of each kind, the first fault of each class comes before the second of any class.
+    Within a kind, the first fault of each class comes before the second fault of any class.
 
     Args:
-        faults: The worst first.
-        limit: Number of each kind.
+        faults: All faults, the worst first.
+        limit: Maximum number of each kind.
     """
     rank: Counter[tuple[str, int]] = Counter()
     by_kind: dict[str, list[tuple[int, Fault]]] = defaultdict(list)
@@ -36,14 +36,14 @@ def choose(faults: Sequence[Fault], limit: int = NUM_SHOWN) -> list[Fault]:
 
 
 def choose_suspects(suspects: Sequence[Suspect], limit: int = NUM_SUSPECTS) -> list[Suspect]:
-    """The first `NUM_SHOWN` of each kind and class, the classes with most suspects first.
+    """Choose the first `NUM_SHOWN` of each kind and class, the classes with most suspects first.
 
-    Two classes that are taken for each other count as one. Where there are more than ``limit``,
-    the largest class of each kind comes before the second largest of any.
+    Two classes that are confused with each other count as one. If these are more than ``limit``,
+    the largest class of each kind is chosen before the second largest of any kind.
 
     Args:
-        suspects: The most suspicious first.
-        limit: Number of all.
+        suspects: All suspects, the most suspicious first.
+        limit: Maximum number of suspects.
     """
     groups: dict[tuple[str, frozenset[int | None]], list[Suspect]] = defaultdict(list)
     for suspect in suspects:

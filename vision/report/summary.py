@@ -1,25 +1,23 @@
-"""The three sentences that a report begins with: how good, what costs most, what to do next."""
-
-from collections import Counter
+"""The sentences at the top of a report: how good it is, what costs most, what to do next."""
 
 import numpy as np
 
+from vision.formats import counted
 from vision.metrics.analysis import Analysis
-from vision.report.advice import advise, most_confused
+from vision.report.advice import MIN_COST, advise, most_confused, most_frequent
 from vision.report.commands import Commands
 from vision.report.kinds import ERRORS, Sentence
 
-TITLES = ("How good is it?", "What costs most?", "What to do next?")
+TITLES = ("How good is it?", "Which errors cost most?", "What to do next?")
 MEANING = (
-    "(voc.mAP50 tells how well it finds objects without false detections, over all thresholds, as"
-    " the mean over the classes: 1 is perfect. A box is right from an overlap, or IoU, of 0.5 on.)"
+    "(voc.mAP50 tells how well objects are found without wrong detections, over all score"
+    " thresholds and averaged over the classes; 1 is perfect. A detection is right if its overlap"
+    " (IoU) with a labelled box of its class is at least 0.5.)"
 )
-MIN_COST = 0.005
-"""AP50 below which an error costs nothing worth naming."""
 
 
 def summarise(analysis: Analysis, commands: Commands = Commands()) -> list[Sentence]:  # noqa: B008
-    """How good the detector is, what costs most, what to do next; then what to do after that."""
+    """Say how good the detector is, which errors cost most, what to do next, and after that."""
     answers = [_how_good(analysis), _what_costs(analysis), *advise(analysis, commands)]
     titles = [*TITLES, *["After that"] * (len(answers) - len(TITLES))]
     return [answer._replace(title=title) for answer, title in zip(answers, titles, strict=True)]
@@ -28,66 +26,68 @@ def summarise(analysis: Analysis, commands: Commands = Commands()) -> list[Sente
 def _how_good(analysis: Analysis) -> Sentence:
     metrics, confusion = analysis.metrics, analysis.confusion
     num_boxes = sum(metrics.voc.num_boxes)
-    measured = f"{metrics.num_images:,} images with {num_boxes:,} boxes"
+    measured = f"{counted(metrics.num_images, 'image')} with {counted(num_boxes, 'box')}"
     if metrics.voc.mean is None:
-        return Sentence("", f"Nothing can be measured: no box in {metrics.num_images} images.")
+        images = counted(metrics.num_images, "image")
+        text = f"no labelled box in {images}, or only difficult objects and crowds."
+        return Sentence("", f"Nothing can be measured: {text}")
     right, objects = int(np.diag(confusion)[:-1].sum()), int(confusion[:-1].sum())
     precision = f"{metrics.voc.mean:.3f}"
     if "voc.mAP50" in analysis.intervals:
         low, high = analysis.intervals["voc.mAP50"]
         precision += f" (95% interval {low:.3f} to {high:.3f})"
-    found = "It finds none of the objects"
+    found = "The detector finds none of the objects"
     if right:
         detected = int(confusion[:, :-1].sum())
         found = (
-            f"At the best thresholds it finds {right / objects:.0%} of the objects, and"
-            f" {right / detected:.0%} of its detections are right"
+            "With the best score threshold of each class, the detector finds"
+            f" {right / objects:.0%} of the objects, and {right / detected:.0%} of its detections"
+            " are right"
         )
-    return Sentence("", f"{found}: voc.mAP50 is {precision}, measured on {measured}. {MEANING}")
+    return Sentence("", f"{found}. voc.mAP50 is {precision}, measured on {measured}. {MEANING}")
 
 
 def _what_costs(analysis: Analysis) -> Sentence:
     costs = {kind: analysis.error_costs.get(kind, 0.0) for kind in ERRORS}
     kind = max(costs, key=lambda key: costs[key])
-    if analysis.metrics.voc.mean is None or costs[kind] < MIN_COST:
-        return Sentence("", "No kind of error costs as much as half a point of AP50.")
-    points = f"{100 * costs[kind]:.1f} points of AP50"
+    if analysis.metrics.voc.mean is None:
+        return Sentence("", "That cannot be measured without labelled boxes.")
+    if costs[kind] < MIN_COST:
+        return Sentence("", "No kind of error costs as much as 0.5 points of AP50.")
+    points = f"without them, AP50 would be {100 * costs[kind]:.1f} points (hundredths) higher"
     where, name = _most_affected(analysis, kind)
     meaning = {
         "missed": "Objects that are not found",
         "background": "Detections where no object is labelled",
-        "classification": "Objects that are found as another class",
-        "localisation": "Boxes that fit badly",
-        "both": "Boxes that fit badly and have the wrong class",
-        "duplicate": "Second detections of an object",
+        "classification": "Detections with the wrong class",
+        "localisation": "Detections whose box fits badly",
+        "both": "Detections with the wrong class whose box also fits badly",
+        "duplicate": "Repeated detections of one object",
     }[kind]
-    return Sentence("", f"{meaning} cost most, {points}{where}.", kind=kind, name=name)
+    return Sentence("", f"{meaning} cost most: {points}.{where}", kind=kind, name=name)
 
 
 def _most_affected(analysis: Analysis, kind: str) -> tuple[str, str | None]:
-    """Where an error is most frequent, in words, and the class; nothing where that is unclear."""
+    """Say where a kind of error is most frequent, with the class; empty and None if unknown."""
     names, confusion = analysis.metrics.names, analysis.confusion
     if kind == "missed" and confusion[:-1, -1].any():
         label = int(confusion[:-1, -1].argmax())
         missed, total = confusion[label, -1], confusion[label].sum()
-        return f": {names[label]} most often, {missed} of {total}", names[label]
-    if kind == "background" and confusion[-1, :-1].any():
-        label = int(confusion[-1, :-1].argmax())
-        return f": {names[label]} most often, {confusion[-1, label]} times", names[label]
+        text = f" Most often missed: {names[label]}, {missed} of {counted(int(total), 'object')}."
+        return text, names[label]
     if kind == "classification":
         pair = most_confused(confusion)
         if pair:
             true, found = (names[label] for label in pair)
-            return f": {true} found as {found} most often, {confusion[pair]} times", found
-    labels = Counter(mistake.label for mistake in analysis.mistakes if mistake.kind == kind)
-    for label, count in labels.most_common(1):
-        return f": {names[label]} most often, {count} times", names[label]
-    return "", None
+            times = counted(int(confusion[pair]), "time")
+            return f" Most often confused: {true} detected as {found}, {times}.", found
+    name, count = most_frequent(analysis, kind)
+    return ("" if name is None else f" Most often: {name}, {counted(count, 'time')}."), name
 
 
 def next_steps(analysis: Analysis, commands: Commands) -> list[Sentence]:
-    """What to do next about a detector, each with its command, each command once."""
-    found = "See what it finds on other photographs, at the best score threshold of each class."
+    """List what to do next about a detector: the sentences with a command, each command once."""
+    found = "See what the detector finds in other photographs, with the best score thresholds."
     advice = advise(analysis, commands)
     steps = [*advice[:2], Sentence("", found, commands.detect), *advice[2:]]
     by_command: dict[str, Sentence] = {}

@@ -1,4 +1,4 @@
-"""Writing a report, of data with images or of detections from a file."""
+"""Writing reports, and the photographs for them, from data or from files of detections."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,7 +17,7 @@ from vision.report.page import render_report
 from vision.structures import Target
 
 REPORT = "report.html"
-"""The name of the page."""
+"""File name of the page."""
 
 
 def write_report(
@@ -27,19 +27,19 @@ def write_report(
     photos: Sequence[Photo] | None,
     commands: Commands,
 ) -> None:
-    """Write the page; the arguments are those of `vision.report.page.render_report`.
+    """Render and write a report; the arguments are those of `vision.report.page.render_report`.
 
     Raises:
-        DataError: If it cannot be written.
+        DataError: If the page cannot be written.
     """
     write_page(path, render_report(analysis, title, photos, commands))
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write a page.
+    """Write the HTML text of a page to a file.
 
     Raises:
-        DataError: If it cannot be written.
+        DataError: If the file cannot be written.
     """
     try:
         with replacing(path) as partial_path:
@@ -49,7 +49,7 @@ def write_page(path: Path, page: str) -> None:
 
 
 def write_run_report(analysis: Analysis, dataset: DetectionDataset, folder: Path) -> Commands:
-    """Write the page of a run's best weights into its folder; the commands that it names."""
+    """Write the report of a run's best weights into its folder; return the commands in it."""
     size = dataset.image_size
     assert isinstance(size, tuple)
     commands = commands_for(str(folder), (), folder, size)
@@ -58,7 +58,7 @@ def write_run_report(analysis: Analysis, dataset: DetectionDataset, folder: Path
 
 
 def photos_of(dataset: DetectionDataset) -> list[Photo]:
-    """The images of a data set, with the boxes of the classes that are evaluated."""
+    """The images of a data set, with the labelled boxes of the evaluated classes."""
     return [
         Photo(Path(record.image_id).name, record.load, target.boxes.tolist())
         for record, target in zip(dataset.records, dataset.targets, strict=True)
@@ -66,18 +66,18 @@ def photos_of(dataset: DetectionDataset) -> list[Photo]:
 
 
 def photos_in(folder: Path, annotations: Path, targets: Sequence[Target]) -> list[Photo]:
-    """The images that an instances file of COCO names, in the order of its targets.
+    """Locate the images that a COCO instances file names, in the order of the targets.
 
     Args:
-        folder: Where the images lie.
+        folder: The folder of the images.
         annotations: The instances file.
-        targets: What `vision.metrics.files.read_coco_results` read from it.
+        targets: The ground truth that `vision.metrics.files.read_coco_results` read from it.
 
     Raises:
-        DataError: If there is no such folder, or the file does not name the images.
+        DataError: If the folder does not exist, or the file does not name the images.
     """
     if not folder.is_dir():
-        raise DataError(f"--images {folder} is not a folder; name the one that holds the images")
+        raise DataError(f"--images {folder} is not a folder; name the folder that holds the images")
     files = Files(folder, IMAGE_SUFFIXES)
     photos = []
     for image, target in zip(load_instances(annotations).images, targets, strict=True):
