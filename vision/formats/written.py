@@ -41,7 +41,7 @@ def copy_images(
     Yields:
         Each record and its copy.
     """
-    used: set[str] = set()
+    used = {path.stem.casefold() for path in folder.iterdir()}  # VOC's splits share a folder
     for record in records:
         name, source = Path(record.image_id), record.file
         stem = record.image_id.replace(" ", "_") if source is None else name.stem
