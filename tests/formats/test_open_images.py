@@ -88,3 +88,27 @@ def test_refuses_what_is_not_there_or_other_columns(tmp_path: Path) -> None:
         DataError, match="columns of Open Images, LabelName, YMin, XMax, YMax are missing"
     ):
         read_open_images(root, "val")
+
+
+def test_a_folder_where_the_command_starts_is_not_taken_for_a_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path / "data")
+    for name in ("validation", "validation/labels"):
+        write_image(tmp_path / "elsewhere" / name / "a.jpg")
+    (tmp_path / "elsewhere/validation/labels/detections.csv").write_text(HEADER, encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for keys in ({}, {"images": "validation"}):
+        (record,) = read_open_images(root, "val", **keys).check().records
+        assert record.image_id == str(tmp_path / "data" / "validation" / "a.jpg")
+
+
+@pytest.mark.parametrize("keys", [{}, {"images": "validation"}])
+def test_refuses_to_guess_a_split(tmp_path: Path, keys: dict[str, str]) -> None:
+    with pytest.raises(DataError, match="Open Images data: give split, or annotations and images"):
+        read_open_images(write(tmp_path), **keys)
+
+
+def test_refuses_a_named_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"^Open Images root {tmp_path} has no mine.csv$"):
+        read_open_images(write(tmp_path), "val", annotations="mine.csv")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vision.errors import DataError
 from vision.formats.folders import SPLIT_NAMES
-from vision.formats.paths import Files, full, nfc, read_text
+from vision.formats.paths import Files, find_below, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
@@ -33,13 +33,15 @@ def read_open_images(
     Raises:
         DataError: If a file or folder is missing or invalid.
     """
+    if not split and not (annotations and images):
+        raise DataError("Open Images data: give split, or annotations and images")
     folder = Path(root).expanduser()
     names = SPLIT_NAMES.get(split or "", (split or "",))
     tables = [f"*{name}-annotations-bbox.csv" for name in names]
     tables += [f"{name}/labels/detections.csv" for name in names]
-    file = _first(folder, [annotations] if annotations else tables)
+    file = _find(folder, annotations, tables)
     folders = [f"{name}/data" for name in names] + [*names]
-    image_folder = _first(folder, [images] if images else folders)
+    image_folder = _find(folder, images, folders)
     files = Files(image_folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
     result = Annotations()
     descriptions = _descriptions(folder, file)
@@ -65,14 +67,16 @@ def read_open_images(
     return result
 
 
-def _first(folder: Path, patterns: Sequence[str]) -> Path:
-    """The first file or folder that a pattern matches, below ``folder`` or as a path."""
-    for pattern in patterns:
-        if Path(pattern).expanduser().exists():
-            return Path(pattern).expanduser()
-        if not Path(pattern).is_absolute() and (found := sorted(folder.glob(pattern))):
-            return found[0]
-    raise DataError(f"Open Images root {full(folder)} has none of {', '.join(patterns)}")
+def _find(folder: Path, name: str | None, patterns: Sequence[str]) -> Path:
+    """The file or folder ``name`` if given, else the first in ``folder`` that a pattern matches."""
+    if name:
+        found = find_below(str(folder), name)
+    else:
+        found = next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
+    if found is None:
+        wanted = name or f"none of {', '.join(patterns)}"
+        raise DataError(f"Open Images root {full(folder)} has {'no ' * bool(name)}{wanted}")
+    return found
 
 
 def _descriptions(folder: Path, file: Path) -> dict[str, str]:
