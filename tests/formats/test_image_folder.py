@@ -40,7 +40,7 @@ def test_reads_boxes_and_names(tmp_path: Path, split: str | None) -> None:
 
 @pytest.mark.parametrize("key", ["categories", "category", "labels", "label"])
 def test_numbers_stay_numbers_in_their_order(tmp_path: Path, key: str) -> None:
-    objects = {"bbox": [[1, 2, 3, 4]] * 3, key: [10, 2, 2]}
+    objects = {"bbox": [[1, 2, 3, 4]] * 3, key: [10, 2, 2.0]}
     found = read_image_folder(str(write(tmp_path, [{"file_name": "a.png", "objects": objects}])))
     assert found.names == ["2", "10"]
     assert found.records[0].names == ("10", "2", "2")
@@ -61,6 +61,10 @@ def test_numbers_stay_numbers_in_their_order(tmp_path: Path, key: str) -> None:
         (
             [{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3]], "categories": [1]}}],
             "bbox: expected [x, y, width, height], found [1, 2, 3]",
+        ),
+        (
+            [{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3, 4]], "categories": [None]}}],
+            "metadata.jsonl:1: categories[0].name: expected a number or text, found None",
         ),
     ],
 )

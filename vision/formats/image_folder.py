@@ -11,6 +11,7 @@ import vision.formats.json_table as tables
 from vision.errors import DataError
 from vision.files import split_lines
 from vision.formats.folders import SPLIT_NAMES
+from vision.formats.json_values import whole
 from vision.formats.paths import Files, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
@@ -114,7 +115,8 @@ def _objects(row: dict[str, Any], where: str) -> list[AnnotatedObject]:
         raise DataError(f"{where}: expected as many {key} as boxes")
     rows = [{"bbox": box} for box in objects["bbox"]]
     boxes = tables.xyxy_boxes(f"{where}: objects", rows, allow_degenerate=True).tolist()
-    words = [{"name": str(name)} for name in objects[key]]
+    tables.ids(f"{where}: {key}", [{"name": name} for name in objects[key]], "name")
+    words = [{"name": str(whole(name))} for name in objects[key]]
     names = map(nfc, tables.names(f"{where}: {key}", words, "name"))
     return [
         AnnotatedObject(name, (x0, y0, x1, y1))
