@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from tests.formats import layouts
+from tests.formats.builders import write_image
 from tests.formats.layouts import FLAT, LAYOUTS, SPLIT, found, labelimg_voc, labelimg_yolo, shot
+from tests.permissions import heeded_permissions
 from vision.errors import DataError
 from vision.formats import read_data
 from vision.formats.layout import find_layout
@@ -46,6 +48,8 @@ def test_an_archive_may_have_a_folder_around_all(tmp_path: Path, name: str) -> N
     write, _, splits = LAYOUTS[name]
     write(tmp_path / "export" / "mine", splits)
     (tmp_path / "__MACOSX").mkdir()
+    check(tmp_path, name)
+    write_image(tmp_path / "preview.jpg")
     check(tmp_path, name)
 
 
@@ -84,6 +88,11 @@ def both(root: Path) -> None:
 def twice(root: Path) -> None:
     layouts.roboflow_voc(root, SPLIT)
     shutil.copytree(root / "valid", root / "val")
+
+
+def twice_with_metadata(root: Path) -> None:
+    layouts.image_folder(root, SPLIT)
+    shutil.copytree(root / "validation", root / "val")
 
 
 def two_files(root: Path) -> None:
@@ -135,6 +144,11 @@ def photographs(root: Path) -> None:
     (root / "older").mkdir()
 
 
+def photographs_and_one_folder(root: Path) -> None:
+    layouts.write_shot(root / "img0.jpg", "img0")
+    layouts.write_shot(root / "edited" / "img1.jpg", "img1")
+
+
 def other_json(root: Path) -> None:
     (root / "empty.json").touch()
     (root / "list.json").write_text(json.dumps([1]), encoding="utf-8")
@@ -146,6 +160,7 @@ def other_json(root: Path) -> None:
         (both, "could be read as VOC's XML files in {root} or as YOLO's text files in {root}; rem"),
         (both, "'data.train={{format: voc, annotations: {root}, images: {root}}}'"),
         (twice, "{root}: both {root}/val and {root}/valid could be its val; remove or rename one"),
+        (twice_with_metadata, "{root}: both {root}/val and {root}/validation could be its val; re"),
         (
             two_files,
             "{root} has several COCO files; pass one of them, or leave one there: {root}/o",
@@ -162,6 +177,7 @@ def other_json(root: Path) -> None:
         ),
         (photographs, "has no annotations of a known layout (VOC, COCO, YOLO, Open Images, Hug"),
         (photographs, "found 10 .jpg, 1 .docx, more/, older/"),
+        (photographs_and_one_folder, "{root} has no annotations of a known layout (VOC, COCO, Y"),
         (other_json, "found 2 .json"),
         (lambda _: None, "found nothing"),
     ],
@@ -276,6 +292,13 @@ def test_what_is_no_folder_is_refused_with_a_remedy(
 
 def test_a_name_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
     assert "cannot be read: File name too long" in refusal(tmp_path / ("a" * 300))
+
+
+def test_a_folder_inside_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    labelimg_voc(tmp_path, FLAT)
+    (tmp_path / "private").mkdir(mode=0)
+    with heeded_permissions():
+        assert f"{tmp_path}/private cannot be read: Permission denied" in refusal(tmp_path)
 
 
 def test_a_json_that_is_broken_is_left_to_the_reader(tmp_path: Path) -> None:

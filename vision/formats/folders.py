@@ -47,7 +47,8 @@ def make_layout(
     for split, keys in found:
         if split in splits:
             both = " and ".join(
-                str(one.get("split", one.get("annotations"))) for one in (splits[split], keys)
+                one.get("split") or one.get("annotations") or one["root"]
+                for one in (splits[split], keys)
             )
             raise DataError(f"{root}: both {both} could be its {split}; remove or rename one")
         splits[split] = keys

@@ -39,7 +39,8 @@ def find_layout(root: str | Path) -> Layout:
             return Layout("webdataset", {"all": {"root": str(path)}}, f"WebDataset's {path}")
         return _find(path)
     except OSError as error:
-        raise DataError(f"data {full(path)} cannot be read: {error.strerror}") from error
+        place = full(error.filename or path)
+        raise DataError(f"data {place} cannot be read: {error.strerror}") from error
 
 
 def _find(path: Path) -> Layout:
@@ -60,7 +61,7 @@ def _find(path: Path) -> Layout:
             f"{path} could be read as {' or as '.join(layout.reason for layout in found)}; remove"
             f" one, or give it in full: 'data.{split.replace('all', 'train')}={{{example}}}'"
         )
-    if len(folders) == 1:
+    if len(folders) == 1 and (_holds_data(folders[0]) or not files_in(path, IMAGE_SUFFIXES)):
         return _find(folders[0])
     inner = [folder for folder in folders if _holds_data(folder)]
     if len(inner) == 1:
@@ -158,14 +159,7 @@ def _has_images(folder: Path) -> bool:
 
 
 def _layouts(root: Path) -> list[Layout]:
-    finders = (
-        find_voc,
-        find_coco,
-        find_yolo,
-        find_open_images,
-        find_image_folder,
-        find_webdataset,
-    )
+    finders = find_voc, find_coco, find_yolo, find_open_images, find_image_folder, find_webdataset
     return [layout for find in finders if (layout := find(root)) is not None]
 
 
