@@ -51,12 +51,12 @@ def test_numbers_stay_numbers_in_their_order(tmp_path: Path, key: str) -> None:
     [
         ("{", "metadata.jsonl:1: expected a JSON object"),
         ("\n[]", "metadata.jsonl:2[0]: expected an object with file_name"),
-        ([{"file_name": 3}], "file_name: expected a text"),
+        ([{"file_name": 3}], "file_name: expected a string"),
         ([{"file_name": "no.png"}], "no.png cannot be opened"),
         ([{"file_name": "a.png", "objects": []}], "expected objects with bbox and categories"),
         (
             [{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3, 4]], "categories": []}}],
-            "metadata.jsonl:1: expected as many categories as boxes",
+            "metadata.jsonl:1: expected categories and bbox to be lists of the same length",
         ),
         (
             [{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3]], "categories": [1]}}],
@@ -64,7 +64,7 @@ def test_numbers_stay_numbers_in_their_order(tmp_path: Path, key: str) -> None:
         ),
         (
             [{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3, 4]], "categories": [None]}}],
-            "metadata.jsonl:1: categories[0].name: expected a number or text, found None",
+            "metadata.jsonl:1: categories[0].name: expected a number or string, found None",
         ),
     ],
 )

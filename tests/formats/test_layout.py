@@ -159,25 +159,31 @@ def other_json(root: Path) -> None:
     [
         (both, "could be read as VOC's XML files in {root} or as YOLO's text files in {root}; rem"),
         (both, "'data.train={{format: voc, annotations: {root}, images: {root}}}'"),
-        (twice, "{root}: both {root}/val and {root}/valid could be its val; remove or rename one"),
-        (twice_with_metadata, "{root}: both {root}/val and {root}/validation could be its val; re"),
+        (
+            twice,
+            "{root}: both {root}/val and {root}/valid could be the val split; remove or rename one",
+        ),
+        (
+            twice_with_metadata,
+            "{root}: both {root}/val and {root}/validation could be the val split; r",
+        ),
         (
             two_files,
-            "{root} has several COCO files; pass one of them, or leave one there: {root}/o",
+            "{root} has several COCO files; pass one of them, or keep only one there: {root}/o",
         ),
         (two_sets, "{root} holds several data sets; pass one of them: VOC2007, VOC2012"),
         (two_exports, "{root} holds several data sets; pass one of them: a, b"),
-        (two_coco_folders, "or leave one there: {root}/a/result.json, {root}/b"),
+        (two_coco_folders, "or keep only one there: {root}/a/result.json, {root}/b"),
         (one_deeper_than_the_other, "{root} holds several data sets, a and b, c; pass the"),
         (coco_beside_yolo, "holds several data sets, YOLO's text files in {root} and a; pass the"),
-        (one_beside_others, "{root} holds a data set beside other folders; pass {root}/mine"),
+        (one_beside_others, "{root} holds a data set and other folders; pass {root}/mine"),
         (
             one_split_in_two,
-            "photographs of one split lie in {root}/a/train, {root}/b/train; move",
+            "one split has photographs in {root}/a/train, {root}/b/train; move",
         ),
-        (photographs, "has no annotations of a known layout (VOC, COCO, YOLO, Open Images, Hug"),
+        (photographs, "has no annotations in a known layout (VOC, COCO, YOLO, Open Images, Hug"),
         (photographs, "found 10 .jpg, 1 .docx, more/, older/"),
-        (photographs_and_one_folder, "{root} has no annotations of a known layout (VOC, COCO, Y"),
+        (photographs_and_one_folder, "{root} has no annotations in a known layout (VOC, COCO, Y"),
         (other_json, "found 2 .json"),
         (lambda _: None, "found nothing"),
     ],
@@ -277,9 +283,15 @@ def test_a_part_of_a_data_set_names_the_folder_around_it(
     [
         ("nowhere", "nowhere does not exist; pass the folder that holds your images and their"),
         ("mine.zip", "is an archive; unpack it, and pass the folder"),
-        ("notes.txt", "is not a folder, YOLO's data.yaml or COCO's instances; pass the folder"),
-        ("run.yaml", "is not YOLO's data.yaml, which has names; a configuration is passed with --"),
-        ("one.json", "is not a folder, YOLO's data.yaml or COCO's instances; pass the folder"),
+        (
+            "notes.txt",
+            "is not a folder, YOLO's data.yaml or a COCO instances file; pass the folder",
+        ),
+        (
+            "run.yaml",
+            "is not YOLO's data.yaml, since it has no names; pass a configuration with --",
+        ),
+        ("one.json", "is not a folder, YOLO's data.yaml or a COCO instances file; pass the folder"),
     ],
 )
 def test_what_is_no_folder_is_refused_with_a_remedy(

@@ -74,7 +74,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     for old, new in zip(before.records, after.records, strict=True):
         assert new.file is not None
         assert Path(old.image_id).read_bytes() == read_bytes(new.file)
-    renamed = "images of a name that another one has renamed"
+    renamed = "images renamed because another image has the same name"
     expected = {
         "coco": {renamed: 2},
         "voc": {

@@ -1,4 +1,4 @@
-"""Open Images' format: one CSV file for each split, with corners in fractions of the sides."""
+"""Open Images' format: one CSV file for each split, with box corners as fractions of the sides."""
 
 import csv
 import io
@@ -19,16 +19,16 @@ def read_open_images(
 ) -> Annotations:
     """Read one split of ``root``.
 
-    Class names are those of the class descriptions, if such a file is there. Boxes of groups
-    (``IsGroupOf``) are crowds. Of the rows, those count whose image is here, and of the images,
-    those that have a row: others have not been looked at by an annotator.
+    Class names are read from the file of class descriptions, if there is one. Boxes of groups
+    (``IsGroupOf``) are crowds. Rows without an image file are left out, and so are images without
+    a row, because no annotator has looked at them.
 
     Args:
-        root: Folder that holds ``SPLIT-annotations-bbox.csv`` and the split's images; or, as
-            FiftyOne loads the data, ``SPLIT/labels/detections.csv`` and ``SPLIT/data/``.
-        split: ``train``, ``val`` or ``test``.
-        annotations: The CSV file, if it is not the split's; below ``root``, or a path.
-        images: The folder of the images, if it is not the split's; below ``root``, or a path.
+        root: Folder that holds ``SPLIT-annotations-bbox.csv`` and the split's images; or
+            FiftyOne's ``SPLIT/labels/detections.csv`` and ``SPLIT/data/``.
+        split: ``train``, ``val`` or ``test``; not needed with ``annotations`` and ``images``.
+        annotations: The CSV file to read instead of the split's; below ``root``, or a path.
+        images: The folder of images to use instead of the split's; below ``root``, or a path.
 
     Raises:
         DataError: If a file or folder is missing or invalid.
@@ -49,7 +49,7 @@ def read_open_images(
     for number, row in enumerate(_rows(file), start=2):
         found = files.by_stem.get(row.get("ImageID", "")) or []
         if not found and "ImageID" in row:
-            result.tally.note("rows of images that are not here left out", file)
+            result.tally.note("rows without an image file left out", file)
             continue
         with result.collecting("invalid annotation", file):
             item = _object(row, descriptions, f"{file}:{number}")
@@ -60,7 +60,7 @@ def read_open_images(
         else:
             result.tally.note("images without a row left out", path)
     if not objects:
-        raise DataError(f"{file}: none of its images is in {full(image_folder)}")
+        raise DataError(f"{file}: none of its images is in {full(image_folder)}; add the images")
     used = {name for record in result.records for name in record.names}
     result.names = [name for name in dict.fromkeys(descriptions.values()) if name in used]
     result.names += sorted(used - set(result.names))
@@ -80,7 +80,7 @@ def _find(folder: Path, name: str | None, patterns: Sequence[str]) -> Path:
 
 
 def _descriptions(folder: Path, file: Path) -> dict[str, str]:
-    """Class names by their identifiers, such as ``/m/01yrx``; empty without such a file."""
+    """Class names by identifier, such as ``/m/01yrx``; empty without a file of descriptions."""
     places = [folder, file.parent, file.parent.parent / "metadata", folder / "metadata"]
     for place in places:
         for pattern in ("*class-descriptions*.csv", "classes.csv"):
@@ -102,7 +102,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
     missing = [key for key in ("ImageID", "LabelName", *CORNERS) if key not in header]
     if missing:
         raise DataError(
-            f"{file}: expected columns of Open Images, {', '.join(missing)} are missing"
+            f"{file}: expected the columns of Open Images, but it lacks {', '.join(missing)}"
         )
     return [dict(zip(header, row, strict=False)) for row in rows if row]
 
@@ -112,8 +112,8 @@ def _object(row: dict[str, str], descriptions: dict[str, str], where: str) -> An
         x0, y0, x1, y1 = (float(row[key]) for key in CORNERS)
         name = row["LabelName"]
     except (KeyError, ValueError) as error:
-        raise DataError(f"{where}: expected a name and numbers, found {row}") from error
+        raise DataError(f"{where}: expected a name and four numbers, found {row}") from error
     if not name or "ImageID" not in row:
-        raise DataError(f"{where}: expected a name and numbers, found {row}")
+        raise DataError(f"{where}: expected an image and a name, found {row}")
     is_group = row.get("IsGroupOf") == "1"
     return AnnotatedObject(descriptions.get(name, name), (x0, y0, x1, y1), is_group, is_group)
