@@ -56,7 +56,7 @@ def details(report: CheckReport, kind: str) -> set[str]:
 def test_a_clean_data_set_has_no_finding(tmp_path: Path) -> None:
     report = check(corpus.clean(tmp_path).write())
     assert not report.findings
-    assert report.lines()[-1] == "nothing was found"
+    assert report.lines()[-1] == "no faults were found"
     assert report.classes == {
         "cat": {"train": 24, "val": 24},
         "dog": {"train": 24, "val": 24},
@@ -77,9 +77,11 @@ def test_each_fault_is_found_with_its_file_and_nothing_else(
 
 def test_what_is_wrong_with_classes_is_told_by_name(report: CheckReport) -> None:
     cats = sum(report.classes["cat"].values())
+    case = "they differ only in case, spaces or punctuation"
+    both = "VOC and COCO use these names for the same class"
     assert details(report, "similar class names") == {
-        f"train, val: 'Cat' (4 boxes) and 'cat' ({cats}): they differ in case, spaces or signs",
-        "train: 'motorbike' (4 boxes) and 'motorcycle' (4): VOC and COCO name one class so",
+        f"train, val: 'Cat' (4 boxes) and 'cat' ({cats}): {case}",
+        f"train: 'motorbike' (4 boxes) and 'motorcycle' (4): {both}",
     }
     assert details(report, "class that train does not have") == {
         "val: cow, 1 box",
