@@ -11,6 +11,7 @@ from tests.check.corpus import Corpus
 from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.shared import SHARED, needs_shared
 from vision.check import CheckReport, Priors, check_data, scan_data
+from vision.check.report import Place, find
 from vision.formats import Annotations, read_coco, read_voc
 
 OF_CLASSES = {
@@ -117,6 +118,16 @@ def test_names_that_may_mean_one_class(one: str, other: str, is_told: bool, tmp_
         made.entry("train", f"{index}.jpg", [(label, [10, 10, 50, 50])])
     found = check_data({"train": read_coco(str(made.write()), "train")}, []).findings
     assert is_told == ("similar class names" in {finding.kind for finding in found})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["missing image", "unreadable image", "ambiguous image", "unreadable tar", "decimal comma"],
+)
+def test_each_fault_that_a_reader_lists_has_advice(kind: str) -> None:
+    (finding,) = find(kind, [Place("train", "a")])
+    assert finding.level == "error"
+    assert finding.advice.startswith("Training stops: ")
 
 
 def test_errors_come_first_and_data_hold_all_of_it(planted: Corpus, report: CheckReport) -> None:

@@ -531,7 +531,7 @@ def test_refuses_images(tmp_path: Path, images: list[object], said: str) -> None
         ([{"id": 1, "name": 7}], "categories[0].name: expected a string, found 7"),
         ([{"id": 1, "name": "\ud800"}], "categories[0].name: expected a string without lone surro"),
         ([{"id": None, "name": "a"}], "expected each id to be int or str, found None"),
-        ([{"id": 1, "name": "dog"}, {"id": 2, "name": "dog"}], "two categories share a name"),
+        ([{"id": 1, "name": "dog"}, {"id": 2, "name": "dog"}], "two categories are named dog; re"),
     ],
 )
 def test_refuses_categories(tmp_path: Path, categories: list[object], said: str) -> None:

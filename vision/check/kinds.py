@@ -24,6 +24,8 @@ LEFT_OUT = "left out"
 KINDS = {
     "missing image": Kind("error", "Training stops: add it, or remove its annotation.", LEFT_OUT),
     "unreadable image": Kind("error", "Training stops: restore or remove the file.", LEFT_OUT),
+    "ambiguous image": Kind("error", "Training stops: correct one of the two names.", LEFT_OUT),
+    "unreadable tar": Kind("error", "Training stops: copy or write the tar again.", LEFT_OUT),
     "invalid annotation": Kind("error", "Training stops: correct or remove it.", LEFT_OUT),
     "decimal comma": Kind("error", "Training stops: write decimal points.", "written as points"),
     "box without area": Kind("error", "Training leaves it out: draw it again.", LEFT_OUT),
@@ -55,7 +57,6 @@ KINDS = {
     ),
     "box beyond the border": Kind("warning", "Training clips it to the image.", "clipped"),
     "boxes whose corners were swapped": Kind("warning", "Training swaps them back.", "corrected"),
-    "duplicate image id": Kind("error", "Training refuses the data.", LEFT_OUT),
     "box drawn twice": Kind("warning", "One object counts as two.", "drawn once"),
     "object of two classes": Kind("warning", "One of the two boxes is wrong: remove it."),
     "same image twice": Kind(

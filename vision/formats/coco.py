@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -91,8 +92,9 @@ def _class_names(content: Instances, file: Path, tally: Tally) -> list[str]:
             tally.note("parent categories without a box left out", f"{name} in {file}")
         else:
             names.append(name)
-    if len(set(names)) < len(names):
-        raise DataError(f"{file}: two categories share a name")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{file}: two categories are named {twice[0]}; rename one of them")
     return names
 
 
