@@ -122,7 +122,7 @@ def _object(row: _Row, names: list[str] | None, tally: Tally) -> AnnotatedObject
     if len(values) != 4:
         raise DataError(
             f"{where}: expected class, x, y, width, height, or a class and a polygon, found"
-            f" {len(values) + 1} numbers"
+            f" {len(values) + 1} numbers; remove others, such as a score"
         )
     x0, y0, x1, y1 = box_ops.to_corners(torch.tensor(values, dtype=torch.float64)).tolist()
     return AnnotatedObject(name, (x0, y0, x1, y1))
