@@ -11,6 +11,7 @@ from tests.check.corpus import Corpus
 from tests.formats.builders import voc_object, voc_xml, write_voc
 from tests.shared import SHARED, needs_shared
 from vision.check import CheckReport, Priors, check_data, scan_data
+from vision.check.report import Place, find
 from vision.formats import Annotations, read_coco, read_voc
 
 OF_CLASSES = {
@@ -56,7 +57,7 @@ def details(report: CheckReport, kind: str) -> set[str]:
 def test_a_clean_data_set_has_no_finding(tmp_path: Path) -> None:
     report = check(corpus.clean(tmp_path).write())
     assert not report.findings
-    assert report.lines()[-1] == "nothing was found"
+    assert report.lines()[-1] == "no faults were found"
     assert report.classes == {
         "cat": {"train": 24, "val": 24},
         "dog": {"train": 24, "val": 24},
@@ -77,9 +78,11 @@ def test_each_fault_is_found_with_its_file_and_nothing_else(
 
 def test_what_is_wrong_with_classes_is_told_by_name(report: CheckReport) -> None:
     cats = sum(report.classes["cat"].values())
+    case = "they differ only in case, spaces or punctuation"
+    both = "VOC and COCO use these names for the same class"
     assert details(report, "similar class names") == {
-        f"train, val: 'Cat' (4 boxes) and 'cat' ({cats}): they differ in case, spaces or signs",
-        "train: 'motorbike' (4 boxes) and 'motorcycle' (4): VOC and COCO name one class so",
+        f"train, val: 'Cat' (4 boxes) and 'cat' ({cats}): {case}",
+        f"train: 'motorbike' (4 boxes) and 'motorcycle' (4): {both}",
     }
     assert details(report, "class that train does not have") == {
         "val: cow, 1 box",
@@ -115,6 +118,16 @@ def test_names_that_may_mean_one_class(one: str, other: str, is_told: bool, tmp_
         made.entry("train", f"{index}.jpg", [(label, [10, 10, 50, 50])])
     found = check_data({"train": read_coco(str(made.write()), "train")}, []).findings
     assert is_told == ("similar class names" in {finding.kind for finding in found})
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["missing image", "unreadable image", "ambiguous image", "unreadable tar", "decimal comma"],
+)
+def test_each_fault_that_a_reader_lists_has_advice(kind: str) -> None:
+    (finding,) = find(kind, [Place("train", "a")])
+    assert finding.level == "error"
+    assert finding.advice.startswith("Training stops: ")
 
 
 def test_errors_come_first_and_data_hold_all_of_it(planted: Corpus, report: CheckReport) -> None:

@@ -82,7 +82,7 @@ def test_a_folder_that_holds_something_is_not_touched(
     inner.parent.mkdir(exist_ok=True)
     inner.write_text("x")
     assert convert(data(tmp_path / "voc"), "coco", out) == 2
-    assert "is not empty; name a new folder" in capsys.readouterr().err
+    assert "exists and is not an empty folder; name a new folder" in capsys.readouterr().err
     assert inner.read_text() == "x"
 
 

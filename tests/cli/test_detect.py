@@ -523,7 +523,7 @@ def test_images_of_one_name_in_two_folders_have_the_ids_of_their_folders(
     [
         ({"x/a.png": 5, "y/a.png": 6}, "2 images that"),
         ({"x/b.png": 5}, "is not among the images of"),
-        ({"b.png": 5, "a.png": 5}, "expected each id once, found more than one 5"),
+        ({"b.png": 5, "a.png": 5}, "expected each id once, found duplicates of 5"),
     ],
 )
 def test_images_that_annotations_do_not_tell_are_refused_before_the_work(

@@ -227,7 +227,7 @@ def test_training_checks_the_data_of_a_folder_first(
     assert f"error: --data {folder} has errors: " in said
     assert "box without area 2" in said
     assert not out.exists()
-    check_pasted([said[said.index("ssdlite check") : said.index(", repair a copy")]])
+    check_pasted([said[said.index("ssdlite check") : said.index(", or repair a copy")]])
     check_pasted([said[said.rindex("ssdlite check") :]])
 
 

@@ -364,7 +364,9 @@ def test_refuses_two_names_that_are_found_as_one_file(tmp_path: Path) -> None:
     images = [{"id": 1, "file_name": "one/1.png"}, {"id": 2, "file_name": "two/1.png"}]
     text = json.dumps({"images": images, "annotations": [], "categories": []})
     write_image(write_coco(tmp_path, text) / "train" / "1.png")
-    with pytest.raises(DataError, match=r"one/1\.png and two/1\.png are both found as .*/1\.png$"):
+    with pytest.raises(
+        DataError, match=r"one/1\.png and two/1\.png both match the image .*/1\.png; correct one$"
+    ):
         read_coco(str(tmp_path), "train").check()
 
 
@@ -388,13 +390,13 @@ def test_a_file_under_two_ids_is_counted(tmp_path: Path) -> None:
 def test_two_images_of_one_id_are_named(tmp_path: Path) -> None:
     images: list[object] = [{"id": 7, "file_name": name} for name in ("a.png", "c.jpg")]
     said = refusal(tmp_path, images=images, annotations=[])
-    assert "expected each id once, found more than one 7 ('a.png', 'c.jpg')" in said
+    assert "expected each id once, found duplicates of 7 ('a.png', 'c.jpg')" in said
 
 
 def test_two_categories_of_one_id_are_named(tmp_path: Path) -> None:
     categories: list[object] = [{"id": 3, "name": name} for name in ("cat", "dog")]
     said = refusal(tmp_path, categories=categories, annotations=[])
-    assert "expected each id once, found more than one 3 ('cat', 'dog')" in said
+    assert "expected each id once, found duplicates of 3 ('cat', 'dog')" in said
 
 
 def test_negative_sides_are_put_right_and_counted(tmp_path: Path) -> None:
@@ -470,7 +472,7 @@ def test_refuses_what_is_not_a_coco_file(tmp_path: Path, content: str, said: str
         ),
         ({"category_id": None}, "annotations[4]: expected an object with image_id, category_id"),
         ({"image_id": None}, "(without image_id)"),
-        ({"image_id": [7]}, "annotations[4].image_id: expected a number or text, found [7]"),
+        ({"image_id": [7]}, "annotations[4].image_id: expected a number or string, found [7]"),
         ({"bbox": None}, "annotations[4].bbox: expected [x, y, width, height], found None"),
         ({"bbox": []}, "annotations[4].bbox: expected [x, y, width, height], found"),
         ({"bbox": [1, 2, 3]}, "annotations[4].bbox: expected [x, y, width, height], found"),
@@ -506,13 +508,13 @@ def test_refuses_annotations(tmp_path: Path, changes: dict[str, object], said: s
 @pytest.mark.parametrize(
     ("images", "said"),
     [
-        ([], "names no image"),
+        ([], "lists no images"),
         (["a.png"], "images[0]: expected an object with id, found 'a.png'"),
         ([{"file_name": "a.png"}], "(without id)"),
-        ([{"id": 7}], "images[0].file_name: expected a text, found None"),
-        ([{"id": 7, "file_name": 3}], "images[0].file_name: expected a text, found 3"),
+        ([{"id": 7}], "images[0].file_name: expected a string, found None"),
+        ([{"id": 7, "file_name": 3}], "images[0].file_name: expected a string, found 3"),
         ([{"id": [7], "file_name": "a.png"}], "expected each id to be int or str, found [7]"),
-        ([{"id": 7}, {"id": 7}], "images: expected each id once, found more than one 7"),
+        ([{"id": 7}, {"id": 7}], "images: expected each id once, found duplicates of 7"),
         ([{"id": math.nan}], "images: expected each id to be int or str, found nan"),
     ],
 )
@@ -525,11 +527,11 @@ def test_refuses_images(tmp_path: Path, images: list[object], said: str) -> None
     [
         ([{"name": "dog"}], "categories[0]: expected an object with id, name"),
         ([{"id": 1}], "(without name)"),
-        ([{"id": 1, "name": ""}], "categories[0].name: expected a text, found ''"),
-        ([{"id": 1, "name": 7}], "categories[0].name: expected a text, found 7"),
-        ([{"id": 1, "name": "\ud800"}], "categories[0].name: expected a text without lone surro"),
+        ([{"id": 1, "name": ""}], "categories[0].name: expected a string, found ''"),
+        ([{"id": 1, "name": 7}], "categories[0].name: expected a string, found 7"),
+        ([{"id": 1, "name": "\ud800"}], "categories[0].name: expected a string without lone surro"),
         ([{"id": None, "name": "a"}], "expected each id to be int or str, found None"),
-        ([{"id": 1, "name": "dog"}, {"id": 2, "name": "dog"}], "two categories share a name"),
+        ([{"id": 1, "name": "dog"}, {"id": 2, "name": "dog"}], "two categories are named dog; re"),
     ],
 )
 def test_refuses_categories(tmp_path: Path, categories: list[object], said: str) -> None:

@@ -40,7 +40,7 @@ def test_reads_boxes_and_names(tmp_path: Path, split: str | None) -> None:
 
 @pytest.mark.parametrize("key", ["categories", "category", "labels", "label"])
 def test_numbers_stay_numbers_in_their_order(tmp_path: Path, key: str) -> None:
-    objects = {"bbox": [[1, 2, 3, 4]] * 3, key: [10, 2, 2]}
+    objects = {"bbox": [[1, 2, 3, 4]] * 3, key: [10, 2, 2.0]}
     found = read_image_folder(str(write(tmp_path, [{"file_name": "a.png", "objects": objects}])))
     assert found.names == ["2", "10"]
     assert found.records[0].names == ("10", "2", "2")
@@ -51,16 +51,20 @@ def test_numbers_stay_numbers_in_their_order(tmp_path: Path, key: str) -> None:
     [
         ("{", "metadata.jsonl:1: expected a JSON object"),
         ("\n[]", "metadata.jsonl:2[0]: expected an object with file_name"),
-        ([{"file_name": 3}], "file_name: expected a text"),
+        ([{"file_name": 3}], "file_name: expected a string"),
         ([{"file_name": "no.png"}], "no.png cannot be opened"),
         ([{"file_name": "a.png", "objects": []}], "expected objects with bbox and categories"),
         (
             [{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3, 4]], "categories": []}}],
-            "metadata.jsonl:1: expected as many categories as boxes",
+            "metadata.jsonl:1: expected categories and bbox to be lists of the same length",
         ),
         (
             [{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3]], "categories": [1]}}],
             "bbox: expected [x, y, width, height], found [1, 2, 3]",
+        ),
+        (
+            [{"file_name": "a.png", "objects": {"bbox": [[1, 2, 3, 4]], "categories": [None]}}],
+            "metadata.jsonl:1: categories[0].name: expected a number or string, found None",
         ),
     ],
 )

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from tests.formats import layouts
+from tests.formats.builders import write_image
 from tests.formats.layouts import FLAT, LAYOUTS, SPLIT, found, labelimg_voc, labelimg_yolo, shot
+from tests.permissions import heeded_permissions
 from vision.errors import DataError
 from vision.formats import read_data
 from vision.formats.layout import find_layout
@@ -46,6 +48,8 @@ def test_an_archive_may_have_a_folder_around_all(tmp_path: Path, name: str) -> N
     write, _, splits = LAYOUTS[name]
     write(tmp_path / "export" / "mine", splits)
     (tmp_path / "__MACOSX").mkdir()
+    check(tmp_path, name)
+    write_image(tmp_path / "preview.jpg")
     check(tmp_path, name)
 
 
@@ -84,6 +88,11 @@ def both(root: Path) -> None:
 def twice(root: Path) -> None:
     layouts.roboflow_voc(root, SPLIT)
     shutil.copytree(root / "valid", root / "val")
+
+
+def twice_with_metadata(root: Path) -> None:
+    layouts.image_folder(root, SPLIT)
+    shutil.copytree(root / "validation", root / "val")
 
 
 def two_files(root: Path) -> None:
@@ -135,6 +144,11 @@ def photographs(root: Path) -> None:
     (root / "older").mkdir()
 
 
+def photographs_and_one_folder(root: Path) -> None:
+    layouts.write_shot(root / "img0.jpg", "img0")
+    layouts.write_shot(root / "edited" / "img1.jpg", "img1")
+
+
 def other_json(root: Path) -> None:
     (root / "empty.json").touch()
     (root / "list.json").write_text(json.dumps([1]), encoding="utf-8")
@@ -145,23 +159,31 @@ def other_json(root: Path) -> None:
     [
         (both, "could be read as VOC's XML files in {root} or as YOLO's text files in {root}; rem"),
         (both, "'data.train={{format: voc, annotations: {root}, images: {root}}}'"),
-        (twice, "{root}: both {root}/val and {root}/valid could be its val; remove or rename one"),
+        (
+            twice,
+            "{root}: both {root}/val and {root}/valid could be the val split; remove or rename one",
+        ),
+        (
+            twice_with_metadata,
+            "{root}: both {root}/val and {root}/validation could be the val split; r",
+        ),
         (
             two_files,
-            "{root} has several COCO files; pass one of them, or leave one there: {root}/o",
+            "{root} has several COCO files; pass one of them, or keep only one there: {root}/o",
         ),
         (two_sets, "{root} holds several data sets; pass one of them: VOC2007, VOC2012"),
         (two_exports, "{root} holds several data sets; pass one of them: a, b"),
-        (two_coco_folders, "or leave one there: {root}/a/result.json, {root}/b"),
+        (two_coco_folders, "or keep only one there: {root}/a/result.json, {root}/b"),
         (one_deeper_than_the_other, "{root} holds several data sets, a and b, c; pass the"),
         (coco_beside_yolo, "holds several data sets, YOLO's text files in {root} and a; pass the"),
-        (one_beside_others, "{root} holds a data set beside other folders; pass {root}/mine"),
+        (one_beside_others, "{root} holds a data set and other folders; pass {root}/mine"),
         (
             one_split_in_two,
-            "photographs of one split lie in {root}/a/train, {root}/b/train; move",
+            "one split has photographs in {root}/a/train, {root}/b/train; move",
         ),
-        (photographs, "has no annotations of a known layout (VOC, COCO, YOLO, Open Images, Hug"),
+        (photographs, "has no annotations in a known layout (VOC, COCO, YOLO, Open Images, Hug"),
         (photographs, "found 10 .jpg, 1 .docx, more/, older/"),
+        (photographs_and_one_folder, "{root} has no annotations in a known layout (VOC, COCO, Y"),
         (other_json, "found 2 .json"),
         (lambda _: None, "found nothing"),
     ],
@@ -261,9 +283,15 @@ def test_a_part_of_a_data_set_names_the_folder_around_it(
     [
         ("nowhere", "nowhere does not exist; pass the folder that holds your images and their"),
         ("mine.zip", "is an archive; unpack it, and pass the folder"),
-        ("notes.txt", "is not a folder, YOLO's data.yaml or COCO's instances; pass the folder"),
-        ("run.yaml", "is not YOLO's data.yaml, which has names; a configuration is passed with --"),
-        ("one.json", "is not a folder, YOLO's data.yaml or COCO's instances; pass the folder"),
+        (
+            "notes.txt",
+            "is not a folder, YOLO's data.yaml or a COCO instances file; pass the folder",
+        ),
+        (
+            "run.yaml",
+            "is not YOLO's data.yaml, since it has no names; pass a configuration with --",
+        ),
+        ("one.json", "is not a folder, YOLO's data.yaml or a COCO instances file; pass the folder"),
     ],
 )
 def test_what_is_no_folder_is_refused_with_a_remedy(
@@ -276,6 +304,13 @@ def test_what_is_no_folder_is_refused_with_a_remedy(
 
 def test_a_name_that_the_system_refuses_is_one_line(tmp_path: Path) -> None:
     assert "cannot be read: File name too long" in refusal(tmp_path / ("a" * 300))
+
+
+def test_a_folder_inside_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    labelimg_voc(tmp_path, FLAT)
+    (tmp_path / "private").mkdir(mode=0)
+    with heeded_permissions():
+        assert f"{tmp_path}/private cannot be read: Permission denied" in refusal(tmp_path)
 
 
 def test_a_json_that_is_broken_is_left_to_the_reader(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_reads_boxes_names_and_groups(tmp_path: Path, fiftyone: bool, split: str
     assert record.ignore.tolist() == record.crowd.tolist() == [False, True]
     assert found.names == ["Dog", "Cat"]
     assert found.tally.counts == {
-        "rows of images that are not here left out": 1,
+        "rows without an image file left out": 1,
         "images without a row left out": 1,
     }
 
@@ -60,8 +60,11 @@ def test_the_files_may_be_named_and_names_be_missing(tmp_path: Path) -> None:
     [
         ("", "none of its images is in"),
         ("x,y,/m/01yrx,1,0.25,0.75,0.375,0.625,0,0\n", "none of its images is in"),
-        (ROWS + "a,x,/m/01yrx,1,left,0.75,0,1,0,0\n", "bbox.csv:5: expected a name and numbers"),
-        (ROWS + "a,x,,1,0.25,0.75,0,1,0,0\n", "bbox.csv:5: expected a name and numbers"),
+        (
+            ROWS + "a,x,/m/01yrx,1,left,0.75,0,1,0,0\n",
+            "bbox.csv:5: expected a name and four numbers",
+        ),
+        (ROWS + "a,x,,1,0.25,0.75,0,1,0,0\n", "bbox.csv:5: expected an image and a name"),
     ],
 )
 def test_refusals(tmp_path: Path, rows: str, said: str) -> None:
@@ -76,7 +79,7 @@ def test_a_row_that_ends_before_the_image_is_a_fault(tmp_path: Path) -> None:
     found = read_open_images(root, "val")
     assert [record.names for record in found.records] == [("Cat",)]
     (fault,) = found.faults
-    assert "bbox.csv:3: expected a name and numbers" in fault.message
+    assert "bbox.csv:3: expected an image and a name" in fault.message
 
 
 def test_refuses_what_is_not_there_or_other_columns(tmp_path: Path) -> None:
@@ -85,6 +88,30 @@ def test_refuses_what_is_not_there_or_other_columns(tmp_path: Path) -> None:
         read_open_images(root, "train")
     (tmp_path / "validation-annotations-bbox.csv").write_text("ImageID,XMin\n")
     with pytest.raises(
-        DataError, match="columns of Open Images, LabelName, YMin, XMax, YMax are missing"
+        DataError, match="columns of Open Images, but it lacks LabelName, YMin, XMax, YMax"
     ):
         read_open_images(root, "val")
+
+
+def test_a_folder_where_the_command_starts_is_not_taken_for_a_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write(tmp_path / "data")
+    for name in ("validation", "validation/labels"):
+        write_image(tmp_path / "elsewhere" / name / "a.jpg")
+    (tmp_path / "elsewhere/validation/labels/detections.csv").write_text(HEADER, encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for keys in ({}, {"images": "validation"}):
+        (record,) = read_open_images(root, "val", **keys).check().records
+        assert record.image_id == str(tmp_path / "data" / "validation" / "a.jpg")
+
+
+@pytest.mark.parametrize("keys", [{}, {"images": "validation"}])
+def test_refuses_to_guess_a_split(tmp_path: Path, keys: dict[str, str]) -> None:
+    with pytest.raises(DataError, match="Open Images data: give split, or annotations and images"):
+        read_open_images(write(tmp_path), **keys)
+
+
+def test_refuses_a_named_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"^Open Images root {tmp_path} has no mine.csv$"):
+        read_open_images(write(tmp_path), "val", annotations="mine.csv")

@@ -218,9 +218,9 @@ def test_rotated_boxes_become_upright(tmp_path: Path, angle: str, box: list[floa
 @pytest.mark.parametrize(
     ("shape", "said"),
     [
-        ("<polygon></polygon>", "a polygon of numbers, each with its x"),
-        ("<polygon><x1>1</x1></polygon>", "a polygon of numbers, each with its y"),
-        ("<polygon><x1>a</x1><y1>2</y1></polygon>", "a polygon of numbers"),
+        ("<polygon></polygon>", "a polygon whose points have numbers as x"),
+        ("<polygon><x1>1</x1></polygon>", "a polygon whose points have numbers as y"),
+        ("<polygon><x1>a</x1><y1>2</y1></polygon>", "a polygon whose points have numbers as x"),
         ("<robndbox><cx>1</cx></robndbox>", "a robndbox of the numbers cx, cy, w, h, angle"),
         (
             "<robndbox><cx>1</cx><cy>1</cy><w>1</w><h>1</h><angle>nan</angle></robndbox>",
@@ -496,7 +496,7 @@ def test_refuses_less_than_it_needs(given: dict[str, str]) -> None:
 
 
 def test_refuses_folders_without_a_split_that_hold_nothing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=f"^{tmp_path} has no XML file$"):
+    with pytest.raises(DataError, match=f"^{tmp_path} has no XML files$"):
         read_voc(annotations=str(tmp_path), images=str(tmp_path))
     with pytest.raises(
         DataError, match=f"^VOC data: there is no folder {Path('nowhere').absolute()}$"
@@ -525,7 +525,7 @@ def test_refuses_a_missing_split_and_lists_those_there_are(tmp_path: Path) -> No
 def test_refuses_an_empty_split(tmp_path: Path, text: str) -> None:
     root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG)})
     file = write_split(root, text)
-    assert refusal(root) == f"{file} names no image"
+    assert refusal(root) == f"{file} lists no images"
 
 
 def test_refuses_a_split_that_is_not_text(tmp_path: Path) -> None:
@@ -560,7 +560,7 @@ def test_refuses_two_images_that_fit(tmp_path: Path, filename: str | None) -> No
     root = write_voc(tmp_path / "voc", {"a": voc_xml(DOG, filename=filename)})
     write_image(root / "JPEGImages" / "a.png")
     said = refusal(root)
-    assert said.startswith(f"annotation {root / 'Annotations' / 'a.xml'} fits several images")
+    assert said.startswith(f"annotation {root / 'Annotations' / 'a.xml'} matches several images")
     assert "a.jpg, a.png" in said
 
 

@@ -98,12 +98,15 @@ def test_forms_of_the_json(
             {"caption": "a cat"},
             "expected annotations (COCO's, with bbox and category_name), or box",
         ),
-        ({"boxes": [[1, 2, 3, 5]], "labels": []}, "expected boxes and labels, lists of one length"),
+        (
+            {"boxes": [[1, 2, 3, 5]], "labels": []},
+            "expected boxes and labels to be lists of the same length",
+        ),
         (
             {"boxes": [[1, 2, 3]], "labels": ["a"]},
             "expected each box to be [x0, y0, x1, y1], found",
         ),
-        ([{"bbox": [1, 2, 3, 5]}], "name: expected a number or text, found None"),
+        ([{"bbox": [1, 2, 3, 5]}], "name: expected a number or string, found None"),
         ([{"category": "cat"}], "annotations[0]: expected an object with bbox, found"),
         ("{", "found invalid JSON"),
     ],
@@ -142,9 +145,9 @@ def test_what_is_no_sample_is_counted_and_nothing_is_unpacked(tmp_path: Path, ph
     assert [one.image_id for one in data.records] == [f"{tar}/./in/a.jpg", f"{tar}/in/b.PNG"]
     assert [one.names for one in data.records] == [("cat",), ("cat",)]
     assert data.tally.counts == {
-        "files of a key that has one already left out": 1,
+        "further files with the same key left out": 1,
         "images with several dots in their names left out": 1,
-        "files whose names lead out of their tar left out": 3,
+        "files with unsafe names left out": 3,
         "images without a JSON file left out": 1,
         "JSON files without an image left out": 1,
     }
@@ -160,7 +163,7 @@ def test_what_is_no_sample_is_counted_and_nothing_is_unpacked(tmp_path: Path, ph
         (lambda content: b"x" * 512 + content, "is truncated or damaged at its beginning; copy"),
         (lambda content: content[:1536] + b"x" * 512, "is truncated or damaged after a.json"),
         (lambda _: b"", "is truncated or damaged at its beginning; copy or write it again"),
-        (gzip.compress, "is compressed, and images are read at their places in it; decompress it"),
+        (gzip.compress, "is compressed, but images are read in place; decompress it"),
     ],
 )
 def test_a_damaged_tar_is_one_line(
@@ -205,17 +208,17 @@ def test_tars_are_named_by_folder_split_number_or_alone(tmp_path: Path, photo: b
     assert set(find_layout(tmp_path).splits) == {"train", "val"}
     for name in ("train-{000..001}.tar", "other.tar"):
         assert find_layout(tmp_path / name).splits == {"all": {"root": str(tmp_path / name)}}
-    with pytest.raises(DataError, match=r"train-002\.tar does not exist; train-{000\.\.002}\.tar"):
+    with pytest.raises(DataError, match=r"002\.tar of train-{000\.\.002}\.tar does not exist"):
         read(tmp_path / "train-{000..002}.tar")
-    with pytest.raises(DataError, match=r"has no \.tar of the split test; pass the folder"):
+    with pytest.raises(DataError, match=r"has no tar for the split test; pass the folder"):
         read(tmp_path, "test")
 
 
 def test_a_folder_of_compressed_tars_has_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "train-000.tar.gz").write_bytes(b"\x1f\x8b")
-    with pytest.raises(DataError, match="gz is compressed, and images are read"):
+    with pytest.raises(DataError, match="gz is compressed, but images are read"):
         read(tmp_path)
-    with pytest.raises(DataError, match="decompress tars of WebDataset, as with gunzip"):
+    with pytest.raises(DataError, match="the tars of a WebDataset, for example with gunzip"):
         find_layout(tmp_path)
 
 

@@ -74,7 +74,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     for old, new in zip(before.records, after.records, strict=True):
         assert new.file is not None
         assert Path(old.image_id).read_bytes() == read_bytes(new.file)
-    renamed = "images of a name that another one has renamed"
+    renamed = "images renamed because another image has the same name"
     expected = {
         "coco": {renamed: 2},
         "voc": {
@@ -113,11 +113,18 @@ def test_scenes_without_a_file_are_written_as_images(tmp_path: Path, name: str) 
 
 @pytest.mark.parametrize("name", WRITTEN_FORMATS)
 def test_several_splits_are_in_one_folder(tmp_path: Path, name: str) -> None:
-    data = sample(tmp_path / "images")
-    for split in ("train", "val"):
+    """Their images may have the same names."""
+    splits = {"train": sample(tmp_path / "images"), "val": Annotations()}
+    record(write_image(tmp_path / "other" / "1.jpg", 30, 50), DOG, into=splits["val"])
+    splits["val"].names = splits["train"].names
+    for split, data in splits.items():
         write_data(name, data, tmp_path / "out", split)
-    for split in ("train", "val"):
-        check_equal(data, read_data(name, root=str(tmp_path / "out"), split=split), name)
+    for split, data in splits.items():
+        after = read_data(name, root=str(tmp_path / "out"), split=split)
+        check_equal(data, after, name)
+        for old, new in zip(data.records, after.records, strict=True):
+            assert new.file is not None
+            assert Path(old.image_id).read_bytes() == read_bytes(new.file)
 
 
 @cache

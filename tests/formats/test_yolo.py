@@ -182,12 +182,12 @@ def test_key_points_are_no_polygon(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("cat .5 .5 .1 .1", "a.txt:1: expected numbers, found cat .5 .5 .1 .1"),
-        ("0 .5 .5 .1 .1\n5 .5 .5 .1 .1", "a.txt:2: expected the number of a class below 2, the"),
-        ("-1 .5 .5 .1 .1", "a.txt:1: expected the number of a class"),
-        ("0.5 .5 .5 .1 .1", "a.txt:1: expected the number of a class"),
+        ("0 .5 .5 .1 .1\n5 .5 .5 .1 .1", "a.txt:2: class 5 has no name; there are 2 names, num"),
+        ("-1 .5 .5 .1 .1", "a.txt:1: expected a class number (0, 1, ...), found"),
+        ("0.5 .5 .5 .1 .1", "a.txt:1: expected a class number (0, 1, ...), found"),
         ("0 .5 .5 .1", "a.txt:1: expected class, x, y, width, height, or a class and a polygon"),
         ("0 .5 .5 .1 .1 .9", "found 6 numbers"),
-        ("0 320 200 50 80", "a.txt:1: expected fractions of the image's sides, found 320"),
+        ("0 320 200 50 80", "a.txt:1: expected fractions of the image's sides, not pixels: 320"),
     ],
 )
 def test_rows_that_cannot_be_understood_are_faults(tmp_path: Path, text: str, said: str) -> None:
@@ -206,7 +206,8 @@ def test_numbers_that_begin_at_1_are_refused(tmp_path: Path) -> None:
     assert [fault.where for fault in read_yolo(str(tmp_path)).faults] == [str(tmp_path / "a.txt")]
     write(tmp_path, {"b.txt": "1 .5 .5 .1 .1\n2 .5 .5 .1 .1\n"})
     with pytest.raises(
-        DataError, match=r"do the numbers of its 2 classes begin at 1\?.* subtract 1"
+        DataError,
+        match=r"class numbers must begin at 0, but there are rows of class 2.* subtract 1",
     ):
         read_yolo(str(tmp_path))
 
@@ -235,7 +236,11 @@ def test_images_in_a_format_that_is_not_read_are_counted(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("files", "split", "said"),
     [
-        ({"a.jpg": ""}, "train", "has no split train: none of train/images, images/train, train,"),
+        (
+            {"a.jpg": ""},
+            "train",
+            "has no split train; add one of train/images, images/train, train,",
+        ),
         ({"data.yaml": "train: x/y\nnames: [a]"}, "train", "names x/y, which does not exist"),
         ({"data.yaml": "- a"}, "train", "data.yaml: expected keys such as train"),
         ({"data.yaml": "a: [", "a.jpg": ""}, "train", "data.yaml is not YAML"),
@@ -283,7 +288,7 @@ def test_folders_may_be_in_upper_case(tmp_path: Path, place: str) -> None:
 @pytest.mark.parametrize("names", ["names: [cat, cat]", "names: {0: cat, 1: cat}"])
 def test_two_classes_of_one_name_are_refused(tmp_path: Path, names: str) -> None:
     root = write(tmp_path, {"data.yaml": f"{names}\n", "images/a.jpg": ""})
-    with pytest.raises(DataError, match="two classes have the name cat"):
+    with pytest.raises(DataError, match="two classes are named cat"):
         read_yolo(str(root))
 
 

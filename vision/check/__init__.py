@@ -1,4 +1,4 @@
-"""Checking a data set: what is wrong with it, as data, as a page, and put right in a copy."""
+"""Checking a data set: reporting its faults as data and as a page, and repairing a copy."""
 
 from vision.check.boxes import Priors
 from vision.check.check import check_data

@@ -1,4 +1,4 @@
-"""Boxes that are wrong in themselves, or that no prior reaches."""
+"""Checks of boxes: invalid boxes, duplicates, and boxes that no prior reaches."""
 
 # n boxes, P priors
 
@@ -17,24 +17,24 @@ from vision.formats import AnnotatedObject, Annotations, Record
 from vision.formats.records import SWAPPED
 
 SAME_IOU = 0.9
-"""IoU above which two boxes of one image are taken for boxes of one object."""
+"""IoU above which two boxes in an image are considered to mark the same object."""
 TOLERANCE = 1.0
-"""Pixels by which a box may leave its image: some tools count from 1, others round."""
+"""Pixels by which a box may exceed its image: some tools count from 1, others round."""
 SIZES = (8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
-"""Bounds of the groups of sizes: square root of the area in pixels of the network's image."""
+"""Bounds of the size groups: square root of the box area, in pixels of the network's input."""
 ASPECTS = (1 / 4, 1 / 3, 1 / 2, 1.0, 2.0, 3.0, 4.0)
-"""Bounds of the groups of width to height."""
+"""Bounds of the groups of aspect ratios, width / height."""
 CHUNK = 512
-"""Number of boxes whose overlaps with all priors are computed at once."""
+"""Number of boxes that are compared with all priors at once."""
 
 
 class Priors(NamedTuple):
-    """What boxes are compared with.
+    """The priors of a network, with which boxes are compared.
 
     Attributes:
-        boxes: Relative, in centre form.
-        image_size: (height, width) of the network's image.
-        match_iou: The IoU from which on a prior reaches a box.
+        boxes: ``cxcywh``, as fractions of the image's sides.
+        image_size: (height, width) of the network's input.
+        match_iou: Minimum IoU with which a prior reaches a box.
     """
 
     boxes: Float[Tensor, "P 4"]
@@ -43,7 +43,7 @@ class Priors(NamedTuple):
 
 
 def check_boxes(splits: Mapping[str, Annotations]) -> list[Finding]:
-    """Boxes that have no area, leave their image or are there twice, and wrong sizes."""
+    """Find boxes without area, beyond their image or drawn twice, and wrong image sizes."""
     places: dict[str, list[Place]] = {
         "box without area": [],
         "box outside its image": [],
@@ -61,7 +61,7 @@ def check_boxes(splits: Mapping[str, Annotations]) -> list[Finding]:
 
 
 def _repaired(split: str, record: Record) -> Iterator[tuple[str, Place]]:
-    """What the reader put right."""
+    """Yield what the reader corrected in an image: its boxes, and a wrong stated size."""
     by_kind: dict[str, list[AnnotatedObject]] = {}
     for item in record.repaired:
         by_kind.setdefault(_fault_of(item.box, record.size), []).append(item)
@@ -76,7 +76,7 @@ def _repaired(split: str, record: Record) -> Iterator[tuple[str, Place]]:
 
 
 def _fault_of(box: Corners, size: tuple[int, int]) -> str:
-    """The kind of a box that was put right, empty if it does not matter."""
+    """The kind of finding for a box that was corrected, empty if it is within the tolerance."""
     (x0, y0, x1, y1), (height, width) = box, size
     if not np.isfinite(box).all() or x0 == x1 or y0 == y1:
         return "box without area"
@@ -93,7 +93,7 @@ def _numbers(box: Sequence[float]) -> str:
 
 
 def _twice(split: str, record: Record) -> Iterator[tuple[str, Place]]:
-    """Find objects that have two boxes."""
+    """Yield the boxes that mark an object which already has a box."""
     first, second = np.nonzero(np.triu(same_objects(record), 1))
     by_kind: dict[str, dict[int, int]] = {}
     for one, other in zip(first.tolist(), second.tolist(), strict=True):
@@ -111,14 +111,14 @@ def _twice(split: str, record: Record) -> Iterator[tuple[str, Place]]:
 
 
 def same_objects(record: Record) -> Bool[np.ndarray, "n n"]:
-    """Which boxes overlap so much that they are of one object; crowds are of many."""
+    """Whether each pair of boxes overlaps so much that it marks one object; crowds never do."""
     boxes = torch.from_numpy(record.boxes)
     overlaps = box_ops.iou(boxes, boxes).numpy() > SAME_IOU
     return np.asarray(overlaps & ~record.crowd & ~record.crowd[:, None], bool)
 
 
 def check_priors(annotations: Annotations, priors: Priors) -> tuple[dict[str, Any], list[Finding]]:
-    """Sizes and aspects of a split's boxes, and which of these no prior reaches."""
+    """Count a split's boxes by size and aspect ratio, and find those that no prior reaches."""
     relative = [
         box_ops.scale(torch.from_numpy(record.boxes[~record.ignore]), record.size, (1, 1))
         for record in annotations.records
@@ -145,7 +145,7 @@ def check_priors(annotations: Annotations, priors: Priors) -> tuple[dict[str, An
 def _histogram(
     values: Float[np.ndarray, "n"], missed: Bool[np.ndarray, "n"], bounds: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """Boxes of each group of values, and those of them that are missed."""
+    """Number of boxes in each group of values, and how many of them no prior reaches."""
     group = np.searchsorted(bounds, values, side="right")
     words = [f"{bound:.3g}" for bound in bounds]
     labels = [f"< {words[0]}", *map(" to ".join, pairwise(words)), f"{words[-1]} and more"]

@@ -1,4 +1,4 @@
-"""The whole check of a data set."""
+"""The complete check of a data set."""
 
 import os
 import re
@@ -22,20 +22,20 @@ def check_data(
     names: Sequence[str] | None = None,
     priors: Priors | None = None,
 ) -> CheckReport:
-    """Check data that were read with their faults listed.
+    """Check data that were read with their faults collected.
 
     Args:
-        splits: The annotations of ``train``, ``val`` and others.
-        items: Their images, of `scan_data`.
-        names: The classes that are configured, if they are.
-        priors: What the boxes of ``train`` are compared with, if anything.
+        splits: The annotations of ``train``, ``val`` and other splits.
+        items: Their images, from `scan_data`.
+        names: The configured classes; None if none are configured.
+        priors: Priors that the boxes of ``train`` are compared with; None skips this check.
     """
     faults, notes = _listed(splits)
     findings = [
         *faults,
         *check_images(items),
         *check_boxes(splits),
-        *notes,  # after what tells more of the same places
+        *notes,  # last, since other findings say more about the same places
         *check_classes(splits, names),
     ]
     report = CheckReport(
@@ -49,7 +49,7 @@ def check_data(
 
 
 def _listed(splits: Mapping[str, Annotations]) -> tuple[list[Finding], list[Finding]]:
-    """What readers listed: faults, and irregularities that the boxes do not tell themselves."""
+    """Findings of the readers: faults, and irregularities that the records do not show."""
     faults: dict[str, list[Place]] = {}
     notes: dict[str, list[Place]] = {}
     for split, annotations in splits.items():
@@ -71,13 +71,13 @@ def _listed(splits: Mapping[str, Annotations]) -> tuple[list[Finding], list[Find
 
 
 def _unlisted(splits: Mapping[str, Annotations]) -> Iterator[Place]:
-    """Find image files, of formats that are read or not, that no annotation belongs to."""
+    """Yield image files without an annotation, including formats that are not read."""
     files = {record.image_id for one in splits.values() for record in one.records}
     named = {fault.where for one in splits.values() for fault in one.faults}
     named |= {
         place for one in splits.values() for where in one.tally.places.values() for place in where
     }
-    stems = {Path(place).stem for place in named}  # an XML file that is invalid has an image
+    stems = {Path(place).stem for place in named}  # such as the image of an invalid XML file
     for folder in sorted({Path(file).parent for file in files if Path(file).is_file()}):
         for path in files_in(folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES):
             if str(path) not in files and path.stem not in stems:
@@ -87,7 +87,7 @@ def _unlisted(splits: Mapping[str, Annotations]) -> Iterator[Place]:
 
 
 def _joined(findings: Sequence[Finding]) -> list[Finding]:
-    """Findings of one kind as one, with each of its places once."""
+    """Merge the findings of each kind into one, which has each place once."""
     places: dict[str, list[Place]] = {}
     for finding in findings:
         known = places.setdefault(finding.kind, [])
@@ -98,9 +98,9 @@ def _joined(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _folder_of(records: Sequence[Record]) -> str:
-    """The folder that all image files lie in, empty if there is none."""
-    folders = {os.path.dirname(record.image_id) for record in records}  # noqa: PTH120 - many
-    with suppress(ValueError):  # on several drives, or no image
+    """The deepest folder that contains all image files, empty if there is none."""
+    folders = {os.path.dirname(record.image_id) for record in records}  # noqa: PTH120 - faster
+    with suppress(ValueError):  # There are several drives, or no images.
         return os.path.commonpath(folders)
     return ""
 
@@ -119,7 +119,7 @@ def _summary(splits: Mapping[str, Annotations]) -> dict[str, dict[str, int]]:
 
 
 def _classes(splits: Mapping[str, Annotations]) -> dict[str, dict[str, int]]:
-    """Boxes of each class by split, the most frequent first."""
+    """Number of boxes of each class by split, the most frequent class first."""
     counts = {split: annotations.count() for split, annotations in splits.items()}
     names = {
         name: sum(count[name] for count in counts.values())

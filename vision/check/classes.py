@@ -1,4 +1,4 @@
-"""Classes: how many boxes they have, which are ignored, and which names may mean one class."""
+"""Checks of classes: number of boxes, ignored boxes, and names that may mean the same class."""
 
 import difflib
 import unicodedata
@@ -11,25 +11,25 @@ from vision.formats import Annotations, counted
 from vision.weights.labels import canonical
 
 FEW_BOXES = 20
-"""Boxes of a class in train below which a detector will hardly learn it."""
+"""A class with fewer boxes in train is reported: a detector will hardly learn it."""
 MAX_RATIO = 50
-"""Ratio of the most to the least frequent class of train from which on it is reported."""
+"""Minimum ratio of the most to the least frequent class in train that is reported."""
 RARE = 0.05
-"""A name spelt like another is taken for a slip if it has at most this fraction of its boxes."""
+"""A name spelt like another may be a typo if it has at most this fraction of the other's boxes."""
 SPELT_ALIKE = 0.85
 """Minimum ratio of `difflib.SequenceMatcher` of such names."""
 MIN_LETTERS = 4
-"""Minimum length of such names: "car" and "cat" are no slip."""
+"""Minimum length of such names, so that "car" and "cat" are not reported."""
 
 
 def check_classes(
     splits: Mapping[str, Annotations], names: Sequence[str] | None = None
 ) -> list[Finding]:
-    """What is wrong with the classes.
+    """Find faults of the classes.
 
     Args:
         splits: The data.
-        names: The classes that are configured, if they are.
+        names: The configured classes; None if none are configured.
     """
     counts = {split: +annotations.count() for split, annotations in splits.items()}
     train = counts.get("train", Counter())
@@ -53,7 +53,7 @@ def check_classes(
 
 
 def check_ignored(splits: Mapping[str, Annotations]) -> list[Finding]:
-    """Splits, and classes of a split, all of whose boxes are ignored."""
+    """Find splits, and classes in a split, of which all boxes are ignored."""
     whole, classes = list[Place](), list[Place]()
     for split, annotations in splits.items():
         total, crowds = +annotations.count(), Counter[str]()
@@ -82,14 +82,14 @@ def check_ignored(splits: Mapping[str, Annotations]) -> list[Finding]:
 
 
 def _flags(boxes: Counter[str], crowds: Counter[str], *names: str) -> str:
-    """The flags that ignored boxes have."""
+    """How many of the ignored boxes have which flag, in words."""
     names = names or tuple(boxes)
     total, crowd = sum(boxes[name] for name in names), sum(crowds[name] for name in names)
     return f", {crowd} with iscrowd and {total - crowd} difficult"
 
 
 def check_names(splits: Mapping[str, Annotations], names: Sequence[str] = ()) -> list[Place]:
-    """Pairs of class names that may mean one class."""
+    """Find pairs of class names that may mean the same class."""
     total = Counter[str]()
     for annotations in splits.values():
         total += annotations.count()
@@ -112,15 +112,15 @@ def check_names(splits: Mapping[str, Annotations], names: Sequence[str] = ()) ->
 
 
 def _alike(first: str, second: str, *, is_rare: bool) -> str:
-    """Why two names may mean the same, empty if there is no reason; given are their `_letters`."""
+    """Why two names, given as `_letters`, may mean the same class; empty if there is no reason."""
     if first == second:
-        return "they differ in case, spaces or signs" if first else ""
+        return "they differ only in case, spaces or punctuation" if first else ""
     if canonical(first) == canonical(second):
-        return "VOC and COCO name one class so"
+        return "VOC and COCO use these names for the same class"
     if min(len(first), len(second)) < MIN_LETTERS:
         return ""
     if first.rstrip("s") == second.rstrip("s"):
-        return "singular and plural"
+        return "they are singular and plural"
     matcher = difflib.SequenceMatcher(None, first, second)
     ratios = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)  # from fast to exact
     is_near = is_rare and all(ratio() >= SPELT_ALIKE for ratio in ratios)
@@ -128,13 +128,13 @@ def _alike(first: str, second: str, *, is_rare: bool) -> str:
 
 
 def _letters(name: str) -> str:
-    """Letters and digits in lower case, in Unicode's compatible form."""
+    """The letters and digits of a name, case-folded and in Unicode's form NFKC."""
     folded = unicodedata.normalize("NFKC", name).casefold()
     return "".join(character for character in folded if character.isalnum())
 
 
 def _unknown(counts: Mapping[str, Counter[str]], names: Sequence[str] | None) -> list[Place]:
-    """Classes of other splits that train lacks, where none are configured."""
+    """Find classes of other splits that train lacks, if no classes are configured."""
     if names is not None or "train" not in counts:
         return []
     return [
@@ -159,7 +159,7 @@ def _without_box(
     counts: Mapping[str, Counter[str]],
     names: Sequence[str] | None,
 ) -> list[Place]:
-    """Classes of train, or those that are configured, without a box in a split."""
+    """Find classes of train, or else configured classes, that have no box in a split."""
     expected = names
     if expected is None:
         expected = splits["train"].names if "train" in splits else []

@@ -1,4 +1,4 @@
-"""Checking the data that a configuration names, and what a training says of that."""
+"""Checking the data that a configuration names, on request or before training."""
 
 import shlex
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ from vision.formats import Annotations
 
 
 def read_configured(data: DataConfig) -> dict[str, Annotations]:
-    """The data of ``train`` and ``val``, with their faults listed."""
+    """Read the data of ``train`` and ``val``, and collect their faults instead of raising them."""
     sources = {"train": data.train, "val": data.val}
     splits = {
         split: read_sources(source, f"data.{split}", strict=False)
         for split, source in sources.items()
         if source or split == "train"
     }
-    if "val" in splits:  # both sides of a folder that is split have the faults of all of it
+    if "val" in splits:  # If a folder was divided, both splits have the faults of all of it.
         known = splits["train"].faults
         splits["val"].faults = [fault for fault in splits["val"].faults if fault not in known]
     return splits
@@ -33,17 +33,17 @@ def check_configured(data: DataConfig) -> CheckReport:
 
 
 def check_before_training(data: DataConfig, folder: str) -> list[str]:
-    """Check the data of a training.
+    """Check the data before training.
 
     Args:
-        data: Names them.
-        folder: What ``--data`` names.
+        data: The configuration of the data.
+        folder: The value of ``--data``.
 
     Returns:
-        Lines that name in short the warnings, and the errors with which training goes on.
+        Lines that list the kinds of warnings, and of errors that do not stop training.
 
     Raises:
-        DataError: If training would refuse the data; names the errors, and what repairs them.
+        DataError: If training would refuse the data; names the errors and the commands that help.
     """
     report = check_configured(data)
     command = f"ssdlite check --data {shlex.quote(folder)}"
@@ -52,7 +52,7 @@ def check_before_training(data: DataConfig, folder: str) -> list[str]:
         first = stopping[0].places[0].text(report.root)
         raise DataError(
             f"--data {folder} has errors: {named_findings(errors)}; the first that stops training:"
-            f" {first}; show all with {command} --out check, repair a copy with {command} --fix"
+            f" {first}; show all with {command} --out check, or repair a copy with {command} --fix"
             f" {shlex.quote(folder.rstrip('/') + '-repaired')}"
         )
     found = [*errors, *(finding for finding in report.findings if finding.level == "warning")]
@@ -62,5 +62,5 @@ def check_before_training(data: DataConfig, folder: str) -> list[str]:
 
 
 def named_findings(findings: Iterable[Finding]) -> str:
-    """The kinds of findings with their numbers."""
+    """The kinds of findings with their counts, in one line."""
     return ", ".join(f"{finding.kind} {finding.count:,}" for finding in findings)

@@ -1,4 +1,4 @@
-"""A repaired copy of a data set."""
+"""Making a repaired copy of a data set."""
 
 # n boxes of one image
 
@@ -21,25 +21,26 @@ from vision.formats import Annotations, Record
 from vision.images import read_image
 
 QUALITY = 95
-"""Quality of the JPEGs that are written again."""
+"""Quality of the JPEG files that are written again."""
 SAME_OBJECT_IOU = 0.5
-"""IoU above which boxes of one class in two copies of an image are of one object."""
+"""IoU above which boxes of a class in two copies of an image mark the same object."""
 
 
 def repair(
     splits: Mapping[str, Annotations], items: Sequence[Item], folder: Path
 ) -> dict[str, Annotations]:
-    """The data without what a check finds and can put right; classes stay as they are.
+    """Return the data without the faults that can be repaired; classes are not changed.
 
-    Images that cannot be read are left out, equal ones of a split are joined with the boxes of
-    all, and those that an earlier split of `vision.check.images.ORDER` has, nearly equal ones
-    included, are cut. Boxes are those that readers clipped, without those drawn twice.
+    Images that cannot be read are removed. Identical images in a split are joined into one, which
+    gets the boxes of all. An image is removed if an earlier split of `vision.check.images.ORDER`
+    has an identical or near-identical one. Boxes are those that the reader clipped, without those
+    drawn twice.
 
     Args:
         splits: The data.
-        items: Their images, of `vision.check.images.scan_data`.
-        folder: An empty folder for images that are written again: those that EXIF turns, upright,
-            and those whose end is missing.
+        items: Their images, from `vision.check.images.scan_data`.
+        folder: An empty folder for the images that are written again: those that EXIF rotates,
+            which are turned upright, and those whose end is missing.
     """
     usable = [item for item in items if not item.scan.error]
     leaks = {
@@ -58,7 +59,7 @@ def repair(
 
 
 def _rewritten(item: Item, folder: Path) -> Record:
-    """The record, of an image file in ``folder`` if its own is turned or has no end."""
+    """The record; if EXIF rotates its image or the end is missing, of a new file in ``folder``."""
     if item.scan.orientation == UPRIGHT and not item.scan.is_truncated:
         return item.record
     folder.mkdir()
@@ -74,7 +75,7 @@ def _rewritten(item: Item, folder: Path) -> Record:
 
 
 def _joined(items: Sequence[Item]) -> list[Record]:
-    """The records of a split, one of each content."""
+    """The records of a split, with identical image files joined into one record."""
     records: dict[object, Record] = {}
     for item in items:
         key, record = item.scan.digest or id(item.record), _once(item.record)
@@ -83,15 +84,15 @@ def _joined(items: Sequence[Item]) -> list[Record]:
 
 
 def _once(record: Record) -> Record:
-    """The record with each object once, and nothing that was put right."""
+    """The record with each object once, and without traces of what the reader corrected."""
     names = np.array(record.names)
     again = np.triu(same_objects(record) & (names == names[:, None]), 1).any(axis=0)
     return replace(_select(record, ~again), repaired=(), annotated_size=None)
 
 
 def _join(record: Record, other: Record) -> Record:
-    """The record with the objects of a copy of its image that it lacks."""
-    if record.size != other.size:  # One of them refers to the image before EXIF turns it.
+    """Add to a record the objects that only the record of a copy of its image has."""
+    if record.size != other.size:  # The boxes of one refer to the image before EXIF rotates it.
         return record
     overlaps = box_ops.iou(torch.from_numpy(other.boxes), torch.from_numpy(record.boxes)).numpy()
     same_name = np.array(other.names)[:, None] == np.array(record.names)

@@ -1,4 +1,4 @@
-"""Images that cannot be read as they should, or that are there more than once."""
+"""Checks of images: unreadable or unusual files, and duplicates."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -9,11 +9,11 @@ from vision.data.duplicates import duplicate_groups
 from vision.formats import Annotations, Record
 
 ORDER = ("test", "val", "train")
-"""Which split keeps an image that several have: the first of these."""
+"""Priority of splits: of several splits that have an image, the first of these keeps it."""
 
 
 class Item(NamedTuple):
-    """One image of the data."""
+    """An image of the data."""
 
     split: str
     record: Record
@@ -21,7 +21,7 @@ class Item(NamedTuple):
 
 
 def scan_data(splits: Mapping[str, Annotations]) -> list[Item]:
-    """The images of all splits, each decoded once, in the order in which copies are kept."""
+    """Scan the images of all splits, each decoded once; sorted by `rank` of their split."""
     pairs = [
         (split, record) for split, annotations in splits.items() for record in annotations.records
     ]
@@ -31,12 +31,12 @@ def scan_data(splits: Mapping[str, Annotations]) -> list[Item]:
 
 
 def rank(split: str) -> int:
-    """The place of a split in `ORDER`; other splits come before."""
+    """The position of a split in `ORDER`; other splits come before these."""
     return ORDER.index(split) if split in ORDER else -1
 
 
 def check_images(items: Sequence[Item]) -> list[Finding]:
-    """All findings of images, without those that readers had listed."""
+    """Find faults of images, except those that the readers have already reported."""
     unreadable = [item for item in items if item.scan.error]
     truncated = [item for item in items if item.scan.is_truncated and not item.scan.error]
     turned = [item for item in items if item.scan.orientation != UPRIGHT]
@@ -64,7 +64,7 @@ def _place(item: Item, detail: str = "") -> Place:
 
 
 def _check_copies(items: Sequence[Item]) -> list[Finding]:
-    """Images that equal, or nearly equal, an earlier one of their split or of another."""
+    """Find identical and near-identical images, within a split and between splits."""
     same, near = exact_groups(items), near_groups(items)
     listed = [pair for pair in _copies(same) if pair[0].record.image_id == pair[1].record.image_id]
     copied = [pair for pair in _copies(same) if pair[0].record.image_id != pair[1].record.image_id]
@@ -84,7 +84,7 @@ def _check_copies(items: Sequence[Item]) -> list[Finding]:
 
 
 def exact_groups(items: Sequence[Item]) -> list[list[Item]]:
-    """Groups of images with the same content."""
+    """Groups of images whose files have the same content."""
     by_digest: dict[bytes, list[Item]] = {}
     for item in items:
         if item.scan.digest:
@@ -93,14 +93,14 @@ def exact_groups(items: Sequence[Item]) -> list[list[Item]]:
 
 
 def near_groups(items: Sequence[Item]) -> list[list[Item]]:
-    """Groups of images that show the same picture, equal ones included."""
+    """Groups of images that show the same picture, including identical files."""
     readable = [(item, item.scan.pixels) for item in items if item.scan.pixels is not None]
     groups = duplicate_groups([pixels for _, pixels in readable])
     return [[readable[index][0] for index in group] for group in groups]
 
 
 def _distinct(group: Sequence[Item]) -> list[Item]:
-    """The images of a group, of equal ones in one split only the first."""
+    """The images of a group without those that are identical to an earlier one in their split."""
     return list(
         {
             (item.split, item.scan.digest or id(item.record)): item for item in reversed(group)
@@ -109,7 +109,7 @@ def _distinct(group: Sequence[Item]) -> list[Item]:
 
 
 def _copies(groups: Sequence[Sequence[Item]]) -> Iterator[tuple[Item, Item]]:
-    """Each image that a split has already, with the first such image."""
+    """Yield each repeated image of a split, with the first image of its group in this split."""
     for group in groups:
         first: dict[str, Item] = {}
         for item in group:
@@ -119,7 +119,7 @@ def _copies(groups: Sequence[Sequence[Item]]) -> Iterator[tuple[Item, Item]]:
 
 
 def _leaks(groups: Sequence[Sequence[Item]]) -> Iterator[tuple[Item, Item]]:
-    """Each image that a split before its own in `ORDER` has too, with that split's."""
+    """Yield each image that an earlier split of `ORDER` has as well, with the one it has."""
     for group in groups:
         for item in group:
             if item.split != group[0].split:

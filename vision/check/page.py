@@ -1,4 +1,4 @@
-"""The report as one HTML page, which needs no other file and no network."""
+"""The report as one HTML page, which needs no other files and no network access."""
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +12,13 @@ from vision.formats import Annotations, Record
 from vision.pages import render, thumbnail
 
 MAX_SHOWN = 12
-"""Maximum number of places of each kind that are shown as pictures."""
+"""Maximum number of places that are shown as pictures, for each kind."""
 MAX_LISTED = 200
-"""Maximum number of further places of each kind that are listed."""
+"""Maximum number of further places that are listed, for each kind."""
 
 
 class Picture(NamedTuple):
-    """A place with its thumbnails: of the image, and of the one that it equals."""
+    """A place with thumbnails of its image and of the image that this duplicates, if any."""
 
     place: Place
     image: str
@@ -26,12 +26,12 @@ class Picture(NamedTuple):
 
 
 def render_page(report: CheckReport, splits: Mapping[str, Annotations], title: str) -> str:
-    """The page.
+    """Render the report as HTML.
 
     Args:
-        report: What was found.
+        report: The report.
         splits: The data, whose images are read again for thumbnails.
-        title: Names the data.
+        title: The heading, which names the data.
     """
     records = {
         (split, record.image_id): record
@@ -54,7 +54,7 @@ def render_page(report: CheckReport, splits: Mapping[str, Annotations], title: s
 def _pictures(
     finding: Finding, records: Mapping[tuple[str, str], Record], pool: ThreadPoolExecutor
 ) -> tuple[list[Picture], list[Place]]:
-    """The first places of a finding as pictures, and those of which there is none."""
+    """The first places of a finding as pictures, and the places without a picture."""
 
     def picture(place: Place) -> Picture | None:
         image = thumbnail(records.get((place.split, place.file)), place.boxes)

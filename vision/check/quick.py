@@ -1,4 +1,4 @@
-"""What can be told of data without decoding an image, for a training that begins."""
+"""Checks that need no decoded images, for the start of training."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from vision.formats import Annotations
 
 
 def quick_warnings(splits: Mapping[str, Annotations]) -> list[str]:
-    """Files of two splits, ignored splits and classes, and names that may mean one class."""
+    """Warn of files in two splits, ignored splits and classes, and similar class names."""
     first: dict[str, str] = {}
     shared = [
         Place(split, record.image_id)

@@ -1,4 +1,4 @@
-"""What a check of data found: data for JSON, lines for a terminal."""
+"""The report of a data check, as data for JSON and as lines for a terminal."""
 
 import math
 from collections import Counter
@@ -12,7 +12,7 @@ from vision.formats import counted
 
 Corners = tuple[float, float, float, float]
 NUM_CLASSES = 10
-"""Maximum number of classes whose boxes the summary counts."""
+"""Maximum number of classes that a line of the summary names."""
 NUM_SHOWN = 3
 """Maximum number of places that a line of the summary names."""
 
@@ -24,8 +24,8 @@ class Place(NamedTuple):
         split: The split.
         file: The image, or another file; empty for a class or a split.
         detail: What is wrong there.
-        boxes: The boxes that it concerns, in pixels of the image, as annotated.
-        other: The image that it equals, as (split, file).
+        boxes: The boxes concerned, ``xyxy`` in pixels of the image, as annotated.
+        other: The image that this one duplicates, as (split, file).
     """
 
     split: str
@@ -35,12 +35,12 @@ class Place(NamedTuple):
     other: tuple[str, str] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, which has no infinity and NaN: null stands for them."""
+        """The place for JSON; infinity and NaN, which JSON does not have, become null."""
         boxes = [[value if math.isfinite(value) else None for value in box] for box in self.boxes]
         return self._asdict() | {"boxes": boxes}
 
     def text(self, root: str = "") -> str:
-        """The place in words, without the folder ``root`` of files."""
+        """The place in words; files are named relative to ``root``."""
         file, detail = _below(root, self.file), self.detail
         if file:
             detail = detail.replace(self.file, file)
@@ -53,7 +53,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """All places where one kind of thing was found; ``count`` boxes, images or classes."""
+    """All places of one kind of finding; ``count`` is the number of boxes, images or classes."""
 
     kind: str
     level: Level
@@ -63,26 +63,26 @@ class Finding:
     places: Sequence[Place]
 
     def line(self, root: str = "") -> str:
-        """A line that names the first places, without the folder ``root`` of files."""
+        """One line that names the first places; files are named relative to ``root``."""
         shown = enumerated((place.text(root) for place in self.places), "; ")
         return f"{self.level}: {self.kind}: {self.count:,} ({shown})"
 
 
 def enumerated(words: Iterable[str], separator: str = ", ") -> str:
-    """The first words, and the number of the others."""
+    """The first words, and how many others there are."""
     words = list(words)
     more = len(words) - NUM_SHOWN
     return separator.join([*words[:NUM_SHOWN], *([f"{more} more"] if more > 0 else [])])
 
 
 def _below(root: str, file: str) -> str:
-    """The path of a file below a folder."""
+    """The path of a file relative to ``root`` if it lies there, else the path unchanged."""
     path = Path(file)
     return path.relative_to(root).as_posix() if root and path.is_relative_to(root) else file
 
 
 def find(kind: str, places: Iterable[Place], default: Level = "error") -> list[Finding]:
-    """The finding of a kind, or nothing where there is no place."""
+    """A list of the one finding of a kind, empty without places; ``default`` for unknown kinds."""
     places = list(places)
     level, advice, fix = KINDS.get(kind, Kind(default, "", LEFT_OUT * (default == "error")))
     count = sum(max(1, len(place.boxes)) for place in places)
@@ -91,15 +91,15 @@ def find(kind: str, places: Iterable[Place], default: Level = "error") -> list[F
 
 @dataclass(slots=True)
 class CheckReport:
-    """What a check found.
+    """The result of a data check.
 
     Attributes:
-        splits: Images, boxes, ignored boxes and images without objects of each split.
-        classes: Boxes of each class, by split.
-        boxes: How many boxes of train have which size and aspect, and how many of these no prior
-            reaches; with what the priors are.
-        findings: Errors first.
-        root: The folder that all images lie in.
+        splits: Number of images, boxes, ignored boxes and images without objects in each split.
+        classes: Number of boxes of each class by split.
+        boxes: Number of boxes in train by size and by aspect ratio, and how many of them no prior
+            reaches; with the image size and IoU of the comparison.
+        findings: The findings, errors first.
+        root: The folder that contains all images, empty if there is none.
     """
 
     splits: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -109,11 +109,11 @@ class CheckReport:
     root: str = ""
 
     def counts(self) -> Counter[str]:
-        """Number of findings of each level."""
+        """Number of findings at each level."""
         return Counter(finding.level for finding in self.findings)
 
     def stopping(self) -> list[Finding]:
-        """The errors with which training refuses the data."""
+        """The errors because of which training refuses the data."""
         errors = (finding for finding in self.findings if finding.level == "error")
         return [finding for finding in errors if finding.kind not in TRAINED_ALL_THE_SAME]
 
@@ -134,7 +134,7 @@ class CheckReport:
         }
 
     def _class_counts(self, split: str) -> str:
-        """The most frequent classes of a split."""
+        """The first classes with their numbers of boxes in a split, in words."""
         words = [f"{name} {row[split]:,}" for name, row in self.classes.items()]
         more = [f"{len(words) - NUM_CLASSES} more"] if len(words) > NUM_CLASSES else []
         return f" ({', '.join([*words[:NUM_CLASSES], *more])})" if words else ""
@@ -153,4 +153,4 @@ class CheckReport:
                 lines.append(f"  {finding.advice}")
         levels = self.counts()
         total = ", ".join(counted(levels[level], level) for level in LEVELS)
-        return [*lines, f"kinds of faults: {total}" if self.findings else "nothing was found"]
+        return [*lines, f"kinds of findings: {total}" if self.findings else "no faults were found"]

@@ -1,4 +1,4 @@
-"""Every image decoded once, in threads: decoders and hashes run outside of Python's lock."""
+"""Decoding each image once, in threads: decoders and hashes release Python's lock."""
 
 # h and w the height and width of an image
 
@@ -25,16 +25,16 @@ from vision.progress import progress
 
 UPRIGHT = 1
 HASH_SIZE = (64, 64)
-"""(height, width) that hashes are taken at; larger photographs are decoded at a fraction."""
+"""(height, width) of the images to hash; larger photographs are decoded at reduced size."""
 
 
 class Scan(NamedTuple):
-    """What an image file is.
+    """Properties of an image file.
 
     Attributes:
-        digest: Of the file's content, empty where there is no file.
+        digest: SHA-256 of the file's content, empty if there is no file.
         pixels: The picture's hash (`vision.data.duplicates.image_hash`), None if unreadable.
-        orientation: EXIF's, 1 for upright.
+        orientation: EXIF's orientation, 1 for upright.
         is_jpeg: Whether it is a JPEG.
         is_truncated: Whether its end is missing.
         error: Why it cannot be read, empty if it can.

@@ -1,4 +1,4 @@
-"""Annotation formats: each is one file that reads `Annotations`, listed in `vision.choices`."""
+"""Annotation formats: one module for each, listed in `vision.choices`, reads `Annotations`."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -35,20 +35,20 @@ __all__ = [
 
 
 def read_data(name: str, **keys: Any) -> Annotations:  # noqa: ANN401 - each format has its own
-    """Read data of the format ``name``; the keys are its reader's arguments.
+    """Read data in the format ``name``, with ``keys`` as its reader's arguments.
 
     Raises:
-        DataError: If a file or folder is missing or invalid, or cannot have its name.
+        DataError: If a file or folder is missing or invalid, or has an impossible name.
     """
     reader: Callable[..., Annotations] = getattr(import_module(DATA_FORMATS[name]), f"read_{name}")
     try:
         return reader(**keys)
-    except OSError as error:  # among others, a name too long that a file of the data has
+    except OSError as error:  # for example, an annotation names a file whose name is too long
         raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
 def write_data(name: str, annotations: Annotations, root: Path, split: str) -> Tally:
-    """Write a split in the format ``name``, and give what the format cannot hold."""
+    """Write a split in the format ``name``, and return what the format cannot hold."""
     module = import_module(DATA_FORMATS[name])
     writer: Callable[[Annotations, Path, str], Tally] = getattr(module, f"write_{name}")
     return writer(annotations, root, split)

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def read_coco(
     annotations: str | None = None,
     images: str | None = None,
 ) -> Annotations:
-    """Read one split: of ``root``, or the one that ``annotations`` and ``images`` name.
+    """Read one split of ``root``, or the file ``annotations`` and its folder of ``images``.
 
     Class names are the file's categories in the order of their ids, which need not be consecutive.
     Supercategories that some tools list as categories are left out if no annotation uses them.
@@ -32,9 +33,9 @@ def read_coco(
 
     Args:
         root: Folder that holds ``annotations/`` and the split's images.
-        split: ``train`` stands for ``annotations/instances_train.json`` and ``train/``.
-        annotations: The JSON file, if it is not the split's; below ``root``, or a path.
-        images: The folder of the images, if it is not the split's; below ``root``, or a path.
+        split: ``train`` reads ``annotations/instances_train.json`` and ``train/``.
+        annotations: The JSON file to read instead of the split's; below ``root``, or a path.
+        images: The folder of images to use instead of the split's; below ``root``, or a path.
 
     Raises:
         DataError: If a file or folder is missing or invalid.
@@ -45,7 +46,7 @@ def read_coco(
     folder = _below(root, images or str(split))
     content = load_instances(file, for_training=True)
     if not content.images:
-        raise DataError(f"{file} names no image")
+        raise DataError(f"{file} lists no images; check that it is the right file")
     result = Annotations()
     result.names = _class_names(content, file, result.tally)
     objects = _objects_by_image(content, file, result.tally)
@@ -60,7 +61,9 @@ def read_coco(
             earlier = names_by_path.setdefault(path, name)
             with result.collecting("ambiguous image", path):
                 if earlier != name:
-                    raise DataError(f"{file}: {earlier} and {name} are both found as {path}")
+                    raise DataError(
+                        f"{file}: {earlier} and {name} both match the image {path}; correct one"
+                    )
                 result.add_image(path, annotated_size, objects[image["id"]])
     return result
 
@@ -73,7 +76,7 @@ def _below(root: str | None, name: str) -> Path:
     if root is None:
         raise DataError(f"COCO data: {full(name)} does not exist")
     raise DataError(
-        f"COCO root {full(root)} has no {name}; pass the folder that holds it, or name it with"
+        f"COCO root {full(root)} has no {name}; pass the folder that contains it, or give"
         " annotations= (the JSON file) and images= (the folder of images)"
     )
 
@@ -89,15 +92,16 @@ def _class_names(content: Instances, file: Path, tally: Tally) -> list[str]:
             tally.note("parent categories without a box left out", f"{name} in {file}")
         else:
             names.append(name)
-    if len(set(names)) < len(names):
-        raise DataError(f"{file}: two categories share a name")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise DataError(f"{file}: two categories are named {twice[0]}; rename one of them")
     return names
 
 
 def _objects_by_image(
     content: Instances, file: Path, tally: Tally
 ) -> dict[int | str, list[AnnotatedObject]]:
-    """The objects of each image by its id; annotations of images not listed are counted."""
+    """Objects by image id; annotations of images that are not listed are dropped and counted."""
     objects: dict[int | str, list[AnnotatedObject]] = {row["id"]: [] for row in content.images}
     image_ids = tables.ids(f"{file}: annotations", content.annotations, "image_id")
     columns = zip(
@@ -126,11 +130,11 @@ def write_coco(annotations: Annotations, root: Path, split: str) -> Tally:
 
     Args:
         annotations: The images and boxes; ``names`` become the categories.
-        root: The folder, in which other splits may be.
+        root: The folder to write, which may already hold other splits.
         split: Name of the split.
 
     Returns:
-        What the format cannot hold: nothing but names of images.
+        Tally of what the format cannot hold: only the names of images that were renamed.
     """
     tally = Tally()
     ids = {name: number for number, name in enumerate(annotations.names, start=1)}
@@ -153,7 +157,7 @@ def write_coco(annotations: Annotations, root: Path, split: str) -> Tally:
 def annotation_rows(
     record: Record, ids: Mapping[str, int], tally: Tally
 ) -> Iterator[dict[str, object]]:
-    """The objects of an image as COCO's annotations, without their ``id`` and ``image_id``.
+    """Yield the objects of an image as COCO annotations without ``id`` and ``image_id``.
 
     Args:
         record: The image and its objects.

@@ -1,4 +1,4 @@
-"""COCO's instances files: the JSON of one split, read and checked."""
+"""COCO instances files: reading and checking the JSON file of a split."""
 
 # n annotations
 
@@ -20,7 +20,7 @@ from vision.formats.json_values import whole
 FORM = "an object with images, annotations and categories (COCO instances)"
 BOX_KEYS = ("image_id", "category_id", "bbox")
 Ids = dict[int | str, int]
-"""Index of each image or category, by its id in the file."""
+"""Index of each image or category by its id in the file."""
 
 
 class Instances(NamedTuple):
@@ -32,11 +32,11 @@ class Instances(NamedTuple):
         categories: Rows with an ``id`` and a ``name``.
         annotations: Rows with `BOX_KEYS`.
         labels: Index in ``categories`` of each annotation.
-        boxes: ``xywh``.
-        ignore: Whether ``iscrowd``, ``ignore`` or ``difficult`` is set, the last two of which
-            converters from VOC write.
+        boxes: ``xywh`` of each annotation, in pixels.
+        ignore: Whether ``iscrowd``, ``ignore`` or ``difficult`` is set; converters from VOC write
+            the last two.
         crowd: Whether ``iscrowd`` is set.
-        areas: NaN where the file does not state it.
+        areas: Area of each annotation, NaN where the file does not state it.
     """
 
     images: list[dict[str, Any]]
@@ -55,11 +55,11 @@ def load_instances(file: Path, *, for_training: bool = False) -> Instances:
 
     Args:
         file: ``{"images": [...], "annotations": [...], "categories": [...]}``.
-        for_training: Require the images' ``file_name``, and accept texts as ids of categories,
+        for_training: Require ``file_name`` of each image, and accept strings as category ids,
             boxes that are not finite or have negative sides, and masks without a box.
 
     Raises:
-        DataError: If the file cannot be read or does not have that form.
+        DataError: If the file cannot be read or does not have that structure.
     """
     content = load_json(file, dict, FORM)
     tables.check_rows(str(file), [content], ("images", "annotations", "categories"))
@@ -104,17 +104,17 @@ def index_by_id(rows: list[dict[str, Any]]) -> Ids:
 
 
 def _rows_with_ids(where: str, rows: object, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The checked rows; an ``id`` may have been written with decimals."""
+    """The checked rows; an ``id`` written with decimals, such as 1.0, becomes an integer."""
     return [row | {"id": whole(row["id"])} for row in tables.check_rows(where, rows, keys)]
 
 
 def _id_order(row: dict[str, Any]) -> tuple[bool, int | str]:
-    """By id, as COCO's code sorts images, since their order decides between equal scores."""
+    """Sort key: the id, as in pycocotools, because image order decides between equal scores."""
     return isinstance(row["id"], str), row["id"]
 
 
 def _mask_box(row: dict[str, Any]) -> list[float] | None:
-    """The ``xywh`` box of an annotation's polygons or RLE mask, None if it has none."""
+    """The ``xywh`` box of an annotation's polygons or RLE mask; without these, its ``bbox``."""
     mask: Any = row.get("segmentation")
     try:
         if isinstance(mask, dict):

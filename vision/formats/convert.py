@@ -12,18 +12,18 @@ def convert_data(source: Path, name: str, out: Path) -> list[str]:
     """Write all splits of a folder in another format.
 
     Args:
-        source: What `vision.formats.layout.find_layout` takes.
-        name: One of `vision.choices.WRITTEN_FORMATS`.
-        out: The folder to write, which appears when it is complete.
+        source: The folder or file, as for `vision.formats.layout.find_layout`.
+        name: The new format, one of `vision.choices.WRITTEN_FORMATS`.
+        out: The folder to write; it is created only when the data are complete.
 
     Returns:
-        What was read, written and lost, in lines.
+        Lines that tell what was read, written and lost.
 
     Raises:
-        DataError: If the data cannot be read, or ``out`` holds something.
+        DataError: If the data cannot be read, or ``out`` exists and is not an empty folder.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} is not empty; name a new folder")
+        raise DataError(f"{out} exists and is not an empty folder; name a new folder")
     layout = find_layout(source)
     splits: dict[str, Annotations] = {}
     for split, keys in layout.splits.items():

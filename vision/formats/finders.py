@@ -1,4 +1,4 @@
-"""Finders: of each format, how a folder of it is recognised."""
+"""Recognising the layout of each format by the files in a folder."""
 
 import json
 import re
@@ -32,7 +32,7 @@ _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
 def find_coco(root: Path) -> Layout | None:
-    """COCO's layout, of one file a split or one for all; None without such a file.
+    """COCO's layout, with one JSON file for each split or one for all; None without such a file.
 
     Raises:
         DataError: If several files could be the same split.
@@ -61,26 +61,26 @@ def find_coco(root: Path) -> Layout | None:
 
 
 def _only(folder: Path, files: Sequence[Path]) -> Path | None:
-    """The only one of some COCO files, if any; DataError if there are several."""
+    """The only COCO file, None if there is none; raise DataError if there are several."""
     if len(files) > 1:
         names = ", ".join(map(str, files))
         raise DataError(
-            f"{folder} has several COCO files; pass one of them, or leave one there: {names}"
+            f"{folder} has several COCO files; pass one of them, or keep only one there: {names}"
         )
     return files[0] if files else None
 
 
 def _coco_files(folder: Path) -> list[Path]:
-    """The instances files in a folder; those called so, if any are."""
+    """The instances files in a folder; only those named ``instances*``, if there are any."""
     files = [file for file in files_in(folder, {".json"}) if is_instances(file)]
     return [file for file in files if file.stem.startswith("instances")] or files
 
 
 def is_instances(file: Path) -> bool:
-    """Whether a JSON file names what COCO's instances have.
+    """Whether a JSON file contains the keys of a COCO instances file.
 
     Raises:
-        DataError: If it cannot be opened.
+        DataError: If the file cannot be opened.
     """
     texts = [f'"{key}"' for key in ("images", "annotations", "categories")]
     try:
@@ -88,16 +88,16 @@ def is_instances(file: Path) -> bool:
             encoding = "utf-16-le" if b"\0" in content[:4] else "utf-8"
             return all(content.find(text.encode(encoding)) >= 0 for text in texts)
     except ValueError:
-        return False  # it is empty
+        return False  # An empty file cannot be mapped.
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
 
 
 def coco_keys(file: Path, root: Path, split: str) -> Keys:
-    """The reader's arguments; the images' folder is one in which an image that is named lies."""
+    """The reader's arguments; the folder of images is one that holds an image of the file."""
     names = []
     for match in islice(_FILE_NAME.finditer(head_of(file, 2**24)), MAX_PROBED):
-        with suppress(ValueError):  # not JSON; the reader says what is wrong
+        with suppress(ValueError):  # invalid JSON, which the reader will report
             names.append(json.loads(match.group(1)))
     outer = folders_in(root)
     below = [*outer, *(inner for folder in outer for inner in folders_in(folder))]
@@ -112,7 +112,7 @@ def coco_keys(file: Path, root: Path, split: str) -> Keys:
 
 
 def find_yolo(root: Path) -> Layout | None:
-    """YOLO's layout, by its ``data.yaml`` or by rows in its text files; None without them."""
+    """YOLO's layout, recognised by ``data.yaml`` or by rows in text files; None without either."""
     folders = {folder: None for sets in sets_in(root) for _, inner in sets for folder in inner}
     texts = (file for folder in folders for file in files_in(folder, {".txt"})[:MAX_PROBED])
     is_described = any(
@@ -124,14 +124,14 @@ def find_yolo(root: Path) -> Layout | None:
 
 
 def yolo_layout(root: Path) -> Layout:
-    """YOLO's layout of a folder or a ``data.yaml``."""
+    """The layout of a folder in YOLO's format, or of its ``data.yaml``."""
     keys = {"root": str(root)}
     splits = {split: {**keys, "split": split} for split in yolo_splits(root)}
     return Layout("yolo", splits or {"all": keys}, f"YOLO's text files in {root}")
 
 
 def find_open_images(root: Path) -> Layout | None:
-    """Open Images' layout, by the columns of its CSV files; None without such a file."""
+    """Open Images' layout, recognised by the columns of CSV files; None without such a file."""
     folders = [root, *folders_in(root)]
     below = [*folders, *(inner for folder in folders[1:] for inner in folders_in(folder))]
     found = []
@@ -149,16 +149,16 @@ def find_open_images(root: Path) -> Layout | None:
 
 
 def find_image_folder(root: Path) -> Layout | None:
-    """Hugging Face's imagefolder, by the objects in its metadata; None without them.
+    """Hugging Face's imagefolder, recognised by ``objects`` in its metadata; None without them.
 
     Raises:
-        DataError: If they are in a Parquet file.
+        DataError: If the metadata are in a Parquet file.
     """
 
     def find(folders: list[Path]) -> Keys | None:
         for file in (folder / "metadata.parquet" for folder in folders):
             if file.is_file():
-                raise DataError(f"{file} is not read: write it as metadata.jsonl, with pandas")
+                raise DataError(f"{file} cannot be read; convert it to metadata.jsonl, with pandas")
         files = [folder / name for folder in folders for name in METADATA]
         found = [file.parent for file in files if file.is_file() and b"objects" in head_of(file)]
         return {"root": str(found[0])} if found else None

@@ -1,4 +1,4 @@
-"""Folders of labelled images as tools leave them: where splits, images and annotations may lie."""
+"""Folders of labelled images as tools export them: where splits, images and annotations lie."""
 
 import os
 import re
@@ -13,25 +13,25 @@ from vision.images import IMAGE_SUFFIXES
 Keys: TypeAlias = dict[str, str]
 """Arguments of a format's reader."""
 SPLIT_NAMES = {"train": ("train",), "val": ("validation", "val", "valid"), "test": ("test",)}
-"""What tools call a split."""
+"""The names that tools give to each split."""
 SPLITS = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 SPLITS |= {"training": "train", "testing": "test"}
 SPLITS |= dict.fromkeys(("all", "default", "trainval"), "all")
-"""The splits by the names in tools' exports; ``all`` is yet to be split."""
+"""The split that each name in a tool's export means; ``all`` has not been split yet."""
 MAX_PROBED = 100
-"""Maximum number of files of a kind that are opened to recognise a layout."""
+"""Maximum number of files of each kind that are opened to recognise a layout."""
 PREFERRED = ("annotations", "labels", "jpegimages", "images")
-"""Folders, in lower case, that are looked into before others."""
+"""Names, in lower case, of folders that are searched before others."""
 
 
 class Layout(NamedTuple):
-    """What a folder holds.
+    """The format and the splits of a data set.
 
     Attributes:
         format: A key of `vision.choices.DATA_FORMATS`.
-        splits: The arguments of the format's reader for ``train``, ``val`` and ``test``, as far as
-            there are any; or for ``all``.
-        reason: What was recognised, for the user.
+        splits: The arguments of the format's reader for each split that exists: ``train``,
+            ``val`` and ``test``, or ``all``.
+        reason: What was recognised, for messages.
     """
 
     format: str
@@ -42,14 +42,15 @@ class Layout(NamedTuple):
 def make_layout(
     name: str, root: Path, what: str, found: Iterable[tuple[str, Keys]]
 ) -> Layout | None:
-    """The layout with these splits, of which each must be there once; None without any."""
+    """The layout with these splits, None without any; raise DataError if one occurs twice."""
     splits: dict[str, Keys] = {}
     for split, keys in found:
         if split in splits:
             both = " and ".join(
-                str(one.get("split", one.get("annotations"))) for one in (splits[split], keys)
+                one.get("split") or one.get("annotations") or one["root"]
+                for one in (splits[split], keys)
             )
-            raise DataError(f"{root}: both {both} could be its {split}; remove or rename one")
+            raise DataError(f"{root}: both {both} could be the {split} split; remove or rename one")
         splits[split] = keys
     if "train" in splits:
         splits.pop("all", None)
@@ -60,9 +61,9 @@ def make_layout(
 
 
 def sets_in(root: Path) -> Iterator[list[tuple[str, list[Path]]]]:
-    """The ways in which a folder may hold sets: of each set the split, and the folders to look in.
+    """Yield each way in which a folder may hold splits: the splits, and the folders to search.
 
-    ``train/`` with all of a set in it; ``images/train/`` and ``labels/train/``; no splits at all.
+    First ``train/`` and so on; then ``images/train/`` and ``labels/train/``; then no splits at all.
     """
     folders = folders_in(root)
     yield [
@@ -80,7 +81,7 @@ def sets_in(root: Path) -> Iterator[list[tuple[str, list[Path]]]]:
 
 
 def find_sets(root: Path, find: Callable[[list[Path]], Keys | None]) -> Iterator[tuple[str, Keys]]:
-    """What ``find`` gives of each split, in the first way of `sets_in` in which it gives any."""
+    """Yield each split with its keys from ``find``, in the first way of `sets_in` that has any."""
     for sets in sets_in(root):
         found = [(split, keys) for split, folders in sets if (keys := find(folders)) is not None]
         if found:
@@ -89,7 +90,7 @@ def find_sets(root: Path, find: Callable[[list[Path]], Keys | None]) -> Iterator
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders in a folder, those first that tools name so."""
+    """The visible folders in a folder, sorted by name, but those of `PREFERRED` first."""
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if entry.name[0] not in "._" and entry.is_dir()]
     names.sort(key=lambda name: (name.lower() not in PREFERRED, name))
@@ -97,7 +98,7 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """The files in a folder with one of the suffixes, by name; none where there is no folder."""
+    """The visible files in a folder with one of the suffixes, sorted; none if it is no folder."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
@@ -112,17 +113,17 @@ def files_in(folder: Path, suffixes: Collection[str]) -> list[Path]:
 
 
 def files_of(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """The files in a folder, and in its folders if its name is one of `PREFERRED`."""
+    """The files in a folder; if its name is one of `PREFERRED`, also those in its subfolders."""
     is_part = folder.name.lower() in PREFERRED and folder.is_dir()
     places = [folder, *(folders_in(folder) if is_part else ())]
     return [file for place in places for file in files_in(place, suffixes)]
 
 
 def head_of(file: Path, size: int = 2**16) -> bytes:
-    """The beginning of a file; of UTF-16, ASCII without the zeros.
+    """The beginning of a file without its zero bytes, so that UTF-16 reads as ASCII.
 
     Raises:
-        DataError: If it cannot be opened.
+        DataError: If the file cannot be opened.
     """
     try:
         with open_regular(file) as opened:
@@ -132,13 +133,13 @@ def head_of(file: Path, size: int = 2**16) -> bytes:
 
 
 def split_of(name: str) -> str:
-    """The split that a name such as ``instances_val2017`` has a word for; empty if it has none."""
+    """The split that a name such as ``instances_val2017`` tells: ``all`` if several, or empty."""
     splits = {SPLITS[word] for word in re.findall("[a-z]+", name.lower()) if word in SPLITS}
     return splits.pop() if len(splits) == 1 else "all" if splits else ""
 
 
 def images_folder(folders: Sequence[Path], stems: Collection[str]) -> Path:
-    """The first folder that has an image with one of the names, else any image, else the first."""
+    """The first folder with an image of one of the stems, else with any image, else the first."""
     filled = []
     for folder in folders:
         images = {file.stem for file in files_of(folder, IMAGE_SUFFIXES)}

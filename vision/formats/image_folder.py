@@ -11,6 +11,7 @@ import vision.formats.json_table as tables
 from vision.errors import DataError
 from vision.files import split_lines
 from vision.formats.folders import SPLIT_NAMES
+from vision.formats.json_values import whole
 from vision.formats.paths import Files, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
@@ -20,16 +21,16 @@ CATEGORY_KEYS = ("categories", "category", "labels", "label")
 
 
 def read_image_folder(root: str, split: str | None = None) -> Annotations:
-    """Read one split of ``root``, or the folder itself.
+    """Read one split of ``root``, or ``root`` itself.
 
     A line of ``metadata.jsonl``, or a row of ``metadata.csv`` with the same columns, is
     ``{"file_name": ..., "objects": {"bbox": [[x, y, width, height], ...], "categories": [...]}}``,
-    in pixels. Categories are names, or numbers that stay numbers: the format has no place for
-    their names. Images without a line are left out.
+    in pixels. Categories are names, or numbers, which are used as names, because the format does
+    not store names for them. Images without a line are left out.
 
     Args:
-        root: Folder that holds a folder for each split, or the file itself.
-        split: ``train``, ``val`` or ``test``; None reads the file in ``root``.
+        root: Folder that holds a folder for each split, or the metadata file.
+        split: ``train``, ``val`` or ``test``; None reads the metadata file in ``root``.
 
     Raises:
         DataError: If a file or folder is missing or invalid.
@@ -40,7 +41,7 @@ def read_image_folder(root: str, split: str | None = None) -> Annotations:
     file = next((file for file in files if file.is_file()), None)
     if file is None:
         places = ", ".join(file.relative_to(folder).as_posix() for file in files)
-        raise DataError(f"image folder {full(folder)} has none of {places}")
+        raise DataError(f"image folder {full(folder)} has none of {places}; add the metadata")
     images = Files(file.parent, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
     result = Annotations()
     seen = set()
@@ -60,7 +61,7 @@ def read_image_folder(root: str, split: str | None = None) -> Annotations:
 
 
 def _rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
-    """The lines, each with its place for messages."""
+    """The lines of a metadata file, each with its file and line number for messages."""
     if file.suffix == ".csv":
         return _csv_rows(file)
     rows = []
@@ -71,14 +72,14 @@ def _rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: expected a JSON object, found {error}") from error
+            raise DataError(f"{where}: expected a JSON object, found invalid: {error}") from error
         rows += [(where, row) for row in tables.check_rows(where, [row], ("file_name",))]
         tables.texts(where, [row], "file_name")
     return rows
 
 
 def _csv_rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
-    """The rows of a CSV file, whose ``objects`` are JSON or as Python writes them."""
+    """The rows of a CSV file, whose ``objects`` are JSON or a Python literal."""
     rows: list[tuple[str, dict[str, Any]]] = []
     try:
         found = list(csv.DictReader(io.StringIO(read_text(file), newline=""), restkey=""))
@@ -96,7 +97,7 @@ def _csv_rows(file: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _parse(text: str) -> Any:  # noqa: ANN401
-    """The value of a cell, in JSON or as Python writes it."""
+    """The value of a cell, which is JSON or a Python literal."""
     try:
         return json.loads(text)
     except ValueError:
@@ -111,10 +112,11 @@ def _objects(row: dict[str, Any], where: str) -> list[AnnotatedObject]:
     if key is None or not isinstance(objects.get("bbox"), list):
         raise DataError(f"{where}: expected objects with bbox and categories, found {objects}")
     if not isinstance(objects[key], list) or len(objects[key]) != len(objects["bbox"]):
-        raise DataError(f"{where}: expected as many {key} as boxes")
+        raise DataError(f"{where}: expected {key} and bbox to be lists of the same length")
     rows = [{"bbox": box} for box in objects["bbox"]]
     boxes = tables.xyxy_boxes(f"{where}: objects", rows, allow_degenerate=True).tolist()
-    words = [{"name": str(name)} for name in objects[key]]
+    tables.ids(f"{where}: {key}", [{"name": name} for name in objects[key]], "name")
+    words = [{"name": str(whole(name))} for name in objects[key]]
     names = map(nfc, tables.names(f"{where}: {key}", words, "name"))
     return [
         AnnotatedObject(name, (x0, y0, x1, y1))

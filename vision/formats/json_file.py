@@ -1,4 +1,4 @@
-"""JSON files: read at once, or a long list part by part."""
+"""Reading JSON files: as a whole, or a long list part by part."""
 
 import gc
 import json
@@ -19,7 +19,7 @@ _BETWEEN_OBJECTS = re.compile(rb"\}\s*,\s*\{")
 
 
 def load_json(path: AnyFile, kind: type[Kind], expected: str) -> Kind:
-    """The JSON value in a file, which must be of type ``kind``; ``expected`` describes it.
+    """The JSON value in a file, which must have the type ``kind``; ``expected`` describes it.
 
     The file may be in UTF-8, UTF-16 or UTF-32, and begin with a byte order mark.
 
@@ -43,13 +43,13 @@ def load_json(path: AnyFile, kind: type[Kind], expected: str) -> Kind:
 
 
 def load_parts(path: Path) -> Iterator[list[Any]]:
-    """The objects of a long list, part by part, so that few are in memory at once.
+    """Yield the objects of a long list part by part, so that few are in memory at once.
 
-    The text is cut between two objects. A cut inside a text or an inner list leaves a part that is
-    no JSON, so that a part which can be read is right.
+    The text is cut between two objects. A cut inside a string or an inner list leaves invalid
+    JSON, so a part that can be parsed is correct.
 
     Raises:
-        ValueError: If a part is no list in UTF-8: `load_json` may still read the file.
+        ValueError: If a part is not a JSON list in UTF-8; `load_json` may still read the file.
         OSError: If the file cannot be read.
     """
     text = read_bytes(path).strip()
@@ -63,16 +63,16 @@ def load_parts(path: Path) -> Iterator[list[Any]]:
 
 
 def _parse(data: bytes) -> object:
-    """The JSON value, by the faster parser if that can read it."""
+    """The JSON value, from the faster parser if that accepts the data."""
     try:
         return _from_json(data)
     except ValueError:
-        return json.loads(data)  # reads other encodings too, and has better messages
+        return json.loads(data)  # supports other encodings too, and has clearer errors
 
 
 def _from_json(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
     is_enabled = gc.isenabled()
-    gc.disable()  # It would look for cycles among the new objects again and again.
+    gc.disable()  # Otherwise it searches the new objects for cycles again and again.
     try:
         return from_json(data, cache_strings="keys")
     finally:
@@ -81,7 +81,7 @@ def _from_json(data: bytes) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def describe(value: object) -> str:
-    """The kind of a JSON value, or the value, for messages."""
+    """The type of a JSON value, or the value itself, for messages."""
     if isinstance(value, dict):
         return f"an object with {', '.join(map(str, list(value)[:6])) or 'no keys'}"
     return "a list" if isinstance(value, list) else repr(value)[:40]

@@ -1,4 +1,4 @@
-"""Checked access to lists of JSON objects; errors name the file and the row."""
+"""Checked access to lists of JSON objects; error messages name the file and the row."""
 
 # n rows
 
@@ -27,13 +27,13 @@ from vision.formats.json_values import (
 )
 
 NUM_SHOWN = 3
-"""Number of wrong values that a message names."""
+"""Maximum number of values that a message lists."""
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 100
 
 
 def check_rows(where: str, rows: object, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows, which must be a list of objects that all have ``keys``."""
+    """Return ``rows``; raise DataError unless they are a list of objects that have all ``keys``."""
     if not isinstance(rows, list):
         raise DataError(f"{where}: expected a list, found {describe(rows)}")
     if set(map(type, rows)) <= {dict} and all(map(set(keys).issubset, rows)):
@@ -55,10 +55,10 @@ def check_unique(
     *types: type,
     shown: str | None = None,
 ) -> None:
-    """Refuse a ``key`` that is of another type or occurs in two rows.
+    """Raise DataError if a value of ``key`` is not of one of ``types``, or occurs in two rows.
 
-    A whole number may be written with decimals. ``shown`` is a key whose values tell the user
-    which rows have the same ``key``.
+    An integer may be written with decimals, such as 1.0. ``shown`` is the key whose values the
+    message lists for the rows with the same ``key``.
     """
     values = [row[key] for row in rows]
     wrong = [value for value in values if type(whole(value)) not in types]
@@ -72,15 +72,15 @@ def check_unique(
         )
         also = f" ({_few(named)})" if named else ""
         raise DataError(
-            f"{where}: expected each {key} once, found more than one {_few(twice)}{also};"
-            " remove the duplicates"
+            f"{where}: expected each {key} once, found duplicates of {_few(twice)}{also};"
+            " remove them"
         )
 
 
 def lookup(
     where: str, rows: Sequence[Mapping[str, Any]], key: str, known: Mapping[int | str, int]
 ) -> Int64[np.ndarray, "n"]:
-    """The value in ``known`` of each row's ``key``, see `resolve_id`."""
+    """The values in ``known`` for each row's ``key``, which `resolve_id` may convert."""
     values = [row[key] for row in rows]
     if set(map(type, values)) <= {int, float, str}:
         indices = list(map(known.get, values))
@@ -92,33 +92,33 @@ def lookup(
         raise DataError(
             f"{where}: expected each {key} to be one of the annotation file's {len(known)}"
             f" ({_few(known)}), found {_few(unknown)} in {len(unknown)} of {len(values)} records;"
-            " all must be of one data set and split"
+            " all files must belong to the same data set and split"
         )
     return np.array([known[value] for value in values], np.int64)
 
 
 def ids(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> list[int | float | str]:
-    """The rows' ``key``, a number or text."""
-    return _checked(where, rows, key, is_id, "a number or text")
+    """Each row's ``key``, which must be a number or a string."""
+    return _checked(where, rows, key, is_id, "a number or string")
 
 
 def texts(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
-    """The rows' ``key``, a text that is not empty."""
+    """Each row's ``key``, which must be a string that is not empty."""
     return _checked(
-        where, rows, key, lambda value: isinstance(value, str) and bool(value), "a text"
+        where, rows, key, lambda value: isinstance(value, str) and bool(value), "a string"
     )
 
 
 def names(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> list[str]:
-    """The rows' ``key``, a text that is not empty and that can be written as UTF-8."""
+    """Each row's ``key``, which must be a string that is not empty and can be encoded as UTF-8."""
     texts(where, rows, key)
-    return _checked(where, rows, key, is_unicode, "a text without lone surrogates")
+    return _checked(where, rows, key, is_unicode, "a string without lone surrogates")
 
 
 def xyxy_boxes(
     where: str, rows: Sequence[Mapping[str, Any]], *, allow_degenerate: bool = False
 ) -> Float64[np.ndarray, "n 4"]:
-    """`xywh_boxes` as ``xyxy``."""
+    """The boxes of `xywh_boxes`, converted to ``xyxy``."""
     boxes = xywh_boxes(where, rows, allow_degenerate=allow_degenerate)
     return box_ops.xywh_to_xyxy(torch.from_numpy(boxes)).numpy()
 
@@ -126,9 +126,9 @@ def xyxy_boxes(
 def xywh_boxes(
     where: str, rows: Sequence[Mapping[str, Any]], *, allow_degenerate: bool = False
 ) -> Float64[np.ndarray, "n 4"]:
-    """The rows' ``bbox`` (x, y, width, height).
+    """Each row's ``bbox`` (x, y, width, height).
 
-    With ``allow_degenerate``, they may be infinite, NaN, of negative size, or numbers as texts.
+    With ``allow_degenerate``, values may be infinite, NaN or numeric strings, and sizes negative.
     """
     values: list[Any] = [row.get("bbox") for row in rows]
     if set(map(type, values)) <= {list} and set(map(len, values)) <= {4}:
@@ -146,7 +146,7 @@ def xywh_boxes(
 def numbers(
     where: str, rows: Sequence[Mapping[str, Any]], key: str, default: float | None = None
 ) -> Float64[np.ndarray, "n"]:
-    """The rows' ``key``, a finite number; ``default``, if given, where it is missing or null."""
+    """Each row's ``key``, a finite number; ``default``, if given, where it is missing or null."""
     column = _number_column([row.get(key) for row in rows])
     if column is not None:
         return column
@@ -159,13 +159,13 @@ def numbers(
 
 
 def flags(where: str, rows: Sequence[Mapping[str, Any]], key: str) -> Bool[np.ndarray, "n"]:
-    """The rows' ``key`` as true or false; false where it is missing or null."""
+    """Each row's ``key`` (0, 1, true or false) as a Boolean; false where it is missing or null."""
     values = _checked(where, rows, key, lambda value: value in (0, 1, None), "0 or 1")
     return np.array([bool(value) for value in values], np.bool_)
 
 
 def _number_column(values: list[Any]) -> Float64[np.ndarray, "n"] | None:
-    """The values if all are numbers as `is_number` takes them, else None: a quick check."""
+    """The values as an array if `is_number` accepts all, else None; faster than checking each."""
     if not set(map(type, values)) <= {int, float}:
         return None
     try:
@@ -192,7 +192,7 @@ def _checked(
 
 
 def _few(values: Iterable[object]) -> str:
-    """The first distinct values, and the number of the others."""
+    """The first distinct values, and how many others there are."""
     words = list(dict.fromkeys(map(_SHORT.repr, values)))
     more = f" and {len(words) - NUM_SHOWN} more" if len(words) > NUM_SHOWN else ""
     return ", ".join(words[:NUM_SHOWN]) + more

@@ -1,4 +1,4 @@
-"""The layout of a folder of labelled images, recognised by its files: what ``--data`` finds."""
+"""Recognising the layout of a folder of labelled images by its files, for ``--data``."""
 
 import re
 from collections import Counter
@@ -22,11 +22,11 @@ from vision.formats.webdataset_files import BRACES, COMPRESSED, find_webdataset,
 from vision.images import IMAGE_SUFFIXES
 
 _PARTS = {"images", "labels", "jpegimages", "annotations", "train", "val", "valid", "test"}
-"""Names, in lower case, of folders that are one part of a data set."""
+"""Names, in lower case, of folders that hold only one part of a data set."""
 
 
 def find_layout(root: str | Path) -> Layout:
-    """The layout of a folder of images and annotations, or of YOLO's or COCO's file that lists it.
+    """Find the layout of a folder of images and annotations, of a YOLO or COCO file, or of tars.
 
     Raises:
         DataError: If there is no such folder, or no layout or more than one is recognised.
@@ -39,7 +39,8 @@ def find_layout(root: str | Path) -> Layout:
             return Layout("webdataset", {"all": {"root": str(path)}}, f"WebDataset's {path}")
         return _find(path)
     except OSError as error:
-        raise DataError(f"data {full(path)} cannot be read: {error.strerror}") from error
+        place = full(error.filename or path)
+        raise DataError(f"data {place} cannot be read: {error.strerror}") from error
 
 
 def _find(path: Path) -> Layout:
@@ -48,7 +49,7 @@ def _find(path: Path) -> Layout:
         raise DataError(f"data {full(path)} does not exist{similar_file(path) or hint}")
     found, folders = _layouts(path), folders_in(path)
     if found and _is_part(path) and not _has_images(path) and (around := _around(path)):
-        raise DataError(f"{full(path)} has annotations and no images; did you mean {around}?")
+        raise DataError(f"{full(path)} has annotations but no images; did you mean {around}?")
     if len(found) == 1:
         _check_alone(path, found[0])
         return found[0]
@@ -58,13 +59,13 @@ def _find(path: Path) -> Layout:
         example = ", ".join(f"{key}: {value}" for key, value in values.items())
         raise DataError(
             f"{path} could be read as {' or as '.join(layout.reason for layout in found)}; remove"
-            f" one, or give it in full: 'data.{split.replace('all', 'train')}={{{example}}}'"
+            f" one, or say which: 'data.{split.replace('all', 'train')}={{{example}}}'"
         )
-    if len(folders) == 1:
+    if len(folders) == 1 and (_holds_data(folders[0]) or not files_in(path, IMAGE_SUFFIXES)):
         return _find(folders[0])
     inner = [folder for folder in folders if _holds_data(folder)]
     if len(inner) == 1:
-        raise DataError(f"{full(path)} holds a data set beside other folders; pass {inner[0]}")
+        raise DataError(f"{full(path)} holds a data set and other folders; pass {inner[0]}")
     if inner:
         names = ", ".join(folder.name for folder in inner)
         raise DataError(f"{path} holds several data sets; pass one of them: {names}")
@@ -74,9 +75,9 @@ def _find(path: Path) -> Layout:
 def _check_alone(path: Path, layout: Layout) -> None:
     """Raise DataError if other folders of ``path`` hold data that the layout leaves out.
 
-    This is asked if all its files are in one folder, which has not the name of a part or a split;
-    and of YOLO's layout without splits, which would take the photographs of other formats as
-    background.
+    This is checked if all files of the layout are in one folder that is not named like a part or
+    a split; and for YOLO's layout without splits, which would take the photographs of other
+    formats for background.
     """
     used = {place.relative_to(path).parts[:1] for place in _places(layout)}
     name = "".join(*used) if len(used) == 1 else ""
@@ -94,45 +95,45 @@ def _check_alone(path: Path, layout: Layout) -> None:
     if others:
         raise DataError(
             f"{path} holds several data sets, {name or layout.reason} and {', '.join(others)}; pass"
-            " the folder of one, or move the others away"
+            " the folder of one of them, or move the others away"
         )
 
 
 def _places(layout: Layout) -> list[Path]:
-    """The files and folders that a layout's readers are given."""
+    """The files and folders in the arguments of a layout's reader."""
     keys = [pair for keys in layout.splits.values() for pair in keys.items()]
     return [Path(text) for key, text in keys if key != "split"]
 
 
 def _holds_data(folder: Path, besides: str = "") -> bool:
-    """Whether a folder, or the only one in it, holds images and annotations of them.
+    """Whether a folder, or the only folder in it, holds images with annotations.
 
     Annotations in the format ``besides`` do not count.
     """
     try:
         if any(layout.format != besides for layout in _layouts(folder)):
             return _has_images(folder)
-    except DataError:  # It is not clear which.
+    except DataError:  # There are annotations, but their layout is ambiguous.
         return _has_images(folder)
     inner = folders_in(folder)
     return len(inner) == 1 and not inner[0].is_symlink() and _holds_data(inner[0], besides)
 
 
 def _unknown(path: Path) -> DataError:
-    """The refusal of a folder that holds no data set."""
-    hint = ". docs/data.md shows the layouts, and how panlabel converts others"
+    """The error for a folder in which no data set is recognised."""
+    hint = "; docs/data.md shows these layouts, and how to convert others to them with panlabel"
     if around := _around(path):
         hint = f"; did you mean {around}?"
     elif files_in(path, COMPRESSED):
-        hint = "; decompress tars of WebDataset, as with gunzip"
+        hint = "; decompress the tars of a WebDataset, for example with gunzip"
     return DataError(
-        f"{full(path)} has no annotations of a known layout (VOC, COCO, YOLO, Open Images,"
+        f"{full(path)} has no annotations in a known layout (VOC, COCO, YOLO, Open Images,"
         f" Hugging Face's imagefolder or WebDataset); found {_contents(path)}{hint}"
     )
 
 
 def _around(path: Path) -> Path | None:
-    """The data set around a folder of its images or labels; None if there is none."""
+    """The folder of the data set that ``path`` is a part of, such as its labels; None if none."""
     if not _is_part(path):
         return None
     return next((folder for folder in [*path.parents][:2] if _has_part(folder, path)), None)
@@ -148,7 +149,7 @@ def _has_part(folder: Path, part: Path) -> bool:
 
 
 def _is_part(folder: Path) -> bool:
-    """Whether a folder is called as a part of a data set is."""
+    """Whether the name of a folder is that of a part of a data set."""
     return folder.absolute().name.lower() in _PARTS
 
 
@@ -158,14 +159,7 @@ def _has_images(folder: Path) -> bool:
 
 
 def _layouts(root: Path) -> list[Layout]:
-    finders = (
-        find_voc,
-        find_coco,
-        find_yolo,
-        find_open_images,
-        find_image_folder,
-        find_webdataset,
-    )
+    finders = find_voc, find_coco, find_yolo, find_open_images, find_image_folder, find_webdataset
     return [layout for find in finders if (layout := find(root)) is not None]
 
 
@@ -174,7 +168,7 @@ def _of_file(path: Path) -> Layout:
     if suffix in {".yaml", ".yml"}:
         if not re.search(rb"^names\s*:", head_of(path), re.MULTILINE):
             raise DataError(
-                f"data {path} is not YOLO's data.yaml, which has names; a configuration is passed"
+                f"data {path} is not YOLO's data.yaml, since it has no names; pass a configuration"
                 " with --config"
             )
         return yolo_layout(path)
@@ -185,13 +179,13 @@ def _of_file(path: Path) -> Layout:
     if suffix in {".zip", ".gz", ".tar", ".rar", ".7z"}:
         raise DataError(f"data {path} is an archive; unpack it, and pass the folder")
     raise DataError(
-        f"data {path} is not a folder, YOLO's data.yaml or COCO's instances; pass the folder that"
-        " holds your images and their annotations"
+        f"data {path} is not a folder, YOLO's data.yaml or a COCO instances file; pass the folder"
+        " that holds your images and their annotations"
     )
 
 
 def _contents(folder: Path) -> str:
-    """What a folder holds, in words."""
+    """A short description of what a folder holds, for messages."""
     counts = Counter(
         path.suffix.lower() or path.name for path in folder.iterdir() if path.is_file()
     )

@@ -1,4 +1,4 @@
-"""Open Images' format: one CSV file for each split, with corners in fractions of the sides."""
+"""Open Images' format: one CSV file for each split, with box corners as fractions of the sides."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vision.errors import DataError
 from vision.formats.folders import SPLIT_NAMES
-from vision.formats.paths import Files, full, nfc, read_text
+from vision.formats.paths import Files, find_below, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
 from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
@@ -19,27 +19,29 @@ def read_open_images(
 ) -> Annotations:
     """Read one split of ``root``.
 
-    Class names are those of the class descriptions, if such a file is there. Boxes of groups
-    (``IsGroupOf``) are crowds. Of the rows, those count whose image is here, and of the images,
-    those that have a row: others have not been looked at by an annotator.
+    Class names are read from the file of class descriptions, if there is one. Boxes of groups
+    (``IsGroupOf``) are crowds. Rows without an image file are left out, and so are images without
+    a row, because no annotator has looked at them.
 
     Args:
-        root: Folder that holds ``SPLIT-annotations-bbox.csv`` and the split's images; or, as
-            FiftyOne loads the data, ``SPLIT/labels/detections.csv`` and ``SPLIT/data/``.
-        split: ``train``, ``val`` or ``test``.
-        annotations: The CSV file, if it is not the split's; below ``root``, or a path.
-        images: The folder of the images, if it is not the split's; below ``root``, or a path.
+        root: Folder that holds ``SPLIT-annotations-bbox.csv`` and the split's images; or
+            FiftyOne's ``SPLIT/labels/detections.csv`` and ``SPLIT/data/``.
+        split: ``train``, ``val`` or ``test``; not needed with ``annotations`` and ``images``.
+        annotations: The CSV file to read instead of the split's; below ``root``, or a path.
+        images: The folder of images to use instead of the split's; below ``root``, or a path.
 
     Raises:
         DataError: If a file or folder is missing or invalid.
     """
+    if not split and not (annotations and images):
+        raise DataError("Open Images data: give split, or annotations and images")
     folder = Path(root).expanduser()
     names = SPLIT_NAMES.get(split or "", (split or "",))
     tables = [f"*{name}-annotations-bbox.csv" for name in names]
     tables += [f"{name}/labels/detections.csv" for name in names]
-    file = _first(folder, [annotations] if annotations else tables)
+    file = _find(folder, annotations, tables)
     folders = [f"{name}/data" for name in names] + [*names]
-    image_folder = _first(folder, [images] if images else folders)
+    image_folder = _find(folder, images, folders)
     files = Files(image_folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
     result = Annotations()
     descriptions = _descriptions(folder, file)
@@ -47,7 +49,7 @@ def read_open_images(
     for number, row in enumerate(_rows(file), start=2):
         found = files.by_stem.get(row.get("ImageID", "")) or []
         if not found and "ImageID" in row:
-            result.tally.note("rows of images that are not here left out", file)
+            result.tally.note("rows without an image file left out", file)
             continue
         with result.collecting("invalid annotation", file):
             item = _object(row, descriptions, f"{file}:{number}")
@@ -58,25 +60,27 @@ def read_open_images(
         else:
             result.tally.note("images without a row left out", path)
     if not objects:
-        raise DataError(f"{file}: none of its images is in {full(image_folder)}")
+        raise DataError(f"{file}: none of its images is in {full(image_folder)}; add the images")
     used = {name for record in result.records for name in record.names}
     result.names = [name for name in dict.fromkeys(descriptions.values()) if name in used]
     result.names += sorted(used - set(result.names))
     return result
 
 
-def _first(folder: Path, patterns: Sequence[str]) -> Path:
-    """The first file or folder that a pattern matches, below ``folder`` or as a path."""
-    for pattern in patterns:
-        if Path(pattern).expanduser().exists():
-            return Path(pattern).expanduser()
-        if not Path(pattern).is_absolute() and (found := sorted(folder.glob(pattern))):
-            return found[0]
-    raise DataError(f"Open Images root {full(folder)} has none of {', '.join(patterns)}")
+def _find(folder: Path, name: str | None, patterns: Sequence[str]) -> Path:
+    """The file or folder ``name`` if given, else the first in ``folder`` that a pattern matches."""
+    if name:
+        found = find_below(str(folder), name)
+    else:
+        found = next((path for pattern in patterns for path in sorted(folder.glob(pattern))), None)
+    if found is None:
+        wanted = name or f"none of {', '.join(patterns)}"
+        raise DataError(f"Open Images root {full(folder)} has {'no ' * bool(name)}{wanted}")
+    return found
 
 
 def _descriptions(folder: Path, file: Path) -> dict[str, str]:
-    """Class names by their identifiers, such as ``/m/01yrx``; empty without such a file."""
+    """Class names by identifier, such as ``/m/01yrx``; empty without a file of descriptions."""
     places = [folder, file.parent, file.parent.parent / "metadata", folder / "metadata"]
     for place in places:
         for pattern in ("*class-descriptions*.csv", "classes.csv"):
@@ -98,7 +102,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
     missing = [key for key in ("ImageID", "LabelName", *CORNERS) if key not in header]
     if missing:
         raise DataError(
-            f"{file}: expected columns of Open Images, {', '.join(missing)} are missing"
+            f"{file}: expected the columns of Open Images, but it lacks {', '.join(missing)}"
         )
     return [dict(zip(header, row, strict=False)) for row in rows if row]
 
@@ -108,8 +112,8 @@ def _object(row: dict[str, str], descriptions: dict[str, str], where: str) -> An
         x0, y0, x1, y1 = (float(row[key]) for key in CORNERS)
         name = row["LabelName"]
     except (KeyError, ValueError) as error:
-        raise DataError(f"{where}: expected a name and numbers, found {row}") from error
+        raise DataError(f"{where}: expected a name and four numbers, found {row}") from error
     if not name or "ImageID" not in row:
-        raise DataError(f"{where}: expected a name and numbers, found {row}")
+        raise DataError(f"{where}: expected an image and a name, found {row}")
     is_group = row.get("IsGroupOf") == "1"
     return AnnotatedObject(descriptions.get(name, name), (x0, y0, x1, y1), is_group, is_group)

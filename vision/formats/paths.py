@@ -1,4 +1,4 @@
-"""Finding the files that users and annotation files name, however a tool wrote the names."""
+"""Finding the files that users and annotation files name, in whatever form a tool wrote it."""
 
 import errno
 import os
@@ -15,17 +15,17 @@ from vision.files import split_lines
 
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=[^/]+$)")
-"""What Label Studio puts before the name of an uploaded file."""
+"""The prefix that Label Studio adds to the name of an uploaded file."""
 
 
 def nfc(text: str) -> str:
-    """The text in Unicode's form NFC: macOS writes the names of files in another one, NFD."""
+    """The text in Unicode's form NFC; macOS may write file names in another form, NFD."""
     return unicodedata.normalize("NFC", text)
 
 
 def full(path: str | Path) -> Path:
-    """The absolute path, for messages; ``~`` is the home folder."""
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - without ".."
+    """The absolute path, for messages; ``~`` is replaced by the home folder."""
+    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - removes ".."
 
 
 def find_below(root: str | None, name: str) -> Path | None:
@@ -40,7 +40,7 @@ def read_text(path: Path) -> str:
     """The text of a file in UTF-8, with or without a byte order mark.
 
     Raises:
-        DataError: If it cannot be read, or is not such a text.
+        DataError: If the file cannot be read, or is not UTF-8.
     """
     try:
         return read_file(path)
@@ -49,13 +49,13 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of `read_text` that are not empty, without space around them."""
+    """The lines of `read_text` that are not empty, without leading and trailing spaces."""
     lines = map(str.strip, split_lines(read_text(path)))
     return [line for line in lines if line]
 
 
 def any_case(folder: Path, name: str) -> Path:
-    """``folder / name``, or what the disk has in another case, such as ``Images``."""
+    """``folder / name``, or an existing path that differs only in case, such as ``Images``."""
     if (folder / name).exists():
         return folder / name
     for part in Path(name).parts:
@@ -66,11 +66,11 @@ def any_case(folder: Path, name: str) -> Path:
 
 
 class Files:
-    """The regular files with one of some suffixes below a folder, except hidden ones.
+    """The visible regular files below a folder that have one of the suffixes.
 
     Args:
         folder: The folder.
-        suffixes: In lower case, with their dots.
+        suffixes: File name suffixes in lower case, with their dots.
     """
 
     def __init__(self, folder: Path, suffixes: Collection[str]) -> None:
@@ -90,17 +90,17 @@ class Files:
 
     @cached_property
     def by_stem(self) -> dict[str, list[Path]]:
-        """The files of each path below the folder without its suffix."""
+        """Files by their path below the folder without the suffix."""
         found: dict[str, list[Path]] = {}
         for name, path in self.by_name.items():
             found.setdefault(name[: -len(path.suffix)], []).append(path)
         return found
 
     def find(self, name: str) -> Path | None:
-        """The file that an annotation file calls ``name``.
+        """The file that an annotation file calls ``name``; None if there is none.
 
-        Tools put folders before it that are not here, write backslashes and percent signs, or add
-        a prefix. Of the folders, as many as possible have to fit.
+        Tools write folders that exist only on the author's machine, backslashes, percent escapes or
+        a prefix. If several files match, the one that shares the most folders with it is chosen.
         """
         path = self._inside(name)
         # Path.is_file raises for names that are too long.
@@ -110,10 +110,10 @@ class Files:
         return next((self.by_name[tail] for tail in tails if tail in self.by_name), None)
 
     def locate(self, name: str, where: object) -> Path:
-        """The file that `find` gives, else the path that it would have.
+        """The file that `find` returns, else the path where it should be.
 
         Args:
-            name: As an annotation file has it.
+            name: The name that the annotation file has.
             where: The annotation file, for messages.
 
         Raises:
@@ -128,7 +128,7 @@ class Files:
         return path
 
     def _inside(self, name: str) -> Path | None:
-        """The path below the folder, or an absolute one; None if ``..`` leads outside."""
+        """The path below the folder, or an absolute ``name``; None if ``..`` leads outside."""
         if ".." not in PurePath(name).parts:
             return self.folder / name
         folder = os.path.abspath(self.folder)  # noqa: PTH100 - Path.resolve would follow links
@@ -137,7 +137,7 @@ class Files:
 
 
 def _visible_files(folder: str | Path) -> Iterator[str]:
-    """The paths of regular files below a folder; as `os.walk`, it follows no links to folders.
+    """Yield the paths of visible regular files below a folder, without following links to folders.
 
     Raises:
         DataError: If a folder cannot be opened.
@@ -158,14 +158,14 @@ def _visible_files(folder: str | Path) -> Iterator[str]:
 
 
 def path_tails(name: str) -> Iterator[str]:
-    """``a/b/c``, ``b/c`` and ``c``, in NFC."""
+    """Yield the ends of a path in NFC, the longest first: ``a/b/c``, ``b/c`` and ``c``."""
     parts = PurePosixPath(nfc(name)).parts
     for start in range(len(parts)):
         yield "/".join(parts[start:])
 
 
 def _forms(name: str) -> Iterator[str]:
-    """What tools may mean by a name, the literal meaning first."""
+    """Yield the file names that a tool may have meant, the literal name first."""
     slashed = name.replace("\\", "/")
     decoded = unquote(slashed).rpartition("?d=")[2].replace("\\", "/")  # Label Studio's local files
     yield from (name, slashed, decoded)

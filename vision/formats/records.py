@@ -1,4 +1,4 @@
-"""Records of images and their objects, which every annotation format is read into."""
+"""Records of images and their objects: what each annotation format is converted to."""
 
 # n objects of one image, h and w its height and width
 
@@ -24,24 +24,24 @@ from vision.images import read_image
 from vision.structures import Target
 
 ROUNDING = 1e-3
-"""Pixels by which a box may reach beyond its image without a note, since fractions are rounded."""
+"""Pixels by which a box may exceed its image without being reported: fractions are rounded."""
 SWAPPED = "boxes whose corners were swapped"
-"""What a `Tally` says of a box from its right to its left, or from its bottom to its top."""
+"""The irregularity of a box whose left side exceeds its right, or whose top exceeds its bottom."""
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things in words: ``1 box``, ``2 boxes``, ``1,000 images``."""
+    """A number with its noun: ``1 box``, ``2 boxes``, ``1,000 images``."""
     plural = f"{noun}{'es' if noun.endswith(('x', 's')) else 's'}"
     return f"{number:,} {noun if number == 1 else plural}"
 
 
 class Fault(NamedTuple):
-    """What makes an image or its annotation unusable.
+    """The reason why an image or its annotation cannot be used.
 
     Attributes:
         kind: A short stable name, such as ``unreadable image``.
         where: The file.
-        message: The error, in a line.
+        message: The error message, in one line.
     """
 
     kind: str
@@ -50,10 +50,10 @@ class Fault(NamedTuple):
 
 
 class Tally:
-    """Irregularities in the data that do not hinder reading them.
+    """Irregularities in the data that do not prevent reading them.
 
     Attributes:
-        places: The places of each kind of irregularity, in the order of reading.
+        places: The places of each kind of irregularity, in reading order.
     """
 
     def __init__(self) -> None:
@@ -65,11 +65,11 @@ class Tally:
         return Counter({what: len(places) for what, places in self.places.items()})
 
     def note(self, what: str, where: object) -> None:
-        """Count an irregularity of a kind, such as ``boxes without area dropped``."""
+        """Count one irregularity of the kind ``what``, such as ``boxes without area dropped``."""
         self.places.setdefault(what, []).append(str(where))
 
     def lines(self) -> list[str]:
-        """A line for each kind, such as ``boxes without area dropped: 2 (first: a.xml)``."""
+        """One line for each kind, such as ``boxes without area dropped: 2 (first: a.xml)``."""
         return [
             f"{what}: {len(places):,} ({'first: ' * (len(places) > 1)}{places[0]})"
             for what, places in self.places.items()
@@ -104,8 +104,8 @@ class Record:
         ignore: As in `vision.structures.Target`.
         crowd: As in `vision.structures.Target`.
         areas: As in `vision.structures.Target`.
-        repaired: The objects as annotated whose box was clipped or dropped.
-        annotated_size: (height, width) that the annotation states, if it does.
+        repaired: The objects, as annotated, whose box was clipped, reordered or dropped.
+        annotated_size: (height, width) stated in the annotation; None if it states no size.
         file: The image's file; None for a synthetic image.
     """
 
@@ -122,16 +122,16 @@ class Record:
     file: AnyFile | None = None
 
     def load(self) -> UInt8[ndarray, "h w 3"]:
-        """The image.
+        """Read the image.
 
         Raises:
-            DataError: If it cannot be read, or is no longer of ``size``.
+            DataError: If it cannot be read, or no longer has ``size``.
         """
         image = self.read()
         if image.shape[:2] != self.size:
             raise DataError(
                 f"image {self.image_id} has the size {image.shape[:2]}, not {self.size} as when"
-                " the data were listed; was it changed meanwhile?"
+                " the data were first read; restore it, or start again"
             )
         return image
 
@@ -156,12 +156,12 @@ class Record:
 
 @dataclass(slots=True)
 class Annotations:
-    """Records of one or more sources, their class names, and what is wrong with them.
+    """Records of one or more sources, their class names, and the problems found in them.
 
     Attributes:
         records: The images that can be used.
         names: Class names, some of which may have no box.
-        tally: Irregularities that were put right.
+        tally: Irregularities that did not prevent reading.
         faults: Images and annotations that cannot be used.
     """
 
@@ -185,8 +185,8 @@ class Annotations:
         *,
         relative: bool = False,
     ) -> None:
-        """Append the record of an image, see `make_record`; or a fault if it cannot be read."""
-        # Path's raises for names too long.
+        """Append the record of an image (see `make_record`), or a fault if it cannot be read."""
+        # Path.exists raises an error if the name is too long.
         is_there = isinstance(path, Member) or os.path.exists(path)  # noqa: PTH110
         with self.collecting("unreadable image" if is_there else "missing image", path):
             record = make_record(path, annotated_size, objects, self.tally, relative=relative)
@@ -194,17 +194,17 @@ class Annotations:
 
     @contextmanager
     def collecting(self, kind: str, where: object) -> Iterator[None]:
-        """Turn a `DataError` in the ``with`` block into a fault."""
+        """Turn a `DataError` that the ``with`` block raises into a fault."""
         try:
             yield
         except DataError as error:
             self.faults.append(Fault(kind, str(where), str(error)))
 
     def check(self) -> "Annotations":
-        """These annotations, if they have no fault.
+        """Return these annotations, if they have no faults.
 
         Raises:
-            DataError: Names the first fault, and the number of the others.
+            DataError: With the first fault and the number of the others.
         """
         if not self.faults:
             return self
@@ -213,7 +213,7 @@ class Annotations:
         raise DataError(self.faults[0].message + also)
 
     def count(self) -> Counter[str]:
-        """Boxes of each class, ignored ones included."""
+        """Number of boxes of each class, including ignored boxes."""
         counts: Counter[str] = Counter(name for record in self.records for name in record.names)
         return Counter({name: counts[name] for name in self.names})
 
@@ -226,15 +226,15 @@ def make_record(
     *,
     relative: bool = False,
 ) -> Record:
-    """A record of an image file: boxes are clipped to the image, those without area dropped.
+    """Make the record of an image file; boxes are clipped to it, those without area dropped.
 
     Args:
-        path: The image file; its header is read.
-        annotated_size: (height, width) that the annotation states, if it does.
+        path: The image file, whose header is read.
+        annotated_size: (height, width) stated in the annotation; None if it states no size.
         objects: The objects that the annotation lists.
-        tally: Counts dropped, clipped and swapped boxes, sizes that fit in no orientation, and
-            images whose end is missing.
-        relative: Whether boxes are in fractions of the image's sides, rather than in pixels.
+        tally: Counts dropped, clipped and swapped boxes, sizes that match the image in no
+            orientation, and images whose end is missing.
+        relative: Whether boxes are fractions of the image's sides instead of pixels.
 
     Raises:
         DataError: If the image cannot be opened.
@@ -276,7 +276,7 @@ def make_record(
 def _in_pixels(
     objects: Sequence[AnnotatedObject], size: tuple[int, int]
 ) -> Iterator[AnnotatedObject]:
-    """The objects, whose boxes are in fractions of the image's sides."""
+    """Yield the objects with boxes converted from fractions of the image's sides to pixels."""
     boxes = torch.tensor([item.box for item in objects], dtype=torch.float64).reshape(-1, 4)
     for item, (x0, y0, x1, y1) in zip(
         objects, box_ops.scale(boxes, (1, 1), size).tolist(), strict=True
@@ -287,7 +287,7 @@ def _in_pixels(
 def _clip(
     item: AnnotatedObject, size: tuple[int, int], path: AnyFile, tally: Tally
 ) -> AnnotatedObject | None:
-    """The object clipped to the image; None, and counted, if it has no area there."""
+    """The object clipped to the image; None, counted in ``tally``, if no area is left."""
     height, width = size
     x0, y0, x1, y1 = item.box
     if not np.isfinite(item.box).all() or x0 == x1 or y0 == y1:

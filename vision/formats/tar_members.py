@@ -1,4 +1,4 @@
-"""The files inside of uncompressed tars: where each lies is found without unpacking."""
+"""The files in uncompressed tars, located without unpacking."""
 
 import tarfile
 from pathlib import Path
@@ -12,7 +12,7 @@ _DAMAGED = (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFErro
 
 
 def tar_members(path: Path) -> list[Member]:
-    """The regular files in a tar, in its order, found from the headers of all files.
+    """The regular files in a tar, in its order, listed from its headers.
 
     Links, devices and sparse files are left out.
 
@@ -40,15 +40,15 @@ def _list(file: BinaryIO, path: Path) -> list[tuple[str, int, int]]:
     """Name, offset and size of the regular files in an open tar."""
     if file.read(8).startswith(_COMPRESSED):
         raise DataError(
-            f"tar {path} is compressed, and images are read at their places in it; decompress it,"
-            " as with gunzip"
+            f"tar {path} is compressed, but images are read in place; decompress it, for example"
+            " with gunzip"
         )
     file.seek(0)
     rows: list[tuple[str, int, int]] = []
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for info in iter(tar.next, None):
-                vars(tar)["members"].clear()  # which would hold all headers in memory
+                vars(tar)["members"].clear()  # Otherwise all headers stay in memory.
                 if info.size < 0:
                     raise tarfile.ReadError("negative size")
                 if info.isreg() and not info.issparse():

@@ -30,8 +30,8 @@ def read_voc(
 
     Args:
         root: Folder that holds ``ImageSets/Main/``.
-        split: Name of the list there, without ``.txt``; or, with it, a file elsewhere or one of the
-            lists in the package.
+        split: Name of the list there, with or without ``.txt``. With ``.txt``, it may also be the
+            path of another file, or one of the package's lists.
         annotations: Folder of the XML files, if not ``Annotations``; below ``root``, or a path.
         images: Folder of the images, if not ``JPEGImages``; below ``root``, or a path.
 
@@ -50,7 +50,7 @@ def read_voc(
         with result.collecting("invalid annotation", xml_file):
             element = parse_xml(xml_file)
             if replace_commas(element):
-                message = f"annotation {xml_file} has decimal commas; write points"
+                message = f"annotation {xml_file} has decimal commas; write decimal points"
                 result.faults.append(Fault("decimal comma", str(xml_file), message))
             name = xml_file.relative_to(xml_files.folder).with_suffix("").as_posix()
             image_file = _image_file(image_files, name, xml_file, element)
@@ -79,7 +79,7 @@ def _split_file(root: str, split: str) -> Path:
     existing = f": {', '.join(splits)}" if splits else ""
     raise DataError(
         f"VOC root {full(root)} has no ImageSets/Main/{name}; pass the folder that holds"
-        f" JPEGImages/, and one of its splits{existing}"
+        f" JPEGImages/, and name one of its splits{existing}"
     )
 
 
@@ -92,25 +92,25 @@ def _folder(root: str | None, name: str) -> Path:
 
 
 def _xml_files(files: Files, split_file: Path | None) -> list[Path]:
-    """The annotation files that a split names; without a split, all of the folder."""
+    """The annotation files that a split lists; without a split, all in the folder."""
     if split_file is not None:
         found = [_xml_file(files, line, split_file) for line in read_lines(split_file)]
     else:
         found = list(files.by_name.values())
     if not found:
-        empty = f"{full(files.folder)} has no XML file"
-        raise DataError(f"{split_file} names no image" if split_file else empty)
+        empty = f"{full(files.folder)} has no XML files"
+        raise DataError(f"{split_file} lists no images" if split_file else empty)
     return found
 
 
 def _xml_file(files: Files, line: str, split_file: Path) -> Path:
     """The annotation file that a line of a split names.
 
-    Besides a bare name, a line may have an image suffix, or the -1, 0, 1 of VOC's class lists.
+    A line may also have an image suffix, or the -1, 0 or 1 of VOC's lists for one class.
     """
     labelled = _LABELLED_LINE.match(line)
     for name in (line, labelled.group(1) if labelled else line):
-        for form in (name, os.path.splitext(name)[0]):  # noqa: PTH122 - of "." too
+        for form in (name, os.path.splitext(name)[0]):  # noqa: PTH122 - accepts "."
             path = files.find(f"{form}.xml")
             if path is not None:
                 return path
@@ -133,12 +133,12 @@ def _image_file(images: Files, name: str, xml_file: Path, root: Element) -> Path
         return named[0]
     if candidates:
         names = ", ".join(path.name for path in candidates)
-        raise DataError(f"annotation {xml_file} fits several images: {names}; keep one of them")
+        raise DataError(f"annotation {xml_file} matches several images: {names}; keep one of them")
     found = next((path for text in texts if text and (path := images.find(text))), None)
     if found is None:
         raise DataError(
             f"annotation {xml_file} has no image named {xml_file.stem} in the image folder"
-            f" {full(images.folder)}; add it, or leave the annotation out"
+            f" {full(images.folder)}; add the image, or remove the annotation"
         )
     return found
 
@@ -146,15 +146,15 @@ def _image_file(images: Files, name: str, xml_file: Path, root: Element) -> Path
 def write_voc(annotations: Annotations, root: Path, split: str) -> Tally:
     """Write a split into ``JPEGImages/``, ``Annotations/`` and ``ImageSets/Main/``.
 
-    Boxes of a pixel or less cannot be told from an accidental click and are left out.
+    Boxes that are at most one pixel wide or high look like accidental clicks and are left out.
 
     Args:
         annotations: The images and boxes.
-        root: The folder, in which other splits may be.
+        root: The folder to write, which may already hold other splits.
         split: Name of the split.
 
     Returns:
-        What the format cannot hold.
+        Tally of what the format cannot hold.
     """
     tally = Tally()
     images, xml_files, lists = (

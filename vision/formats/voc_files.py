@@ -1,4 +1,4 @@
-"""VOC's files: how a folder of its XML files is recognised, and where they and the images lie."""
+"""Recognising a folder of VOC's XML files, and finding the folders of these and of the images."""
 
 import os
 import re
@@ -26,10 +26,10 @@ _ANNOTATION = re.compile(rb"<(?:\w+:)?annotation[\s>]")
 
 
 def find_voc(root: Path) -> Layout | None:
-    """VOC's layout, with ``ImageSets/Main`` or with XML files in any folder; None without them.
+    """VOC's layout, with ``ImageSets/Main`` or with XML files in any folder; None without either.
 
     Raises:
-        DataError: If the photographs of a split lie in several folders, and the one around these
+        DataError: If the photographs of a split lie in several folders, and their parent folder
             holds other splits too.
     """
     lists = files_in(root / "ImageSets" / "Main", {".txt"})
@@ -47,8 +47,8 @@ def find_voc(root: Path) -> Layout | None:
 def _keys(folders: Sequence[Path]) -> Keys | None:
     """The reader's arguments, if any of the folders has VOC's XML files.
 
-    The first such folder is read, with those inside it. Where XML files lie beside their
-    photographs in several folders, that is the folder around these.
+    They name the first such folder, which is read with its subfolders; or, if XML files lie beside
+    their photographs in several folders, the folder around these.
     """
     found = [folder for folder in folders if _has_annotation(files_of(folder, {".xml"}))]
     if not found:
@@ -59,7 +59,7 @@ def _keys(folders: Sequence[Path]) -> Keys | None:
         common = Path(os.path.commonpath(complete))
         if common not in folders:
             names = ", ".join(map(str, complete))
-            raise DataError(f"photographs of one split lie in {names}; move them into one folder")
+            raise DataError(f"one split has photographs in {names}; move them into one folder")
         return {"annotations": str(common), "images": str(common)}
     stems = {file.stem for file in files_of(found[0], {".xml"})}
     images = images_folder([found[0], *folders], stems)
@@ -71,7 +71,7 @@ def _has_annotation(files: Sequence[Path]) -> bool:
 
 
 def _has_pairs(folder: Path, *, deep: bool) -> bool:
-    """Whether VOC's XML files lie beside the images of their names, or in folders inside it do."""
+    """Whether a folder (``deep``: or one inside it) has VOC's XML files beside their images."""
     xml_files, images = (
         list(Files(folder, suffixes).by_name.values()) if deep else files_in(folder, suffixes)
         for suffixes in ({".xml"}, IMAGE_SUFFIXES)

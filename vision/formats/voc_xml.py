@@ -1,4 +1,4 @@
-"""VOC's XML files: parsed in any encoding, and the objects and the size that they state."""
+"""Parsing VOC's XML files in any encoding, and reading their objects and the image size."""
 
 import json
 import math
@@ -17,21 +17,21 @@ from vision.files import read_bytes
 from vision.formats.records import SWAPPED, AnnotatedObject, Tally
 
 MAX_XML_BYTES = 2**26
-"""Largest annotation of one image that is read."""
+"""Maximum size of the annotation file of one image."""
 _DECLARED_ENCODING = re.compile(rb"^\s*<\?xml[^>]*encoding=[\"']([\w.:-]+)")
 
 
 def parse_xml(path: Path) -> Element:
-    """The root of an XML file in any encoding that Python knows; namespaces are left out."""
+    """The root of an XML file in any encoding that Python supports; namespaces are removed."""
     try:
         data = read_bytes(path, MAX_XML_BYTES)
         try:
             root = _element(data)
-        except (ValueError, LookupError):  # Expat has no encoding of several bytes but UTF.
+        except (ValueError, LookupError):  # Expat supports no multi-byte encodings except UTF.
             declared = _DECLARED_ENCODING.match(data)
             encoding = declared.group(1).decode() if declared else json.detect_encoding(data)
             if encoding.lower() in {"gb2312", "gbk"}:
-                encoding = "gb18030"  # which has both, and what is often written as them
+                encoding = "gb18030"  # a superset, whose characters such files often contain
             root = _element(data.decode(encoding).encode(), "utf-8")
     except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:
         reason = getattr(error, "strerror", None) or error
@@ -49,7 +49,7 @@ def _element(data: bytes, encoding: str | None = None) -> Element:
 
 
 def replace_commas(root: Element) -> bool:
-    """Turn decimal commas of boxes into points; whether there were any."""
+    """Replace decimal commas in boxes by points, and return whether there were any."""
     boxes = (box for box in root.iter() if box.tag in {"bndbox", "robndbox", "polygon"})
     found = [one for box in boxes for one in box.iter() if one.text and "," in one.text]
     for one in found:
@@ -58,7 +58,7 @@ def replace_commas(root: Element) -> bool:
 
 
 def stated_size(root: Element) -> tuple[int, int] | None:
-    """(height, width) that the annotation states, None if it does not."""
+    """(height, width) that the annotation states, None if it states no valid size."""
     try:
         height = int(float(root.findtext("size/height") or 0))
         width = int(float(root.findtext("size/width") or 0))
@@ -68,14 +68,14 @@ def stated_size(root: Element) -> tuple[int, int] | None:
 
 
 def read_object(element: Element, path: Path, tally: Tally) -> AnnotatedObject:
-    """An object; polygons, rotated boxes and swapped corners are counted in ``tally``.
+    """Read an object; polygons, rotated boxes and swapped corners are counted in ``tally``.
 
     Raises:
-        DataError: If it has no name, or no box of numbers.
+        DataError: If the object has no name, or its box does not consist of numbers.
     """
     name = (element.findtext("name") or "").strip()
     if not name:
-        raise DataError(f"annotation {path} has an object without a name")
+        raise DataError(f"annotation {path} has an object without a name; name or remove it")
     difficult = (element.findtext("difficult") or "0").strip().lower() in {"1", "true"}
     if element.find("bndbox") is None and element.find("robndbox") is not None:
         tally.note("rotated boxes turned into their upright ones", path)
@@ -92,8 +92,8 @@ def read_object(element: Element, path: Path, tally: Tally) -> AnnotatedObject:
     if x_min > x_max or y_min > y_max:
         tally.note(SWAPPED, path)
         x_min, x_max, y_min, y_max = *sorted((x_min, x_max)), *sorted((y_min, y_max))
-    # A box that begins and ends on one pixel is an accidental click. By the rule of inclusive
-    # coordinates it would be one pixel wide; it keeps no area, so that it is dropped.
+    # A box that begins and ends on the same pixel is an accidental click. Inclusive coordinates
+    # would make it one pixel wide; here it keeps an area of zero, so that it is dropped.
     first = 1 if x_min < x_max and y_min < y_max else 0
     return AnnotatedObject(name, (x_min - first, y_min - first, x_max, y_max), ignore=difficult)
 
@@ -108,18 +108,18 @@ def _numbers(texts: list[str | None], name: str, expected: str, path: Path) -> l
 
 
 def _polygon(polygon: Element, name: str, path: Path) -> list[float]:
-    """The corners around a polygon, whose points are ``x1``, ``y1``, ``x2``, ... or ``pt/x``."""
+    """The box around a polygon, whose points are ``x1``, ``y1``, ``x2``, ... or ``pt/x``, ..."""
     elements = [element for element in polygon.iter() if re.fullmatch(r"[xy]\d*", element.tag)]
     columns = []
     for letter in "xy":
         texts = [element.text for element in elements if element.tag[0] == letter]
-        expected = f"a polygon of numbers, each with its {letter}"
+        expected = f"a polygon whose points have numbers as {letter}"
         columns.append(_numbers(texts or [None], name, expected, path))
     return [function(column) for function in (min, max) for column in columns]
 
 
 def _upright(element: Element, name: str, path: Path) -> tuple[float, float, float, float]:
-    """The upright box around a rotated one, as roLabelImg writes it: 0-based, in radians."""
+    """The upright box around a rotated box of roLabelImg: 0-based pixels, an angle in radians."""
     texts = [element.findtext(f"robndbox/{tag}") for tag in ("cx", "cy", "w", "h", "angle")]
     expected = "a robndbox of the numbers cx, cy, w, h, angle"
     x, y, width, height, angle = _numbers(texts, name, expected, path)

@@ -1,4 +1,4 @@
-"""WebDataset's format: tars of images, each with a JSON file of its boxes."""
+"""WebDataset's format: tars of images, each of which has a JSON file with its boxes."""
 
 import io
 import json
@@ -21,34 +21,34 @@ from vision.formats.webdataset_files import find_samples, find_tars
 from vision.formats.written import copy_images
 
 TAR_BYTES = 10**9
-"""Size from which `write_webdataset` begins another tar."""
+"""Size in bytes at which `write_webdataset` begins another tar."""
 NAME_KEYS = ("category_name", "category", "category_id")
 _FORM = "annotations (COCO's, with bbox and category_name), or boxes and labels"
 
 
 def read_webdataset(root: str, split: str | None = None) -> Annotations:
-    """Read the tars of ``root``, or those of one split.
+    """Read all tars of ``root``, or the tars of one split.
 
-    ``KEY.jpg`` (or another image) and ``KEY.json`` are a sample, wherever they lie in the tar. The
-    JSON has either ``annotations`` as COCO has them, or is that list:
-    ``{"bbox": [x, y, width, height], "category_name": "cat", "iscrowd": 0, "area": 30}``, the name
-    also as ``category``, or a number in ``category_id``, which then is the name. Or it has
-    ``boxes``, ``[[x0, y0, x1, y1], ...]``, and ``labels``, their names. ``height`` and ``width``
-    of the image may be stated. All is in pixels.
+    ``KEY.jpg`` (or another image) and ``KEY.json`` form a sample, wherever they lie in the tar. The
+    JSON is a list of annotations in COCO's form, or an object with this list as ``annotations``:
+    ``{"bbox": [x, y, width, height], "category_name": "cat", "iscrowd": 0, "area": 30}``. The name
+    may also be in ``category``; without a name, the number in ``category_id`` serves as the name.
+    Or the JSON is an object with ``boxes``, ``[[x0, y0, x1, y1], ...]``, and their names as
+    ``labels``. It may state the image's ``height`` and ``width``. All values are in pixels.
 
-    Nothing is unpacked: an image is read at its place in the tar.
+    Nothing is unpacked: images are read directly from the tars.
 
     Args:
-        root: The folder of the tars, a tar, or ``NAME-{000000..000012}.tar``.
+        root: The folder of the tars, one tar, or ``NAME-{000000..000012}.tar``.
         split: ``train``, ``val``, ``test`` or ``all``, see
             `vision.formats.webdataset_files.tar_split`; None for all tars.
 
     Raises:
-        DataError: If there is no such tar, or none that has an image.
+        DataError: If there is no such tar, or the tars have no image with a JSON file.
     """
     tars = find_tars(root, split)
     result = Annotations()
-    ids: dict[str, int] = {}  # of the classes, where the data state them
+    ids: dict[str, int] = {}  # category ids by name, as far as the data state them
     for tar in tars:
         with result.collecting("unreadable tar", tar):
             for image, text in find_samples(tar, result.tally):
@@ -57,14 +57,14 @@ def read_webdataset(root: str, split: str | None = None) -> Annotations:
                     objects = _objects(content, str(text), ids)
                     result.add_image(image, _size(content, str(text)), objects)
     if not result.records and not result.faults:
-        raise DataError(f"WebDataset {root} has no image with a JSON file, KEY.jpg and KEY.json")
+        raise DataError(f"WebDataset {root} has no image KEY.jpg with its JSON file KEY.json")
     found = {name for record in result.records for name in record.names}
     result.names = sorted(found, key=lambda name: (ids.get(name, math.inf), len(name), name))
     return result
 
 
 def _size(content: object, where: str) -> tuple[int, int] | None:
-    """(height, width) that a sample's JSON states, if it does."""
+    """(height, width) that a sample's JSON states, None if it states no size."""
     rows = [content] if isinstance(content, dict) else [{}]
     height, width = (
         int(tables.numbers(where, rows, key, default=0.0)[0]) for key in ("height", "width")
@@ -107,7 +107,7 @@ def _from_boxes(content: Mapping[str, Any], where: str) -> list[AnnotatedObject]
     """The objects of ``boxes`` and ``labels``."""
     boxes, labels = content["boxes"], content.get("labels")
     if not isinstance(boxes, list) or not isinstance(labels, list) or len(boxes) != len(labels):
-        raise DataError(f"{where}: expected boxes and labels, lists of one length")
+        raise DataError(f"{where}: expected boxes and labels to be lists of the same length")
     wrong = next((box for box in boxes if not is_quadruple(box)), None)
     if wrong is not None:
         raise DataError(f"{where}: expected each box to be [x0, y0, x1, y1], found {wrong!r:.100}")
@@ -122,7 +122,7 @@ def _name(row: Mapping[str, Any]) -> object:
 
 
 def _names(where: str, values: Sequence[object]) -> list[str]:
-    """Names of classes, of texts or numbers."""
+    """Class names, from strings or numbers."""
     tables.ids(where, [{"name": value} for value in values], "name")
     words = [{"name": str(whole(value))} for value in values]
     return [nfc(name) for name in tables.names(where, words, "name")]
@@ -132,12 +132,12 @@ def write_webdataset(annotations: Annotations, root: Path, split: str) -> Tally:
     """Write a split: ``SPLIT-000000.tar`` and so on, of about a gigabyte each.
 
     Args:
-        annotations: The images and boxes; the places in ``names`` become ids of categories.
-        root: The folder, in which other splits may be.
+        annotations: The images and boxes; the positions in ``names``, from 1, become category ids.
+        root: The folder to write, which may already hold other splits.
         split: Name of the split.
 
     Returns:
-        What the format cannot hold: classes without a box, and names of images.
+        Tally of what the format cannot hold: classes without a box, and names of renamed images.
     """
     tally = Tally()
     ids = {name: number for number, name in enumerate(annotations.names, start=1)}

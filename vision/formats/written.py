@@ -1,4 +1,4 @@
-"""What the writers of formats share: images of unique names, and the objects a format can hold."""
+"""Shared by the writers of formats: copying images under unique names, and selecting objects."""
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from vision.image_info import image_size
 
 
 def new_folder(path: Path) -> Path:
-    """The folder, created; it must not exist."""
+    """Create a folder, which must not exist, and return it."""
     try:
         path.mkdir(parents=True)
     except OSError as error:
@@ -28,20 +28,20 @@ def copy_images(
     keep_orientation: bool = True,
     dots: bool = True,
 ) -> Iterator[tuple[Record, Path]]:
-    """Copy the images of records to a folder, under their names as far as these are unique.
+    """Copy the images of records to a folder; an image whose name is taken is renamed.
 
     Args:
         records: The images; those without a file are written as PNG.
-        folder: Where to write.
-        tally: Counts images that got another name or format.
-        keep_orientation: Whether the format states sizes, so that an image whose boxes refer to
-            the picture without its EXIF orientation can be copied as it is.
-        dots: Whether names may have dots beside that of the suffix, which else become ``_``.
+        folder: The folder to write to.
+        tally: Counts the images that were renamed.
+        keep_orientation: Whether the format states image sizes, so that an image whose boxes
+            refer to the picture without its EXIF orientation can be copied unchanged.
+        dots: Whether names may have dots besides the suffix's; otherwise these become ``_``.
 
     Yields:
-        Each record and its copy.
+        Each record and the path of its copy.
     """
-    used: set[str] = set()
+    used = {path.stem.casefold() for path in folder.iterdir()}  # VOC's splits share a folder
     for record in records:
         name, source = Path(record.image_id), record.file
         stem = record.image_id.replace(" ", "_") if source is None else name.stem
@@ -52,7 +52,7 @@ def copy_images(
             unique = f"{stem}_{number}"
         used.add(unique.casefold())
         if unique != stem:
-            tally.note("images of a name that another one has renamed", name)
+            tally.note("images renamed because another image has the same name", name)
         if source is not None and (keep_orientation or image_size(source) == record.size):
             path = folder / f"{unique}{name.suffix}"
             path.write_bytes(read_bytes(source))
@@ -70,7 +70,7 @@ def objects_to_write(
     Args:
         record: The image and its objects.
         tally: Counts what is lost.
-        flags: ``ignore`` if boxes can be marked so, ``crowd`` if crowds can.
+        flags: The flags that the format has for boxes: ``ignore``, ``crowd``.
         areas: Whether the format states areas.
     """
     objects = []

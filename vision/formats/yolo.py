@@ -1,4 +1,4 @@
-"""YOLO's format: one text file for each image, with ``class x y width height`` in a line."""
+"""YOLO's format: one text file for each image, with lines of ``class x y width height``."""
 
 from collections import Counter
 from pathlib import Path
@@ -22,11 +22,11 @@ from vision.formats.yolo_files import (
 from vision.formats.yolo_names import class_names
 
 _MAX_FRACTION = 2.0
-"""Larger numbers are pixels; a box that only reaches beyond its image is clipped."""
+"""Larger numbers must be pixels; up to this, a box that exceeds its image is clipped."""
 
 
 class _Row(NamedTuple):
-    """A row of a text file: its place for messages, the number of a class, and a box or polygon."""
+    """A row of a text file: its place for messages, the class number, and a box or polygon."""
 
     where: str
     label: int
@@ -36,13 +36,13 @@ class _Row(NamedTuple):
 def read_yolo(root: str, split: str | None = None) -> Annotations:
     """Read one split of ``root``, or all its images.
 
-    A row has the number of a class, then the box's centre, width and height, or the corners of a
-    polygon, which becomes its box; all in fractions of the image's sides. An image without a text
-    file shows background.
+    A row has the class number, then the centre, width and height of a box, or the points of a
+    polygon, which is replaced by its bounding box; all as fractions of the image's sides. An image
+    without a text file is background.
 
     The images are those that ``data.yaml`` or ``obj.data`` names for the split; else those in
     ``SPLIT/images``, ``images/SPLIT`` or ``SPLIT``, or in the list ``SPLIT.txt``. Text files lie
-    beside the images, or in ``labels`` where the images lie in ``images``. Classes are named by
+    beside the images, or in ``labels`` if the images lie in ``images``. The class names are in
     ``data.yaml``, ``obj.names``, ``classes.txt`` or ``notes.json``.
 
     Args:
@@ -62,7 +62,7 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
     folders = {place: label_folders(place, folder) for place in {path.parent for path in images}}
     used: set[Path] = set()
     labels = Counter[int]()
-    has_keypoints = "kpt_shape" in description  # which follow the box in a row
+    has_keypoints = "kpt_shape" in description  # Key points follow the box in a row.
     for image in images:
         files = (place / f"{image.stem}.txt" for place in folders[image.parent])
         label_file = next((file for file in files if file.is_file()), None)
@@ -81,9 +81,9 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
         result.tally.note("data without names of classes, which are called by number", full(folder))
     elif not labels[0] and labels[len(names)] > 1 and max(labels) == len(names):
         raise DataError(
-            f"YOLO data {full(folder)}: do the numbers of its {len(names)} classes begin at 1?"
-            f" They should at 0, and there are rows of {len(names)} and none of 0; subtract 1 from"
-            f" the first number of each row, or correct those of {len(names)}"
+            f"YOLO data {full(folder)}: class numbers must begin at 0, but there are rows of class"
+            f" {len(names)} and none of class 0; if they begin at 1, subtract 1 from the first"
+            f" number of each row, else correct the rows of class {len(names)}, which has no name"
         )
     result.names = names or [str(number) for number in range(max(labels, default=-1) + 1)]
     return result
@@ -101,7 +101,7 @@ def _rows(file: Path) -> list[_Row]:
         except ValueError as error:
             raise DataError(f"{where}: expected numbers, found {' '.join(words)}") from error
         if not label.is_integer() or label < 0:
-            raise DataError(f"{where}: expected the number of a class, found {words[0]}")
+            raise DataError(f"{where}: expected a class number (0, 1, ...), found {words[0]}")
         rows.append(_Row(where, int(label), values))
     return rows
 
@@ -109,11 +109,11 @@ def _rows(file: Path) -> list[_Row]:
 def _object(row: _Row, names: list[str] | None, tally: Tally) -> AnnotatedObject:
     where, label, values = row
     if names is not None and label >= len(names):
-        known = f"below {len(names)}, the number of names"
-        raise DataError(f"{where}: expected the number of a class {known}, found {label}")
+        known = f"there are {len(names)} names, numbered from 0"
+        raise DataError(f"{where}: class {label} has no name; {known}; add it, or correct the row")
     if any(abs(value) > _MAX_FRACTION for value in values):
         found = next(value for value in values if abs(value) > _MAX_FRACTION)
-        raise DataError(f"{where}: expected fractions of the image's sides, found {found:g}")
+        raise DataError(f"{where}: expected fractions of the image's sides, not pixels: {found:g}")
     name = str(label) if names is None else names[label]
     if len(values) >= 6 and len(values) % 2 == 0:
         tally.note("polygons turned into their boxes", where)
@@ -122,7 +122,7 @@ def _object(row: _Row, names: list[str] | None, tally: Tally) -> AnnotatedObject
     if len(values) != 4:
         raise DataError(
             f"{where}: expected class, x, y, width, height, or a class and a polygon, found"
-            f" {len(values) + 1} numbers"
+            f" {len(values) + 1} numbers; remove others, such as a score"
         )
     x0, y0, x1, y1 = box_ops.to_corners(torch.tensor(values, dtype=torch.float64)).tolist()
     return AnnotatedObject(name, (x0, y0, x1, y1))
@@ -131,15 +131,15 @@ def _object(row: _Row, names: list[str] | None, tally: Tally) -> AnnotatedObject
 def write_yolo(annotations: Annotations, root: Path, split: str) -> Tally:
     """Write a split: ``images/SPLIT/``, ``labels/SPLIT/`` and its line in ``data.yaml``.
 
-    The format has no flags: boxes that are ignored are left out.
+    The format has no flags, so ignored boxes are left out.
 
     Args:
         annotations: The images and boxes; ``names`` are the classes of all splits.
-        root: The folder, in which other splits may be.
+        root: The folder to write, which may already hold other splits.
         split: Name of the split.
 
     Returns:
-        What the format cannot hold.
+        Tally of what the format cannot hold.
     """
     tally = Tally()
     names = {name: label for label, name in enumerate(annotations.names)}

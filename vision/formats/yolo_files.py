@@ -1,4 +1,4 @@
-"""YOLO's files: the description, and the images of a split with their text files."""
+"""YOLO's files: ``data.yaml``, and the images of a split with their text files."""
 
 import contextlib
 import itertools
@@ -18,7 +18,7 @@ from vision.images import IMAGE_SUFFIXES, OTHER_IMAGE_SUFFIXES
 
 _ROW = re.compile(rb"\s*\d+(?:\.0*)?(?:[ \t]+-?[\d.]+(?:[eE]-?\d+)?){4,}\s*(?:\n|$)")
 PLACES = ("{}/images", "images/{}", "{}", "{}.txt")
-"""Where the images of a split are, if no file says it."""
+"""Where the images of a split are searched, if no file names them."""
 
 
 def describe(root: Path) -> tuple[Path, dict[str, Any]]:
@@ -56,11 +56,11 @@ def _parse_yaml(file: Path) -> Any:  # noqa: ANN401
 
 
 def yolo_splits(root: str | Path) -> list[str]:
-    """The splits of which `vision.formats.yolo.read_yolo` finds images."""
+    """The splits for which `vision.formats.yolo.read_yolo` finds images."""
     folder, description = describe(Path(root).expanduser())
     found = []
     for split in SPLIT_NAMES:
-        with contextlib.suppress(DataError):  # data.yaml often names what was not exported
+        with contextlib.suppress(DataError):  # data.yaml often names splits without images
             if split_images(folder, description, split, Tally()):
                 found.append(split)
     return found
@@ -69,7 +69,7 @@ def yolo_splits(root: str | Path) -> list[str]:
 def split_images(
     folder: Path, description: dict[str, Any], split: str | None, tally: Tally
 ) -> list[Path]:
-    """The images of a split, in the order of a list, else sorted."""
+    """The images of a split, in the order of its list, or sorted by name."""
     if split is None:
         return _listed(folder, folder, tally)
     names = SPLIT_NAMES.get(split, (split,))
@@ -83,14 +83,14 @@ def split_images(
         if place.exists():
             return _listed(place, folder, tally)
     tried = ", ".join(form.format(split) for form in PLACES)
-    raise DataError(f"YOLO data {full(folder)} has no split {split}: none of {tried}")
+    raise DataError(f"YOLO data {full(folder)} has no split {split}; add one of {tried}")
 
 
 def _place(folder: Path, description: dict[str, Any], text: str) -> Path:
     """The folder or list that ``data.yaml`` names for a split.
 
-    What is written is often true only on the machine of its author; of the folders that it begins
-    with, as few as possible are left out, but never all.
+    The path is often valid only on the author's machine. So as many leading folders as necessary
+    are removed, but never all folders.
     """
     base = folder / str(description.get("path") or "")
     slashed = text.replace("\\", "/")
@@ -101,11 +101,11 @@ def _place(folder: Path, description: dict[str, Any], text: str) -> Path:
     for path in candidates:
         if path.exists():
             return path
-    raise DataError(f"YOLO data {full(folder)} names {text}, which does not exist")
+    raise DataError(f"YOLO data {full(folder)} names {text}, which does not exist; correct it")
 
 
 def _listed(place: Path, folder: Path, tally: Tally) -> list[Path]:
-    """The images in a folder, or of a list."""
+    """The images in a folder, or those that a list names."""
     files = Files(place if place.is_dir() else folder, IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES)
     if not place.is_dir():
         return [files.locate(line, place) for line in read_lines(place)]
@@ -116,7 +116,7 @@ def _listed(place: Path, folder: Path, tally: Tally) -> list[Path]:
 
 
 def label_folders(images: Path, root: Path) -> list[Path]:
-    """Folders for the text files of a folder of images: itself, ``labels`` beside ``images``."""
+    """Folders that may hold the text files of a folder of images: itself, or ``labels``."""
     is_below = images.is_relative_to(root)
     start, parts = (root, images.relative_to(root).parts) if is_below else (Path(), images.parts)
     folders = [images]
@@ -136,10 +136,10 @@ def has_rows(file: Path) -> bool:
 def rows_without_image(
     folders: Collection[Path], used: Collection[Path], root: Path, places: Collection[Path]
 ) -> list[Path]:
-    """The text files in ``folders`` that have rows, and no image of their name.
+    """The text files in ``folders`` that have rows, but no image with their name.
 
-    Images are looked for below ``root`` and in each of ``places``, but not below these: the lines
-    of a list can name any place of the disk.
+    Images are searched for below ``root``, and in each of ``places`` but not below these, because
+    the lines of a list can name any folder on the disk.
     """
     files = [file for folder in folders for file in files_in(folder, {".txt"})]
     unused = [file for file in files if file not in used and has_rows(file)]

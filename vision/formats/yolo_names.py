@@ -1,4 +1,4 @@
-"""The class names of YOLO's data: in the description, or in one of several lists."""
+"""The class names of data in YOLO's format: in ``data.yaml``, or in one of several lists."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,11 +13,11 @@ from vision.formats.paths import any_case, full, nfc, path_tails, read_lines
 
 
 def class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
-    """Class names by number, None if no file has them; a name stands for one class."""
+    """Class names by number, None if no file has them; raise DataError if a name occurs twice."""
     names = _class_names(folder, description)
     twice = [name for name, count in Counter(names or ()).items() if count > 1]
     if twice:
-        raise DataError(f"YOLO data {full(folder)}: two classes have the name {twice[0]}")
+        raise DataError(f"YOLO data {full(folder)}: two classes are named {twice[0]}; rename one")
     return names
 
 
@@ -36,7 +36,7 @@ def _class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
         for file, names in lists.items():
             if names != lists[longest][: len(names)]:
                 both = f"{file} and {longest}"
-                raise DataError(f"{both} list different classes; keep the one that is right")
+                raise DataError(f"{both} list different classes; keep only the correct file")
         return lists[longest]
     notes = folder / "notes.json"
     if not notes.is_file():
@@ -47,13 +47,13 @@ def _class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
 
 
 def _lists_inside(folder: Path) -> list[Path]:
-    """The lists of classes that LabelImg writes beside images, in the folders of a folder."""
+    """The lists of classes that LabelImg writes beside images, one or two folders below."""
     places = [inner for outer in folders_in(folder) for inner in (outer, *folders_in(outer))]
     return [file for place in places if (file := place / "classes.txt").is_file()]
 
 
 def _numbered(pairs: Iterable[tuple[object, object]], where: str) -> list[str]:
-    """The names by their numbers, which must be 0, 1, ..."""
+    """The names in the order of their numbers, which must be 0, 1, ..."""
     rows = [{"number": str(number), "name": str(name)} for number, name in pairs]
     words = tables.names(where, rows, "name")
     names = {row["number"]: nfc(name) for row, name in zip(rows, words, strict=True)}
