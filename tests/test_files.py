@@ -13,7 +13,7 @@ from vision.config import load_config
 from vision.convert import convert_weights
 from vision.detection.coco_ids import CocoIds
 from vision.errors import VisionError
-from vision.files import check_regular, read_bytes, read_text
+from vision.files import check_regular, expand_home, read_bytes, read_text
 from vision.formats.folders import head_of
 from vision.formats.json_file import load_json
 from vision.formats.paths import read_lines
@@ -142,6 +142,11 @@ def test_only_what_ends_the_lines_of_files_ends_a_line(tmp_path: Path) -> None:
     path.write_bytes("a\u2028b\r\nc\x0cd\re\n\nf".encode())
     assert read_lines(path) == ["a\u2028b", "c\x0cd", "e", "f"]
     assert read_labels(path) == {1: "a\u2028b", 2: "c\x0cd", 3: "e", 4: "f"}
+
+
+def test_the_home_folder_of_an_unknown_user_stays_as_it_is() -> None:
+    assert expand_home("~/a") == Path.home() / "a"
+    assert expand_home("~no such user/a") == Path("~no such user/a")
 
 
 def test_text_may_begin_with_a_byte_order_mark_and_must_be_utf8(tmp_path: Path) -> None:

@@ -91,6 +91,11 @@ class _Window(io.RawIOBase):
         return data
 
 
+def expand_home(path: str | Path) -> Path:
+    """Replace ``~`` by the home folder; the ``~name`` of an unknown user stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises RuntimeError
+
+
 def open_regular(path: str | AnyFile) -> BinaryIO:
     """Open a file for reading; a named pipe is refused without waiting for its writer.
 
@@ -121,11 +126,7 @@ def check_regular(path: str | Path) -> int:
 
 
 def check_opens(folder: Path) -> None:
-    """Make sure that a folder can be opened, if it exists.
-
-    Raises:
-        OSError: If it cannot.
-    """
+    """Raise OSError if a folder exists and cannot be opened."""
     with suppress(FileNotFoundError, NotADirectoryError):
         os.scandir(folder).close()
 

@@ -278,6 +278,16 @@ def test_a_part_of_a_data_set_names_the_folder_around_it(
     assert "did you mean" not in refusal(tmp_path / "both" / "more" / "images")
 
 
+def test_a_coco_file_without_a_split_beside_others_is_named(tmp_path: Path) -> None:
+    layouts.coco(tmp_path, SPLIT)
+    layout = find_layout(tmp_path)
+    assert layout.reason == f"COCO's JSON in {tmp_path / 'annotations'}"
+    train = tmp_path / "annotations" / "instances_train2017.json"
+    shutil.copy(train, train.with_name("instances_more.json"))
+    assert find_layout(tmp_path).reason == f"{layout.reason}; not read: instances_more.json"
+    assert find_layout(tmp_path).splits == layout.splits
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

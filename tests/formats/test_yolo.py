@@ -242,6 +242,11 @@ def test_images_in_a_format_that_is_not_read_are_counted(tmp_path: Path) -> None
             "has no split train; add one of train/images, images/train, train,",
         ),
         ({"data.yaml": "train: x/y\nnames: [a]"}, "train", "names x/y, which does not exist"),
+        (
+            {"data.yaml": "train: .\nnames: cat", "a.jpg": ""},
+            "train",
+            "cat is no file; list the class",
+        ),
         ({"data.yaml": "- a"}, "train", "data.yaml: expected keys such as train"),
         ({"data.yaml": "a: [", "a.jpg": ""}, "train", "data.yaml is not YAML"),
         ({"data.yaml": "[" * 9999, "a.jpg": ""}, "train", "data.yaml is not YAML"),

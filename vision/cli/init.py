@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from pathlib import Path
 
 from vision.atomic import replacing
 from vision.check import CheckReport, check_configured, named_findings
@@ -10,6 +9,7 @@ from vision.check.kinds import LEVELS
 from vision.cli.options import check_output_path
 from vision.cli.terminal import CommandResult, step
 from vision.config import load_config, name_data
+from vision.files import expand_home
 
 CONFIG = "train.yaml"
 _TEXT = """\
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> CommandResult:
     """Check the data, and write a configuration with what was found as comments."""
     file = options.folder / CONFIG
     check_output_path(file, overwrite=options.overwrite, option="DIR")
-    root = str(Path(options.data or options.folder).expanduser().absolute())
+    root = str(expand_home(options.data or options.folder).absolute())
     config = load_config("finetune", name_data(root))
     report = check_configured(config.data)
     start = step("train", "--config", file, "--out", options.folder / "run", why="Train with it:")

@@ -2,12 +2,12 @@
 
 import unicodedata
 from itertools import product
-from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from vision.config.section import MAX_SEED, SceneSize, Section
+from vision.files import expand_home
 
 
 def _check_given(source: "VocSource | CocoSource") -> None:
@@ -130,7 +130,7 @@ class AutoSource(Section):
 
     def is_at(self, root: str) -> bool:
         """Whether ``root`` is the same folder as this source's."""
-        return Path(self.root).expanduser().resolve() == Path(root).expanduser().resolve()
+        return expand_home(self.root).resolve() == expand_home(root).resolve()
 
 
 class SyntheticSource(Section):

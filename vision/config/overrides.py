@@ -13,6 +13,7 @@ from vision.config.data import DataConfig, auto_sources
 from vision.config.renamed import rename_keys
 from vision.config.yaml12 import parse_yaml
 from vision.errors import ConfigError
+from vision.files import expand_home
 
 logger = logging.getLogger(__name__)
 
@@ -181,6 +182,6 @@ def _is_below(name: object, root: object) -> bool:
     """Whether ``name``, relative to ``root`` or absolute, exists below ``root``."""
     if not isinstance(name, str) or not isinstance(root, str):
         return True
-    folder = Path(root).expanduser().absolute()
+    folder = expand_home(root).absolute()
     path = folder / name
     return path.exists() and path.is_relative_to(folder)

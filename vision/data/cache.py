@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from vision.atomic import replacing
 from vision.errors import DataError
-from vision.files import Member
+from vision.files import Member, expand_home
 from vision.formats.records import Record
 from vision.images import read_image, reduced_size, resize
 from vision.progress import progress
@@ -76,7 +76,7 @@ def cached(records: Sequence[Record], folder: Path) -> list[Record]:
     Raises:
         DataError: If an image cannot be read, or the file cannot be written.
     """
-    path = folder.expanduser() / f"{_fingerprint(records)}.images"
+    path = expand_home(folder) / f"{_fingerprint(records)}.images"
     sizes = [prod(record.size) * 3 for record in records]
     offsets = [0, *np.cumsum(sizes, dtype=np.int64).tolist()]
     if not path.is_file() or path.stat().st_size != offsets[-1]:

@@ -17,6 +17,7 @@ from vision.data.build import count_unignored
 from vision.data.cache import reduced
 from vision.data.duplicates import duplicate_groups, image_hash
 from vision.errors import DataError
+from vision.files import expand_home
 from vision.formats import Annotations, Fault, Record, read_data
 from vision.formats.folders import Layout
 from vision.progress import progress
@@ -34,7 +35,7 @@ def read_undivided(
     layout: Layout, undivided: str, root: str
 ) -> tuple[Annotations, dict[str, list[Record]]]:
     """Read the images to split, and group near duplicates by the first of their names."""
-    folder = Path(root).expanduser()
+    folder = expand_home(root)
     folder = folder if folder.is_dir() else folder.parent
     keys = tuple(layout.splits[undivided].items())
     return _read_once(layout.format, keys, folder, _state(folder))

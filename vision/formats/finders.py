@@ -49,7 +49,9 @@ def find_coco(root: Path) -> Layout | None:
             for file, split in zip(files, splits, strict=True)
             if split or len(files) == 1
         ]
-        return make_layout("coco", root, f"COCO's JSON in {files[0].parent}", found)
+        unread = [file.name for file, split in zip(files, splits, strict=True) if not split]
+        note = f"; not read: {', '.join(unread)}" if len(found) < len(files) else ""
+        return make_layout("coco", root, f"COCO's JSON in {files[0].parent}{note}", found)
 
     def find(folders: list[Path]) -> Keys | None:
         inner = [file for folder in folders[1:] for file in _coco_files(folder)]

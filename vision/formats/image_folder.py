@@ -9,7 +9,7 @@ from typing import Any
 
 import vision.formats.json_table as tables
 from vision.errors import DataError
-from vision.files import split_lines
+from vision.files import expand_home, split_lines
 from vision.formats.folders import SPLIT_NAMES
 from vision.formats.json_values import whole
 from vision.formats.paths import Files, full, nfc, read_text
@@ -35,7 +35,7 @@ def read_image_folder(root: str, split: str | None = None) -> Annotations:
     Raises:
         DataError: If a file or folder is missing or invalid.
     """
-    folder = Path(root).expanduser()
+    folder = expand_home(root)
     names = [""] if split is None else [*SPLIT_NAMES.get(split, (split,))]
     files = [folder / name / metadata for name in names for metadata in METADATA]
     file = next((file for file in files if file.is_file()), None)

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from vision.errors import DataError
-from vision.files import similar_file
+from vision.files import expand_home, similar_file
 from vision.formats.finders import (
     coco_keys,
     find_coco,
@@ -31,7 +31,7 @@ def find_layout(root: str | Path) -> Layout:
     Raises:
         DataError: If there is no such folder, or no layout or more than one is recognised.
     """
-    path = Path(root).expanduser()
+    path = expand_home(root)
     try:
         if path.is_file():
             return _of_file(path)

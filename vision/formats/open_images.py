@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vision.errors import DataError
+from vision.files import expand_home
 from vision.formats.folders import SPLIT_NAMES
 from vision.formats.paths import Files, find_below, full, nfc, read_text
 from vision.formats.records import AnnotatedObject, Annotations
@@ -35,7 +36,7 @@ def read_open_images(
     """
     if not split and not (annotations and images):
         raise DataError("Open Images data: give split, or annotations and images")
-    folder = Path(root).expanduser()
+    folder = expand_home(root)
     names = SPLIT_NAMES.get(split or "", (split or "",))
     tables = [f"*{name}-annotations-bbox.csv" for name in names]
     tables += [f"{name}/labels/detections.csv" for name in names]

@@ -10,8 +10,8 @@ from pathlib import Path, PurePath, PurePosixPath
 from urllib.parse import unquote
 
 from vision.errors import DataError
+from vision.files import expand_home, split_lines
 from vision.files import read_text as read_file
-from vision.files import split_lines
 
 _NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-(?=[^/]+$)")
@@ -25,12 +25,12 @@ def nfc(text: str) -> str:
 
 def full(path: str | Path) -> Path:
     """The absolute path, for messages; ``~`` is replaced by the home folder."""
-    return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - removes ".."
+    return Path(os.path.abspath(expand_home(path)))  # noqa: PTH100 - removes ".."
 
 
 def find_below(root: str | None, name: str) -> Path | None:
     """The file or folder ``name`` below ``root``, else relative to the working directory."""
-    for path in (Path(root or "").expanduser() / name, Path(name).expanduser()):
+    for path in (expand_home(root or "") / name, expand_home(name)):
         if path.exists():
             return path
     return None

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from vision.choices import CONFIGS
 from vision.errors import DataError
+from vision.files import expand_home
 from vision.formats.paths import Files, find_below, full, nfc, path_tails, read_lines
 from vision.formats.records import AnnotatedObject, Annotations, Fault, Record, Tally
 from vision.formats.voc_xml import parse_xml, read_object, replace_commas, stated_size
@@ -67,11 +68,11 @@ def read_voc(
 
 
 def _split_file(root: str, split: str) -> Path:
-    folder = Path(root).expanduser() / "ImageSets" / "Main"
+    folder = expand_home(root) / "ImageSets" / "Main"
     name = f"{split.removesuffix('.txt')}.txt"
     files = [folder / name]
     if split == name:
-        files += [Path(split).expanduser(), CONFIGS / "splits" / split]
+        files += [expand_home(split), CONFIGS / "splits" / split]
     for file in files:
         if file.is_file():
             return file

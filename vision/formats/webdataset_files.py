@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from vision.errors import DataError
-from vision.files import Member
+from vision.files import Member, expand_home
 from vision.formats.folders import SPLITS, Layout, files_in, folders_in, make_layout, split_of
 from vision.formats.json_values import is_unicode
 from vision.formats.paths import full
@@ -31,7 +31,7 @@ def find_tars(root: str, split: str | None) -> list[Path]:
     Raises:
         DataError: If there is no such tar.
     """
-    path = Path(root).expanduser()
+    path = expand_home(root)
     if path.is_file():
         return [path]
     if braces := BRACES.search(path.name):

@@ -9,7 +9,7 @@ import torch
 import vision.boxes as box_ops
 from vision.config.yaml12 import dump_yaml, parse_yaml
 from vision.errors import DataError
-from vision.files import split_lines
+from vision.files import expand_home, split_lines
 from vision.formats.paths import full, read_text
 from vision.formats.records import AnnotatedObject, Annotations, Record, Tally
 from vision.formats.written import copy_images, new_folder, objects_to_write
@@ -52,7 +52,7 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
     Raises:
         DataError: If a file or folder is missing or invalid.
     """
-    folder, description = describe(Path(root).expanduser())
+    folder, description = describe(expand_home(root))
     result = Annotations()
     images = split_images(folder, description, split, result.tally)
     if not images:

@@ -11,6 +11,7 @@ import yaml
 
 from vision.config.yaml12 import parse_yaml
 from vision.errors import DataError
+from vision.files import expand_home
 from vision.formats.folders import SPLIT_NAMES, files_in, head_of
 from vision.formats.paths import Files, any_case, full, path_tails, read_lines, read_text
 from vision.formats.records import Tally
@@ -57,7 +58,7 @@ def _parse_yaml(file: Path) -> Any:  # noqa: ANN401
 
 def yolo_splits(root: str | Path) -> list[str]:
     """The splits for which `vision.formats.yolo.read_yolo` finds images."""
-    folder, description = describe(Path(root).expanduser())
+    folder, description = describe(expand_home(root))
     found = []
     for split in SPLIT_NAMES:
         with contextlib.suppress(DataError):  # data.yaml often names splits without images

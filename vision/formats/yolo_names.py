@@ -39,6 +39,9 @@ def _class_names(folder: Path, description: dict[str, Any]) -> list[str] | None:
                 raise DataError(f"{both} list different classes; keep only the correct file")
         return lists[longest]
     notes = folder / "notes.json"
+    if not notes.is_file() and isinstance(given, str):
+        where = f"names of {full(folder)}"
+        raise DataError(f"{where}: {given} is no file; list the class names in their order")
     if not notes.is_file():
         return None
     content = load_json(notes, dict, "an object with categories")
