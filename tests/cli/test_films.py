@@ -193,7 +193,7 @@ def test_without_pyav_it_is_said_once_what_would_be_better(
     out = tmp_path / "out"
     assert detect(weights, out, tmp_path / "in", "--score=1") == 0
     said = capsys.readouterr().out
-    assert said.count("MPEG-4, any sound left out; ") == said.count('pip install ".[video]"') == 1
+    assert said.count("MPEG-4, without sound; ") == said.count('pip install ".[video]"') == 1
     with av.open(str(out / "loud.mp4")) as film:
         assert [stream.codec_context.name for stream in film.streams] == ["mpeg4"]
     assert [entry["time"] for entry in entries_in(out)] == pytest.approx(

@@ -235,8 +235,8 @@ def test_lists_of_lists_are_read_once(tmp_path: Path) -> None:
     [
         ("rtsp://[bad/x", r"address rtsp://\[bad/x is not a URL: Invalid IPv6 URL"),
         ("http://me:s3cret@[::1", r"address http://\*\*\*@\[::1 is not a URL"),
-        ("99999999999999999999", "camera 99999999999999999999: its number has more than 3 digits"),
-        ("9" * 5000, "camera 9{20}: its number has"),
+        ("99999999999999999999", "camera 9{20}: camera numbers have at most 3 digits"),
+        ("9" * 5000, "camera 9{20}: camera numbers have"),
         ("", "an input is empty"),
     ],
 )
