@@ -276,6 +276,15 @@ def test_files_of_one_name_are_refused_before_the_work(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_film_and_its_poster_may_have_one_name(weights: Path, film: Path, tmp_path: Path) -> None:
+    """The film's crops and label files are in a folder."""
+    write_image(film.with_suffix(".png"), np.zeros((9, 9, 3), np.uint8))
+    words = ("--save=crops,yolo,labelme", "--score=0.2", "--max=1")
+    assert detect(weights, tmp_path / "out", film.parent, *words) == 0
+    labels = list((tmp_path / "out/yolo/labels").rglob("*.txt"))
+    assert len(labels) == 1 + NUM_FRAMES
+
+
 def test_yolo_and_labelme_lead_to_the_original_images(weights: Path, tmp_path: Path) -> None:
     """An image is copied byte by byte; one in a format that is not written becomes a PNG."""
     rng = np.random.default_rng(0)

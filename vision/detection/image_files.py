@@ -27,13 +27,15 @@ _LABELME_VERSION = "5.5.0"
 
 
 def check_file_names(sources: Sequence[MediaInput]) -> None:
-    """Check that no two inputs have crops or label files of the same name.
+    """Check that no two images have crops or label files of the same name; videos have folders.
 
     Raises:
-        DataError: If the paths of two inputs differ only in their suffix.
+        DataError: If the paths of two images differ only in their suffix.
     """
     seen: dict[str, str] = {}
     for source in sources:
+        if source.kind != "image":
+            continue
         other = seen.setdefault(comparable(source.relative.with_suffix("")), source.name)
         if other != source.name:
             raise DataError(
