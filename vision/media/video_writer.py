@@ -88,10 +88,11 @@ class VideoWriter:
     ) -> None:
         if error is None:
             self.close()
-        elif self._encoder is not None:
+            return
+        if self._encoder is not None:
             with suppress(OSError, ValueError):
                 self._encoder.close()
-            self._file.__exit__(kind, error, traceback)
+        self._file.__exit__(kind, error, traceback)
 
     def write(self, frame: UInt8[ndarray, "h w 3"], seconds: float | None = None) -> None:
         """Add a frame.
