@@ -33,6 +33,7 @@ RETRIES = 10
 an image that crashes every process is not tried forever."""
 WAIT_SECONDS = 60.0
 """Seconds without a result after which a warning is logged if no machine can run a task."""
+_UNREACHABLE = "--ray {}: there is no such cluster ({}); check the address, or start the cluster"
 
 
 def check_reachable(address: str) -> None:
@@ -46,8 +47,8 @@ def check_reachable(address: str) -> None:
         return
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise DataError(f"--ray {address}: there is no such cluster ({error})") from error
+    except (OSError, OverflowError, ValueError) as error:  # no host, or none can have this name
+        raise DataError(_UNREACHABLE.format(address, error)) from error
 
 
 class _Need(NamedTuple):
@@ -154,7 +155,7 @@ def _connected(address: str) -> Iterator[Any]:
         ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"--ray {address}: there is no such cluster ({reason})") from error
+        raise DataError(_UNREACHABLE.format(address, reason)) from error
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # Ray's handler ends the process at once.
     try:
