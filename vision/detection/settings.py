@@ -75,16 +75,18 @@ def check_complete(sources: Sequence[MediaInput], out: Path) -> None:
     """Check that a complete run has results of all sources.
 
     Raises:
-        DataError: If one has neither an entry in ``detections.json`` nor a file of its own.
+        DataError: If one has neither an entry in ``detections.json`` nor a file of its own, so that
+            it is missing, or unknown because there is no ``detections.json``.
     """
     path = out / RESULTS["json"]
     named = {entry["image"] for entry in entries_in(path)} if path.is_file() else set()
     for source in sources:
         places = (source.relative, *label_places(source))
         if source.name not in named and not any((out / place).exists() for place in places):
+            what = f"results of {source.name}" if path.is_file() else f"{path.name} with its inputs"
             raise DataError(
-                f"the run in {out} is complete, but has no results of {source.name}; name another"
-                " --out for it, or start again with --overwrite"
+                f"the run in {out} is complete, but has no {what}; name another --out, or start"
+                " again with --overwrite"
             )
 
 
