@@ -61,7 +61,7 @@ def test_what_is_no_picture_is_counted_and_what_cannot_be_decoded_is_named(
     names = ["a.jpg", "b.heic", "c.avif", "d.ico", "e.jfif"]
     assert [source.path.name for source in find_inputs([str(tmp_path)])] == names
     assert caplog.messages == [
-        f"{tmp_path}: 2 files that are neither images nor videos are left out (first: notes.txt)"
+        f"{tmp_path}: files that are neither images nor videos are left out: 2 (first: notes.txt)"
     ]
     with pytest.raises(DataError, match=r"b\.heic: \.heic files are not read; convert it to JPEG"):
         read_image(tmp_path / "b.heic")

@@ -131,7 +131,7 @@ def check_results_stay(
         files += [out / source.relative for source in sources]
     existing = [file for file in files if file.exists()]
     if existing:
-        more = f" and {len(existing) - 1} more files exist" if existing[1:] else " exists"
+        more = f" and {len(existing) - 1} more exist" if existing[1:] else " exists"
         raise DataError(f"{existing[0]}{more}; name another --out, or pass --overwrite")
 
 

@@ -191,8 +191,8 @@ def named_files(
     files = [(folder / below, below) for below in found if below.suffix.lower() in _SUFFIXES]
     others = [below for below in found if below.suffix.lower() not in _SUFFIXES]
     if files and others:
-        what = f"neither images nor videos are left out (first: {others[0]})"
-        logger.info("%s: %d files that are %s", path, len(others), what)
+        what = "files that are neither images nor videos are left out"
+        logger.info("%s: %s: %d (first: %s)", path, what, len(others), others[0])
     leave_out(folder / below for below in others)
     if not files:
         what = "holds" if path.is_dir() else "matches"

@@ -64,7 +64,9 @@ def find_remote(url: str) -> list[tuple[str, Path]]:
     if not images:
         raise DataError(f"{name} is neither an image nor a folder or pattern with images")
     if len(images) < len(found):
-        logger.info("%s: %d files that are no images are left out", name, len(found) - len(images))
+        logger.info(
+            "%s: files that are not images are left out: %d", name, len(found) - len(images)
+        )
     return [(f"{folder}/{below}", Path(below)) for below in images]
 
 

@@ -14,6 +14,7 @@ from numpy import ndarray
 
 from vision.errors import DataError
 from vision.media.connection import TIMEOUT, Connection
+from vision.rows import describe_counts
 
 _DEFAULT_RATE = 25.0
 _MAX_RATE = 1000.0
@@ -107,9 +108,9 @@ class VideoReader:
     def how_it_ended(self) -> str:
         """Describe, after the iteration, how a stream ended."""
         count = self._capture.num_reconnections
-        again = f" and {count} reconnections" if count else ""
+        again = f" and {describe_counts({'reconnection': count})}" if count else ""
         what = f"sent nothing more for {TIMEOUT:g} s" if self._capture.is_silent else "ended"
-        return f"{what} after {self.num_read} frames{again}"
+        return f"{what} after {describe_counts({'frame': self.num_read})}{again}"
 
     def __enter__(self) -> "VideoReader":
         return self
