@@ -172,7 +172,7 @@ def test_never_overwrites_results_unless_told_to(
     assert detect(weights, out, photos) == 0
     (out / "a.png").write_bytes(b"mine")
     assert detect(weights, out, photos) == 2
-    assert "2 more files exist; name another --out" in capsys.readouterr().err
+    assert "2 more exist; name another --out" in capsys.readouterr().err
     assert detect(weights, out, photos, "--resume") == 0
     assert "nothing is left to do" in capsys.readouterr().out
     assert (out / "a.png").read_bytes() == b"mine"

@@ -193,7 +193,7 @@ def test_without_pyav_it_is_said_once_what_would_be_better(
     out = tmp_path / "out"
     assert detect(weights, out, tmp_path / "in", "--score=1") == 0
     said = capsys.readouterr().out
-    assert said.count("MPEG-4, any sound left out; ") == said.count('pip install ".[video]"') == 1
+    assert said.count("MPEG-4, without sound; ") == said.count('pip install ".[video]"') == 1
     with av.open(str(out / "loud.mp4")) as film:
         assert [stream.codec_context.name for stream in film.streams] == ["mpeg4"]
     assert [entry["time"] for entry in entries_in(out)] == pytest.approx(
@@ -274,6 +274,15 @@ def test_files_of_one_name_are_refused_before_the_work(
         assert detect(weights, tmp_path / "out", tmp_path / "in", f"--save={kind}") == 2
         assert "a.png would have the same files; rename one" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_film_and_its_poster_may_have_one_name(weights: Path, film: Path, tmp_path: Path) -> None:
+    """The film's crops and label files are in a folder."""
+    write_image(film.with_suffix(".png"), np.zeros((9, 9, 3), np.uint8))
+    words = ("--save=crops,yolo,labelme", "--score=0.2", "--max=1")
+    assert detect(weights, tmp_path / "out", film.parent, *words) == 0
+    labels = list((tmp_path / "out/yolo/labels").rglob("*.txt"))
+    assert len(labels) == 1 + NUM_FRAMES
 
 
 def test_yolo_and_labelme_lead_to_the_original_images(weights: Path, tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_a_stream_is_opened_again(
     assert len(frames) > 50
     said = capsys.readouterr().out
     assert f"ended after {len(frames)} frames and 3 reconnections; what was read is kept" in said
-    assert said.count("opened again for") == 1  # within a minute
+    assert said.count("reopening it for") == 1  # within a minute
     assert "secret" not in said + json.dumps(entries_in(out))
 
 

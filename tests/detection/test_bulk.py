@@ -50,6 +50,8 @@ def test_a_batch_has_the_results_of_detect(weights: Path, photos: Path) -> None:
         (True, ["photos", "--show"], "--show has no window"),
         (True, ["photos", "--device=1"], "--ray chooses the GPU of each task; name --device cuda"),
         (True, ["photos", "--ray=127.0.0.1:1"], "--ray 127.0.0.1:1: there is no such cluster"),
+        (True, ["photos", "--ray=head..local:1"], "--ray head..local:1: there is no such cluster"),
+        (True, ["photos", "--ray=localhost:²"], "--ray localhost:²: there is no such cluster"),
     ],
 )
 def test_what_ray_cannot_do_is_one_line(

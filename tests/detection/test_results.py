@@ -119,6 +119,18 @@ def test_categories_have_the_ids_of_the_annotations(
     assert [ids[label] for label in labels] == [row["category_id"] for row in rows]
 
 
+@pytest.mark.parametrize("kind", ["coco", "csv"])
+def test_a_complete_run_without_a_list_of_its_inputs_says_so(
+    weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    words = (photos / "a.png", f"--save={kind}", "--score=0.001")
+    assert detect(weights, tmp_path / "out", *words) == 0
+    capsys.readouterr()
+    assert detect(weights, tmp_path / "out", *words, "--resume") == 2
+    line = "is complete, but has no detections.json with its inputs; name another --out"
+    assert line in capsys.readouterr().err
+
+
 def test_the_form_of_version_0_1_is_read_by_resume(
     weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -115,7 +115,7 @@ def test_shards_of_versions_that_counted_no_other_files_have_none(tmp_path: Path
 @pytest.mark.parametrize(
     ("damage", "line"),
     [
-        (lambda folders: folders.pop(), "shard 3/4 of the run is missing"),
+        (lambda folders: folders.pop(), "the run lacks shard 3/4; name the folders of all shards"),
         (lambda folders: folders.append(folders[0]), "are both shard 0/4"),
         (lambda folders: (folders[1] / "shard.json").unlink(), "has no shard.json"),
         (
@@ -131,11 +131,11 @@ def test_shards_of_versions_that_counted_no_other_files_have_none(tmp_path: Path
         (change("shard.json", '"json", "coco"', '"json", "png"'), "(results.1: Input should be"),
         (change("shard.json", '"json", "coco"', '"json", "json"'), "results are named twice"),
         (change("shard.json", '"tiles": 2', '"tiles": [2]'), "shard.json cannot be read (settings"),
-        (change("detections.json", '"score": ', '"score": 1'), "other entries"),
-        (change("detections.json", "1.png", "2.png"), "other entries"),
+        (change("detections.json", '"score": ', '"score": 1'), "differs from what its run wrote"),
+        (change("detections.json", "1.png", "2.png"), "differs from what its run wrote"),
         (change("detections.json", '"image"', '"damaged"'), "is damaged"),
-        (change("coco_results.json", "{", "x{"), "holds other entries"),
-        (change("coco_results.json", '"bbox": [', '"bbox": [0, '), "holds other entries"),
+        (change("coco_results.json", "{", "x{"), "differs from what its run wrote"),
+        (change("coco_results.json", '"bbox": [', '"bbox": [0, '), "differs from what its run"),
     ],
 )
 def test_what_does_not_fit_is_one_line(

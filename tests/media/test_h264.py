@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.browser import needs_browser, opened
+from tests.disk import files_end_at
 from tests.media.samples import film_with_sound, plain
 from vision.atomic import remove_partial, remove_unfinished
 from vision.errors import DataError
@@ -168,6 +169,19 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
             write()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_is_full_from_the_start_leaves_nothing(tmp_path: Path) -> None:
+    """Also while the error is still there, which holds the writer."""
+
+    def write() -> None:
+        with VideoWriter(tmp_path / "a.mp4", 10.0) as writer:
+            writer.write(plain(90))
+
+    with files_end_at(10), pytest.raises(DataError, match="cannot be written: ") as raised:
+        write()
+    assert raised.value.__cause__ is not None
     assert not list(tmp_path.iterdir())
 
 

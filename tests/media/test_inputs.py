@@ -61,7 +61,7 @@ def test_what_is_no_picture_is_counted_and_what_cannot_be_decoded_is_named(
     names = ["a.jpg", "b.heic", "c.avif", "d.ico", "e.jfif"]
     assert [source.path.name for source in find_inputs([str(tmp_path)])] == names
     assert caplog.messages == [
-        f"{tmp_path}: 2 files that are neither images nor videos are left out (first: notes.txt)"
+        f"{tmp_path}: files that are neither images nor videos are left out: 2 (first: notes.txt)"
     ]
     with pytest.raises(DataError, match=r"b\.heic: \.heic files are not read; convert it to JPEG"):
         read_image(tmp_path / "b.heic")
@@ -235,8 +235,8 @@ def test_lists_of_lists_are_read_once(tmp_path: Path) -> None:
     [
         ("rtsp://[bad/x", r"address rtsp://\[bad/x is not a URL: Invalid IPv6 URL"),
         ("http://me:s3cret@[::1", r"address http://\*\*\*@\[::1 is not a URL"),
-        ("99999999999999999999", "camera 99999999999999999999: its number has more than 3 digits"),
-        ("9" * 5000, "camera 9{20}: its number has"),
+        ("99999999999999999999", "camera 9{20}: camera numbers have at most 3 digits"),
+        ("9" * 5000, "camera 9{20}: camera numbers have"),
         ("", "an input is empty"),
     ],
 )

@@ -144,7 +144,7 @@ def test_secrets_are_in_no_error(server: str) -> None:
 
 
 def test_what_cannot_be_read_is_one_line(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DataError, match=r"input memory://\*\*\*@none/x is no image"):
+    with pytest.raises(DataError, match=r"input memory://\*\*\*@none/x is neither an image nor"):
         find_inputs([f"memory://me:{SECRET}@none/x"])
     with pytest.raises(DataError, match="is not read here; download it"):
         find_images([store])

@@ -61,7 +61,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is a
         pytest.param({}, None, "there is no display, as on servers", marks=linux),
         pytest.param({"JPY_PARENT_PID": "1"}, None, "this notebook's machine has no", marks=linux),
         ({"DISPLAY": ":1"}, b"The function is not implemented. Rebuild", "not opencv-python-headl"),
-        ({"DISPLAY": ":1"}, b"could not connect", "the display :1 cannot be opened; leave it out"),
+        ({"DISPLAY": ":1"}, b"could not connect", "the display :1 cannot be opened; omit --show"),
     ],
 )
 def test_why_there_is_no_window(

@@ -1,4 +1,4 @@
-"""Detection in batches of images that another engine divides, such as Ray Data."""
+"""Detection in batches of images that another engine, such as Ray Data, provides."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,16 +13,16 @@ from vision.media import image_input
 
 
 class BulkDetector:
-    """Detects in batches of images, for ``map_batches`` of Ray Data.
+    """Detects objects in batches of images, for use with ``map_batches`` of Ray Data.
 
-    Some images of a batch are read while others are detected in. The detections are those of
+    Images are read while others are in the network. The detections are the same as those of
     ``ssdlite detect``.
 
     Args:
         weights: As for `vision.Detector.load`.
-        workers: Images in progress at once: as many as a worker of the engine has CPUs.
-        batch: Images in each call of the network; more than 1 for GPUs.
-        **options: Others of `vision.Detector.load`, such as ``score``.
+        workers: Number of threads; use the number of CPUs that a worker of the engine has.
+        batch: Number of images in each call of the network; use more than 1 for GPUs.
+        **options: Other arguments of `vision.Detector.load`, such as ``score``.
 
     Raises:
         WeightsError: As `vision.Detector.load`.
@@ -36,17 +36,17 @@ class BulkDetector:
         self._images = open_images(settings, {"weights": weights, **options})
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        """The detections in a batch.
+        """Detect objects in a batch of images.
 
         Args:
-            batch: Its column ``path`` names images, by paths or by URLs that ``ssdlite detect``
-                takes.
+            batch: Columns by name; ``path`` holds the paths of the images, or URLs that
+                ``ssdlite detect`` accepts.
 
         Returns:
-            Columns with an item for each image, in order: ``path``; ``labels``, class names,
-            ``scores`` and ``boxes``, (x0, y0, x1, y1) in pixels of the image, each a list with an
-            item for each detection, highest score first; ``failure``: why the image cannot be read,
-            or None.
+            Columns with one item per image, in order: ``path``; ``labels`` (class names),
+            ``scores`` and ``boxes`` ((x0, y0, x1, y1) in pixels of the image), each a list with one
+            item per detection, highest score first; and ``failure``, the reason why the image
+            cannot be read, or None.
         """
         paths = [str(path) for path in batch["path"]]
         found: dict[str, list[Any]] = {"path": paths, "labels": [], "scores": [], "boxes": []}
@@ -61,10 +61,10 @@ class BulkDetector:
 
 
 def open_images(settings: Settings, options: Mapping[str, Any]) -> ImageDetector:
-    """Load a detector of one thread for each of the images in progress.
+    """Load a detector for ``settings.workers`` calls at once, each of one thread by default.
 
     Args:
-        settings: What to write, and the sizes of batches and pools.
+        settings: What to write, the batch size and the number of threads.
         options: Arguments of `vision.Detector.load`.
 
     Raises:

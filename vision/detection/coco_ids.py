@@ -1,4 +1,4 @@
-"""Image and category ids of COCO results: chosen, or those of an instances file."""
+"""Image and category ids of COCO results: generated, or taken from an instances file."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -28,14 +28,14 @@ class CocoIds:
 
     Args:
         names: Class names in label order.
-        annotations: A COCO instances file whose ids are used, by class name and by the end of the
-            path that an image has in common with one of the file's. Without it, an image's id is
-            its file name without suffix, as a number where it is one, and categories are numbered
-            from 1 in label order.
-        found: The classes that can be found, if not all; the file has to have these alone.
+        annotations: A COCO instances file whose ids are used: categories are matched by name, and
+            images by the longest common end of their paths. By default, the id of an image is its
+            file name without suffix, as an integer if that is all digits, and categories are
+            numbered from 1 in label order.
+        found: Classes that can be detected, all by default; the file may lack any other.
 
     Raises:
-        DataError: If the file cannot be used or lacks a class.
+        DataError: If the file cannot be read, is invalid or lacks one of these classes.
     """
 
     def __init__(
@@ -56,18 +56,18 @@ class CocoIds:
         missing = [name for name in (found or names) if name not in self._categories]
         if missing:
             raise DataError(
-                f"{annotations} has no category named {', '.join(missing)}; take another file, or"
+                f"{annotations} has no category named {', '.join(missing)}; use another file, or"
                 " name the classes to keep with --classes"
             )
 
     def check(self, inputs: Iterable[tuple[str, bool]]) -> None:
-        """Check that the inputs have different ids: images, and the first frames of videos.
+        """Check that all inputs have different ids; for a video, its first frame is checked.
 
         Args:
-            inputs: The name of each, and whether it is an image.
+            inputs: For each input its name, and whether it is an image.
 
         Raises:
-            DataError: If two have the same, or the annotations do not say which image one is.
+            DataError: If two inputs have the same id, or the annotations do not identify one.
         """
         seen: dict[Id, str] = {}
         for name, is_image in inputs:
@@ -76,7 +76,7 @@ class CocoIds:
                 what = "images" if is_image else "videos"
                 raise DataError(
                     f"{what} {seen[number]} and {name} have the same COCO id {number}; rename"
-                    " one, name another --out for it, or leave coco out of --save"
+                    " one, run it with another --out, or leave coco out of --save"
                 )
             seen[number] = name
 
@@ -84,7 +84,7 @@ class CocoIds:
         """The id of an image, or of a frame of a video.
 
         Raises:
-            DataError: If the annotations do not list it, or list several that it may be.
+            DataError: If the annotations do not list the image, or list several that match it.
         """
         path = Path(name)
         if self._file is not None:
@@ -94,18 +94,18 @@ class CocoIds:
         return int(path.stem) if path.stem.isascii() and path.stem.isdecimal() else path.stem
 
     def _annotated(self, path: Path) -> Id:
-        """The id of the listed image whose path has the longest end in common with this one."""
+        """The id of the listed image whose path shares the longest end with ``path``."""
         tail = next((one for one in path_tails(path.as_posix()) if one in self._images), None)
         if tail is None:
             raise DataError(f"image {path} is not among the images of {self._file}")
         listed = self._images[tail]
-        if listed[1:]:  # one that is listed without further folders goes before the others
+        if listed[1:]:  # Prefer an image whose complete listed path matches.
             listed = [image for image in listed if image.name == tail] or listed
         if listed[1:]:
             raise DataError(
-                f"{self._file} has {len(listed)} images that {path} may be ({listed[0].name} with"
-                f" the id {listed[0].id}, {listed[1].name} with {listed[1].id}); name the images by"
-                " more of their folders, or leave coco out of --save"
+                f"{self._file} has {len(listed)} images that match {path} ({listed[0].name} with"
+                f" the id {listed[0].id}, {listed[1].name} with {listed[1].id}); pass paths with"
+                " more of the parent folders, or leave coco out of --save"
             )
         return listed[0].id
 
@@ -123,7 +123,7 @@ class CocoIds:
 
 
 def _read_ids(file: Path) -> tuple[list[_Listed], dict[str, Id]]:
-    """The images of an instances file, by names with slashes; ids of its categories by name."""
+    """Read the images of an instances file, with forward slashes, and its category ids by name."""
     content = load_json(file, dict, FORM)
     tables.check_rows(str(file), [content], ("images", "categories"))
     images = _named_rows(f"{file}: images", content["images"], "file_name")
@@ -136,7 +136,7 @@ def _read_ids(file: Path) -> tuple[list[_Listed], dict[str, Id]]:
 
 
 def _named_rows(where: str, content: object, key: str) -> list[tuple[str, Id]]:
-    """The text of ``key`` and the id of each row, which must be of different ids."""
+    """Return the text at ``key`` and the id of each row; all ids must be different."""
     rows = tables.check_rows(where, content, ("id", key))
     tables.check_unique(where, rows, "id", int, str, shown=key)
     names = tables.texts(where, rows, key)

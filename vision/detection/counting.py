@@ -26,10 +26,10 @@ _WHITE = (255, 255, 255)
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A line or zone as it was asked for.
+    """A line or zone in which objects are counted.
 
     Attributes:
-        text: As `parse_region` took it; its name in results.
+        text: The text from which `parse_region` made it; its name in results.
         points: x and y of the two ends of a line, or of the corners of a zone: fractions of a
             frame's width and height if none is greater than 1, else pixels.
     """
@@ -38,13 +38,13 @@ class Region:
     points: tuple[Point, ...]
 
     def pixels(self, size: tuple[int, int]) -> Float32[ndarray, "n 2"]:
-        """The points in pixels of a frame.
+        """Convert the points to pixels of a frame.
 
         Args:
-            size: (height, width).
+            size: (height, width) of the frame.
 
         Raises:
-            DataError: If they are outside the frame.
+            DataError: If a point is outside the frame.
         """
         points = np.array(self.points, np.float32)
         height, width = size
@@ -60,10 +60,10 @@ class Region:
 
 
 def parse_region(text: str) -> Region:
-    """The region of ``line:x0,y0,x1,y1`` or ``zone:x0,y0,x1,y1,x2,y2,...``.
+    """Parse ``line:x0,y0,x1,y1`` or ``zone:x0,y0,x1,y1,x2,y2,...``.
 
     Raises:
-        ConfigError: If the text has another form, or describes no line or area.
+        ConfigError: If the text has another form, a line has no length, or a zone has no area.
     """
     kind, _, numbers = text.partition(":")
     try:
@@ -83,18 +83,18 @@ def parse_region(text: str) -> Region:
 
 @final
 class RegionCounter:
-    """Counts over the frames of one video, by class name.
+    """Counts tracked objects over the frames of one video, by class name.
 
-    An object is where the middle of its box is. A line counts ``in`` who crosses it from left to
-    right, seen from its first end to its second, and ``out`` who crosses it the other way. A zone
-    counts who is ``inside``, and all that ``entered`` or were there at the beginning, each once.
+    The centre of its box is an object's position. A line counts crossings from left to right, seen
+    from its first end to its second, as ``in`` and the opposite ones as ``out``. A zone counts the
+    objects ``inside`` it now, and as ``entered`` all that have been inside so far, each once.
 
     Args:
         region: The line or zone.
         size: (height, width) of the frames.
 
     Raises:
-        DataError: If the region is outside the frame.
+        DataError: If a point of the region is outside the frame.
     """
 
     def __init__(self, region: Region, size: tuple[int, int]) -> None:
@@ -109,7 +109,7 @@ class RegionCounter:
     def update(
         self, detections: Detections, tracks: Sequence[int | None], names: Sequence[str]
     ) -> Counts:
-        """The counts after one more frame; detections without a track do not count."""
+        """Process the next frame and return the counts; detections without a track are ignored."""
         if not self._is_line:
             self._counts["inside"].clear()
         boxes, labels = detections.boxes.tolist(), detections.labels.tolist()
@@ -120,13 +120,13 @@ class RegionCounter:
         return {kind: dict(counter) for kind, counter in self._counts.items()}
 
     def draw_outline(self, picture: UInt8[ndarray, "h w 3"]) -> None:
-        """Draw the line or zone, in place, before the objects whose tags it must not cross."""
+        """Draw the line or zone in place, before the objects, whose tags it must not cover."""
         points = np.round(self._points).astype(np.int32)
         for colour, width in Style.for_image(picture).outlined:
             cv2.polylines(picture, [points], not self._is_line, colour, width)
 
     def draw_counts(self, picture: UInt8[ndarray, "h w 3"]) -> None:
-        """Draw the counts, in place: at the first end of a line, at the top of a zone."""
+        """Draw the counts in place: at the first end of a line, or at the top of a zone."""
         style, points = Style.for_image(picture), self._points
         text = describe(self._counts)
         height, width = style.tag_size(text)
@@ -154,7 +154,7 @@ class RegionCounter:
 
 
 def describe(counts: Mapping[str, Mapping[str, int]], *, classes: bool = False) -> str:
-    """Counts in words: ``in 3, out 1``, with classes ``in 3 (2 dogs, 1 cat), out 1 (1 dog)``."""
+    """Format counts as ``in 3, out 1``, or by class: ``in 3 (2 dogs, 1 cat), out 1 (1 dog)``."""
     texts = []
     for kind, by_name in counts.items():
         what = f" ({describe_counts(by_name)})" if classes and by_name else ""

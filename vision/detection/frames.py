@@ -1,4 +1,4 @@
-"""Detection, and tracking, in the frames of one video."""
+"""Detection and tracking in the frames of one video."""
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
@@ -17,14 +17,14 @@ from vision.runtime import score_thresholds
 
 
 def is_live(source: MediaInput, video: VideoReader) -> bool:
-    """Whether a video is a stream without a number of frames, which cannot be read again."""
+    """Whether a video is a stream of unknown length, which cannot be read again."""
     return source.kind == "stream" and video.num_frames is None
 
 
 def find_problem(source: MediaInput, video: VideoReader, *, is_ended: bool) -> str:
-    """How a video broke off, to be said once it has been read; empty if it did not.
+    """Describe, after reading a video, how it ended too early; empty if it did not.
 
-    ``is_ended`` says that it ended by itself, not by Ctrl-C.
+    ``is_ended`` is False if Ctrl-C or a signal ended it.
     """
     if problem := video.shortfall():
         return f"video {source.name}: {problem}; what was read is kept"
@@ -35,7 +35,7 @@ def find_problem(source: MediaInput, video: VideoReader, *, is_ended: bool) -> s
 
 @final
 class FrameDetector:
-    """Detects in the frames of one video, in threads.
+    """Detects objects in the frames of one video, in several threads.
 
     Args:
         source: The video.
@@ -45,7 +45,7 @@ class FrameDetector:
 
     Raises:
         ConfigError: If ``trackers`` is needed and not installed.
-        DataError: If a region to count in is outside the frames.
+        DataError: If a point of a counting region is outside the frames.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class FrameDetector:
             thresholds = torch.as_tensor(thresholds).expand(len(names))
             self._tracker = Tracker(video.fps / settings.stride, thresholds)
             self._scores = {
-                name: score if score == 1 else min(score, LOW_SCORE)  # 1 leaves a class out
+                name: score if score == 1 else min(score, LOW_SCORE)  # 1 excludes a class
                 for name, score in zip(names, thresholds.tolist(), strict=True)
             }
 
     def outcomes(self) -> Generator[Outcome]:
-        """The outcome of each frame, in order.
+        """Yield the outcome of each frame, in order.
 
         Raises:
             DataError: If a file cannot be written.

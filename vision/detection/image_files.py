@@ -1,4 +1,4 @@
-"""What is written for each image and frame beside its picture: crops, label files."""
+"""Files written for each image and frame besides its annotated picture: crops, label files."""
 
 # h and w the height and width of an image
 
@@ -23,17 +23,19 @@ from vision.errors import DataError
 from vision.media import MediaInput, comparable, write_image
 
 _LABELME_VERSION = "5.5.0"
-"""The version of LabelMe whose files are written."""
+"""The version of LabelMe in whose format files are written."""
 
 
 def check_file_names(sources: Sequence[MediaInput]) -> None:
-    """Make sure that the files of the images have different names.
+    """Check that no two images have crops or label files of the same name; videos have folders.
 
     Raises:
-        DataError: If two images differ only in their suffix.
+        DataError: If the paths of two images differ only in their suffix.
     """
     seen: dict[str, str] = {}
     for source in sources:
+        if source.kind != "image":
+            continue
         other = seen.setdefault(comparable(source.relative.with_suffix("")), source.name)
         if other != source.name:
             raise DataError(
@@ -43,7 +45,7 @@ def check_file_names(sources: Sequence[MediaInput]) -> None:
 
 
 def label_places(source: MediaInput) -> list[Path]:
-    """Where the label files of a source are, or their folder, relative to the output folder."""
+    """Paths of an image's label files, or a video's folders of them, below the output folder."""
     below = source.relative
     labels = Path("yolo/labels")
     if source.kind != "image":
@@ -70,15 +72,15 @@ def write_image_files(
     entry: Entry,
     names: Sequence[str],
 ) -> None:
-    """Write the files of an image or frame.
+    """Write the crops and label files of an image or frame.
 
     Args:
-        folders: Kinds of files, of `vision.choices.FOLDERS`.
+        folders: Kinds of files to write, from `vision.choices.FOLDERS`.
         out: The output folder.
         source: The image, or the video of the frame.
         image: Its pixels, RGB.
         detections: What was detected.
-        entry: The same, as `vision.detection.results.make_entry` gives it.
+        entry: The same detections, from `vision.detection.results.make_entry`.
         names: Class names in label order.
 
     Raises:
@@ -108,18 +110,18 @@ def write_image_files(
 def _relative(path: Path, folder: Path) -> str:
     try:
         return os.path.relpath(path, folder)
-    except ValueError:  # of another drive of Windows
+    except ValueError:  # on another drive of Windows
         return str(path.absolute())
 
 
 def _file_name(label: str) -> str:
-    """A class name as the name of a folder."""
+    """Turn a class name into the name of a folder."""
     name = "".join(c if c.isalnum() or c in " -_." else "_" for c in label)
     return name if name.strip(" .") else "_"
 
 
 def _copy_image(path: Path, source: MediaInput, image: UInt8[ndarray, "h w 3"]) -> None:
-    """Copy an image file; a frame, a remote image, or one in another format is written."""
+    """Copy an image file; encode a frame, a remote image or an image in another format."""
     is_file = source.kind == "image" and source.address is None
     if not is_file or source.path.suffix.lower() != path.suffix.lower():
         write_image(path, image)
@@ -140,7 +142,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _fractions(item: Object, image: UInt8[ndarray, "h w 3"]) -> str:
-    """Centre, width and height of a box in fractions of the image's sides, as YOLO has them."""
+    """Format a box for YOLO: centre, width and height as fractions of the image's sides."""
     size = (image.shape[0], image.shape[1])
     box = torch.tensor(item["box"], dtype=torch.float64)
     values = box_ops.to_centre(box_ops.scale(box, size, (1, 1))).tolist()

@@ -1,4 +1,4 @@
-"""Detection in many images, several of which are read or written while others are detected in."""
+"""Detection in many images: some are read or written while others are in the network."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
@@ -12,16 +12,16 @@ from vision.errors import DataError
 from vision.media import MediaInput
 
 Outcomes: TypeAlias = Callable[[Sequence[MediaInput]], Generator[tuple[MediaInput, Outcome]]]
-"""Detects in images: each with its outcome, in any order."""
+"""A function that detects objects in images and yields each with its outcome, in any order."""
 
 
 @final
 class ImageDetector:
-    """Detects in images, in threads.
+    """Detects objects in images, in several threads.
 
     Args:
         detector: Called from ``settings.workers`` threads.
-        settings: What to write, and the sizes of batches and pools.
+        settings: What to write, the batch size and the number of threads.
     """
 
     def __init__(self, detector: Detector, settings: Settings) -> None:
@@ -29,13 +29,13 @@ class ImageDetector:
         self._settings = settings
 
     def outcomes(self, sources: Iterable[MediaInput]) -> Generator[tuple[MediaInput, Outcome]]:
-        """Each image with its outcome, in order; annotated images and files are written."""
+        """Yield each image with its outcome, in order, after its files have been written."""
         batch, workers = self._settings.batch, self._settings.workers
         with closing(map_batches(self._read_and_write, sources, batch, workers)) as outcomes:
             yield from outcomes
 
     def _read_and_write(self, sources: Sequence[MediaInput]) -> list[tuple[MediaInput, Outcome]]:
-        """Read a batch of images, detect in them, and write the annotated images."""
+        """Read a batch of images, detect objects in them, and write their files."""
         images: dict[int, Image] = {}
         outcomes: dict[int, Outcome] = {}
         for index, source in enumerate(sources):

@@ -1,4 +1,4 @@
-"""The progress of a detection run on disk, from which it resumes after a kill."""
+"""The progress of a detection run on disk, from which the run resumes after a kill."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,8 +18,8 @@ FORMAT = "ssdlite-detections-1"
 class Journal:
     """A file of JSON lines: the settings, then for each input a start, its entries and an end.
 
-    An input with entries and without its end has been broken off by a kill. Entries are read from
-    the file on demand, so that memory holds two offsets for each input and no entries.
+    An input without an end line was interrupted by a kill. Entries are read from the file on
+    demand: memory holds only two offsets for each input.
 
     Args:
         folder: Folder of the run's results.
@@ -70,7 +70,7 @@ class Journal:
         return open(self.path, mode, buffering, opener=open_own)
 
     def _read_done(self, head: bytes) -> int:
-        """Fill ``done``; return the end of the last complete line."""
+        """Fill ``done`` from the file; return the offset of the end of its last complete line."""
         begun, start, entries, end = "", 0, 0, 0
         with self._open("rb", buffering=-1) as file:
             for number, line in enumerate(file):
@@ -95,22 +95,23 @@ class Journal:
         return end
 
     def _keep(self, name: str, start: int, entries: int, end: int) -> None:
-        """Keep the entries of an input without its end, unless an earlier try has more.
+        """Record the entries of an input without an end line, unless an earlier try has more.
 
-        ``start``, ``entries`` and ``end`` are the offsets of its start, first entry and end.
+        ``start``, ``entries`` and ``end`` are the offsets of its start line, of its first entry and
+        of the end of its last entry.
         """
         before = self.done.get(name)
         if name and end > entries and (before is None or end - start > before.end - before.start):
             self.done[name] = Done(None, start, end, complete=False)
 
     def check(self, places: Mapping[str, str]) -> None:
-        """Check that the inputs with entries are among these, with results at the same places.
+        """Check that the inputs with entries are still inputs, with results at the same paths.
 
         Args:
-            places: Paths of results, relative to the output folder, by input.
+            places: Paths of results, relative to the output folder, by name of the input.
 
         Raises:
-            ConfigError: If one is not.
+            ConfigError: If one is missing, or its result has another path.
         """
         for name, done in self.done.items():
             if name not in places or done.place not in {None, places[name]}:
@@ -123,25 +124,25 @@ class Journal:
         return name in self.done and self.done[name].complete
 
     def start(self, name: str) -> None:
-        """Start an input."""
+        """Write the start line of an input."""
         self._started = self._end
         self._write(make_line({"start": name}))
 
     def add(self, entry: Entry) -> None:
-        """Add an entry of the started input."""
+        """Write an entry of the started input."""
         self._write(make_line(entry))
 
     def finish(self, name: str, place: str, *, complete: bool = True) -> None:
-        """End the started input, whose result is at ``place``; ``complete`` is as in `Done`."""
+        """Write the end of the started input; ``place`` and ``complete`` are as in `Done`."""
         self._write(make_line({"done": name, "place": place, "complete": complete}))
         self.done[name] = Done(place, self._started, self._end, complete)
 
     def keep(self, name: str) -> None:
-        """Count the entries of an input that broke off as all that there will be."""
+        """Count an interrupted input as complete with the entries that it has."""
         self.done[name] = self.done[name]._replace(complete=True)
 
     def entries(self, names: Sequence[str]) -> Iterator[Entry]:
-        """All entries of the inputs in ``done``, in the order of ``names``.
+        """Yield all entries of the inputs in ``done``, in the order of ``names``.
 
         Raises:
             DataError: If the file is damaged.
@@ -155,7 +156,7 @@ class Journal:
                         yield cast("Entry", line)
 
     def close(self) -> None:
-        """Close the file, and leave the folder to other processes."""
+        """Close the file, and release the lock on the folder."""
         self._file.close()
         self._lock.close()
 
@@ -174,7 +175,7 @@ class Journal:
     def _write(self, line: bytes) -> None:
         data = memoryview(line)
         try:
-            if self._file.tell() != self._end:  # An interruption came between write and count.
+            if self._file.tell() != self._end:  # Ctrl-C after a write, before it was counted
                 self._file.truncate(self._end)
                 self._file.seek(self._end)
             while data:

@@ -1,4 +1,4 @@
-"""The lines of a journal: JSON objects, checked when they are read again."""
+"""The lines of a journal: JSON objects, checked when they are read back."""
 
 import json
 import reprlib
@@ -11,7 +11,7 @@ from vision.errors import DataError
 
 
 class Done(NamedTuple):
-    """An input with entries: completed, or broken off.
+    """An input with entries: complete, or interrupted.
 
     Attributes:
         place: Path of its result, relative to the output folder; None if it was being read when
@@ -29,25 +29,25 @@ class Done(NamedTuple):
 
 
 def make_line(value: Mapping[str, Any]) -> bytes:
-    """The line of an object."""
+    """Encode an object as a line."""
     return json.dumps(value).encode() + b"\n"
 
 
 def difference(existing: bytes, expected: bytes, path: Path) -> str:
-    """Why the run whose first line is ``existing`` is not continued; ``path`` is the journal."""
+    """Explain why a run cannot be resumed whose journal ``path`` starts with ``existing``."""
     before, now = _parse(existing).get("settings"), json.loads(expected)["settings"]
     if not isinstance(before, dict):
         return f"{path} is damaged; remove it and start again"
     keys = [key for key in {**now, **before} if before.get(key) != now.get(key)]
     changed = ", ".join(keys) or "format"
     return (
-        f"{path} was started with other settings ({changed}); resume with the same, or"
+        f"{path} was started with other settings ({changed}); resume with the same settings, or"
         " start again with --overwrite"
     )
 
 
 def parse_line(line: bytes, path: Path) -> dict[str, Any]:
-    """The object of a line: the start or end of an input, or an entry as `make_entry` gives it.
+    """Parse a line: the start or end of an input, or an entry as `make_entry` returns it.
 
     Raises:
         DataError: If the line is damaged; ``path`` is the journal.
@@ -59,10 +59,10 @@ def parse_line(line: bytes, path: Path) -> dict[str, Any]:
 
 
 def parse_entry(line: bytes, path: Path) -> Entry:
-    """The entry of a line, also of ``detections.json`` without the comma.
+    """Parse a line with an entry, of a journal, or of ``detections.json`` without its comma.
 
     Raises:
-        DataError: If the line is none; ``path`` is the file.
+        DataError: If the line is not an entry; ``path`` is the file.
     """
     value = _parse(line)
     if _is_entry(value):
@@ -71,7 +71,7 @@ def parse_entry(line: bytes, path: Path) -> Entry:
 
 
 def _parse(line: bytes) -> dict[str, Any]:
-    """The object of a line; empty if it is none."""
+    """Parse a line; return an empty dictionary if it is not a JSON object."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

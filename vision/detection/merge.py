@@ -1,4 +1,4 @@
-"""Shards of a detection run become the results that one run would have written."""
+"""Merging the shards of a detection run into the results that a single run would have written."""
 
 import itertools
 from collections import Counter
@@ -36,7 +36,7 @@ class Shards:
 
     @property
     def results(self) -> Sequence[str]:
-        """The formats that the shards have, keys of `vision.detection.RESULTS`."""
+        """The formats of the shards' results, keys of `vision.detection.RESULTS`."""
         return self.records[0].results
 
 
@@ -46,8 +46,8 @@ class Merged:
 
     Attributes:
         inputs: Number of images and of frames with results.
-        objects: Number of detections in them by class name.
-        missing: The inputs that failed in their shard, or were not read to their end.
+        objects: Number of detections in them, by class name.
+        missing: Names of the inputs that failed in their shard, or were not read to their end.
     """
 
     inputs: Counter[str] = field(default_factory=Counter)
@@ -56,10 +56,10 @@ class Merged:
 
 
 def read_shards(folders: Sequence[Path]) -> Shards:
-    """The shards in folders, of which each has to be there once.
+    """Read the records of the shards in ``folders``, which must be all shards of one run.
 
     Raises:
-        DataError: If one has not ended, is missing or there twice, or if they differ in inputs,
+        DataError: If a shard is unfinished, missing or named twice, or if shards differ in inputs,
             weights, thresholds, classes or formats.
     """
     found: dict[int, Path] = {}
@@ -68,19 +68,22 @@ def read_shards(folders: Sequence[Path]) -> Shards:
         _check_equal(folders[0], records[0], folder, record)
         if record.number in found:
             first = found[record.number]
-            raise DataError(f"{first} and {folder} are both shard {record.shard}; name one of them")
+            raise DataError(f"{first} and {folder} are both shard {record.shard}; name only one")
         found[record.number] = folder
     total = records[0].total
     if missing := [f"{number}/{total}" for number in range(total) if number not in found]:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
-        raise DataError(f"shard {missing[0]}{more} of the run is missing; name the folders of all")
+        raise DataError(f"the run lacks shard {missing[0]}{more}; name the folders of all shards")
     records.sort(key=lambda record: record.number)
     shards = Shards([found[record.number] for record in records], records)
     if "json" not in shards.results:
         raise DataError(f"{folders[0]} has no {RESULTS['json']}; run the shards with --save json")
     names = [source.name for _, source in in_order(shards.records)]
     if digest_names(names) != records[0].digest:
-        raise DataError(f"the inputs of {folders[0]} and the others are not all; run them again")
+        raise DataError(
+            f"the inputs of {folders[0]} and the other shards are not those of their run; run all"
+            " shards again"
+        )
     return shards
 
 
@@ -93,22 +96,22 @@ def _check_equal(first: Path, expected: ShardRecord, folder: Path, record: Shard
     ours, theirs = shown(expected), shown(record)
     if changed := [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]:
         raise DataError(
-            f"{first} and {folder} are of different runs ({', '.join(changed)}); run the shards"
-            " with equal inputs and options"
+            f"{first} and {folder} are from different runs ({', '.join(changed)}); run all shards"
+            " with the same inputs and options"
         )
 
 
 def merge_shards(shards: Shards, out: Path) -> Merged:
-    """Write the results of shards, in all formats that they have, as one run would.
+    """Write the results of all shards, in all formats that they have, as a single run would.
 
-    Memory holds the names of the inputs and one entry.
+    Memory holds only the names of the inputs and one entry.
 
     Args:
         shards: From `read_shards`.
         out: The folder to write.
 
     Raises:
-        DataError: If a file cannot be read or written, or holds other entries than its run wrote.
+        DataError: If a file cannot be read or written, or differs from what its run wrote.
         ConfigError: If a format needs a package that is not installed.
     """
     merged = Merged()
@@ -129,13 +132,13 @@ def merge_shards(shards: Shards, out: Path) -> Merged:
 
 
 def _omissions(shards: Shards) -> Omissions:
-    """What one run would have left out: an input that is not there fails in each shard."""
+    """What a single run would have left out; a missing input has failed in every shard."""
     parts = [read_omissions(folder / RESULTS["json"]) for folder in shards.folders]
     omissions: Omissions = {
         "failures": sorted({line for part in parts for line in part["failures"]}),
         "skipped": sum(part["skipped"] for part in parts),
         "capped": sum(part["capped"] for part in parts),
-        "others": max(part["others"] for part in parts),  # each shard has met all of them
+        "others": max(part["others"] for part in parts),  # every shard has counted all of them
     }
     if tiles := shards.records[0].settings.get("tiles"):
         omissions["tiles"] = tiles
@@ -150,7 +153,7 @@ def _counted(entries: Iterable[Entry], merged: Merged) -> Iterator[Entry]:
 
 
 def _entries(shards: Shards) -> Iterator[tuple[int, Entry]]:
-    """The entries of all shards as one run has them, each with the number of its shard."""
+    """Yield the entries of all shards in a single run's order, each with its shard's number."""
     paths = [folder / RESULTS["json"] for folder in shards.folders]
     readers = [read_entries(path) for path in paths]
     for number, source in in_order(shards.records):
@@ -163,7 +166,7 @@ def _entries(shards: Shards) -> Iterator[tuple[int, Entry]]:
 
 
 def _coco_results(shards: Shards) -> Iterator[CocoResult]:
-    """The rows of COCO's result files: for each detection of an entry, the one with its score."""
+    """Yield the rows of the shards' COCO results, whose scores must match the entries'."""
     paths = [folder / RESULTS["coco"] for folder in shards.folders]
     readers = [read_coco_rows(path) for path in paths]
     for number, entry in _entries(shards):

@@ -40,14 +40,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class FoundFrame:
-    """What was detected in a frame of a video.
+    """A frame of a video with its detections.
 
     Attributes:
-        image: RGB.
-        number: Of the frame in the video, from 0.
-        seconds: Its time.
-        detections: In the frame's pixels.
-        tracks: The track of each detection, where the video is tracked.
+        image: The RGB image.
+        number: The number of the frame in the video, from 0.
+        seconds: The time of the frame.
+        detections: The detections, in pixels of the frame.
+        tracks: The track of each detection, None without one; None if the video is not tracked.
     """
 
     image: Image
@@ -58,7 +58,7 @@ class FoundFrame:
 
 
 def read_first(source: MediaInput) -> Image:
-    """The image; of an animation the first one, with a line in the log.
+    """Read an image; of an animation only the first frame, with a warning.
 
     Raises:
         DataError: If it cannot be read.
@@ -83,7 +83,7 @@ def write_and_draw(
     image: Image,
     detections: Detections,
 ) -> Outcome:
-    """The entry of an image; its files are written, and it is drawn, as the settings say."""
+    """Write the files of an image and draw it, as the settings say; return its entry or error."""
     entry = make_entry(source.name, detections, names)
     draws = settings.pictures or settings.show is not None
     picture = draw_detections(image, detections, names) if draws else None
@@ -103,14 +103,14 @@ def write_and_draw_frame(
     found: FoundFrame,
     counters: Sequence[RegionCounter] = (),
 ) -> Outcome:
-    """The entry of a frame, and its annotated picture if it is to be written or shown.
+    """Write the files of a frame; return its entry, and its picture if that is written or shown.
 
     Args:
         settings: What is written.
         names: Class names in label order.
         source: The video.
-        found: The frame.
-        counters: Count its tracks, and are drawn with their counts.
+        found: The frame with its detections.
+        counters: Counters of the tracks in lines and zones, which are drawn with their counts.
 
     Raises:
         DataError: If a file cannot be written.

@@ -1,4 +1,4 @@
-"""Detections as a Parquet file, with a row for each."""
+"""Detections as a Parquet file with one row per detection."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ COLUMNS = {
 
 
 def write_parquet(path: Path, entries: Iterable[Entry]) -> None:
-    """Write entries of detections, in constant memory.
+    """Write the detections of all entries, in constant memory.
 
     Raises:
         ConfigError: If pyarrow is not installed.

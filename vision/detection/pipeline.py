@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 AHEAD = 2
-"""Batches per worker that are waiting, in progress or done."""
+"""Maximum number of batches per worker that are waiting, in progress, or done but not consumed."""
 _POLL_SECONDS = 0.1
 
 
@@ -22,7 +22,7 @@ def map_batches(
     workers: int,
     stopped: threading.Event | None = None,
 ) -> Generator[Result]:
-    """The results of all items in order, from work on batches of ``size``; see `ordered_map`."""
+    """Process items in batches of ``size``, and yield all results in order; see `ordered_map`."""
     remaining = iter(items)
     batches = iter(lambda: list(itertools.islice(remaining, size)), [])  # until one is empty
     for results in ordered_map(work, batches, workers, AHEAD * workers, stopped):
@@ -36,21 +36,21 @@ def ordered_map(
     ahead: int,
     stopped: threading.Event | None = None,
 ) -> Generator[Result]:
-    """The result of each item, in the items' order, while later items are already processed.
+    """Yield the result of each item, in the items' order, while later items are processed.
 
     A separate thread iterates over the items, so that decoding a video overlaps with the work, and
     the caller's thread is free for the results. Closing the iterator stops all threads.
 
     Args:
-        work: Called in ``workers`` threads.
+        work: Called with each item, in ``workers`` threads.
         items: Iterated over in one other thread.
         workers: Number of items processed at the same time.
-        ahead: Maximum number of items that are waiting, in progress or done; memory holds these
-            and one more.
-        stopped: Set when no more items are needed, so that the iteration can end a wait.
+        ahead: Maximum number of items that are waiting, in progress, or done but not consumed;
+            memory holds these and one more.
+        stopped: Event that is set when no more items are needed; ``items`` may wait for it.
 
     Raises:
-        BaseException: An error of the iteration or of the work, at the position of its item.
+        BaseException: An error of ``items`` or ``work``, at the position of the item.
     """
     pending: _Queue[Result] = _Queue(ahead, stopped)
     with ThreadPoolExecutor(workers, thread_name_prefix="detect") as executor:
@@ -72,7 +72,7 @@ class _Queue(Generic[Result]):
         self._waiting: queue.Queue[Future[Result] | None] = queue.Queue(length)
 
     def put(self, future: Future[Result] | None) -> bool:
-        """Wait for room; False if the consumer has stopped."""
+        """Add a future once there is room; return False if the consumer has stopped."""
         while not self.is_stopped.is_set():
             try:
                 self._waiting.put(future, timeout=_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Detection in images by the machines of a Ray cluster."""
+"""Detection in images on the machines of a Ray cluster."""
 
 import functools
 import itertools
@@ -25,29 +25,30 @@ from vision.media import MediaInput
 logger = logging.getLogger(__name__)
 
 LOCAL = "local"
-"""Stands for a cluster of this machine alone, which ends with the run."""
+"""Address of a cluster that consists of this machine only, and ends with the run."""
 CHUNK = 32
-"""Maximum number of images of a task."""
+"""Maximum number of images in a task."""
 RETRIES = 10
-"""Times that a task starts again after its process or machine was lost; a picture that kills each
-process which reads it ends the run then."""
+"""How often a task is restarted after its process or machine was lost; then the run ends, so that
+an image that crashes every process is not tried forever."""
 WAIT_SECONDS = 60.0
 """Seconds without a result after which a warning is logged if no machine can run a task."""
+_UNREACHABLE = "--ray {}: there is no such cluster ({}); check the address, or start the cluster"
 
 
 def check_reachable(address: str) -> None:
-    """Make sure that something answers at ``host:port``, which Ray would try for minutes.
+    """Check that something answers at ``host:port``; Ray itself would keep trying for minutes.
 
     Raises:
-        DataError: If nothing does.
+        DataError: If nothing answers.
     """
     host, _, port = address.rpartition(":")
     if not port.isdigit() or "/" in address:
         return
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
-    except OSError as error:
-        raise DataError(f"--ray {address}: there is no such cluster ({error})") from error
+    except (OSError, OverflowError, ValueError) as error:  # no host, or none can have this name
+        raise DataError(_UNREACHABLE.format(address, error)) from error
 
 
 class _Need(NamedTuple):
@@ -57,33 +58,33 @@ class _Need(NamedTuple):
     amount: int
 
     def options(self) -> dict[str, int]:
-        """The same as arguments of ``ray.remote``."""
+        """The reservation as arguments of ``ray.remote``."""
         return {f"num_{self.kind.lower()}s": self.amount}
 
 
 def outcomes_on_ray(
     address: str, sources: Sequence[MediaInput], settings: Settings, options: Mapping[str, Any]
 ) -> Generator[tuple[MediaInput, Outcome]]:
-    """The outcome of each image, in any order.
+    """Yield each image with its outcome, in any order.
 
-    Images go to the machines in tasks of `CHUNK`, each with ``settings.workers`` CPUs or one GPU.
-    A task whose machine is lost starts again on any other; machines that join the cluster get
-    tasks too. All of them see images, weights and, for annotated images and other files of each
-    image, the output folder under the same paths; relative ones count from the working directory
-    of this process.
+    Images are sent to the machines in tasks of up to `CHUNK` images, each of which reserves
+    ``settings.workers`` CPUs or one GPU. A task whose machine is lost is restarted on another one;
+    machines that join the cluster get tasks too. All machines must see the images, the weights and,
+    if files are written for each image, the output folder under the same paths; relative paths
+    start at the working directory of this process.
 
     Args:
-        address: Of the cluster, as ``ray.init`` takes it; ``local`` for one of this machine.
-        sources: Images.
+        address: Address of the cluster as for ``ray.init``; ``local`` starts one on this machine.
+        sources: The images.
         settings: What is written.
         options: Arguments of `vision.Detector.load`.
 
     Raises:
         ConfigError: If Ray is not installed, or a machine cannot meet the options.
         WeightsError: If a machine cannot open the weights.
-        DataError: If there is no such cluster, or it is lost.
+        DataError: If the cluster cannot be reached, or is lost.
     """
-    on_gpu = options["device"] not in {None, "cpu"}  # Tasks without a device see no GPU.
+    on_gpu = options["device"] not in {None, "cpu"}  # By default tasks see no GPU.
     need = _Need("GPU", 1) if on_gpu else _Need("CPU", settings.workers)
     job = pickle.dumps((settings, options, str(Path.cwd())))
     with _connected(address) as ray:
@@ -104,27 +105,27 @@ def outcomes_on_ray(
 
 
 def _detect(job: bytes, sources: Sequence[MediaInput]) -> list[Outcome]:
-    """The outcome of each of some images: a task of Ray."""
+    """Return the outcomes of a chunk of images; this is a task of Ray."""
     return [outcome for _, outcome in _open_job(job).outcomes(sources)]
 
 
 @functools.lru_cache(maxsize=1)
 def _open_job(job: bytes) -> ImageDetector:
-    """The detector of a run, which a process of Ray opens once for all of its tasks."""
+    """Load the detector of a run, once in each process of Ray for all of its tasks."""
     settings, options, folder = pickle.loads(job)  # noqa: S301 - from `outcomes_on_ray`
-    with suppress(OSError):  # Absolute paths do without it.
+    with suppress(OSError):  # Absolute paths do not need it.
         os.chdir(folder)
     return open_images(settings, options)
 
 
 def _capacity(ray: Any, need: _Need) -> int:  # noqa: ANN401
-    """How many tasks the machines that are alive can run at once."""
+    """Number of tasks that the machines which are alive can run at once."""
     machines = (node["Resources"] for node in ray.nodes() if node["Alive"])
     return sum(int(machine.get(need.kind, 0)) // need.amount for machine in machines)
 
 
 def _wait(ray: Any, pending: list[Any], need: _Need) -> list[Any]:  # noqa: ANN401
-    """The tasks that are done, at least one."""
+    """Wait until at least one task is done; return the tasks that are done."""
     while not (done := ray.wait(pending, timeout=WAIT_SECONDS)[0]):
         _warn_without_room(ray, need)
     found: list[Any] = done
@@ -134,7 +135,7 @@ def _wait(ray: Any, pending: list[Any], need: _Need) -> list[Any]:  # noqa: ANN4
 def _warn_without_room(ray: Any, need: _Need) -> None:  # noqa: ANN401
     if not _capacity(ray, need):
         logger.warning(
-            "no machine of the cluster has %d %s for a task: waiting for one",
+            "no machine of the cluster has the %d %s that a task needs; waiting for one",
             need.amount,
             need.kind,
         )
@@ -142,9 +143,9 @@ def _warn_without_room(ray: Any, need: _Need) -> None:  # noqa: ANN401
 
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
-    """Ray, connected to a cluster, with our answers to signals; its errors become this package's.
+    """Connect Ray to a cluster; keep our signal handler, and turn its errors into this package's.
 
-    What it prints, such as machines that are lost, does not mix with the command's output.
+    Ray's messages, such as about lost machines, go to standard error, apart from our output.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray = require_package("ray", "ray")
@@ -154,9 +155,9 @@ def _connected(address: str) -> Iterator[Any]:
         ray.init(address, log_to_driver=False, logging_level="ERROR", **options)
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"--ray {address}: there is no such cluster ({reason})") from error
+        raise DataError(_UNREACHABLE.format(address, reason)) from error
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)  # Ray's own ends the process at once.
+        signal.signal(signal.SIGTERM, handler)  # Ray's handler ends the process at once.
     try:
         with redirect_stdout(sys.stderr):
             yield ray

@@ -17,7 +17,7 @@ from vision.detections import Detections
 from vision.errors import DataError
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""What begins a formula in a spreadsheet; CSV has an apostrophe before it."""
+"""Beginnings of formulas in spreadsheets; the CSV file has an apostrophe before them."""
 NO_OMISSIONS: Omissions = {"failures": [], "skipped": 0, "capped": 0, "others": 0}
 
 
@@ -29,10 +29,10 @@ def make_entry(
     seconds: float = 0.0,
     tracks: Sequence[int | None] | None = None,
 ) -> Entry:
-    """The detections of one image as a JSON object; boxes are ``xyxy`` in the image's pixels.
+    """Return the detections of an image as a JSON object; boxes are ``xyxy`` in its pixels.
 
-    Frames of videos have their number, from 0, and their time; detections in tracked videos have
-    the number of their track, if they are in one.
+    The entry of a video frame also has the frame's number, from 0, and time; detections that are
+    in a track have the track's number.
     """
     objects: list[Object] = []
     for index, row in enumerate(detections):
@@ -56,7 +56,7 @@ def write_results(
 ) -> None:
     """Write entries in a format, a key of `vision.detection.RESULTS`, in constant memory.
 
-    Only the JSON form says what was left out.
+    Only the JSON format includes ``omissions``.
 
     Raises:
         DataError: If the file cannot be written, or an entry has no COCO id.
@@ -145,6 +145,6 @@ def csv_rows(entries: Iterable[Entry]) -> Iterator[str]:
 
 
 def _cell(text: str) -> str:
-    """A text that UTF-8 can hold and that no spreadsheet takes for a formula, as OWASP advises."""
+    """Make a text valid in UTF-8, and no formula to a spreadsheet, as OWASP advises."""
     text = text.encode(errors="backslashreplace").decode()
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text

@@ -34,7 +34,7 @@ def detect_sources(
     advance: Callable[[], object] = lambda: None,
     outcomes: Outcomes | None = None,
 ) -> None:
-    """Detect in all sources that are not in the journal, then write the results of all.
+    """Detect in all sources that are not complete in the journal, then write the results of all.
 
     A source that fails is reported, and the run continues. After Ctrl-C or a signal the remaining
     sources are left out, and the results of the others are written.
@@ -42,19 +42,19 @@ def detect_sources(
     Args:
         sources: Images, videos and streams.
         detector: Called from ``settings.workers`` threads.
-        settings: What to write, and the sizes of batches and pools.
+        settings: What to write, the batch size and the number of threads.
         journal: The sources done so far; this function adds to it.
         ids: Image and category ids of COCO results.
         report: Updated during the run.
         advance: Called after each image and frame.
-        outcomes: Detects in images, in any order; `ImageDetector.outcomes` by default.
+        outcomes: Function that detects in images; `ImageDetector.outcomes` by default.
 
     Raises:
         ConfigError: If a source in the journal is not among the sources, or its result would now
             have another path.
         DataError: If the journal or a result file cannot be written.
-        KeyboardInterrupt: After the results, if Ctrl-C or a signal interrupted an image or a video
-            file, or a signal a stream.
+        KeyboardInterrupt: After writing the results, if Ctrl-C or a signal interrupted an image or
+            a video file, or if a signal interrupted a stream.
     """
     journal.check({source.name: str(source.relative) for source in sources})
     outcomes = outcomes or ImageDetector(detector, settings).outcomes
@@ -71,7 +71,7 @@ def detect_sources(
     run.results(names, ids)
     if report.interruption is not None:
         left = describe_counts({"input": report.num_skipped}, "no input")
-        logger.warning("%s left out; --resume detects there too", left)
+        logger.warning("%s left out; continue with --resume", left)
         raise report.interruption
 
 
@@ -85,7 +85,7 @@ class _Run:
     outcomes: Outcomes
 
     def results(self, names: Sequence[str], ids: CocoIds) -> None:
-        """Count what is in the journal, and write it in each form."""
+        """Count the entries in the journal, and write them in each format."""
         report, post_process = self.report, self.detector.post_process
         for entry in self.journal.entries(names):
             report.inputs["frame" if "frame" in entry else "image"] += 1
@@ -103,8 +103,8 @@ class _Run:
     def sources(self, sources: Sequence[MediaInput]) -> None:
         if self.settings.pictures and not has_h264() and {s.kind for s in sources} - {"image"}:
             logger.info(
-                "videos are written as MPEG-4, any sound left out; for H.264, which browsers play,"
-                ' and the sound, run pip install ".[video]" in ssdlite\'s folder'
+                "videos are written as MPEG-4, without sound; for H.264, which browsers play, with"
+                ' sound, run pip install ".[video]" in ssdlite\'s folder'
             )
         for is_image, group in itertools.groupby(sources, lambda source: source.kind == "image"):
             if is_image:
@@ -140,7 +140,7 @@ class _Run:
             raise self.report.interruption
 
     def _video(self, source: MediaInput) -> str | None:
-        """Detect in a video; return how it broke off, or None if a stream keeps its old entries."""
+        """Detect in a video; return how it ended too early, None if a stream keeps old entries."""
         settings = self.settings
         address = source.path if source.address is None else source.address
         with VideoReader(address, settings.stride, settings.reconnect) as video:
@@ -165,9 +165,9 @@ class _Run:
             return problem
 
     def _frames(self, source: MediaInput, video: VideoReader, writer: VideoWriter | None) -> bool:
-        """Detect in the frames of a video; whether all that it gives were read.
+        """Detect in the frames of a video; return whether they were read to the end.
 
-        Ctrl-C ends a stream regularly; a signal does so too, and the run after it.
+        Ctrl-C ends only a stream, not the run; a signal ends the run after the stream.
         """
         detector = FrameDetector(source, video, self.detector, self.settings)
         try:

@@ -1,4 +1,4 @@
-"""The form of the result files; docs/results.md and docs/schemas/ are checked against it."""
+"""The format of the result files; docs/results.md and docs/schemas/ are checked against it."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,15 +12,15 @@ _closed = with_config(ConfigDict(extra="forbid", strict=True, allow_inf_nan=Fals
 Name = Annotated[str, Field(description="Class name.")]
 Score = Annotated[float, Field(ge=0, le=1, description="Confidence, from 0 to 1.")]
 Track = Annotated[
-    int, Field(ge=1, description="Id of the object through the frames of a film; of --track.")
+    int, Field(ge=1, description="Number of the object, the same in all frames; with --track.")
 ]
 Frame = Annotated[int, Field(ge=0, description="Number of the frame in its film, from 0.")]
 Time = Annotated[float, Field(ge=0, description="Seconds from the film's beginning.")]
 Counts = Annotated[
     dict[str, dict[str, dict[str, Annotated[int, Field(ge=0)]]]],
     Field(
-        description="By line or zone of --count, and by in, out, inside or entered: how many"
-        " objects of each class up to this frame."
+        description="Number of objects of each class up to this frame, by line or zone of --count"
+        " and by in, out, inside or entered."
     ),
 ]
 Box = Annotated[
@@ -37,7 +37,7 @@ Size = Annotated[
     Field(min_length=2, max_length=2, description="Height and width of the image in pixels."),
 ]
 CategoryId = Annotated[
-    int | str, Field(description="Id of the class: of --annotations, else from 1 in label order.")
+    int | str, Field(description="Class id: from --annotations, or from 1 in label order.")
 ]
 
 
@@ -55,7 +55,9 @@ class Object(TypedDict):
 class Entry(TypedDict):
     """The detections of one image or frame, highest score first."""
 
-    image: Annotated[str, Field(description="The input as it was named, or its path below that.")]
+    image: Annotated[
+        str, Field(description="The input as named; in a folder, that folder and the path in it.")
+    ]
     frame: NotRequired[Frame]
     time: NotRequired[Time]
     size: Size
@@ -72,7 +74,7 @@ class Category(TypedDict):
 
 
 class Omissions(TypedDict):
-    """What the results of a run lack, and its tiles."""
+    """What the results of a run leave out, and the tiles of its images."""
 
     failures: Annotated[
         list[str],
@@ -83,7 +85,7 @@ class Omissions(TypedDict):
     ]
     capped: Annotated[
         int,
-        Field(ge=0, description="Images and frames with as many detections as one may have."),
+        Field(ge=0, description="Images and frames that have the maximum number of detections."),
     ]
     others: Annotated[
         int,
@@ -92,7 +94,7 @@ class Omissions(TypedDict):
     tiles: NotRequired[
         Annotated[
             int | Literal["auto"],
-            Field(description="Tiles along each side of an image; of --tiles above 1."),
+            Field(description="Tiles along each side of an image; with --tiles above 1."),
         ]
     ]
 
@@ -101,7 +103,7 @@ class Omissions(TypedDict):
 class DetectionsFile(Omissions):
     """``detections.json``."""
 
-    format: Annotated[Literal["ssdlite-detections-2"], Field(description="The form's name.")]
+    format: Annotated[Literal["ssdlite-detections-2"], Field(description="Name of the format.")]
     categories: Annotated[list[Category], Field(description="The classes, in label order.")]
     images: Annotated[list[Entry], Field(description="One entry for each image or frame.")]
 
@@ -117,8 +119,8 @@ class CocoResult(TypedDict):
     image_id: Annotated[
         int | str,
         Field(
-            description="Id of the image: of --annotations, else the file's name without suffix,"
-            " as a number if it is one; for a frame, NAME:FRAME."
+            description="Id of the image: from --annotations, else the file's name without suffix,"
+            " as a number if it is all digits; for a frame, NAME:FRAME."
         ),
     ]
     category_id: CategoryId

@@ -1,4 +1,4 @@
-"""The settings of a detection run, what it may not replace, and its summary."""
+"""The settings of a detection run, checks of what it would overwrite, and its summary."""
 
 # h and w the height and width of an image
 
@@ -24,7 +24,7 @@ from vision.media import MediaInput
 logger = logging.getLogger(__name__)
 
 _NO_ENTRY = (b"[", b"]", b'{"format":', *(f'"{key}":'.encode() for key in HEAD))
-"""Beginnings of the lines of a result file that are not entries."""
+"""Beginnings of the lines of ``detections.json`` that are not entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class Settings:
         workers: Number of batches processed at the same time.
         batch: Images in a batch.
         show: Called with each annotated image.
-        reconnect: Seconds for which a stream that has ended is opened again.
-        folders: Kinds of files of each image, of `vision.choices.FOLDERS`.
-        track: Whether objects have numbers that they keep over the frames of a video.
+        reconnect: Seconds for which reopening a stream that has ended is tried; 0 for never.
+        folders: Kinds of files written for each image, from `vision.choices.FOLDERS`.
+        track: Whether objects are tracked over the frames of a video.
         regions: Lines and zones in which tracked objects are counted.
     """
 
@@ -59,12 +59,12 @@ class Settings:
 
 
 def check_inputs_stay(sources: Sequence[MediaInput], out: Path) -> None:
-    """Make sure that no result replaces an input.
+    """Check that no annotated image or video would overwrite an input.
 
     Raises:
         DataError: If one would.
     """
-    # os.path, since Path.resolve() fails on links in a circle
+    # os.path, because Path.resolve() fails on circular links
     inputs = {os.path.realpath(source.path) for source in sources if source.address is None}
     for source in sources:
         if os.path.realpath(out / source.relative) in inputs:
@@ -72,29 +72,31 @@ def check_inputs_stay(sources: Sequence[MediaInput], out: Path) -> None:
 
 
 def check_complete(sources: Sequence[MediaInput], out: Path) -> None:
-    """Make sure that the results of a complete run are those of all sources.
+    """Check that a complete run has results of all sources.
 
     Raises:
-        DataError: If one has neither an entry in ``detections.json`` nor a file of its own.
+        DataError: If one has neither an entry in ``detections.json`` nor a file of its own, so that
+            it is missing, or unknown because there is no ``detections.json``.
     """
     path = out / RESULTS["json"]
     named = {entry["image"] for entry in entries_in(path)} if path.is_file() else set()
     for source in sources:
         places = (source.relative, *label_places(source))
         if source.name not in named and not any((out / place).exists() for place in places):
+            what = f"results of {source.name}" if path.is_file() else f"{path.name} with its inputs"
             raise DataError(
-                f"the run in {out} is complete, and has no results of {source.name}; name another"
-                " --out for it, or start again with --overwrite"
+                f"the run in {out} is complete, but has no {what}; name another --out, or start"
+                " again with --overwrite"
             )
 
 
 def entries_in(path: Path) -> Iterator[Entry]:
-    """The entries of ``detections.json``, read line by line.
+    """Yield the entries of ``detections.json``, line by line.
 
-    The first form of the file, of version 0.1, was the list of entries alone.
+    Version 0.1 wrote only the list of entries, which can be read as well.
 
     Raises:
-        DataError: If it cannot be read.
+        DataError: If the file cannot be read.
     """
     try:
         with open_regular(path) as file:
@@ -108,10 +110,10 @@ def entries_in(path: Path) -> Iterator[Entry]:
 def check_results_stay(
     sources: Sequence[MediaInput], settings: Settings, *, is_unfinished: bool
 ) -> None:
-    """Make sure that a new run replaces no results of an earlier one.
+    """Check that a new run would overwrite no results of an earlier one.
 
     Args:
-        sources: What to detect in.
+        sources: The inputs of the new run.
         settings: Settings of the new run.
         is_unfinished: Whether the earlier run was interrupted.
 
@@ -129,12 +131,12 @@ def check_results_stay(
         files += [out / source.relative for source in sources]
     existing = [file for file in files if file.exists()]
     if existing:
-        more = f" and {len(existing) - 1} more files exist" if existing[1:] else " exists"
+        more = f" and {len(existing) - 1} more exist" if existing[1:] else " exists"
         raise DataError(f"{existing[0]}{more}; name another --out, or pass --overwrite")
 
 
 def check_folders_are_new(settings: Settings) -> None:
-    """Make sure that no files of an earlier run stay between those of a new one.
+    """Check that the files of a new run will not be mixed with files of an earlier one.
 
     Raises:
         DataError: If a folder of `vision.choices.FOLDERS` that the run writes exists.
@@ -142,7 +144,7 @@ def check_folders_are_new(settings: Settings) -> None:
     for name in settings.folders:
         if (folder := settings.out / name).exists():
             raise DataError(
-                f"{folder} exists, and may hold more than this run will write; remove it, or name"
+                f"{folder} exists, and may hold files of an earlier run; remove it, or name"
                 " another --out"
             )
 
@@ -152,16 +154,16 @@ class Report:
     """Summary of a detection run.
 
     Attributes:
-        inputs: Number of images and of frames with results, those of a resumed run included.
-        objects: Number of detections in them by class name.
+        inputs: Number of images and of frames with results, including those before a resume.
+        objects: Number of detections in them, by class name.
         failures: One line for each input that failed.
-        num_final: Failures of streams whose frames are kept, which are not tried again.
+        num_final: Number of failed live streams, whose frames are kept; they are not tried again.
         others: Files in folders that are neither images nor videos.
-        num_capped: Images and frames with the most detections that one may have.
+        num_capped: Images and frames that have the maximum number of detections.
         num_skipped: Inputs that were not reached before an interruption.
-        num_resumed: Inputs that the resumed run had completed.
+        num_resumed: Inputs that were completed before this run resumed.
         num_new: Images and frames that this run has processed.
-        counts: Of each tracked video, by its name, what was counted in each region at its end.
+        counts: Counts in each region at the end of each tracked video, by the video's name.
         interruption: Ctrl-C or the signal after which the remaining inputs were left out.
     """
 
@@ -183,7 +185,7 @@ class Report:
         self.failures.append(problem)
 
     def omissions(self) -> Omissions:
-        """What the results lack, as ``detections.json`` has it."""
+        """What the results leave out, in the format of ``detections.json``."""
         skipped, capped = self.num_skipped, self.num_capped
         failures, others = sorted(self.failures), len(self.others)
         return {"failures": failures, "skipped": skipped, "capped": capped, "others": others}

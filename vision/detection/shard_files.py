@@ -1,4 +1,4 @@
-"""The record and the result files of a shard as a merge reads them: checked, and row by row."""
+"""Reading the record and the result files of a shard for a merge: checked, row by row."""
 
 import itertools
 import json
@@ -22,15 +22,15 @@ _COCO_RESULT = TypeAdapter(CocoResult)
 
 
 def changed(path: Path) -> DataError:
-    """The error where a file fits neither its form nor the record of its shard."""
-    return DataError(f"{path} holds other entries than its run wrote; run that shard again")
+    """The error for a file that does not fit its format or the record of its shard."""
+    return DataError(f"{path} differs from what its run wrote; run that shard again")
 
 
 def read_record(folder: Path) -> ShardRecord:
-    """The record of the shard in a folder.
+    """Read the record of the shard in a folder.
 
     Raises:
-        DataError: If there is none, since the run has not ended or had no ``--shard``, or if it
+        DataError: If there is none, because the run has not ended or had no ``--shard``, or if it
             cannot be read.
     """
     path = folder / ShardRecord.NAME
@@ -52,12 +52,12 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def read_omissions(path: Path) -> Omissions:
-    """What the run of a shard left out, from the head of ``detections.json``.
+    """Read what the run of a shard left out from the head of ``detections.json``.
 
-    Runs of earlier versions have not counted ``others``, which is 0 then.
+    ``others`` is 0 for runs of earlier versions, which did not count it.
 
     Raises:
-        DataError: If it cannot be read.
+        DataError: If the file cannot be read.
     """
     try:
         with open_regular(path) as file:
@@ -71,10 +71,10 @@ def read_omissions(path: Path) -> Omissions:
 
 
 def read_entries(path: Path) -> Iterator[Entry]:
-    """The entries of ``detections.json``.
+    """Yield the entries of ``detections.json``.
 
     Raises:
-        DataError: If the file cannot be read, or an entry has another form.
+        DataError: If the file cannot be read, or an entry has the wrong format.
     """
     for entry in entries_in(path):
         _check(_ENTRY.validate_python, {**entry, "image": ""}, path)
@@ -82,10 +82,10 @@ def read_entries(path: Path) -> Iterator[Entry]:
 
 
 def read_coco_rows(path: Path) -> Iterator[CocoResult]:
-    """The rows of ``coco_results.json``.
+    """Yield the rows of ``coco_results.json``.
 
     Raises:
-        DataError: If the file cannot be read, or a row has another form.
+        DataError: If the file cannot be read, or a row has the wrong format.
     """
     try:
         with open_regular(path) as file:
@@ -106,7 +106,7 @@ def read_coco_rows(path: Path) -> Iterator[CocoResult]:
 
 
 def _check(validate: Callable[[Any], object], value: object, path: Path) -> None:
-    """Check a value but for the name in it, whose half surrogate pairs pydantic refuses."""
+    """Validate a value, without its image's name: pydantic refuses lone surrogates."""
     try:
         validate(value)
     except ValidationError as error:

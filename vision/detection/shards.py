@@ -1,4 +1,4 @@
-"""Shards: the parts of a detection run that several processes or machines share."""
+"""Shards: the parts into which several processes or machines divide a detection run."""
 
 import hashlib
 import itertools
@@ -35,8 +35,8 @@ _FORM = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
 class Shard(NamedTuple):
     """One of ``total`` shards, numbered from 0: every ``total``-th input, from ``number`` on.
 
-    Neighbours in a folder often resemble each other in size and content, so that shards of every
-    n-th input take about equally long.
+    Neighbouring files are often similar in size and content, so that shards of every n-th input
+    take about equally long.
     """
 
     number: int
@@ -46,12 +46,12 @@ class Shard(NamedTuple):
         return f"{self.number}/{self.total}"
 
     def of(self, sources: Sequence[MediaInput]) -> Sequence[MediaInput]:
-        """The inputs of this shard, by their position in the list of all."""
+        """Select the inputs of this shard from the list of all inputs."""
         return sources[self.number :: self.total]
 
 
 def parse_shard(text: str) -> Shard:
-    """The shard of ``I/N``.
+    """Parse ``I/N``.
 
     Raises:
         ConfigError: If the text has another form, or there is no such shard.
@@ -64,10 +64,11 @@ def parse_shard(text: str) -> Shard:
 
 
 class ShardInput(NamedTuple):
-    """An input of a shard that has ended.
+    """An input of a finished shard.
 
     Attributes:
-        name: As in results. Names of files may hold half surrogate pairs, which pydantic refuses.
+        name: Its name in results; not checked as a text, because file names may hold lone
+            surrogates, which pydantic refuses.
         entries: Number of its entries in the results.
         is_done: Whether it was read to its end.
     """
@@ -85,14 +86,14 @@ class _Settings(TypedDict):
 
 
 class ShardRecord(BaseModel):
-    """What a shard that has ended leaves beside its results, for `vision.detection.merge`.
+    """The file that a finished shard has next to its results, for `vision.detection.merge`.
 
     Attributes:
-        format: The form's name.
+        format: The format's name.
         number: Number of the shard, from 0.
         total: Number of shards.
         digest: SHA-256 of the names of the inputs of all shards, see `digest_names`.
-        settings: What has to be equal in all shards: weights, thresholds, classes, results.
+        settings: Settings that must be equal in all shards: weights, thresholds, classes, ...
         categories: The classes in label order, as in ``detections.json``.
         results: The formats of the results, keys of `vision.detection.RESULTS`.
         inputs: The inputs of this shard, in order.
@@ -133,7 +134,7 @@ def digest_names(names: Iterable[str]) -> str:
 
 
 def digest_weights(path: str | Path) -> str:
-    """SHA-256 of a weights file, and of the ``.bin`` beside it that OpenVINO and ncnn have."""
+    """SHA-256 of a weights file, and of the ``.bin`` next to it if OpenVINO or ncnn wrote one."""
     digest = hashlib.sha256()
     for file in (Path(path), Path(path).with_suffix(".bin")):
         if file.is_file():
@@ -152,13 +153,13 @@ def write_record(
 
     Args:
         folder: Folder of the shard's results.
-        shard: Which one it is.
+        shard: The shard.
         sources: The inputs of all shards.
         journal: The journal of this shard.
         equal: The fields of `ShardRecord` that are equal in all shards of a run.
 
     Raises:
-        DataError: If it cannot be written.
+        DataError: If the record cannot be written.
     """
     names = [source.name for source in shard.of(sources)]
     counts = Counter(entry["image"] for entry in journal.entries(names))
@@ -173,6 +174,6 @@ def write_record(
 
 
 def in_order(records: Sequence[ShardRecord]) -> list[tuple[int, ShardInput]]:
-    """All inputs as one run has them, each with the number of its shard; shards are in order."""
+    """All inputs in a single run's order, each with its shard's number; records are in order."""
     rows = itertools.zip_longest(*(record.inputs for record in records))
     return [pair for row in rows for pair in enumerate(row) if pair[1] is not None]

@@ -1,4 +1,4 @@
-"""Tracks: the same number for the same object in all frames of a video."""
+"""Tracking: an object has the same number in all frames of a video."""
 
 # n detections in a frame, C classes
 
@@ -19,17 +19,17 @@ LOW_SCORE = 0.1
 
 @final
 class Tracker:
-    """ByteTrack over the frames of one video, by the package ``trackers``.
+    """ByteTrack over the frames of one video, from the package ``trackers``.
 
-    Detections above their class's threshold begin tracks and continue them; those below continue
-    them only. A track is confirmed by a second frame, and lives for a second without a
-    detection. Boxes are compared across classes.
+    Detections above their class's threshold start tracks and continue them; weaker detections only
+    continue them. A track is confirmed by a second frame, and survives one second without a
+    detection. Boxes are matched across classes.
 
     Source: Zhang et al., ByteTrack: Multi-Object Tracking by Associating Every Detection Box, 2022.
 
     Args:
-        fps: Frames per second of those that are given.
-        thresholds: The score of each class above which a detection counts by itself.
+        fps: Number of frames per second that `update` is called with.
+        thresholds: The score of each class above which a detection counts without a track.
 
     Raises:
         ConfigError: If ``trackers`` is not installed.
@@ -38,21 +38,21 @@ class Tracker:
     def __init__(self, fps: float, thresholds: Float32[Tensor, "C"]) -> None:
         trackers = require_package("trackers", "track")
         self._thresholds = thresholds
-        # The confidence that `update` gives is 1 or 0: above or below the class's threshold.
+        # `update` sets the confidence to 1 or 0: above or below the class's threshold.
         self._tracker = trackers.ByteTrackTracker(
             frame_rate=fps, track_activation_threshold=0.5, high_conf_det_threshold=0.5
         )
 
     def update(self, detections: Detections, seconds: float) -> tuple[Detections, list[int | None]]:
-        """The detections of the next frame that count, and the track of each.
+        """Track the detections of the next frame.
 
         Args:
-            detections: Those from `LOW_SCORE` on.
-            seconds: The frame's time, later than that of the frame before.
+            detections: All detections with scores above `LOW_SCORE`.
+            seconds: The time of the frame, which must be later than the previous frame's.
 
         Returns:
-            The detections that are in a track or above their threshold, and their tracks, numbered
-            from 1; None for an object in its first frame.
+            The detections that are in a track or above their threshold, and the number of each
+            one's track, from 1; None for an object in its first frame.
         """
         is_sure = detections.scores > self._thresholds[detections.labels]
         given = to_supervision(detections)

@@ -1,6 +1,6 @@
 """Finding images and videos, reading videos frame by frame, and writing both.
 
-OpenCV's BGR and (width, height) do not leave this package.
+Outside this package images are RGB and sizes (height, width), unlike in OpenCV.
 """
 
 from vision.media.files import VIDEO_SUFFIXES, comparable, write_image

@@ -1,4 +1,4 @@
-"""URLs of streams and numbers of cameras, and names of their results."""
+"""URLs of streams and numbers of cameras, and the names of their results."""
 
 import re
 from pathlib import Path
@@ -10,17 +10,18 @@ from vision.urls import is_url, mask_url
 _MAX_DIGITS = 3
 """Maximum number of digits of a camera's number."""
 _MAX_NAME = 200
-"""Maximum number of characters of a file name made of a URL; file systems take 255 in all."""
+"""Maximum number of characters in a file name made from a URL; file systems allow 255 in all."""
 
 
 def read_address(text: str, folder: Path) -> tuple[str | int, str, Path] | None:
-    """The address of a stream or camera, its name without secrets, and the path of its result.
+    """Parse the URL of a stream, or the number of a camera if no file has it as its name.
 
     Returns:
-        None if the text is neither a URL, nor a number that no file in ``folder`` has as its name.
+        The address, its name without secrets, and the path of its result; None if the text is
+        neither a URL nor a number, or if it is the name of a file in ``folder``.
 
     Raises:
-        DataError: If it is a URL or a number that cannot be used.
+        DataError: If the URL is invalid, or the number is too long.
     """
     if is_url(text):
         return text, mask_url(text), Path(f"{url_file_name(text)}.mp4")
@@ -29,15 +30,15 @@ def read_address(text: str, folder: Path) -> tuple[str | int, str, Path] | None:
     if len(text) > _MAX_DIGITS:
         if len(text) < _MAX_NAME and (folder / text).exists():
             return None
-        raise DataError(f"camera {text[:20]}: its number has more than {_MAX_DIGITS} digits")
+        raise DataError(f"camera {text[:20]}: camera numbers have at most {_MAX_DIGITS} digits")
     return None if (folder / text).exists() else (int(text), text, Path(f"camera_{text}.mp4"))
 
 
 def url_file_name(url: str) -> str:
-    """A file name for a URL, without its secrets.
+    """Make a file name from a URL, without its secrets.
 
     Raises:
-        DataError: If it is not a URL.
+        DataError: If the URL is invalid.
     """
     masked = mask_url(url)
     try:

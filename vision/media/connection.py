@@ -1,4 +1,4 @@
-"""Video files, streams and cameras as OpenCV opens them; streams are opened again by choice."""
+"""Video files, streams and cameras opened with OpenCV; streams are reopened on request."""
 
 # h and w the height and width of a frame
 
@@ -22,19 +22,19 @@ from vision.urls import mask_url
 logger = logging.getLogger(__name__)
 
 TIMEOUT = 10.0
-"""Seconds after which a stream that sends no frame, or does not answer, is taken for ended."""
+"""Seconds after which a stream that sends no frame, or does not answer, counts as ended."""
 _DELAYS = (1.0, 30.0)
-"""Seconds before the first try to open a stream again, doubled for each further try, and their
-maximum."""
+"""Seconds before the first try to reopen a stream, and the maximum; each further try doubles the
+delay."""
 _SAID_EVERY = 60.0
-"""Seconds between two lines about a stream that is away."""
+"""Minimum number of seconds between two warnings about a stream that is away."""
 
 
 def check_utf8(path: str | Path) -> str:
-    """The path as OpenCV takes it.
+    """Return the path as text for OpenCV.
 
     Raises:
-        DataError: If it is not UTF-8, at which OpenCV crashes.
+        DataError: If it is not UTF-8, on which OpenCV would crash.
     """
     try:
         str(path).encode()
@@ -49,15 +49,15 @@ class Connection:
 
     Args:
         source: A file, a URL, or the number of a camera.
-        reconnect: Seconds for which a stream that ends, or sends nothing for `TIMEOUT`, is opened
-            again and again; 0 takes its end for the end.
+        reconnect: Seconds for which reopening is tried after a stream has ended, or sent nothing
+            for `TIMEOUT`; 0 for never.
 
     Attributes:
         name: The source without its secrets.
-        is_stream: Whether it is a URL or a camera, and no file.
-        stopped: To be set by another thread that needs no more frames; a wait ends then.
-        is_silent: Whether the last frame was waited for in vain, rather than the stream closed.
-        num_reconnections: How many times the stream has come back.
+        is_stream: Whether the source is a URL or a camera rather than a file.
+        stopped: Event that another thread sets when it needs no more frames; it ends a wait.
+        is_silent: Whether the last read failed because a stream sent nothing for `TIMEOUT`.
+        num_reconnections: How many times the stream has been reopened.
 
     Raises:
         DataError: If the frames have too many pixels.
@@ -80,18 +80,18 @@ class Connection:
             self._reconnect()
 
     def get(self, what: int) -> float:
-        """A property of the video, 0 where it is unknown."""
+        """A property of the video; 0 if it is unknown."""
         return float(self._capture.get(what))
 
     def grab(self) -> bool:
-        """Take the next frame; False at the end."""
+        """Take the next frame without decoding it; return False at the end."""
         return self._take(self._capture.grab)
 
     def read(self) -> tuple[bool, UInt8[ndarray, "h w 3"] | None]:
-        """Take and decode the next frame, BGR.
+        """Take and decode the next frame, BGR; return (False, None) at the end.
 
         Raises:
-            DataError: If it has too many pixels.
+            DataError: If the frame has too many pixels.
         """
         frame: UInt8[ndarray, "h w 3"] | None = None
 
@@ -110,7 +110,7 @@ class Connection:
         self._capture.release()
 
     def _take(self, read: Callable[[], bool]) -> bool:
-        """Take a frame, if need be from the stream opened again; False at the end."""
+        """Take a frame, after reopening the stream if necessary; return False at the end."""
         while not self._timed(read):
             if not self._reconnect():
                 return False
@@ -123,7 +123,7 @@ class Connection:
     def _timed(self, read: Callable[[], bool]) -> bool:
         start, waited_before = time.monotonic(), self._waited
         is_taken = read()
-        # A wait in vain may still give a frame that was cut off, and the end only after it.
+        # After a timeout OpenCV may still return an incomplete frame, and only then the end.
         self._waited = time.monotonic() - start
         self.is_silent = not is_taken and max(waited_before, self._waited) >= TIMEOUT
         return is_taken
@@ -131,7 +131,7 @@ class Connection:
     def _open(self) -> bool:
         is_open = False
         if isinstance(self._source, int):
-            is_open = self._capture.open(self._source)  # OpenCV gives up a silent camera itself.
+            is_open = self._capture.open(self._source)  # OpenCV has its own timeout for cameras.
         elif self.is_stream:
             limit = round(1000 * TIMEOUT)
             limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
@@ -143,7 +143,7 @@ class Connection:
         return is_open
 
     def _check_pixels(self, width: float, height: float) -> None:
-        """Refuse huge frames, by the header and, since it may be wrong, one by one."""
+        """Refuse huge frames: by the header and, because it may be wrong, frame by frame."""
         if width * height > MAX_PIXELS:
             self.release()
             raise DataError(
@@ -152,14 +152,14 @@ class Connection:
             )
 
     def _reconnect(self) -> bool:
-        """Open the stream again, with growing pauses; False if it is given up, or has an end."""
+        """Reopen the stream, with growing pauses; return False if that fails, or it has an end."""
         if self._reconnect_for <= 0 or self.get(cv2.CAP_PROP_FRAME_COUNT) >= 1:
             return False
         while (left := self._last_frame + self._reconnect_for - time.monotonic()) > 0:
             if time.monotonic() - self._last_said >= _SAID_EVERY:
                 self._last_said = time.monotonic()
                 what = f"sent nothing for {TIMEOUT:g} s" if self.is_silent else "is away"
-                logger.warning("stream %s %s: opened again for %.0f s more", self.name, what, left)
+                logger.warning("stream %s %s: reopening it for %.0f s more", self.name, what, left)
             if self.stopped.wait(min(self._delay, left)):
                 return False
             self._delay = min(2 * self._delay, _DELAYS[1])

@@ -1,4 +1,4 @@
-"""Writing image files, names of files, and the files that users name."""
+"""Writing image files, paths of results, and finding the files that users name."""
 
 # h and w the height and width of an image
 
@@ -25,7 +25,7 @@ WRITTEN_IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".t
 _VIDEO_FORMATS = ("avi", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv")
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_FORMATS)
 _READ = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-_SUFFIXES = _READ | OTHER_IMAGE_SUFFIXES  # of which each is named as an image that is not read
+_SUFFIXES = _READ | OTHER_IMAGE_SUFFIXES  # The others are reported as images that are not read.
 _ACCEPTED = f"accepted are {' '.join(sorted(_READ))}"
 
 
@@ -60,12 +60,12 @@ def write_image(path: str | Path, image: UInt8[ndarray, "h w 3"]) -> None:
 
 
 def comparable(path: Path) -> str:
-    """What file systems compare that know neither case nor how Unicode composes a letter."""
+    """Normalise a path as file systems do that ignore case and the composition of Unicode."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
 
 
 def result_path(below: Path) -> Path:
-    """The part of a relative path after its last ``..``, which cannot leave the output folder."""
+    """The part of a path after its root and last ``..``, which cannot leave the output folder."""
     parts = [part for part in below.parts if part != below.anchor]
     while ".." in parts:
         parts = parts[parts.index("..") + 1 :]
@@ -79,12 +79,12 @@ def written_path(below: Path) -> Path:
 
 
 def files_below(folder: Path, without: str | None, report: Callable[[str], None]) -> Iterator[Path]:
-    """Relative paths of all files below a folder, without hidden ones and links to folders.
+    """Yield relative paths of all files below a folder, without hidden ones and links to folders.
 
     Args:
         folder: The folder.
-        without: Real path of a folder in it that is left out.
-        report: Called with what is wrong with a folder in it that cannot be opened.
+        without: Real path of a subfolder to leave out.
+        report: Called with a message about each subfolder that cannot be opened.
 
     Raises:
         OSError: If the folder itself cannot be opened.
@@ -107,8 +107,8 @@ def files_below(folder: Path, without: str | None, report: Callable[[str], None]
 def match_below(folder: Path, pattern: Path) -> set[Path]:
     """The paths below a folder that match a glob pattern, without hidden ones, as in a shell.
 
-    Links to folders are followed where a part of the pattern names them, but not by ``**``: they
-    may lead in a circle.
+    Links to folders are followed if a part of the pattern matches them, but not by ``**``, because
+    they may be circular.
     """
     parts = list(pattern.parts)
     if "**" not in parts:
@@ -145,12 +145,12 @@ def fixed_part(pattern: Path) -> Path:
 
 
 def _why_not(path: Path) -> str:
-    """Why a path is neither a file nor a folder."""
+    """Explain why a path is neither a file nor a folder."""
     try:
         check_regular(path)
     except OSError as error:
         return "does not exist" if error.errno == errno.ENOENT else f"is not read: {error.strerror}"
-    return "does not exist"  # it has come up since
+    return "does not exist"  # It has been created in the meantime.
 
 
 def named_files(
@@ -159,16 +159,16 @@ def named_files(
     report: Callable[[str], None],
     leave_out: Callable[[Iterable[Path]], object],
 ) -> list[tuple[Path, Path]]:
-    """The images and videos that a path or pattern names, each with its path below the folder.
+    """Find the images and videos that a path or pattern names, each with its path in the folder.
 
     Args:
-        path: A file, a folder or, where there is none of the name, a glob pattern.
+        path: A file, a folder or, if neither exists under this name, a glob pattern.
         without: As for `files_below`.
         report: As for `files_below`.
         leave_out: Called with the files that are neither images nor videos.
 
     Raises:
-        DataError: If it does not exist, has no image or video, or is another kind of file.
+        DataError: If the path does not exist, has no image or video, or is another kind of file.
     """
     if path.is_file():
         if path.suffix.lower() not in _SUFFIXES:
@@ -182,7 +182,7 @@ def named_files(
         try:
             check_opens(folder)
             paths = match_below(folder, path.relative_to(folder))
-        except ValueError as error:  # a NUL, or half of a surrogate pair
+        except ValueError as error:  # a NUL or a lone surrogate
             raise DataError(f"input {path}: no file can have this name") from error
     else:
         hint = similar_file(path) or "; pass a file, a folder or a glob pattern"
@@ -191,8 +191,8 @@ def named_files(
     files = [(folder / below, below) for below in found if below.suffix.lower() in _SUFFIXES]
     others = [below for below in found if below.suffix.lower() not in _SUFFIXES]
     if files and others:
-        what = f"neither images nor videos are left out (first: {others[0]})"
-        logger.info("%s: %d files that are %s", path, len(others), what)
+        what = "files that are neither images nor videos are left out"
+        logger.info("%s: %s: %d (first: %s)", path, what, len(others), others[0])
     leave_out(folder / below for below in others)
     if not files:
         what = "holds" if path.is_dir() else "matches"

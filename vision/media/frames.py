@@ -1,4 +1,4 @@
-"""The frames of whatever users name: images, folders, films, streams and cameras."""
+"""Frames of all kinds of inputs: images, folders, films, streams and cameras."""
 
 # h and w the height and width of a frame
 
@@ -21,16 +21,17 @@ logger = logging.getLogger(__name__)
 def read_frames(
     source: str | Path | int | Sequence[str | Path | int], stride: int = 1
 ) -> Iterator[UInt8[ndarray, "h w 3"]]:
-    """Each image and frame in order, RGB, read as it is asked for.
+    """Read images and frames of videos in order, RGB, each when it is needed.
 
-    What cannot be read is logged and left out; where it is the only input, it raises.
+    An input that cannot be read is logged and left out, or raises if it is the only one.
 
     Args:
-        source: One input of `find_inputs`, or several; a camera by its number.
+        source: One or several inputs as for `find_inputs`; a camera by its number.
         stride: Every n-th frame of films and streams is read.
 
     Raises:
-        DataError: At once, if an input does not exist.
+        DataError: Before the first frame, if an input does not exist; later, if the only input
+            cannot be read.
     """
     many = [source] if isinstance(source, str | Path | int) else source
     inputs = find_inputs([str(each) for each in many], logger.warning)

@@ -1,4 +1,4 @@
-"""H.264 with sound, through PyAV."""
+"""Writing H.264 with sound, using PyAV."""
 
 # h and w the height and width of a frame, which are even
 
@@ -21,20 +21,20 @@ from vision.media.sound import Sound
 logger = logging.getLogger(__name__)
 
 _TICKS = 90_000
-"""Units of time in a second."""
+"""Units of the time base in a second."""
 _FRAGMENT_SECONDS = 1
-"""A kill loses a fragment, and the frames that wait in the encoder."""
+"""Length of a fragment; a kill loses the last one, and the frames still in the encoder."""
 _OPTIONS = {"preset": "superfast", "crf": "23", "rc-lookahead": "10"}
 _FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof+hybrid_fragmented"
 _CONTAINER = {"movflags": _FRAGMENTS, "flush_packets": "1"}
-"""Fragments while the file is written, which `close` joins to a common MP4 with one index."""
+"""The file is written in fragments, which `close` turns into an ordinary MP4 with one index."""
 _BT601 = 6
-"""FFmpeg's number for the colours of OpenCV's conversion from RGB."""
+"""FFmpeg's number for BT.601, the colour space of OpenCV's conversion from RGB to YUV."""
 
 
 @functools.cache
 def has_h264() -> bool:
-    """Whether PyAV is installed, and has an encoder of H.264."""
+    """Whether PyAV is installed and has an H.264 encoder."""
     if importlib.util.find_spec("av") is None:
         return False
     codec = require_package("av.codec", "video")
@@ -47,7 +47,7 @@ def has_h264() -> bool:
 
 @contextmanager
 def _os_errors() -> Iterator[None]:
-    """Turn PyAV's errors, of which some are none of the operating system, into `OSError`."""
+    """Turn all PyAV errors into `OSError`, also those that the operating system did not cause."""
     try:
         yield
     except require_package("av", "video").FFmpegError as error:
@@ -55,18 +55,18 @@ def _os_errors() -> Iterator[None]:
 
 
 class H264Encoder:
-    """H.264 in MP4 as players and browsers take it: YUV 4:2:0, without B-frames.
+    """Encoder of H.264 in MP4 that players and browsers support: YUV 4:2:0, without B-frames.
 
     Args:
         path: The file.
         size_wh: (width, height) of the frames.
-        fps: Frames per second, for the duration of the last frame: each has its own time.
-        sound_of: A film whose sound is copied, or converted to AAC where MP4 does not hold it.
-        start: Where in that film the first frame is, in seconds.
+        fps: Nominal frames per second, for the last frame's duration: each frame has its own time.
+        sound_of: A film whose sound is copied, or converted to AAC if MP4 cannot hold its codec.
+        start: Time of the first frame in that film, in seconds.
 
     Raises:
-        ValueError: If the encoder does not take the size or rate.
-        OSError: If the file cannot be written; also from the methods.
+        ValueError: If the encoder does not support the size or rate.
+        OSError: If the file cannot be written; also raised by the methods.
     """
 
     def __init__(

@@ -28,13 +28,13 @@ class MediaInput:
     """An image or a video to read.
 
     Attributes:
-        path: The file; for a stream or camera, its label.
-        kind: Image or video by its suffix; a ``stream`` has no known end.
+        path: The file; for an input with an address, its label.
+        kind: Image or video, by its suffix, or ``stream``: a stream or camera.
         relative: Path of its result below an output folder, with a suffix that `write_image`
-            or `VideoWriter` accepts; different for all sources of one `find_inputs`.
+            or `VideoWriter` accepts; unique among the results of one call of `find_inputs`.
         address: URL of a stream or of a remote image, with its secrets, or number of a camera.
-        label: Name of what has an address in messages and results, without secrets; different for
-            all sources of one `find_inputs`.
+        label: Name, in messages and results, of an input with an address, without secrets; unique
+            among the results of one call of `find_inputs`.
     """
 
     path: Path
@@ -55,17 +55,17 @@ def find_inputs(
     without: Path | None = None,
     leave_out: Callable[[Iterable[Path]], object] = lambda _: None,
 ) -> list[MediaInput]:
-    """The images and videos that the inputs name, in their order, each file once.
+    """Find the images and videos that the inputs name, in their order, each file once.
 
     Args:
         inputs: Each is a file; a folder (searched recursively, sorted; hidden files are skipped and
             links to folders are not followed); a .txt file with one input per line, relative to
             that file's folder; a URL of a stream such as ``rtsp://...``, or of images as
-            `vision.media.remote.find_remote` takes it; the number of a camera; or, where no
-            file has that name, a glob pattern, in which ``**`` stands for any folders.
-        report: Called with each problem below a folder or in a list; without it, the first one
-            raises.
-        without: A folder that is not searched: that of the results.
+            `vision.media.remote.find_remote` takes it; the number of a camera; or, if no file
+            has that name, a glob pattern, in which ``**`` matches any number of folders.
+        report: Called with each problem below a folder or in a list; by default, the first problem
+            is raised.
+        without: A folder that is not searched, for example the output folder.
         leave_out: Called with the files of a folder or pattern that are neither images nor videos.
 
     Raises:
@@ -78,7 +78,7 @@ def find_inputs(
 
 
 def image_input(name: str) -> MediaInput:
-    """The image of a path or URL, which is not looked at before it is read."""
+    """Make the input for the path or URL of an image, without checking that it exists."""
     if not is_remote(name):
         return MediaInput(Path(name), "image", Path(Path(name).name))
     label = show_url(name)
@@ -86,7 +86,11 @@ def image_input(name: str) -> MediaInput:
 
 
 def find_images(inputs: Sequence[str]) -> list[Path]:
-    """The images among what the inputs name, but for those in formats that are not read."""
+    """Find the images that the inputs name, except those in formats that are not read.
+
+    Raises:
+        DataError: As `find_inputs`, or if an image is remote.
+    """
     sources = [source for source in find_inputs(inputs) if source.kind == "image"]
     if remote := [source.name for source in sources if source.address is not None]:
         raise DataError(f"input {remote[0]} is not read here; download it, and name the file")
@@ -109,7 +113,7 @@ class _Search:
         self._leave_out = leave_out
         self._used: set[str] = set()
         self._labels = Counter[str]()
-        self._lists: dict[Path, bool] = {}  # each that was met: whether its end was reached
+        self._lists: dict[Path, bool] = {}  # for each list so far, whether all of it was read
 
     def add(self, text: str, folder: Path = Path()) -> None:
         """Add the files that an input names, relative to a folder."""
@@ -140,7 +144,7 @@ class _Search:
     def _add_address(
         self, address: str | int, label: str, below: Path, kind: Kind = "stream"
     ) -> None:
-        """Add a stream or URL; the labels of two that differ in their secrets are numbered."""
+        """Add a stream or URL; labels of addresses that differ only in secrets are numbered."""
         if address not in self.sources:
             twins = self._labels[label]
             self._labels[label] += 1
@@ -151,7 +155,7 @@ class _Search:
     def _add_list(self, path: Path) -> None:
         resolved = Path(os.path.realpath(path))
         if self._lists.get(resolved, False):
-            return  # which keeps lists of lists of lists from taking time
+            return  # Reading each list again could take exponential time.
         if resolved in self._lists:
             raise DataError(f"list {path} names itself, or a list that names it; remove that line")
         try:
@@ -181,9 +185,9 @@ class _Search:
         return MediaInput(path, "image", self._unused(written_path(below)))
 
     def _unused(self, below: Path) -> Path:
-        """The path, numbered if a result has it already.
+        """Return the path of a result, numbered if another result has it already.
 
-        Paths that differ only in case, or in how Unicode composes a letter, are the same.
+        Paths that differ only in case or in the composition of Unicode count as the same.
         """
         unused, number = below, 1
         while comparable(unused) in self._used:

@@ -1,4 +1,4 @@
-"""Images on servers and in object stores: http by the standard library, the others by fsspec."""
+"""Images on HTTP servers, read with the standard library, and in object stores, with fsspec."""
 
 import logging
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from vision.urls import is_url, mask_url, read_url
 logger = logging.getLogger(__name__)
 
 STORES = frozenset({"abfs", "az", "gcs", "gs", "memory", "s3"})
-"""Schemes of URLs that fsspec reads; those of others are streams."""
+"""Schemes of URLs that are read with fsspec; other URLs except HTTP's of images are streams."""
 _HTTP = frozenset({"http", "https"})
-_SUFFIXES = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES  # of which the others are named as not read
+_SUFFIXES = IMAGE_SUFFIXES | OTHER_IMAGE_SUFFIXES  # The others are reported as not read.
 _WILDCARDS = frozenset("*?[")
 
 
 def is_remote(text: str) -> bool:
-    """Whether a text is the URL of images: in a store, or by http with the suffix of an image."""
+    """Whether a text is a URL of images: in an object store, or of HTTP with an image's suffix."""
     if not is_url(text):
         return False
     scheme = _scheme(text)
@@ -31,16 +31,16 @@ def is_remote(text: str) -> bool:
 
 
 def show_url(url: str) -> str:
-    """A URL without its secrets; in stores ``key=value`` in a path is a partition and none."""
+    """A URL without secrets; ``key=value`` in the path of a store is a partition, not a secret."""
     return mask_url(url, in_path=_scheme(url) in _HTTP)
 
 
 def find_remote(url: str) -> list[tuple[str, Path]]:
-    """The images that a URL names, each with its path below the named folder.
+    """Find the images that a URL names, each as its URL and its path below the named folder.
 
     Args:
-        url: One for which `is_remote` is true: of an image; in a store also of a folder, which is
-            searched recursively but for hidden files, or with a glob pattern.
+        url: A URL for which `is_remote` is true: of an image or, in a store, also of a folder,
+            which is searched recursively except for hidden files, or a glob pattern.
 
     Raises:
         DataError: If there is no image, or the store cannot be read.
@@ -62,17 +62,19 @@ def find_remote(url: str) -> list[tuple[str, Path]]:
     found = [below for below in found if not any(part.startswith(".") for part in below.parts)]
     images = [below for below in found if below.suffix.lower() in _SUFFIXES]
     if not images:
-        raise DataError(f"{name} is no image, and no folder or pattern of images")
+        raise DataError(f"{name} is neither an image nor a folder or pattern with images")
     if len(images) < len(found):
-        logger.info("%s: %d files that are no images are left out", name, len(found) - len(images))
+        logger.info(
+            "%s: files that are not images are left out: %d", name, len(found) - len(images)
+        )
     return [(f"{folder}/{below}", Path(below)) for below in images]
 
 
 def read_remote(url: str) -> bytes:
-    """The file of a URL for which `is_remote` is true.
+    """Read the image file at a URL for which `is_remote` is true.
 
     Raises:
-        DataError: If it cannot be read, or is larger than images may be.
+        DataError: If the file cannot be read, or has more than `MAX_BYTES`.
     """
     if _scheme(url) in _HTTP:
         return read_url(url)
@@ -85,7 +87,7 @@ def read_remote(url: str) -> bytes:
 
 
 def _open_store(url: str) -> tuple[Any, str]:
-    """The file system of a URL, and the path in it; both are of fsspec, which has no types."""
+    """Return the file system of a URL, an untyped object of fsspec, and the path in it."""
     core = require_package("fsspec.core", "remote")
     try:
         fs, path = core.url_to_fs(url)
@@ -98,12 +100,12 @@ def _open_store(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Whatever goes wrong in a file system is a DataError, without texts that may hold secrets."""
+    """Turn all errors of a file system into `DataError`, without texts that may hold secrets."""
     try:
         yield
     except VisionError:
         raise
-    except Exception as error:  # of each store's own package
+    except Exception as error:  # Each store's package has its own classes.
         reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
         raise DataError(f"{name} cannot be read: {reason}") from error
 

@@ -1,4 +1,4 @@
-"""The sound of a film, for its annotated copy."""
+"""Copying the sound of a film to its annotated version."""
 
 import logging
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ from vision.extras import require_package
 logger = logging.getLogger(__name__)
 
 _COPIED = frozenset({"aac", "flac", "libopus", "mp3", "mp3float", "opus"})
-"""Decoders of what MP4 holds and browsers play; others are converted to AAC."""
+"""Decoders of codecs that MP4 can hold and browsers play; others are converted to AAC."""
 _USUAL_RATE = 48_000
-"""Samples per second, in place of a rate that AAC does not have."""
+"""Samples per second if AAC does not support the film's rate."""
 
 
 class Sound:
-    """The best audio stream of a film, written to another one as that grows.
+    """The best audio stream of a film, written to another film along with its frames.
 
-    What cannot be read is left out with a line. A film without sound, or a path that is no film,
-    adds nothing.
+    Sound that cannot be read is left out with a warning. A film without sound, or a path that is
+    not a film, adds nothing.
 
     Args:
         path: The film.
         output: The PyAV container to write to, before its first packet.
-        start: What becomes the beginning, in seconds of the film's video stream.
+        start: Time in the film's video stream at which the sound begins, in seconds.
     """
 
     def __init__(self, path: Path, output: Any, start: float = 0.0) -> None:  # noqa: ANN401
@@ -57,9 +57,9 @@ class Sound:
             return None
 
     def _read(self, path: Path, start: float) -> Any:  # noqa: ANN401
-        """The packets from the start on, timed from there."""
+        """Yield the packets from ``start`` on, with times relative to it."""
         av = require_package("av", "video")
-        # An absolute path is no URL.
+        # An absolute path cannot be taken for a URL.
         options = {"protocol_whitelist": "file"}
         with av.open(str(path.absolute()), container_options=options) as film:
             audio, video = film.streams.best("audio"), film.streams.best("video")
@@ -75,7 +75,7 @@ class Sound:
                 shift = round(begin / packet.time_base)
                 packet.pts -= shift
                 packet.dts -= shift
-                if min(packet.pts, packet.dts) > before:  # MP4 takes no others.
+                if min(packet.pts, packet.dts) > before:  # MP4 takes only growing times.
                     before = packet.dts
                     yield packet
 

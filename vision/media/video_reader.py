@@ -14,6 +14,7 @@ from numpy import ndarray
 
 from vision.errors import DataError
 from vision.media.connection import TIMEOUT, Connection
+from vision.rows import describe_counts
 
 _DEFAULT_RATE = 25.0
 _MAX_RATE = 1000.0
@@ -31,10 +32,10 @@ class Frame(NamedTuple):
     """A frame of a video.
 
     Attributes:
-        image: RGB.
-        seconds: Its time as the file states it, in a stream after its first frame. Where it states
-            none, or one that is not later than that of the frame before, as when a stream has come
-            back, one frame's duration later.
+        image: The RGB image.
+        seconds: Its time as the file states it, in a stream relative to the first frame. If no time
+            is stated, or it is not later than the previous frame's, as after a reconnection, one
+            frame's duration is added to the previous time.
     """
 
     image: UInt8[ndarray, "h w 3"]
@@ -43,22 +44,22 @@ class Frame(NamedTuple):
 
 @final
 class VideoReader:
-    """The frames of a video, RGB, to be iterated over inside a ``with``.
+    """Iterable over the RGB frames of a video, to be used in a ``with`` statement.
 
-    Iterating again continues where iterating stopped. Where the size changes within the video, some
-    of OpenCV's backends, among them FFmpeg, give all frames the size of the first.
+    A new iteration continues where the last one stopped. If the size changes within the video, some
+    of OpenCV's backends, among them FFmpeg, resize all frames to the size of the first.
 
     Args:
         source: A file, a URL such as ``rtsp://...``, or the number of a camera.
         stride: Every n-th frame is decoded, from the first on.
-        reconnect: Seconds for which a stream that has ended is opened again.
+        reconnect: Seconds for which reopening a stream that has ended is tried; 0 for never.
 
     Attributes:
-        fps: Frames per second; 25 where the file does not state it.
+        fps: Frames per second; 25 if the file does not state it.
         size: (height, width) of the first frame.
-        num_frames: Number of frames in the file's header; None where it does not state it.
-        num_read: Number of frames read so far, with those that ``stride`` leaves out.
-        stopped: An event that ends the wait for a stream that is away, set in another thread.
+        num_frames: Number of frames according to the file's header; None if it states none.
+        num_read: Number of frames read so far, including those that ``stride`` leaves out.
+        stopped: Event that another thread sets to end the wait for a stream that is away.
 
     Raises:
         DataError: If the video does not exist, its frames have too many pixels, or OpenCV cannot
@@ -87,14 +88,14 @@ class VideoReader:
         return (frame.image for frame in self.frames())
 
     def frames(self) -> Iterator[Frame]:
-        """The frames with their times; otherwise as iterating over the reader itself."""
+        """Yield the frames with their times; otherwise like iterating over the reader itself."""
         while (frame := self._next_frame) is not None:
             is_open = all(self._skip() for _ in range(self._stride - 1))
             self._next_frame = self._decode(frame) if is_open else None
             yield frame
 
     def shortfall(self) -> str:
-        """How many frames could not be read, once iteration has ended; empty if nearly none.
+        """Describe, after the iteration, how many frames could be read; empty if nearly all.
 
         In some formats the header's count is an estimate: a difference of two frames or one
         percent is ignored.
@@ -105,11 +106,11 @@ class VideoReader:
         return f"only {self.num_read} of its {expected} frames could be read"
 
     def how_it_ended(self) -> str:
-        """What a stream did last, to be said once iteration has ended."""
+        """Describe, after the iteration, how a stream ended."""
         count = self._capture.num_reconnections
-        again = f" and {count} reconnections" if count else ""
+        again = f" and {describe_counts({'reconnection': count})}" if count else ""
         what = f"sent nothing more for {TIMEOUT:g} s" if self._capture.is_silent else "ended"
-        return f"{what} after {self.num_read} frames{again}"
+        return f"{what} after {describe_counts({'frame': self.num_read})}{again}"
 
     def __enter__(self) -> "VideoReader":
         return self
@@ -136,7 +137,7 @@ class VideoReader:
         return Frame(image, self._seconds(before))
 
     def _seconds(self, before: Frame | None) -> float:
-        """The time of the frame just read, later than that of the frame before."""
+        """The time of the frame just read, always later than the frame ``before``."""
         stated = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if not math.isfinite(stated):
             stated = 0.0

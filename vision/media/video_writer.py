@@ -22,10 +22,10 @@ from vision.media.h264 import H264Encoder, has_h264
 
 
 class _OpenCvEncoder:
-    """MPEG-4 of a constant rate.
+    """Encoder of MPEG-4 with a constant frame rate, using OpenCV.
 
     Raises:
-        ValueError: If OpenCV does not take the size or rate.
+        ValueError: If OpenCV does not support the size or rate.
     """
 
     def __init__(self, path: Path, size_wh: tuple[int, int], fps: float) -> None:
@@ -45,21 +45,21 @@ class _OpenCvEncoder:
 class VideoWriter:
     """Writes RGB frames to an .mp4 file, creating its folder.
 
-    With PyAV (the extra ``video``) it is H.264 and keeps the times of frames; without, MPEG-4 of a
-    constant rate, written by OpenCV.
+    With PyAV (the extra ``video``) the codec is H.264, and frames keep their times; without it,
+    OpenCV writes MPEG-4 with a constant frame rate.
 
     The file has a temporary name until `close`, so that it is complete when it appears. H.264 can
-    be played under that name, which starts as the file's own, while it is written and after a
-    kill; MPEG-4 cannot, and is hidden.
+    be played while it is written and after a kill, so that its temporary name is visible and starts
+    like the file's; MPEG-4 cannot, and is hidden.
 
     The first frame determines the size, and later frames are resized to it. Both codecs require
-    even sides: the last row or column of an odd side is written twice. Without a frame no file is
-    written.
+    even sides: the last row or column of an odd side is written twice. No file is created if no
+    frame is written.
 
     Args:
         path: The file; an existing one is replaced.
         fps: Frames per second.
-        sound_of: With PyAV: a film whose sound is written too, if it has any.
+        sound_of: With PyAV, a film whose sound is copied, if it has any.
 
     Raises:
         DataError: If the suffix is not .mp4; from `write`, if the file cannot be opened or
@@ -73,7 +73,7 @@ class VideoWriter:
         self._size = (0, 0)
         self._start = self._seconds = 0.0
         self._encoder: H264Encoder | _OpenCvEncoder | None = None
-        self._file = ExitStack()  # replaces the file at its end
+        self._file = ExitStack()  # Its exit replaces the file.
         if self.path.suffix.lower() != ".mp4":
             raise DataError(f"video {path} cannot be written: its suffix must be .mp4")
 
@@ -88,19 +88,20 @@ class VideoWriter:
     ) -> None:
         if error is None:
             self.close()
-        elif self._encoder is not None:
+            return
+        if self._encoder is not None:
             with suppress(OSError, ValueError):
                 self._encoder.close()
-            self._file.__exit__(kind, error, traceback)
+        self._file.__exit__(kind, error, traceback)
 
     def write(self, frame: UInt8[ndarray, "h w 3"], seconds: float | None = None) -> None:
         """Add a frame.
 
         Args:
             frame: RGB.
-            seconds: Its time in the film ``sound_of``, which H.264 keeps, counted from the first
-                frame on; by default, and where it is not later than that of the frame before, one
-                frame's duration later than that.
+            seconds: Time of the frame, in the film ``sound_of`` if there is one; H.264 keeps it
+                relative to the first frame. By default, and if it is not later than the previous
+                frame's time, one frame's duration is added to that.
 
         Raises:
             DataError: If the file cannot be opened or written.
@@ -127,7 +128,7 @@ class VideoWriter:
         """Finish the file.
 
         Raises:
-            DataError: If it cannot be read back, for example because the disk is full.
+            DataError: If the file cannot be read back, for example because the disk is full.
         """
         if self._encoder is None:
             return

@@ -26,11 +26,11 @@ _AVERAGED = 30
 
 @final
 class Window:
-    """Shows images with their number per second, each in place of the one before.
+    """A window that shows one image at a time, and the number of images per second.
 
     Raises:
         ConfigError: If no window can be opened: in a notebook, on a machine without a display, or
-            by an OpenCV without windows.
+            with an OpenCV that was built without windows.
     """
 
     def __init__(self, title: str) -> None:
@@ -61,7 +61,7 @@ class Window:
 
 
 def _why_not() -> str:
-    """Why no window can be opened, and what helps; empty if one can."""
+    """Explain why no window can be opened, and what to do; empty if one can be opened."""
     display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     reason = "there is no display, as on servers and in containers"
     if sys.platform != "linux" or display:
@@ -73,13 +73,13 @@ def _why_not() -> str:
         reason = f"the display {display} cannot be opened"
     if {"JPY_PARENT_PID", "COLAB_RELEASE_TAG"} & set(os.environ):
         reason = "this notebook's machine has no display"
-    return f"{reason}; leave it out, and look at the pictures in the folder of --out"
+    return f"{reason}; omit --show, and look at the pictures in the folder of --out"
 
 
 def _try_window() -> bytes | None:
-    """Open a window; return the error message if that fails.
+    """Open a window; return the error message if that fails, else None.
 
-    It is tried in a process of its own, which the library aborts where it finds no display.
+    A separate process tries it, because the library aborts its process if there is no display.
     """
     code = "import cv2; cv2.namedWindow('ssdlite'); cv2.waitKey(1)"
     try:
