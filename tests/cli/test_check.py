@@ -38,7 +38,7 @@ def test_a_faulty_folder_fails_and_all_is_written(
         "error: box without area: 2 (train: train/box_without_area0.jpg, dog (30, 30, 30, 50)"
         in said
     )
-    assert f"the page is {out / 'check.html'}, its data are in check.json" in said
+    assert f"the page is {out / 'check.html'}; the same data are in check.json" in said
     content = json.loads((out / "check.json").read_text(encoding="utf-8"))
     assert content["errors"] == said.count("\nerror: ")
     assert content["boxes"]["image_size"] == [300, 300]

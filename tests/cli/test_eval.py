@@ -261,7 +261,7 @@ def test_the_report_of_a_files_detections_has_pictures_if_the_images_are_named(
     [
         (["--images", "nowhere", "--report"], "--images nowhere is not a folder; name the one"),
         (["--images", ".", "--report"], "image 1 has no file_name; leave --images out"),
-        (["--images", "."], "--images goes with --report"),
+        (["--images", "."], "--images is for --report only"),
     ],
 )
 def test_images_of_a_report_that_cannot_be_had(
@@ -275,7 +275,7 @@ def test_data_name_their_images_themselves(
     weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["eval", "--weights", weights, "--report", "--images", str(tmp_path)]) == 2
-    assert "--images goes with --detections" in error_line(capsys)
+    assert "--images is for --detections only" in error_line(capsys)
 
 
 ALL: Mapping[str, str] = {
@@ -307,7 +307,7 @@ def test_a_configuration_does_nothing_for_detections_so_it_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     assert main(["eval", *write_files(tmp_path), *words]) == 2
-    assert "go with --weights, not with --detections" in error_line(capsys)
+    assert "are for --weights, not for --detections" in error_line(capsys)
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from vision.report import write_page
 from vision.weights import match_network
 
 FAULTY = 1
-"""The exit code where there are errors."""
+"""The exit code if the data have errors."""
 PAGE, DATA = "check.html", "check.json"
 
 
@@ -57,7 +57,7 @@ def _check(options: argparse.Namespace) -> CommandResult:
 
 
 def _steps(options: argparse.Namespace, report: CheckReport) -> list[Step]:
-    """Look at what was found, have it repaired, train."""
+    """The next steps: look at the findings, have them repaired, and train."""
     data = data_words(options)
     train = ["train", *data]
     if options.fix:
@@ -75,11 +75,11 @@ def _steps(options: argparse.Namespace, report: CheckReport) -> list[Step]:
 
 
 def _read_folder(root: str) -> dict[str, Annotations]:
-    """All splits of a folder; images that are yet to be split count as ``train``."""
+    """Read all splits of a folder; images without a split count as ``train``."""
     layout = find_layout(root)
     print(f"{layout.reason}: {', '.join(layout.splits)}")
     if "val" not in layout.splits:
-        print("there is no val: ssdlite train keeps a fifth of the images for it")
+        print("there is no val split: ssdlite train sets a fifth of the images aside for it")
     return {
         "train" if split == "all" else split: read_data(layout.format, **keys)
         for split, keys in layout.splits.items()
@@ -87,7 +87,7 @@ def _read_folder(root: str) -> dict[str, Annotations]:
 
 
 def _priors(config: Config) -> Priors | None:
-    """The priors that boxes are matched with in a training with this configuration."""
+    """The priors that a training with this configuration matches boxes with, if it does so."""
     if config.loss.assignment != "ssd":
         return None
     network = config.model
@@ -104,7 +104,7 @@ def _write(
     page = render_page(report, splits, title)
     write_json(folder / DATA, report.to_dict())
     write_page(folder / PAGE, page)
-    print(f"the page is {folder / PAGE}, its data are in {DATA}")
+    print(f"the page is {folder / PAGE}; the same data are in {DATA}")
 
 
 def _write_repaired(
@@ -120,4 +120,4 @@ def _write_repaired(
             print(f"  {finding.kind}: {finding.count}, {finding.fix}")
     left = sum(not finding.fix for finding in report.findings if finding.level == "error")
     if left:
-        print(f"  kinds of errors that are left to correct by hand: {left}")
+        print(f"  kinds of errors that must be corrected by hand: {left}")
