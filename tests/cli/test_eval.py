@@ -327,6 +327,13 @@ def test_a_users_error_is_one_line(
     assert message in error_line(capsys)
 
 
+def test_a_section_of_the_network_is_not_ignored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "--data", str(tmp_path), "model={image_size: 192}"]) == 2
+    assert "only model.postprocess can be changed" in error_line(capsys)
+
+
 @pytest.mark.slow
 def test_post_processing_can_be_changed_and_the_network_cannot(
     weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

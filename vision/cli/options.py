@@ -129,7 +129,7 @@ def data_of(options: argparse.Namespace, recorded: Config) -> Config:
             ``model``.
     """
     values, where = recorded.model_dump(mode="json"), f"configuration of {options.weights}"
-    of_model = [word for word in options.overrides if word.startswith("model.")]
+    of_model = [word for word in options.overrides if is_within(key_of(word), "model")]
     others = [word for word in options.overrides if word not in of_model]
     others = [*name_data(options.data, recorded.data), *others]
     model = config_from_dict(values, of_model, where).model
