@@ -112,6 +112,30 @@ def test_the_copy_is_never_written_over_something(
     assert f"--fix {clean} exists; name a new folder" in error_line(capsys)
 
 
+def test_a_copy_without_images_is_not_claimed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelimg_voc(tmp_path / "data", {"all": ["img0"]})
+    (tmp_path / "data" / "img0.jpg").write_bytes(b"no image")
+    copy = tmp_path / "copy"
+    assert main(["check", "--data", str(tmp_path / "data"), "--fix", str(copy)]) == 1
+    said = capsys.readouterr().out
+    assert f"--fix {copy} was not written: no image is left to copy\n" in said
+    assert "is a copy" not in said
+    assert "next:" not in said
+    assert not copy.exists()
+
+
+def test_overrides_of_the_sources_of_a_folder_count(
+    clean: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next step trains with them."""
+    assert main(["check", "--data", clean, "data.val=null"]) == 0
+    assert "\nval: " not in capsys.readouterr().out
+    assert main(["check", "--data", clean, "data.train.split=none"]) == 2
+    assert "override data.train.split=none: " in error_line(capsys)
+
+
 def test_a_folder_or_a_configuration_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["check"])

@@ -17,7 +17,8 @@ from vision.check import (
 )
 from vision.cli.options import claimed, data_words
 from vision.cli.terminal import CommandResult, Step, paint_lines, step
-from vision.config import Config, load_config
+from vision.config import Config, load_config, name_data
+from vision.config.overrides import is_within, key_of
 from vision.convert import load_initial_weights
 from vision.engine import write_json
 from vision.errors import DataError
@@ -41,10 +42,11 @@ def run(options: argparse.Namespace) -> CommandResult:
 
 
 def _check(options: argparse.Namespace) -> CommandResult:
-    config = load_config(options.config, options.overrides)
+    config = load_config(options.config, [*name_data(options.data), *options.overrides])
     if options.fix and options.fix.exists():
         raise DataError(f"--fix {options.fix} exists; name a new folder for the repaired copy")
-    splits = _read_folder(options.data) if options.data else read_configured(config.data)
+    whole = options.data and not any(map(_sets_source, options.overrides))
+    splits = _read_folder(options.data) if whole else read_configured(config.data)
     items = scan_data(splits)
     report = check_data(splits, items, config.data.classes, _priors(config))
     print(paint_lines("\n".join(report.lines())))
@@ -56,12 +58,19 @@ def _check(options: argparse.Namespace) -> CommandResult:
     return CommandResult(code, report.to_dict(), _steps(options, report))
 
 
+def _sets_source(override: str) -> bool:
+    """Whether an override changes ``data.train`` or ``data.val``."""
+    key = key_of(override)
+    return key == "data" or is_within(key, "data.train") or is_within(key, "data.val")
+
+
 def _steps(options: argparse.Namespace, report: CheckReport) -> list[Step]:
     """The next steps: look at the findings, have them repaired, and train."""
     data = data_words(options)
     train = ["train", *data]
     if options.fix:
-        return [step("train", "--data", options.fix, why="Train on the repaired copy:")]
+        copy = step("train", "--data", options.fix, why="Train on the repaired copy:")
+        return [copy] if options.fix.exists() else []
     if not report.findings:
         return [step(*train, why="Nothing was found. Train on it:")]
     copy = f"{Path(options.data or 'data')}-repaired"
@@ -114,6 +123,9 @@ def _write_repaired(
         for split, annotations in repair(splits, items, Path(images)).items():
             if annotations.records:
                 write_coco(annotations, folder, split)
+    if not folder.exists():
+        print(f"--fix {folder} was not written: no image is left to copy")
+        return
     print(f"{folder} is a copy in COCO's layout:")
     for finding in report.findings:
         if finding.fix:
