@@ -1,6 +1,7 @@
 """``ssdlite info``."""
 
 import argparse
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,7 +40,8 @@ def _values(saved: SavedBackbone | SavedDetector) -> dict[str, Any]:
             "priors": len(saved.model.priors),
             "norms_folded": saved.norms_folded,
         }
-    return values | {"training": dict(saved.training)}
+    training = json.dumps(dict(saved.training), default=str)  # of any program: may contain NaN
+    return values | {"training": json.loads(training, parse_constant=lambda _: None)}
 
 
 def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
