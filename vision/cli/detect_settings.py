@@ -44,6 +44,8 @@ def make_settings(
             logger.warning(
                 "warning: %s has no effect on images: objects are tracked in videos only", given
             )
+    if options.annotations and "coco" not in saved:
+        logger.warning("warning: --annotations has no effect without --save coco")
     if options.reconnect and all(source.kind != "stream" for source in sources):
         logger.warning("warning: --reconnect has no effect: none of the inputs is a stream")
     return Settings(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from vision.choices import SHIPPED_WEIGHTS
+from vision.cli.options import is_in_run_folder
 from vision.cli.terminal import CommandResult, Step, paint, step
 from vision.detection import FOLDERS, RESULTS, Report
 from vision.detection.counting import describe
@@ -85,7 +86,8 @@ def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
         return [_again(options, f"--score={LOW_SCORE}", "--overwrite", why=why)]
     if str(weights) in SHIPPED_WEIGHTS:
         return [step("train", "--data", "MINE", why="Train it on classes of your own photographs:")]
-    words = ["eval", "--weights", weights, "--report"]
+    data = [] if is_in_run_folder(options.weights) else ["--data", "MINE"]
+    words = ["eval", "--weights", weights, *data, "--report"]
     return [step(*words, why="Measure how good it is, and see which errors cost most:")]
 
 

@@ -75,7 +75,7 @@ def claimed(files: Sequence[Path], *, overwrite: bool) -> Iterator[None]:
     """Call `check_output_path` for all files, and lock their folders against other processes.
 
     Raises:
-        DataError: If `check_output_path` raises it.
+        DataError: If a file cannot be written, or exists and ``overwrite`` is not set.
         ConfigError: If another process has locked a folder.
     """
     for file in files:
@@ -125,8 +125,7 @@ def data_of(options: argparse.Namespace, recorded: Config) -> Config:
     overrides name a source: keys that these do not set have the recorded values, except paths.
 
     Raises:
-        ConfigError: If the configuration is invalid, or an override changes another key of
-            ``model``.
+        ConfigError: If it is invalid, or an override changes another key of ``model``.
     """
     values, where = recorded.model_dump(mode="json"), f"configuration of {options.weights}"
     of_model = [word for word in options.overrides if is_within(key_of(word), "model")]
@@ -137,19 +136,24 @@ def data_of(options: argparse.Namespace, recorded: Config) -> Config:
         raise ConfigError(
             "only model.postprocess can be changed in model: the weights decide the rest"
         )
-    folder = find_weights(options.weights).parent
-    run_config = folder / "config.yaml"
+    weights = find_weights(options.weights)
     if options.config is not None:
         config = load_config(options.config, others)
     else:
-        if run_config.is_file() and (folder / "environment.json").is_file():
-            values["data"] = load_config(run_config).data.model_dump(mode="json")
+        if is_in_run_folder(weights):
+            run_config = load_config(weights.with_name("config.yaml"))
+            values["data"] = run_config.data.model_dump(mode="json")
         else:
             for key in ("train", "val"):
                 is_named = any(is_within(key_of(word), f"data.{key}") for word in others)
                 values["data"][key] = _without_paths(values["data"][key], is_named=is_named)
         config = config_from_dict(values, others, where)
     return config.model_copy(update={"model": model})
+
+
+def is_in_run_folder(weights: Path) -> bool:
+    """Whether a weights file is in a run folder, whose configuration names data."""
+    return all(weights.with_name(name).is_file() for name in ("config.yaml", "environment.json"))
 
 
 def _without_paths(source: Any, *, is_named: bool) -> Any:  # noqa: ANN401
