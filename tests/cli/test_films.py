@@ -87,7 +87,7 @@ def test_tracks_of_photographs_are_said_to_be_none(
         assert expected in said
     assert detect(weights, tmp_path / "out", tmp_path / "a.png", "--reconnect=5") == 0
     assert "warning: --reconnect has no effect: none of the inputs" in capsys.readouterr().out
-    words = ["--annotations", tmp_path / "none.json", "--overwrite"]
+    words = [f"--annotations={tmp_path / 'none.json'}", "--overwrite"]
     assert detect(weights, tmp_path / "out", tmp_path / "a.png", *words) == 0
     expected = "warning: --annotations has no effect without --save coco"
     assert expected in capsys.readouterr().out

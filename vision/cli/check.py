@@ -69,8 +69,8 @@ def _steps(options: argparse.Namespace, report: CheckReport) -> list[Step]:
     data = data_words(options)
     train = ["train", *data]
     if options.fix:
-        copy = step("train", "--data", options.fix, why="Train on the repaired copy:")
-        return [copy] if options.fix.exists() else []
+        on_copy = step("train", "--data", options.fix, why="Train on the repaired copy:")
+        return [on_copy] if options.fix.exists() else []
     if not report.findings:
         return [step(*train, why="Nothing was found. Train on it:")]
     copy = f"{Path(options.data or 'data')}-repaired"

@@ -67,7 +67,9 @@ def _eval(parser: Parser) -> None:
     parser.add_argument("--detections", type=Path, metavar="FILE", help=text)
     text = "with --detections: their annotations, a COCO instances file (default: none)"
     parser.add_argument("--annotations", type=Path, metavar="FILE", help=text)
-    text = "write report.html: how good it is, which errors cost most, what to do next, all figures"
+    text = (
+        "write report.html: accuracy, the errors that cost most, what to do next, and all figures"
+    )
     parser.add_argument("--report", action="store_true", help=text)
     text = "with --detections and --report: the folder of the images (default: no pictures)"
     parser.add_argument("--images", type=Path, metavar="FOLDER", help=text)
@@ -84,8 +86,8 @@ def _eval(parser: Parser) -> None:
 
 def _compare(parser: Parser) -> None:
     text = f"an exported graph, {common.WEIGHTS}; or detections in COCO's result format (.json)"
-    parser.add_argument("first", type=Path, metavar="A", help=text)
-    parser.add_argument("second", type=Path, metavar="B", help="the other, in the same forms")
+    parser.add_argument("first", type=Path, metavar="A", help=f"the first detector: {text}")
+    parser.add_argument("second", type=Path, metavar="B", help="the second detector, named like A")
     common.add_data(parser)
     text = "with detections: their annotations, a COCO instances file (default: none)"
     parser.add_argument("--annotations", type=Path, metavar="FILE", help=text)

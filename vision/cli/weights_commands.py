@@ -38,7 +38,7 @@ def _export(parser: Parser) -> None:
 def _benchmark(parser: Parser) -> None:
     common.add_weights(parser)
     common.add_data(parser)
-    text = "rounds of measurement, in each of which every candidate runs on ten images"
+    text = "rounds of measurement; in each, every backend and precision runs on ten images"
     parser.add_argument("--rounds", type=common.positive, default=10, metavar="N", help=text)
     parser.add_argument("--no-map", action="store_true", help="do not measure average precision")
     text = (
