@@ -105,8 +105,6 @@ def throughput(candidate: Candidate, images: Sequence[Image], cores: int) -> flo
 def peak_memory(candidate: Candidate, image: Image) -> int | None:
     """Peak memory, in bytes, of a new process that loads a candidate and detects a few times.
 
-    None if it cannot be measured on this system.
-
     Raises:
         ConfigError: If that process is killed or crashes.
     """

@@ -111,11 +111,7 @@ def _measure(
     options: argparse.Namespace,
     config: Config,
 ) -> list[Row]:
-    """Measure all candidates.
-
-    Memory is measured in separate processes; for the times, the candidates take turns; throughput
-    and metrics are measured for one candidate after the other.
-    """
+    """Measure memory in separate processes, times in turns, then rates and metrics one by one."""
     memory = [peak_memory(candidate, photos[0]) for candidate in candidates]
     loaded = {candidate.name: load_candidate(candidate) for candidate in candidates}
     times = measure_times(loaded, photos, size, options.rounds)

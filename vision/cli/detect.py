@@ -132,10 +132,7 @@ def _load(options: argparse.Namespace, workers: int) -> Detector:
 
 
 def _outcomes(options: argparse.Namespace, settings: Settings) -> Outcomes | None:
-    """Detection on the machines of ``--ray``, which find the weights by the name that was given.
-
-    None without ``--ray``.
-    """
+    """Detection on the machines of ``--ray``, which look weights up by name; None without it."""
     if not options.ray:
         return None
     loaded = {**load_options(options), "weights": options.given_weights}

@@ -20,14 +20,7 @@ LOW_SCORE = 0.2
 def conclude(
     report: Report, options: argparse.Namespace, saved: Sequence[str], rate: float
 ) -> CommandResult:
-    """Print a summary of the run, and return its result.
-
-    Args:
-        report: What was detected, and what failed.
-        options: The options of the command.
-        saved: The kinds of results that were written.
-        rate: Images and frames per second.
-    """
+    """Print a summary of the run and return its result; ``rate`` is in images per second."""
     out, code = options.out, SOME_FAILED if report.failures else 0
     resumed = f", {_inputs(report.num_resumed)} done before" if report.num_resumed else ""
     found, inputs = describe_counts(report.objects), describe_counts(report.inputs, "no image")

@@ -94,14 +94,7 @@ def _images(
     size: tuple[int, int],
     count: int,
 ) -> Images:
-    """Read at most ``count`` images, evenly spread over the inputs, else over the sources.
-
-    Args:
-        inputs: ``--images``; None for the sources.
-        sources: The data of the configuration, if any.
-        key: The key of the sources, for messages.
-        size: (height, width) to resize the images to.
-        count: Maximum number of images.
+    """Read at most ``count`` images of ``--images``, else of the sources, evenly spread over them.
 
     Raises:
         ConfigError: If there are neither inputs nor sources.

@@ -31,12 +31,8 @@ PATHS = {"root", "annotations", "images"}
 def check_output_path(path: Path, *, overwrite: bool, option: str = "--out") -> None:
     """Make sure, before the work, that a file can be written, and replaces none unless allowed.
 
-    Nothing is written, so that a command that fails leaves no empty folder behind.
-
-    Args:
-        path: The file.
-        overwrite: Whether it may replace an existing file.
-        option: The option or argument of the command that names the file, for messages.
+    Nothing is written, so that a command that fails leaves no empty folder behind. ``option`` is
+    the option or argument of the command that names the file, for messages.
 
     Raises:
         DataError: If the file exists and ``overwrite`` is not set, or its folder cannot be created
