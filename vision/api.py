@@ -22,7 +22,7 @@ _ARGUMENTS = {
     "--config": "config=",
     "--out": "out=",
 }
-"""Arguments by the options of the same meaning, which messages name."""
+"""The argument of `train` for each command-line option that a message may name."""
 _OPTION = re.compile("|".join(_ARGUMENTS))
 
 
@@ -33,23 +33,23 @@ def train(
     data: str | Path | None = None,
     resume: bool = False,
 ) -> Metrics | None:
-    """Train, as ``ssdlite train`` does: the run folder has weights, log, pictures and report.
+    """Train like ``ssdlite train``, which writes weights, log, pictures and report to a run folder.
 
     Args:
-        config: A `Config` of `load_config`, the name of a configuration in the package, or a YAML
-            file.
-        out: The run folder, which must not hold a run yet; by default ``runs/`` and the name of
-            the configuration, ``runs/train`` for a `Config`.
-        data: A folder of images with boxes in any of the layouts that are recognised, in place of
-            the configuration's data.
-        resume: Continue after the last step that the run folder has a checkpoint of.
+        config: A `Config` from `load_config`, the name of a configuration in the package, or a
+            YAML file.
+        out: The run folder, which must not hold a run yet, except with ``resume``. The default is
+            ``runs/`` with the name of the configuration, or ``runs/train`` for a `Config`.
+        data: A folder of images and boxes in any recognised layout; it replaces the configuration's
+            data.
+        resume: Whether to continue the run in ``out`` from its last checkpoint.
 
     Returns:
         The metrics of the best weights; None without validation data.
 
     Raises:
-        VisionError: One of its children, for what a user can mend.
-        KeyboardInterrupt: After Ctrl-C, when a checkpoint is written.
+        VisionError: One of its subclasses, for a fault that the user can correct.
+        KeyboardInterrupt: After Ctrl-C, once a checkpoint is written.
     """
     with _in_python():
         if isinstance(config, Config):
@@ -64,13 +64,13 @@ def train(
 
 
 def evaluate(detector: Detector | str | Path, data: Config | str | Path) -> Metrics:
-    """Average precision and more, as ``ssdlite eval`` gives them; ``print(metrics.table())``.
+    """Measure average precision and more, like ``ssdlite eval``; print it with `Metrics.table`.
 
     Args:
-        detector: It is evaluated without its score threshold, which would cut the curves; or what
-            `Detector.load` takes.
-        data: A folder of images with boxes in any of the layouts that are recognised, whose
-            validation part counts; or a `Config`, whose ``data.val`` counts.
+        detector: A detector, or weights that `Detector.load` takes. Its score threshold is not
+            applied, because it would cut the precision-recall curves.
+        data: A folder of images and boxes in any recognised layout, of which the validation part is
+            used; or a `Config`, of which ``data.val`` is used.
 
     Raises:
         ConfigError: If a `Config` names no ``data.val``.
@@ -84,7 +84,7 @@ def evaluate(detector: Detector | str | Path, data: Config | str | Path) -> Metr
 
 @contextmanager
 def _in_python() -> Iterator[None]:
-    """Let errors name arguments in place of options of the command line."""
+    """Replace command-line options in the messages of errors by arguments of `train`."""
     try:
         yield
     except VisionError as error:

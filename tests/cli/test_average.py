@@ -81,8 +81,8 @@ def test_half_precision_and_notes(tmp_path: Path, capsys: pytest.CaptureFixture[
         ({}, ["cat"], ["--shares", "0.5", "0.6"], "with the sum 1"),
         ({}, ["cat"], ["--shares", "1.5", "-0.5"], "with the sum 1"),
         ({}, ["cat"], ["--shares", "nan", "nan"], "with the sum 1"),
-        ({}, ["cat"], ["--note", "warning"], "--note takes KEY=VALUE"),
-        ({}, ["cat"], ["--note", "metrics=1"], "--note metrics: the file has that entry already"),
+        ({}, ["cat"], ["--note", "warning"], "--note warning: expected KEY=VALUE"),
+        ({}, ["cat"], ["--note", "metrics=1"], "--note metrics: the file already has that entry"),
     ],
 )
 def test_what_does_not_fit_is_one_line(

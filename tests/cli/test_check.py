@@ -38,7 +38,7 @@ def test_a_faulty_folder_fails_and_all_is_written(
         "error: box without area: 2 (train: train/box_without_area0.jpg, dog (30, 30, 30, 50)"
         in said
     )
-    assert f"the page is {out / 'check.html'}, its data are in check.json" in said
+    assert f"the page is {out / 'check.html'}; the same data are in check.json" in said
     content = json.loads((out / "check.json").read_text(encoding="utf-8"))
     assert content["errors"] == said.count("\nerror: ")
     assert content["boxes"]["image_size"] == [300, 300]
@@ -110,6 +110,30 @@ def test_the_copy_is_never_written_over_something(
 ) -> None:
     assert main(["check", "--data", clean, "--fix", clean]) == 2
     assert f"--fix {clean} exists; name a new folder" in error_line(capsys)
+
+
+def test_a_copy_without_images_is_not_claimed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labelimg_voc(tmp_path / "data", {"all": ["img0"]})
+    (tmp_path / "data" / "img0.jpg").write_bytes(b"no image")
+    copy = tmp_path / "copy"
+    assert main(["check", "--data", str(tmp_path / "data"), "--fix", str(copy)]) == 1
+    said = capsys.readouterr().out
+    assert f"--fix {copy} was not written: no image is left to copy\n" in said
+    assert "is a copy" not in said
+    assert "next:" not in said
+    assert not copy.exists()
+
+
+def test_overrides_of_the_sources_of_a_folder_count(
+    clean: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The next step trains with them."""
+    assert main(["check", "--data", clean, "data.val=null"]) == 0
+    assert "\nval: " not in capsys.readouterr().out
+    assert main(["check", "--data", clean, "data.train.split=none"]) == 2
+    assert "override data.train.split=none: " in error_line(capsys)
 
 
 def test_a_folder_or_a_configuration_is_needed(capsys: pytest.CaptureFixture[str]) -> None:

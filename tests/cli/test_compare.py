@@ -129,7 +129,7 @@ def test_classes_that_are_not_shared_are_left_out_and_named(
     [
         (["a.json", "b.json"], "--annotations is missing"),
         (["a.json", "coco"], "a.json holds detections and the other is a detector"),
-        (["a.json", "b.json", "--annotations", "c.json", "data.val=null"], "go with weights"),
+        (["a.json", "b.json", "--annotations", "c.json", "data.val=null"], "are for detectors"),
         (["coco", "coco", "--annotations", "c.json"], "name the data with --data"),
         (["coco", "coco"], "data.val is missing; name the data with --data FOLDER"),
         (["coco", "nowhere.pt"], "weights nowhere.pt do not exist"),

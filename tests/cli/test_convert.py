@@ -197,5 +197,5 @@ def test_intact_norms_are_left_alone(
     assert "leave out --images, --half and --note" in error_line(capsys)
     words = ("--labels", str(mmdetection.with_name("labels.txt")), "--images", str(tmp_path))
     assert run_convert("mmdetection", mmdetection, out, *words) == 2
-    assert "has its norms intact: leave out --images" in error_line(capsys)
+    assert "has its BatchNorm layers intact: leave out --images" in error_line(capsys)
     assert not out.exists()

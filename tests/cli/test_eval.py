@@ -270,7 +270,7 @@ def test_the_report_of_images_without_boxes_says_so(tmp_path: Path) -> None:
     [
         (["--images", "nowhere", "--report"], "--images nowhere is not a folder; name the folder"),
         (["--images", ".", "--report"], "image 1 has no file_name; leave --images out"),
-        (["--images", "."], "--images goes with --report"),
+        (["--images", "."], "--images is for --report only"),
     ],
 )
 def test_images_of_a_report_that_cannot_be_had(
@@ -284,7 +284,7 @@ def test_data_name_their_images_themselves(
     weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["eval", "--weights", weights, "--report", "--images", str(tmp_path)]) == 2
-    assert "--images goes with --detections" in error_line(capsys)
+    assert "--images is for --detections only" in error_line(capsys)
 
 
 ALL: Mapping[str, str] = {
@@ -316,7 +316,7 @@ def test_a_configuration_does_nothing_for_detections_so_it_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     assert main(["eval", *write_files(tmp_path), *words]) == 2
-    assert "go with --weights, not with --detections" in error_line(capsys)
+    assert "are for --weights, not for --detections" in error_line(capsys)
 
 
 @pytest.mark.parametrize(
@@ -334,6 +334,13 @@ def test_a_users_error_is_one_line(
 ) -> None:
     assert main(["eval", "--weights", weights, *words]) == 2
     assert message in error_line(capsys)
+
+
+def test_a_section_of_the_network_is_not_ignored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["eval", "--data", str(tmp_path), "model={image_size: 192}"]) == 2
+    assert "only model.postprocess can be changed" in error_line(capsys)
 
 
 @pytest.mark.slow

@@ -83,9 +83,14 @@ def test_tracks_of_photographs_are_said_to_be_none(
     for words, option in ((["--track"], "--track"), (["--count=line:0,0,1,1"], "--count")):
         assert detect(weights, tmp_path / option, tmp_path / "a.png", *words) == 0
         said = capsys.readouterr().out
-        assert f"warning: {option} has no effect on images: objects are followed in videos" in said
+        expected = f"warning: {option} has no effect on images: objects are tracked in videos only"
+        assert expected in said
     assert detect(weights, tmp_path / "out", tmp_path / "a.png", "--reconnect=5") == 0
     assert "warning: --reconnect has no effect: none of the inputs" in capsys.readouterr().out
+    words = [f"--annotations={tmp_path / 'none.json'}", "--overwrite"]
+    assert detect(weights, tmp_path / "out", tmp_path / "a.png", *words) == 0
+    expected = "warning: --annotations has no effect without --save coco"
+    assert expected in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("finds_squares")

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,14 @@ def test_info_of_metrics_that_another_program_wrote(
     said = capsys.readouterr().out
     expected = "on val         voc.mAP50 unreadable, coco.AP unreadable\n"
     assert (expected in said) == bool(metrics)
+
+
+def test_notes_that_are_no_numbers_are_null_in_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = weights_file(tmp_path, ["cat"], {"loss": {"best": math.nan, "last": -math.inf}})
+    assert main(["info", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["training"] == {"loss": {"best": None, "last": None}}
 
 
 @pytest.mark.parametrize("thresholds", [5, "x", [1], {"cat": "x"}])

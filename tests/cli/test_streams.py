@@ -105,7 +105,7 @@ def test_the_end_of_a_stream_is_a_line_and_an_exit_code(
     assert count > 10
     said = capsys.readouterr().out
     assert f"{words} {count} frames; what was read is kept" in said
-    assert "\n1 input failed, as said above\n" in said
+    assert "\n1 input failed, as reported above\n" in said
     assert "--resume" not in said  # which keeps the frames, and reads no others
 
 
@@ -116,7 +116,7 @@ def test_what_resume_tries_again_is_counted_without_streams(
     with camera(closes) as address:
         assert detect(weights, tmp_path / "out", address, tmp_path / "a.png") == 1
     said = capsys.readouterr().out
-    assert "2 inputs failed, as said above; --resume tries 1 of them again\n" in said
+    assert "2 inputs failed, as reported above; --resume tries 1 of them again\n" in said
 
 
 @pytest.mark.parametrize("is_back", [False, True])

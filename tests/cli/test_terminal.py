@@ -141,7 +141,7 @@ def test_each_end_says_what_to_do_next(
             "detect",
             [str(photos / "a.png"), *detect, str(tmp_path / "2"), "--score", "0"],
             0,
-            "eval",
+            f"eval --weights {weights} --data MINE --report",
         ),
     ):
         assert main([command, *words]) == code, command

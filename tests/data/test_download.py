@@ -215,7 +215,7 @@ def test_the_last_line_trains_on_what_was_loaded_and_a_second_call_does_nothing(
         assert annotations.records[0].load().shape == (40, 60, 3)
     server.asked.clear()
     assert main(["download", name, "--root", str(root)]) == 0
-    assert "is complete already, nothing was loaded" in capsys.readouterr().out
+    assert "is complete already, nothing was downloaded" in capsys.readouterr().out
     assert server.asked == []
 
 

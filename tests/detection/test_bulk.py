@@ -46,7 +46,7 @@ def test_a_batch_has_the_results_of_detect(weights: Path, photos: Path) -> None:
     ("has_ray", "words", "line"),
     [
         (False, ["photos"], 'run pip install ".[ray]"'),
-        (True, ["photos", "film.mp4"], "--ray: input film.mp4 is no image"),
+        (True, ["photos", "film.mp4"], "--ray: input film.mp4 is not an image"),
         (True, ["photos", "--show"], "--show has no window"),
         (True, ["photos", "--device=1"], "--ray chooses the GPU of each task; name --device cuda"),
         (True, ["photos", "--ray=127.0.0.1:1"], "--ray 127.0.0.1:1: there is no such cluster"),

@@ -25,8 +25,8 @@ Change = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
     ("agreement", "message"),
     [
         (Agreement(3, 0, 0.0, 0.0, 0), "nothing is found in 3 images"),
-        (Agreement(3, 5, 2e-3, 0.0, 0), "does not answer"),
-        (Agreement(3, 5, 0.0, 0.6, 0), "does not answer"),
+        (Agreement(3, 5, 2e-3, 0.0, 0), "does not give the same detections"),
+        (Agreement(3, 5, 0.0, 0.6, 0), "does not give the same detections"),
         (Agreement(3, 5, 0.0, 0.0, 1), "1 detections have no counterpart"),
     ],
 )

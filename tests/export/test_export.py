@@ -108,7 +108,7 @@ def test_the_form_nms_is_compared_above_its_own_threshold(
     path = spec.file(tmp_path, "w")
     agreement = export_detector(replace(saved, config=config), spec, path, images).agreement
     assert agreement.min_score == 0.5
-    assert "detections from score 0.5 on" in str(agreement)
+    assert "detections with a score of at least 0.5" in str(agreement)
     all_scores = detector_of(saved, score=0.1)(images)
     counts = [int((one.scores >= 0.5).sum()) for one in all_scores]
     assert agreement.num_detections == sum(counts) > 8
@@ -148,7 +148,8 @@ def test_a_graph_that_answers_otherwise_is_an_error_and_leaves_no_file(
         return [boxes + 0.01, scores]
 
     monkeypatch.setattr(OnnxRunner, "__call__", wrong)
-    with pytest.raises(WeightsError, match=r"w\.onnx does not answer as PyTorch does: 8 images"):
+    expected = r"w\.onnx does not give the same detections as PyTorch: 8 images"
+    with pytest.raises(WeightsError, match=expected):
         export_detector(saved, ExportSpec("onnx"), tmp_path / "w.onnx", images)
     assert not list(tmp_path.iterdir())
 

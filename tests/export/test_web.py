@@ -165,7 +165,7 @@ def test_a_page_answers_as_pytorch_does(tmp_path: Path, capsys: pytest.CaptureFi
     assert answer["label"] == "Use the camera"
     assert answer["before"] > answer["after"] == 0
     found = answer["found"]
-    assert found["text.jpg"] == {"text": "text.jpg is no image that this browser reads."}
+    assert found["text.jpg"] == {"text": "text.jpg is not an image that this browser can read."}
     detector = Detector.load("coco", 0.1)
     for name in photos:
         expected = detector(folder / name)

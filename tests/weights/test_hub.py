@@ -59,7 +59,7 @@ def test_what_is_pushed_comes_back(
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert main(["push", "voc", "hf://user/mine"]) == 0
-    assert f"are on {hub.address}/user/mine; use them" in capsys.readouterr().out
+    assert f"are at {hub.address}/user/mine; use them" in capsys.readouterr().out
     files = hub.repos["user/mine"]
     assert set(files) == {"model.safetensors", "README.md", "LICENSE", "NOTICE"}
     assert files["model.safetensors"] == SHIPPED["voc"].read_bytes()
@@ -188,7 +188,7 @@ def test_commands_take_the_address_from_hf_endpoint_and_print_no_token(
             return exit_code(partial(command_with, words, *streams, **environment))
 
         assert ssdlite(TOKEN, "push", str(learnt), "hf://user/scenes") == 0
-        assert "README.md are on http://127.0.0.1:" in stdout.read_text("utf-8")
+        assert "README.md are at http://127.0.0.1:" in stdout.read_text("utf-8")
         assert TOKEN not in stdout.read_text("utf-8") + stderr.read_text("utf-8")
         hub.private.add("user/scenes")
         assert ssdlite(f"{TOKEN}_wrong", "info", "hf://user/scenes") == 2

@@ -1,4 +1,4 @@
-"""How fast and how good a detector is on each backend of this machine."""
+"""Measuring the speed, memory and average precision of a detector on this machine's backends."""
 
 from vision.benchmark.candidates import EAGER, Candidate, list_candidates, load_candidate
 from vision.benchmark.matrix import support_matrix

@@ -1,6 +1,6 @@
-"""The candidates of a benchmark: the detector on each backend, and torchvision's."""
+"""The candidates of a benchmark: the detector on each backend, and torchvision's detector."""
 
-# h w an image's own height and width, N images, H W those of the network's input
+# N: images; h w: height and width of an image; H W: height and width of the network's input
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ SCORE = 0.4
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What one row of the table measures; it can be sent to another process.
+    """The subject of one row of the table; it can be sent to another process.
 
     Attributes:
         name: Its name in the table.
-        file: Weights or exported graph; None for torchvision's detector.
-        options: What it runs on.
+        file: Weights or an exported graph; None for torchvision's detector.
+        options: The backend, device and precision that it runs in.
         is_plain: Whether it is the network as it was trained, in eager PyTorch.
-        num_bytes: Of an exported graph and the files that belong to it.
-        agreement: Of an exported graph with PyTorch; None for others.
+        num_bytes: Size of an exported graph and the files that belong to it; 0 for others.
+        agreement: How an exported graph agrees with PyTorch; None for others.
     """
 
     name: str
@@ -53,9 +53,10 @@ class LoadedCandidate:
     """A candidate that is ready to run.
 
     Attributes:
-        forward: The network alone, on an image of its size, until its output is on the host.
-        detect: From a decoded image to detections.
-        detector: For its average precision; None for torchvision's, which is not trained.
+        forward: Runs the network alone on an image of its input size, until its output is on the
+            host.
+        detect: Turns a decoded image into detections.
+        detector: Measures average precision; None for torchvision's, which is not trained.
     """
 
     forward: Callable[[Image], object]
@@ -71,17 +72,17 @@ def list_candidates(
     folder: Path,
     device: str | None,
 ) -> tuple[list[Candidate], list[str]]:
-    """The candidates that can run on this machine, and a line for each that cannot.
+    """List the candidates that can run on this machine, and a line for each one that cannot.
 
-    Graphs are exported to ``folder`` and compared with PyTorch on the way.
+    Graphs are exported to ``folder``, and the export compares them with PyTorch.
 
     Args:
         weights: The weights file.
         saved: Its content.
-        images: Of the network's size, to compare on.
-        calibration: Of the network's size, for int8.
-        folder: For exported graphs.
-        device: For PyTorch, torchvision's detector included; graphs run on the CPU.
+        images: Images of the network's input size, to compare on.
+        calibration: Images of the same size, to calibrate int8 on.
+        folder: The folder for exported graphs.
+        device: The device of PyTorch and torchvision's detector; graphs run on the CPU.
     """
     rows = [Candidate(EAGER, weights, RuntimeOptions("torch", device), is_plain=True)]
     left_out = []
@@ -117,8 +118,8 @@ def load_candidate(
     """Load a candidate.
 
     Args:
-        candidate: Which.
-        threads: Of one call; None for all cores.
+        candidate: The candidate.
+        threads: CPU threads of one call; None for all cores.
         streams: Number of calls that run at once.
     """
     torch.set_num_threads(threads or num_cores())
@@ -150,7 +151,7 @@ def _batch(image: Image) -> UInt8[Tensor, "1 3 h w"]:
 
 
 class _PlainSession:
-    """The network as it was trained: BatchNorm not folded, channels first."""
+    """A session of the network as it was trained: BatchNorm not folded, channels first."""
 
     def __init__(self, model: SSDLite, device: torch.device) -> None:
         self.image_size = model.image_size
@@ -164,7 +165,7 @@ class _PlainSession:
 
 
 class TorchvisionDetector:
-    """Torchvision's SSDlite on MobileNetV3 with random weights, to compare the speed with."""
+    """Torchvision's SSDlite on MobileNetV3 with random weights, for a comparison of speed."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -176,13 +177,13 @@ class TorchvisionDetector:
         self.model.to(device)
 
     def forward(self, image: Image) -> object:
-        """Backbone and heads."""
+        """Run backbone and heads, and return their outputs on the host."""
         with torch.inference_mode():
             features = self.model.backbone(_batch(image).to(self._device) / 255)
             outputs = self.model.head(list(features.values()))
             return [output.cpu() for output in outputs.values()]
 
     def detect(self, image: Image) -> object:
-        """From a decoded image to detections, by its own pre- and post-processing."""
+        """Detect in a decoded image, with torchvision's own pre- and post-processing."""
         with torch.inference_mode():
             return self.model([_batch(image)[0].to(self._device) / 255])

@@ -1,4 +1,4 @@
-"""PyTorch and each backend that writes files, with what was measured: the docs' support matrix."""
+"""The support matrix of the docs: PyTorch and each backend that writes files, as measured."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ NOT_RUN = ["-"] * 4 + ["not run"]
 
 
 def support_matrix(candidates: Sequence[Candidate], rows: Sequence[Row]) -> str:
-    """A table in Markdown: forms, size, milliseconds, precision and how it was proved.
+    """A table in Markdown: forms, size, time, average precision and agreement with PyTorch.
 
-    PyTorch itself, to which the files are compared, comes first.
+    The rows of PyTorch, with which the files are compared, come first.
 
     Args:
-        candidates: What was measured.
-        rows: The measurements, by the candidates' names.
+        candidates: The candidates that were measured.
+        rows: Their measurements, which are matched by name.
     """
     by_name = {row.name: row for row in rows}
     lines = [HEADS]
@@ -42,7 +42,7 @@ def support_matrix(candidates: Sequence[Candidate], rows: Sequence[Row]) -> str:
 
 
 def _measured(candidate: Candidate, row: Row) -> list[str]:
-    """Size, milliseconds, metrics and agreement of an exported graph."""
+    """The cells of an exported graph: size, milliseconds, metrics and agreement."""
     agreement = candidate.agreement
     assert agreement is not None
     proof = (

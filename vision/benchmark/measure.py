@@ -1,6 +1,6 @@
-"""Time candidates in turn, and measure the memory that each takes."""
+"""Measuring the times, throughput and peak memory of candidates."""
 
-# h w an image's own height and width
+# h w: height and width of an image
 
 import multiprocessing
 import re
@@ -35,22 +35,22 @@ STATUS = Path("/proc/self/status")
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds of each image.
+    """Seconds for each image, in the order in which they were measured.
 
     Attributes:
-        forward: Of the network alone.
-        detect: From the decoded image to detections.
+        forward: Times of the network alone.
+        detect: Times from the decoded image to detections.
     """
 
     forward: list[float]
     detect: list[float]
 
     def overhead(self) -> float:
-        """Median of detect over forward, image by image."""
+        """Median over the images of the ratio of detect to forward."""
         return statistics.median(d / f for d, f in zip(self.detect, self.forward, strict=True))
 
     def relative_to(self, other: "Times") -> float:
-        """Median of the forward over another's, image by image."""
+        """Median over the images of the ratio of forward to the other's forward."""
         pairs = zip(self.forward, other.forward, strict=True)
         return statistics.median(mine / theirs for mine, theirs in pairs)
 
@@ -61,15 +61,17 @@ def measure_times(
     network_size: tuple[int, int],
     rounds: int,
 ) -> dict[str, Times]:
-    """Times of candidates that take turns, so that a machine that slows down slows all of them.
+    """Time candidates that take turns, so that a machine that slows down slows all of them.
 
-    The first images of a turn do not count: threads of the candidate before still run then.
+    The first `WARM_UPS` images of a turn are not counted, because threads of the previous
+    candidate still run then.
 
     Args:
-        candidates: By name.
-        images: Decoded, in their original size.
-        network_size: (height, width) of the network, for the forward alone.
-        rounds: Turns of each.
+        candidates: The candidates by name.
+        images: Decoded images in their original size.
+        network_size: (height, width) of the network's input; the network alone is timed on images
+            of this size.
+        rounds: Number of turns of each candidate, of `TURN` images.
     """
     small = [resize(image, network_size) for image in images]
     times: dict[str, Times] = {name: Times([], []) for name in candidates}
@@ -92,7 +94,7 @@ def _seconds(call: Callable[[Image], object], image: Image) -> float:
 
 
 def throughput(candidate: Candidate, images: Sequence[Image], cores: int) -> float:
-    """Images a second from decoded images, as many at once as there are cores."""
+    """Images per second from decoded image to detections, with one image on each core."""
     loaded = load_candidate(candidate, threads=1, streams=cores)
     list(ordered_map(loaded.detect, images[:WARM_UPS], cores, 2 * cores))
     began = time.perf_counter()
@@ -104,19 +106,22 @@ def peak_memory(candidate: Candidate, image: Image) -> int | None:
     """Peak memory, in bytes, of a new process that loads a candidate and detects a few times.
 
     Raises:
-        ConfigError: If that process fails.
+        ConfigError: If that process is killed or crashes.
     """
     others = multiprocessing.active_children()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         try:
             return pool.submit(_detect_a_few, candidate, image).result()
-        except KeyboardInterrupt:  # The pool would wait for what nobody needs any more.
+        except KeyboardInterrupt:  # The pool would wait for a result that is no longer needed.
             for child in multiprocessing.active_children():
                 if child not in others:
                     child.terminate()
             raise
         except BrokenProcessPool as error:
-            raise ConfigError(f"{candidate.name} cannot be run in a process of its own") from error
+            raise ConfigError(
+                f"the process that measures the memory of {candidate.name} has ended abruptly;"
+                " close other programs if memory is short"
+            ) from error
 
 
 def _detect_a_few(candidate: Candidate, image: Image) -> int | None:
@@ -127,8 +132,8 @@ def _detect_a_few(candidate: Candidate, image: Image) -> int | None:
 
 
 def peak_of_this_process() -> int | None:
-    """Peak memory of this process in bytes; None on Windows, which has no `resource`."""
-    if STATUS.exists():  # Linux, whose getrusage begins with the peak of the parent
+    """Peak memory of this process in bytes; None on Windows, which has no module `resource`."""
+    if STATUS.exists():  # Linux, on which getrusage includes the peak of the parent process
         (line,) = re.findall(r"VmHWM:\s+(\d+) kB", STATUS.read_text())
         return int(line) * 1024
     if resource is None:

@@ -1,4 +1,4 @@
-"""The measurements as a table and as a chart."""
+"""The measurements of a benchmark as a table and as a chart."""
 
 import statistics
 from collections.abc import Sequence
@@ -19,21 +19,21 @@ MARKERS = "os^D"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One candidate.
+    """The measurements of one candidate.
 
     Attributes:
         name: Backend and precision.
-        forward_ms: Median of the network alone.
-        forward_p95_ms: Its 95th percentile.
-        detect_ms: Median from a decoded image to detections.
-        detect_p95_ms: Its 95th percentile.
-        overhead: Median ratio of detect to forward.
-        relative_to_eager: Median ratio of the forward to that of eager PyTorch.
-        images_per_second: With one image on each core.
-        peak_mb: Memory of a process that does nothing else, Python and PyTorch included; None
-            where it cannot be measured.
-        voc_map50: None where it was not evaluated.
-        coco_ap: None where it was not evaluated.
+        forward_ms: Median time of the network alone.
+        forward_p95_ms: 95th percentile of the same time.
+        detect_ms: Median time from a decoded image to detections.
+        detect_p95_ms: 95th percentile of the same time.
+        overhead: Median ratio of the second time to the first.
+        relative_to_eager: Median ratio of the network's time to that in eager PyTorch.
+        images_per_second: Throughput with one image on each core.
+        peak_mb: Peak memory of a process that runs nothing else, Python and PyTorch included; None
+            if it cannot be measured.
+        voc_map50: None if it was not evaluated.
+        coco_ap: None if it was not evaluated.
     """
 
     name: str
@@ -73,7 +73,7 @@ def row_of(
     peak_bytes: int | None,
     metrics: tuple[float | None, float | None],
 ) -> Row:
-    """A row from what was measured; ``metrics`` are voc.mAP50 and coco.AP."""
+    """Make a row of measurements; ``metrics`` are voc.mAP50 and coco.AP, None if not evaluated."""
     milliseconds = (*_median_and_p95(times.forward), *_median_and_p95(times.detect))
     ratios = (times.overhead(), times.relative_to(eager))
     peak_mb = None if peak_bytes is None else peak_bytes / 1e6
@@ -81,17 +81,17 @@ def row_of(
 
 
 def _median_and_p95(seconds: Sequence[float]) -> tuple[float, float]:
-    """In milliseconds."""
+    """Median and 95th percentile in milliseconds."""
     return 1e3 * statistics.median(seconds), 1e3 * float(np.percentile(seconds, 95))
 
 
 def table(rows: Sequence[Row]) -> str:
-    """A table in Markdown."""
+    """The rows as a table in Markdown."""
     return markdown([[head for head, _ in COLUMNS.values()], *map(_cells, rows)])
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown, of equally wide columns; the first line has the headings."""
+    """A table in Markdown with aligned columns; the first of the ``lines`` has the headings."""
     head, *others = lines
     lines = [head, ["---"] * len(head), *others]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -107,10 +107,10 @@ def _cells(row: Row) -> list[str]:
 
 
 def draw_chart(rows: Sequence[Row], path: Path) -> None:
-    """Write a chart of average precision against latency; of latency alone if none was evaluated.
+    """Write a chart of average precision against latency, or of latency if none was evaluated.
 
     Args:
-        rows: What was measured.
+        rows: The measurements.
         path: A .png file.
 
     Raises:
@@ -122,7 +122,7 @@ def draw_chart(rows: Sequence[Row], path: Path) -> None:
     places = [(row.name, row.detect_ms, row.voc_map50) for row in rows if row.voc_map50 is not None]
     if places:
         for index, (name, *place) in enumerate(places):
-            # There are ten colours, which each marker has once.
+            # Matplotlib repeats its ten colours; the marker changes with each repetition.
             axes.plot(*place, MARKERS[index // 10 % len(MARKERS)], label=name)
         axes.set_ylabel("voc.mAP50")
         axes.set_xscale("log")

@@ -1,4 +1,4 @@
-"""``python -m vision.cli``: ``ssdlite`` where that command is not on the path."""
+"""``python -m vision.cli``: the same as ``ssdlite``, for shells that do not find that command."""
 
 from vision.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Arguments that several commands have, with the same name and meaning in all of them."""
+"""Arguments that several commands share, with the same name and meaning in all of them."""
 
 import argparse
 from pathlib import Path
@@ -11,13 +11,13 @@ WEIGHTS = (
     f" {' or '.join(SHIPPED_WEIGHTS)}"
 )
 DEFAULT_CONFIG = "finetune"
-"""The shipped configuration of a command with ``--data`` alone."""
+"""The shipped configuration that is used if ``--data`` is given without ``--config``."""
 MAX_COUNT = 1_000_000
 CONFIG = "a YAML file, or the name of a shipped configuration"
 
 
 def positive(text: str, limit: int = MAX_COUNT) -> int:
-    """A positive integer up to a limit, for `argparse`."""
+    """Parse a positive integer up to a limit, for `argparse`."""
     is_number = text.isdecimal() and len(text) <= len(str(limit))
     if not is_number or not 1 <= int(text) <= limit:
         raise argparse.ArgumentTypeError(f"expected an integer from 1 to {limit:,}, got {text:.40}")
@@ -25,15 +25,16 @@ def positive(text: str, limit: int = MAX_COUNT) -> int:
 
 
 def num_threads(text: str) -> int:
-    """A number of threads, for `argparse`."""
+    """Parse a number of threads, for `argparse`."""
     return positive(text, MAX_THREADS)
 
 
 def add_tiles(group: argparse._ActionsContainer) -> None:
-    """Tiles, for `vision.detector.Detector`."""
+    """Add ``--tiles``, for `vision.detector.Detector`."""
     text = (
-        "for small objects: detect in N x N overlapping tiles too, or in as many as the size of the"
-        " image allows; it takes as many times as long (default: 1, the image alone)"
+        "for small objects: also detect in N x N overlapping tiles of each image; auto: choose"
+        " their number by the image's size; each tile takes as long as an image (default: 1, no"
+        " tiles)"
     )
     group.add_argument("--tiles", type=_num_tiles, default=1, metavar="N|auto", help=text)
 
@@ -48,48 +49,48 @@ def _num_tiles(text: str) -> int | str:
 
 
 def add_weights(parser: argparse.ArgumentParser, text: str = WEIGHTS) -> None:
-    """The detector."""
+    """Add ``--weights``, the detector."""
     default = Path(SHIPPED_WEIGHTS[0])
     parser.add_argument("--weights", type=Path, default=default, metavar="FILE", help=text)
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
-    """A folder of data, for `vision.config.name_data`."""
+    """Add ``--data``, a folder for `vision.config.name_data`."""
     text = "folder of images and annotations, in any layout that docs/data.md lists"
     parser.add_argument("--data", metavar="FOLDER", help=f"{text} (default: none)")
 
 
 def add_configured_data(parser: argparse.ArgumentParser) -> None:
-    """A folder of data, a configuration, or both; `vision.cli.commands.parse` requires one."""
+    """Add ``--data`` and ``--config``; `vision.cli.commands.parse` requires at least one."""
     add_folder(parser)
-    text = f"{CONFIG} (default: {DEFAULT_CONFIG}, with --data)"
+    text = f"{CONFIG} (default: {DEFAULT_CONFIG}, if --data is given)"
     parser.add_argument("--config", metavar="FILE", help=text)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Where the data are."""
+    """Add ``--data``, ``--config`` and overrides, which name the data to run a detector on."""
     add_folder(parser)
-    text = f"names the data: {CONFIG} (default: that of the weights' run folder)"
+    text = f"configuration that names the data: {CONFIG} (default: that of the weights' run folder)"
     parser.add_argument("--config", metavar="FILE", help=text)
     add_overrides(parser, "data.val.root=VOC2007")
 
 
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
-    """Keys of the configuration."""
+    """Add overrides of keys of the configuration."""
     text = f"set a key of the configuration, such as {example}"
-    # With a default it is not said to be required.
+    # Without a default, argparse would list the overrides among the missing arguments.
     parser.add_argument("overrides", nargs="*", default=[], metavar="key=value", help=text)
 
 
 def add_out(parser: argparse.ArgumentParser, default: str | None, text: str) -> None:
-    """A folder of results."""
+    """Add ``--out``, a folder for results, and ``--overwrite``."""
     path = None if default is None else Path(default)
     parser.add_argument("--out", type=Path, default=path, metavar="FOLDER", help=text)
     add_overwrite(parser)
 
 
 def add_weights_out(parser: argparse.ArgumentParser) -> None:
-    """A weights file to write, for `vision.cli.options.write_detector`."""
+    """Add the options of a weights file to write, for `vision.cli.options.write_detector`."""
     text = "weights file to write"
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=text)
     add_overwrite(parser)
@@ -99,23 +100,23 @@ def add_weights_out(parser: argparse.ArgumentParser) -> None:
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
-    """Whether results may be replaced."""
+    """Add ``--overwrite``, which allows the command to replace earlier results."""
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
 
 
 def add_runtime(parser: argparse.ArgumentParser) -> None:
-    """What the detector runs on, for `vision.cli.options.runtime_options_of`."""
+    """Add the options of the runtime, for `vision.cli.options.runtime_options_of`."""
     group = parser.add_argument_group("runtime")
-    text = "runtime (default: that of the file; torch for weights)"
+    text = "library that runs the network (default: the exported graph's; torch for weights)"
     group.add_argument("--backend", choices=tuple(BACKENDS), help=text)
     add_device(group)
-    text = "arithmetic of the layers (default: that of the file; fp32 for weights)"
+    text = "number format that layers compute in (default: the exported graph's; fp32 for weights)"
     group.add_argument("--precision", choices=get_args(Precision), help=text)
-    text = "CPU threads of each call (default: the backend's choice)"
+    text = "CPU threads of each call of the network (default: the backend's choice)"
     group.add_argument("--threads", type=num_threads, metavar="N", help=text)
 
 
 def add_device(group: argparse._ActionsContainer) -> None:
-    """The device, to a parser or a group of it."""
-    text = "cpu, cuda (or gpu), cuda:1 (or 1), mps (default: CUDA if PyTorch has it, else cpu)"
+    """Add ``--device`` to a parser or one of its groups."""
+    text = "cpu, cuda (or gpu), cuda:1 (or 1), mps (default: cuda if PyTorch can use it, else cpu)"
     group.add_argument("--device", help=text)

@@ -45,12 +45,12 @@ PHOTO_SIZE = (480, 640)
 
 
 def run(options: argparse.Namespace) -> CommandResult:
-    """Measure every backend and precision, and print the table."""
+    """Measure every backend and precision, print the table, and write it with the chart."""
     choose_device(options.device or "auto")
     file = options.out / "benchmark.json"
     with claimed([file], overwrite=options.overwrite):
         result = _benchmark(options, file)
-    print(f"table and chart are in {options.out}")
+    print(f"the table and the chart are in {options.out}")
     return result
 
 
@@ -85,15 +85,18 @@ def _benchmark(options: argparse.Namespace, file: Path) -> CommandResult:
 
 
 def _photos(config: Config) -> Images:
-    """Images to measure on."""
+    """The images to measure on: of ``data.val``, else those of the package."""
     if config.data.val is not None:
         return sample_images(config.data.val, "data.val", NUM_COMPARED, PHOTO_SIZE)
-    print(f"no data are named: measured on {DEFAULT_IMAGES}, without average precision")
+    print(
+        f"no data are named, so the images are {DEFAULT_IMAGES} and average precision is not"
+        " measured; name data with --data FOLDER"
+    )
     return default_images(NUM_COMPARED, PHOTO_SIZE)
 
 
 def _calibration(config: Config, size: tuple[int, int]) -> Images:
-    """Images to calibrate int8 on; none if there are no data."""
+    """The images to calibrate int8 on; empty if they cannot be read, which is printed."""
     try:
         return sample_images(config.data.train, "data.train", NUM_CALIBRATED, size)
     except VisionError as error:
@@ -108,7 +111,7 @@ def _measure(
     options: argparse.Namespace,
     config: Config,
 ) -> list[Row]:
-    """Memory in separate processes, times in turn, then rates and metrics one by one."""
+    """Measure memory in separate processes, times in turns, then rates and metrics one by one."""
     memory = [peak_memory(candidate, photos[0]) for candidate in candidates]
     loaded = {candidate.name: load_candidate(candidate) for candidate in candidates}
     times = measure_times(loaded, photos, size, options.rounds)

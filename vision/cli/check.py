@@ -17,7 +17,8 @@ from vision.check import (
 )
 from vision.cli.options import claimed, data_words
 from vision.cli.terminal import CommandResult, Step, paint_lines, step
-from vision.config import Config, load_config
+from vision.config import Config, load_config, name_data
+from vision.config.overrides import is_within, key_of
 from vision.convert import load_initial_weights
 from vision.engine import write_json
 from vision.errors import DataError
@@ -29,7 +30,7 @@ from vision.report import write_page
 from vision.weights import match_network
 
 FAULTY = 1
-"""The exit code where there are errors."""
+"""The exit code if the data have errors."""
 PAGE, DATA = "check.html", "check.json"
 
 
@@ -41,10 +42,11 @@ def run(options: argparse.Namespace) -> CommandResult:
 
 
 def _check(options: argparse.Namespace) -> CommandResult:
-    config = load_config(options.config, options.overrides)
+    config = load_config(options.config, [*name_data(options.data), *options.overrides])
     if options.fix and options.fix.exists():
         raise DataError(f"--fix {options.fix} exists; name a new folder for the repaired copy")
-    splits = _read_folder(options.data) if options.data else read_configured(config.data)
+    whole = options.data and not any(map(_sets_source, options.overrides))
+    splits = _read_folder(options.data) if whole else read_configured(config.data)
     items = scan_data(splits)
     report = check_data(splits, items, config.data.classes, _priors(config))
     print(paint_lines("\n".join(report.lines())))
@@ -56,12 +58,19 @@ def _check(options: argparse.Namespace) -> CommandResult:
     return CommandResult(code, report.to_dict(), _steps(options, report))
 
 
+def _sets_source(override: str) -> bool:
+    """Whether an override changes ``data.train`` or ``data.val``."""
+    key = key_of(override)
+    return key == "data" or is_within(key, "data.train") or is_within(key, "data.val")
+
+
 def _steps(options: argparse.Namespace, report: CheckReport) -> list[Step]:
-    """Look at what was found, have it repaired, train."""
+    """The next steps: look at the findings, have them repaired, and train."""
     data = data_words(options)
     train = ["train", *data]
     if options.fix:
-        return [step("train", "--data", options.fix, why="Train on the repaired copy:")]
+        on_copy = step("train", "--data", options.fix, why="Train on the repaired copy:")
+        return [on_copy] if options.fix.exists() else []
     if not report.findings:
         return [step(*train, why="Nothing was found. Train on it:")]
     copy = f"{Path(options.data or 'data')}-repaired"
@@ -75,11 +84,11 @@ def _steps(options: argparse.Namespace, report: CheckReport) -> list[Step]:
 
 
 def _read_folder(root: str) -> dict[str, Annotations]:
-    """All splits of a folder; images that are yet to be split count as ``train``."""
+    """Read all splits of a folder; images without a split count as ``train``."""
     layout = find_layout(root)
     print(f"{layout.reason}: {', '.join(layout.splits)}")
     if "val" not in layout.splits:
-        print("there is no val: ssdlite train keeps a fifth of the images for it")
+        print("there is no val split: ssdlite train sets a fifth of the images aside for it")
     return {
         "train" if split == "all" else split: read_data(layout.format, **keys)
         for split, keys in layout.splits.items()
@@ -87,7 +96,7 @@ def _read_folder(root: str) -> dict[str, Annotations]:
 
 
 def _priors(config: Config) -> Priors | None:
-    """The priors that boxes are matched with in a training with this configuration."""
+    """The priors that a training with this configuration matches boxes with, if it does so."""
     if config.loss.assignment != "ssd":
         return None
     network = config.model
@@ -104,7 +113,7 @@ def _write(
     page = render_page(report, splits, title)
     write_json(folder / DATA, report.to_dict())
     write_page(folder / PAGE, page)
-    print(f"the page is {folder / PAGE}, its data are in {DATA}")
+    print(f"the page is {folder / PAGE}; the same data are in {DATA}")
 
 
 def _write_repaired(
@@ -114,10 +123,13 @@ def _write_repaired(
         for split, annotations in repair(splits, items, Path(images)).items():
             if annotations.records:
                 write_coco(annotations, folder, split)
+    if not folder.exists():
+        print(f"--fix {folder} was not written: no image is left to copy")
+        return
     print(f"{folder} is a copy in COCO's layout:")
     for finding in report.findings:
         if finding.fix:
             print(f"  {finding.kind}: {finding.count}, {finding.fix}")
     left = sum(not finding.fix for finding in report.findings if finding.level == "error")
     if left:
-        print(f"  kinds of errors that are left to correct by hand: {left}")
+        print(f"  kinds of errors that must be corrected by hand: {left}")

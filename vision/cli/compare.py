@@ -33,12 +33,12 @@ from vision.structures import Target
 
 PAGE = "compare.html"
 MAX_NAMED = 8
-"""Maximum number of left-out classes of each kind that are named."""
+"""Maximum number of left-out classes of each kind that are listed."""
 LEFT_OUT = ("known to A alone", "known to B alone", "in the data alone")
 
 
 class Evaluated(NamedTuple):
-    """Detections of both detectors in the same images; the photos are None without images."""
+    """Detections of both detectors in the same images; ``photos`` is None without image files."""
 
     detections: tuple[Sequence[Detections], Sequence[Detections]]
     targets: Sequence[Target]
@@ -68,11 +68,12 @@ def _compare(options: argparse.Namespace, page: Path) -> CommandResult:
 
 
 def _step(options: argparse.Namespace) -> Step:
-    """The report of the second."""
+    """The next step: the report of the second detector."""
     words = ["--weights", options.second, *data_words(options)]
     if options.annotations:
         words = ["--detections", options.second, "--annotations", options.annotations]
-    return step("eval", *words, "--report", why="See what costs B most, and what to do about it:")
+    why = "See which errors cost B most, and what to do about them:"
+    return step("eval", *words, "--report", why=why)
 
 
 def _evaluate(options: argparse.Namespace) -> Evaluated:
@@ -83,20 +84,20 @@ def _evaluate(options: argparse.Namespace) -> Evaluated:
     if results:
         raise ConfigError(
             f"{results[0]} holds detections and the other is a detector, which cannot be compared;"
-            " write the detector's: ssdlite detect IMAGES --weights W --score 0.01 --save coco"
-            " --annotations FILE"
+            " write the detector's detections with ssdlite detect IMAGES --weights W --score 0.01"
+            " --save coco --annotations FILE"
         )
     return _run_detectors(options)
 
 
 def _read_results(options: argparse.Namespace) -> Evaluated:
     if not options.annotations:
-        raise ConfigError("--annotations is missing: the instances file that the detections are of")
+        raise ConfigError("--annotations is missing: name the COCO instances file of the images")
     given = options.config or options.data or options.overrides
     if given or runtime_options_of(options) != RuntimeOptions():
         raise ConfigError(
-            "--config, --data, key=value and the options of the runtime go with weights, not with"
-            " files of detections"
+            "--config, --data, key=value and the runtime options are for detectors, not for files"
+            " of detections; leave them out"
         )
     first, targets, names = read_coco_results(options.annotations, options.first)
     second, _, _ = read_coco_results(options.annotations, options.second)
@@ -108,7 +109,7 @@ def _read_results(options: argparse.Namespace) -> Evaluated:
 def _run_detectors(options: argparse.Namespace) -> Evaluated:
     if options.annotations or options.images:
         raise ConfigError(
-            "--annotations and --images go with files of detections; name the data with --data"
+            "--annotations and --images are for files of detections; name the data with --data"
         )
     detectors, configs = [], []
     for path in (options.first, options.second):
@@ -127,19 +128,19 @@ def _run_detectors(options: argparse.Namespace) -> Evaluated:
 
 
 def _choose_data(configs: Sequence[Config], paths: Sequence[Path]) -> Config:
-    """The configuration whose data both are run on.
+    """Choose the configuration whose data both detectors run on.
 
     Raises:
-        ConfigError: If each brings validation data of its own.
+        ConfigError: If they have different validation data.
     """
     known = [config for config in configs if config.data.val]
-    # The split of a folder that a run recorded goes before one that would be chosen now.
+    # A split of a folder that a run recorded is preferred to one that would be chosen now.
     recorded = [config for config in known if getattr(config.data.val, "val_below", None)]
     known = recorded or known or [configs[0]]
     if any(config.data.val != known[0].data.val for config in known):
         described = " and ".join(describe_data(config) for config in known)
         raise ConfigError(
-            f"{paths[0]} and {paths[1]} have different validation data, {described}; name those to"
-            " compare on, with --data FOLDER or data.val={...}"
+            f"{paths[0]} and {paths[1]} have different validation data, {described}; name the data"
+            " to compare on, with --data FOLDER or data.val={...}"
         )
     return known[0]

@@ -7,8 +7,8 @@ from vision.cli.parser import Parser
 
 
 def complete() -> None:
-    """Answer a shell that asks, by environment variables, what a word may become, and exit."""
-    import argcomplete  # noqa: PLC0415 - a shell asks seldom
+    """Print the completions that a shell asks for by environment variables, and exit."""
+    import argcomplete  # noqa: PLC0415 - needed for completion only
 
     parser = argparse.ArgumentParser("ssdlite")
     parser.add_argument("--version", action="store_true")
@@ -19,7 +19,7 @@ def complete() -> None:
 
 
 class _Child(Parser):
-    """The parser of a command, made as `argparse` makes those of subcommands."""
+    """The parser of a command, with the arguments that `argparse` passes to subparsers."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, "", "")

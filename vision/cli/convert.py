@@ -15,9 +15,10 @@ from vision.weights import SavedDetector, refit_norms, save_backbone
 from vision.weights.migration import FOLDED
 
 NUM_REFITTED = 300
-"""Maximum number of images that the norms are refitted on, spread over those given."""
+"""Maximum number of images on which BatchNorm statistics are estimated, evenly spread over the
+given ones."""
 MIN_REFITTED = 100
-"""Number of images below which variances of maps of one pixel are too inexact."""
+"""Minimum number of these images: with fewer, variances of 1 x 1 feature maps are too inexact."""
 
 
 def run(options: argparse.Namespace) -> CommandResult:
@@ -28,8 +29,8 @@ def run(options: argparse.Namespace) -> CommandResult:
         _write_detector(saved, options)
     elif options.images is not None or options.half or options.note:
         raise WeightsError(
-            f"{options.file} is a backbone: leave out --images, --half and --note, which are for"
-            " detectors"
+            f"{options.file} is a backbone; leave out --images, --half and --note, which are for"
+            " detectors only"
         )
     else:
         save_backbone(options.out, saved)
@@ -44,7 +45,8 @@ def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
     images = options.images
     if images is not None:
         if not saved.norms_folded:
-            raise WeightsError(f"{saved.training['file']} has its norms intact: leave out --images")
+            file = saved.training["file"]
+            raise WeightsError(f"{file} has its BatchNorm layers intact: leave out --images")
         saved.training["norms"] = f"refitted on {_refit(saved.model, images)} images"
         saved = replace(saved, norms_folded=False)
     write_detector(saved, options)
@@ -54,11 +56,11 @@ def _write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
             print(f"{key}: {saved.training[key]}")
     if saved.norms_folded:
         print(f"norms: {FOLDED}")
-        print("to train from it, convert it with --images, photographs like those to train on")
+        print("to train from it, convert it with --images: photographs like those to train on")
 
 
 def _refit(model: SSDLite, inputs: Sequence[str]) -> int:
-    """Refit the norms and give the number of images used."""
+    """Estimate the BatchNorm statistics and return the number of images used."""
     images = read_images(inputs, NUM_REFITTED, model.image_size)
     if len(images) < MIN_REFITTED:
         raise WeightsError(

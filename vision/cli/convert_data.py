@@ -7,7 +7,7 @@ from vision.formats.convert import convert_data
 
 
 def run(options: argparse.Namespace) -> CommandResult:
-    """Write a folder of labelled images in another format, and say what was lost."""
+    """Write a folder of labelled images in another format, and print what was lost."""
     lines = convert_data(options.data, options.to, options.out)
     print("\n".join(lines))
     values = {"out": options.out, "lines": lines}

@@ -14,7 +14,7 @@ def _priors(parser: Parser) -> None:
 
 def _download(parser: Parser) -> None:
     parser.add_argument("name", choices=DOWNLOADS, help="the data set")
-    text = "folder that becomes the data set's root, on a disk with 2, 5 or 43 GB to spare"
+    text = "folder for the data set; voc2007 needs 2 GB of free space, voc2012 5 GB, coco2017 43 GB"
     parser.add_argument("--root", type=Path, required=True, metavar="FOLDER", help=text)
 
 
@@ -67,6 +67,6 @@ DATA_COMMANDS = {
         _priors,
     ),
     "download": Command(
-        "load VOC 2007, VOC 2012 or COCO 2017", "download voc2007 --root VOC2007", _download
+        "download VOC 2007, VOC 2012 or COCO 2017", "download voc2007 --root VOC2007", _download
     ),
 }

@@ -46,7 +46,7 @@ from vision.progress import progress
 from vision.weights import find_weights
 
 WORKERS_FOR_GPU = 4
-"""Batches being read or written while one is in the network."""
+"""Number of workers on a GPU: they read and write batches while one is in the network."""
 
 
 def run(options: argparse.Namespace) -> CommandResult:
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> CommandResult:
     check_is_new(options, sources, settings, is_unfinished=unfinished)
     identity, outcomes = _identity(options), _outcomes(options, settings)
     with Journal(options.out, identity, resume=options.resume) as journal:
-        (options.out / ShardRecord.NAME).unlink(missing_ok=True)  # that of an earlier run
+        (options.out / ShardRecord.NAME).unlink(missing_ok=True)  # the record of an earlier run
         with _progress(sources, journal) as bar:
             detect_sources(sources, detector, settings, journal, ids, report, bar.update, outcomes)
         if options.shard:
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> CommandResult:
 
 
 def _progress(sources: Sequence[MediaInput], journal: Journal) -> "tqdm[NoReturn]":
-    """A bar over images and frames; without a total if there is a video."""
+    """A progress bar over images and frames; it has a total only if all inputs are images."""
     total = None
     if all(source.kind == "image" for source in sources):
         total = sum(source.name not in journal for source in sources)
@@ -103,9 +103,9 @@ def _progress(sources: Sequence[MediaInput], journal: Journal) -> "tqdm[NoReturn
 
 
 def _num_workers(options: argparse.Namespace, sources: Sequence[MediaInput]) -> int:
-    """One for each core; one for a single image, on which all cores work.
+    """The default of ``--workers``: one for each core, or 1 for a single image, with all cores.
 
-    With ``--ray``, of each task: it has one core, unless it has a GPU.
+    With ``--ray``, it is the number of workers in each task, which has one core or a GPU.
     """
     device = options.device
     if device not in {None, "cpu"}:
@@ -118,9 +118,9 @@ def _num_workers(options: argparse.Namespace, sources: Sequence[MediaInput]) -> 
 
 
 def _load(options: argparse.Namespace, workers: int) -> Detector:
-    """The detector; several workers have one thread each, and OpenCV has none of its own.
+    """Load the detector; with several workers, each has one thread, and OpenCV starts none.
 
-    With ``--ray`` only its names are used here, where there may be no GPU.
+    With ``--ray``, only its class names are used in this process, which may have no GPU.
     """
     loaded = load_options(options)
     if options.ray:
@@ -132,7 +132,7 @@ def _load(options: argparse.Namespace, workers: int) -> Detector:
 
 
 def _outcomes(options: argparse.Namespace, settings: Settings) -> Outcomes | None:
-    """Detection on the machines of ``--ray``, where weights are looked up by their name."""
+    """Detection on the machines of ``--ray``, which look weights up by name; None without it."""
     if not options.ray:
         return None
     loaded = {**load_options(options), "weights": options.given_weights}

@@ -1,4 +1,4 @@
-"""Which detector ``ssdlite detect`` loads, and what it keeps."""
+"""The options of ``ssdlite detect`` on the detector that it loads and the detections it keeps."""
 
 import argparse
 import itertools
@@ -15,7 +15,7 @@ from vision.runtime import USUAL_SCORE, Score, read_names
 
 
 def load_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of `Detector.load` but the number of calls at once."""
+    """The arguments of `Detector.load`, except ``streams``."""
     return {
         "weights": options.weights,
         "score": scores(options),
@@ -62,7 +62,10 @@ def scores(options: argparse.Namespace) -> Score | Mapping[str, Score]:
 
 
 def classes(options: argparse.Namespace) -> list[str] | None:
-    """The names in ``--classes``: each a class, also one with a comma, or several with commas."""
+    """The class names in ``--classes``; each value is a class, or several separated by commas.
+
+    A class of the detector may have a comma in its name. None without ``--classes``.
+    """
     if options.classes is None:
         return None
     known = read_names(options.weights) if "," in "".join(options.classes) else []
@@ -73,12 +76,12 @@ def classes(options: argparse.Namespace) -> list[str] | None:
 
 
 def check_ray(options: argparse.Namespace, sources: Sequence[MediaInput]) -> None:
-    """Make sure that the machines of ``--ray`` can do what is asked for.
+    """Make sure that the machines of ``--ray`` can do what the options ask for.
 
     Raises:
-        ConfigError: If Ray is not installed, an input is no image, there is a window, or the device
-            has a number, since each task sees only the GPU that Ray gives it.
-        DataError: If nothing answers at their address.
+        ConfigError: If Ray is not installed, an input is not an image, ``--show`` is set, or the
+            device has a number: each task sees only the GPU that Ray assigns to it.
+        DataError: If nothing answers at the address of the cluster.
     """
     require_package("ray", "ray")
     if options.show:
@@ -89,5 +92,7 @@ def check_ray(options: argparse.Namespace, sources: Sequence[MediaInput]) -> Non
         )
     for source in sources:
         if source.kind != "image":
-            raise ConfigError(f"--ray: input {source.name} is no image; detect in it without --ray")
+            raise ConfigError(
+                f"--ray: input {source.name} is not an image; detect in it without --ray"
+            )
     check_reachable(options.ray)

@@ -1,4 +1,4 @@
-"""What the options of ``ssdlite detect`` say is written, tracked and counted."""
+"""The options of ``ssdlite detect`` on what it writes, tracks and counts."""
 
 import argparse
 import logging
@@ -26,11 +26,11 @@ LABELS = ("yolo", "labelme")
 def make_settings(
     options: argparse.Namespace, sources: Sequence[MediaInput], workers: int
 ) -> Settings:
-    """The settings of a run.
+    """Make the settings of a run.
 
     Raises:
-        ConfigError: If an option has no such form, or needs a package that is not installed.
-        DataError: If two images would have the same files.
+        ConfigError: If an option is malformed, or needs a package that is not installed.
+        DataError: If two images would be written to the same files.
     """
     saved = saved_kinds(options.save)
     if set(FOLDERS) & set(saved):
@@ -42,8 +42,10 @@ def make_settings(
         if all(source.kind == "image" for source in sources):
             given = "--count" if options.count else "--track"
             logger.warning(
-                "warning: %s has no effect on images: objects are followed in videos", given
+                "warning: %s has no effect on images: objects are tracked in videos only", given
             )
+    if options.annotations and "coco" not in saved:
+        logger.warning("warning: --annotations has no effect without --save coco")
     if options.reconnect and all(source.kind != "stream" for source in sources):
         logger.warning("warning: --reconnect has no effect: none of the inputs is a stream")
     return Settings(
@@ -68,10 +70,10 @@ def check_is_new(
     *,
     is_unfinished: bool,
 ) -> None:
-    """Make sure that a run which continues none replaces no results unless told to.
+    """Make sure that a new run replaces no results, unless ``--overwrite`` is set.
 
     Raises:
-        DataError: If it would.
+        DataError: If it would replace some.
     """
     if options.resume and is_unfinished:
         return
@@ -81,10 +83,10 @@ def check_is_new(
 
 
 def saved_kinds(text: str) -> list[str]:
-    """The words of ``--save``.
+    """The kinds of results that ``--save`` names.
 
     Raises:
-        ConfigError: If one is not among `SAVED`, or there is none.
+        ConfigError: If one of them is not in `SAVED`, or there are none.
     """
     saved = split_words(text)
     unknown = [word for word in saved if word not in SAVED]
@@ -95,19 +97,20 @@ def saved_kinds(text: str) -> list[str]:
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a list with commas."""
+    """Split a list that is separated by commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def is_tracked(options: argparse.Namespace) -> bool:
-    """Whether videos are tracked, as counting needs."""
+    """Whether objects in videos are tracked; counting needs it."""
     return bool(options.track or options.count)
 
 
 def saved_identity(options: argparse.Namespace) -> dict[str, Any]:
-    """What must not change between a run and its continuation.
+    """The settings of the results that must not change between a run and its continuation.
 
-    New keys are there only if they are used, so that runs of earlier versions can be continued.
+    Options added in later versions are included only if they are used, so that runs of earlier
+    versions can be continued.
     """
     saved = saved_kinds(options.save)
     others = {

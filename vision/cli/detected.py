@@ -1,25 +1,26 @@
-"""What ``ssdlite detect`` says and returns at its end."""
+"""The summary, the result and the next steps at the end of ``ssdlite detect``."""
 
 import argparse
 from collections.abc import Sequence
 from itertools import pairwise
 
 from vision.choices import SHIPPED_WEIGHTS
+from vision.cli.options import is_in_run_folder
 from vision.cli.terminal import CommandResult, Step, paint, step
 from vision.detection import FOLDERS, RESULTS, Report
 from vision.detection.counting import describe
 from vision.rows import describe_counts
 
 SOME_FAILED = 1
-"""The exit code where an input failed."""
+"""The exit code if an input failed."""
 LOW_SCORE = 0.2
-"""The score threshold that is proposed where nothing was found."""
+"""The score threshold that is suggested if nothing was found."""
 
 
 def conclude(
     report: Report, options: argparse.Namespace, saved: Sequence[str], rate: float
 ) -> CommandResult:
-    """Print the outcome."""
+    """Print a summary of the run and return its result; ``rate`` is in images per second."""
     out, code = options.out, SOME_FAILED if report.failures else 0
     resumed = f", {_inputs(report.num_resumed)} done before" if report.num_resumed else ""
     found, inputs = describe_counts(report.objects), describe_counts(report.inputs, "no image")
@@ -31,11 +32,11 @@ def conclude(
             print(f"{video}, {region}: {describe(numbers, classes=True)}")
     if report.num_capped:
         print(
-            f"{report.num_capped} of them have as many detections as one may have, so that others"
+            f"{report.num_capped} of them have the maximum number of detections, so that others"
             " may be left out: raise --max or --score"
         )
     if report.failures:
-        print(f"{_inputs(len(report.failures))} failed, as said above{_tried_again(report)}")
+        print(f"{_inputs(len(report.failures))} failed, as reported above{_tried_again(report)}")
     values = {
         "out": out,
         "files": [out / RESULTS.get(kind, kind) for kind in (*RESULTS, *FOLDERS) if kind in saved],
@@ -57,7 +58,7 @@ def _inputs(number: int) -> str:
 
 
 def _tried_again(report: Report) -> str:
-    """Which of the failures ``--resume`` tries again: not streams whose frames are kept."""
+    """How many failed inputs ``--resume`` tries again: not streams, whose frames are kept."""
     if not report.num_final:
         return "; --resume tries again"
     number = len(report.failures) - report.num_final
@@ -65,25 +66,26 @@ def _tried_again(report: Report) -> str:
 
 
 def _steps(options: argparse.Namespace, report: Report) -> list[Step]:
-    """Try again, join shards, lower the threshold, train on other classes, or measure."""
+    """The next step: try again, join shards, lower the threshold, train, or evaluate."""
     weights = options.given_weights
     if len(report.failures) > report.num_final:
-        return [_again(options, "--resume", why="Try those again that failed:")]
+        return [_again(options, "--resume", why="Try the failed inputs again:")]
     if options.shard:
         words = ["merge", options.out, "OTHERS", "--out", "merged"]
-        return [step(*words, why="Join the results of all shards once they have ended:")]
+        return [step(*words, why="Join the results when all shards have finished:")]
     scores = [text.rpartition("=")[2] for text in options.score or ["best"]]
     if not report.objects and any(s == "best" or float(s) > LOW_SCORE for s in scores):
         why = "Nothing was found. Lower the score threshold:"
         return [_again(options, f"--score={LOW_SCORE}", "--overwrite", why=why)]
     if str(weights) in SHIPPED_WEIGHTS:
-        return [step("train", "--data", "MINE", why="Teach it classes of your own photographs:")]
-    words = ["eval", "--weights", weights, "--report"]
-    return [step(*words, why="Measure how good it is, and see what costs most:")]
+        return [step("train", "--data", "MINE", why="Train it on classes of your own photographs:")]
+    data = [] if is_in_run_folder(options.weights) else ["--data", "MINE"]
+    words = ["eval", "--weights", weights, *data, "--report"]
+    return [step(*words, why="Measure how good it is, and see which errors cost most:")]
 
 
 def _again(options: argparse.Namespace, *added: str, why: str) -> Step:
-    """The command that was run with other options, without URLs, which may have passwords."""
+    """The same command with the ``added`` words; URLs, which may hold passwords, are replaced."""
     replaced = {"--resume", "--overwrite", *(word.partition("=")[0] for word in added)}
     values = {"--score"} & replaced  # options whose next word is their value
     words = [

@@ -1,4 +1,4 @@
-"""What other tools call our commands and options, for a did-you-mean."""
+"""The names that other tools use for our commands and options, for did-you-mean messages."""
 
 import argparse
 from collections.abc import Collection, Sequence
@@ -19,7 +19,7 @@ COMMANDS = {
     "demo": "detect",
     "download-data": "download",
 }
-"""Commands by other names."""
+"""Our commands by the names that other tools use."""
 _SCORE = ("--score", "model.postprocess.score_threshold=")
 _IOU = ("model.postprocess.nms_iou=",)
 _SIZE = ("model.image_size=",)
@@ -74,9 +74,10 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "--half": ("--precision fp16",),
     "--int8": ("--precision int8",),
 }
-"""Options of other tools: the first of those named here that the command has is meant."""
+"""Options of other tools, each with ours in order of preference: the first one that the command
+has is suggested."""
 _SIZE_NOTE = (
-    "images are resized to what the weights were trained at, model.image_size of a training"
+    "images are resized to what the weights were trained at; training sets it with model.image_size"
 )
 _IOU_NOTE = (
     "the IoU of suppression is in the weights; in Python, Detector.load(W, postprocess={'nms_iou':"
@@ -86,18 +87,18 @@ NOTES = {
     **dict.fromkeys(("--imgsz", "--img", "--img-size", "--image-size"), _SIZE_NOTE),
     **dict.fromkeys(("--iou", "--iou-thres", "--nms-iou"), _IOU_NOTE),
     "--save-conf": "all results have the scores",
-    "--verbose": "all is said without it, and less with -q",
+    "--verbose": "everything is printed without it; -q prints less",
 }
-"""What to know where a command has no option of a name."""
+"""Explanations for options of other tools that have no counterpart in the command."""
 
 
 def our_option(name: str, value: str, parser: argparse.ArgumentParser) -> str:
-    """What the user of another tool means by an option, to be typed; empty if it is not known.
+    """Our words for an option of another tool, ready to be typed; empty if it is not known.
 
     Args:
         name: The option, with its dashes.
-        value: What follows it; empty if nothing does.
-        parser: That of the command.
+        value: The value given with it; empty if there is none.
+        parser: The parser of the command.
     """
     name = name.replace("_", "-")
     destinations = {action.dest for action in parser._actions}  # noqa: SLF001
@@ -114,13 +115,13 @@ def our_option(name: str, value: str, parser: argparse.ArgumentParser) -> str:
 
 
 def _is_open(key: str, destinations: Collection[str]) -> bool:
-    """Whether a command may change a key: where there are weights, they decide the network."""
+    """Whether a command may change a key: if it takes weights, these determine the network."""
     is_of_network = key.startswith("model.") and not key.startswith("model.postprocess.")
     return not (is_of_network and "weights" in destinations)
 
 
 def _keys(name: str) -> Sequence[str]:
-    """The keys of the configuration of an option's name."""
+    """The keys of the configuration whose last part is an option's name."""
     from vision.config.messages import keys_named  # noqa: PLC0415 - takes a while to import
 
     return [f"{key}=" for key in keys_named(name.lstrip("-").replace("-", "_"))]

@@ -37,7 +37,7 @@ METRICS = "metrics.json"
 
 
 class Evaluated(NamedTuple):
-    """An evaluation, and what its report needs: the detector is None for detections of a file."""
+    """An evaluation, and the input of its report; ``detector`` is None for ``--detections``."""
 
     metrics: Metrics
     detections: Sequence[Detections]
@@ -74,7 +74,7 @@ def run(options: argparse.Namespace) -> CommandResult:
 
 
 def _steps(options: argparse.Namespace) -> list[Step]:
-    """The same with the report."""
+    """The next step: the same evaluation with the report."""
     named = [
         word
         for name in ("weights", "detections", "annotations")
@@ -83,14 +83,14 @@ def _steps(options: argparse.Namespace) -> list[Step]:
     ]
     if options.tiles != 1:
         named += ["--tiles", options.tiles]
-    why = "See what costs most, and what to do about it:"
+    why = "See which errors cost most, and what to do about them:"
     return [step("eval", *named, *data_words(options), "--report", why=why)]
 
 
 def _report_folder(options: argparse.Namespace) -> Path:
     """``--out``, else ``eval`` in the run folder that ``--weights`` names, else ``report``.
 
-    The report beside the weights is the training's.
+    The run folder itself already holds the report of the training.
     """
     if options.out:
         return Path(options.out)
@@ -99,13 +99,13 @@ def _report_folder(options: argparse.Namespace) -> Path:
 
 
 def _outputs(out: Path | None, folder: Path | None) -> list[Path]:
-    """The files to write."""
+    """The files that the command writes."""
     return [*([out / METRICS] if out else []), *([folder / REPORT] if folder else [])]
 
 
 def _evaluate_weights(options: argparse.Namespace) -> Evaluated:
     if options.images:
-        raise ConfigError("--images goes with --detections: data name their images themselves")
+        raise ConfigError("--images is for --detections only: leave it out with --weights")
     detector, config = open_detector(options)
     detector.tiles = options.tiles
     results = evaluate_detector(detector, config, engine=options.engine)
@@ -123,11 +123,11 @@ def _evaluate_file(options: argparse.Namespace) -> Evaluated:
     given = options.config or options.data or options.overrides or options.tiles != 1
     if given or runtime_options_of(options) != RuntimeOptions():
         raise ConfigError(
-            "--config, --data, --tiles, key=value and the options of the runtime go with --weights,"
-            " not with --detections"
+            "--config, --data, --tiles, key=value and the runtime options are for --weights, not"
+            " for --detections; leave them out"
         )
     if options.images and not options.report:
-        raise ConfigError("--images goes with --report: metrics need no images")
+        raise ConfigError("--images is for --report only: metrics need no images; add --report")
     detections, targets, names = read_coco_results(options.annotations, options.detections)
     folder = options.images
     photos = photos_in(folder, options.annotations, targets) if folder else None
@@ -139,7 +139,7 @@ def _evaluate_file(options: argparse.Namespace) -> Evaluated:
 def _write_report(
     path: Path, evaluated: Evaluated, options: argparse.Namespace
 ) -> tuple[dict[str, Any], list[Step]]:
-    """Write the page; return what the metrics have in addition, and what to do next."""
+    """Write the page; return values to add to the metrics, and the next steps."""
     metrics, detections, targets, photos, title, detector, _ = evaluated
     analysis = analyse(detections, targets, metrics.names, metrics)
     thresholds = best_thresholds(analysis)
@@ -155,7 +155,7 @@ def _write_report(
 def _commands(
     options: argparse.Namespace, detector: Detector | None, thresholds: dict[str, float]
 ) -> Commands:
-    """The commands that fit the detector; few fit a file of detections."""
+    """The commands that the report may recommend; for a file of detections, only ``check``."""
     if detector is None:
         return Commands(check="ssdlite check --data MINE --out check")
     run = options.weights if options.weights.is_dir() else None

@@ -29,9 +29,9 @@ from vision.runtime import FORMS
 from vision.weights import SavedDetector, find_weights, load_weights
 
 MIN_ADVISED = 50
-"""Number of images that a comparison should have."""
+"""Minimum number of images that a comparison should have; below it, a line says so."""
 LARGE_LOSS = 0.005
-"""Loss of voc.mAP50 from which on int8 brings a warning."""
+"""Loss of voc.mAP50 by quantisation above which a line gives advice."""
 
 
 def run(options: argparse.Namespace) -> CommandResult:
@@ -51,7 +51,7 @@ def _export_page(options: argparse.Namespace) -> CommandResult:
     with claimed([path, options.out / PAGE], overwrite=options.overwrite):
         add_runtime(options.out)
         _export(options, spec, path)
-        print(f"{write_page(path)}: the page; the folder can be put on any web server")
+        print(f"{write_page(path)}: the page; any web server can serve its folder")
     words = ("python", "-m", "http.server", "-b", "localhost", "-d", str(options.out))
     return CommandResult(steps=[Step(shlex.join(words), "Open it at http://localhost:8000:")])
 
@@ -77,7 +77,7 @@ def _export(options: argparse.Namespace, spec: ExportSpec, path: Path) -> Comman
     if written.rounding is not None:
         print(f"what rounding to float16 changes: {written.rounding}")
     if len(compared) < MIN_ADVISED:
-        print(f"compared on {len(compared)} images only; {MIN_ADVISED} or more are advised")
+        print(f"compared on {len(compared)} images only; {MIN_ADVISED} or more are recommended")
     if spec.precision.startswith("int8"):
         _evaluate_int8(saved, spec, written.path, config)
     if spec.form == "decoded":
@@ -94,7 +94,7 @@ def _images(
     size: tuple[int, int],
     count: int,
 ) -> Images:
-    """At most ``count`` images of a size, from all over the inputs or else the sources.
+    """Read at most ``count`` images of ``--images``, else of the sources, evenly spread over them.
 
     Raises:
         ConfigError: If there are neither inputs nor sources.
@@ -126,7 +126,7 @@ def _evaluate_int8(saved: SavedDetector, spec: ExportSpec, path: Path, config: C
     loss = values[0] - values[1]
     if loss > LARGE_LOSS:
         print(
-            f"{spec.precision} loses {100 * loss:.1f} points of voc.mAP50; try"
-            " other images to calibrate on, or export fp32 and run it with --precision bf16 where"
-            " the hardware has bf16"
+            f"{spec.precision} loses {100 * loss:.1f} points of voc.mAP50; try other images to"
+            " calibrate on, or export fp32 and run it with --precision bf16 if the hardware"
+            " supports bf16"
         )

@@ -1,4 +1,4 @@
-"""What a command's error is to its user: one line, or a bug; and streams that are closed."""
+"""Errors of commands, told apart into one line for the user or a bug, and closed streams."""
 
 import os
 import sys
@@ -9,9 +9,9 @@ from vision.errors import VisionError, first_line
 
 USER_ERROR = 2
 BUG = 70
-"""Exit code of a bug, EX_SOFTWARE of sysexits.h: another than that of a failed input."""
+"""Exit code of a bug, EX_SOFTWARE of sysexits.h, which differs from that of a failed input."""
 CLOSED_PIPE = 141
-"""Exit code of a command whose reader has closed the pipe: that of SIGPIPE."""
+"""Exit code if the reader of the output has closed the pipe, as of a process ended by SIGPIPE."""
 _NO_MEMORY = (
     "can't allocate memory",
     "out of memory",
@@ -35,7 +35,7 @@ def explain_failure(error: Exception) -> tuple[str, int] | None:
 
 
 def _explain_other(error: Exception) -> tuple[str, int] | None:
-    """What may come from outside, but was not expected where it came up."""
+    """Explain an error that has a cause outside ssdlite and was not caught where it arose."""
     kind = type(error).__name__
     if isinstance(error, BrokenPipeError):
         return "", CLOSED_PIPE
@@ -48,23 +48,24 @@ def _explain_other(error: Exception) -> tuple[str, int] | None:
         return "a file or a value is nested too deeply", USER_ERROR
     if isinstance(error, MemoryError) or any(text in str(error) for text in _NO_MEMORY):
         reason = first_line(error)[:300]
-        remedy = "close other programs, or take less"
-        return f"memory or threads do not suffice ({reason}); {remedy}", USER_ERROR
+        remedy = "close other programs, or use a smaller batch or fewer workers"
+        return f"not enough memory or threads ({reason}); {remedy}", USER_ERROR
     return None
 
 
 def open_missing_streams() -> None:
-    """Let standard output and error lead nowhere where the caller has closed them."""
+    """Discard what is written to standard output or error if the caller has closed it."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
 
 
 def flush_streams() -> None:
-    """Write out what standard output holds back.
+    """Write out the buffered text of standard output.
 
     Raises:
-        OSError: If that fails; it is forgotten, so that the end of the process does not try again.
+        OSError: If that fails; the text is dropped, so that the exit of the process does not try
+            to write it again.
     """
     try:
         sys.stdout.flush()
@@ -74,7 +75,7 @@ def flush_streams() -> None:
 
 
 def _forget(stream: TextIO) -> None:
-    with suppress(OSError):  # a stream of a test has no descriptor
+    with suppress(OSError):  # a test's stream has no file descriptor
         descriptor = os.open(os.devnull, os.O_WRONLY)
         os.dup2(descriptor, stream.fileno())
         os.close(descriptor)

@@ -1,6 +1,7 @@
 """``ssdlite info``."""
 
 import argparse
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,7 @@ from vision.weights.migration import FOLDED
 
 
 def run(options: argparse.Namespace) -> CommandResult:
-    """Show what a weights file contains."""
+    """Print what a weights file contains."""
     saved = load_any(options.weights)
     for key, value in _describe(saved).items():
         print(f"{paint(f'{escape_controls(key):14}', 'heading')} {escape_controls(value)}")
@@ -26,7 +27,7 @@ def run(options: argparse.Namespace) -> CommandResult:
 
 
 def _values(saved: SavedBackbone | SavedDetector) -> dict[str, Any]:
-    """The result for programs."""
+    """The result that ``--json`` prints."""
     model = saved.config.model if isinstance(saved, SavedDetector) else saved.config
     values: dict[str, Any] = {"kind": "backbone", "network": model.model_dump(mode="json")}
     if isinstance(saved, SavedDetector):
@@ -39,7 +40,8 @@ def _values(saved: SavedBackbone | SavedDetector) -> dict[str, Any]:
             "priors": len(saved.model.priors),
             "norms_folded": saved.norms_folded,
         }
-    return values | {"training": dict(saved.training)}
+    training = json.dumps(dict(saved.training), default=str)  # of any program: may contain NaN
+    return values | {"training": json.loads(training, parse_constant=lambda _: None)}
 
 
 def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
@@ -75,14 +77,14 @@ def _describe(saved: SavedBackbone | SavedDetector) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    """A value, a list or a table in words."""
+    """A value, a list or a mapping as text."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_text(inner)}" for name, inner in value.items())
     return ", ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _number(metrics: object, family: str, key: str) -> str:
-    """A value of the metrics in a file, which another program may have written."""
+    """A metric as text; ``unreadable`` if another program wrote the file in another form."""
     values = metrics.get(family) if isinstance(metrics, dict) else None
     value = values.get(key, "unreadable") if isinstance(values, dict) else "unreadable"
     if value is None:

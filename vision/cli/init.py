@@ -23,26 +23,26 @@ _TEXT = """\
 
 model:
   init: coco  # weights to start from: coco, voc, imagenet, none, a weights file or a run folder
-  # image_size: 384  # larger finds smaller objects, and takes longer
+  # image_size: 384  # a larger size finds smaller objects, and takes longer
 
 data:
   train: {train_source}
   val: {val_source}
-  # classes: {classes}  # these only, and in this order
+  # classes: {classes}  # only these, in this order
 
 train:
-  recipe: auto  # chooses what is not set here, for these data, and prints why
+  recipe: auto  # chooses the keys that are not set here to suit the data, and prints why
   # epochs: 50
-  # batch_size: 16  # smaller takes less memory
+  # batch_size: 16  # a smaller one takes less memory
   # device: cuda  # default: a GPU if there is one
-  # patience: 5  # stop after so many evaluations without a better one
+  # patience: 5  # stop after this number of evaluations without improvement
 
 # optim: {{lr: 0.01}}
 """
 
 
 def run(options: argparse.Namespace) -> CommandResult:
-    """Check the data, and write a configuration with what was found as comments."""
+    """Check the data, and write a configuration with the findings as comments."""
     file = options.folder / CONFIG
     check_output_path(file, overwrite=options.overwrite, option="DIR")
     root = str(expand_home(options.data or options.folder).absolute())
@@ -66,12 +66,12 @@ def run(options: argparse.Namespace) -> CommandResult:
         path.write_text(text, encoding="utf-8")
     print(f"{file}: {len(report.classes)} classes, {_findings(report)}")
     words = ("check", "--config", file, "--out", options.folder / "check")
-    look = step(*words, why="See what is wrong with the data:")
+    look = step(*words, why="See the faults of the data:")
     return CommandResult(steps=[*([look] if report.findings else []), start])
 
 
 def _findings(report: CheckReport) -> str:
-    """The errors, warnings and notes in short."""
+    """The errors, warnings and notes on one line."""
     found = {
         level: named_findings(one for one in report.findings if one.level == level)
         for level in LEVELS

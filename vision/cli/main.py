@@ -1,4 +1,4 @@
-"""``ssdlite COMMAND ...``: find the command, run it, turn errors into lines and exit codes."""
+"""``ssdlite COMMAND ...``: find the command, run it, turn errors into messages and exit codes."""
 
 import argparse
 import io
@@ -28,13 +28,13 @@ from vision.cli.terminal import CommandResult, output_of, paint, show_result
 from vision.errors import Interrupted, Signalled, did_you_mean
 
 ASKED = "_ARGCOMPLETE"
-"""The environment variable by which a shell asks for completions."""
+"""The environment variable that a shell sets to ask for completions."""
 INTERRUPTED = 130
 SIGNALLED = 128
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``ssdlite COMMAND ...`` and give its exit code."""
+    """Run ``ssdlite COMMAND ...`` and return its exit code."""
     if ASKED in os.environ:
         complete()
     words = list(sys.argv[1:] if argv is None else argv)
@@ -61,24 +61,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(command: str, argv: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code.
+    """Run one command and return its exit code.
 
-    PyTorch and other packages are imported after the options are parsed.
+    PyTorch and other packages are imported only after the options are parsed.
 
     Returns:
-        The command's own; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM; 129 for SIGHUP; 70
-        for a bug; 141 if the reader of the output has closed the pipe.
+        The code that the command returns; 2 for a user's error; 130 for Ctrl-C; 143 for SIGTERM;
+        129 for SIGHUP; 70 for a bug; 141 if the reader of the output has closed the pipe.
     """
     open_missing_streams()
-    logging.raiseExceptions = False  # a line that nobody reads ends no training
+    logging.raiseExceptions = False  # a log line that cannot be written must not end a training
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names that are not UTF-8
+            stream.reconfigure(errors="backslashreplace")  # for file names that are not UTF-8
     options = parse(command, argv)
     try:
         code = _run(command, options)
         flush_streams()
-        return code  # noqa: TRY300 - an error of flushing counts
+        return code  # noqa: TRY300 - errors of flush_streams are caught below
     except KeyboardInterrupt as interruption:
         is_saved = isinstance(interruption, Interrupted)
         saved = ", all is saved: the same command with --resume continues" if is_saved else ""
@@ -117,7 +117,7 @@ def _fail_by(command: str, error: Exception) -> int:
     explained = explain_failure(error)
     if explained is None:
         traceback.print_exception(error)
-        text = "this is a bug of ssdlite, or of a package that it uses: please report the above"
+        text = "this is a bug in ssdlite or in a package that it uses; please report the text above"
         return _fail(command, text, BUG)
     message, code = explained
     if code == CLOSED_PIPE:

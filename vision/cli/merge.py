@@ -14,7 +14,7 @@ from vision.rows import describe_counts
 
 
 def run(options: argparse.Namespace) -> CommandResult:
-    """Check that every input is there once, and write the results of one run."""
+    """Check that the shards have each input exactly once, and write their joint results."""
     out: Path = options.out
     if out.resolve() in {folder.resolve() for folder in options.shards}:
         raise DataError(f"--out {out} is one of the shards; name another folder")
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> CommandResult:
     if merged.missing:
         print(
             f"{describe_counts({'input': len(merged.missing)})} failed in their shards (first:"
-            f" {merged.missing[0]}); continue those with --resume, and merge again"
+            f" {merged.missing[0]}); continue those shards with --resume, and merge again"
         )
     values = {
         "out": out,
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> CommandResult:
 
 
 def _steps(files: Sequence[Path]) -> list[Step]:
-    """Measure them, where they are in COCO's format."""
+    """The next step: evaluate the results, if they are in COCO's format."""
     coco = [file for file in files if file.name == RESULTS["coco"]]
     words = ("--annotations", "INSTANCES.json", "--out", "eval")
     why = "Measure how good they are:"

@@ -1,6 +1,6 @@
-"""What several commands do with their options."""
+"""Functions that several commands call with their options."""
 
-# h w the height and width of an image
+# h w: height and width of an image
 
 import argparse
 import os
@@ -25,18 +25,18 @@ from vision.runtime import RuntimeOptions, open_session
 from vision.weights import SavedDetector, find_weights, save_weights, to_half
 
 PATHS = {"root", "annotations", "images"}
-"""Keys of a source that differ from machine to machine."""
+"""Keys of a data source whose values differ from machine to machine."""
 
 
 def check_output_path(path: Path, *, overwrite: bool, option: str = "--out") -> None:
-    """Make sure, before the work, that a file can be written and replaces nothing unasked.
+    """Make sure, before the work, that a file can be written, and replaces none unless allowed.
 
     Nothing is written, so that a command that fails leaves no empty folder behind. ``option`` is
-    the option or argument of the command that names the place.
+    the option or argument of the command that names the file, for messages.
 
     Raises:
-        DataError: If the file exists and ``overwrite`` is not set, or its folder cannot be made or
-            written to.
+        DataError: If the file exists and ``overwrite`` is not set, or its folder cannot be created
+            or written to.
     """
     _check_place(path, path.absolute().parent, option)
     if path.exists() and not overwrite:
@@ -44,7 +44,7 @@ def check_output_path(path: Path, *, overwrite: bool, option: str = "--out") -> 
 
 
 def check_output_folder(path: Path) -> None:
-    """Make sure that a folder, ``--out``, can be made and written to; nothing is written.
+    """Make sure that the folder of ``--out`` can be created and written to; nothing is written.
 
     Raises:
         DataError: If it cannot.
@@ -53,10 +53,10 @@ def check_output_folder(path: Path) -> None:
 
 
 def _check_place(path: Path, folder: Path, option: str) -> None:
-    """Make sure that ``path`` can be read and ``folder`` written to, once its parents are made."""
+    """Make sure that ``path`` is accessible and ``folder`` can be created and written to."""
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
-            path.stat()  # which, unlike Path.exists of any Python, says what is wrong
+            path.stat()  # unlike Path.exists, it raises every other error in all Python versions
         nearest = next(place for place in (folder, *folder.parents) if place.exists())
     except OSError as error:
         raise DataError(f"{option} {path} cannot be used: {error.strerror or error}") from error
@@ -68,35 +68,35 @@ def _check_place(path: Path, folder: Path, option: str) -> None:
 
 @contextmanager
 def claimed(files: Sequence[Path], *, overwrite: bool) -> Iterator[None]:
-    """`check_output_path` of all files, whose folders no other process works in meanwhile.
+    """Call `check_output_path` for all files, and lock their folders against other processes.
 
     Raises:
-        DataError: As `check_output_path`.
-        ConfigError: If another process works in a folder.
+        DataError: If a file cannot be written, or exists and ``overwrite`` is not set.
+        ConfigError: If another process has locked a folder.
     """
     for file in files:
         check_output_path(file, overwrite=overwrite)
     with ExitStack() as stack:
         for folder in {file.parent.resolve(): file.parent for file in files}.values():
             stack.enter_context(reserved(folder))
-        for file in files:  # What another process has written meanwhile counts too.
+        for file in files:  # Another process may have written it before its lock ended.
             check_output_path(file, overwrite=overwrite)
         yield
 
 
 def write_detector(saved: SavedDetector, options: argparse.Namespace) -> None:
-    """Write weights as ``--out``, ``--half`` and ``--note`` say.
+    """Write weights according to ``--out``, ``--half`` and ``--note``.
 
     Raises:
-        WeightsError: If a note has no value, or the file has an entry of its name already.
+        WeightsError: If a note is not of the form KEY=VALUE, or the file already has that key.
     """
     training = dict(saved.training)
     for note in options.note:
         key, sign, value = note.partition("=")
         if not (key and sign):
-            raise WeightsError("--note takes KEY=VALUE")
+            raise WeightsError(f"--note {note}: expected KEY=VALUE")
         if key in {*training, "metrics", "norms", "norms_folded"}:
-            raise WeightsError(f"--note {key}: the file has that entry already; use another key")
+            raise WeightsError(f"--note {key}: the file already has that entry; use another key")
         training[key] = value
     model = to_half(saved.model) if options.half else saved.model
     save_weights(
@@ -113,32 +113,32 @@ def data_words(options: argparse.Namespace) -> list[str]:
 
 
 def data_of(options: argparse.Namespace, recorded: Config) -> Config:
-    """The configuration of ``--config`` and the overrides, or the one recorded with weights.
+    """The configuration of ``--config`` and the overrides, or the one recorded with the weights.
 
-    Its ``model`` is the recorded one, with overrides of ``model.postprocess``. Its data are those
-    of the run folder that the weights lie in. Other weights were trained on another machine, so
-    that their data are dropped, unless overrides name a source: the keys that they leave out are
-    then the recorded ones, without the paths.
+    Its ``model`` is always the recorded one, with overrides of ``model.postprocess``. Without
+    ``--config``, its data are those of the run folder that contains the weights. Weights outside a
+    run folder may be from another machine, so their data are dropped, unless ``--data`` or
+    overrides name a source: keys that these do not set have the recorded values, except paths.
 
     Raises:
-        ConfigError: If it cannot be used.
+        ConfigError: If it is invalid, or an override changes another key of ``model``.
     """
     values, where = recorded.model_dump(mode="json"), f"configuration of {options.weights}"
-    of_model = [word for word in options.overrides if word.startswith("model.")]
+    of_model = [word for word in options.overrides if is_within(key_of(word), "model")]
     others = [word for word in options.overrides if word not in of_model]
     others = [*name_data(options.data, recorded.data), *others]
     model = config_from_dict(values, of_model, where).model
     if model.model_copy(update={"postprocess": recorded.model.postprocess}) != recorded.model:
         raise ConfigError(
-            "of model.* only model.postprocess can be changed: the weights decide the rest"
+            "only model.postprocess can be changed in model: the weights decide the rest"
         )
-    folder = find_weights(options.weights).parent
-    run_config = folder / "config.yaml"
+    weights = find_weights(options.weights)
     if options.config is not None:
         config = load_config(options.config, others)
     else:
-        if run_config.is_file() and (folder / "environment.json").is_file():
-            values["data"] = load_config(run_config).data.model_dump(mode="json")
+        if is_in_run_folder(weights):
+            run_config = load_config(weights.with_name("config.yaml"))
+            values["data"] = run_config.data.model_dump(mode="json")
         else:
             for key in ("train", "val"):
                 is_named = any(is_within(key_of(word), f"data.{key}") for word in others)
@@ -147,8 +147,13 @@ def data_of(options: argparse.Namespace, recorded: Config) -> Config:
     return config.model_copy(update={"model": model})
 
 
+def is_in_run_folder(weights: Path) -> bool:
+    """Whether a weights file is in a run folder, whose configuration names data."""
+    return all(weights.with_name(name).is_file() for name in ("config.yaml", "environment.json"))
+
+
 def _without_paths(source: Any, *, is_named: bool) -> Any:  # noqa: ANN401
-    """Values of ``data.train`` or ``data.val`` without paths; None if they are of no use then."""
+    """Values of ``data.train`` or ``data.val`` without paths; None if they are useless without."""
     if isinstance(source, list):
         kept = [_without_paths(one, is_named=is_named) for one in source]
         return None if None in kept else kept
@@ -160,7 +165,7 @@ def _without_paths(source: Any, *, is_named: bool) -> Any:  # noqa: ANN401
 def read_images(
     inputs: Sequence[str], count: int, size: tuple[int, int]
 ) -> list[UInt8[ndarray, "h w 3"]]:
-    """At most ``count`` of the images that inputs name, from all over them, resized to a size."""
+    """Read at most ``count`` images of the inputs, evenly spread, resized to (height, width)."""
     paths = find_images(inputs)
     count = min(count, len(paths))
     paths = [paths[index * len(paths) // count] for index in range(count)]
@@ -168,12 +173,12 @@ def read_images(
 
 
 def runtime_options_of(options: argparse.Namespace) -> RuntimeOptions:
-    """What ``--backend``, ``--device``, ``--precision`` and ``--threads`` say."""
+    """The options ``--backend``, ``--device``, ``--precision`` and ``--threads``."""
     return RuntimeOptions(options.backend, options.device, options.precision, options.threads)
 
 
 def open_detector(options: argparse.Namespace) -> tuple[Detector, Config]:
-    """The detector of ``--weights`` with its configuration's score threshold, and `data_of`."""
+    """Load the detector of ``--weights``, with the score threshold of `data_of`; return both."""
     session, metadata = open_session(options.weights, runtime_options_of(options))
     config = data_of(options, metadata.config)
     post_process = build_post_process(config.model)
@@ -181,7 +186,7 @@ def open_detector(options: argparse.Namespace) -> tuple[Detector, Config]:
 
 
 def describe_data(config: Config) -> str:
-    """The sources of ``data.val`` in words."""
+    """The sources of ``data.val`` as text."""
     sources = config.data.val if isinstance(config.data.val, list) else [config.data.val]
     words = []
     for source in sources:

@@ -19,7 +19,7 @@ MIN_SIMILARITY = 0.81
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Adds the default of each option that has one, unless its help states it."""
+    """Add the default value to the help of each option that has one, unless the help states it."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
@@ -29,12 +29,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of one command.
+    """The parser of one command.
 
     Args:
         prog: What the user types, such as ``ssdlite train``.
         description: What the command does, in a sentence.
-        epilog: The lines below the options.
+        epilog: The lines that the help shows below the options.
     """
 
     def __init__(self, prog: str, description: str, epilog: str) -> None:
@@ -48,7 +48,7 @@ class Parser(argparse.ArgumentParser):
         self._words: list[str] = []
 
     def parse(self, words: Sequence[str] | None) -> argparse.Namespace:
-        """Options that may stand before, between and after the other words.
+        """Parse the words; options may stand before, between and after the other words.
 
         ``ssdlite export W`` is accepted for ``ssdlite export --weights W``.
         """
@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
         if not (hasattr(options, "weights") and hasattr(options, "overrides")):
             return options
         bare = [word for word in options.overrides if not _OVERRIDE.match(word)]
-        # By identity: `--weights coco` equals the default and yet was given.
+        # Compared by identity, because the user may have given the default, `--weights coco`.
         is_given = options.weights is not self.get_default("weights")
         if bare[1:] or (bare and is_given):
             self.error(f"{bare[-1]}: expected one --weights, and words of the form key=value")
@@ -71,7 +71,7 @@ class Parser(argparse.ArgumentParser):
         """Print the usage and the error with a suggestion, and exit with 2."""
         unknown_options = [word for word in self._words if self._is_unknown(word)]
         if message.startswith(_MISSING) and unknown_options:
-            # What is missing is there by another name, as --format onnx.
+            # The missing argument was given by another name, such as --format onnx for --to.
             message = _UNKNOWN + unknown_options[0]
         elif message.startswith(_MISSING):
             message = _MISSING + ", ".join(self._missing(message.removeprefix(_MISSING)))
@@ -82,7 +82,7 @@ class Parser(argparse.ArgumentParser):
         super().error(message)
 
     def _missing(self, names: str) -> list[str]:
-        """Of the names that argparse misses, those that are required; without any word, all."""
+        """The required arguments among the missing ``names``; all of them if nothing was typed."""
         required = {
             "/".join(action.option_strings) or str(action.metavar or action.dest): None
             for action in self._actions
@@ -95,7 +95,7 @@ class Parser(argparse.ArgumentParser):
         return name.startswith("--") and name not in {"--", *self._option_string_actions}
 
     def _suggest(self, unknown: str) -> str:
-        """The option of the same meaning, else the one spelt alike."""
+        """The end of a message: our option of the same meaning, a note, or a similar spelling."""
         name, sign, value = unknown.partition("=")
         if not sign and name in self._words:
             value = "".join(self._words[self._words.index(name) + 1 :][:1])
@@ -113,10 +113,10 @@ class Command:
     """One command.
 
     Attributes:
-        summary: What it does, without a capital and a full stop.
+        summary: What it does, in lower case and without a full stop.
         example: Words that follow ``ssdlite``.
         add_arguments: Adds its arguments to a parser.
-        has_json: Whether it has a result that ``--json`` prints.
+        has_json: Whether it has the option ``--json``.
     """
 
     summary: str
@@ -125,11 +125,11 @@ class Command:
     has_json: bool = False
 
     def add_all_arguments(self, parser: Parser) -> None:
-        """Add its arguments, and those that all commands have."""
+        """Add the command's own arguments, and those that all commands have."""
         self.add_arguments(parser)
         group = parser.add_argument_group("output")
         text = "print the result, warnings and errors only"
         group.add_argument("-q", "--quiet", action="store_true", help=text)
         if self.has_json:
-            text = "print the result as one JSON object; all else goes to standard error"
+            text = "print the result as one JSON object; everything else goes to standard error"
             group.add_argument("--json", action="store_true", help=text)

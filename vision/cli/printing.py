@@ -1,4 +1,4 @@
-"""What users' data may do to a terminal, which is nothing: control characters are escaped."""
+"""Escaping of control characters, so that names in users' data cannot control a terminal."""
 
 import re
 from typing import Any
@@ -10,16 +10,16 @@ _NEW_LINE = re.compile(r"\r?\n(?!  )")
 
 
 class HarmlessStream:
-    """A text stream whose control characters are escaped, except tabs and line breaks.
+    """A text stream that escapes control characters, except tabs and line breaks.
 
-    On terminals colours stay, which the lines of commands have.
+    If it is a terminal, the codes of colours are kept.
     """
 
-    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - a TextIO, or what tests put there
+    def __init__(self, stream: Any) -> None:  # noqa: ANN401 - a TextIO, or a test's replacement
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text."""
+        """Write a text, and return the number of characters written."""
         parts = _COLOURS.split(text) if self._stream.isatty() else [text]
         parts[::2] = [escape_controls(part, keep="\t\n") for part in parts[::2]]
         number: int = self._stream.write("".join(parts))
@@ -30,5 +30,5 @@ class HarmlessStream:
 
 
 def as_message(text: str) -> str:
-    """A message that cannot pose as two: lines after the first are indented."""
+    """Indent all lines of a message but the first, so that it cannot pass for several messages."""
     return escape_controls(_NEW_LINE.sub("\n  ", text), keep="\t\n")

@@ -14,7 +14,7 @@ from vision.weights import SavedDetector, match_network
 
 
 def run(options: argparse.Namespace) -> CommandResult:
-    """Print what the configured and the fitted priors reach, and the YAML of the latter."""
+    """Print the recall of the configured and the fitted priors, and the YAML of the fitted ones."""
     config = load_config(options.config, [*name_data(options.data), *options.overrides])
     saved = None
     if config.model.init is not None:
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> CommandResult:
 
 
 def _describe(config: Config, fit: PriorFit) -> str:
-    """A table of what is reached before and after, and the classes that are reached least."""
+    """A table of the recall before and after the fit, with the classes that are reached least."""
     (height, width), iou = config.model.image_size, config.loss.match_iou
     rows = zip(
         ("configured", "fitted"),
@@ -56,7 +56,7 @@ def _describe(config: Config, fit: PriorFit) -> str:
 
 
 def _worst(fit: PriorFit, missed: Counter[str]) -> str:
-    """The classes with the most boxes out of reach."""
+    """The three classes with the most boxes that no prior reaches, as text."""
     worst = [f"{name} {count} of {fit.total[name]}" for name, count in missed.most_common(3)]
     return (
         f" (out of reach: {', '.join(worst)}{', ...' if len(missed) > 3 else ''})" if worst else ""
@@ -64,21 +64,22 @@ def _worst(fit: PriorFit, missed: Counter[str]) -> str:
 
 
 def _advise(fit: PriorFit, *, is_detector: bool) -> str:
-    """The YAML to paste, and whether to."""
+    """The YAML to paste, and advice whether to use it."""
     before, after = fit.recalls()
     if after <= before:
         return "nothing to gain: the fitted priors reach no more boxes than the configured ones"
     scales = ", ".join(f"{key}: {value:g}" for key, value in fit.priors.model_dump().items())
     if is_detector:
         advice = (
-            "Leave it out of a training from these weights: with other priors their heads start at"
-            " random,\nwhich costs more than the boxes bring. It is for a start from nothing."
+            "Do not use it in a training from these weights: with other priors, their heads start"
+            " at random,\nwhich costs more than the additional boxes gain. It is for training from"
+            " scratch."
         )
     elif fit.pays():
-        advice = "Worth it in a training from nothing; model.priors=auto does the same."
+        advice = "Use it in a training from scratch; model.priors=auto does the same."
     else:
         advice = (
-            f"Less than {MIN_GAIN:.0%} more of a mean class was not measured to pay: try both."
-            " model.priors=auto\nleaves the priors as they are."
+            f"A gain of less than {MIN_GAIN:.0%} of the boxes, averaged over the classes, was not"
+            " measured to pay: try both.\nmodel.priors=auto keeps the configured priors."
         )
     return f"model:\n  priors: {{{scales}}}\n\n{advice}"

@@ -10,11 +10,11 @@ from vision.weights.migration import recorded_licence
 from vision.weights.model_card import model_card
 
 ORIGIN = "TensorFlow Object Detection API"
-"""What the licence of weights names that started from those in the package."""
+"""Part of the recorded licence of weights that were trained from those in the package."""
 
 
 def run(options: argparse.Namespace) -> CommandResult:
-    """Upload a detector with a page that describes it."""
+    """Upload a detector with its model card."""
     path = find_weights(options.weights)
     saved = load_weights(path)
     card = model_card(saved, parse_name(options.name).repo, options.licence)
@@ -23,6 +23,6 @@ def run(options: argparse.Namespace) -> CommandResult:
         folder = SHIPPED["coco"].parent
         files |= {name: folder / name for name in ("LICENSE", "NOTICE")}
     address = push(options.name, files)
-    print(f"{', '.join(files)} are on {address}; use them with --weights {options.name}")
+    print(f"{', '.join(files)} are at {address}; use them with --weights {options.name}")
     words = ("detect", "photos/", "--weights", options.name)
     return CommandResult(steps=[step(*words, why="See what it finds, from any machine:")])

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as exceptions, so that a command ends as it does at Ctrl-C."""
+"""SIGTERM and SIGHUP as exceptions, so that they end a command in the same way as Ctrl-C."""
 
 import signal
 import threading
@@ -13,11 +13,11 @@ NAMES = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP.
 
 @contextmanager
 def raised_signals() -> Iterator[None]:
-    """Raise `Signalled` at the first SIGTERM or SIGHUP within, and ignore later ones.
+    """Raise `Signalled` at the first SIGTERM or SIGHUP in the context, and ignore later ones.
 
     Later ones are ignored because files are being completed; Ctrl-C still ends the process. A
-    signal that the process was started to ignore, as by ``nohup``, stays ignored. Outside the main
-    thread no signal arrives.
+    signal that the process was started to ignore, as with ``nohup``, stays ignored. In another
+    thread than the main one, the context does nothing, because no signal arrives there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""What commands write to a terminal: colours, what to do next, and results as JSON."""
+"""The output of commands: colours, messages, next steps, and results as JSON."""
 
 import argparse
 import io
@@ -14,30 +14,30 @@ from typing import Any, NamedTuple, TextIO, cast
 from vision.cli.printing import HarmlessStream, as_message
 
 STYLES = {"error": "1;31", "warning": "33", "heading": "1", "command": "36"}
-"""ANSI codes of highlighted text."""
+"""ANSI codes of the styles of text."""
 
 MAX_STEPS = 3
 """Maximum number of next steps that are printed."""
 
 
 class Step(NamedTuple):
-    """Something to do next: a command to paste into a terminal, and what it brings."""
+    """A next step: a command to paste into a terminal, and a sentence that says what it is for."""
 
     command: str
     why: str = ""
 
 
 def step(*words: object, why: str = "") -> Step:
-    """The step of a command of ours, by its words."""
+    """A step that runs an ``ssdlite`` command, from the words of its command line."""
     return Step(shlex.join(["ssdlite", *map(str, words)]), why)
 
 
 class CommandResult(NamedTuple):
-    """How a command has ended.
+    """The result of a command.
 
     Attributes:
         code: The exit code.
-        values: What ``--json`` prints, for commands that have it.
+        values: The object that ``--json`` prints, for commands that have this option.
         steps: What to do next.
     """
 
@@ -54,13 +54,13 @@ def has_colours(*, to_stderr: bool = False) -> bool:
 
 
 def paint(text: str, style: str, *, to_stderr: bool = False) -> str:
-    """Text in one of `STYLES`, where it goes to a terminal with colours."""
+    """The text in one of `STYLES` if it goes to a terminal with colours, else as it is."""
     is_shown = has_colours(to_stderr=to_stderr)
     return f"\033[{STYLES[style]}m{text}\033[0m" if is_shown else text
 
 
 def paint_lines(text: str) -> str:
-    """A text in which the level that a line begins with, ``error`` or ``warning``, is set off."""
+    """Colour the words ``error`` and ``warning`` where lines begin with them and a colon."""
     lines = text.split("\n")
     for number, line in enumerate(lines):
         level = line.partition(":")[0]
@@ -70,7 +70,7 @@ def paint_lines(text: str) -> str:
 
 
 def paint_table(text: str) -> str:
-    """A table with its headings set off: first lines, and those after an empty one."""
+    """Style the headings of tables: the first line, and each line after an empty one."""
     lines = text.split("\n")
     return "\n".join(
         paint(line, "heading") if line and (not number or not lines[number - 1]) else line
@@ -79,20 +79,21 @@ def paint_table(text: str) -> str:
 
 
 class Formatter(logging.Formatter):
-    """Messages as `as_message` has them; warnings are set off."""
+    """Formats log records with `as_message`, and colours warnings."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The text of a record."""
+        """Return the text of a record."""
         text = as_message(super().format(record))
         return paint(text, "warning") if record.levelno == logging.WARNING else text
 
 
 @contextmanager
 def output_of(options: argparse.Namespace) -> Iterator[None]:
-    """Send output and messages where ``--quiet`` and ``--json`` say.
+    """Direct output and messages according to ``--quiet`` and ``--json``.
 
-    With ``--quiet`` messages are warnings and errors only, and bars are left out. With ``--json``
-    lines go to standard error, with both nowhere, so that standard output has the result alone.
+    With ``--quiet``, only warnings and errors are logged, and there are no progress bars. With
+    ``--json``, printed lines go to standard error, so that standard output has only the result;
+    with both, printed lines are dropped.
     """
     stdout, level = cast("TextIO", HarmlessStream(sys.stdout)), logging.root.manager.disable
     lines = stdout
@@ -113,7 +114,7 @@ def output_of(options: argparse.Namespace) -> Iterator[None]:
 
 
 def show_result(result: CommandResult, options: argparse.Namespace) -> None:
-    """Print the result as JSON if asked to, else what to do next."""
+    """Print the result as JSON with ``--json``, else the next steps, unless ``--quiet`` is set."""
     if getattr(options, "json", False):
         steps = [step._asdict() for step in result.steps]
         print(json.dumps({**result.values, "next": steps}, indent=2, allow_nan=False, default=str))

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def run(options: argparse.Namespace) -> CommandResult:
-    """Check the data, train, and print the metrics of the best weights and what to do next."""
+    """Check the data, train, and print the metrics of the best weights and the next steps."""
     config = load_config(options.config, [*name_data(options.data), *options.overrides])
     out = options.out or Path("runs") / Path(options.config).stem
     advice: list[Sentence] = []
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> CommandResult:
     if metrics is not None:
         print(f"the report is {out / REPORT}")
     steps = [Step(one.command, one.text) for one in advice if one.command]
-    if not advice:  # else a detection is among its commands
+    if not advice:  # otherwise, its commands include one that detects
         steps.append(step("detect", "photos/", "--weights", out, why=_SEE))
     why = "Write it for other runtimes:"
     steps.append(step("export", "--weights", out, "--to", "onnx", why=why))
@@ -46,11 +46,11 @@ def run(options: argparse.Namespace) -> CommandResult:
 
 
 def _check(config: Config, folder: str, out: Path) -> None:
-    """Check the run folder, then the data, in the first process; others stop with it."""
+    """Check the run folder, then the data, in the first process; if it fails, all stop."""
     if not is_first_process():
         return
     RunFolder(out, resume=False).check()
-    readers = logging.getLogger("vision.data")  # The training logs what they do.
+    readers = logging.getLogger("vision.data")  # Training logs their messages; not twice.
     level = readers.level
     readers.setLevel(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""The commands that make something of weights files, for `vision.cli.commands`."""
+"""The commands that read or write weights files, for `vision.cli.commands`."""
 
 import argparse
 from pathlib import Path
@@ -22,13 +22,14 @@ def _export(parser: Parser) -> None:
     text = f"{text} (default: decoded; nms for {WEB})"
     parser.add_argument("--form", choices=FORMS, help=text)
     text = (
-        "fp16: weights stored as float16; int8: quantised weights and activations; of LiteRT,"
-        " int8w: weights alone, int8full: input and outputs too"
+        "fp16: weights stored as float16; int8: quantised weights and activations; LiteRT only:"
+        " int8w, quantised weights alone, and int8full, quantised input and outputs too"
     )
     parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
     text = (
-        "images, folders or globs, without annotations, to compare and to calibrate int8 on"
-        " (default: data.val to compare, else images in the package; data.train to calibrate)"
+        "images, folders or globs on which to compare with PyTorch and calibrate int8; they need no"
+        " annotations (default: compare on data.val, or on images of the package without it;"
+        " calibrate on data.train)"
     )
     parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
     common.add_out(parser, "exported", "folder for the graph, or for the page and its files")
@@ -37,10 +38,13 @@ def _export(parser: Parser) -> None:
 def _benchmark(parser: Parser) -> None:
     common.add_weights(parser)
     common.add_data(parser)
-    text = "rounds of ten images"
+    text = "rounds of measurement; in each, every backend and precision runs on ten images"
     parser.add_argument("--rounds", type=common.positive, default=10, metavar="N", help=text)
     parser.add_argument("--no-map", action="store_true", help="do not measure average precision")
-    text = "print what each backend writes, in which forms and precisions, how good and how fast"
+    text = (
+        "print the support matrix instead: the forms and precisions of each backend's files, with"
+        " their accuracy and speed"
+    )
     parser.add_argument("--markdown", action="store_true", help=text)
     common.add_out(parser, "benchmark", "folder for the table and the chart")
     common.add_device(parser)
@@ -54,20 +58,21 @@ def _convert(parser: Parser) -> None:
         " prefix; torchvision: a .pth, IMAGENET1K_V1 or IMAGENET1K_V2; others: a .pth"
     )
     parser.add_argument("file", metavar="FILE", help=text)
-    text = "class names: a list, or a label map in .pbtxt (default: the project's own)"
+    text = "class names, one a line, or a label map in .pbtxt (default: the project's own)"
     parser.add_argument("--labels", type=Path, metavar="FILE", help=text)
     text = (
-        "images, folders, globs or lists from which BatchNorm's statistics are estimated if a graph"
-        " has them folded, so that training can start from the result (default: none)"
+        "images, folders, globs or lists of images; if a graph has BatchNorm folded into its"
+        " convolutions, estimate its statistics on them, so that training can start from the result"
+        " (default: none)"
     )
     parser.add_argument("--images", nargs="+", metavar="INPUT", help=text)
     common.add_weights_out(parser)
 
 
 def _average(parser: Parser) -> None:
-    text = f"{common.WEIGHTS}; the first decides the classes"
+    text = f"{common.WEIGHTS}; the result has the classes of the first"
     parser.add_argument("weights", nargs="+", type=Path, metavar="FILE", help=text)
-    text = "fraction of each file in the mean; their sum is 1 (default: equal)"
+    text = "weight of each file in the mean; they must add up to 1 (default: equal)"
     parser.add_argument("--fractions", nargs="+", type=float, metavar="F", help=text)
     hidden = argparse.SUPPRESS  # the name in version 0.1
     parser.add_argument("--shares", nargs="+", type=float, help=hidden)
@@ -81,9 +86,9 @@ def _info(parser: Parser) -> None:
 
 def _push(parser: Parser) -> None:
     parser.add_argument("weights", type=Path, metavar="W", help=common.WEIGHTS)
-    text = "repository on the Hugging Face Hub, made public if there is none"
+    text = "repository on the Hugging Face Hub; if it does not exist, it is created as a public one"
     parser.add_argument("name", metavar="hf://USER/NAME", help=text)
-    text = "SPDX identifier such as mit (default: that of the weights, if they record one)"
+    text = "SPDX identifier, such as mit (default: the licence recorded in the weights, if any)"
     parser.add_argument("--licence", metavar="ID", help=text)
 
 
@@ -105,7 +110,7 @@ WEIGHTS_COMMANDS = {
         _convert,
     ),
     "average": Command(
-        "average several weights files of one network",
+        "average several weights files of the same network",
         "average runs/finetune start.safetensors --fractions 0.75 0.25 --out W.safetensors",
         _average,
     ),

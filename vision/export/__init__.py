@@ -1,4 +1,4 @@
-"""Writing a detector as a graph for another runtime, and checking that it answers alike."""
+"""Exporting a detector as a graph for another runtime, and comparing the graph with PyTorch."""
 
 from vision.export.compare import Agreement
 from vision.export.write import (

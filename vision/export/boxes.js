@@ -1,13 +1,13 @@
-// Boxes and tags in a canvas.
+// Drawing boxes and name tags on a canvas.
 
-/** Of a class: light enough for black text. */
+/** The colour of a class, light enough for black text. */
 const colourOf = (label) => `hsl(${360 * (label * 0.618034 % 1)} 95% ${62 + 8 * (label % 3)}%)`;
 const textOf = ({name, score: value}) => `${name} ${value.toFixed(2)}`;
 
 /**
- * Boxes, and tags where no other covers them: above or below a box, else inside it.
+ * Draw the boxes, and each tag where it overlaps no other: above or below its box, else inside.
  *
- * factor is the canvas' pixels for one of the picture, unit those for one of the page.
+ * factor is the number of canvas pixels for a pixel of the picture, unit that for one of the page.
  */
 function drawObjects(canvas, objects, factor, unit) {
   const context = canvas.getContext("2d");
@@ -29,7 +29,7 @@ function drawObjects(canvas, objects, factor, unit) {
     const isFree = (y) => y >= 0 && y <= limit && !taken.some((tag) =>
       Math.abs(tag.y - y) < height && tag.x < x + width && x < tag.x + tag.width);
     const y = [top - height, bottom, top, bottom - height].find(isFree);
-    if (y === undefined) continue;  // The list below the picture has it.
+    if (y === undefined) continue;  // There is no room; the list below the picture has the name.
     taken.push({x, y, width});
     context.fillStyle = colourOf(one.label);
     context.fillRect(x, y, width, height);

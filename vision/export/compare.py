@@ -1,6 +1,6 @@
-"""Whether an exported graph gives the same outputs as PyTorch."""
+"""Comparison of an exported graph's detections with those of the network in PyTorch."""
 
-# N images, H W height and width of the network's input
+# N: images; H W: height and width of the network's input
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,30 +22,30 @@ from vision.runtime.torch_backend import TorchSession
 from vision.structures import Decoded, Predictions
 
 MIN_SCORE = 0.1
-"""Score below which detections are not compared."""
+"""Detections with a lower score are not compared."""
 MAX_SCORE_ERROR = 1e-3
 MAX_HALF_SCORE_ERROR = 5e-3
-"""For fp16: OpenVINO multiplies the pixels' scale into the first convolution, which rounds its
-weights a second time."""
+"""The same for fp16: OpenVINO multiplies the scale of the pixels into the first convolution, which
+rounds its weights a second time."""
 MAX_BOX_ERROR = 0.5
-"""Largest difference of a box that is allowed, in pixels of the network's input."""
+"""Largest allowed difference of a box coordinate, in pixels of the network's input."""
 SUPPRESSED: tuple[Form, ...] = ("nms", "ssd", "frigate")
-"""Forms of graphs that suppress by themselves."""
+"""Forms of graphs that include the suppression of overlapping boxes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How two runs of the same images differ.
+    """How the detections of a graph differ from the reference, PyTorch's in the same images.
 
     Attributes:
-        num_images: Images compared.
-        num_detections: Detections of the reference with a score of ``min_score`` or more.
-        score_error: Largest difference of a detection's scores.
-        box_error: Largest difference of a coordinate, in pixels of the network's input. Where
-            scores tie within the tolerance, either box may be the one that suppresses the other.
-        num_unmatched: Detections of one run that the other lacks; where a score lies within the
-            tolerance of ``min_score``, either may lack it.
-        min_score: Detections below are not compared.
+        num_images: Number of images compared.
+        num_detections: Number of the reference's detections with a score of at least ``min_score``.
+        score_error: Largest difference between the scores of two matched detections.
+        box_error: Largest difference of a box coordinate, in pixels of the network's input. If
+            scores tie within the tolerance, either box may suppress the other, and both are right.
+        num_unmatched: Detections of either one that the other lacks; not counted if their score is
+            at most the tolerance above ``min_score``.
+        min_score: Detections with a lower score are not compared.
     """
 
     num_images: int
@@ -57,30 +57,30 @@ class Agreement:
 
     def __str__(self) -> str:
         return (
-            f"{self.num_images} images, {self.num_detections} detections from score"
-            f" {self.min_score} on: scores differ by {self.score_error:.1e} at most, boxes by"
+            f"{self.num_images} images, {self.num_detections} detections with a score of at least"
+            f" {self.min_score}: scores differ by at most {self.score_error:.1e}, boxes by at most"
             f" {self.box_error:.1e} pixels, {self.num_unmatched} detections have no counterpart"
         )
 
 
 def require(agreement: Agreement, where: str, tolerance: float = MAX_SCORE_ERROR) -> None:
-    """Raise WeightsError unless two runs agree, scores to within ``tolerance``.
+    """Raise an error unless a graph agrees with PyTorch, its scores to within ``tolerance``.
 
     Raises:
-        WeightsError: If they do not, or if there was nothing to compare.
+        WeightsError: If it does not agree, or if there was no detection to compare.
     """
     if not agreement.num_detections:
         raise WeightsError(
             f"{where} cannot be checked: nothing is found in {agreement.num_images} images with a"
-            f" score of {agreement.min_score} or more; pass images that show what it was trained"
-            " for, or train it for longer"
+            f" score of {agreement.min_score} or more; pass images of objects that the detector was"
+            " trained for, or train it for longer"
         )
     if (
         agreement.num_unmatched
         or agreement.score_error > tolerance
         or agreement.box_error > MAX_BOX_ERROR
     ):
-        raise WeightsError(f"{where} does not answer as PyTorch does: {agreement}")
+        raise WeightsError(f"{where} does not give the same detections as PyTorch: {agreement}")
 
 
 def compare(
@@ -91,21 +91,21 @@ def compare(
     images: Sequence[UInt8[ndarray, "H W 3"]],
     tolerance: float = MAX_SCORE_ERROR,
 ) -> Agreement:
-    """How a graph's detections differ from those of the network in PyTorch.
+    """Compare a graph's detections with those of the network in PyTorch.
 
     Args:
         runner: Runs the graph.
-        form: Of the graph.
-        network: What it was made of, of `vision.model.fuse`, in float32.
-        post_process: Of both. A graph that suppresses keeps to its score threshold; for the
-            others that is lowered below `MIN_SCORE`.
-        images: Of the network's size.
-        tolerance: Detections whose scores differ by no more may change places.
+        form: The graph's form.
+        network: The network that was exported, from `vision.model.fuse`, in float32.
+        post_process: Settings for both. A graph that includes suppression has its own score
+            threshold; for the others, the threshold is lowered below `MIN_SCORE`.
+        images: Images of the network's input size.
+        tolerance: Detections whose scores differ by at most this may change places.
     """
     min_score = max(MIN_SCORE, post_process.score_threshold) if form in SUPPRESSED else MIN_SCORE
     threshold = min(MIN_SCORE / 2, post_process.score_threshold)
     post_process = replace(post_process, score_threshold=threshold)
-    if form == "ssd":  # TensorFlow Lite's operator suppresses across classes, and clips nothing.
+    if form == "ssd":  # TensorFlow Lite's operator suppresses across classes, without clipping.
         post_process = replace(
             post_process,
             suppression="nms",
@@ -114,7 +114,7 @@ def compare(
             max_candidates=10**6,
             max_per_class=None,
         )
-    # Without suppression: every box that a tie could have let through.
+    # Without suppression, to have every box that a tie could have let through.
     unsuppressed = replace(post_process, suppression="nms", nms_iou=1.0, max_detections=10**6)
     session = TorchSession(network)
     total = Agreement(0, 0, 0.0, 0.0, 0, min_score)
@@ -135,7 +135,7 @@ def detections_of(
     post_process: PostProcess,
     pixels: UInt8[ndarray, "N H W 3"],
 ) -> list[Detections]:
-    """Detections of images by a graph of any form, in the pixels of its input."""
+    """Detect in images with a graph of any form; boxes are in pixels of its input."""
     size = (pixels.shape[1], pixels.shape[2])
     outputs = map(torch.from_numpy, runner(graph_input(form, pixels)))
     if form in SUPPRESSED:
@@ -151,7 +151,7 @@ def detections_of(
 
 
 def _suppressed(form: Form, outputs: list[Tensor]) -> list[Detections]:
-    """Detections in fractions of the sides, from a graph that suppresses by itself."""
+    """Detections, in fractions of the image's sides, from a graph that includes suppression."""
     if form == "frigate":
         (rows,) = outputs
         rows = rows[0, 0][rows[0, 0, :, 2] > 0]  # image, label, score, xyxy
@@ -174,7 +174,7 @@ def _with_image(
     candidates: Detections,
     tolerance: float,
 ) -> Agreement:
-    """Add an image to the total; each detection is compared with the nearest of its label."""
+    """Add an image to the total; each detection is matched with the nearest of the same label."""
     compared = expected[expected.scores >= total.min_score]
     surely = total.min_score + tolerance
     score_error, box_error, unmatched = total.score_error, total.box_error, total.num_unmatched

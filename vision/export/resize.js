@@ -1,21 +1,22 @@
-// OpenCV's resize of 8 bits: INTER_LINEAR with its rounding; INTER_AREA if a side shrinks to less than half.
+// OpenCV's resize of 8-bit images, with its rounding: INTER_AREA if a side shrinks to less than
+// half, else INTER_LINEAR.
 
 const ONE = 2048;  // INTER_LINEAR's weights are integers in units of 1/2048.
-const round = Math.fround;  // OpenCV computes in 32 bits.
+const round = Math.fround;  // OpenCV computes in 32-bit floating point.
 
-/** The nearest integer, and of two the even one. */
+/** The nearest integer; the even one if two are equally near. */
 function toEven(value) {
   const below = Math.floor(value), rest = value - below;
   return rest > 0.5 || (rest === 0.5 && below % 2) ? below + 1 : below;
 }
 
-/** For each place after resizing, the first place before and the weights from there on. */
+/** For each new pixel, the first old one that contributes, and the weights from there on. */
 function linearTaps(from, to, isArea) {
   const scale = 1 / (to / from);
   return Array.from({length: to}, (_, at) => {
     const place = round((at + 0.5) * scale - 0.5);
     let start = Math.floor(place), rest = place - start;
-    if (isArea) {  // INTER_AREA where one side grows
+    if (isArea) {  // OpenCV's INTER_AREA if one side grows
       start = Math.floor(at * scale);
       rest = Math.max(0, round(at + 1 - (start + 1) / scale));
       rest -= Math.floor(rest);
@@ -24,7 +25,7 @@ function linearTaps(from, to, isArea) {
   });
 }
 
-/** The same for INTER_AREA where both sides shrink: how much of the new pixel each old one covers. */
+/** The same for INTER_AREA if both sides shrink: how much of the new pixel each old one covers. */
 function areaTaps(from, to, isWhole) {
   const scale = 1 / (to / from);
   return Array.from({length: to}, (_, at) => {
@@ -38,21 +39,21 @@ function areaTaps(from, to, isWhole) {
 }
 
 /**
- * RGB, row by row, of an image that is stretched to another size.
+ * Resize an image; return its RGB values row by row.
  *
- * read(y) gives a row of the image as RGBA; both sizes are [height, width].
+ * read(y) returns a row of the image as RGBA; both sizes are [height, width].
  */
 function resize(read, [height, width], [newHeight, newWidth]) {
   const isArea = height > 2 * newHeight || width > 2 * newWidth;
   const areShares = isArea && height >= newHeight && width >= newWidth;
   const isWhole = areShares && height % newHeight === 0 && width % newWidth === 0;
-  const share = isWhole ? round(newHeight * newWidth / (height * width)) : 1;  // after sums
+  const share = isWhole ? round(newHeight * newWidth / (height * width)) : 1;  // factor for sums
   const taps = (from, to) =>
     areShares ? areaTaps(from, to, isWhole) : linearTaps(from, to, isArea);
   const inside = (place, limit) => Math.min(Math.max(place, 0), limit - 1);
   const columns = taps(width, newWidth), length = 3 * newWidth;
   const pixels = new Uint8Array(length * newHeight);
-  let lines = {};  // rows of the image, resized in width, that are needed again
+  let lines = {};  // rows of the image, resized in width, that the next new row may need again
 
   function narrowed(y) {
     const source = read(y), result = new Float32Array(length);

@@ -2,10 +2,10 @@
 const byId = (id) => document.getElementById(id);
 const settings = JSON.parse(byId("settings").textContent);
 const canvas = byId("canvas"), stage = byId("stage"), score = byId("score");
-const PART = 2 ** 22;  // pixels of a canvas, of which some browsers have few
+const PART = 2 ** 22;  // pixels of a canvas at most, because some browsers limit its size
 let shown = null;  // picture, name, objects and milliseconds
 let stream = null;  // of the camera, while it runs
-let last = Promise.resolve();  // One picture comes after the other.
+let last = Promise.resolve();  // the last task; pictures are processed one after the other
 
 function say(text, isError = false) {
   byId("status").textContent = text;
@@ -17,14 +17,14 @@ async function load(file) {
   if (answer.ok) return new Uint8Array(await answer.arrayBuffer());
   const isOurs = file === settings.graph;
   throw new Error(`${file} cannot be loaded (the server answers ${answer.status}). ` + (isOurs
-    ? "It belongs beside this page: export it again with ssdlite export --to web."
-    : `It belongs beside this page: take it from the folder package/dist of ${settings.package}`));
+    ? "It must be in the folder of this page: export it again with ssdlite export --to web."
+    : `It must be in the folder of this page: copy it from package/dist in ${settings.package}`));
 }
 
 async function openNetwork() {
   if (location.protocol === "file:") {
-    throw new Error("Browsers do not let pages of files load others. In this page's folder, run"
-      + " python -m http.server -b localhost, and open http://localhost:8000");
+    throw new Error("Browsers do not let a page that is opened as a file load other files. In this"
+      + " page's folder, run python -m http.server -b localhost, and open http://localhost:8000");
   }
   const [script, wasm] = settings.runtime;
   const [graph, binary] = await Promise.all([settings.graph, wasm, script].map(load));
@@ -38,7 +38,7 @@ async function openNetwork() {
   return run;
 }
 
-/** Rows of RGBA of a picture, of which a part at a time is drawn. */
+/** A function that returns rows of a picture as RGBA; it draws a part of the picture at a time. */
 function rowsOf(picture) {
   const {width, height} = picture, surface = document.createElement("canvas");
   surface.width = width;
@@ -56,7 +56,7 @@ function rowsOf(picture) {
   };
 }
 
-/** What is in a picture, highest score first; boxes are x0, y0, x1, y1 in its pixels. */
+/** The objects in a picture, highest score first; boxes are x0, y0, x1, y1 in its pixels. */
 async function detect(picture) {
   const run = await network, {width, height} = picture;
   const outputs = await run(resize(rowsOf(picture), [height, width], settings.size));
@@ -79,7 +79,7 @@ async function process(picture, name) {
     {detail: {name, width, height, milliseconds, detections: objects}}));
 }
 
-/** Draw and list what has the lowest score or more. */
+/** Draw and list the objects whose score is at least that of the slider. */
 function show() {
   byId("score-text").textContent = Number(score.value).toFixed(2);
   if (!shown) return;
@@ -113,12 +113,12 @@ function inTurn(task) {
 
 function openFile(file) {
   stopCamera();
-  if (!file) return say("That is no file; save the picture first.", true);
+  if (!file) return say("That is not a file; save the picture first.", true);
   return inTurn(async () => {
     say(`${file.name} ...`);
     const options = {imageOrientation: "from-image", colorSpaceConversion: "none"};
     const picture = await createImageBitmap(file, options).catch(() => {
-      throw new Error(`${file.name} is no image that this browser reads.`);
+      throw new Error(`${file.name} is not an image that this browser can read.`);
     });
     await process(picture, file.name);
   });
@@ -134,7 +134,7 @@ function stopCamera() {
 
 async function startCamera() {
   if (!navigator.mediaDevices) {
-    throw new Error("Browsers give the camera to pages of https:// and http://localhost alone.");
+    throw new Error("Browsers allow the camera only on pages of https:// and http://localhost.");
   }
   const video = document.createElement("video"), wish = {video: {facingMode: "environment"}};
   stream = await navigator.mediaDevices.getUserMedia(wish).catch((error) => {
@@ -142,7 +142,7 @@ async function startCamera() {
   });
   byId("camera").disabled = false;
   byId("camera").textContent = "Stop the camera";
-  byId("status").setAttribute("aria-live", "off");  // which changes with each frame
+  byId("status").setAttribute("aria-live", "off");  // It changes with each frame.
   Object.assign(video, {srcObject: stream, muted: true, playsInline: true});
   await video.play();
   const ours = stream;

@@ -1,4 +1,4 @@
-"""A page that detects in a browser, with all that it needs beside it."""
+"""Writing a page that detects in a browser, in a folder with all the files that it needs."""
 
 from pathlib import Path
 
@@ -16,21 +16,21 @@ RUNTIME = Archive(
     "7677e2cac4b2d0a14154aef901cdab13",
     33_106_585,
 )
-"""ONNX Runtime for browsers, a package of npm."""
+"""ONNX Runtime for browsers, an npm package."""
 RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm")
-"""What a page needs of it; its other files run graphs on WebGL and WebGPU."""
+"""The files of the package that a page needs; others run graphs on WebGL and WebGPU."""
 PAGE = "index.html"
 
 
 def page_spec(form: Form | None, precision: Precision) -> ExportSpec:
-    """The graph of a page.
+    """The specification of a page's graph.
 
     Args:
-        form: None for the one that there is, ``nms``.
+        form: ``nms``, the only one that there is; None means the same.
         precision: ``fp32`` or ``fp16``.
 
     Raises:
-        ConfigError: If form or precision is another.
+        ConfigError: If form or precision is another one.
     """
     for what, value, known in (
         ("form", form or "nms", ("nms",)),
@@ -42,11 +42,11 @@ def page_spec(form: Form | None, precision: Precision) -> ExportSpec:
 
 
 def add_runtime(folder: Path) -> None:
-    """Put the files of ONNX Runtime into a folder, from the archive there or from npm's server.
+    """Put the files of ONNX Runtime into a folder, from an archive there or from npm's server.
 
     Args:
-        folder: Created if there is none. Files that it has already stay, and the archive is
-            removed when it is unpacked.
+        folder: The folder, which is created if it does not exist. If it has the files already,
+            they are kept. The archive is removed once it is unpacked.
 
     Raises:
         WeightsError: If the folder cannot be written.
@@ -74,7 +74,7 @@ def write_page(graph: Path) -> Path:
         graph: An ONNX file of the form ``nms``.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
         WeightsError: If the graph cannot be read, or the page cannot be written.

@@ -1,4 +1,4 @@
-"""Write a graph, and compare the file on the disk with PyTorch."""
+"""Export a detector as a graph, and compare the file that was written with PyTorch."""
 
 import logging
 from collections.abc import Sequence
@@ -36,18 +36,18 @@ logger = logging.getLogger(__name__)
 Images = Sequence[UInt8[ndarray, "H W 3"]]
 
 DEFAULT_IMAGES = "synthetic scenes and crops of a sample photograph"
-"""What `default_images` gives, in words."""
+"""Description of `default_images` for messages."""
 NUM_COMPARED = 64
-"""Number of images that the commands compare on."""
+"""Maximum number of images on which the commands compare a graph with PyTorch."""
 NUM_CALIBRATED = 300
-"""Number of images that the commands calibrate int8 on."""
+"""Maximum number of images on which the commands calibrate int8."""
 
 
 def default_images(count: int, size: tuple[int, int]) -> list[UInt8[ndarray, "H W 3"]]:
-    """Images of ``size`` (height, width): synthetic scenes in turn with crops of a portrait.
+    """Images of ``size`` (height, width): synthetic scenes, alternating with crops of a portrait.
 
-    The portrait is matplotlib's sample photograph; it shows a person, which detectors of everyday
-    objects know.
+    The portrait is matplotlib's sample photograph, if it is installed; it shows a person, a class
+    that detectors of everyday objects know.
     """
     scenes = [record.read() for record in read_synthetic(count, 0, size).records]
     path = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
@@ -61,13 +61,13 @@ def default_images(count: int, size: tuple[int, int]) -> list[UInt8[ndarray, "H 
 
 @dataclass(frozen=True, slots=True)
 class ExportSpec:
-    """What to export.
+    """The kind of graph to export.
 
     Attributes:
-        backend: A name of `vision.runtime.graph_backends`.
-        form: One of `vision.runtime.FORMS`.
-        precision: ``fp32``; ``fp16``, which stores weights in half the space, and in which a
-            runtime may compute or not; or ``int8``.
+        backend: A name in `vision.runtime.graph_backends`, or an alias.
+        form: A key of `vision.runtime.FORMS`.
+        precision: ``fp32``; ``fp16``, which stores weights in half the space, while runtimes choose
+            in which precision they compute; or a quantised one, such as ``int8``.
     """
 
     backend: str
@@ -75,10 +75,10 @@ class ExportSpec:
     precision: Precision = "fp32"
 
     def check(self) -> GraphBackend:
-        """The backend, which writes files of this form and precision.
+        """Return the backend, after a check that it writes files of this form and precision.
 
         Raises:
-            ConfigError: If it writes no files, or none of this form or precision.
+            ConfigError: If it does not.
         """
         backend = get_graph_backend(self.backend)
         for what, value, known in (
@@ -95,23 +95,24 @@ class ExportSpec:
 
     @property
     def forms(self) -> tuple[Form, ...]:
-        """The forms of the backend's files of this precision."""
+        """The forms in which the backend writes files of this precision."""
         name = BACKEND_ALIASES.get(self.backend, self.backend)
         return FORMS_OF.get((name, self.precision), get_graph_backend(name).forms)
 
     def file(self, folder: Path, stem: str) -> Path:
-        """The path of the file: ``W_decoded_fp32.onnx``; raises what ``check`` raises."""
+        """The path of the file, such as ``W_decoded_fp32.onnx``; raises the errors of `check`."""
         return folder / f"{stem}_{self.form}_{self.precision}{self.check().suffix}"
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written.
+    """An exported graph.
 
     Attributes:
-        path: The graph; OpenVINO's weights lie beside it in a .bin file.
-        agreement: With PyTorch in float32, of the same weights: for fp16, of those rounded to it.
-        rounding: For fp16: how the graph differs from the weights before they were rounded.
+        path: The graph's file; OpenVINO's weights are next to it in a .bin file.
+        agreement: Agreement with PyTorch in float32 with the same weights: for fp16, the weights
+            rounded to float16.
+        rounding: For fp16, the agreement with the weights before they were rounded; else None.
     """
 
     path: Path
@@ -125,21 +126,23 @@ def export_detector(
     """Write a graph, run it and compare it with PyTorch.
 
     Args:
-        saved: The weights.
-        spec: What to make of them.
-        path: The file, which is only written if the graph agrees.
-        images: Of the network's size, to compare on.
-        calibration: Of the network's size, for int8.
+        saved: The detector's weights.
+        spec: The kind of graph to write.
+        path: The file, which is only written if the graph agrees with PyTorch.
+        images: Images of the network's input size, to compare on.
+        calibration: Images of the same size, to calibrate int8 on; other precisions need none.
 
     Raises:
-        ConfigError: If a package is missing, or the form or precision is not available.
-        WeightsError: If the graph does not answer as PyTorch does (except int8, whose average
-            precision tells), nothing is found in the images, or it cannot be written.
+        ConfigError: If a package or the calibration images are missing, or the form or precision
+            is not available.
+        WeightsError: If the graph does not give the same detections as PyTorch or there are none to
+            compare (neither is required of int8, which average precision judges), or it cannot be
+            written.
     """
     backend = spec.check()
     is_half, is_calibrated = spec.precision == "fp16", spec.precision in CALIBRATED
     if is_calibrated and not calibration:
-        raise ConfigError(f"precision {spec.precision} takes images to calibrate on")
+        raise ConfigError(f"precision {spec.precision} needs images to calibrate on")
     metadata = Metadata(spec.form, spec.precision, saved.config, saved.names, saved.training)
     network = fuse(saved.model)
     references = [network]
@@ -173,18 +176,18 @@ def _write_draft(
     metadata: Metadata,
     calibration: Sequence[ndarray],
 ) -> Runner:
-    """Write a graph that is still to be compared, and open it."""
+    """Write the graph and open it for the comparison; also write the decoding of form ``raw``."""
     logger.info("writing the graph for %s, which takes up to a minute", backend.title)
     backend.write(path, network, metadata, calibration)
     if metadata.form == "raw":
         stem = path.with_name(path.name.removesuffix(backend.suffix))
         write_decoding(stem, network, metadata.names, metadata.config.model)
-    backend.read_metadata(path)  # an error if it could not be loaded again
+    backend.read_metadata(path)  # raises an error if the file could not be loaded again
     return backend.open(path, RuntimeOptions())
 
 
 @torch.no_grad()
 def _round_weights(network: SSDLite) -> None:
-    """Round weights, biases and priors to values of float16, in place and in float32."""
+    """Round weights, biases and priors in place to values of float16; they stay float32."""
     for tensor in (*network.parameters(), network.priors):
         tensor.copy_(tensor.half())
