@@ -351,7 +351,7 @@ def test_continues_from_the_state_before_a_damaged_one(
     newest.write_bytes(content)
     with caplog.at_level("INFO"):
         train(config, broken, resume=True)
-    assert "): continuing from the one before it" in caplog.text
+    assert "): continuing from the checkpoint before it" in caplog.text
     assert "resuming after epoch 1 and 0 steps" in caplog.text
     assert same_weights(broken / "last.safetensors", unbroken / "last.safetensors")
 

@@ -1,4 +1,4 @@
-"""A sheet of augmented training images with their boxes, which shows wrong data at a glance."""
+"""A sheet of augmented training images with their boxes, which makes wrong data easy to see."""
 
 from dataclasses import replace
 from itertools import chain, islice
@@ -19,19 +19,19 @@ IMAGES = 16
 LONG_SIDE = 400
 """Longer side of an image on the sheet, in pixels."""
 GAP, CAPTION, HEAD, DPI = 8, 20, 30, 100
-"""Pixels between images, below each for its name, and above all; and in an inch."""
+"""Pixels between images, below each image for its name, at the top of the sheet, and per inch."""
 NAME = 50
-"""Characters of a file's name that are shown, half of them from each end."""
+"""Maximum number of characters of a file name; longer names are shortened in the middle."""
 
 
 def draw_sheet(run: Run, path: Path) -> None:
     """Write the first images of the first epoch as a PNG, as the network gets them.
 
-    An image's augmentation depends on its key alone, so that training draws the same random
+    An image's augmentation depends only on its key, so that training draws the same random
     numbers as without the sheet.
 
     Raises:
-        DataError: If an image cannot be read, or the sheet not be written.
+        DataError: If an image cannot be read, or the sheet cannot be written.
     """
     run.sampler.epoch, run.sampler.start = 0, 0
     keys = islice(chain.from_iterable(run.sampler), IMAGES)
