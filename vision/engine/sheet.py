@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 import vision.boxes as box_ops
 from vision.engine.pictures import draw_target
@@ -46,7 +47,7 @@ def draw_sheet(run: Run, path: Path) -> None:
     rows = -(-len(samples) // COLUMNS)
     whole_wh = GAP + COLUMNS * (width + GAP), HEAD + rows * (height + CAPTION)
     figure = Figure(figsize=(whole_wh[0] / DPI, whole_wh[1] / DPI), dpi=DPI)
-    canvas = FigureCanvasAgg(figure)
+    canvas, font = FigureCanvasAgg(figure), get_font(findfont(FontProperties()))
 
     def write(text: str, x: int, y: int) -> None:
         figure.text(x / whole_wh[0], y / whole_wh[1], text, fontsize=8, parse_math=False)
@@ -62,6 +63,8 @@ def draw_sheet(run: Run, path: Path) -> None:
         name = Path(str(target.image_id)).name
         if len(name) > NAME:
             name = f"{name[: NAME // 2 - 1]}..{name[1 - NAME // 2 :]}"
+        # Matplotlib warns of characters that its font lacks, and fails at lone surrogates.
+        name = "".join(char if font.get_char_index(ord(char)) else "?" for char in name)
         write(name, x, y - CAPTION * 2 // 3)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.array(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
