@@ -63,6 +63,20 @@ def test_the_best_is_measured_again_on_the_new_data(
     assert "evaluated again" not in caplog.text
 
 
+def test_a_mean_that_is_the_best_stays_so_in_a_longer_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(monkeypatch, [0.1])
+    train(run_config("train.epochs=1", *EACH), tmp_path / "first")
+    words = (*EACH, f"model.init={tmp_path / 'first'}", "train.interpolation=[0.5]")
+    script(monkeypatch, [0.2, 0.3, 0.5])  # the start, the epoch, the mean
+    train(run_config("train.epochs=1", *words), tmp_path / "second")
+    assert best_of(tmp_path / "second") == (1, 0.5)
+    script(monkeypatch, [0.4, 0.45, 0.5])  # the epoch, the mean, and the best once more
+    train(run_config("train.epochs=2", *words), tmp_path / "second", resume=True)
+    assert best_of(tmp_path / "second") == (1, 0.5)
+
+
 def test_a_box_that_becomes_a_crowd_makes_other_data() -> None:
     """COCO's rule lets detections in a crowd be, and those in an ignored box once."""
     box, label, ignored = torch.tensor([[0.0, 0, 9, 9]]), torch.tensor([0]), torch.tensor([True])

@@ -33,7 +33,11 @@ MIN_BOXES = 50
 
 
 def summarise(
-    run: Run, recorder: Recorder, best: Evaluation | None, write_report: WriteReport | None = None
+    run: Run,
+    recorder: Recorder,
+    best: Evaluation | None,
+    save_checkpoint: Callable[[], None],
+    write_report: WriteReport | None = None,
 ) -> Metrics | None:
     """Write and log the results of a run.
 
@@ -41,6 +45,8 @@ def summarise(
         run: The run, after its last step.
         recorder: Writes the run's files.
         best: The evaluation of the best weights; None if it was in an earlier process.
+        save_checkpoint: Called after a mean has become the best weights, which later epochs of a
+            longer run must beat.
         write_report: Called in the first process with the analysis of that evaluation.
 
     Returns:
@@ -48,16 +54,18 @@ def summarise(
     """
     folder, state, is_first = recorder.folder, run.state, run.processes.is_first
     if run.evaluator is not None and state.start is not None:
-        best = _try_means(run, recorder, run.evaluator) or best
+        mean = _try_means(run, recorder, run.evaluator)
+        if mean is not None:
+            best = mean
+            save_checkpoint()
     saved = run.processes.broadcast(load_best(folder.best, state) if is_first else None)
     assert saved is not None
     facts: dict[str, Any] = {
         key: saved.training[key] for key in ("epoch", "interpolation") if key in saved.training
     }
-    mean = ""
-    if "interpolation" in facts:
-        mean = f", averaged with the initial weights ({facts['interpolation']:g} of the final ones)"
-    logger.info("best after epoch %d%s: %s", facts["epoch"], mean, folder.best)
+    part = facts.get("interpolation")
+    averaged = f", averaged with the initial weights ({part:g} of the final ones)" if part else ""
+    logger.info("best after epoch %d%s: %s", facts["epoch"], averaged, folder.best)
     if is_first:
         with optional(folder.curves):
             draw_curves(state.rows, folder.curves)
@@ -106,7 +114,7 @@ def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation 
         return None
     start, end = load_weights(folder.start).model, load_weights(folder.last).model
     new = [label for label, name in enumerate(state.names) if name not in state.known]
-    best, mean = state.best, load_weights(folder.last).model
+    mean = load_weights(folder.last).model
     for fraction in run.settings.interpolation:
         mean.load_state_dict(interpolate(start, end, fraction, new))
         evaluation = evaluate(mean)
@@ -117,9 +125,9 @@ def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation 
             describe_values(headline(values)),
         )
         value = selection_score(values, state.start)
-        if value <= best:
+        if value <= state.best:
             continue
-        best, kept = value, evaluation
+        state.best, kept = value, evaluation
         if run.processes.is_first:
             metrics = evaluation.metrics
             recorder.write_weights(folder.best, mean, state, metrics, interpolation=fraction)

@@ -123,7 +123,7 @@ class Trainer:
                     self._finish_epoch(evaluation)
                     run.processes.barrier()
                     self._stop_if_asked()
-        return summarise(run, self.recorder, self._best, write_report)
+        return summarise(run, self.recorder, self._best, self._save_checkpoint, write_report)
 
     def _evaluate_start(self) -> float:
         """Evaluate and save the weights before the first step; return the seconds that it took."""
