@@ -52,7 +52,7 @@ def check_content(saved: object, where: str) -> None:
     try:
         _Content.model_validate(saved)
     except ValidationError as error:
-        missing = [str(one["loc"][0]) for one in error.errors() if one["type"] == "missing"]
+        missing = [str(fault["loc"][0]) for fault in error.errors() if fault["type"] == "missing"]
         first = error.errors()[0]
         problem = f"has no {', '.join(sorted(missing))}"
         if not missing:

@@ -130,7 +130,7 @@ def started_processes(device: str) -> Iterator[Processes]:
         for name in ("vision.data", "vision.engine"):
             logging.getLogger(name).setLevel(logging.WARNING)
     # The others wait while the first one fills the cache or computes metrics.
-    with _one_line_losses():
+    with _connection_errors():
         dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(hours=6))
         try:
             yield processes
@@ -139,7 +139,7 @@ def started_processes(device: str) -> Iterator[Processes]:
 
 
 @contextmanager
-def _one_line_losses() -> Iterator[None]:
+def _connection_errors() -> Iterator[None]:
     """Raise TrainingError instead of PyTorch's errors for a lost connection to another process.
 
     Gloo's errors are plain RuntimeErrors, which only their text identifies.

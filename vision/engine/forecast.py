@@ -85,12 +85,12 @@ def log_duration(run: Run, evaluation_seconds: float | None) -> None:
     each = _seconds_per_step(run)  # In all processes, since SyncBatchNorm needs all of them.
     evaluations = epochs // settings.eval_every + len(settings.interpolation) + 1
     logger.info(
-        "%s of %s of about %.2g s: %s%s",
+        "training takes about %s%s: %s of %s of about %.2g s",
+        describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0)),
+        ", without evaluations" if evaluation_seconds is None else "",
         counted(epochs, "epoch"),
         counted(num_steps, "step"),
         each,
-        f"about {describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0))}",
-        ", without evaluations" if evaluation_seconds is None else "",
     )
 
 

@@ -161,12 +161,12 @@ class CompiledForward:
         Raises:
             TrainingError: If compiling fails and ``is_required`` is set.
         """
-        given = (network, criterion, images, targets, normalise, dtype)
+        arguments = (network, criterion, images, targets, normalise, dtype)
         if self._compiled is None or len(images) != self.num_images:
-            return forward(*given)
+            return forward(*arguments)
         size = tuple(images.shape[2:])
         if size in self._sizes:
-            return self._compiled(*given)
+            return self._compiled(*arguments)
         self._sizes.add(size)
         logger.info(
             "compiling the training step for %d x %d pixels: this takes one to three minutes, or"
@@ -175,7 +175,7 @@ class CompiledForward:
         )
         start = time.perf_counter()
         try:
-            losses = self._compiled(*given)
+            losses = self._compiled(*arguments)
         except Exception as error:  # Several compilers are involved, each with its own errors.
             reason = f"{type(error).__name__}: {first_line(error)}"
             if self.is_required:
@@ -184,6 +184,6 @@ class CompiledForward:
                 ) from error
             logger.warning("warning: torch.compile failed, so training is not compiled: %s", reason)
             self._compiled = None
-            return forward(*given)
+            return forward(*arguments)
         logger.info("compiled in %.0f s", time.perf_counter() - start)
         return losses

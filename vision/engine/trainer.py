@@ -65,7 +65,7 @@ class Trainer:
     recorder: Recorder
     checkpoints: Checkpoints
     interrupts: Interrupts
-    _is_val_other: bool  # Whether it has changed since the best weights were evaluated.
+    _is_val_changed: bool  # since the best weights were evaluated
     _best: Evaluation | None = None  # of the best weights, unless an earlier process evaluated them
     _saved_at: float = field(default_factory=time.monotonic)
 
@@ -88,7 +88,7 @@ class Trainer:
         is_resumed = folder.resume and checkpoints.restore(run.state, processes)
         if not is_resumed:
             start_run(run, plan)
-        is_val_other = settle_validation(run)
+        is_val_changed = settle_validation(run)
         is_written = processes.is_first and not run.is_over
         events = folder.tensorboard if is_written and config.train.tensorboard else None
         board = TensorBoardWriter(events, run.state.steps)
@@ -100,13 +100,13 @@ class Trainer:
                     priors, match_iou = run.state.model.priors, config.loss.match_iou
                     board.matches(run.train_set.targets, priors, match_iou)
                 draw_sheet(run, folder.sheet)
-        return cls(run, recorder, checkpoints, signals, is_val_other)
+        return cls(run, recorder, checkpoints, signals, is_val_changed)
 
     def fit(self, write_report: WriteReport | None = None) -> Metrics | None:
         """Train for the remaining epochs; return the metrics of the best weights, if evaluated."""
         run = self.run
         with closing(self.recorder.board) as board:
-            if self._is_val_other:
+            if self._is_val_changed:
                 self._best = measure_again(run, self.recorder)
                 self._save_checkpoint()
             if not run.is_over:
@@ -172,8 +172,8 @@ class Trainer:
         run.processes.broadcast_buffers(state.eval_model)
         with self.interrupts.let_through():
             evaluation = run.evaluator(state.eval_model)
-        dataset, found = run.evaluator.dataset, evaluation.detections
-        self.recorder.board.pictures(dataset, found, state.names, state.steps)
+        dataset, detections = run.evaluator.dataset, evaluation.detections
+        self.recorder.board.pictures(dataset, detections, state.names, state.steps)
         return evaluation
 
     def _finish_epoch(self, evaluation: Evaluation | None) -> None:
