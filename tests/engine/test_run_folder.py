@@ -287,7 +287,8 @@ def test_a_state_with_parts_of_other_types_is_refused(finished: Path) -> None:
     check_content(content, "it")
     for part, values in WRONG.items():
         for value in values[:-1] if part in LOADED else values:
-            with pytest.raises(TrainingError, match=f"^it has in {part}.*: another") as caught:
+            words = f"^it has an invalid {part}.*: another"
+            with pytest.raises(TrainingError, match=words) as caught:
                 check_content({**content, part: value}, "it")
             assert len(str(caught.value).splitlines()) == 1
 

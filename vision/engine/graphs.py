@@ -153,7 +153,9 @@ class StepGraphs:
                     f"the training step cannot be captured as a CUDA graph ({reason}); set"
                     " train.compile=off"
                 ) from error
-            logger.warning("warning: training without CUDA graphs, which failed: %s", reason)
+            logger.warning(
+                "warning: training without CUDA graphs: a step cannot be captured (%s)", reason
+            )
             self._is_off = True
 
     @contextmanager
