@@ -245,7 +245,7 @@ def test_training_counts_warnings_and_ends_with_three_steps(
     assert f"\ncheck: box beyond the border 1; ssdlite check --data {folder} shows where\n" in (
         f"\n{said}"
     )
-    assert re.search(r"1 epoch of \d+ steps of about .* s: about ", said)
+    assert re.search(r"training takes about .*: 1 epoch of \d+ steps of about .* s", said)
     steps = steps_in(said)
     assert len(steps) == 3
     check_pasted(steps)

@@ -34,7 +34,7 @@ def test_events_end_at_a_full_disk_and_the_run_does_not(
         board.flush()
         board.close()
     assert [
-        f"no more events in {name}" in message
+        f"no more TensorBoard events in {name}" in message
         for name, message in zip((tmp_path, tmp_path / "other"), caplog.messages, strict=True)
     ] == [True, True]
     assert capfd.readouterr() == ("", "")

@@ -169,7 +169,7 @@ def test_a_run_takes_the_network_and_evaluates_the_start_first(
     best = read_metrics(tmp_path / "run")
     for metric in (("voc", "mAP50"), ("coco", "AP")):
         assert best[metric[0]][metric[1]] >= start[metric[0]][metric[1]]
-    assert "mean of start and end, weight of the end 0.5: val voc.mAP50" in caplog.text
+    assert "mean of initial and final weights, 0.5 of the final ones: val voc.mAP50" in caplog.text
     assert "start -> best: voc.mAP50 0." in caplog.text
     assert "validation boxes are too few" in caplog.text
 
@@ -180,7 +180,7 @@ def test_where_training_only_loses_the_start_is_the_best(
     config = finetuning(learnt, "optim.lr=2", "optim.warmup_epochs=0", val=scenes(8))
     with caplog.at_level("INFO"):
         train(config, tmp_path)
-    assert "training did not help: no later weights are at least" in caplog.text
+    assert "training did not help: no later weights are better" in caplog.text
     assert same_weights(tmp_path / "best.safetensors", tmp_path / "start.safetensors")
     assert read_metrics(tmp_path)["epoch"] == 0
 

@@ -42,7 +42,7 @@ def test_the_priors_of_a_detector_stay() -> None:
     config = run_config(COARSE)
     priors, line = chosen(config, keeps=True)
     assert priors == config.model.priors
-    assert "those of the weights are kept" in line
+    assert "the priors of the weights are kept" in line
 
 
 def test_priors_without_scales_stay() -> None:
@@ -80,7 +80,7 @@ def test_a_run_with_auto_says_so_resumes_and_hands_its_priors_on(
     more = run_config("model.priors=auto", "train.epochs=1", "data.val=null")
     model = ModelConfig.model_validate({"priors": "auto", "init": str(second), "image_size": 128})
     train(more.model_copy(update={"model": model}), tmp_path / "third")
-    assert "those of the weights are kept" in caplog.text
+    assert "the priors of the weights are kept" in caplog.text
     assert load_config(tmp_path / "third" / "config.yaml").model.priors == coarse.model.priors
 
 

@@ -287,7 +287,8 @@ def test_a_state_with_parts_of_other_types_is_refused(finished: Path) -> None:
     check_content(content, "it")
     for part, values in WRONG.items():
         for value in values[:-1] if part in LOADED else values:
-            with pytest.raises(TrainingError, match=f"^it has in {part}.*: another") as caught:
+            words = f"^it has an invalid {part}.*: another"
+            with pytest.raises(TrainingError, match=words) as caught:
                 check_content({**content, part: value}, "it")
             assert len(str(caught.value).splitlines()) == 1
 
@@ -351,7 +352,7 @@ def test_continues_from_the_state_before_a_damaged_one(
     newest.write_bytes(content)
     with caplog.at_level("INFO"):
         train(config, broken, resume=True)
-    assert "): continuing from the one before it" in caplog.text
+    assert "): continuing from the checkpoint before it" in caplog.text
     assert "resuming after epoch 1 and 0 steps" in caplog.text
     assert same_weights(broken / "last.safetensors", unbroken / "last.safetensors")
 

@@ -1,16 +1,20 @@
 """The sheet of augmented training images."""
 
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import vision.engine.epoch
 import vision.engine.sheet
 import vision.engine.trainer
+from tests.formats.builders import write_image
 from tests.runs import read_log, run_config, same_weights
-from vision.engine import train
+from vision.engine import Trainer, train
 from vision.engine.pictures import draw_target
 from vision.engine.step import train_step
 from vision.images import read_image
@@ -60,3 +64,27 @@ def test_the_sheet_is_there_before_the_first_step(
     sheet = read_image(tmp_path / "augmentation.png")
     # Eight images are two rows of four, 400 pixels wide.
     assert sheet.shape == (30 + 2 * 420, 8 + 4 * 408, 3)
+
+
+def test_characters_that_the_font_lacks_are_question_marks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of names that are not UTF-8, for which matplotlib raises an error."""
+    texts, write = list[str](), Figure.text
+
+    def written(figure: Figure, x: float, y: float, text: str, **options: Any) -> Any:  # noqa: ANN401
+        texts.append(text)
+        return write(figure, x, y, text, **options)
+
+    for name in (os.fsdecode(b"caf\xe9.jpg"), "caf\u00e9.jpg", "\u56fe1.jpg"):
+        write_image(tmp_path / "images" / name)
+        label = tmp_path / "labels" / f"{name.removesuffix('.jpg')}.txt"
+        label.parent.mkdir(exist_ok=True)
+        label.write_text("0 0.5 0.5 0.5 0.25")
+    monkeypatch.setattr(Figure, "text", written)
+    monkeypatch.setattr(Trainer, "fit", lambda *_: None)
+    data = {"format": "yolo", "root": str(tmp_path)}
+    config = run_config("train.batch_size=3", "data.val=null", f"data.train={json.dumps(data)}")
+    train(config, tmp_path / "run")
+    assert {*texts[1:]} == {"caf?.jpg", "caf\u00e9.jpg", "?1.jpg"}
+    assert (tmp_path / "run" / "augmentation.png").exists()

@@ -54,13 +54,27 @@ def test_the_best_is_measured_again_on_the_new_data(
     train(run_config("train.epochs=2", *EACH, OTHER), tmp_path, resume=True)
     assert best_of(tmp_path) == best
     assert [row["voc.mAP50"] for row in read_log(tmp_path)] == ["0.5", str(values[1])]
-    assert "the best weights are measured again" in caplog.text
+    assert "the best weights are evaluated again" in caplog.text
     caplog.clear()
     script(monkeypatch, [0.15, best[1]])  # the epoch, and the best once more at the end
     config = run_config("train.epochs=3", *EACH, f"data.val={json.dumps([scenes(2, seed=7)])}")
     train(config, tmp_path, resume=True)  # the same data in other words: nothing is measured twice
     assert best_of(tmp_path) == best
-    assert "measured again" not in caplog.text
+    assert "evaluated again" not in caplog.text
+
+
+def test_a_mean_that_is_the_best_stays_so_in_a_longer_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(monkeypatch, [0.1])
+    train(run_config("train.epochs=1", *EACH), tmp_path / "first")
+    words = (*EACH, f"model.init={tmp_path / 'first'}", "train.interpolation=[0.5]")
+    script(monkeypatch, [0.2, 0.3, 0.5])  # the start, the epoch, the mean
+    train(run_config("train.epochs=1", *words), tmp_path / "second")
+    assert best_of(tmp_path / "second") == (1, 0.5)
+    script(monkeypatch, [0.4, 0.45, 0.5])  # the epoch, the mean, and the best once more
+    train(run_config("train.epochs=2", *words), tmp_path / "second", resume=True)
+    assert best_of(tmp_path / "second") == (1, 0.5)
 
 
 def test_a_box_that_becomes_a_crowd_makes_other_data() -> None:
@@ -115,7 +129,7 @@ def test_without_validation_data_no_metrics_of_other_weights_are_left(
 ) -> None:
     train(run_config("train.epochs=1", *SMALL), tmp_path)
     assert train(run_config(*SMALL, "data.val=null"), tmp_path, resume=True) is None
-    assert "data.val is gone: from now on the last weights count as the best" in caplog.text
+    assert "data.val is unset: from now on the last weights count as the best" in caplog.text
     assert not (tmp_path / "metrics.json").exists()
     assert load_weights(tmp_path).training["epoch"] == 2
 
@@ -128,9 +142,8 @@ def test_best_weights_that_are_gone_are_forgotten(
     (tmp_path / "best.safetensors").unlink()
     script(monkeypatch, [0.3])
     train(run_config("train.epochs=2", *SMALL, OTHER), tmp_path, resume=True)
-    assert (
-        f"{tmp_path / 'best.safetensors'} is missing, so its metrics are forgotten" in caplog.text
-    )
+    path = tmp_path / "best.safetensors"
+    assert f"{path} is missing, so its earlier metrics are discarded" in caplog.text
     assert best_of(tmp_path) == (2, 0.3)
 
 
@@ -138,5 +151,7 @@ def test_best_weights_of_another_network_are_one_line(learnt: Path, tmp_path: Pa
     folder = Path(shutil.copytree(learnt, tmp_path / "run"))
     train(run_config("data.val=null", "data.classes=[star]", "train.epochs=1"), tmp_path / "other")
     shutil.copy(tmp_path / "other" / "best.safetensors", folder / "best.safetensors")
-    with pytest.raises(TrainingError, match=r"best.safetensors is of another network or of other"):
+    with pytest.raises(
+        TrainingError, match=r"best.safetensors holds another network or other classes"
+    ):
         train(load_config(folder / "config.yaml"), folder, resume=True)

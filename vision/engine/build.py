@@ -1,4 +1,4 @@
-"""The parts of a run from its plan; from here on no configuration is needed."""
+"""Build the parts of a run from its plan; they do not need the configuration any more."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -31,12 +31,12 @@ from vision.weights import SavedDetector, expect_few, silence_classes, start_fro
 logger = logging.getLogger(__name__)
 
 INITIAL_SCALE = 1024.0
-"""Scale of the loss that fp16 starts from. With PyTorch's 65,536 the first five steps or more are
-skipped: gradients of a new network's first layers are as large as 10, and fp16 ends at 65,504."""
+"""Initial loss scale for fp16. With PyTorch's 65,536, at least the first five steps are skipped:
+gradients of a new network's first layers reach 10, and the largest number in fp16 is 65,504."""
 
 
 def build_run(plan: Plan, device: torch.device, processes: Processes = SINGLE_PROCESS) -> Run:
-    """The parts of a run, with random weights that its seed decides.
+    """Build the parts of a run, with random weights from its seed.
 
     Raises:
         ConfigError: If there are too few images, or batches cannot be divided among processes.
@@ -113,12 +113,14 @@ def _build_sampler(config: Config, num_images: int, processes: Processes) -> Epo
     if settings.batch_size % processes.size or settings.batch_size < 2 * parts:
         raise ConfigError(
             f"train.batch_size is {settings.batch_size}: it must be a multiple of the"
-            f" {processes.size} processes, with two images at least for each of {parts} parts"
+            f" {processes.size} processes, and {2 * parts} or more: two images for each of {parts}"
+            " parts (processes x train.accumulate)"
         )
     if num_images < 2 * parts:
         count = "one image" if num_images == 1 else f"{num_images} images"
         raise ConfigError(
-            f"data.train has {count}; training with BatchNorm takes {2 * parts} at least"
+            f"data.train has {count}, but training with BatchNorm needs at least {2 * parts}: add"
+            " labelled images"
         )
     return EpochSampler(
         num_images,
@@ -133,7 +135,7 @@ def _build_sampler(config: Config, num_images: int, processes: Processes) -> Epo
 def _build_network(
     plan: Plan, device: torch.device, processes: Processes
 ) -> tuple[SSDLite, list[nn.Module]]:
-    """The network on its device, and its frozen layers and norms."""
+    """Build the network on its device; return it with its frozen layers and norms."""
     settings = plan.config.train
     model = build_model(plan.config.model, len(plan.names))
     frozen = freeze(model, settings.freeze)
@@ -169,7 +171,7 @@ def _loop_settings(plan: Plan, dtype: torch.dtype) -> LoopSettings:
 
 
 def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys of nested values, each with its value."""
+    """Yield each value of a nested mapping with its dotted key."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
             yield from _flatten(value, f"{prefix}{key}.")
@@ -178,7 +180,7 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def start_run(run: Run, plan: Plan) -> None:
-    """Set the weights that a new run starts from, and log where they come from."""
+    """Set the initial weights of a new run, and log where they come from."""
     state = run.state
     if plan.saved is not None:
         init, with_heads = plan.config.model.init, plan.config.model.init_heads

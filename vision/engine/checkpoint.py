@@ -1,4 +1,4 @@
-"""The files that a run resumes from: written, verified, kept, read and migrated."""
+"""Checkpoints, from which a run resumes: write, verify, rotate, read and migrate them."""
 
 import logging
 import random
@@ -24,7 +24,7 @@ from vision.weights import migrate_state
 logger = logging.getLogger(__name__)
 
 VERSION = 2
-"""Version of the files' layout; `_migrate` reads the older ones."""
+"""Version of the files' layout; `_migrate` converts older layouts."""
 NAME = re.compile(r"step-(\d+)\.pt")
 FIXED = re.compile(
     r"model\.(?!init$|postprocess\.)|optim\.(name|layer_decay)$|train\.(batch_size|seed)$"
@@ -34,7 +34,7 @@ FIXED = re.compile(
 
 
 class Checkpoints:
-    """The checkpoints of a run, the newest last.
+    """The checkpoints of a run.
 
     Args:
         folder: The folder that holds them.
@@ -46,16 +46,16 @@ class Checkpoints:
         self.kept = kept
 
     def paths(self) -> list[Path]:
-        """The files in the order of the steps after which they were written."""
+        """Return the checkpoint files, sorted by number of steps."""
         if not self.folder.is_dir():
             return []
         return sorted(path for path in self.folder.iterdir() if NAME.fullmatch(path.name))
 
     def save(self, state: RunState) -> None:
-        """Write a checkpoint and verify it; a kill at any moment leaves the older ones intact.
+        """Write a checkpoint and verify it; if killed at any moment, older ones stay intact.
 
         Raises:
-            TrainingError: If it cannot be written, as on a full disk; no trace of it is left.
+            TrainingError: If it cannot be written, as on a full disk; no partial file is left.
         """
         path = self.folder / f"step-{state.steps:09d}.pt"
         content = {"version": VERSION, "rng_state": _rng_state(), **state.state_dict()}
@@ -65,23 +65,23 @@ class Checkpoints:
                 _verify(partial)
         except (OSError, RuntimeError, zipfile.BadZipFile) as error:
             raise TrainingError(
-                f"checkpoint {path} cannot be written ({first_line(error)}); the earlier ones"
+                f"checkpoint {path} cannot be written ({first_line(error)}); earlier checkpoints"
                 " are intact: make room and continue with --resume"
             ) from error
-        # One with more steps is damaged, or this run would have resumed from it: this one stays.
+        # The new one stays even if there is one with more steps, which must be damaged.
         for old in [other for other in self.paths() if other != path][: 1 - self.kept or None]:
             old.unlink()
         remove_partial(self.folder)
 
     def restore(self, state: RunState, processes: Processes) -> bool:
-        """Continue from the newest intact checkpoint, in all processes; False if there is none.
+        """Restore the newest intact checkpoint in all processes; return False if there is none.
 
         Raises:
             TrainingError: If all are damaged or of another version, or of another run.
         """
         saved, problems = processes.broadcast(self._load() if processes.is_first else (None, []))
         for problem in problems:
-            logger.warning("%s: continuing from the one before it", problem)
+            logger.warning("warning: %s: continuing from the checkpoint before it", problem)
         if saved is None:
             logger.info("no checkpoint in %s: starting from the beginning", self.folder.parent)
             return False
@@ -90,17 +90,17 @@ class Checkpoints:
         try:
             state.load_state_dict(saved)
             _load_rng_state(saved["rng_state"])
-        except Exception as error:  # of PyTorch's parts each raises its own
+        except Exception as error:  # PyTorch's classes raise errors of different types.
             reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
             raise TrainingError(
                 f"the checkpoint in {self.folder} does not fit this version ({reason:.200}); resume"
-                " with the version that wrote it, or start again with another --out"
+                " with the version that wrote it, or start a new run with another --out"
             ) from error
         logger.info("resuming after epoch %d and %d steps", state.epoch, state.step)
         return True
 
     def _load(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """The newest intact checkpoint, None without any; and what is wrong with newer ones."""
+        """Return the newest intact checkpoint, if any, and the problems of newer, damaged ones."""
         problems = list[str]()
         for path in reversed(self.paths()):
             try:
@@ -116,13 +116,13 @@ class Checkpoints:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; it may hold tensors and plain values only, so that no code can run."""
+    """Read a checkpoint; only tensors and plain values are accepted, so that no code can run."""
     try:
         check_regular(path)
         _verify(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
         saved: dict[str, Any] = _migrate(content) if isinstance(content, dict) else {}
-    except Exception as error:  # PyTorch raises about any kind at a damaged file
+    except Exception as error:  # For damaged files PyTorch raises errors of almost any type.
         raise TrainingError(f"checkpoint {path} cannot be read ({first_line(error)})") from error
     check_content(saved, f"checkpoint {path}")
     if saved["version"] != VERSION:
@@ -132,7 +132,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _migrate(saved: dict[str, Any]) -> dict[str, Any]:
-    """A state in the layout of `VERSION`; the first layout had no number and two other names."""
+    """Convert a state to the layout of `VERSION`; the first layout had no version number."""
     saved = {"val": None, **saved}
     if "version" in saved:
         return saved
@@ -143,7 +143,7 @@ def _migrate(saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verify(path: Path) -> None:
-    """Compare the content of a file with its checksums."""
+    """Compare the content of a file with its checksums; raise BadZipFile if they differ."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
@@ -151,7 +151,7 @@ def _verify(path: Path) -> None:
 
 
 def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[str]:
-    """Lines that name what has changed since a checkpoint; an error if it must not change."""
+    """Return lines for the changes since a checkpoint; raise TrainingError if one is fatal."""
     now, before = state.config, rename_keys(saved["config"])
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     lines = {key: f"changed since: {key} {before.get(key)} -> {now.get(key)}" for key in changed}
@@ -164,8 +164,8 @@ def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[st
     if refused and {*fixed} <= {"images", "steps of an epoch"} and saved["names"] == state.names:
         raise TrainingError(
             f"the training images are not those that {folder.parent} began with ({refused[0]});"
-            " put them back to resume, or train on what is there now with another --out,"
-            f" from the weights so far: model.init={folder.parent / 'best.safetensors'}"
+            " restore them to resume, or train on the present images with another --out,"
+            f" starting from model.init={folder.parent / 'best.safetensors'}"
         )
     if refused:
         raise TrainingError(
@@ -176,7 +176,7 @@ def _compare(state: RunState, saved: Mapping[str, Any], folder: Path) -> list[st
 
 
 def _rng_state() -> dict[str, Any]:
-    """The state of every random generator, as tensors and plain values."""
+    """Return the states of all random number generators, as tensors and plain values."""
     name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002
     version, words, gauss_next = random.getstate()
     return {
@@ -188,7 +188,7 @@ def _rng_state() -> dict[str, Any]:
 
 
 def _load_rng_state(state: dict[str, Any]) -> None:
-    """Set every random generator; those of GPUs where there are as many as there were."""
+    """Set all random number generators; those of GPUs only if their number has not changed."""
     torch.set_rng_state(state["torch"])
     if len(state["cuda"]) == torch.cuda.device_count():
         torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,4 +1,4 @@
-"""What a checkpoint holds, checked: a file of another version can hold anything."""
+"""Check the content of a checkpoint, since a file of another version can hold anything."""
 
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ _Count = Annotated[int, Field(ge=0)]
 
 
 class _Content(BaseModel):
-    """The fields of `vision.engine.run.RunState`, and what goes with them."""
+    """The fields of `vision.engine.run.RunState`, the layout's version and the random states."""
 
     model_config = ConfigDict(strict=True, protected_namespaces=())
 
@@ -38,19 +38,23 @@ class _Content(BaseModel):
 
 
 def check_content(saved: object, where: str) -> None:
-    """Make sure that each part of a checkpoint is there and of its type; ``where`` names it.
+    """Make sure that a checkpoint has all its entries, each of the right type.
 
-    What is inside of the parts is only known when they are loaded.
+    The contents of nested entries, such as ``model``, are only checked when they are loaded.
+
+    Args:
+        saved: The content of the checkpoint.
+        where: Its name in the message.
 
     Raises:
-        TrainingError: If one is not.
+        TrainingError: If an entry is missing or of the wrong type.
     """
     try:
         _Content.model_validate(saved)
     except ValidationError as error:
-        missing = [str(one["loc"][0]) for one in error.errors() if one["type"] == "missing"]
+        missing = [str(fault["loc"][0]) for fault in error.errors() if fault["type"] == "missing"]
         first = error.errors()[0]
         problem = f"has no {', '.join(sorted(missing))}"
         if not missing:
-            problem = f"has in {'.'.join(map(str, first['loc']))} what does not fit: {first['msg']}"
+            problem = f"has an invalid {'.'.join(map(str, first['loc']))} ({first['msg']})"
         raise TrainingError(f"{where} {problem}: another version wrote it") from error

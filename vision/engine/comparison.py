@@ -1,4 +1,4 @@
-"""Two detectors over the same data set, in the classes that both know."""
+"""Run two detectors on the same data set, for the classes that both know."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,11 +20,11 @@ class SharedResults(NamedTuple):
     """Detections of two detectors, and the data that they were made on.
 
     Attributes:
-        detections: Of each detector and image, with labels that refer to ``names``.
+        detections: For each detector, the detections in each image; labels refer to ``names``.
         dataset: The data, with the boxes of the shared classes.
-        names: The shared classes, in the order of the first detector, as the data spell them.
-        left_out: Classes that are left out: those that the first detector alone knows, those that
-            the second alone knows, and those of the data that are not shared.
+        names: The shared classes, in the order of the first detector, spelt as in the data.
+        left_out: The classes that are left out, in three lists: those that only the first detector
+            knows, those that only the second knows, and those of the data that are not shared.
     """
 
     detections: tuple[list[Detections], list[Detections]]
@@ -39,12 +39,13 @@ def detect_with_both(detectors: tuple[Detector, Detector], config: Config) -> Sh
     Names that VOC and COCO spell differently are one class (`vision.weights.labels.canonical`).
 
     Args:
-        detectors: Each has its own image size and ``model.postprocess``.
-        config: Where the data are, which of their classes count (all by default), and in what
-            batches to run.
+        detectors: The detectors, each with its own image size and ``model.postprocess``.
+        config: The configuration, for ``data``, batch size and number of workers; ``data.classes``
+            limits the classes.
 
     Raises:
-        ConfigError: If there are no data, or ``data.classes`` names a class that nobody knows.
+        ConfigError: If ``data.val`` is not set, or ``data.classes`` names a class that neither the
+            detectors nor the data know.
         DataError: If the data cannot be read, or the detectors share no class.
     """
     annotations = read_sources(config.data.val, "data.val")
@@ -90,7 +91,10 @@ def detect_with_both(detectors: tuple[Detector, Detector], config: Config) -> Sh
 
 
 def _choose_key(*groups: Sequence[str]) -> Callable[[str], str]:
-    """What is equal for names of one class; spelling counts where a group has both spellings."""
+    """Return a function that maps all spellings of a class to the same key.
+
+    If a group of names has two spellings, they are different classes, and the spelling counts.
+    """
     for names in groups:
         if len({canonical(nfc(name)) for name in names}) < len(names):
             return nfc
@@ -98,6 +102,6 @@ def _choose_key(*groups: Sequence[str]) -> Callable[[str], str]:
 
 
 def _relabel(detections: Detections, new_labels: Sequence[int]) -> Detections:
-    """The detections with the new label of each label; those with a negative one are dropped."""
+    """Return the detections with new labels; those whose new label is negative are dropped."""
     labels = torch.tensor(new_labels)[detections.labels]
     return replace(detections, labels=labels)[labels >= 0]

@@ -1,4 +1,4 @@
-"""The processes that ``torchrun`` starts, or a single one."""
+"""Distributed training: the processes that ``torchrun`` starts, or a single process."""
 
 import logging
 import os
@@ -20,11 +20,11 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The processes of a run, seen from one of them.
+    """The processes of a run, as this process sees them.
 
     Attributes:
-        rank: Number of this process, from 0.
-        local_rank: Its number among those on this machine.
+        rank: Index of this process, from 0.
+        local_rank: Index of this process among those on the same machine, from 0.
         size: Number of processes.
     """
 
@@ -38,11 +38,11 @@ class Processes:
         return self.rank == 0
 
     def device(self, name: str) -> str:
-        """The name of this process's device: of several processes on GPUs, each has its own."""
+        """Return the name of this process's device; each of several processes has its own GPU."""
         return f"cuda:{self.local_rank}" if self.size > 1 and _is_gpu(name) else name
 
     def sum(self, value: Tensor) -> Tensor:
-        """The sum over all processes."""
+        """Return the sum of a tensor over all processes."""
         if self.size == 1:
             return value
         total = value.clone()
@@ -50,11 +50,11 @@ class Processes:
         return total
 
     def any(self, flag: bool, device: torch.device) -> bool:  # noqa: FBT001
-        """Whether the flag is set in any process."""
+        """Return whether the flag is set in any process."""
         return bool(self.sum(torch.tensor(int(flag), device=device))) if self.size > 1 else flag
 
     def broadcast(self, value: Item) -> Item:
-        """The first process's value, in all of them."""
+        """Return the first process's value, in all processes."""
         if self.size == 1:
             return value
         values = [value]
@@ -62,7 +62,7 @@ class Processes:
         return values[0]
 
     def gather(self, items: Sequence[Item], total: int) -> list[Item]:
-        """All items in order, where each process has every ``size``-th from its rank on."""
+        """Return all items in order; each process holds the items ``rank::size``."""
         if self.size == 1:
             return list(items)
         parts: list[Any] = [None] * self.size
@@ -70,13 +70,13 @@ class Processes:
         return [parts[index % self.size][index // self.size] for index in range(total)]
 
     def broadcast_buffers(self, network: nn.Module) -> None:
-        """Give all processes the first one's buffers, such as running statistics."""
+        """Copy the first process's buffers, such as running statistics, to all processes."""
         if self.size > 1:
             for value in network.buffers():
                 dist.broadcast(value, 0)
 
     def wrap(self, network: nn.Module, device: torch.device) -> nn.Module:
-        """The network as training calls it: with gradients averaged over processes.
+        """Return the network for training, with gradients averaged over processes.
 
         Weights that are loaded later must be the same in all processes.
         """
@@ -85,7 +85,7 @@ class Processes:
         return DistributedDataParallel(network, [device] if device.type == "cuda" else None)
 
     def barrier(self) -> None:
-        """Wait until all processes have come here."""
+        """Wait until all processes have reached this call."""
         if self.size > 1:
             dist.barrier()
 
@@ -95,19 +95,19 @@ SINGLE_PROCESS = Processes()
 
 
 def is_first_process() -> bool:
-    """Whether this process writes messages, as far as the environment tells."""
+    """Return whether this process writes messages, according to the environment."""
     return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
 def started_processes(device: str) -> Iterator[Processes]:
-    """This process among those that ``torchrun`` started, by its environment variables.
+    """Connect the processes that ``torchrun`` started, according to environment variables.
 
     Args:
-        device: ``train.device``; it decides between NCCL and Gloo.
+        device: ``train.device``; NCCL is used for GPUs, Gloo otherwise.
 
     Raises:
-        ConfigError: If the environment is incomplete or names a GPU that is not there.
+        ConfigError: If a variable is missing, or this machine has too few GPUs.
         TrainingError: If another process has ended before its work was done.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
@@ -130,7 +130,7 @@ def started_processes(device: str) -> Iterator[Processes]:
         for name in ("vision.data", "vision.engine"):
             logging.getLogger(name).setLevel(logging.WARNING)
     # The others wait while the first one fills the cache or computes metrics.
-    with _one_line_losses():
+    with _connection_errors():
         dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(hours=6))
         try:
             yield processes
@@ -139,10 +139,10 @@ def started_processes(device: str) -> Iterator[Processes]:
 
 
 @contextmanager
-def _one_line_losses() -> Iterator[None]:
-    """Raise TrainingError for what PyTorch raises when another process is gone.
+def _connection_errors() -> Iterator[None]:
+    """Raise TrainingError instead of PyTorch's errors for a lost connection to another process.
 
-    Gloo's errors have no type of their own.
+    Gloo's errors are plain RuntimeErrors, which only their text identifies.
     """
     try:
         yield
@@ -152,7 +152,7 @@ def _one_line_losses() -> Iterator[None]:
         reason = str(error).partition("\n")[0]
         raise TrainingError(
             f"the connection to another process of the run is lost ({reason:.200}); continue with"
-            " --resume, which torchrun's --max-restarts does by itself"
+            " --resume, or let torchrun --max-restarts do so automatically"
         ) from error
 
 

@@ -23,13 +23,13 @@ logger = logging.getLogger(__name__)
 def train_epoch(
     run: Run, board: TensorBoardWriter, is_pause_due: Callable[[], bool], pause: Callable[[], None]
 ) -> None:
-    """Take the steps of the epoch that are not done yet.
+    """Take the remaining steps of the current epoch.
 
     Args:
-        run: What to train; its state is brought up to date before each pause and at the end.
-        board: Shows the losses in TensorBoard.
-        is_pause_due: Asked after each step.
-        pause: Called when it is due; it may raise.
+        run: The run to train; its state is updated before each pause and at the end.
+        board: Writes the losses for TensorBoard.
+        is_pause_due: Called after each step; tells whether to call ``pause``.
+        pause: Saves a checkpoint; it may raise to stop the run.
 
     Raises:
         TrainingError: If the loss or a weight is not finite.
@@ -39,7 +39,7 @@ def train_epoch(
     run.train_mode()
     if state.step == 0:
         state.lr = state.optimizer.param_groups[-1]["lr"]
-    # The sums stay on the device, so that no step waits for it.
+    # The sums stay on the device, so that steps do not wait for their values.
     dtype = torch.float32 if run.device.type == "mps" else torch.float64
     sums = torch.tensor(state.sums, dtype=dtype, device=run.device)
     start = time.perf_counter() - state.seconds
@@ -66,11 +66,14 @@ def train_epoch(
 
 
 def _update_state(run: Run, sums: Tensor, start: float) -> Tensor:
-    """Take the sums and the time into the state, if the sums and the weights are finite.
+    """Store the sums and the time in the state, if the sums and the weights are finite.
 
     Returns:
-        The mean of the sums over all processes: the losses of each are normalised so that their
-        mean is the loss of the whole batch.
+        The mean of the sums over all processes. Each process's losses are normalised such that
+        their mean is the loss of the whole batch.
+
+    Raises:
+        TrainingError: If a sum or a weight is not finite.
     """
     sums = run.processes.sum(sums) / run.processes.size
     check_weights(run.state.model)
@@ -83,10 +86,10 @@ def _update_state(run: Run, sums: Tensor, start: float) -> Tensor:
 def _log_progress(
     run: Run, board: TensorBoardWriter, sums: Tensor, bar: "tqdm[Any]", seconds: float
 ) -> None:
-    """Show the mean loss so far in the bar, or now and then in a line where there is no bar.
+    """Show the mean loss so far in the progress bar, or in a line of the log if there is no bar.
 
-    It also says how long the remaining steps will take at the pace of this epoch, whose steps so
-    far took ``seconds``.
+    It also shows how long the remaining steps will take at this epoch's pace; ``seconds`` is the
+    time of its steps so far.
     """
     state, settings, num_steps = run.state, run.settings, len(run.sampler)
     is_line_due = state.steps % settings.log_every == 0
@@ -117,7 +120,7 @@ def _log_progress(
 
 
 def finish_epoch(state: RunState) -> tuple[dict[str, Any], float]:
-    """Count the epoch as done; return its row of the log and the seconds of its steps."""
+    """Count the epoch as finished; return its row of the log and the seconds of its steps."""
     seconds = state.seconds
     row = {
         "epoch": state.epoch + 1,
@@ -130,7 +133,7 @@ def finish_epoch(state: RunState) -> tuple[dict[str, Any], float]:
 
 
 def _mean_losses(sums: list[float]) -> dict[str, float]:
-    """The mean loss and its two parts, from sums as in `RunState.sums`."""
+    """Return the mean loss and its two parts, from sums as in `RunState.sums`."""
     classification, localisation = (total / sums[2] for total in sums[:2])
     return {
         "loss": classification + localisation,
@@ -140,12 +143,12 @@ def _mean_losses(sums: list[float]) -> dict[str, float]:
 
 
 def log_epoch(row: Mapping[str, Any], epochs: int, seconds: float) -> None:
-    """Log the losses and the speed of an epoch, its metrics if it was evaluated, and what is left.
+    """Log an epoch's losses, speed, metrics if it was evaluated, and the time left.
 
     Args:
-        row: Its row of the log.
-        epochs: Of the run.
-        seconds: What its steps took.
+        row: The epoch's row of the log.
+        epochs: Number of epochs of the run.
+        seconds: Time that the epoch's steps took.
     """
     left = (epochs - row["epoch"]) * seconds
     logger.info(

@@ -1,4 +1,4 @@
-"""Evaluation: a detector over a data set, both families of metrics, and which weights are best."""
+"""Evaluate a detector on a data set, with VOC and COCO metrics, and select the best weights."""
 
 import logging
 import math
@@ -33,18 +33,18 @@ logger = logging.getLogger(__name__)
 HEADLINE = ("voc.mAP50", "coco.AP")
 """The two metrics that the log, TensorBoard and messages show."""
 SCORE_STEP = 1e-4
-"""The step that best thresholds are rounded down to, since a detection must exceed its own."""
+"""Best thresholds are rounded down to multiples of it, since scores must exceed a threshold."""
 
 
 class Evaluation(NamedTuple):
-    """Metrics of a detector, and its detections of each image."""
+    """Metrics of a detector, and its detections in each image."""
 
     metrics: Metrics
     detections: list[Detections]
 
 
 class Results(NamedTuple):
-    """An evaluation, its data, and the irregularities of the data."""
+    """An evaluation, its data set, and the number of irregularities of each kind in the data."""
 
     metrics: Metrics
     detections: list[Detections]
@@ -58,7 +58,7 @@ class Evaluator:
 
     Attributes:
         loader: This process's part of the data.
-        post_process: From what a network gives to detections.
+        post_process: Turns the network's output into detections.
         names: Class names in label order.
         device: The device that the network runs on.
         processes: The processes that evaluate together.
@@ -90,14 +90,14 @@ def evaluate(
     processes: Processes = SINGLE_PROCESS,
     engine: CocoEngine = "faster",
 ) -> Evaluation:
-    """Metrics and detections over a loader's images, in their own pixels.
+    """Evaluate a detector on a loader's images; boxes are in pixels of the original images.
 
     Args:
-        detector: With a low score threshold, as average precision needs.
+        detector: A detector with a low score threshold, as average precision needs.
         loader: Batches in the order of its data set.
-        classes: Names to evaluate, if not all; detections of others are left out.
-        processes: They share the images; all return the same.
-        engine: What computes COCO's metrics.
+        classes: Class names to evaluate, by default all; detections of others are left out.
+        processes: The processes that share the images; all return the same result.
+        engine: The implementation that computes COCO's metrics.
     """
     targets, names = loader.dataset.targets, detector.names
     detections = processes.gather(detect_all(detector, loader), len(targets))
@@ -113,7 +113,7 @@ def evaluate(
 
 
 def detect_all(detector: Detector, loader: Loader) -> list[Detections]:
-    """Detections of each image of a loader, in its own pixels, on the CPU."""
+    """Return the detections in each image of a loader, in its original pixels, on the CPU."""
     detections: list[Detections] = []
     if detector.tiles != 1:
         for indices in progress(loader.batch_sampler, "evaluate"):
@@ -131,12 +131,12 @@ def evaluate_detector(
     """Evaluate a detector on ``config.data.val``.
 
     Args:
-        detector: It is evaluated without its score threshold, which would cut the curves.
-        config: Where the data are, and in what batches to run.
-        engine: What computes COCO's metrics.
+        detector: The detector; its score threshold is ignored, since it would truncate the curves.
+        config: The configuration, for ``data``, batch size and number of workers.
+        engine: The implementation that computes COCO's metrics.
 
     Raises:
-        ConfigError: If there are no data to evaluate on.
+        ConfigError: If ``data.val`` is not set.
         DataError: If the data cannot be read, or have classes that the detector does not know.
     """
     annotations = read_sources(config.data.val, "data.val")
@@ -156,26 +156,26 @@ def evaluate_detector(
 
 
 def best_thresholds(analysis: Analysis) -> dict[str, float]:
-    """The score threshold of the highest F1, by the name of each class that has one."""
+    """Return the score threshold with the highest F1, by name, for each class that has one."""
     pairs = zip(analysis.metrics.names, analysis.thresholds, strict=True)
     steps = {name: math.ceil(best.score / SCORE_STEP) - 1 for name, best in pairs if best}
     return {name: round(max(0, step) * SCORE_STEP, 4) for name, step in steps.items()}
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, float | None]:
-    """The two metrics of `HEADLINE`, from those of `Metrics.to_dict`."""
+    """Return the two metrics of `HEADLINE`, from the result of `Metrics.to_dict`."""
     return dict(zip(HEADLINE, (metrics["voc"]["mAP50"], metrics["coco"]["AP"]), strict=True))
 
 
 def selection_score(metrics: Mapping[str, Any], start: Mapping[str, Any] | None) -> float:
-    """The value by which the best weights are chosen: the mean of voc.mAP50 and coco.AP.
+    """Return the value by which the best weights are selected: the mean of voc.mAP50 and coco.AP.
 
-    Weights that are worse than the start's in either metric are ranked below all others, by
-    subtracting 1. If the validation data have no box, it is minus infinity.
+    Weights that are worse than the initial ones in either metric rank below all others: 1 is
+    subtracted. The value is minus infinity if the validation data have no box.
 
     Args:
-        metrics: Of the weights, as `Metrics.to_dict` gives them.
-        start: Of the weights before the first step, if they were evaluated.
+        metrics: Metrics of the weights, as `Metrics.to_dict` returns them.
+        start: Metrics of the weights before the first step, if they were evaluated.
     """
     voc, coco = headline(metrics).values()
     if voc is None or coco is None:
@@ -188,10 +188,10 @@ def selection_score(metrics: Mapping[str, Any], start: Mapping[str, Any] | None)
 
 
 def describe_values(values: Mapping[str, Any]) -> str:
-    """Both metrics of `HEADLINE` as text."""
+    """Format both metrics of `HEADLINE`."""
     return ", ".join(f"{key} {describe_number(values[key])}" for key in HEADLINE)
 
 
 def describe_number(value: float | None) -> str:
-    """An average precision as text."""
+    """Format an average precision."""
     return "undefined" if value is None else f"{value:.3f}"

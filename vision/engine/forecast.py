@@ -1,4 +1,4 @@
-"""Logged before the first step: how many objects no prior reaches, and how long it will take."""
+"""Logged before the first step: how many boxes no prior reaches, and how long training takes."""
 
 import copy
 import logging
@@ -20,15 +20,15 @@ from vision.structures import Target
 logger = logging.getLogger(__name__)
 
 CHUNK = 512
-"""Number of boxes whose overlaps with all priors are computed at once."""
+"""Number of boxes whose IoUs with all priors are computed at once."""
 NUM_READ = 4
-"""Maximum number of images whose reading is timed."""
+"""Maximum number of images that are read to measure the time."""
 
 
 def log_coverage(run: Run) -> None:
     """Log, for each size of training images, how many boxes no prior reaches.
 
-    Task-aligned assignment looks at what is predicted instead.
+    Nothing is logged for task-aligned assignment, which depends on the predictions instead.
     """
     names = run.state.names
     for (height, width), criterion in sorted(run.losses.items()):
@@ -46,9 +46,9 @@ def unreached(
     names: Sequence[str],
     match_iou: float = 0.5,
 ) -> tuple[Counter[str], Counter[str]]:
-    """Boxes of each class that no prior overlaps by ``match_iou``, and all boxes of each class.
+    """Count, for each class, the boxes whose IoU with every prior is below ``match_iou``, and all.
 
-    Ignored boxes do not count. ``priors`` are relative, in centre form.
+    Ignored boxes are excluded. ``priors`` are relative to the image, in centre form.
     """
     corners = box_ops.to_corners(priors).cpu()
     boxes = relative_boxes(targets)
@@ -63,12 +63,12 @@ def unreached(
 
 
 def relative_boxes(targets: Sequence[Target]) -> Float[Tensor, "n 4"]:
-    """All boxes that are not ignored, as fractions of their image's sides."""
+    """Return all boxes that are not ignored, as fractions of their image's sides."""
     return torch.cat([box_ops.scale(t.boxes, t.size, (1, 1))[~t.ignore] for t in targets])
 
 
 def describe_coverage(missed: Counter[str], total: Counter[str], match_iou: float) -> str:
-    """The counts of `unreached` as a line of the log."""
+    """Format the counts of `unreached` as a line of the log."""
     if not missed:
         return f"priors reach all {total.total()} training boxes at IoU {match_iou:g}"
     counts = f"{missed.total()} of {total.total()} training boxes"
@@ -78,27 +78,27 @@ def describe_coverage(missed: Counter[str], total: Counter[str], match_iou: floa
 
 
 def log_duration(run: Run, evaluation_seconds: float | None) -> None:
-    """Log how long the rest of the run will take, with its evaluations if their time is known."""
+    """Log how long the rest of the run will take, with evaluations if their duration is known."""
     settings, num_steps = run.settings, len(run.sampler)
     epochs = settings.epochs - run.state.epoch
     steps = epochs * num_steps - run.state.step
-    each = _seconds_per_step(run)  # In all processes: norms may span them.
+    each = _seconds_per_step(run)  # In all processes, since SyncBatchNorm needs all of them.
     evaluations = epochs // settings.eval_every + len(settings.interpolation) + 1
     logger.info(
-        "%s of %s of about %.2g s: %s%s",
+        "training takes about %s%s: %s of %s of about %.2g s",
+        describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0)),
+        ", without evaluations" if evaluation_seconds is None else "",
         counted(epochs, "epoch"),
         counted(num_steps, "step"),
         each,
-        f"about {describe_duration(steps * each + evaluations * (evaluation_seconds or 0.0))}",
-        ", without evaluations" if evaluation_seconds is None else "",
     )
 
 
 def _seconds_per_step(run: Run) -> float:
-    """Seconds of a training step: forward and backward of a copy of the network, and reading.
+    """Estimate the seconds of a training step: reading, and passes through a copy of the network.
 
-    On a CPU the processes that read compete with the network for its cores, elsewhere they read
-    while the network runs on the device.
+    On a CPU, data-loading processes compete with the network for cores; on other devices they read
+    while the network runs.
     """
     count = run.sampler.batch_size // run.processes.size
     parts = run.settings.accumulate
@@ -108,7 +108,7 @@ def _seconds_per_step(run: Run) -> float:
 
 
 def _compute_seconds(run: Run, count: int) -> float:
-    """Seconds of forward and backward of ``count`` images, after one warm-up."""
+    """Measure the seconds of forward and backward passes of ``count`` images, after a warm-up."""
     network = copy.deepcopy(run.state.model)
     shape = (count, 3, *network.image_size)
     images = torch.zeros(shape, dtype=torch.uint8, device=run.device)
@@ -121,7 +121,7 @@ def _compute_seconds(run: Run, count: int) -> float:
 
 
 def _read_seconds(run: Run) -> float:
-    """Seconds of reading and augmenting an image, without worker processes."""
+    """Measure the seconds of reading and augmenting an image, without worker processes."""
     count = min(NUM_READ, len(run.train_set))
     start = time.perf_counter()
     for index in range(count):
@@ -136,7 +136,7 @@ def _now(device: torch.device) -> float:
 
 
 def describe_duration(seconds: float) -> str:
-    """A duration as text: ``3 min 20 s``."""
+    """Format a duration: ``3 min 20 s``."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

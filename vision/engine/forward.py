@@ -1,4 +1,4 @@
-"""Forward pass and loss as training calls them: as they are, or compiled; steps as CUDA graphs."""
+"""Forward pass and loss of training, compiled or not; and the choice of CUDA graphs for steps."""
 
 import logging
 import os
@@ -21,7 +21,7 @@ from vision.structures import PackedTargets, Predictions
 logger = logging.getLogger(__name__)
 
 Normalise: TypeAlias = Callable[[Assignment], Tensor]
-"""Gives the divisor of the loss's sums for what the priors of some images learn."""
+"""Computes the divisor of the loss's sums from an assignment of priors."""
 Forward = Callable[
     [
         nn.Module,
@@ -35,11 +35,12 @@ Forward = Callable[
 ]
 Compile = Literal["off", "on", "auto"]
 MIN_STEPS = 2000
-"""Steps of a run from which ``auto`` compiles: with fewer, compiling takes longer than it saves."""
+"""Minimum number of steps for ``auto`` to compile: in shorter runs compiling takes longer than it
+saves."""
 
 
 def predict(network: nn.Module, images: Tensor, dtype: torch.dtype) -> Predictions:
-    """The predictions for some images, in ``dtype`` autocast, unless it is float32."""
+    """Return the predictions for a batch of images, under autocast to ``dtype`` unless float32."""
     with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         predictions: Predictions = network(images)
     return predictions
@@ -51,7 +52,7 @@ def take_losses(
     assignment: Assignment,
     normaliser: Tensor | None,
 ) -> Losses:
-    """The losses of some predictions."""
+    """Return the losses of a batch of predictions."""
     losses: Losses = criterion(predictions, assignment, normaliser)
     return losses
 
@@ -67,10 +68,11 @@ def forward(
     predict: Callable[..., Predictions] = predict,
     take_losses: Callable[..., Losses] = take_losses,
 ) -> Losses:
-    """The losses of some images; ``predict`` and ``take_losses`` may be compiled ones.
+    """Return the losses of a batch of images; ``predict`` and ``take_losses`` may be compiled.
 
-    Assignment, whose shapes vary with the number of objects, happens between the two, and so does
-    ``normalise``, for which processes may exchange sums; without it the images are a whole batch.
+    Assignment, whose shapes vary with the number of objects, runs between the two, and so does
+    ``normalise``, for which processes may exchange sums. If ``normalise`` is None, the images are
+    the whole batch of a step.
     """
     predictions = predict(network, images, dtype)
     if not isinstance(targets, Assignment):
@@ -80,13 +82,13 @@ def forward(
 
 
 def choose_forward(choice: Compile, device: torch.device, num_images: int, steps: int) -> Forward:
-    """`forward`, compiled or not.
+    """Return `forward`, compiled or not.
 
     Args:
         choice: ``train.compile``.
         device: The device of the network.
-        num_images: Images that go through the network at once.
-        steps: Steps of the run.
+        num_images: Number of images that go through the network at once.
+        steps: Number of steps of the run.
     """
     is_worth_it = device.type == "cuda" and steps >= MIN_STEPS and _can_compile()
     if choice == "off" or (choice == "auto" and not is_worth_it):
@@ -97,11 +99,12 @@ def choose_forward(choice: Compile, device: torch.device, num_images: int, steps
 def choose_graphs(
     choice: Compile, device: torch.device, dtype: torch.dtype, assignment: AssignBy, parts: int
 ) -> StepGraphs | None:
-    """Graphs of whole steps where these can be captured; None elsewhere and with ``off``.
+    """Return graphs for whole steps; None if steps cannot be captured, and with ``off``.
 
-    Several processes exchange gradients within a step, which is not captured. With ``tal`` priors
-    are assigned within the step too, and the sizes of tensors vary with the number of objects. In
-    float16, in several parts, and on GPUs of AMD no captured steps have been compared with others.
+    The gradient exchange between several processes is not captured. With ``tal``, priors are
+    assigned within the step, and the sizes of tensors vary with the number of objects. With
+    float16, with several parts, and on AMD GPUs, the results of captured steps have not been
+    compared with those of other steps.
 
     Args:
         choice: ``train.compile``.
@@ -117,7 +120,7 @@ def choose_graphs(
 
 
 def _can_compile() -> bool:
-    """Whether there is what `torch.compile` needs for a GPU: Triton and a C compiler."""
+    """Return whether `torch.compile` has what it needs for a GPU: Triton and a C compiler."""
     compilers = (os.environ.get("CC", "cc"), "gcc", "clang")
     return has_triton() and any(map(shutil.which, compilers))
 
@@ -125,12 +128,12 @@ def _can_compile() -> bool:
 class CompiledForward:
     """`forward` and its backward as two compiled regions of static shapes: network and loss.
 
-    A batch of another size, as the last one of an epoch may be, is not worth compiling for and
-    goes through `forward` as it is.
+    Batches of another size, such as the last one of an epoch, go through the uncompiled `forward`:
+    compiling for them would not pay off.
 
     Args:
-        num_images: Images of a batch, or of a part of it, to compile for.
-        is_required: Whether it is an error if compiling fails; otherwise it is logged, and training
+        num_images: Number of images of a batch, or of a part of it, to compile for.
+        is_required: Whether a failure to compile is an error; otherwise it is logged, and training
             continues without compiling.
     """
 
@@ -153,34 +156,34 @@ class CompiledForward:
         normalise: Normalise | None,
         dtype: torch.dtype,
     ) -> Losses:
-        """As `forward`.
+        """Return the losses of a batch of images, as `forward` does.
 
         Raises:
-            TrainingError: If compiling fails and is required.
+            TrainingError: If compiling fails and ``is_required`` is set.
         """
-        given = (network, criterion, images, targets, normalise, dtype)
+        arguments = (network, criterion, images, targets, normalise, dtype)
         if self._compiled is None or len(images) != self.num_images:
-            return forward(*given)
+            return forward(*arguments)
         size = tuple(images.shape[2:])
         if size in self._sizes:
-            return self._compiled(*given)
+            return self._compiled(*arguments)
         self._sizes.add(size)
         logger.info(
-            "compiling the training step for %d x %d pixels: this takes one to three minutes, less"
-            " where it was compiled before; train.compile=off does without",
+            "compiling the training step for %d x %d pixels: this takes one to three minutes, or"
+            " less if it was compiled before; train.compile=off skips it",
             *size,
         )
         start = time.perf_counter()
         try:
-            losses = self._compiled(*given)
-        except Exception as error:  # several compilers take part
+            losses = self._compiled(*arguments)
+        except Exception as error:  # Several compilers are involved, each with its own errors.
             reason = f"{type(error).__name__}: {first_line(error)}"
             if self.is_required:
                 raise TrainingError(
                     f"the training step cannot be compiled ({reason}); set train.compile=off"
                 ) from error
-            logger.warning("training without torch.compile, which failed (%s)", reason)
+            logger.warning("warning: torch.compile failed, so training is not compiled: %s", reason)
             self._compiled = None
-            return forward(*given)
+            return forward(*arguments)
         logger.info("compiled in %.0f s", time.perf_counter() - start)
         return losses

@@ -1,4 +1,4 @@
-"""Training steps as CUDA graphs, which a GPU launches at once."""
+"""Training steps as CUDA graphs, which launch all kernels of a step at once."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -21,12 +21,12 @@ Rate: TypeAlias = float | Tensor | None
 Update: TypeAlias = Callable[[Batch, Assignment, Rate], Losses]
 Replay: TypeAlias = Callable[[], None]
 WARM_UPS = 3
-"""Steps of a batch size before one is captured. They choose kernels, compile, and allocate the
-memory that all later steps use."""
+"""Number of steps before the capture. They select kernels, compile, and allocate the memory that
+all later steps use."""
 
 
 class _Captured(NamedTuple):
-    """A captured step: where it reads its inputs, and where it writes the losses."""
+    """A captured step, with the tensors that it reads its inputs from and writes the losses to."""
 
     images: Tensor
     assignment: Assignment
@@ -35,14 +35,14 @@ class _Captured(NamedTuple):
 
 
 def capture(function: Callable[[], Losses]) -> tuple[Replay, Losses]:
-    """Record what a function launches on the GPU, without doing it.
+    """Record the kernels that a function launches on the GPU, without running them.
 
     Returns:
-        What does it, and where it leaves the result each time.
+        A function that runs them, and the tensors that hold the result after each run.
     """
     graph = torch.cuda.CUDAGraph()
-    # Meanwhile the thread that pins batches makes calls that would end a "global" capture. After a
-    # failed capture the outer context returns to the present stream, which the inner one does not.
+    # "thread_local", because calls of the thread that pins batches would break a "global" capture.
+    # After a failed capture only the outer context restores the current stream.
     with (
         torch.cuda.stream(torch.cuda.current_stream()),
         torch.cuda.graph(graph, capture_error_mode="thread_local"),
@@ -52,20 +52,20 @@ def capture(function: Callable[[], Losses]) -> tuple[Replay, Losses]:
 
 
 class StepGraphs:
-    """Takes training steps by a CUDA graph, after some steps without one.
+    """Takes training steps with a CUDA graph, after a few steps without one.
 
-    Only full batches have a graph: others, as the last batch of an epoch often is, are taken
-    without one. After a change of the images' size the graph is captured again, and the memory of
-    the old one is free.
+    Only full batches have a graph; smaller ones, often the last of an epoch, are taken without it.
+    After a change of the image size the graph is captured again, and the old one's memory is freed.
 
     Learning rates change from step to step. All steps read them from the device's memory, so that
-    they are rounded alike with and without a graph. The weight of the new values in the moving
-    average changes too: captured steps read it from the device's memory, those before get a number.
+    they are rounded in the same way with and without a graph. The weight of the new values in the
+    moving average changes too: captured steps read it from the device's memory, other steps get it
+    as a number.
 
     Args:
-        record: `capture`, or what stands for it on a CPU.
-        is_required: Whether a step that cannot be captured is an error. Otherwise it and all that
-            follow are taken without a graph, and a warning says why.
+        record: `capture`, or its replacement on a CPU.
+        is_required: Whether a step that cannot be captured is an error. Otherwise it and all later
+            steps are taken without a graph, and a warning gives the reason.
     """
 
     def __init__(
@@ -88,17 +88,17 @@ class StepGraphs:
         assignment: Assignment,
         rate: float | None,
     ) -> Losses:
-        """Take a step by ``update`` or its graph.
+        """Take a step with ``update`` or its graph.
 
         Args:
-            update: Forward and backward passes, and the changes of weights and average.
+            update: Runs forward and backward passes, and updates the weights and their average.
             optimizer: The optimiser that ``update`` uses.
             batch: The images, on the device.
-            assignment: What the priors learn.
-            rate: The weight of the new values in the moving average; None without one.
+            assignment: The targets of the priors.
+            rate: The weight of the new values in the moving average; None without an average.
 
         Raises:
-            TrainingError: If the step cannot be captured, and has to be.
+            TrainingError: If the step cannot be captured and ``is_required`` is set.
         """
         if self._is_off:
             return update(batch, assignment, rate)
@@ -119,7 +119,7 @@ class StepGraphs:
             return Losses(*(value.clone() for value in self._captured.losses))
 
     def _is_full(self, images: Tensor, num_groups: int) -> bool:
-        """Whether a batch is as large as the largest one of its images' size so far."""
+        """Count a batch; return whether it is as large as the largest of this image size so far."""
         size = images.shape
         if size[1:] != self._size[1:] or size[0] > self._size[0]:
             self._size, self._calls, self._captured = size, 0, None
@@ -153,12 +153,14 @@ class StepGraphs:
                     f"the training step cannot be captured as a CUDA graph ({reason}); set"
                     " train.compile=off"
                 ) from error
-            logger.warning("training without CUDA graphs: a step cannot be captured (%s)", reason)
+            logger.warning(
+                "warning: training without CUDA graphs: a step cannot be captured (%s)", reason
+            )
             self._is_off = True
 
     @contextmanager
     def _lrs_on_device(self, optimizer: Optimizer) -> Iterator[None]:
-        """Let the optimiser read its learning rates from the device."""
+        """Let the optimiser read its learning rates from the device's memory within the context."""
         groups = optimizer.param_groups
         saved = [dict(group) for group in groups]
         for group, lr in zip(groups, self._numbers, strict=False):
@@ -170,9 +172,9 @@ class StepGraphs:
                 group.update(values)
 
     def _beside(self, function: Callable[[], Losses]) -> Losses:
-        """Call a function on another stream of the GPU, as what is captured later must have been.
+        """Call a function on a side stream of the GPU, which warm-up before a capture requires.
 
-        It is the same stream each time, since each stream keeps the memory that it has freed.
+        It is always the same stream, since each stream keeps the memory that it has freed.
         """
         if not self._numbers.is_cuda:
             return function()

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGHUP and Ctrl-C: finish the step, save, leave; outside the steps, leave at once."""
+"""SIGTERM, SIGHUP and Ctrl-C: finish the step, save and exit; outside of steps, exit at once."""
 
 import logging
 import signal
@@ -18,7 +18,7 @@ class Interrupts:
     """The signals that a run has received.
 
     Attributes:
-        number: The number of the last one; None as long as there is none.
+        number: The number of the last signal; None if there was none.
     """
 
     def __init__(self) -> None:
@@ -26,18 +26,18 @@ class Interrupts:
         self._is_held = False
 
     def note(self, number: int, _: FrameType | None) -> None:
-        """Handle a signal; after the first one, Ctrl-C ends the process at once."""
+        """Handle a signal; Ctrl-C after an earlier signal raises KeyboardInterrupt at once."""
         if self.number is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.number = number
         if not self._is_held:
             self.leave()
         name = signal.Signals(number).name
-        logger.info("%s: saving after this step, then leaving; Ctrl-C once more: at once", name)
+        logger.info("%s: saving after this step, then exiting; Ctrl-C again exits at once", name)
 
     @contextmanager
     def held(self, *, is_held: bool = True) -> Iterator[None]:
-        """A context in which a signal is only remembered, since the step must be finished first."""
+        """A context in which a signal is only remembered, so that the step is finished first."""
         before, self._is_held = self._is_held, is_held
         try:
             yield
@@ -46,10 +46,10 @@ class Interrupts:
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
-        """A context in which a signal ends the run at once, since all is saved.
+        """A context in which a signal ends the run at once, since everything is saved.
 
         Raises:
-            Interrupted: If one has come in before.
+            Interrupted: If a signal has arrived before.
         """
         if self.number is not None:
             self.leave()
@@ -57,15 +57,15 @@ class Interrupts:
             yield
 
     def leave(self) -> None:
-        """Raise `Interrupted` with the signal's number."""
+        """Raise `Interrupted`, with SIGTERM if only another process has received a signal."""
         raise Interrupted(self.number or signal.SIGTERM)
 
 
 @contextmanager
 def caught_interrupts() -> Iterator[Interrupts]:
-    """Handle SIGTERM, SIGHUP and Ctrl-C within; outside the main thread no signal arrives.
+    """Handle SIGTERM, SIGHUP and Ctrl-C within the context, if it runs in the main thread.
 
-    A signal that the process was started to ignore, as by ``nohup``, stays ignored.
+    Signals that the process ignores from its start, for instance under ``nohup``, stay ignored.
     """
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():

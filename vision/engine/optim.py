@@ -1,4 +1,4 @@
-"""Optimiser, schedule, moving average and autocast dtype from a configuration."""
+"""Build optimiser, schedule, moving average and autocast dtype from a configuration."""
 
 import copy
 import math
@@ -14,14 +14,14 @@ from vision.config import OptimConfig
 from vision.model import SSDLite
 
 MIN_LENGTH = 1e-3
-"""Length that the weights of a filter have at least, as far as clipping is concerned."""
+"""Lower bound of the norm of a filter's weights, for gradient clipping."""
 
 
 def build_optimizer(config: OptimConfig, model: SSDLite) -> torch.optim.Optimizer:
-    """SGD or AdamW with weight decay on the weights of convolutions alone, not on norms and biases.
+    """Build SGD or AdamW with weight decay only on convolution weights, not on norms and biases.
 
-    Frozen parameters belong to it too, so that a checkpoint fits whatever is frozen; they have no
-    gradient and stay as they are.
+    Frozen parameters are included, so that checkpoints fit whatever is frozen; without gradients,
+    they do not change.
     """
     backbone = {id(parameter) for parameter in model.backbone.parameters()}
     others = [parameter for parameter in model.parameters() if id(parameter) not in backbone]
@@ -48,11 +48,11 @@ def build_optimizer(config: OptimConfig, model: SSDLite) -> torch.optim.Optimize
 
 
 def _zero_momentum(optimizer: torch.optim.Optimizer) -> None:
-    """Let momentum start at 0 where there is none yet, which gives the same first step.
+    """Set missing momentum buffers to 0, which gives the same first step as without them.
 
-    Fused SGD allocates the buffers without filling them in the first step, and relies on that step
-    to do so. If the scaler of fp16 has it skip that step, as it often does with its first, large
-    scale, the buffers keep what was in that memory, and the next step adds it to the weights.
+    Fused SGD allocates uninitialised buffers and relies on the first step to fill them. If fp16's
+    loss scaler makes it skip that step, which is common at the large initial scale, the buffers
+    stay uninitialised, and the next step adds their random content to the weights.
     """
     for group in optimizer.param_groups:
         for weight in group["params"]:
@@ -63,7 +63,7 @@ def _zero_momentum(optimizer: torch.optim.Optimizer) -> None:
 def build_schedule(
     config: OptimConfig, optimizer: torch.optim.Optimizer, epochs: int, steps_per_epoch: int
 ) -> LambdaLR:
-    """Linear warm-up, then cosine decay to 0 or a multiplication by gamma at each milestone."""
+    """Build a schedule: linear warm-up, then cosine decay to 0 or a factor gamma per milestone."""
     total = epochs * steps_per_epoch
     warmup = min(round(config.warmup_epochs * steps_per_epoch), total - 1)
     is_multistep, gamma = config.schedule == "multistep", config.gamma
@@ -82,19 +82,19 @@ def build_schedule(
 
 @torch.no_grad()
 def clip_gradients(model: nn.Module, ratio: float) -> None:
-    """Shorten each filter's gradient to ``ratio`` times the length of its weights, if longer.
+    """Limit the norm of each filter's gradient to ``ratio`` times the norm of its weights.
 
     Adaptive gradient clipping (arXiv 2102.06171, equation 3), for weights of more than one
-    dimension. In a network of many layers with BatchNorm that starts from small weights, the first
-    layers' gradients are hundreds of times longer than the last's. Unclipped they inflate those
-    weights, whose direction then hardly changes any more; one bound for the whole gradient would
-    hold back every other layer.
+    dimension. In a deep network with BatchNorm that starts from small weights, the gradients of the
+    first layers are hundreds of times larger than those of the last ones. Without clipping, they
+    inflate the first layers' weights, whose direction then hardly changes any more; clipping by the
+    global norm would slow down all other layers.
     """
     filters = [w for w in model.parameters() if w.ndim > 1 and w.grad is not None]
     gradients = [w.grad for w in filters if w.grad is not None]
     if not filters:
         return
-    # The lengths of all filters side by side: a GPU is slow in starting many small kernels.
+    # All norms are in one tensor, because launching many small kernels is slow on a GPU.
     max_lengths = _filter_lengths(filters).clamp_(min=MIN_LENGTH).mul_(ratio)
     factors = (max_lengths / _filter_lengths(gradients).clamp_(min=1e-12)).clamp_(max=1)
     parts = torch.split(factors, [len(weight) for weight in filters])
@@ -108,13 +108,13 @@ def _filter_lengths(weights: Sequence[Tensor]) -> Float[Tensor, "filters"]:
 
 
 class MovingAverage(nn.Module):
-    """An exponential moving average of a network, its running statistics included.
+    """An exponential moving average of a network, including its running statistics.
 
     After t updates the decay is min(``decay``, (1 + t) / (10 + t)), so that the first weights,
-    which detect nothing yet, are soon forgotten. It has the state of PyTorch's `AveragedModel`,
-    whose update goes through the parameters one by one and waits for the device.
+    which detect nothing yet, are soon forgotten. Its state dict has the layout of PyTorch's
+    `AveragedModel`, whose update loops over the parameters and waits for the device.
 
-    An update, as `vision.engine.step.train_step` makes it, blends with `rate` and then adds 1 to
+    To update it, `vision.engine.step.train_step` calls `blend` with `rate` and then adds 1 to
     ``n_averaged``, the number of updates.
     """
 
@@ -131,15 +131,15 @@ class MovingAverage(nn.Module):
 
     @property
     def rate(self) -> float:
-        """The weight of the network's present values in the next update, 1 in the first."""
-        count = int(self.n_averaged)  # on the CPU, wherever the network is
-        # In float32, as it has always been, so that resumed runs stay the same to the bit.
+        """The weight of the network's current values in the next update; 1 in the first."""
+        count = int(self.n_averaged)  # The counter is on the CPU, whatever the network's device.
+        # In float32 as in earlier versions, so that resumed runs stay bit-identical.
         decay = min(np.float32(1 + count) / np.float32(10 + count), np.float32(self.decay))
         return float(1 - decay) if count else 1.0
 
     @torch.no_grad()
     def blend(self, rate: float | Tensor) -> None:
-        """Take the network's present values into the average with a weight, without counting."""
+        """Blend the network's current values into the average with weight ``rate``, uncounted."""
         ours, theirs = self._floats
         if isinstance(rate, float) and rate == 1:
             torch._foreach_copy_(ours, theirs)
@@ -153,7 +153,7 @@ class MovingAverage(nn.Module):
 
 
 def freeze(model: SSDLite, count: int) -> list[nn.Module]:
-    """Freeze the backbone's first layers and return them; they must stay in evaluation mode."""
+    """Freeze the first ``count`` backbone layers; return them, to be kept in evaluation mode."""
     layers = list(model.backbone.stages())[:count]
     for layer in layers:
         layer.requires_grad_(requires_grad=False)
@@ -161,9 +161,9 @@ def freeze(model: SSDLite, count: int) -> list[nn.Module]:
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """The type that the network computes in, for a value of ``train.precision``.
+    """Return the type that the network computes in, for a value of ``train.precision``.
 
-    ``auto`` is bf16 where the hardware supports it; emulated, it would be slower than float32.
+    ``auto`` is bf16 if the hardware supports it; emulated bf16 would be slower than float32.
     """
     if precision == "fp16":
         return torch.float16

@@ -3,7 +3,7 @@
 A run does not depend on them: if one cannot be written, a warning is logged and the run continues.
 """
 
-# h and w the height and width of an image, H its height with a legend
+# h and w are the height and width of an image; H is its height with a legend.
 
 import logging
 import os
@@ -52,16 +52,16 @@ PANELS = (
 _GREY, _WHITE = (64, 64, 64), (255, 255, 255)
 _LEGEND = ("ground truth", "detections")
 NUM_PICTURES = 8
-"""Number of validation pictures that a finished run draws."""
+"""Number of validation pictures that are drawn at the end of a run."""
 SCORE = 0.4
-"""Score from which detections are drawn."""
+"""Minimum score of the detections that are drawn."""
 MAX_STEM = 200
-"""Maximum number of bytes of an image's name in its picture's name, which may have 255."""
+"""Maximum number of bytes of the image's name in a picture's file name, which is limited to 255."""
 
 
 @contextmanager
 def optional(path: Path) -> Iterator[None]:
-    """Turn an error of writing a file or folder that a run can do without into a warning."""
+    """Log a warning instead of raising an error if an optional file or folder cannot be written."""
     try:
         yield
     except (OSError, VisionError) as error:
@@ -71,10 +71,10 @@ def optional(path: Path) -> Iterator[None]:
 def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write losses, learning rate and metrics by epoch as a PNG.
 
-    A column may be None or missing in any row; epoch 0, before the first step, has metrics alone.
+    A column may be None or missing in any row; epoch 0, before the first step, only has metrics.
     """
     figure = Figure(figsize=(12, 3.6))
-    # A constrained layout would take half of the time, and draws all twice.
+    # A constrained layout would draw everything twice and take half of the time.
     figure.subplots_adjust(left=0.05, right=0.985, bottom=0.14, top=0.96, wspace=0.25)
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(PANELS), sharex=True)
@@ -96,7 +96,7 @@ def draw_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 def draw_pictures(
     saved: SavedDetector, dataset: DetectionDataset, device: torch.device, folder: Path
 ) -> None:
-    """Write pictures from all over a data set, with detections, truth and a legend."""
+    """Write pictures spread evenly over a data set, with detections, ground truth and a legend."""
     detector = Detector.from_model(
         saved.model,
         build_post_process(saved.config.model),
@@ -117,7 +117,7 @@ def draw_pictures(
 def draw_target(
     image: UInt8[ndarray, "h w 3"], target: Target, names: Sequence[str]
 ) -> UInt8[ndarray, "h w 3"]:
-    """A copy of the image with the ground truth in thin white lines, dashed where ignored.
+    """Return a copy of the image with the ground truth in thin white lines, dashed if ignored.
 
     Names are below the boxes, so that the tags of `draw_detections` do not hide them.
 
@@ -139,7 +139,7 @@ def draw_target(
 
 
 def draw_legend(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "H w 3"]:
-    """A copy of the image with a legend below it, which tells ground truth from detections.
+    """Return a copy of the image with a legend for ground truth and detections below it.
 
     The entries are side by side, or one below the other if the image is too narrow, in a smaller
     font if necessary.
@@ -163,12 +163,12 @@ def draw_legend(image: UInt8[ndarray, "h w 3"]) -> UInt8[ndarray, "H w 3"]:
 
 
 def _entry_widths(style: Style) -> list[int]:
-    """Widths of the legend's entries: margin, line, gap, text, margin."""
+    """Return the widths of the legend's entries: margin, line, gap, text, margin."""
     return [6 * style.capital + style.text_width(word) for word in _LEGEND]
 
 
 def _dashes(corners: Corners, dash: int) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
-    """Ends (x, y) of the dashes of a box, with gaps as long as a dash, ``dash`` pixels."""
+    """Yield both ends (x, y) of each dash of a box; dashes and gaps are ``dash`` pixels long."""
     left, top, right, bottom = corners
     for x in range(left, right + 1, 2 * dash):
         end = min(x + dash - 1, right)

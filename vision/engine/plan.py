@@ -1,4 +1,4 @@
-"""What a run trains on and which weights it starts from, before anything is built or written."""
+"""The plan of a run: its data, configuration and initial weights, before anything is written."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -32,12 +32,12 @@ from vision.weights import SavedBackbone, SavedDetector, known_classes, load_wei
 logger = logging.getLogger(__name__)
 
 MIN_WORKERS = 2
-"""Reading processes that are allowed on any machine."""
+"""Number of data-loading processes that are allowed on any machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run before it is built.
+    """The plan of a run, from which its parts are built.
 
     Attributes:
         config: The configuration, completed for the data and the weights.
@@ -56,7 +56,7 @@ class Plan:
     saved: SavedBackbone | SavedDetector | None = None
 
     def counts(self) -> dict[str, dict[str, Any]]:
-        """Boxes of each class in the training data, images of all data and what is irregular."""
+        """Count the training boxes of each class, and each split's images and irregularities."""
         splits = {"train": self.annotations} | ({} if self.val is None else {"val": self.val})
         images = {split: len(data.records) for split, data in splits.items()}
         found = {split: irregularities(data, self.names) for split, data in splits.items()}
@@ -66,12 +66,12 @@ class Plan:
 def make_plan(
     given: Config, folder: RunFolder, device: torch.device, processes: Processes, *, resume: bool
 ) -> Plan:
-    """Read weights and data, and choose what the given configuration leaves open.
+    """Read weights and data, and choose the values that the given configuration leaves open.
 
-    A resumed run keeps what was chosen when it began.
+    A resumed run keeps the values that were chosen when it began.
 
     Raises:
-        VisionError: One of its children, for what a user can mend; nothing has been written.
+        VisionError: A subclass, for a problem that the user can solve; nothing has been written.
     """
     is_resumed = resume and folder.has_checkpoints(processes)
     config, saved = _choose_network(given, folder, is_resumed=is_resumed)
@@ -84,7 +84,7 @@ def make_plan(
     with_boxes = [name for name in names if counts[name]]
     num_images = len(annotations.records)
     lines = describe(annotations, names, "train")
-    lines += ["val: none, so last is best"] if val is None else describe(val, names, "val")
+    lines += ["val: none; last weights are best"] if val is None else describe(val, names, "val")
     if not is_resumed:
         known = len(known_classes(their_names, with_boxes))
         facts = Facts(
@@ -110,7 +110,7 @@ def make_plan(
 def _choose_network(
     config: Config, folder: RunFolder, *, is_resumed: bool
 ) -> tuple[Config, SavedBackbone | SavedDetector | None]:
-    """The configuration with the network that trains, and the weights that it starts from."""
+    """Return the configuration with the network to train, and the weights that it starts from."""
     if is_resumed:
         if folder.config.is_file():
             config = _fill_unset(config, load_config(folder.config))
@@ -122,12 +122,12 @@ def _choose_network(
     for line in warnings:
         logger.warning("warning: %s", line)
     config = config.model_copy(update={"model": model})
-    config_from_dict(config.model_dump(mode="json"))  # Refuses what does not go with it.
+    config_from_dict(config.model_dump(mode="json"))  # Refuses keys that do not fit the network.
     return config, saved
 
 
 def _check_freeze(config: Config) -> None:
-    """Raise ConfigError if ``train.freeze`` is more layers than the backbone has."""
+    """Raise ConfigError if ``train.freeze`` exceeds the number of backbone layers."""
     with torch.device("meta"):
         num_layers = len(BACKBONES[config.model.backbone](num_classes=0).stages())
     if config.train.freeze > num_layers:
@@ -137,7 +137,7 @@ def _check_freeze(config: Config) -> None:
 
 
 def _fill_unset(config: Config, earlier: Config) -> Config:
-    """The configuration with a run's earlier values where the user set none; its data stay."""
+    """Take a run's earlier values for the keys that are not set, except those of ``data``."""
     values = earlier.model_dump(mode="json")
     given = config.model_dump(mode="json", exclude_unset=True)
     merge(values, {**given, "data": None})
@@ -145,7 +145,7 @@ def _fill_unset(config: Config, earlier: Config) -> Config:
 
 
 def _fits(config: Config, saved: SavedDetector) -> bool:
-    """Whether the network that trains has the layers of the weights, and starts from all."""
+    """Whether the network to train has the same layers as the weights, and starts from them all."""
     ours, theirs = config.model, saved.config.model
     keys = ("backbone", "neck", "width_mult", "score_function")
     return ours.init_heads and all(getattr(ours, key) == getattr(theirs, key) for key in keys)
@@ -154,7 +154,7 @@ def _fits(config: Config, saved: SavedDetector) -> bool:
 def _read_data(
     config: Config, their_names: Sequence[str]
 ) -> tuple[Annotations, Annotations | None, list[str]]:
-    """Training data, validation data and class names, where the weights know ``their_names``."""
+    """Return training data, validation data and class names; the weights know ``their_names``."""
     annotations = read_sources(config.data.train, "data.train")
     val = None if config.data.val is None else read_sources(config.data.val, "data.val")
     known = known_classes(their_names, annotations.names)
@@ -182,7 +182,7 @@ def _limit(config: Config, num_images: int, processes: Processes) -> Config:
     settings = config.train
     max_batch = num_images // processes.size * processes.size
     if max_batch < 2 * settings.accumulate * processes.size:
-        max_batch = settings.batch_size  # Too few images, which the builder refuses.
+        max_batch = settings.batch_size  # `build_run` refuses so few images.
     limits: Mapping[str, tuple[int, str]] = {
         "batch_size": (max_batch, "training images"),
         "workers": (max(MIN_WORKERS, num_cores()), "processor cores"),

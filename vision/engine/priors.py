@@ -1,4 +1,4 @@
-"""Prior scales that are fitted to the training data, and whether they pay."""
+"""Fit prior scales to the training data, and decide whether they are worth using."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from vision.formats import Annotations
 from vision.model import build_model, fit_scales, prior_boxes, prior_layout
 
 MIN_GAIN = 0.1
-"""Fraction of a class's boxes, in the mean over classes as in mAP, that fitted priors must reach in
-addition for training to take them."""
+"""Minimum increase of the fraction of boxes within reach, averaged over classes as in mAP, for
+training to use fitted priors."""
 
 
 class PriorFit(NamedTuple):
-    """Priors fitted to boxes, and what they reach; counts are by class.
+    """Priors fitted to boxes, and the number of boxes of each class that they do not reach.
 
     Attributes:
-        priors: As fitted.
-        missed: Boxes that the configured priors do not reach.
-        still_missed: Boxes that the fitted priors do not reach.
-        total: All boxes.
+        priors: The fitted priors.
+        missed: Number of boxes that the configured priors do not reach.
+        still_missed: Number of boxes that the fitted priors do not reach.
+        total: Number of all boxes.
     """
 
     priors: PriorsConfig
@@ -33,12 +33,12 @@ class PriorFit(NamedTuple):
     total: Counter[str]
 
     def recalls(self) -> tuple[float, float]:
-        """Best possible recall before and after: the fraction of the boxes within reach."""
+        """Return the best possible recall, or fraction of boxes within reach, before and after."""
         total = self.total.total()
         return 1 - self.missed.total() / total, 1 - self.still_missed.total() / total
 
     def pays(self) -> bool:
-        """Whether so large a gain in recall has paid in training from random weights."""
+        """Return whether the gain in recall is as large as gains that improved training results."""
         gains = [
             (self.missed[name] - self.still_missed[name]) / n for name, n in self.total.items()
         ]
@@ -46,10 +46,10 @@ class PriorFit(NamedTuple):
 
 
 def fit_priors(config: Config, annotations: Annotations, names: Sequence[str]) -> PriorFit:
-    """Fit the priors of a network to the boxes of some classes, ignored ones aside.
+    """Fit the priors of a network to the boxes of the classes ``names``, except ignored boxes.
 
     Raises:
-        DataError: If there is no such box.
+        DataError: If all boxes are ignored, or there are none.
     """
     labels = {name: label for label, name in enumerate(names)}
     targets = [record.target(labels) for record in annotations.records]
@@ -69,24 +69,24 @@ def fit_priors(config: Config, annotations: Annotations, names: Sequence[str]) -
 def choose_priors(
     config: Config, annotations: Annotations, names: Sequence[str], *, keeps: bool
 ) -> tuple[Config, str]:
-    """The configuration, with fitted priors if that pays, and a line for the log.
+    """Return the configuration, with fitted priors if they are worth it, and a line for the log.
 
-    ``keeps`` tells whether training goes on with the heads of a detector, which know its priors.
+    ``keeps`` tells whether training starts with a detector's heads, which depend on its priors.
     """
     network = config.model
     if network.has_fixed_priors:
         reason = f"preset {network.preset} has priors of its own"
         return config, f"model.priors=auto: not changed; {reason}"
     if keeps:
-        kept = "those of the weights are kept, since with others their heads would start at random"
+        kept = "the priors of the weights are kept; with others the heads would start at random"
         return config, f"model.priors=auto: {kept}"
     fit = fit_priors(config, annotations, names)
     before, after = fit.recalls()
     reach = f"{after:.1%} of the training boxes within reach instead of {before:.1%}"
     scales = f"min_scale {fit.priors.min_scale:g}, max_scale {fit.priors.max_scale:g}"
     if not fit.pays():
-        too_little = f"less than {MIN_GAIN:.0%} more of a mean class was not measured to pay"
+        too_little = f"a mean gain per class below {MIN_GAIN:.0%} is not known to help training"
         return config, f"model.priors=auto: not changed; {scales} would bring {reach}, {too_little}"
     values = config.model_dump(mode="json")
     values["model"]["priors"] = fit.priors.model_dump(mode="json")
-    return config_from_dict(values), f"model.priors=auto: {scales}, for {reach}"
+    return config_from_dict(values), f"model.priors=auto: {scales}, which brings {reach}"

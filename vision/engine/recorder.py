@@ -1,4 +1,4 @@
-"""The content of a run folder's files."""
+"""Write the files of a run folder."""
 
 import csv
 import io
@@ -31,12 +31,12 @@ PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "ssdlite", "torc
 
 
 class Recorder:
-    """Writes the files of a run, except its checkpoints and its last pictures.
+    """Writes the files of a run, except its checkpoints and its final pictures.
 
     Args:
         folder: The run folder.
-        board: What TensorBoard shows.
-        plan: Configuration, class names, and the counts of the data.
+        board: Writes curves for TensorBoard.
+        plan: The plan of the run, for its configuration, class names and counts of the data.
     """
 
     def __init__(self, folder: RunFolder, board: TensorBoardWriter, plan: Plan) -> None:
@@ -58,7 +58,7 @@ class Recorder:
             "threads": torch.get_num_threads(),
             **self._data,
         }
-        # The first file of a run, by which `RunFolder.check` knows one that was killed early.
+        # This is the first file of a run, so that `RunFolder.check` recognises a run killed early.
         write_json(self.folder.environment, environment)
         _replace(self.folder.config, config)
 
@@ -71,7 +71,7 @@ class Recorder:
         is_best: bool,
         **facts: object,
     ) -> None:
-        """Write the log and the weights, also as the best ones if they are."""
+        """Write the log and the weights, and with ``is_best`` also the best weights and metrics."""
         self.write_weights(path, state.eval_model, state, metrics, **facts)
         if is_best:
             self.write_weights(self.folder.best, state.eval_model, state, metrics)
@@ -84,7 +84,7 @@ class Recorder:
     def write_weights(
         self, path: Path, model: SSDLite, state: RunState, metrics: Metrics | None, **facts: object
     ) -> None:
-        """Write weights, with how they were trained and further facts in their metadata."""
+        """Write weights, with details of their training and ``facts`` in the metadata."""
         versions = {"torch": torch.__version__, "torchvision": torchvision.__version__}
         training = {
             "start": state.origin,
@@ -96,16 +96,16 @@ class Recorder:
         self._save_weights(path, model, training=training)
 
     def write_metrics(self, metrics: dict[str, Any], state: RunState) -> None:
-        """Write ``metrics.json``: the best evaluation's metrics, and the start's beside them."""
+        """Write ``metrics.json``: metrics of the best and the initial weights, irregularities."""
         irregularities = self._data["irregularities"]
         content = {**metrics, "start": state.start, "irregularities": irregularities}
         write_json(self.folder.metrics, content)
 
 
 def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the log from its first row, so that it has each epoch once, however often resumed.
+    """Write the whole log, so that it has each epoch once even if the run was resumed.
 
-    Floats have five significant digits; a column that a row lacks or has None in is empty.
+    Floats have five significant digits; values that are missing or None leave the column empty.
     """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
@@ -117,7 +117,7 @@ def write_log(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON for people and programs."""
+    """Write indented JSON; NaN and infinity raise ValueError."""
     _replace(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -130,9 +130,9 @@ def _replace(path: Path, text: str) -> None:
 
 
 def _git_commit() -> str | None:
-    """The commit of the working copy that this package runs from, with a + if it has changes."""
+    """Return the commit of the git checkout that this package runs from, with a + if modified."""
     try:
-        # An installed package can lie in the folder of another project, which does not track it.
+        # An installed package can be in the folder of another project, which does not track it.
         _git("ls-files", "--error-unmatch", Path(__file__).name)
         return _git("describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+")
     except (OSError, subprocess.SubprocessError):

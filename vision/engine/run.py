@@ -1,4 +1,4 @@
-"""A training run: its changing state, and the parts that it works with."""
+"""A training run: its changing state, and the fixed parts that it is made of."""
 
 import math
 from collections.abc import Mapping
@@ -21,31 +21,33 @@ from vision.model import MultiBoxLoss, SSDLite
 
 @dataclass(slots=True)
 class RunState:
-    """All that a run needs to continue after any step, as if it had not been interrupted.
+    """Everything that a run needs to continue after any step as if it had not been interrupted.
 
     The order of the images and their augmentation follow from the seed, the epoch and the step.
 
     Attributes:
         names: Class names in label order.
-        config: Dotted keys of the configuration, and what else a checkpoint must agree with.
-        model: The network that learns.
-        ema: Its exponential moving average, if there is one.
+        config: The configuration by dotted keys, and other values that a checkpoint is compared
+            with.
+        model: The network that is trained.
+        ema: The exponential moving average of the network, if there is one.
         optimizer: The optimiser of all parameters of the network.
-        schedule: The schedule of its learning rates; it counts the steps.
-        scaler: The scaler of the loss, for fp16.
-        epoch: Epochs done.
-        step: Steps done of the unfinished epoch.
-        sums: Both parts of the loss times images, and images, summed over those steps.
-        seconds: Time of those steps.
-        lr: Learning rate at the beginning of that epoch.
+        schedule: The schedule of the learning rates; it counts the steps.
+        scaler: The loss scaler for fp16.
+        epoch: Number of finished epochs.
+        step: Number of finished steps of the current epoch.
+        sums: The two parts of the loss, each times the number of images, and the number of images,
+            summed over the finished steps of the current epoch.
+        seconds: Time that those steps took.
+        lr: Learning rate at the beginning of the current epoch.
         best: `vision.engine.evaluation.selection_score` of the best evaluation so far.
-        unimproved: Evaluations since the best one.
-        rows: The log, a row for each epoch.
-        origin: Where the weights come from that the run started from; empty for random ones.
+        unimproved: Number of evaluations since the best one.
+        rows: The log, one row per epoch.
+        origin: Source of the weights that the run started from; empty for random weights.
         known: Classes that those weights know.
-        start: Their metrics, if they were evaluated.
-        val: Tells apart the validation data of ``best`` and ``start``; None if an older version did
-            not note it.
+        start: Metrics of those weights, if they were evaluated.
+        val: Fingerprint of the validation data of ``best`` and ``start``; empty without such data,
+            None if the checkpoint is from a version that did not store it.
     """
 
     names: list[str]
@@ -71,16 +73,16 @@ class RunState:
 
     @property
     def steps(self) -> int:
-        """Steps done since the run began."""
+        """Number of finished steps since the run began."""
         return self.schedule.last_epoch
 
     @property
     def eval_model(self) -> SSDLite:
-        """The network that is evaluated and saved: the average where there is one."""
+        """The network that is evaluated and saved: the moving average if there is one."""
         return self.model if self.ema is None else self.ema.module
 
     def compare(self, metrics: Metrics) -> bool:
-        """Count an evaluation, and return whether it is the best so far."""
+        """Compare an evaluation with the best so far; return whether it is the new best."""
         value = selection_score(metrics.to_dict(), self.start)
         is_best = value > self.best or self.best == -math.inf
         self.best = max(self.best, value)
@@ -88,22 +90,22 @@ class RunState:
         return is_best
 
     def state_dict(self) -> dict[str, Any]:
-        """The fields as tensors and plain values."""
+        """Return the fields as tensors and plain values."""
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         return {k: v.state_dict() if hasattr(v, "state_dict") else v for k, v in values.items()}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:
         """Continue from the `state_dict` of a run with the same network and classes.
 
-        An average that the saved state lacks starts from its weights.
+        If the saved state has no moving average, it starts from the saved weights.
         """
         self.model.load_state_dict(saved["model"])
         if self.ema is not None and saved["ema"] is not None:
             self.ema.load_state_dict(saved["ema"])
         elif self.ema is not None:
             self.ema.module.load_state_dict(saved["model"])
-        # The hyperparameters of the present configuration hold from the next step on, not those
-        # saved with the momenta and the number of steps; learning rates are those of that step.
+        # From the next step on, the current configuration's hyperparameters apply, not the saved
+        # ones; each learning rate is its base rate times the schedule's factor for that step.
         groups = [dict(group) for group in self.optimizer.param_groups]
         base_lrs = list(self.schedule.base_lrs)
         self.optimizer.load_state_dict(saved["optimizer"])
@@ -121,12 +123,12 @@ class RunState:
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """What steps and epochs depend on; the keys of ``train`` are explained in `vision.config`.
+    """Settings of steps and epochs; those with the name of a ``train`` key are that key's value.
 
     Attributes:
-        clip_ratio: Longest gradient of a filter, as a fraction of the length of its weights.
+        clip_ratio: Maximum norm of a filter's gradient, as a fraction of the norm of its weights.
         autocast_dtype: The type that the network computes in.
-        evaluates_start: Whether the weights before the first step are evaluated and kept.
+        evaluates_start: Whether the weights before the first step are evaluated and saved.
     """
 
     epochs: int
@@ -144,22 +146,22 @@ class LoopSettings:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The parts of a run, on its device; none of them sees the configuration.
+    """The parts of a run, on its device; none of them reads the configuration.
 
     Attributes:
-        settings: What steps and epochs depend on.
+        settings: Settings of steps and epochs.
         device: The device that the network runs on.
         processes: The processes that share the run.
-        state: The network, its optimiser and the progress: what checkpoints hold.
-        network: The network as training calls it: its gradients are averaged over processes.
+        state: The network, its optimiser and the progress: the content of checkpoints.
+        network: The network that training calls; its gradients are averaged over processes.
         forward: Forward pass and loss, compiled or not.
-        graphs: Takes steps as CUDA graphs, where it is chosen.
+        graphs: Runs steps as CUDA graphs; None if steps are not captured.
         frozen: Layers and norms that stay in evaluation mode.
-        losses: The loss for each (height, width) of images, which has priors of its own.
+        losses: The loss for each image size (height, width), each with its own priors.
         sampler: The indices of the training batches.
         train_set: The training data of all processes.
         train_loader: This process's part of the training batches.
-        evaluator: Evaluates a network on the validation data, if there are any.
+        evaluator: Evaluates a network on the validation data; None without such data.
     """
 
     settings: LoopSettings
@@ -178,19 +180,19 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether no epoch is left to train."""
+        """Whether training is complete, or has stopped early."""
         patience = math.inf if self.settings.patience is None else self.settings.patience
         return self.state.unimproved >= patience or self.state.epoch >= self.settings.epochs
 
     @property
     def is_evaluation_due(self) -> bool:
-        """Whether the epoch that is being trained ends with an evaluation."""
+        """Whether the current epoch ends with an evaluation."""
         epoch, settings = self.state.epoch + 1, self.settings
         is_due = epoch % settings.eval_every == 0 or epoch == settings.epochs
         return is_due and self.evaluator is not None
 
     def train_mode(self) -> None:
-        """Set all layers to training mode but the frozen ones."""
+        """Set all layers except the frozen ones to training mode."""
         self.state.model.train()
         for module in self.frozen:
             module.eval()

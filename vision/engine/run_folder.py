@@ -12,24 +12,24 @@ from vision.locks import locked
 
 
 class RunFolder:
-    """The paths of a run's files.
+    """The paths of a run's files, and the lock of its folder.
 
     Args:
         path: The folder.
-        resume: Whether the folder may hold a run, which is continued.
+        resume: Whether the folder may hold a run, which is then continued.
     """
 
     def __init__(self, path: Path, *, resume: bool) -> None:
         self.path = path
         self.resume = resume
         self._lock = ExitStack()
-        self.config = path / "config.yaml"  # as resolved
+        self.config = path / "config.yaml"  # complete, with the values that were chosen
         self.environment = path / "environment.json"
         self.log = path / "log.csv"
         self.metrics = path / "metrics.json"  # of the best weights
-        self.best = path / "best.safetensors"  # by the evaluations so far
+        self.best = path / "best.safetensors"  # according to the evaluations so far
         self.last = path / "last.safetensors"
-        self.start = path / "start.safetensors"  # of a run that starts from other weights
+        self.start = path / "start.safetensors"  # if the run starts from a detector's weights
         self.states = path / "states"  # what --resume continues from
         self.tensorboard = path / "tensorboard"
         self.pictures = path / "pictures"
@@ -40,7 +40,7 @@ class RunFolder:
         """Make sure that a run may be written here, without creating anything.
 
         Raises:
-            TrainingError: If it holds a run and this one does not resume it, or other files.
+            TrainingError: If the folder holds a run that is not to be resumed, or other files.
         """
         try:
             held = {path.name for path in self.path.iterdir()} if self.path.exists() else set()
@@ -60,10 +60,10 @@ class RunFolder:
             )
 
     def has_checkpoints(self, processes: Processes) -> bool:
-        """Whether the folder holds what a run continues from; all processes must see the same.
+        """Return whether the folder has checkpoints; all processes must see the same.
 
         Raises:
-            TrainingError: If some see it and others do not.
+            TrainingError: If some processes see checkpoints and others do not.
         """
         found = bool(Checkpoints(self.states).paths())
         if len({*processes.gather([found], processes.size)}) > 1:
@@ -77,8 +77,8 @@ class RunFolder:
         """Create the folder, lock it, and remove unfinished files of a killed run.
 
         Raises:
-            ConfigError: If another process works in it.
-            TrainingError: If it cannot be written, or holds a run by now.
+            ConfigError: If another process uses the folder.
+            TrainingError: If the folder cannot be written, or holds a run in the meantime.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -89,5 +89,5 @@ class RunFolder:
             raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
 
     def close(self) -> None:
-        """Leave the folder to other processes."""
+        """Release the folder's lock."""
         self._lock.close()

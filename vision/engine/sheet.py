@@ -1,4 +1,4 @@
-"""A sheet of augmented training images with their boxes, which shows wrong data at a glance."""
+"""A sheet of augmented training images with their boxes, which makes wrong data easy to see."""
 
 from dataclasses import replace
 from itertools import chain, islice
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 import vision.boxes as box_ops
 from vision.engine.pictures import draw_target
@@ -19,19 +20,19 @@ IMAGES = 16
 LONG_SIDE = 400
 """Longer side of an image on the sheet, in pixels."""
 GAP, CAPTION, HEAD, DPI = 8, 20, 30, 100
-"""Pixels between images, below each for its name, and above all; and in an inch."""
+"""Pixels between images, below each image for its name, at the top of the sheet, and per inch."""
 NAME = 50
-"""Characters of a file's name that are shown, half of them from each end."""
+"""Maximum number of characters of a file name; longer names are shortened in the middle."""
 
 
 def draw_sheet(run: Run, path: Path) -> None:
     """Write the first images of the first epoch as a PNG, as the network gets them.
 
-    An image's augmentation depends on its key alone, so that training draws the same random
+    An image's augmentation depends only on its key, so that training draws the same random
     numbers as without the sheet.
 
     Raises:
-        DataError: If an image cannot be read, or the sheet not be written.
+        DataError: If an image cannot be read, or the sheet cannot be written.
     """
     run.sampler.epoch, run.sampler.start = 0, 0
     keys = islice(chain.from_iterable(run.sampler), IMAGES)
@@ -46,7 +47,7 @@ def draw_sheet(run: Run, path: Path) -> None:
     rows = -(-len(samples) // COLUMNS)
     whole_wh = GAP + COLUMNS * (width + GAP), HEAD + rows * (height + CAPTION)
     figure = Figure(figsize=(whole_wh[0] / DPI, whole_wh[1] / DPI), dpi=DPI)
-    canvas = FigureCanvasAgg(figure)
+    canvas, font = FigureCanvasAgg(figure), get_font(findfont(FontProperties()))
 
     def write(text: str, x: int, y: int) -> None:
         figure.text(x / whole_wh[0], y / whole_wh[1], text, fontsize=8, parse_math=False)
@@ -62,6 +63,8 @@ def draw_sheet(run: Run, path: Path) -> None:
         name = Path(str(target.image_id)).name
         if len(name) > NAME:
             name = f"{name[: NAME // 2 - 1]}..{name[1 - NAME // 2 :]}"
+        # Matplotlib warns of characters that its font lacks, and fails at lone surrogates.
+        name = "".join(char if font.get_char_index(ord(char)) else "?" for char in name)
         write(name, x, y - CAPTION * 2 // 3)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.array(canvas.buffer_rgba())  # type: ignore[no-untyped-call]

@@ -18,7 +18,7 @@ from vision.errors import TrainingError
 from vision.model import Assignment, Losses
 from vision.structures import Batch, PackedTargets, Target
 
-# Of glibc's malloc.h
+# Constants of glibc's malloc.h, except the last.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _LARGEST = 2**31 - 1
@@ -27,12 +27,12 @@ _LARGEST = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, for the next step of training on a CPU.
 
-    By default glibc takes the large blocks of each step from the system and returns them at once,
-    and the system clears every page again: at a batch of 32 and 320 pixels that took half of the
-    time. Another C library is left as it is.
+    By default glibc requests the large blocks of each step from the system and returns them at
+    once, and the system clears every page again: with a batch of 32 images of 320 pixels, that took
+    half of the time. With another C library nothing changes.
 
     Returns:
-        Whether the C library agreed.
+        Whether the C library accepted the settings.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -42,7 +42,7 @@ def keep_freed_memory() -> bool:
 
 
 def train_step(run: Run, batch: Batch) -> Losses:
-    """One step of the optimiser.
+    """Take one step of the optimiser.
 
     Args:
         run: The run that the step belongs to.
@@ -53,8 +53,8 @@ def train_step(run: Run, batch: Batch) -> Losses:
         is the loss of the whole batch.
 
     Raises:
-        TrainingError: If the loss is not finite, on a CPU; the weights are as before the step.
-            Elsewhere one would have to wait for the device: see `check_finite`.
+        TrainingError: If the loss is not finite, on a CPU; the step does not change the weights.
+            On other devices checking would make each step wait: see `check_finite`.
     """
     state = run.state
     height, width = batch.images.shape[2:]
@@ -76,13 +76,13 @@ def train_step(run: Run, batch: Batch) -> Losses:
 
 
 def _update(run: Run, batch: Batch, learnt: Assignment | PackedTargets, rate: Rate) -> Losses:
-    """All of a step that can be one CUDA graph: nothing of it depends on numbers of the CPU.
+    """Do the part of a step that a CUDA graph can capture: nothing in it depends on CPU values.
 
     Args:
         run: The run that the step belongs to.
         batch: The images, on the device.
-        learnt: What the priors learn, or the objects that they are assigned to by predictions.
-        rate: The weight of the new values in the moving average.
+        learnt: The assignment of the priors; or the objects, if predictions decide the assignment.
+        rate: The weight of the new values in the moving average; None without an average.
     """
     state, settings = run.state, run.settings
     state.optimizer.zero_grad(set_to_none=True)
@@ -102,10 +102,10 @@ def _update(run: Run, batch: Batch, learnt: Assignment | PackedTargets, rate: Ra
 
 
 def _choose_normaliser(run: Run, learnt: Assignment | PackedTargets) -> Normalise | None:
-    """The divisor with which parts add up to the loss of the whole batch; None for a single part.
+    """Return what computes the divisor with which parts sum to the batch's loss; None for one part.
 
-    An assignment that is known beforehand is that of all parts of this process. One by predictions
-    is known in the forward pass, which is then of a single part.
+    An assignment that is known before the forward pass covers all parts of this process. If
+    predictions decide it, it is known during the forward pass, and the process has a single part.
     """
     if run.processes.size == 1 and run.settings.accumulate == 1:
         return None
@@ -116,9 +116,10 @@ def _choose_normaliser(run: Run, learnt: Assignment | PackedTargets) -> Normalis
 
 
 def _divide_by(processes: Processes, assignment: Assignment) -> Tensor:
-    """The sum of qualities of the whole batch, by which each part is divided, not by its own.
+    """Return the sum of qualities over the whole batch, divided by the number of processes.
 
-    Gradients of several processes are averaged, not summed, so that it is smaller by their number.
+    Each part of the batch is divided by this sum, not by its own. The number of processes is in it
+    because their gradients are averaged, not summed.
     """
     return processes.sum(assignment.quality.sum()).clamp(min=1) / processes.size
 
@@ -130,9 +131,9 @@ def _forward_backward(
     normalise: Normalise | None,
     part: int,
 ) -> Losses:
-    """Forward and backward of a part of a batch: of every ``accumulate``-th image from it on.
+    """Run forward and backward passes for one part of a batch: images ``part::accumulate``.
 
-    The sizes of the parts differ by one at most. Processes exchange gradients after the last one.
+    The sizes of the parts differ by one at most. Processes exchange gradients after the last part.
     """
     count = run.settings.accumulate
     height, width = batch.images.shape[2:]
@@ -154,21 +155,21 @@ def check_weights(model: nn.Module) -> None:
     """Make sure that all weights are finite before they are saved.
 
     Raises:
-        TrainingError: If one is not finite, as after a gradient that was not.
+        TrainingError: If a weight is not finite, for instance after a gradient that was not finite.
     """
     maxima = torch.stack([value.detach().abs().max() for value in model.parameters()])
     if not bool(maxima.isfinite().all()):
         raise TrainingError(
-            "weights are no longer finite and were not saved; continue from the last checkpoint"
+            "the weights are no longer finite and were not saved; continue from the last checkpoint"
             " with --resume and a lower optim.lr"
         )
 
 
 def check_finite(losses: Losses, targets: Sequence[Target] = ()) -> None:
-    """Make sure that losses, or sums of them, are finite.
+    """Make sure that losses, or sums of losses, are finite.
 
     Raises:
-        TrainingError: If one is not finite, naming the batch if ``targets`` are given.
+        TrainingError: If a loss is not finite; it names the images of ``targets``, if given.
     """
     parts = (losses.classification.item(), losses.localisation.item())
     if all(map(math.isfinite, parts)):
@@ -177,5 +178,5 @@ def check_finite(losses: Losses, targets: Sequence[Target] = ()) -> None:
     where = f"the images of this batch: {names}" if names else "the images of the last steps"
     raise TrainingError(
         f"the loss is not finite (classification {parts[0]}, localisation {parts[1]}); lower"
-        f" optim.lr, or look at {where}"
+        f" optim.lr, or check {where}"
     )

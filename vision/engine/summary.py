@@ -1,4 +1,4 @@
-"""The end of a run: means with its start, curves, pictures, and how good its best weights are."""
+"""The end of a run: means of first and last weights, curves, pictures, and the final metrics."""
 
 import logging
 from collections.abc import Callable
@@ -29,35 +29,43 @@ logger = logging.getLogger(__name__)
 WriteReport: TypeAlias = Callable[[Analysis, DetectionDataset, Path], object]
 """Writes the report of the best weights into the run folder."""
 MIN_BOXES = 50
-"""Validation boxes below which an average precision says little."""
+"""Minimum number of validation boxes for a meaningful average precision."""
 
 
 def summarise(
-    run: Run, recorder: Recorder, best: Evaluation | None, write_report: WriteReport | None = None
+    run: Run,
+    recorder: Recorder,
+    best: Evaluation | None,
+    save_checkpoint: Callable[[], None],
+    write_report: WriteReport | None = None,
 ) -> Metrics | None:
     """Write and log the results of a run.
 
     Args:
         run: The run, after its last step.
-        recorder: Writes its files.
-        best: The evaluation of the best weights, where this process has seen it.
-        write_report: Called with the analysis of that evaluation, in the first process.
+        recorder: Writes the run's files.
+        best: The evaluation of the best weights; None if it was in an earlier process.
+        save_checkpoint: Called after a mean has become the best weights, which later epochs of a
+            longer run must beat.
+        write_report: Called in the first process with the analysis of that evaluation.
 
     Returns:
-        The evaluation of the best weights; None without ``data.val``.
+        The metrics of the best weights; None without ``data.val``.
     """
     folder, state, is_first = recorder.folder, run.state, run.processes.is_first
     if run.evaluator is not None and state.start is not None:
-        best = _try_means(run, recorder, run.evaluator) or best
+        mean = _try_means(run, recorder, run.evaluator)
+        if mean is not None:
+            best = mean
+            save_checkpoint()
     saved = run.processes.broadcast(load_best(folder.best, state) if is_first else None)
     assert saved is not None
     facts: dict[str, Any] = {
         key: saved.training[key] for key in ("epoch", "interpolation") if key in saved.training
     }
-    mean = ""
-    if "interpolation" in facts:
-        mean = f", the mean with the start with weight {facts['interpolation']:g} of the end"
-    logger.info("best after epoch %d%s: %s", facts["epoch"], mean, folder.best)
+    part = facts.get("interpolation")
+    averaged = f", averaged with the initial weights ({part:g} of the final ones)" if part else ""
+    logger.info("best after epoch %d%s: %s", facts["epoch"], averaged, folder.best)
     if is_first:
         with optional(folder.curves):
             draw_curves(state.rows, folder.curves)
@@ -81,9 +89,9 @@ def summarise(
 
 
 def _add_thresholds(path: Path, saved: SavedDetector, thresholds: dict[str, float]) -> None:
-    """Write the best score threshold of each class into the weights file that was read.
+    """Add the best score threshold of each class to the weights file ``path``.
 
-    A file that has them already stays as it is: the order of metadata in a new one is random.
+    A file that has them already is not rewritten, since a new one would have random metadata order.
     """
     if saved.training.get("thresholds") == thresholds:
         return
@@ -93,29 +101,33 @@ def _add_thresholds(path: Path, saved: SavedDetector, thresholds: dict[str, floa
 
 
 def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation | None:
-    """Evaluate means of the first and the last weights; the best one is kept if none is better."""
+    """Evaluate means of the initial and the final weights; save the best mean if it is better.
+
+    Returns:
+        The evaluation of that mean; None if no mean is better than the best weights so far.
+    """
     folder, state, kept = recorder.folder, run.state, None
     if not run.settings.interpolation:
         return None
     if not folder.start.is_file():
-        logger.warning("warning: %s is missing, so no mean with the start is tried", folder.start)
+        logger.warning("warning: %s is missing, so train.interpolation is skipped", folder.start)
         return None
     start, end = load_weights(folder.start).model, load_weights(folder.last).model
     new = [label for label, name in enumerate(state.names) if name not in state.known]
-    best, mean = state.best, load_weights(folder.last).model
+    mean = load_weights(folder.last).model
     for fraction in run.settings.interpolation:
         mean.load_state_dict(interpolate(start, end, fraction, new))
         evaluation = evaluate(mean)
         values = evaluation.metrics.to_dict()
         logger.info(
-            "mean of start and end, weight of the end %g: val %s",
+            "mean of initial and final weights, %g of the final ones: val %s",
             fraction,
             describe_values(headline(values)),
         )
         value = selection_score(values, state.start)
-        if value <= best:
+        if value <= state.best:
             continue
-        best, kept = value, evaluation
+        state.best, kept = value, evaluation
         if run.processes.is_first:
             metrics = evaluation.metrics
             recorder.write_weights(folder.best, mean, state, metrics, interpolation=fraction)
@@ -124,10 +136,10 @@ def _try_means(run: Run, recorder: Recorder, evaluate: Evaluator) -> Evaluation 
 
 
 def _log_conclusion(metrics: Metrics, facts: dict[str, Any], start: dict[str, Any] | None) -> None:
-    """Log how good the best weights are, how sure that is, and what training has gained."""
+    """Log the best weights' metrics with their intervals, and the gain over the initial weights."""
     values = headline(metrics.to_dict())
     parts = [f"{low:.3f} to {high:.3f}" for low, high in facts.get("interval95", {}).values()]
-    intervals = f" (95% of resampled images: {' and '.join(parts)})" if parts else ""
+    intervals = f" (95% intervals by resampling images: {' and '.join(parts)})" if parts else ""
     logger.info("best: val %s%s", describe_values(values), intervals)
     num_boxes = sum(metrics.voc.num_boxes)
     if num_boxes < MIN_BOXES:
@@ -147,7 +159,7 @@ def _log_conclusion(metrics: Metrics, facts: dict[str, Any], start: dict[str, An
     logger.info("start -> best: %s", ", ".join(changes))
     if facts["epoch"] == 0:
         logger.warning(
-            "warning: training did not help: no later weights are at least as good as the start's"
-            " in both metrics, so the best are the start's; look at the log, and try more labelled"
-            " images, or another optim.lr or train.epochs"
+            "warning: training did not help: no later weights are better than the initial ones"
+            " without being worse in one metric, so the best weights are the initial ones; look at"
+            " the log, and try more labelled images, or another optim.lr or train.epochs"
         )

@@ -1,4 +1,4 @@
-"""TensorBoard's events of a run."""
+"""Write a run's losses, metrics and pictures for TensorBoard."""
 
 import logging
 import sys
@@ -26,25 +26,25 @@ logger = logging.getLogger(__name__)
 NUM_ON_BOARD = 4
 """Number of validation pictures in TensorBoard."""
 MAX_MATCHED = 2000
-"""Number of training images whose matches TensorBoard shows."""
+"""Maximum number of training images in the histogram of matches."""
 CHUNK = 64
-"""Number of images matched at once."""
+"""Number of images that are matched at once."""
 
 
 class TensorBoardWriter:
-    """Writes events, numbered by steps; after an error, which is logged, no more.
+    """Writes events, numbered by steps; after the first error, which is logged, it writes nothing.
 
     Args:
         folder: The folder of the events; None writes nothing.
-        step: Steps done; what an interrupted run wrote after them is hidden.
+        step: Number of finished steps; an interrupted run's events after it are hidden.
     """
 
     def __init__(self, folder: Path | None, step: int) -> None:
         self._writer: Any = None
         if folder is None:
             return
-        # TensorBoard imports TensorFlow where it is installed, which takes seconds and prints
-        # lines, unless there is a module of this name.
+        # If TensorFlow is installed, TensorBoard imports it, which takes seconds and prints lines,
+        # unless there is a module of this name.
         sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415
 
@@ -63,7 +63,7 @@ class TensorBoardWriter:
     def matches(
         self, targets: Sequence[Target], priors: Float[Tensor, "P 4"], match_iou: float
     ) -> None:
-        """Add a histogram of the number of priors that each of the first training objects has."""
+        """Add a histogram of the number of matched priors of each object in the first images."""
         if self._writer is None:
             return
         counts, targets = [], targets[:MAX_MATCHED]
@@ -83,7 +83,7 @@ class TensorBoardWriter:
         names: Sequence[str],
         step: int,
     ) -> None:
-        """Add the first validation images, with truth, detections and a legend."""
+        """Add the first validation images, with ground truth, detections and a legend."""
         if self._writer is None:
             return
         for index, each in enumerate(detections[:NUM_ON_BOARD]):
@@ -112,7 +112,7 @@ class TensorBoardWriter:
         try:
             yield
         except OSError as error:
-            logger.warning("warning: no more events in %s: %s", self._folder, error)
+            logger.warning("warning: no more TensorBoard events in %s: %s", self._folder, error)
             self._end()
 
     def _end(self) -> None:
@@ -124,6 +124,6 @@ class TensorBoardWriter:
             threading.excepthook = self._hook
 
     def _except(self, hook_args: threading.ExceptHookArgs) -> None:
-        """Leave the errors of TensorBoard's own thread to its next call, which raises them."""
+        """Ignore errors of TensorBoard's own thread, since its next call raises them again."""
         if not type(hook_args.thread).__module__.startswith("tensorboard."):
             self._hook(hook_args)

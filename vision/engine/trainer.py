@@ -28,26 +28,26 @@ from vision.engine.validation import measure_again, settle_validation
 from vision.metrics import Metrics
 
 logger = logging.getLogger(__name__)
-AGREE_EVERY = 10  # steps after which several processes ask each other whether to stop
+AGREE_EVERY = 10  # Several processes ask each other every 10 steps whether to save or stop.
 
 
 def train(
     config: Config, out: Path, *, resume: bool = False, write_report: WriteReport | None = None
 ) -> Metrics | None:
-    """Train, evaluate every few epochs and keep the best; of several processes the first writes.
+    """Train, evaluate every few epochs and keep the best weights; only the first process writes.
 
     Args:
-        config: The run.
-        out: The run folder; it must not hold a run yet, unless this one resumes it.
-        resume: Continue after the last step that has a checkpoint, if any.
-        write_report: Called at the end, where there is ``data.val``.
+        config: The configuration of the run.
+        out: The run folder; it must not hold a run yet, unless ``resume`` is set.
+        resume: Continue from the newest checkpoint, if there is one.
+        write_report: Called at the end if there is ``data.val``.
 
     Returns:
-        The evaluation of the best weights; None without ``data.val``.
+        The metrics of the best weights; None without ``data.val``.
 
     Raises:
-        VisionError: One of its children, for what a user can mend.
-        Interrupted: After SIGTERM, SIGHUP or Ctrl-C, when a checkpoint is written.
+        VisionError: A subclass, for a problem that the user can solve.
+        Interrupted: After SIGTERM, SIGHUP or Ctrl-C; during an epoch, a checkpoint is saved first.
     """
     with (
         started_processes(config.train.device) as processes,
@@ -59,21 +59,21 @@ def train(
 
 @dataclass(slots=True)
 class Trainer:
-    """One process's work on a run, from its start or a checkpoint to its end."""
+    """Trains in one process, from the start of a run or a checkpoint to its end."""
 
     run: Run
     recorder: Recorder
     checkpoints: Checkpoints
     interrupts: Interrupts
-    _is_val_other: bool  # than when the best weights were measured
-    _best: Evaluation | None = None  # of the best weights, if this process has seen it
+    _is_val_changed: bool  # since the best weights were evaluated
+    _best: Evaluation | None = None  # of the best weights, unless an earlier process evaluated them
     _saved_at: float = field(default_factory=time.monotonic)
 
     @classmethod
     def setup(
         cls, config: Config, folder: RunFolder, processes: Processes, signals: Interrupts
     ) -> "Trainer":
-        """A trainer that is ready for the first step, or for the first after an interruption."""
+        """Build a trainer that is ready for the first step, or for the next one after a resume."""
         if processes.is_first:
             folder.check()
         device = choose_device(processes.device(config.train.device))
@@ -88,7 +88,7 @@ class Trainer:
         is_resumed = folder.resume and checkpoints.restore(run.state, processes)
         if not is_resumed:
             start_run(run, plan)
-        is_val_other = settle_validation(run)
+        is_val_changed = settle_validation(run)
         is_written = processes.is_first and not run.is_over
         events = folder.tensorboard if is_written and config.train.tensorboard else None
         board = TensorBoardWriter(events, run.state.steps)
@@ -100,13 +100,13 @@ class Trainer:
                     priors, match_iou = run.state.model.priors, config.loss.match_iou
                     board.matches(run.train_set.targets, priors, match_iou)
                 draw_sheet(run, folder.sheet)
-        return cls(run, recorder, checkpoints, signals, is_val_other)
+        return cls(run, recorder, checkpoints, signals, is_val_changed)
 
     def fit(self, write_report: WriteReport | None = None) -> Metrics | None:
-        """Take all steps that are left, and return the evaluation of the best weights, if any."""
+        """Train for the remaining epochs; return the metrics of the best weights, if evaluated."""
         run = self.run
         with closing(self.recorder.board) as board:
-            if self._is_val_other:
+            if self._is_val_changed:
                 self._best = measure_again(run, self.recorder)
                 self._save_checkpoint()
             if not run.is_over:
@@ -123,10 +123,10 @@ class Trainer:
                     self._finish_epoch(evaluation)
                     run.processes.barrier()
                     self._stop_if_asked()
-        return summarise(run, self.recorder, self._best, write_report)
+        return summarise(run, self.recorder, self._best, self._save_checkpoint, write_report)
 
     def _evaluate_start(self) -> float:
-        """Evaluate and keep the weights before the first step; return the seconds it took."""
+        """Evaluate and save the weights before the first step; return the seconds that it took."""
         state, path, began = self.run.state, self.recorder.folder.start, time.perf_counter()
         if self.run.evaluator is not None:
             evaluation = self._evaluate()
@@ -139,12 +139,12 @@ class Trainer:
         return time.perf_counter() - began
 
     def _is_pause_due(self) -> bool:
-        """Whether to save now, since the last checkpoint is old or a signal has arrived."""
+        """Whether to save now, because the last checkpoint is old or a signal has arrived."""
         run, waited = self.run, time.monotonic() - self._saved_at
         is_due = waited > 60 * run.settings.save_minutes or self.interrupts.number is not None
         if run.processes.size == 1:
             return is_due
-        # Asking takes time, and all processes must ask after the same step.
+        # Communication takes time, and all processes must ask after the same step.
         return run.state.steps % AGREE_EVERY == 0 and run.processes.any(is_due, run.device)
 
     def _pause(self) -> None:
@@ -158,26 +158,26 @@ class Trainer:
             self.recorder.board.flush()
 
     def _stop_if_asked(self) -> None:
-        """Leave, in all processes, if one received a signal."""
+        """Leave all processes if any of them has received a signal."""
         if self.run.processes.any(self.interrupts.number is not None, self.run.device):
             steps = self.run.state.steps
-            logger.info("checkpoint saved after step %d, from which the run can be resumed", steps)
+            logger.info("checkpoint saved after step %d: --resume continues from it", steps)
             self.interrupts.leave()
 
     def _evaluate(self) -> Evaluation:
-        """Evaluate the present weights; a signal ends this at once, since everything is saved."""
+        """Evaluate the current weights; a signal ends this at once, since everything is saved."""
         run, state = self.run, self.run.state
         assert run.evaluator is not None
-        # Each process has running statistics of its own, where BatchNorm does not span them.
+        # Without SyncBatchNorm, each process has running statistics of its own.
         run.processes.broadcast_buffers(state.eval_model)
         with self.interrupts.let_through():
             evaluation = run.evaluator(state.eval_model)
-        dataset, found = run.evaluator.dataset, evaluation.detections
-        self.recorder.board.pictures(dataset, found, state.names, state.steps)
+        dataset, detections = run.evaluator.dataset, evaluation.detections
+        self.recorder.board.pictures(dataset, detections, state.names, state.steps)
         return evaluation
 
     def _finish_epoch(self, evaluation: Evaluation | None) -> None:
-        """Log the epoch, keep its weights, and save what the next one starts from."""
+        """Log the epoch, save its weights, and write a checkpoint."""
         run, state = self.run, self.run.state
         row, seconds = finish_epoch(state)
         row |= headline(evaluation.metrics.to_dict()) if evaluation is not None else {}
@@ -190,7 +190,7 @@ class Trainer:
     def _record(
         self, row: dict[str, Any], evaluation: Evaluation | None, path: Path, **facts: object
     ) -> None:
-        """Add a row to the log, and write it with the weights, as the best ones too if they are."""
+        """Add a row to the log and write it with the weights, also as the best ones if they are."""
         state, metrics, is_best = self.run.state, None, self.run.evaluator is None
         if evaluation is not None:
             metrics, is_best = evaluation.metrics, state.compare(evaluation.metrics)

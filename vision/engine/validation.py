@@ -1,4 +1,4 @@
-"""Which data the best weights were measured on, and measuring them again on other data."""
+"""Detect that a resumed run's validation data changed, and evaluate its best weights again."""
 
 import hashlib
 import json
@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 def settle_validation(run: Run) -> bool:
-    """Note what this run evaluates on; return whether earlier metrics are of other data.
+    """Record the validation data's fingerprint; return whether earlier metrics are of other data.
 
-    Evaluations since the best one are counted from 0 then.
+    In that case the count of evaluations since the best one starts again from 0.
     """
     state, now = run.state, ""
     if run.evaluator is not None:
@@ -36,22 +36,22 @@ def settle_validation(run: Run) -> bool:
 
 
 def measure_again(run: Run, recorder: Recorder) -> Evaluation | None:
-    """Evaluate the first and the best weights on the present validation data; write the metrics.
+    """Evaluate the initial and the best weights on the current validation data; write the metrics.
 
     Returns:
-        The evaluation of the best weights, None if they are gone or there are no such data.
+        The evaluation of the best weights; None if their file is missing or ``data.val`` is unset.
     """
     folder, state = recorder.folder, run.state
     best, state.best = state.best, -math.inf
     if run.evaluator is None:
-        logger.warning("warning: data.val is gone: from now on the last weights count as the best")
+        logger.warning("warning: data.val is unset: from now on the last weights count as the best")
         if run.processes.is_first:
             folder.metrics.unlink(missing_ok=True)
         return None
     logger.warning(
-        "warning: the validation data or model.postprocess have changed, or the"
-        " checkpoint does not say: the best weights are measured again, and earlier rows of %s"
-        " cannot be compared with later ones",
+        "warning: the validation data or model.postprocess have changed, or an older version wrote"
+        " the checkpoint: the best weights are evaluated again, and earlier rows of %s cannot be"
+        " compared with later ones",
         folder.log.name,
     )
     if state.start is not None:
@@ -75,31 +75,31 @@ def measure_again(run: Run, recorder: Recorder) -> Evaluation | None:
 
 
 def load_best(path: Path, state: RunState) -> SavedDetector:
-    """The best weights of a run.
+    """Load the best weights of a run.
 
     Raises:
         WeightsError: If the file is missing or damaged.
-        TrainingError: If it is of another network or has other classes.
+        TrainingError: If the file has another network or other classes than the run.
     """
     saved = load_weights(path)
     ours, theirs = (model.state_dict() for model in (state.model, saved.model))
     shapes = [{key: value.shape for key, value in each.items()} for each in (ours, theirs)]
     if saved.names != state.names or shapes[0] != shapes[1]:
         raise TrainingError(
-            f"{path} is of another network or of other classes than this run; put the run's own"
-            f" file back, or copy {path.with_name('last.safetensors')} to its place"
+            f"{path} holds another network or other classes than this run; restore the run's own"
+            f" file, or copy {path.with_name('last.safetensors')} over it"
         )
     return saved
 
 
 def _load(run: Run, path: Path) -> SavedDetector | None:
-    """Weights of the run, in all processes; None, with a warning, if the file is gone."""
+    """Load weights of the run in all processes; None, with a warning, if the file is missing."""
     saved = None
     if run.processes.is_first and path.is_file():
         saved = load_best(path, run.state)
     saved = run.processes.broadcast(saved)
     if saved is None:
-        logger.warning("warning: %s is missing, so its metrics are forgotten", path)
+        logger.warning("warning: %s is missing, so its earlier metrics are discarded", path)
     return saved
 
 
@@ -120,12 +120,13 @@ def _write(
 
 
 def fingerprint(targets: Sequence[Target], config: Mapping[str, object]) -> str:
-    """A hash of images, boxes and post-processing, by which other data are told."""
+    """Return a hash of images, boxes and post-processing, which identifies the validation data."""
     settings = {key: value for key, value in config.items() if key.startswith("model.postprocess.")}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for target in targets:
         row = (Path(str(target.image_id)).name, target.size, target.labels.tolist())
         values = (target.boxes.tolist(), target.ignore.tolist(), target.areas.tolist())
-        crowd = (target.crowd.tolist(),) if target.crowd.any() else ()  # as older runs without
+        # Without crowds nothing is added, so that hashes of older versions stay valid.
+        crowd = (target.crowd.tolist(),) if target.crowd.any() else ()
         digest.update(json.dumps((*row, *values, *crowd)).encode())
     return digest.hexdigest()

@@ -43,7 +43,7 @@ def write_page(path: Path, page: str) -> None:
     """
     try:
         with replacing(path) as partial_path:
-            partial_path.write_text(page, encoding="utf-8")
+            partial_path.write_text(page, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
