@@ -70,10 +70,8 @@ def read_voc(
 def _split_file(root: str, split: str) -> Path:
     folder = expand_home(root) / "ImageSets" / "Main"
     name = f"{split.removesuffix('.txt')}.txt"
-    files = [folder / name]
-    if split == name:
-        files += [expand_home(split), CONFIGS / "splits" / split]
-    for file in files:
+    own = [expand_home(split), CONFIGS / "splits" / split] if split == name else []
+    for file in (folder / name, *own):
         if file.is_file():
             return file
     splits = sorted(path.stem for path in folder.glob("*.txt")) if folder.is_dir() else []
