@@ -427,13 +427,17 @@ def test_resuming_takes_the_same_inputs(
 def test_resuming_a_complete_run_looks_at_the_inputs(
     weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for number, words in enumerate([["--save=json"], ["--save=pictures,csv"]]):
+    other = f"has no results of {photos / 'b.png'}; name another"
+    unknown = "is complete, but has no detections.json with its inputs; name another"
+    for number, (words, said) in enumerate(
+        [(["--save=json"], other), (["--save=pictures,csv"], unknown)]
+    ):
         out = tmp_path / f"out{number}"
         assert detect(weights, out, photos / "a.png", *words) == 0
         assert detect(weights, out, photos / "a.png", "--resume", *words) == 0
         assert "nothing is left to do" in capsys.readouterr().out
         assert detect(weights, out, photos / "b.png", "--resume", *words) == 2
-        assert f"has no results of {photos / 'b.png'}; name another" in capsys.readouterr().err
+        assert said in capsys.readouterr().err
         assert detect(weights, out, "/nowhere/none.jpg", "--resume", *words) == 2
         assert "none.jpg does not exist" in capsys.readouterr().err
 

@@ -20,6 +20,7 @@ from vision.engine import evaluate_detector, train
 from vision.engine.checkpoint_content import check_content
 from vision.engine.evaluation import Evaluation
 from vision.engine.pictures import draw_legend, draw_target
+from vision.engine.run_folder import RunFolder
 from vision.errors import ConfigError, TrainingError, VisionError
 from vision.media import write_image
 from vision.metrics import evaluate_detections
@@ -183,6 +184,14 @@ def test_never_starts_a_run_over_another(finished: Path) -> None:
     with pytest.raises(TrainingError, match="finished exists; continue it with --resume"):
         train(run_config(*ONE_EPOCH), finished)
     assert contents(finished) == before
+
+
+def test_a_folder_of_hidden_files_is_a_new_run_folder(tmp_path: Path) -> None:
+    (tmp_path / ".DS_Store").write_bytes(b"icons")
+    RunFolder(tmp_path, resume=False).check()
+    (tmp_path / "tensorboard").mkdir()
+    with pytest.raises(TrainingError, match="exists; continue it with --resume"):
+        RunFolder(tmp_path, resume=False).check()
 
 
 def test_a_file_is_no_run_folder(tmp_path: Path) -> None:

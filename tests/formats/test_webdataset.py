@@ -187,7 +187,7 @@ def test_a_tar_that_changed_since_it_was_listed_is_one_line(tmp_path: Path, phot
     tar = write_tar(tmp_path / "x.tar", {"a.jpg": photo, "a.json": BOX})
     (record,) = read(tar).check().records
     tar.write_bytes(tar.read_bytes()[:600])
-    with pytest.raises(DataError, match=r"image .*x\.tar/a\.jpg cannot be opened: its tar ends"):
+    with pytest.raises(DataError, match=r"image .*x\.tar/a\.jpg cannot be opened: the tar ends"):
         record.load()
 
 

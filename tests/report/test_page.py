@@ -171,6 +171,13 @@ def test_without_images_there_are_no_pictures_and_no_links_to_them() -> None:
     assert text.count("There are no pictures: name the folder of the images with --images.") == 2
 
 
+def test_advice_links_only_to_kinds_that_have_pictures(text: str) -> None:
+    linked = re.findall(r'href="#(?:mistakes|suspects)-kind=([a-z%20]+)[^"]*">see them', text)
+    without = render_report(analysis(mistakes=[]), "detections", photos())
+    assert linked == ["missed", "missed"]
+    assert "see them" not in without
+
+
 def test_nothing_at_all_has_a_page() -> None:
     nothing = analysis(
         metrics=metrics(boxes=[0, 0, 0, 0]),

@@ -193,6 +193,6 @@ def test_commands_take_the_address_from_hf_endpoint_and_print_no_token(
         hub.private.add("user/scenes")
         assert ssdlite(f"{TOKEN}_wrong", "info", "hf://user/scenes") == 2
     said = stderr.read_text("utf-8")
-    assert said.startswith("ssdlite info: error: weights hf://user/scenes: there is none")
+    assert said.startswith("ssdlite info: error: weights hf://user/scenes: it does not exist")
     assert TOKEN not in stdout.read_text("utf-8") + said
     assert {TOKEN, f"{TOKEN}_wrong"} <= set(hub.tokens)

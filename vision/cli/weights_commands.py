@@ -25,7 +25,8 @@ def _export(parser: Parser) -> None:
         "fp16: weights stored as float16; int8: quantised weights and activations; LiteRT only:"
         " int8w, quantised weights alone, and int8full, quantised input and outputs too"
     )
-    parser.add_argument("--precision", choices=get_args(Precision), default="fp32", help=text)
+    choices = [name for name in get_args(Precision) if name != "bf16"]  # no file is written in it
+    parser.add_argument("--precision", choices=choices, default="fp32", help=text)
     text = (
         "images, folders or globs on which to compare with PyTorch and calibrate int8; they need no"
         " annotations (default: compare on data.val, or on images of the package without it;"

@@ -146,7 +146,11 @@ def _choices_for_classes(config: Config, facts: Facts) -> Iterator[Choice]:
     if not facts.new:
         yield ("optim.lr", 2e-4, "the weights know all classes, so small steps are enough")
         yield ("train.freeze", 8, "the first layers need no change")
-        yield ("train.freeze_norms", True, "BatchNorm statistics from few images are poor")
+        yield (
+            "train.freeze_norms",
+            True,
+            "the weights' statistics suit known classes",
+        )
     elif facts.new == 1:
         yield ("optim.lr", 8e-4, "a new class needs larger steps than known ones")
         yield ("train.freeze", 8, "the first layers need no change")

@@ -7,7 +7,6 @@ from vision.atomic import remove_partial
 from vision.engine.checkpoint import Checkpoints
 from vision.engine.distributed import Processes
 from vision.errors import TrainingError
-from vision.locks import NAME as LOCK
 from vision.locks import locked
 
 
@@ -47,13 +46,13 @@ class RunFolder:
         except OSError as error:
             raise TrainingError(f"run folder {self.path} cannot be used: {error}") from error
         is_run = not held.isdisjoint({self.states.name, self.environment.name})
-        others = {name for name in held - {self.tensorboard.name} if not name.startswith(".")}
-        if others and not is_run:
+        visible = {name for name in held if not name.startswith(".")}
+        if visible - {self.tensorboard.name} and not is_run:
             run = "run that --resume could continue" if self.resume else "run"
             raise TrainingError(
                 f"folder {self.path} holds other files and no {run}; name another with --out"
             )
-        if held - {LOCK} and not self.resume:
+        if visible and not self.resume:
             raise TrainingError(
                 f"run folder {self.path} exists; continue it with --resume, or name another"
                 " with --out"

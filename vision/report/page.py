@@ -86,6 +86,7 @@ def render_report(
         suspects=suspects,
         suspect_lines=list_suspects(listed, photos, names) if photos else [],
         has_photos=bool(photos),
+        pictured={picture.kind for picture in (*mistakes, *suspects)},
     )
 
 
