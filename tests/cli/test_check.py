@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,16 @@ def test_a_copy_without_images_is_not_claimed(
     assert "is a copy" not in said
     assert "next:" not in said
     assert not copy.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_folder_whose_name_is_not_utf8_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9"))
+    labelimg_voc(folder, {"all": [f"img{row}" for row in range(8)]})
+    assert main(["check", "--data", str(folder)]) == 0
+    assert "train: 8 images" in capsys.readouterr().out
 
 
 def test_overrides_of_the_sources_of_a_folder_count(

@@ -42,11 +42,12 @@ def run(options: argparse.Namespace) -> CommandResult:
 
 
 def _check(options: argparse.Namespace) -> CommandResult:
-    config = load_config(options.config, [*name_data(options.data), *options.overrides])
+    is_whole = options.data and not any(map(_sets_source, options.overrides))
+    named = [] if is_whole else name_data(options.data)
+    config = load_config(options.config, [*named, *options.overrides])
     if options.fix and options.fix.exists():
         raise DataError(f"--fix {options.fix} exists; name a new folder for the repaired copy")
-    whole = options.data and not any(map(_sets_source, options.overrides))
-    splits = _read_folder(options.data) if whole else read_configured(config.data)
+    splits = _read_folder(options.data) if is_whole else read_configured(config.data)
     items = scan_data(splits)
     report = check_data(splits, items, config.data.classes, _priors(config))
     print(paint_lines("\n".join(report.lines())))
