@@ -42,12 +42,20 @@ def test_a_message_survives_pickling() -> None:
     assert str(pickle.loads(pickle.dumps(DataError("a\rb")))) == "a\\rb"  # noqa: S301
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('raise ImportError("libfoo.so.1: cannot open it")', "libfoo.so.1: cannot open it"),
+        ("import missing_part", "No module named 'missing_part'"),
+    ],
+)
 def test_an_installed_package_that_cannot_be_imported_is_named_with_its_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    content: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reason = "libfoo.so.1: cannot open shared object file"
-    (tmp_path / "broken_runtime.py").write_text(f'raise ImportError("{reason}")', encoding="utf-8")
+    (tmp_path / "broken_runtime.py").write_text(content, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     text = f"^the package broken_runtime cannot be imported: {reason}; repair or reinstall it$"
     with pytest.raises(ConfigError, match=text):
         require_package("broken_runtime")
+    with pytest.raises(ConfigError, match=r"^the package no_runtime\.part is not installed; "):
+        require_package("no_runtime.part")

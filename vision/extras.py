@@ -21,12 +21,14 @@ def require_package(package: str, extra: str = "export") -> ModuleType:
     """
     try:
         return import_module(package)
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"the package {package} is not installed; in ssdlite's folder, run"
-            f' pip install ".[{extra}]"'
-        ) from error
-    except ImportError as error:  # It is installed, but, for example, lacks a shared library.
+    except ImportError as error:
+        is_missing = isinstance(error, ModuleNotFoundError)
+        if is_missing and f"{package}.".startswith(f"{error.name or package}."):
+            raise ConfigError(
+                f"the package {package} is not installed; in ssdlite's folder, run"
+                f' pip install ".[{extra}]"'
+            ) from error
+        # It is installed, but lacks, for example, a shared library or a package that it imports.
         raise ConfigError(
             f"the package {package} cannot be imported: {first_line(error)}; repair or reinstall it"
         ) from error
