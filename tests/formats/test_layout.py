@@ -284,7 +284,7 @@ def test_a_coco_file_without_a_split_beside_others_is_named(tmp_path: Path) -> N
     assert layout.reason == f"COCO's JSON in {tmp_path / 'annotations'}"
     train = tmp_path / "annotations" / "instances_train2017.json"
     shutil.copy(train, train.with_name("instances_more.json"))
-    assert find_layout(tmp_path).reason == f"{layout.reason}; not read: instances_more.json"
+    assert find_layout(tmp_path).reason == f"{layout.reason} (not read: instances_more.json)"
     assert find_layout(tmp_path).splits == layout.splits
 
 

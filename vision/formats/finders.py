@@ -50,7 +50,7 @@ def find_coco(root: Path) -> Layout | None:
             if split or len(files) == 1
         ]
         unread = [file.name for file, split in zip(files, splits, strict=True) if not split]
-        note = f"; not read: {', '.join(unread)}" if len(found) < len(files) else ""
+        note = f" (not read: {', '.join(unread)})" if len(found) < len(files) else ""
         return make_layout("coco", root, f"COCO's JSON in {files[0].parent}{note}", found)
 
     def find(folders: list[Path]) -> Keys | None:
