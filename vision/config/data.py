@@ -107,8 +107,8 @@ class WebDatasetSource(Section):
     """A folder of tar files, a single tar file, or a range of numbered files such as
     ``train-{000000..000012}.tar``."""
     split: Literal["train", "val", "test", "all"] | None = None
-    """``train`` reads the tar files in ``root`` whose own name or folder name contains
-    ``train``; ``all`` reads those whose names state no split; null reads every tar file."""
+    """``train`` reads the tar files in ``root`` that have the word ``train`` in their name, or else
+    in their folder's; ``all`` reads those whose names state no split; null reads every tar file."""
 
 
 class AutoSource(Section):
