@@ -151,3 +151,11 @@ def test_too_large_for_half_precision(tmp_path: Path) -> None:
     torch.nn.init.constant_(model.get_parameter("backbone.features.0.0.weight"), 1e5)
     with pytest.raises(WeightsError, match=r"features\.0\.0\.weight is too large"):
         to_half(model)
+
+
+def test_a_mean_keeps_the_licences_of_what_its_parts_started_from(tmp_path: Path) -> None:
+    paths = [weights(tmp_path / f"{seed}.safetensors", ["cat"], seed) for seed in (1, 2)]
+    saved = load_weights(paths[1])
+    facts = {"start": "W (file w, licence Apache-2.0, by A)"}
+    save_weights(paths[1], saved.model, saved.config, saved.names, facts)
+    assert average(paths).training["licence"] == "Apache-2.0, by A"

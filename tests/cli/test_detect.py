@@ -65,7 +65,10 @@ def test_images_that_the_limit_cuts_are_counted(
     weights: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert detect(weights, tmp_path / "a", photos, "--score=0.1", "--max=3") == 0
-    assert "2 of them have the maximum number of detections" in capsys.readouterr().out
+    assert (
+        "the maximum number of detections, where others may be left out: 2; raise"
+        in capsys.readouterr().out
+    )
     assert detect(weights, tmp_path / "b", photos, "--score=1") == 0
     assert "as many detections" not in capsys.readouterr().out
 

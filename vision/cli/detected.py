@@ -32,8 +32,8 @@ def conclude(
             print(f"{video}, {region}: {describe(numbers, classes=True)}")
     if report.num_capped:
         print(
-            f"{report.num_capped} of them have the maximum number of detections, so that others"
-            " may be left out: raise --max or --score"
+            "images or frames with the maximum number of detections, where others may be left out:"
+            f" {report.num_capped}; raise --max or --score"
         )
     if report.failures:
         print(f"{_inputs(len(report.failures))} failed, as reported above{_tried_again(report)}")

@@ -93,12 +93,7 @@ def _epochs(run: Path | None) -> tuple[int, int]:
     try:
         noted = json.loads(folder.environment.read_bytes())
         return epochs, least_epochs(noted["images"]["train"])
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-    ):  # written by a version that did not note them
+    except (OSError, ValueError, KeyError, TypeError):  # An earlier version did not note them.
         return epochs, 0
 
 

@@ -12,6 +12,7 @@ from vision.model.ssdlite import SSDLite
 from vision.weights.class_rows import by_class, class_keys, select_classes
 from vision.weights.file import SavedDetector, load_weights
 from vision.weights.labels import find_labels
+from vision.weights.migration import recorded_licence
 
 SAME = ("backbone", "neck", "preset", "width_mult", "activation", "scores", "priors")
 MEASURED = ("metrics", "thresholds")
@@ -43,14 +44,14 @@ def average(paths: Sequence[Path], fractions: Sequence[float] | None = None) -> 
     first = load_weights(paths[0])
     state = first.model.state_dict()
     mean = {k: value * fractions[0] for k, value in state.items() if value.is_floating_point()}
-    licences = [first.training.get("licence")]
+    licences = [recorded_licence(first.training)]
     for path, fraction in zip(paths[1:], fractions[1:], strict=True):
         other = load_weights(path)
         _check_fit(first, other, f"{path} and {paths[0]}")
         theirs = select_classes(other.model, _labels(first.names, other.names, path))
         for key in mean:
             mean[key] += theirs[key] * fraction
-        licences.append(other.training.get("licence"))
+        licences.append(recorded_licence(other.training))
     first.model.load_state_dict(state | mean)
     facts = {key: value for key, value in first.training.items() if key not in MEASURED}
     parts = (f"{fraction:g} of {path}" for path, fraction in zip(paths, fractions, strict=True))
