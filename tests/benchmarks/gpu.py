@@ -32,6 +32,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=290, help="no section begins after that")
     parser.add_argument("--only", nargs="*", help="words of the names of sections to run")
     options = parser.parse_args()
+    if not (options.small or torch.cuda.is_available()):
+        parser.error("no GPU was found; --small runs a small network on the CPU")
     warnings.simplefilter("ignore")
     logging.disable(logging.INFO)
     machine = Machine(options.small, options.data)

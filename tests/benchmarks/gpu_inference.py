@@ -276,6 +276,8 @@ def main() -> None:
     parser.add_argument("--small", action="store_true", help="on the CPU")
     parser.add_argument("--seconds", type=float, default=85, help="after which all ends")
     options = parser.parse_args()
+    if not (options.small or torch.cuda.is_available()):
+        parser.error("no GPU was found; --small runs a small network on the CPU")
     warnings.simplefilter("ignore")
     began = time.perf_counter()
     name = platform.machine() if options.small else torch.cuda.get_device_name()
