@@ -18,6 +18,7 @@ import pytest
 from tests.check import corpus
 from tests.cli.test_eval import write_files
 from tests.cli.test_train import error_line
+from tests.formats import layouts
 from tests.report.samples import analysis
 from tests.runs import write_run_config
 from vision.cli.commands import COMMANDS, parse
@@ -148,6 +149,30 @@ def test_each_end_says_what_to_do_next(
         steps = steps_in(capsys.readouterr().out)
         assert any(expected in step for step in steps), (command, steps)
         check_pasted(steps)
+
+
+def test_a_repaired_copy_is_proposed_only_where_it_repairs_something(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layouts.labelimg_yolo(tmp_path / "few", {"all": [f"img{number}" for number in range(4)]})
+    assert main(["check", "--data", str(tmp_path / "few")]) == 0
+    said = capsys.readouterr().out
+    assert "note: class with few boxes" in said
+    steps = steps_in(said)
+    assert steps[-1] == f"ssdlite train --data {tmp_path / 'few'}"
+    assert not any("--fix" in step for step in steps)
+
+
+def test_init_proposes_to_repair_data_that_training_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faulty = str(corpus.faulty(tmp_path / "faulty").write())
+    folder = str(tmp_path / "mine")
+    assert main(["init", folder, "--data", faulty]) == 0
+    steps = steps_in(capsys.readouterr().out)
+    check_pasted(steps)
+    assert f"ssdlite check --data {faulty} --fix {faulty}-repaired" in steps
+    assert steps[-1] == f"ssdlite init {folder} --data {faulty}-repaired --overwrite"
 
 
 def test_the_line_to_try_again_is_the_command_that_was_run(

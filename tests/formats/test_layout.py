@@ -195,6 +195,42 @@ def test_a_folder_that_is_not_clear_is_refused_in_one_line(
     assert message.format(root=tmp_path) in refusal(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        (
+            "annotations.xml",
+            '<?xml version="1.0"?>\n<annotations>\n<version>1.1</version><meta/><image id="0"/>',
+            "annotations.xml is CVAT's own XML; export from CVAT as COCO 1.0",
+        ),
+        (
+            "project-1.json",
+            '[{"id": 1, "annotations": [{"result": [{"value": {"rectanglelabels": ["cat"]}}]}]}]',
+            "project-1.json is Label Studio's own JSON; export from Label Studio as COCO",
+        ),
+        (
+            "images/a.json",
+            '{"version": "5.4", "shapes": [{"label": "cat"}]}',
+            "a.json is LabelMe's JSON; docs/data.md says how to convert it",
+        ),
+        ("images/a.jpg", "", "; draw boxes around the objects in a labelling tool"),
+    ],
+)
+def test_an_unread_format_says_what_to_do_about_the_folder_that_was_named(
+    tmp_path: Path, file: str, text: str, said: str
+) -> None:
+    root = tmp_path / "mine"
+    photographs(root / "images")
+    layouts.write_text(root / file, text)
+    (root / "images" / "notes.docx").unlink(missing_ok=True)
+    for other in (tmp_path / "one", tmp_path / "two"):
+        labelimg_voc(other, FLAT)
+    message = refusal(root)
+    assert message.startswith(f"{root} has no annotations in a known layout")
+    assert said in message
+    assert "did you mean" not in message
+
+
 def ultralytics_coco(root: Path) -> None:
     for split, stems in SPLIT.items():
         layouts.coco(root, {split: stems})

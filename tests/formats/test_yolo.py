@@ -1,5 +1,6 @@
 """YOLO folders as tools write them."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -231,6 +232,10 @@ def test_images_in_a_format_that_is_not_read_are_counted(tmp_path: Path) -> None
     assert list(boxes(found)) == ["a.jpg"]
     places = found.tally.places["images left out, as .heic files are not read"]
     assert [Path(place).name for place in places] == ["b.heic", "c.HEIC"]
+    (tmp_path / "a.jpg").unlink()
+    said = "has no image; images left out, as .heic files are not read: 2; convert them to JPEG"
+    with pytest.raises(DataError, match=re.escape(said)):
+        read_yolo(str(tmp_path))
 
 
 @pytest.mark.parametrize(

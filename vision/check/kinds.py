@@ -82,10 +82,15 @@ KINDS = {
     "rotated boxes turned into their upright ones": Kind("note", "Training uses upright boxes."),
     "parent categories without a box left out": Kind("note", "They are not used as classes."),
     "data without names of classes, which are called by number": Kind(
-        "note", "List the names in classes.txt, one on each line, or in data.yaml."
+        "note",
+        "List the names in classes.txt, one on each line, or in data.yaml; if the folder around"
+        " has a data.yaml, pass that folder.",
     ),
     "text files without an image left out": Kind("warning", "Add the images, or remove the files."),
-    "images without an XML file left out": Kind("note", "Annotate them, if they show objects."),
+    "images without an XML file left out": Kind(
+        "note",
+        "Annotate them, if they show objects; convert files such as HEIC to JPEG before that.",
+    ),
     "image that no split lists": Kind(
         "note", "It is not used: annotate it, list it, or convert it to JPEG or PNG."
     ),
@@ -95,8 +100,9 @@ KINDS = {
     ),
     "box that no prior reaches": Kind(
         "note",
-        "It is still matched to its best prior, but learnt badly. A larger model.image_size helps;"
-        " so do other priors (ssdlite priors), if training starts without weights.",
+        "It is still matched to its best prior (anchor box), but learnt badly. A larger"
+        " model.image_size helps; so do other priors (ssdlite priors), if training starts without"
+        " weights.",
     ),
 }
 """Kinds of findings by name; other faults of a reader are errors, its other notes warnings."""

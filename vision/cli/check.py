@@ -75,12 +75,13 @@ def _steps(options: argparse.Namespace, report: CheckReport) -> list[Step]:
     if not report.findings:
         return [step(*train, why="Nothing was found. Train on it:")]
     copy = f"{Path(options.data or 'data')}-repaired"
-    repaired = step("check", *data, "--fix", copy, why="Write a repaired copy:")
-    steps = [repaired]
+    steps = []
     if not options.out:
-        steps.insert(0, step("check", *data, "--out", "check", why="See them in pictures:"))
+        steps.append(step("check", *data, "--out", "check", why="See them in pictures:"))
+    if is_repaired := any(finding.fix for finding in report.findings):
+        steps.append(step("check", *data, "--fix", copy, why="Write a repaired copy:"))
     if not report.stopping():
-        steps.append(step(*train, why="Train on it as it is:"))
+        steps.append(step(*train, why="Train on it as it is:" if is_repaired else "Train on it:"))
     return steps
 
 

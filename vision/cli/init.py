@@ -67,6 +67,11 @@ def run(options: argparse.Namespace) -> CommandResult:
     print(f"{file}: {len(report.classes)} classes, {_findings(report)}")
     words = ("check", "--config", file, "--out", options.folder / "check")
     look = step(*words, why="See the faults of the data:")
+    if report.stopping():
+        copy = f"{root}-repaired"
+        repair = step("check", "--data", root, "--fix", copy, why="Training refuses it; repair it:")
+        again = step("init", options.folder, "--data", copy, "--overwrite", why="Begin again:")
+        return CommandResult(steps=[look, repair, again])
     return CommandResult(steps=[*([look] if report.findings else []), start])
 
 

@@ -74,7 +74,10 @@ def describe_coverage(missed: Counter[str], total: Counter[str], match_iou: floa
     counts = f"{missed.total()} of {total.total()} training boxes"
     line = f"priors: no prior reaches {counts} at IoU {match_iou:g}"
     worst = ", ".join(f"{name} {count} of {total[name]}" for name, count in missed.most_common())
-    return f"{line} ({worst}); each still gets its best prior, see model.priors.min_scale"
+    return (
+        f"{line} ({worst}); such boxes fit no prior (anchor box) and are learnt badly: a larger"
+        " model.image_size helps, or model.priors=auto if training starts without weights"
+    )
 
 
 def log_duration(run: Run, evaluation_seconds: float | None) -> None:

@@ -17,6 +17,7 @@ from vision.formats.finders import (
 )
 from vision.formats.folders import SPLITS, Layout, files_in, folders_in, head_of
 from vision.formats.paths import full
+from vision.formats.unknown import advice
 from vision.formats.voc_files import find_voc
 from vision.formats.webdataset_files import BRACES, COMPRESSED, find_webdataset, has_samples
 from vision.images import IMAGE_SUFFIXES
@@ -43,7 +44,8 @@ def find_layout(root: str | Path) -> Layout:
         raise DataError(f"data {place} cannot be read: {error.strerror}") from error
 
 
-def _find(path: Path) -> Layout:
+def _find(path: Path, named: Path | None = None) -> Layout:
+    """Find the layout of a folder, or of the only one in it; ``named`` is what the user named."""
     if not path.is_dir():
         hint = "; pass the folder that holds your images and their annotations"
         raise DataError(f"data {full(path)} does not exist{similar_file(path) or hint}")
@@ -62,14 +64,14 @@ def _find(path: Path) -> Layout:
             f" one, or say which: 'data.{split.replace('all', 'train')}={{{example}}}'"
         )
     if len(folders) == 1 and (_holds_data(folders[0]) or not files_in(path, IMAGE_SUFFIXES)):
-        return _find(folders[0])
+        return _find(folders[0], path if named is None or not _is_part(path) else named)
     inner = [folder for folder in folders if _holds_data(folder)]
     if len(inner) == 1:
         raise DataError(f"{full(path)} holds a data set and other folders; pass {inner[0]}")
     if inner:
         names = ", ".join(folder.name for folder in inner)
         raise DataError(f"{path} holds several data sets; pass one of them: {names}")
-    raise _unknown(path)
+    raise _unknown(named if named and _is_part(path) else path)
 
 
 def _check_alone(path: Path, layout: Layout) -> None:
@@ -121,11 +123,12 @@ def _holds_data(folder: Path, besides: str = "") -> bool:
 
 def _unknown(path: Path) -> DataError:
     """The error for a folder in which no data set is recognised."""
-    hint = "; docs/data.md shows these layouts, and how to convert others to them with panlabel"
     if around := _around(path):
         hint = f"; did you mean {around}?"
     elif files_in(path, COMPRESSED):
         hint = "; decompress the tars of a WebDataset, for example with gunzip"
+    else:
+        hint = advice(path)
     return DataError(
         f"{full(path)} has no annotations in a known layout (VOC, COCO, YOLO, Open Images,"
         f" Hugging Face's imagefolder or WebDataset); found {_contents(path)}{hint}"

@@ -57,7 +57,9 @@ def read_yolo(root: str, split: str | None = None) -> Annotations:
     images = split_images(folder, description, split, result.tally)
     if not images:
         part = f" in its split {split}" if split else ""
-        raise DataError(f"YOLO data {full(folder)} has no image{part}; add the photographs")
+        unread = "".join(f"; {kind}: {len(at)}" for kind, at in result.tally.places.items())
+        hint = f"{unread}; convert them to JPEG or PNG" if unread else "; add the photographs"
+        raise DataError(f"YOLO data {full(folder)} has no image{part}{hint}")
     names = class_names(folder, description)
     folders = {place: label_folders(place, folder) for place in {path.parent for path in images}}
     used: set[Path] = set()
