@@ -144,7 +144,8 @@ def evaluate_detector(
     annotations, data = spell_like(names, read_sources(config.data.val, "data.val"), config.data)
     check_known(names, data, annotations, "data.val")
     classes = data.classes or names
-    for line in describe(annotations, classes, "val"):
+    split = getattr(config.data.val, "split", None) or "val"
+    for line in describe(annotations, classes, split):
         logger.info(line)
     size = detector.image_size
     dataset = DetectionDataset(annotations.records, names, size, classes=data.classes)
