@@ -48,6 +48,7 @@ def test_all_that_users_name_gets_a_suggestion(folder: Path) -> None:
     for call, meant in (
         (lambda: find_inputs(["phtoo.jpg"]), "photo.jpg"),
         (lambda: find_weights("runs/brids"), "runs/birds"),
+        (lambda: find_weights("runs"), "runs/birds[?]"),
         (lambda: find_weights("cocoo"), "coco"),
         (lambda: load_config("birsd.yaml"), "birds.yaml"),
         (lambda: load_config("finetun"), "finetune"),

@@ -59,8 +59,8 @@ def test_a_clean_data_set_has_no_finding(tmp_path: Path) -> None:
     assert not report.findings
     assert report.lines()[-1] == "no faults were found"
     assert report.classes == {
-        "cat": {"train": 24, "val": 24},
-        "dog": {"train": 24, "val": 24},
+        "cat": {"train": 24, "val": 26},
+        "dog": {"train": 24, "val": 26},
     }
 
 
@@ -172,9 +172,26 @@ def test_configured_classes_tell_what_is_left_out_and_missing(tmp_path: Path) ->
     report = check_data(splits, [], names=["cat", "zebra"])
     assert details(report, "class that is left out") == {
         "train: dog, 24 boxes",
-        "val: dog, 24 boxes",
+        "val: dog, 26 boxes",
     }
     assert details(report, "class without a box") == {"train: zebra", "val: zebra"}
+
+
+def test_few_boxes_to_validate_on_are_a_warning(tmp_path: Path) -> None:
+    """Boxes that are ignored, or of a class that is not configured, do not count."""
+    made = corpus.clean(tmp_path)
+    made.image("val", "crowd.jpg")
+    made.entry("val", "crowd.jpg", crowd=True)
+    splits = read(made.write())
+    kind = "val with few boxes"
+    assert not details(check_data(splits, []), kind)
+    assert details(check_data(splits, [], names=["cat"]), kind) == {"val: 26 boxes"}
+    splits["val"].records = splits["val"].records[1:]
+    report = check_data(splits, [])
+    assert details(report, kind) == {"val: 48 boxes"}
+    (finding,) = [one for one in report.findings if one.kind == kind]
+    assert finding.level == "warning"
+    assert "at least 50 boxes" in finding.advice
 
 
 def test_boxes_that_no_prior_reaches(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_training_logs_the_warnings(tmp_path: Path, capsys: pytest.CaptureFixtur
     data = [f"data.{one}={{format: auto, root: '{root}', split: {one}}}" for one in SPLITS]
     assert main(["train", "--config", config, *data, "--out", str(tmp_path / "run")]) == 2
     said = capsys.readouterr()
-    assert "warning: similar class names: 1 (train, val: 'Cat' (1 box) and 'cat' (48)" in said.out
+    assert "warning: similar class names: 1 (train, val: 'Cat' (1 box) and 'cat' (50)" in said.out
     assert "does not know: horse" in said.err
 
 

@@ -24,7 +24,7 @@ def test_a_clean_folder_passes(clean: str, capsys: pytest.CaptureFixture[str]) -
     before = contents(Path(clean))
     assert main(["check", "--data", clean]) == 0
     said = capsys.readouterr().out
-    assert "train: 12 images, 48 boxes (cat 24, dog 24)\nval: 12 images, 48 boxes (cat 24," in said
+    assert "train: 12 images, 48 boxes (cat 24, dog 24)\nval: 13 images, 52 boxes (cat 26," in said
     assert "error" not in said.replace("0 errors", "")
     assert contents(Path(clean)) == before
 

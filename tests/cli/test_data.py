@@ -83,6 +83,15 @@ def test_a_folder_that_is_not_there_is_one_line(
     assert not list(tmp_path.iterdir())
 
 
+def test_eval_names_the_split_that_it_evaluates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layouts.yolo(tmp_path, SPLIT)
+    for words, split in (([], "val"), (["data.val.split=test"], "test")):
+        assert main(["eval", "--data", str(tmp_path), *words]) == 0
+        assert f"\n{split}: {len(SPLIT[split])} image" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("write", "splits", "said"),

@@ -139,6 +139,22 @@ def test_names_the_classes_that_the_weights_do_not_know(
     assert found["irregularities"] == {"boxes of other classes left out": 2}
 
 
+def test_names_of_voc_and_coco_for_one_class_are_matched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = voc_of(tmp_path / "voc", "sofa", "tvmonitor", "person")
+    theirs = voc_of(tmp_path / "coco", "couch", "tv", "person")
+    found = evaluate(tmp_path / "a", "--weights=coco", ours)
+    assert found["num_classes_with_boxes"] == 3
+    assert found == evaluate(tmp_path / "b", "--weights=coco", theirs)
+    found = evaluate(tmp_path / "c", "--weights=coco", ours, "data.classes=[sofa]")
+    assert found == evaluate(tmp_path / "d", "--weights=coco", theirs, "data.classes=[couch]")
+    capsys.readouterr()
+    both = voc_of(tmp_path / "both", "sofa", "couch")  # two classes, of which one is unknown
+    assert main(["eval", "--weights=coco", both]) == 2
+    assert "does not know: sofa;" in error_line(capsys)
+
+
 def test_detections_of_any_other_detector(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

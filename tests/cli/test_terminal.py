@@ -292,7 +292,7 @@ def test_init_writes_a_configuration_to_start_from(
     ]
     assert load_config(options.config) == load_config("finetune", data)
     text = file.read_text(encoding="utf-8")
-    assert "train: 12 images with 48 boxes, val: 12 images with 48 boxes" in text
+    assert "train: 12 images with 48 boxes, val: 13 images with 52 boxes" in text
     assert main(["init", str(folder), "--data", clean]) == 2
     assert "train.yaml exists; name another DIR, or pass --overwrite" in error_line(capsys)
 

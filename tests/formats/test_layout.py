@@ -314,6 +314,24 @@ def test_a_part_of_a_data_set_names_the_folder_around_it(
     assert "did you mean" not in refusal(tmp_path / "both" / "more" / "images")
 
 
+@pytest.mark.parametrize("part", ["train", "train/images", "train/labels"])
+def test_a_split_of_yolo_without_class_names_names_the_folder_around_it(
+    tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layouts.roboflow_yolo(tmp_path, SPLIT)
+    assert refusal(tmp_path / part).endswith((f"; pass {tmp_path}", f"; did you mean {tmp_path}?"))
+    monkeypatch.chdir(tmp_path / "train")
+    assert refusal(Path()).endswith(f"; pass {tmp_path}")
+
+
+def test_a_split_of_yolo_with_class_names_is_read_alone(tmp_path: Path) -> None:
+    layouts.roboflow_yolo(tmp_path, SPLIT)
+    (tmp_path / "train" / "classes.txt").write_text("cat\ndog\n")
+    assert set(find_layout(tmp_path / "train").splits) == {"all"}
+    (tmp_path / "valid").rename(tmp_path / "mine")  # not the name of a split
+    assert set(find_layout(tmp_path / "mine").splits) == {"all"}
+
+
 def test_a_coco_file_without_a_split_beside_others_is_named(tmp_path: Path) -> None:
     layouts.coco(tmp_path, SPLIT)
     layout = find_layout(tmp_path)

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from vision.check.report import Finding, Place, find
+from vision.data import count_unignored
 from vision.formats import Annotations, counted
+from vision.metrics.results import MIN_BOXES
 from vision.weights.labels import canonical
 
 FEW_BOXES = 20
@@ -36,6 +38,7 @@ def check_classes(
     return [
         *find("no box to train", [Place("train")] if "train" in splits and not train else []),
         *check_ignored(splits),
+        *find("val with few boxes", _few_to_validate(splits, names)),
         *find("similar class names", check_names(splits, names or ())),
         *find("class that train does not have", _unknown(counts, names)),
         *find("class that is left out", _left_out(counts, names)),
@@ -50,6 +53,15 @@ def check_classes(
         ),
         *find("class imbalance", _imbalance(train)),
     ]
+
+
+def _few_to_validate(splits: Mapping[str, Annotations], names: Sequence[str] | None) -> list[Place]:
+    """Find val if it has too few boxes of the classes that are not ignored."""
+    if "val" not in splits:
+        return []
+    counts = count_unignored(splits["val"].records)
+    number = sum(counts[name] for name in (counts if names is None else names))
+    return [Place("val", detail=counted(number, "box"))] if number < MIN_BOXES else []
 
 
 def check_ignored(splits: Mapping[str, Annotations]) -> list[Finding]:

@@ -2,6 +2,8 @@
 
 from typing import Literal, NamedTuple
 
+from vision.metrics.results import MIN_BOXES
+
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 
@@ -67,6 +69,11 @@ KINDS = {
         "warning",
         "Accuracy looks better than it is: move them into one split.",
         "kept in one split",
+    ),
+    "val with few boxes": Kind(
+        "warning",
+        f"It takes at least {MIN_BOXES} boxes to measure how good a detector is: label more images"
+        " for val.",
     ),
     "similar class names": Kind("warning", "If they mean the same class, use only one name."),
     "class whose boxes are all ignored": Kind(

@@ -1,6 +1,6 @@
 """Run two detectors on the same data set, for the classes that both know."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,9 +11,8 @@ from vision.data import DetectionDataset, make_loader, read_sources
 from vision.detections import Detections
 from vision.detector import Detector
 from vision.engine.evaluation import detect_all
+from vision.engine.spelling import choose_key
 from vision.errors import ConfigError, DataError, did_you_mean
-from vision.formats.paths import nfc
-from vision.weights.labels import canonical
 
 
 class SharedResults(NamedTuple):
@@ -51,7 +50,7 @@ def detect_with_both(detectors: tuple[Detector, Detector], config: Config) -> Sh
     annotations = read_sources(config.data.val, "data.val")
     counts = annotations.count()
     in_data = [name for name in annotations.names if counts[name]]
-    key = _choose_key(detectors[0].names, detectors[1].names, in_data)
+    key = choose_key(detectors[0].names, detectors[1].names, in_data)
     first, second, data, kept = (
         {key(name): name for name in names}
         for names in (
@@ -88,17 +87,6 @@ def detect_with_both(detectors: tuple[Detector, Detector], config: Config) -> Sh
         [name for own, name in data.items() if own not in labels],
     )
     return SharedResults((detections[0], detections[1]), datasets[0], names, left_out)
-
-
-def _choose_key(*groups: Sequence[str]) -> Callable[[str], str]:
-    """Return a function that maps all spellings of a class to the same key.
-
-    If a group of names has two spellings, they are different classes, and the spelling counts.
-    """
-    for names in groups:
-        if len({canonical(nfc(name)) for name in names}) < len(names):
-            return nfc
-    return lambda name: canonical(nfc(name))
 
 
 def _relabel(detections: Detections, new_labels: Sequence[int]) -> Detections:

@@ -22,6 +22,7 @@ from vision.data import (
 from vision.detections import Detections
 from vision.detector import Detector
 from vision.engine.distributed import SINGLE_PROCESS, Processes
+from vision.engine.spelling import spell_like
 from vision.metrics import Metrics, evaluate_detections
 from vision.metrics.analysis import Analysis
 from vision.model import PostProcess, SSDLite
@@ -128,7 +129,7 @@ def detect_all(detector: Detector, loader: Loader) -> list[Detections]:
 def evaluate_detector(
     detector: Detector, config: Config, *, engine: CocoEngine = "faster"
 ) -> Results:
-    """Evaluate a detector on ``config.data.val``.
+    """Evaluate a detector on ``config.data.val``; VOC's and COCO's names of a class are equivalent.
 
     Args:
         detector: The detector; its score threshold is ignored, since it would truncate the curves.
@@ -139,14 +140,15 @@ def evaluate_detector(
         ConfigError: If ``data.val`` is not set.
         DataError: If the data cannot be read, or have classes that the detector does not know.
     """
-    annotations = read_sources(config.data.val, "data.val")
     names = detector.names
-    check_known(names, config.data, annotations, "data.val")
-    classes = config.data.classes or names
-    for line in describe(annotations, classes, "val"):
+    annotations, data = spell_like(names, read_sources(config.data.val, "data.val"), config.data)
+    check_known(names, data, annotations, "data.val")
+    classes = data.classes or names
+    split = getattr(config.data.val, "split", None) or "val"
+    for line in describe(annotations, classes, split):
         logger.info(line)
     size = detector.image_size
-    dataset = DetectionDataset(annotations.records, names, size, classes=config.data.classes)
+    dataset = DetectionDataset(annotations.records, names, size, classes=data.classes)
     loader = make_loader(dataset, config.train.batch_size, config.train.workers)
     tiles = detector.tiles
     detector = Detector(detector.session, detector.post_process, names)

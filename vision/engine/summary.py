@@ -22,14 +22,13 @@ from vision.engine.run import Run
 from vision.engine.validation import load_best
 from vision.metrics import Metrics
 from vision.metrics.analysis import Analysis, analyse
+from vision.metrics.results import MIN_BOXES
 from vision.weights import SavedDetector, interpolate, load_weights, save_weights
 
 logger = logging.getLogger(__name__)
 
 WriteReport: TypeAlias = Callable[[Analysis, DetectionDataset, Path], object]
 """Writes the report of the best weights into the run folder."""
-MIN_BOXES = 50
-"""Minimum number of validation boxes for a meaningful average precision."""
 
 
 def summarise(

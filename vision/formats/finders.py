@@ -12,6 +12,7 @@ from vision.errors import DataError
 from vision.files import open_regular
 from vision.formats.folders import (
     MAX_PROBED,
+    SPLITS,
     Keys,
     Layout,
     files_in,
@@ -24,8 +25,9 @@ from vision.formats.folders import (
     split_of,
 )
 from vision.formats.image_folder import METADATA
-from vision.formats.paths import Files
-from vision.formats.yolo_files import has_rows, yolo_splits
+from vision.formats.paths import Files, full
+from vision.formats.yolo_files import describe, has_rows, yolo_splits
+from vision.formats.yolo_names import class_names
 from vision.images import IMAGE_SUFFIXES
 
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
@@ -114,15 +116,35 @@ def coco_keys(file: Path, root: Path, split: str) -> Keys:
 
 
 def find_yolo(root: Path) -> Layout | None:
-    """YOLO's layout, recognised by ``data.yaml`` or by rows in text files; None without either."""
+    """YOLO's layout, recognised by ``data.yaml`` or by rows in text files; None without either.
+
+    Raises:
+        DataError: If the folder is a split whose class names are in the folder around it.
+    """
     folders = {folder: None for sets in sets_in(root) for _, inner in sets for folder in inner}
     texts = (file for folder in folders for file in files_in(folder, {".txt"})[:MAX_PROBED])
     is_described = any(
         re.search(rb"^names\s*[:=]", head_of(file), re.MULTILINE)
         for file in files_in(root, {".yaml", ".yml", ".data"})
     )
-    has_labels = is_described or any(map(has_rows, texts))
-    return yolo_layout(root) if has_labels else None
+    if not (is_described or any(map(has_rows, texts))):
+        return None
+    if not is_described and full(root).name.lower() in SPLITS:
+        _check_names(full(root))
+    return yolo_layout(root)
+
+
+def _check_names(split: Path) -> None:
+    """Raise DataError if a split has no class names, but the data set around it has."""
+    around = split.parent
+    try:
+        has_names = describe(around)[1].get("names") and yolo_splits(around)
+    except DataError:
+        return
+    if has_names and class_names(split, {}) is None:
+        raise DataError(
+            f"{split} is one split of {around}, which has the names of the classes; pass {around}"
+        )
 
 
 def yolo_layout(root: Path) -> Layout:

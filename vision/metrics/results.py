@@ -13,6 +13,8 @@ from vision.metrics.reference import pycocotools_ap
 from vision.metrics.voc import VocResult, voc_ap
 from vision.structures import Target
 
+MIN_BOXES = 50
+"""Minimum number of boxes of all classes for a meaningful average precision."""
 CLASS_HEADER = ["class", "boxes", "VOC AP50 (area)", "VOC AP50 (11-pt)", "COCO AP"]
 NUM_NAMED = 10
 """Maximum number of classes without a box that the table names."""

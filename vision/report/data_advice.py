@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterator
 
 from vision.formats import counted
 from vision.metrics.analysis import Analysis, Suspect
+from vision.metrics.results import MIN_BOXES
 from vision.report.commands import Commands
 from vision.report.kinds import Sentence
 
-MIN_BOXES = 50
-"""Least number of boxes of all classes for a meaningful average precision."""
 CONFIDENT = 0.7
 """Least score of a detection that contradicts the labels for the advice to check them."""
 MIN_SUSPECTS = 5

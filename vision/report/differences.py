@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from vision.formats import counted
 from vision.metrics.comparison import Comparison, Difference
-from vision.report.data_advice import MIN_BOXES
+from vision.metrics.results import MIN_BOXES
 
 NUM_LISTED = 10
 """Maximum number of images that are listed in the terminal."""

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 
 from vision.choices import SHIPPED_WEIGHTS
-from vision.errors import WeightsError
+from vision.errors import WeightsError, listed
 from vision.files import check_regular, similar_file
 from vision.weights.hub import PREFIX, fetch
 
@@ -50,7 +50,9 @@ def find_weights(weights: str | Path) -> Path:
     try:
         check_regular(path)
     except FileNotFoundError as error:
-        hint = similar_file(weights, SHIPPED) or (
+        runs = [str(file.parent) for file in sorted(Path(weights).glob(f"*/{BEST}"))]
+        similar = f"; did you mean {listed(runs)}?" if runs else similar_file(weights, SHIPPED)
+        hint = similar or (
             f"; name a weights file, a run folder that has {BEST}, weights on the Hub such as"
             f" {PREFIX}/user/name, or the weights in the package: {', '.join(SHIPPED)}"
         )
