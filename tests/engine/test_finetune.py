@@ -401,14 +401,24 @@ def test_silenced_classes_are_never_found() -> None:
         ),
         (
             Facts(236, 423, 0, 6),
-            {"train.epochs": 20, "train.freeze": 3, "model.image_size": (384, 384)},
+            {
+                "train.epochs": 20,
+                "train.freeze": 3,
+                "model.image_size": (384, 384),
+                "loss.assignment": "tal",
+            },
         ),
         (
             Facts(205, 2900, 0, 3),
-            {"train.epochs": 9, "augment.preset": "ssdlite", "model.image_size": (352, 352)},
+            {
+                "train.epochs": 9,
+                "augment.preset": "ssdlite",
+                "model.image_size": (352, 352),
+                "loss.assignment": "ssd",
+            },
         ),
         (Facts(5000, 9000, 20, 0), {"train.epochs": 3, "train.batch_size": 16}),
-        (Facts(1000, 2447, 0, 4), {"train.epochs": 9, "loss.assignment": "ssd"}),
+        (Facts(1000, 2447, 0, 4), {"train.epochs": 9, "loss.assignment": "tal"}),
         (Facts(1000, 700, 0, 4), {"train.epochs": 9}),
         (Facts(1000, 2120, 0, 1), {"train.epochs": 3}),
         (

@@ -18,8 +18,6 @@ MANY_BOXES = 500
 """Boxes per class from which all layers have the same learning rate."""
 NEW_EPOCHS = 9
 """Epochs for new classes."""
-THOUSANDS = 3000
-"""Number of images from which task-aligned assignment learns many new classes better."""
 SHORT = 10
 """Maximum number of epochs of a run that is evaluated only after the last epoch."""
 FEW_CORES = 2
@@ -134,11 +132,11 @@ def _choices(config: Config, given: Config, facts: Facts) -> Iterator[Choice]:
 
 def _choices_for_loss(config: Config, given: Config, facts: Facts) -> Iterator[Choice]:
     """Choose task-aligned assignment if it measured better, is possible, and no loss is set."""
-    is_many = facts.new >= MANY_NEW and facts.images >= THOUSANDS
     is_possible = config.model.score_function == "sigmoid" and config.train.accumulate == 1
-    if is_many and is_possible and not given.loss.model_fields_set & ALIGNED.keys():
+    is_set = given.loss.model_fields_set & ALIGNED.keys()
+    if facts.new >= MANY_NEW and is_possible and not is_set:
         for key, value in ALIGNED.items():
-            yield (f"loss.{key}", value, "learns many new classes better from thousands of images")
+            yield (f"loss.{key}", value, "learns many new classes better")
 
 
 def _choices_for_classes(config: Config, facts: Facts) -> Iterator[Choice]:
@@ -146,11 +144,7 @@ def _choices_for_classes(config: Config, facts: Facts) -> Iterator[Choice]:
     if not facts.new:
         yield ("optim.lr", 2e-4, "the weights know all classes, so small steps are enough")
         yield ("train.freeze", 8, "the first layers need no change")
-        yield (
-            "train.freeze_norms",
-            True,
-            "the weights' statistics suit known classes",
-        )
+        yield ("train.freeze_norms", True, "the weights' statistics suit known classes")
     elif facts.new == 1:
         yield ("optim.lr", 8e-4, "a new class needs larger steps than known ones")
         yield ("train.freeze", 8, "the first layers need no change")
